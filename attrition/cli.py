@@ -1,0 +1,119 @@
+"""What every script's `main` shares: arguments, logging, the lock, and errors as exit codes.
+
+A script's `main` builds its parser with `parser(...)` and hands it with a body to `run` (a
+reader) or `run_alone` (a writer: it holds the run lock). The exit codes are those of the house:
+0 fine, 1 an expected error, 2 wrong usage or settings, 3 a bug, 75 another run holds the lock,
+130 interrupted.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from attrition import files
+from attrition.config import Config, load_config
+from attrition.errors import PipelineError
+
+EXIT_BUG = 3
+EXIT_INTERRUPTED = 130
+
+Body = Callable[[Config, argparse.Namespace], int]
+logger = logging.getLogger(__name__)
+
+
+def parser(docstring: str | None) -> argparse.ArgumentParser:
+    """A parser with what every script takes; its description is the script's first line."""
+    lines = (docstring or "").strip().splitlines()
+    result = argparse.ArgumentParser(
+        description=lines[0] if lines else None,
+        epilog="\n".join(lines[1:]).strip() or None,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    result.add_argument(
+        "--config",
+        type=Path,
+        metavar="PATH",
+        help="settings file (default: config.json beside the scripts)",
+    )
+    return result
+
+
+def run(parser: argparse.ArgumentParser, argv: Sequence[str] | None, body: Body) -> int:
+    """Run a script's body that changes no file of the pipeline.
+
+    Args:
+        parser: made by `parser`, with the script's own arguments added.
+        argv: the arguments, None for those of the process.
+        body: gets the settings and the parsed arguments, returns the exit code.
+
+    Returns:
+        The exit code.
+    """
+    return _guarded(parser, argv, body)
+
+
+def run_alone(parser: argparse.ArgumentParser, argv: Sequence[str] | None, body: Body) -> int:
+    """Like `run`, for a body that writes: it holds the run lock and sweeps up after killed runs."""
+
+    def locked(config: Config, arguments: argparse.Namespace) -> int:
+        folders = writable_folders(config)
+        files.check_writable(folders)
+        with files.run_lock(config.lock):
+            files.sweep_temporary_files(folders)
+            return body(config, arguments)
+
+    return _guarded(parser, argv, locked)
+
+
+def writable_folders(config: Config) -> list[Path]:
+    """The folders the pipeline writes to."""
+    folders = [config.output_folder_path, config.output_model_path, config.prod_deployment_path]
+    inner = [config.quarantine, config.prod_deployment_path / "releases"]
+    return folders + [folder for folder in inner if folder.is_dir()]
+
+
+def _guarded(parser: argparse.ArgumentParser, argv: Sequence[str] | None, body: Body) -> int:
+    """The one place where errors become messages and exit codes."""
+    arguments = parser.parse_args(argv)
+    _set_up_logging()
+    try:
+        return body(load_config(arguments.config), arguments)
+    except PipelineError as error:
+        logger.error("%s", error)
+        return error.exit_code
+    except BrokenPipeError:
+        # The reader of our output has left (such as `| head`): not an error of ours.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except OSError as error:
+        where = f"{error.filename}: " if error.filename else ""
+        logger.error("%s%s", where, error.strerror or error)
+        return PipelineError.exit_code
+    except KeyboardInterrupt:
+        logger.error("interrupted; the next run takes up where this one stopped")
+        return EXIT_INTERRUPTED
+    except Exception:
+        logger.exception("a bug in the pipeline; what was deployed before stays deployed")
+        return EXIT_BUG
+
+
+class _Formatter(logging.Formatter):
+    """Messages as they are, after the level's name where it is more than information."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        text = super().format(record)
+        return text if record.levelno <= logging.INFO else f"{record.levelname.lower()}: {text}"
+
+
+def _set_up_logging() -> None:
+    """Log to stderr; fullprocess.py adds `cron.log`."""
+    handler = logging.StreamHandler()
+    handler.setFormatter(_Formatter())
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(logging.INFO)
