@@ -139,7 +139,8 @@ def sweep_temporary_files(folders: Iterable[Path]) -> list[Path]:
 def check_writable(folders: Iterable[Path]) -> None:
     """Raise a PipelineError that names the first folder nothing can be written to."""
     for folder in folders:
-        if not os.access(folder, os.W_OK | os.X_OK):
+        effective = os.access in os.supports_effective_ids
+        if not os.access(folder, os.W_OK | os.X_OK, effective_ids=effective):
             raise PipelineError(
                 f"{folder}: this folder cannot be written to; "
                 f"give the user that runs the pipeline write permission"
@@ -213,8 +214,8 @@ def open_release(folder: Path) -> Release:
     """
     manifest = read_json(folder / MANIFEST)
     digests = manifest.get("sha256") if isinstance(manifest, dict) else None
-    if not isinstance(digests, dict) or not digests:
-        raise DataError(f"{folder / MANIFEST}: not a release manifest")
+    if not isinstance(digests, dict) or not digests.keys() >= set(RELEASE_FILES):
+        raise DataError(f"{folder / MANIFEST}: not the manifest of a whole release")
     for name, digest in digests.items():
         path = folder / Path(str(name)).name
         try:

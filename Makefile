@@ -1,0 +1,53 @@
+# make run | test | check | serve | bench | quality: each builds what it needs in .venv first.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+
+.DEFAULT_GOAL := help
+.PHONY: help install run test check serve bench quality clean
+
+help:  ## show this list
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+install: $(VENV)/.runtime  ## build the environment the pipeline runs in
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+	    || { echo "Python 3.11 or newer is needed; name one with: make PYTHON=python3.12"; exit 1; }
+	@$(PYTHON) -m venv $(VENV) \
+	    || { echo "no virtual environment; on Debian: apt-get install python3-venv"; exit 1; }
+
+$(VENV)/.runtime: requirements.txt | $(BIN)/python
+	@echo "installing requirements.txt into $(VENV) (once, about a minute)"
+	@$(PIP) -r requirements.txt
+	@touch $@
+
+$(VENV)/.development: requirements-dev.txt requirements.txt | $(BIN)/python
+	@echo "installing requirements-dev.txt into $(VENV) (once, about a minute)"
+	@$(PIP) -r requirements-dev.txt
+	@touch $@ $(VENV)/.runtime
+
+run: $(VENV)/.runtime  ## one run of the whole pipeline
+	@$(BIN)/python fullprocess.py
+
+serve: $(VENV)/.runtime  ## serve the API and the page on http://127.0.0.1:8000
+	@$(BIN)/gunicorn --bind 127.0.0.1:8000 wsgi:app
+
+test: $(VENV)/.development  ## all tests, with coverage
+	@$(BIN)/python -m pytest -n auto --cov --cov-report=term $(ARGS)
+
+check: $(VENV)/.development  ## format, lint and types
+	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check .
+	@$(BIN)/mypy attrition *.py
+
+bench: $(VENV)/.development  ## how fast, side by side with the naive way
+	@$(BIN)/python -m benchmarks.speed
+
+quality: $(VENV)/.development  ## how good the model is, against plain and boosted ones
+	@$(BIN)/python -m benchmarks.quality
+
+clean:  ## remove the environment and the caches, never data
+	@rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage

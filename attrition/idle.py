@@ -1,0 +1,120 @@
+"""Has anything changed since the last finished run? Asked every three minutes, so it must be cheap.
+
+Standard library only: names, sizes and times of change of everything a run depends on, in one
+digest. Equal digests mean that a run would do what the last one did, so it need not be done.
+Should a digest ever differ for nothing, the run decides by content and just takes longer.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import sys
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from attrition import files
+from attrition.config import Config
+from attrition.errors import DataError
+
+STATE_NAME = ".laststate.json"
+# A file changed this shortly ago may change again without another time of change: its next
+# change would go unseen. Most file systems stamp finer than 0.1 s, some in whole seconds.
+_FINE_STAMP_SECONDS = 0.1
+_COARSE_STAMP_SECONDS = 2.5
+
+Stamp = tuple[str, int, int, int, int]
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """What stood in the input folders at one moment.
+
+    `settled` is False when a file was changed so shortly ago that another change may go unseen.
+    """
+
+    digest: str
+    settled: bool
+
+
+def observe_inputs(config: Config) -> Inputs:
+    """Look at the source files, the test data, the settings and the installed software."""
+    listing = [
+        *_folder_stamps(config.input_folder_path),
+        *_folder_stamps(config.test_data_path),
+        *_stamps([config.source]),
+    ]
+    now = time.time_ns()
+    settled = not any(_is_fresh(stamp, now) for stamp in listing)
+    return Inputs(_digest([*listing, *_stamps(_scripts()), *_installed_packages()]), settled)
+
+
+def is_idle(config: Config, inputs: Inputs) -> bool:
+    """Whether nothing has changed since the last finished run."""
+    try:
+        state = files.read_json(config.output_model_path / STATE_NAME)
+    except DataError:
+        return False
+    return bool(state == {"inputs": inputs.digest, "outputs": _outputs_digest(config)})
+
+
+def record_finished(config: Config, inputs: Inputs) -> None:
+    """Note that a run finished which began with these inputs; files that came since are news."""
+    path = config.output_model_path / STATE_NAME
+    if inputs.settled:
+        state = {"inputs": inputs.digest, "outputs": _outputs_digest(config)}
+        files.write_json(path, state)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def _outputs_digest(config: Config) -> str:
+    """What earlier runs left; whoever deletes or replaces one of these wakes the pipeline up."""
+    outputs = [config.ledger, config.final_data, config.open_clients, config.decision]
+    live = files.live_release_id(config.prod_deployment_path)
+    return _digest([*_stamps(outputs), live])
+
+
+def _scripts() -> list[Path]:
+    folder = Path(__file__).resolve().parent.parent
+    return [*sorted(folder.glob("*.py")), *sorted(folder.glob("attrition/*.py"))]
+
+
+def _installed_packages() -> list[str]:
+    """Names such as `numpy-2.4.6.dist-info`: what pip leaves beside each installed package."""
+    folders = [path for path in sys.path if path.endswith("site-packages") and Path(path).is_dir()]
+    return sorted(name for path in folders for name in os.listdir(path) if name[-9:] == "dist-info")
+
+
+def _folder_stamps(folder: Path) -> list[Stamp]:
+    with os.scandir(folder) as entries:
+        return sorted(_stamp(entry.name, entry.stat(follow_symlinks=False)) for entry in entries)
+
+
+def _stamps(paths: Iterable[Path]) -> list[Stamp]:
+    stamps = []
+    for path in paths:
+        try:
+            stamps.append(_stamp(path.name, path.lstat()))
+        except FileNotFoundError:
+            stamps.append((path.name, -1, -1, -1, -1))
+    return stamps
+
+
+def _stamp(name: str, status: os.stat_result) -> Stamp:
+    return (name, status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino)
+
+
+def _is_fresh(stamp: Stamp, now: int) -> bool:
+    changed = max(stamp[2], stamp[3])
+    coarse = changed % 1_000_000_000 == 0
+    window = _COARSE_STAMP_SECONDS if coarse else _FINE_STAMP_SECONDS
+    # A stamp from the future (a clock set back) says nothing about the moment either.
+    return abs(now - stamp[3]) < window * 1e9
+
+
+def _digest(value: object) -> str:
+    return hashlib.sha256(json.dumps(value).encode()).hexdigest()

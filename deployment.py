@@ -1,0 +1,200 @@
+"""Deploy the candidate model as a whole release, list the releases, or go back to an older one.
+
+    python deployment.py                        deploy the candidate in models/
+    python deployment.py --list                 list the releases
+    python deployment.py --rollback [RELEASE]   let an older release be the live one
+
+Reads  models/ (the candidate and its scores), ingesteddata/ingestedfiles.txt.
+Writes production_deployment/: a folder for each release, one symlink that names the live one, and
+       rollbacks.json.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from attrition import cli, files
+from attrition.config import Config
+from attrition.errors import DataError, PipelineError
+from attrition.files import Release
+
+ROLLBACKS = "rollbacks.json"
+logger = logging.getLogger(__name__)
+
+
+def run(config: Config, decision: dict[str, Any]) -> Release:
+    """Deploy the candidate in `models/`: a complete release first, then one step to make it live.
+
+    Args:
+        config: the settings.
+        decision: why it is deployed, kept in the manifest.
+
+    Returns:
+        The live release. Deploying the same model again changes nothing.
+
+    Raises:
+        DataError: there is no complete, scored candidate.
+    """
+    candidate = candidate_files(config)
+    training = files.read_json(candidate["training.json"])
+    scores = files.read_json(candidate["scores.json"])
+    about = {
+        "deployed_at": now(),
+        "replaces": files.live_release_id(config.prod_deployment_path),
+        "f1_score": scores["f1"],
+        "training": {key: training[key] for key in ("commit", "schema", "rows", "versions")},
+        "decision": decision,
+    }
+    release = files.publish_release(config.prod_deployment_path, candidate, about)
+    for name in files.prune_releases(config.prod_deployment_path, config.releases_to_keep):
+        logger.info("removed the old release %s", name)
+    return release
+
+
+def candidate_files(config: Config) -> dict[str, Path]:
+    """The files that make a release, by their names in it.
+
+    Raises:
+        DataError: one is missing, or they belong to different models, as after a killed training.
+    """
+    models = config.output_model_path
+    paths = {name: models / name for name in files.RELEASE_FILES}
+    paths["ingestedfiles.txt"] = config.ingested_files
+    for path in paths.values():
+        if not path.is_file():
+            raise DataError(f"{path}: missing; run training.py and scoring.py before deploying")
+    digests = dict(files.read_json(paths["training.json"])["sha256"])
+    digests["scored"] = files.read_json(paths["scores.json"])["scorecard_sha256"]
+    for name in ("trainedmodel.pkl", "scorecard.json"):
+        if files.sha256_of(paths[name]) != digests[name]:
+            raise DataError(f"{paths[name]}: not of the model in training.json; run training.py")
+    if digests["scored"] != digests["scorecard.json"]:
+        raise DataError(f"{paths['scores.json']}: the score of another model; run scoring.py")
+    return paths
+
+
+def rollback(config: Config, target: str | None) -> Release:
+    """Let an older release be the live one; the pipeline will not redeploy what was left.
+
+    Args:
+        config: the settings.
+        target: name of the release (or its running number); None means the one before the live one.
+
+    Raises:
+        PipelineError: there is no such release, or it is damaged.
+    """
+    deployment = config.prod_deployment_path
+    live = files.live_release_id(deployment)
+    folder = _rollback_target(files.releases(deployment), live, target)
+    release = files.open_release(folder)
+    if release.id == live:
+        return release
+    left = _training_commit(deployment / "releases" / live) if live else None
+    record = {"from": live, "to": release.id, "time": now(), "commit": left}
+    # Written first: a kill in between leaves a harmless note, never an undone rollback.
+    files.write_json(deployment / ROLLBACKS, [*rollbacks(config), record])
+    files.make_live(deployment, folder)
+    return release
+
+
+def _rollback_target(folders: list[Path], live: str | None, target: str | None) -> Path:
+    names = ", ".join(path.name for path in folders) or "none"
+    if target is None:
+        older = [path for path in folders if live is not None and path.name < live]
+        if not older:
+            raise PipelineError(f"no release is older than the live one; releases: {names}")
+        return older[-1]
+    for path in folders:
+        if target in (path.name, path.name[:6], str(int(path.name[:6]))):
+            return path
+    raise PipelineError(f"no release is called {target!r}; releases: {names}")
+
+
+def _training_commit(folder: Path) -> str | None:
+    """What a release was trained on, read leniently: one may roll back from a damaged release."""
+    try:
+        commit = files.read_json(folder / files.MANIFEST)["training"]["commit"]
+    except (DataError, KeyError, TypeError):
+        return None
+    return str(commit)
+
+
+def rollbacks(config: Config) -> list[dict[str, Any]]:
+    """Every rollback so far, oldest first."""
+    path = config.prod_deployment_path / ROLLBACKS
+    return list(files.read_json(path)) if path.exists() else []
+
+
+def rolled_back_commits(config: Config) -> frozenset[str]:
+    """The training sets whose models somebody has rolled back by hand."""
+    return frozenset(record["commit"] for record in rollbacks(config) if record["commit"])
+
+
+def now() -> str:
+    """The current time, UTC, to the second."""
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def table(config: Config) -> str:
+    """The releases as a table of at most 80 columns, the newest first."""
+    live = files.live_release_id(config.prod_deployment_path)
+    lines = [f"  {'release':<20} {'deployed at (UTC)':<19} {'F1':>6} {'rows':>11}  state"]
+    for folder in reversed(files.releases(config.prod_deployment_path)):
+        mark = "*" if folder.name == live else " "
+        try:
+            about = files.open_release(folder).manifest
+        except DataError:
+            lines.append(f"{mark} {folder.name:<20} {'':<19} {'':>6} {'':>11}  damaged")
+            continue
+        f1 = "-" if about["f1_score"] is None else f"{about['f1_score']:.3f}"
+        lines.append(
+            f"{mark} {folder.name:<20} {about['deployed_at'][:19]:<19} {f1:>6} "
+            f"{about['training']['rows']:>11,}  {'live' if folder.name == live else 'kept'}"
+        )
+    return "\n".join(lines) if len(lines) > 1 else "no release yet; run fullprocess.py"
+
+
+def _deploy(config: Config, _arguments: argparse.Namespace) -> int:
+    before = files.live_release_id(config.prod_deployment_path)
+    reason = "deployed by hand with deployment.py"
+    release = run(config, {"verdict": "deployed", "reason": reason, "run_id": None})
+    print(f"{release.id} {'was live already' if release.id == before else 'is live now'}")
+    return 0
+
+
+def _list(config: Config, _arguments: argparse.Namespace) -> int:
+    print(table(config))
+    return 0
+
+
+def _roll_back(config: Config, arguments: argparse.Namespace) -> int:
+    release = rollback(config, arguments.rollback or None)
+    print(f"{release.id} is live now; the pipeline trains again when new labelled rows arrive")
+    return 0
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Deploy, list, or roll back."""
+    parser = cli.parser(__doc__)
+    choice = parser.add_mutually_exclusive_group()
+    choice.add_argument("--list", action="store_true", help="list the releases")
+    choice.add_argument(
+        "--rollback",
+        nargs="?",
+        const="",
+        metavar="RELEASE",
+        help="make an older release live (default: the one before the live one)",
+    )
+    arguments = parser.parse_args(argv)
+    if arguments.list:
+        return cli.run(parser, argv, _list)
+    return cli.run_alone(parser, argv, _deploy if arguments.rollback is None else _roll_back)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,125 @@
+"""Score the candidate model on the labelled test data.
+
+    python scoring.py              score the candidate in models/ and record it
+    python scoring.py --deployed   only print the score of the deployed model
+
+Reads  testdata/*.csv, models/scorecard.json or the live release.
+Writes models/latestscore.txt (the F1 score, one number) and models/scores.json (all metrics).
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+from collections.abc import Sequence
+
+from attrition.clients import Clients, TestClients, labelled_test_clients
+from attrition.scorecard import Scorecard, load_scorecard
+
+from attrition import cli, files
+from attrition.config import Config
+from attrition.errors import DataError
+from attrition.scores import Minimum, Score, score
+
+logger = logging.getLogger(__name__)
+
+
+def score_clients(card: Scorecard, clients: Clients, config: Config) -> Score:
+    """Score a model on labelled clients; undefined, with the reason, where they are too few."""
+    return score(
+        clients.labels if clients.labels is not None else [],
+        card.probabilities(clients.features),
+        card.threshold,
+        minimum(config),
+        config.random_seed,
+    )
+
+
+def minimum(config: Config) -> Minimum:
+    """The fewest labelled rows a score or a verdict is given for."""
+    return Minimum(config.minimum_scoring_rows, config.minimum_rarer_label_rows)
+
+
+def run(config: Config, test: TestClients) -> Score:
+    """Score the candidate on the test data and write `latestscore.txt` and `scores.json`.
+
+    Args:
+        config: the settings.
+        test: the labelled test data, as `labelled_test_clients` reads them.
+
+    Returns:
+        The candidate's score.
+
+    Raises:
+        DataError: there is no candidate.
+    """
+    path = config.output_model_path / "scorecard.json"
+    if not path.exists():
+        raise DataError(f"{path}: there is no candidate to score; train one with: training.py")
+    result = score_clients(load_scorecard(path), test.clients, config)
+    record = {
+        "scorecard_sha256": files.sha256_of(path),
+        "test_files": list(test.files),
+        "test_rows_rejected": len(test.rejected),
+        "test_rows_without_label": test.blank_labels,
+        "test_rows_duplicate": test.duplicates,
+        **result.to_json(),
+    }
+    files.write_json(config.scores, record)
+    f1_text = "undefined" if result.f1 is None else repr(result.f1)
+    files.write_text(config.output_model_path / "latestscore.txt", f1_text + "\n")
+    if test.rejected:
+        logger.warning("test data: %d rows cannot be used and were left out", len(test.rejected))
+    return result
+
+
+def describe(result: Score) -> str:
+    """The score as lines for a person, at most 80 columns wide."""
+    if result.f1 is None or result.f1_interval is None or result.confusion is None:
+        return f"score undefined: {result.undefined}"
+    low, high = result.f1_interval
+    confusion = result.confusion
+    return "\n".join(
+        [
+            f"F1                 {result.f1:.3f}   (95 % interval {low:.3f} to {high:.3f})",
+            f"precision, recall  {result.precision:.3f}, {result.recall:.3f}",
+            f"ROC AUC            {result.roc_auc:.3f}",
+            f"average precision  {result.average_precision:.3f}",
+            f"log loss, Brier    {result.log_loss:.3f}, {result.brier_score:.3f}",
+            f"calibration error  {result.calibration_error:.3f}",
+            f"test rows          {result.rows:,}, of which {result.positives:,} left "
+            f"({result.base_rate:.1%})",
+            f"predictions        {confusion['tp']:,} leavers found, {confusion['fn']:,} missed, "
+            f"{confusion['fp']:,} false alarms",
+        ]
+    )
+
+
+def _score_candidate(config: Config, _arguments: argparse.Namespace) -> int:
+    print(describe(run(config, labelled_test_clients(config))))
+    return 0
+
+
+def _score_deployed(config: Config, _arguments: argparse.Namespace) -> int:
+    release = files.live_release(config.prod_deployment_path)
+    if release is None:
+        raise DataError("no model is deployed yet; run fullprocess.py")
+    card = load_scorecard(release.folder / "scorecard.json")
+    print(f"release            {release.id}")
+    print(describe(score_clients(card, labelled_test_clients(config).clients, config)))
+    return 0
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Score the candidate, or with --deployed only look at the deployed model."""
+    parser = cli.parser(__doc__)
+    parser.add_argument(
+        "--deployed", action="store_true", help="score the deployed model, write nothing"
+    )
+    if parser.parse_args(argv).deployed:
+        return cli.run(parser, argv, _score_deployed)
+    return cli.run_alone(parser, argv, _score_candidate)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

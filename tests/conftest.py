@@ -1,0 +1,88 @@
+"""What several test files share: an empty project in a temporary folder, and the scripts."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from attrition.config import FOLDER_KEYS, Config, load_config
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+FOLDERS = dict(
+    zip(
+        FOLDER_KEYS,
+        ("sourcedata", "ingesteddata", "testdata", "models", "production_deployment"),
+        strict=True,
+    )
+)
+HEADER = "corporation,lastmonth_activity,lastyear_activity,number_of_employees,exited"
+
+
+@dataclass(frozen=True)
+class Project:
+    """A project folder of its own: the five folders and a config.json."""
+
+    root: Path
+
+    @property
+    def config_path(self) -> Path:
+        return self.root / "config.json"
+
+    @property
+    def config(self) -> Config:
+        return load_config(self.config_path)
+
+    def configure(self, **settings: Any) -> None:
+        """Write config.json with these settings beside the folders; others keep their defaults."""
+        quiet: dict[str, Any] = {"package_check": False}
+        self.config_path.write_text(json.dumps({**FOLDERS, **quiet, **settings}))
+
+    def write(self, path: str, text: str) -> Path:
+        """Write a text file below the project folder."""
+        target = self.root / path
+        target.write_text(text, encoding="utf-8")
+        return target
+
+    def run(
+        self, script: str, *arguments: str, check: bool = True
+    ) -> subprocess.CompletedProcess[str]:
+        """Run a stage script on this project as its user would, from another folder."""
+        result = subprocess.run(
+            [sys.executable, REPOSITORY / script, "--config", self.config_path, *arguments],
+            cwd="/",
+            env=os.environ | {"COLUMNS": "80"},
+            capture_output=True,
+            text=True,
+            timeout=300,
+        )
+        if check:
+            assert result.returncode == 0, result.stdout + result.stderr
+        return result
+
+
+@pytest.fixture
+def make_project(tmp_path: Path) -> Callable[[str], Project]:
+    """Make empty projects side by side, each under a name of its own."""
+
+    def make(name: str) -> Project:
+        project = Project(tmp_path / name)
+        for folder in FOLDERS.values():
+            (project.root / folder).mkdir(parents=True)
+        project.configure()
+        return project
+
+    return make
+
+
+@pytest.fixture
+def project(make_project: Callable[[str], Project]) -> Project:
+    """An empty project with the default settings."""
+    return make_project("project")

@@ -1,0 +1,171 @@
+"""The decisions, from plain values: drift that can fire, and a promotion that needs evidence."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from attrition.decision import (
+    Evidence,
+    TrainingNeed,
+    TrainingSituation,
+    first_model_verdict,
+    performance_drift,
+    promotion_verdict,
+    training_need,
+)
+from attrition.scores import Comparison, Score
+
+
+def scored(f1: float, low: float, high: float) -> Score:
+    return Score(rows=1000, positives=200, f1=f1, f1_interval=(low, high))
+
+
+@pytest.mark.parametrize(
+    ("before", "now", "verdict"),
+    [
+        (0.70, scored(0.60, 0.55, 0.65), "drift"),
+        (0.70, scored(0.649, 0.60, 0.69), "drift"),  # 0.051: just beyond 0.05
+        (0.70, scored(0.651, 0.60, 0.69), "no drift"),  # 0.049
+        (0.70, scored(0.80, 0.75, 0.85), "no drift"),  # better is no drift
+        (0.70, scored(0.60, 0.45, 0.75), "insufficient data"),  # may be chance
+        (0.70, Score(3, 1, "too few labelled rows: 3"), "insufficient data"),
+        (None, scored(0.60, 0.55, 0.65), "insufficient data"),
+    ],
+)
+def test_performance_drift_is_a_fall_beyond_the_threshold_and_beyond_chance(
+    before: float | None, now: Score, verdict: str
+) -> None:
+    found = performance_drift(before, now, threshold=0.05)
+    assert found.verdict == verdict
+    assert found.reason
+
+
+DEPLOYED: dict[str, Any] = {
+    "commit": "c1",
+    "schema": "s",
+    "left_out_test_rows": 0,
+    "versions": {"scikit-learn": "1.9", "pipeline": "1"},
+}
+TODAY = TrainingSituation(
+    commit="c1",
+    schema="s",
+    left_out_test_rows=0,
+    unseen_rows=0,
+    versions={"scikit-learn": "1.9", "pipeline": "1"},
+    deployed=DEPLOYED,
+    rolled_back_commits=(),
+    drift=False,
+)
+
+
+@pytest.mark.parametrize(
+    ("change", "kind", "words"),
+    [
+        ({}, "nothing", "no drift"),
+        ({"drift": True}, "nothing", "the same rows give the same model"),
+        ({"commit": None}, "nothing", "no labelled client rows"),
+        ({"commit": None, "deployed": None}, "nothing", "no labelled client rows"),
+        ({"deployed": None}, "first", "no model is deployed"),
+        ({"commit": "c2", "unseen_rows": 1234}, "new rows", "1,234 labelled rows"),
+        ({"commit": "c2", "drift": True}, "new rows", "labelled rows"),
+        ({"left_out_test_rows": 7}, "new rows", "test data"),
+        ({"schema": "t"}, "new columns", "config.json"),
+        ({"versions": {"scikit-learn": "2.0", "pipeline": "1"}}, "new library", "scikit-learn 1.9"),
+        ({"commit": "c2", "rolled_back_commits": {"c2"}}, "nothing", "rolled back by hand"),
+        ({"commit": "c3", "rolled_back_commits": {"c2"}}, "new rows", "labelled rows"),
+    ],
+)
+def test_only_other_rows_columns_or_libraries_are_a_reason_to_train(
+    change: dict[str, Any], kind: str, words: str
+) -> None:
+    need = training_need(replace(TODAY, **change))
+    assert need.kind == kind
+    assert need.train is (kind != "nothing")
+    assert words in need.reason
+
+
+NEW_ROWS = TrainingNeed("new rows", "1,000 labelled rows came")
+
+
+def compared(difference: float, confidence: float) -> Comparison:
+    return Comparison(
+        rows=500,
+        positives=100,
+        champion_f1=0.6,
+        challenger_f1=0.6 + difference,
+        difference=difference,
+        difference_interval=(difference - 0.1, difference + 0.1),
+        confidence=confidence,
+    )
+
+
+def evidence(
+    test: Comparison, unseen: Comparison | None = None, pooled: Comparison | None = None
+) -> Evidence:
+    return Evidence(test, unseen, pooled or test)
+
+
+@pytest.mark.parametrize(
+    ("difference", "confidence", "verdict"),
+    [
+        (0.05, 0.95, "deployed"),
+        (0.05, 0.90, "deployed"),
+        (0.05, 0.899, "not enough evidence"),
+        (0.0, 0.0, "kept"),
+        (-0.01, 0.30, "kept"),
+    ],
+)
+def test_the_candidate_is_deployed_when_better_with_enough_confidence(
+    difference: float, confidence: float, verdict: str
+) -> None:
+    found = promotion_verdict(NEW_ROWS, evidence(compared(difference, confidence)), 0.90)
+    assert found.verdict == verdict
+    assert found.deploy is (verdict == "deployed")
+    assert "F1" in found.reason
+
+
+def test_stale_test_data_cannot_veto_but_is_named() -> None:
+    case = evidence(compared(-0.02, 0.2), compared(0.2, 1.0), compared(0.05, 0.97))
+    found = promotion_verdict(NEW_ROWS, case, 0.90)
+    assert found.deploy
+    assert "disagree" in found.warnings[0]
+    assert "-0.020 on the test data and by +0.200" in found.warnings[0]
+
+
+def test_parts_that_agree_raise_no_warning() -> None:
+    case = evidence(compared(0.02, 0.8), compared(0.2, 1.0), compared(0.05, 0.97))
+    assert promotion_verdict(NEW_ROWS, case, 0.90).warnings == ()
+
+
+def test_nothing_is_deployed_over_a_champion_when_the_test_data_cannot_tell() -> None:
+    blind = Comparison(3, 0, "too few labelled rows: 3")
+    case = evidence(blind, compared(0.2, 1.0), compared(0.2, 1.0))
+    found = promotion_verdict(NEW_ROWS, case, 0.90)
+    assert found.verdict == "not enough evidence"
+    assert "too few labelled rows: 3" in found.reason
+
+
+def test_a_new_library_needs_no_improvement_but_no_fall_either() -> None:
+    need = TrainingNeed("new library", "trained under scikit-learn 1.8, this is 1.9")
+    assert promotion_verdict(need, evidence(compared(0.0, 0.0)), 0.90).deploy
+    assert not promotion_verdict(need, evidence(compared(-0.01, 0.0)), 0.90).deploy
+
+
+@pytest.mark.parametrize(
+    ("score", "warning"),
+    [
+        (scored(0.70, 0.6, 0.8), None),
+        (scored(0.59, 0.5, 0.7), "weak"),
+        (Score(2, 1, "too few labelled rows: 2"), "nobody knows"),
+    ],
+)
+def test_the_first_model_is_deployed_and_a_weak_one_with_a_warning(
+    score: Score, warning: str | None
+) -> None:
+    found = first_model_verdict(TrainingNeed("first", "no model is deployed yet"), score, 0.60)
+    assert found.deploy
+    assert bool(found.warnings) is (warning is not None)
+    assert warning is None or warning in found.warnings[0]

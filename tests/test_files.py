@@ -1,0 +1,234 @@
+"""Atomic writes, the run lock and releases, on real folders and real processes."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from attrition import files
+from attrition.errors import AlreadyRunning, DataError, PipelineError
+from tests.conftest import REPOSITORY
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+def test_a_failed_write_keeps_the_old_file_and_leaves_nothing_behind(tmp_path: Path) -> None:
+    path = tmp_path / "a.txt"
+    files.write_text(path, "old")
+    with pytest.raises(RuntimeError), files.replacing(path) as temporary:
+        temporary.write_text("half")
+        raise RuntimeError
+    assert path.read_text() == "old"
+    assert names(tmp_path) == ["a.txt"]
+
+
+def test_a_write_is_synced_before_it_is_renamed_and_the_folder_after(tmp_path: Path) -> None:
+    """Power loss must find the old file or the new one: the order of the system calls."""
+    calls: list[str] = []
+
+    def note(event: str, arguments: tuple[Any, ...]) -> None:
+        if event == "os.rename" and str(arguments[1]).endswith("a.txt"):
+            calls.append("rename")
+
+    sys.addaudithook(note)
+    real = os.fsync
+
+    def fsync(descriptor: int) -> None:
+        target = Path(f"/proc/self/fd/{descriptor}").readlink()
+        calls.append("sync folder" if target.is_dir() else "sync file")
+        real(descriptor)
+
+    if not Path("/proc/self/fd").exists():
+        pytest.skip("needs /proc")
+    os.fsync = fsync
+    try:
+        files.write_text(tmp_path / "a.txt", "new")
+    finally:
+        os.fsync = real
+    assert calls == ["sync file", "rename", "sync folder"]
+
+
+def test_json_that_is_written_is_strict(tmp_path: Path) -> None:
+    path = tmp_path / "a.json"
+    files.write_json(path, {"a": [float("nan"), float("inf"), 1.5], "b": (1, "é")})
+    assert files.read_json(path) == {"a": [None, None, 1.5], "b": [1, "é"]}
+    assert path.read_text().endswith("}\n")
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"\xff", b"[" * 100_000])
+def test_damaged_json_is_a_data_error_that_names_the_file(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "a.json"
+    path.write_bytes(content)
+    with pytest.raises(DataError, match=r"a\.json"):
+        files.read_json(path)
+
+
+def test_what_a_killed_run_left_is_swept(tmp_path: Path) -> None:
+    (tmp_path / ".tmp-1-a").touch()
+    (tmp_path / ".tmp-1-b").mkdir()
+    (tmp_path / ".tmp-1-b" / "c").touch()
+    (tmp_path / "keep").touch()
+    assert len(files.sweep_temporary_files([tmp_path])) == 2
+    assert names(tmp_path) == ["keep"]
+
+
+HOLDER = """
+import sys
+sys.path.insert(0, sys.argv[1])
+from pathlib import Path
+from attrition.files import run_lock
+with run_lock(Path(sys.argv[2])):
+    print("held", flush=True)
+    sys.stdin.read()
+"""
+
+
+def test_the_lock_excludes_another_process_and_ends_with_it(tmp_path: Path) -> None:
+    lock = tmp_path / ".lock"
+    command = [sys.executable, "-c", HOLDER, str(REPOSITORY), str(lock)]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    with subprocess.Popen(command, **pipes) as holder:
+        assert holder.stdout is not None
+        holder.stdout.readline()
+        with pytest.raises(AlreadyRunning, match="another run"), files.run_lock(lock):
+            pass
+        holder.kill()
+    with files.run_lock(lock):
+        assert lock.exists()
+
+
+def test_the_lock_is_not_handed_to_children(tmp_path: Path) -> None:
+    """A child that outlives the run (a hung pip, say) must not keep the next runs out."""
+    lock = tmp_path / ".lock"
+    with files.run_lock(lock):
+        child = subprocess.Popen(["sleep", "30"], close_fds=False)
+    try:
+        with files.run_lock(lock):
+            pass
+    finally:
+        child.kill()
+        child.wait()
+
+
+def test_a_folder_that_cannot_be_written_to_is_named(tmp_path: Path) -> None:
+    files.check_writable([tmp_path])
+    tmp_path.chmod(0o500)
+    user = os.geteuid()
+    if user == 0:  # root may write everywhere
+        os.seteuid(65534)
+    try:
+        with pytest.raises(PipelineError, match="cannot be written to"):
+            files.check_writable([tmp_path])
+    finally:
+        os.seteuid(user)
+        tmp_path.chmod(0o700)
+
+
+def candidate(folder: Path, content: str) -> dict[str, Path]:
+    folder.mkdir(exist_ok=True)
+    paths = {name: folder / name for name in files.RELEASE_FILES}
+    for name, path in paths.items():
+        path.write_text(f"{name} {content}")
+    return paths
+
+
+def publish(root: Path, content: str) -> files.Release:
+    deployment = root / "deployment"
+    deployment.mkdir(exist_ok=True)
+    return files.publish_release(deployment, candidate(root / "models", content), {"note": content})
+
+
+def test_a_release_is_whole_and_reachable_by_the_plain_names(tmp_path: Path) -> None:
+    release = publish(tmp_path, "one")
+    deployment = tmp_path / "deployment"
+    assert files.live_release_id(deployment) == release.id
+    assert release.manifest["note"] == "one"
+    for name in files.LINKED_FILES:
+        assert (deployment / name).is_symlink()
+        assert (deployment / name).read_bytes() == (release.folder / name).read_bytes()
+    assert sorted(release.manifest["sha256"]) == sorted(files.RELEASE_FILES)
+
+
+def test_publishing_the_same_model_again_changes_nothing(tmp_path: Path) -> None:
+    first = publish(tmp_path, "one")
+    before = snapshot(tmp_path / "deployment")
+    assert publish(tmp_path, "one").id == first.id
+    assert snapshot(tmp_path / "deployment") == before
+
+
+def snapshot(folder: Path) -> dict[str, Any]:
+    return {
+        str(path.relative_to(folder)): path.readlink() if path.is_symlink() else path.read_bytes()
+        for path in sorted(folder.rglob("*"))
+        if path.is_symlink() or path.is_file()
+    }
+
+
+def test_releases_are_numbered_and_the_newest_goes_live(tmp_path: Path) -> None:
+    numbers = [publish(tmp_path, content).id[:6] for content in ("one", "two", "three")]
+    assert numbers == ["000001", "000002", "000003"]
+    assert str(files.live_release_id(tmp_path / "deployment"))[:6] == "000003"
+
+
+def test_a_finished_release_of_a_killed_run_is_taken_up_again(tmp_path: Path) -> None:
+    publish(tmp_path, "one")
+    orphan = publish(tmp_path, "two")
+    deployment = tmp_path / "deployment"
+    files.make_live(deployment, files.releases(deployment)[0])
+    assert publish(tmp_path, "two").id == orphan.id
+    assert len(files.releases(deployment)) == 2
+
+
+def test_pruning_keeps_the_newest_and_the_live_one(tmp_path: Path) -> None:
+    deployment = tmp_path / "deployment"
+    for number in range(6):
+        publish(tmp_path, str(number))
+    oldest = files.releases(deployment)[0]
+    files.make_live(deployment, oldest)
+    files.prune_releases(deployment, keep=2)
+    kept = [path.name[:6] for path in files.releases(deployment)]
+    assert kept == ["000001", "000005", "000006"]
+    assert files.live_release(deployment) is not None
+
+
+def test_before_the_first_deployment_there_is_no_live_release(tmp_path: Path) -> None:
+    assert files.live_release(tmp_path) is None
+    assert files.releases(tmp_path) == []
+
+
+@pytest.mark.parametrize("name", [*files.RELEASE_FILES, files.MANIFEST])
+def test_a_changed_byte_anywhere_in_a_release_is_refused(tmp_path: Path, name: str) -> None:
+    release = publish(tmp_path, "one")
+    path = release.folder / name
+    data = bytearray(path.read_bytes())
+    data[3] ^= 1
+    path.write_bytes(data)
+    with pytest.raises(DataError):
+        files.open_release(release.folder)
+
+
+def test_a_missing_file_or_an_empty_manifest_is_refused(tmp_path: Path) -> None:
+    release = publish(tmp_path, "one")
+    (release.folder / "scorecard.json").unlink()
+    with pytest.raises(DataError, match="damaged"):
+        files.open_release(release.folder)
+    (release.folder / files.MANIFEST).write_text(json.dumps({"sha256": {}}))
+    with pytest.raises(DataError, match="not the manifest"):
+        files.open_release(release.folder)
+
+
+def test_a_manifest_that_leaves_out_a_file_is_refused(tmp_path: Path) -> None:
+    release = publish(tmp_path, "one")
+    manifest = files.read_json(release.folder / files.MANIFEST)
+    del manifest["sha256"]["scorecard.json"]
+    files.write_json(release.folder / files.MANIFEST, manifest)
+    with pytest.raises(DataError, match="manifest"):
+        files.open_release(release.folder)

@@ -1,0 +1,124 @@
+"""The idle check: asleep while nothing changes, awake whenever something does."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from attrition import idle
+from attrition.config import Config
+from tests.conftest import REPOSITORY, Project
+
+
+def age(*paths: Path) -> None:
+    """Give files a time of change that is not fresh (mtime; ctime follows the clock)."""
+    past = time.time_ns() - 3600 * 10**9 + 1
+    for path in paths:
+        os.utime(path, ns=(past, past))
+
+
+def finish(config: Config) -> None:
+    """Note a finished run, waiting out the moment in which a stamp is too fresh to rely on."""
+    while not (inputs := idle.observe_inputs(config)).settled:
+        time.sleep(0.02)
+    idle.record_finished(config, inputs)
+
+
+def is_idle(project: Project) -> bool:
+    return idle.is_idle(project.config, idle.observe_inputs(project.config))
+
+
+@pytest.fixture
+def quiet(project: Project) -> Project:
+    """A project whose last run has finished."""
+    project.write("sourcedata/a.csv", "x\n")
+    project.write("testdata/t.csv", "x\n")
+    project.write("ingesteddata/finaldata.csv", "x\n")
+    finish(project.config)
+    return project
+
+
+def test_a_project_that_never_ran_is_not_idle(project: Project) -> None:
+    assert not is_idle(project)
+
+
+def test_after_a_finished_run_it_is_idle_as_often_as_one_asks(quiet: Project) -> None:
+    assert is_idle(quiet)
+    assert is_idle(quiet)
+
+
+CHANGES: dict[str, Callable[[Path], object]] = {
+    "a new source file": lambda root: (root / "sourcedata/b.csv").write_text("x\n"),
+    "a longer source file": lambda root: (root / "sourcedata/a.csv").write_text("x\ny\n"),
+    "as long a source file": lambda root: (root / "sourcedata/a.csv").write_text("y\n"),
+    "a removed source file": lambda root: (root / "sourcedata/a.csv").unlink(),
+    "a renamed source file": lambda root: (root / "sourcedata/a.csv").rename(root / "sourcedata/c"),
+    "other test data": lambda root: (root / "testdata/t.csv").write_text("z\n"),
+    "other settings": lambda root: (root / "config.json").write_text(
+        (root / "config.json").read_text() + " "
+    ),
+    "a removed output": lambda root: (root / "ingesteddata/finaldata.csv").unlink(),
+    "another live release": lambda root: (root / "production_deployment/current").symlink_to("x"),
+}
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_any_change_wakes_it_up(quiet: Project, change: str) -> None:
+    CHANGES[change](quiet.root)
+    assert not is_idle(quiet)
+
+
+def test_a_change_of_content_that_keeps_size_and_mtime_wakes_it_up(quiet: Project) -> None:
+    path = quiet.root / "sourcedata/a.csv"
+    status = path.stat()
+    path.write_text("y\n")
+    os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
+    assert not is_idle(quiet)
+
+
+def test_a_file_that_came_during_the_run_is_news_to_the_next(quiet: Project) -> None:
+    inputs = idle.observe_inputs(quiet.config)
+    quiet.write("sourcedata/late.csv", "x\n")
+    idle.record_finished(quiet.config, inputs)
+    assert not is_idle(quiet)
+
+
+def test_a_run_that_began_right_after_a_change_is_not_taken_for_settled(project: Project) -> None:
+    """The file may change once more without another time of change, and would be missed."""
+    project.write("sourcedata/a.csv", "x\n")
+    inputs = idle.observe_inputs(project.config)
+    if inputs.settled:
+        pytest.skip("this machine took too long between two lines")
+    idle.record_finished(project.config, inputs)
+    assert not is_idle(project)
+
+
+def test_another_installed_package_wakes_it_up(
+    quiet: Project, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    packages = tmp_path / "site-packages"
+    (packages / "scikit_learn-9.9.dist-info").mkdir(parents=True)
+    monkeypatch.setattr(sys, "path", [*sys.path, str(packages)])
+    assert not is_idle(quiet)
+
+
+def test_a_damaged_state_file_means_a_run(quiet: Project) -> None:
+    quiet.write("models/.laststate.json", "{")
+    assert not is_idle(quiet)
+
+
+def test_the_check_needs_the_standard_library_alone(tmp_path: Path) -> None:
+    """A copy of the modules it uses, run by an interpreter that sees no site-packages."""
+    package = tmp_path / "attrition"
+    package.mkdir()
+    for name in ("__init__", "errors", "config", "files", "idle", "cli"):
+        shutil.copy(REPOSITORY / "attrition" / f"{name}.py", package)
+    assert os.system(f"cd {tmp_path} && {sys.executable} -I -S -c "
+                     f"'import sys; sys.path.insert(0, \".\"); "
+                     f"from attrition import cli, idle'") == 0  # fmt: skip
