@@ -13,31 +13,15 @@ import argparse
 import logging
 from collections.abc import Sequence
 
-from attrition.clients import Clients, TestClients, labelled_test_clients
-from attrition.scorecard import Scorecard, load_scorecard
-
 from attrition import cli, files
+from attrition.champion import score_clients
+from attrition.clients import TestClients, labelled_test_clients
 from attrition.config import Config
 from attrition.errors import DataError
-from attrition.scores import Minimum, Score, score
+from attrition.scorecard import load_scorecard
+from attrition.scores import Score
 
 logger = logging.getLogger(__name__)
-
-
-def score_clients(card: Scorecard, clients: Clients, config: Config) -> Score:
-    """Score a model on labelled clients; undefined, with the reason, where they are too few."""
-    return score(
-        clients.labels if clients.labels is not None else [],
-        card.probabilities(clients.features),
-        card.threshold,
-        minimum(config),
-        config.random_seed,
-    )
-
-
-def minimum(config: Config) -> Minimum:
-    """The fewest labelled rows a score or a verdict is given for."""
-    return Minimum(config.minimum_scoring_rows, config.minimum_rarer_label_rows)
 
 
 def run(config: Config, test: TestClients) -> Score:

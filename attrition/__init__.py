@@ -1,8 +1,16 @@
-"""The nouns that two or more stages share: settings, files, clients, the model and its scorecard.
+"""The nouns that two or more stages share. A module imports only from lower levels.
 
-Levels (a module imports only from lower ones; tests/test_levels.py keeps it true):
-    0  errors
-    1  config, files, scorecard, synthetic
-    2  clients, model, history
-    3  cli
+ 0  errors
+ 1  access batches config csvfiles files scores summary terms
+ 2  checks columns decision drift hats history idle ledger packages scorecard synthetic
+ 3  live model stored survey
+ 4  clienttable
+ 5  merging profile suggestion
+ 6  clients
+ 7  champion cli
+ 8  ingestion training scoring deployment diagnostics reporting apicalls
+ 9  fullprocess app
+10  wsgi
+
+What stands from level 8 on are the scripts at the top of the project. A test keeps this true.
 """

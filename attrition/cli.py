@@ -10,9 +10,14 @@ from __future__ import annotations
 
 import argparse
 import logging
+import math
 import os
+import signal
 import sys
-from collections.abc import Callable, Sequence
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from attrition import files
@@ -21,6 +26,10 @@ from attrition.errors import PipelineError
 
 EXIT_BUG = 3
 EXIT_INTERRUPTED = 130
+
+LOG_BYTES = 1_000_000
+OLD_LOGS = 3
+_GRACE_SECONDS = 60
 
 Body = Callable[[Config, argparse.Namespace], int]
 logger = logging.getLogger(__name__)
@@ -111,9 +120,66 @@ class _Formatter(logging.Formatter):
 
 
 def _set_up_logging() -> None:
-    """Log to stderr; fullprocess.py adds `cron.log`."""
+    """Log to stderr; fullprocess.py adds a file."""
     handler = logging.StreamHandler()
     handler.setFormatter(_Formatter())
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(logging.INFO)
+
+
+def log_to_file(path: Path) -> None:
+    """Log to a file as well, with times in UTC; a file that has grown large is rotated first.
+
+    Under cron stderr is appended to that same file: then the file's handler takes its place, so
+    that nothing stands there twice.
+    """
+    _rotate(path)
+    stream = path.open("a", encoding="utf-8")
+    handler = logging.StreamHandler(stream)
+    formatter = _Formatter("%(asctime)s %(message)s", "%Y-%m-%dT%H:%M:%SZ")
+    formatter.converter = time.gmtime
+    handler.setFormatter(formatter)
+    root = logging.getLogger()
+    if _is_same_file(sys.stderr.fileno(), stream.fileno()):
+        root.handlers.clear()
+    root.addHandler(handler)
+
+
+def _rotate(path: Path) -> None:
+    """Keep a log small: beyond LOG_BYTES it becomes `.1`, and that `.2`, ... the last one goes."""
+    if not path.exists() or path.stat().st_size < LOG_BYTES:
+        return
+    for number in range(OLD_LOGS, 0, -1):
+        older = path.with_name(f"{path.name}.{number}")
+        newer = path.with_name(f"{path.name}.{number - 1}") if number > 1 else path
+        if newer.exists():
+            newer.replace(older)
+
+
+def _is_same_file(one: int, other: int) -> bool:
+    return os.path.samestat(os.fstat(one), os.fstat(other))
+
+
+@contextmanager
+def deadline(seconds: float) -> Iterator[None]:
+    """End the whole process when its work takes longer, so that a hung run blocks no others.
+
+    It ends by force, since whatever hangs may not answer; that is safe, as a kill at any moment is.
+    The kernel's alarm stands behind, should this interpreter itself not come to its turn.
+    """
+
+    def give_up() -> None:
+        logger.error("the run took longer than %g minutes and was ended", seconds / 60)
+        logging.shutdown()
+        os._exit(PipelineError.exit_code)
+
+    timer = threading.Timer(seconds, give_up)
+    timer.daemon = True
+    timer.start()
+    signal.alarm(math.ceil(seconds + _GRACE_SECONDS))
+    try:
+        yield
+    finally:
+        signal.alarm(0)
+        timer.cancel()

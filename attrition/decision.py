@@ -147,7 +147,8 @@ def first_model_verdict(need: TrainingNeed, candidate: Score, score_threshold: f
         known = f"its F1 on the test data is {candidate.f1:.3f}"
         if candidate.f1 < score_threshold:
             warnings = (f"the model is weak: F1 {candidate.f1:.3f} is under {score_threshold:g}",)
-    return Verdict("deployed", f"{need.reason}; {known}", warnings)
+    why = "it is the first model" if need.kind == "first" else need.reason
+    return Verdict("deployed", f"{why}; {known}", warnings)
 
 
 @dataclass(frozen=True)

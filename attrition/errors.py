@@ -23,3 +23,7 @@ class AlreadyRunning(PipelineError):
     """Another run holds the lock. Exit code 75 (EX_TEMPFAIL of sysexits.h: try again later)."""
 
     exit_code = 75
+
+
+class NotEnoughData(DataError):
+    """The rows are too few, or all of one label, for a model. Exit code 1."""

@@ -16,8 +16,6 @@ import hashlib
 import json
 import math
 import os
-import shutil
-import stat
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -278,7 +276,7 @@ def _write_release(folder: Path, contents: dict[str, bytes]) -> None:
     """Write a release folder under a temporary name, sync everything, then give it its name."""
     folder.parent.mkdir(exist_ok=True)
     temporary = folder.with_name(f"{TEMPORARY_PREFIX}{os.getpid()}-{folder.name}")
-    shutil.rmtree(temporary, ignore_errors=True)
+    _remove(temporary)
     temporary.mkdir()
     try:
         for name, data in contents.items():
@@ -289,7 +287,7 @@ def _write_release(folder: Path, contents: dict[str, bytes]) -> None:
         sync_folder(temporary)
         temporary.replace(folder)
     except BaseException:
-        shutil.rmtree(temporary, ignore_errors=True)
+        _remove(temporary)
         raise
     sync_folder(folder.parent)
     sync_folder(folder.parent.parent)
@@ -324,13 +322,15 @@ def prune_releases(deployment: Path, keep: int) -> list[str]:
         # Renamed first: a half-removed release must never look like a whole one.
         doomed = path.with_name(f"{TEMPORARY_PREFIX}{path.name}")
         path.replace(doomed)
-        shutil.rmtree(doomed)
+        _remove(doomed)
     return [path.name for path in surplus]
 
 
 def _remove(path: Path) -> None:
-    mode = path.lstat().st_mode
-    if stat.S_ISDIR(mode):
+    """Remove a file, or a folder with all that is in it; what is not there is fine."""
+    import shutil  # dear: an idle run does without
+
+    if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path)
     else:
-        path.unlink()
+        path.unlink(missing_ok=True)

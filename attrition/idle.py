@@ -20,7 +20,7 @@ from attrition import files
 from attrition.config import Config
 from attrition.errors import DataError
 
-STATE_NAME = ".laststate.json"
+STATE = "idle_state"  # key of the decision record: the run that wrote it has finished
 # A file changed this shortly ago may change again without another time of change: its next
 # change would go unseen. Most file systems stamp finer than 0.1 s, some in whole seconds.
 _FINE_STAMP_SECONDS = 0.1
@@ -55,25 +55,21 @@ def observe_inputs(config: Config) -> Inputs:
 def is_idle(config: Config, inputs: Inputs) -> bool:
     """Whether nothing has changed since the last finished run."""
     try:
-        state = files.read_json(config.output_model_path / STATE_NAME)
+        record = files.read_json(config.decision)
     except DataError:
         return False
-    return bool(state == {"inputs": inputs.digest, "outputs": _outputs_digest(config)})
+    state = record.get(STATE) if isinstance(record, dict) else None
+    return state is not None and state == finished_state(config, inputs)
 
 
-def record_finished(config: Config, inputs: Inputs) -> None:
-    """Note that a run finished which began with these inputs; files that came since are news."""
-    path = config.output_model_path / STATE_NAME
-    if inputs.settled:
-        state = {"inputs": inputs.digest, "outputs": _outputs_digest(config)}
-        files.write_json(path, state)
-    else:
-        path.unlink(missing_ok=True)
+def finished_state(config: Config, inputs: Inputs) -> dict[str, str]:
+    """What the decision record of a run that began with these inputs keeps, for `is_idle`."""
+    return {"inputs": inputs.digest, "outputs": _outputs_digest(config)}
 
 
 def _outputs_digest(config: Config) -> str:
     """What earlier runs left; whoever deletes or replaces one of these wakes the pipeline up."""
-    outputs = [config.ledger, config.final_data, config.open_clients, config.decision]
+    outputs = [config.ledger, config.final_data, config.open_clients]
     live = files.live_release_id(config.prod_deployment_path)
     return _digest([*_stamps(outputs), live])
 
@@ -85,8 +81,10 @@ def _scripts() -> list[Path]:
 
 def _installed_packages() -> list[str]:
     """Names such as `numpy-2.4.6.dist-info`: what pip leaves beside each installed package."""
-    folders = [path for path in sys.path if path.endswith("site-packages") and Path(path).is_dir()]
-    return sorted(name for path in folders for name in os.listdir(path) if name[-9:] == "dist-info")
+    folders = [Path(path) for path in sys.path if path.endswith("site-packages")]
+    return sorted(
+        found.name for folder in folders if folder.is_dir() for found in folder.glob("*.dist-info")
+    )
 
 
 def _folder_stamps(folder: Path) -> list[Stamp]:

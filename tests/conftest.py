@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -14,6 +15,7 @@ from typing import Any
 import pytest
 
 from attrition.config import FOLDER_KEYS, Config, load_config
+from attrition.synthetic import client_rows, csv_text
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 FOLDERS = dict(
@@ -86,3 +88,29 @@ def make_project(tmp_path: Path) -> Callable[[str], Project]:
 def project(make_project: Callable[[str], Project]) -> Project:
     """An empty project with the default settings."""
     return make_project("project")
+
+
+def book(clients: int, seed: int, **settings: Any) -> str:
+    """Made-up client rows as CSV text; other seeds give other clients."""
+    return csv_text(client_rows(clients, seed=seed, first_client=seed * 10_000, **settings))
+
+
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a project after its first run; tests that change it take a copy."""
+    project = Project(tmp_path_factory.mktemp("finished") / "project")
+    for folder in FOLDERS.values():
+        (project.root / folder).mkdir(parents=True)
+    project.configure()
+    project.write("sourcedata/january.csv", book(2500, 1))
+    project.write("testdata/testdata.csv", book(1000, 2, open_share=0.0))
+    project.write("first.txt", project.run("fullprocess.py").stdout)
+    return project.root
+
+
+@pytest.fixture
+def finished_copy(finished: Path, tmp_path: Path) -> Project:
+    """A copy of the finished project for one test."""
+    root = tmp_path / "finished"
+    shutil.copytree(finished, root, symlinks=True)
+    return Project(root)

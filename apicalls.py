@@ -1,0 +1,184 @@
+"""Call the API's four routes and keep the answers, readable.
+
+    python apicalls.py   ask the server at `api_url`; without one, ask the application right here
+
+Reads  testdata/ (the first CSV file is what predictions are asked for), and what the server reads.
+Writes models/apireturns.txt; when a run replaced the deployed model, that one's answers, and the
+       new model's in models/apireturns2.txt: before and after, for the same rows.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import os
+import pkgutil
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from attrition import cli, columns, files
+from attrition.config import Config
+from attrition.errors import PipelineError
+
+FIRST, SECOND = "apireturns.txt", "apireturns2.txt"
+ROUTES = ("/prediction", "/scoring", "/summarystats", "/diagnostics")
+# Named as a WSGI server names it, and loaded as late: this script stands below the application.
+APPLICATION = "app:create_app"
+TIMEOUT_SECONDS = 30.0
+
+# (route, body as JSON or None) -> the decoded answer; raises CallError.
+Ask = Callable[[str, dict[str, Any] | None], Any]
+Answers = dict[str, Any]
+logger = logging.getLogger(__name__)
+
+
+class CallError(Exception):
+    """A call that brought no good answer, and why."""
+
+
+def record_current(config: Config) -> Answers:
+    """Keep the live model's answers in `apireturns.txt`; those of an older replacement go."""
+    answers = collect(config)
+    write(config.output_model_path / FIRST, answers)
+    (config.output_model_path / SECOND).unlink(missing_ok=True)
+    return answers
+
+
+def record_redeployed(config: Config) -> Answers:
+    """Keep the answers of a model that has just gone live in `apireturns2.txt`.
+
+    Its predecessor's were kept by `record_current` before it went live.
+    """
+    answers = collect(config)
+    write(config.output_model_path / SECOND, answers)
+    return answers
+
+
+def collect(config: Config) -> Answers:
+    """Ask the four routes: of the server at `api_url` where it serves this project's live model,
+    else of the application in this process.
+
+    Returns:
+        route -> its answer, or `{"error": why}` for a call that failed.
+    """
+    ask = _server(config) or _in_process(config)
+    answers: Answers = {}
+    for route in ROUTES:
+        try:
+            body = {"filepath": _test_file(config)} if route == "/prediction" else None
+            answers[route] = ask(route, body)
+        except CallError as error:
+            answers[route] = {"error": str(error)}
+            logger.warning("the call of %s failed: %s", route, error)
+    return answers
+
+
+def failed(answers: Answers) -> bool:
+    """Whether any of the calls failed."""
+    return any("error" in answer for answer in answers.values())
+
+
+def write(path: Path, answers: Answers) -> None:
+    """Write answers as JSON, one key for each route, every field of an answer on its own line."""
+    routes = []
+    for route, answer in answers.items():
+        fields = [f"    {json.dumps(key)}: {_line(value)}" for key, value in answer.items()]
+        routes.append(f"  {json.dumps(route)}: {{\n" + ",\n".join(fields) + "\n  }")
+    files.write_text(path, "{\n" + ",\n".join(routes) + "\n}\n")
+
+
+def _line(value: Any) -> str:
+    return json.dumps(files.strict(value), ensure_ascii=False, allow_nan=False)
+
+
+def _test_file(config: Config) -> str:
+    """The test file to predict for, as the API names it."""
+    for path in sorted(config.test_data_path.glob("*.csv")):
+        name = columns.public_name(config, path)
+        if name is not None and path.is_file() and not path.name.startswith("."):
+            return name
+    raise CallError("there is no CSV file among the test data")
+
+
+def _server(config: Config) -> Ask | None:
+    """Asks the server at `api_url`; None when it does not answer for this project's live model."""
+
+    def ask(route: str, body: dict[str, Any] | None) -> Any:
+        return _request(config.api_url.rstrip("/") + route, body)
+
+    try:
+        found = ask("/health", None)
+    except CallError as error:
+        logger.info("no server at %s (%s): asking the application here", config.api_url, error)
+        return None
+    live = files.live_release_id(config.prod_deployment_path)
+    if found.get("model_version") != live:
+        logger.info("the server at %s serves another model: asking the application here",
+                    config.api_url)  # fmt: skip
+        return None
+    logger.info("asking the server at %s", config.api_url)
+    return ask
+
+
+def _request(url: str, body: dict[str, Any] | None) -> dict[str, Any]:
+    if urlsplit(url).scheme not in ("http", "https"):
+        raise CallError("api_url is no http or https address")
+    data = None if body is None else json.dumps(body).encode()
+    request = urllib.request.Request(url, data)  # noqa: S310 - the scheme is checked above
+    request.add_header("Content-Type", "application/json")
+    if token := os.environ.get("ATTRITION_API_TOKEN"):
+        request.add_header("Authorization", f"Bearer {token}")
+    # Without the environment's proxies: the server is on this machine, or reached directly.
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    try:
+        with opener.open(request, timeout=TIMEOUT_SECONDS) as response:
+            return _decoded(response.status, response.read())
+    except urllib.error.HTTPError as error:
+        return _decoded(error.code, error.read())
+    except (OSError, ValueError) as error:
+        raise CallError(f"no answer: {getattr(error, 'reason', error)}") from None
+
+
+def _in_process(config: Config) -> Ask:
+    client = pkgutil.resolve_name(APPLICATION)(config).test_client()
+
+    def ask(route: str, body: dict[str, Any] | None) -> Any:
+        response = client.get(route) if body is None else client.post(route, json=body)
+        return _decoded(response.status_code, response.data)
+
+    return ask
+
+
+def _decoded(status: int, data: bytes) -> dict[str, Any]:
+    try:
+        answer = json.loads(data)
+    except ValueError:
+        answer = None
+    if not isinstance(answer, dict):
+        raise CallError(f"status {status}, and no JSON object")
+    if status != 200:
+        raise CallError(f"status {status}: {answer.get('detail')}")
+    return answer
+
+
+def _call(config: Config, _arguments: argparse.Namespace) -> int:
+    answers = record_current(config)
+    path = config.output_model_path / FIRST
+    print(path)
+    if failed(answers):
+        raise PipelineError(f"{path}: not every call succeeded; the reasons stand there")
+    return 0
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Call the four routes."""
+    return cli.run_alone(cli.parser(__doc__), argv, _call)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,197 @@
+"""The deployed model (the champion), and whether it still serves: its exam on today's rows.
+
+Every new labelled row is first an exam for the deployed model and only then a lesson for the next.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass, field
+from typing import Any
+
+from attrition import files
+from attrition.clients import Clients, TestClients, final_clients, open_clients
+from attrition.config import Config
+from attrition.decision import PerformanceDrift, performance_drift
+from attrition.drift import Drift, compare
+from attrition.errors import DataError
+from attrition.files import Release
+from attrition.ledger import Ledger
+from attrition.scorecard import Scorecard, load_scorecard
+from attrition.scores import Minimum, Score, score
+
+TEST_DATA, NEW_ROWS, OPEN_CLIENTS = "test data", "new rows", "open clients"
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Champion:
+    """The deployed model: its release, its scorecard and the record of its training.
+
+    `fits` is False when config.json now names other columns or labels: it cannot be asked then.
+    """
+
+    release: Release
+    card: Scorecard
+    training: dict[str, Any]
+    fits: bool
+
+
+@dataclass(frozen=True)
+class Exam:
+    """What a look at the deployed model found, by sample (test data, new rows, open clients)."""
+
+    scores: dict[str, Score] = field(default_factory=dict)
+    performance: dict[str, PerformanceDrift] = field(default_factory=dict)
+    data: dict[str, Drift] = field(default_factory=dict)
+
+    @property
+    def drift(self) -> bool:
+        """Whether any of it is drift."""
+        verdicts = [found.verdict for found in self.performance.values()]
+        verdicts += [found.verdict for found in self.data.values()]
+        return "drift" in verdicts
+
+    def to_json(self) -> dict[str, Any]:
+        """The findings as plain values for JSON."""
+        return {
+            "scores": {sample: found.to_json() for sample, found in self.scores.items()},
+            "performance_drift": {
+                name: found.to_json() for name, found in self.performance.items()
+            },
+            "data_drift": {name: found.to_json() for name, found in self.data.items()},
+        }
+
+
+def minimum(config: Config) -> Minimum:
+    """The fewest labelled rows a score or a verdict is given for."""
+    return Minimum(config.minimum_scoring_rows, config.minimum_rarer_label_rows)
+
+
+def score_clients(card: Scorecard, clients: Clients, config: Config) -> Score:
+    """Score a model on labelled clients; undefined, with the reason, where they are too few."""
+    return score(
+        clients.labels if clients.labels is not None else [],
+        card.probabilities(clients.columns),
+        card.threshold,
+        minimum(config),
+        config.random_seed,
+    )
+
+
+def label_settings(config: Config) -> dict[str, str]:
+    """What a label means, as `training.json` records it."""
+    return {
+        "column": config.target_column,
+        "positive": config.positive_label,
+        "negative": config.negative_label,
+    }
+
+
+def find_champion(config: Config) -> Champion | None:
+    """The deployed model; None before the first deployment, or when no good release is left."""
+    release = _live_or_last_good(config)
+    if release is None:
+        return None
+    card = load_scorecard(release.folder / "scorecard.json")
+    training = files.read_json(release.folder / "training.json")
+    fits = (
+        training["label"] == label_settings(config)
+        and set(card.numeric_columns) <= set(config.numeric_columns)
+        and set(card.categorical_columns) <= set(config.categorical_columns)
+    )
+    return Champion(release, card, training, fits)
+
+
+def _live_or_last_good(config: Config) -> Release | None:
+    """The live release; if something has damaged it, the newest good one takes its place."""
+    deployment = config.prod_deployment_path
+    try:
+        release = files.live_release(deployment)
+        if release is not None:
+            files.make_live(deployment, release.folder)  # links a killed deployment still owes
+        return release
+    except DataError as error:
+        logger.warning("%s", error)
+    for folder in reversed(files.releases(deployment)):
+        try:
+            release = files.open_release(folder)
+        except DataError:
+            continue
+        files.make_live(deployment, folder)
+        logger.warning("the last good release, %s, is live instead", release.id)
+        return release
+    logger.warning("no good release is left: the next model is deployed as if it were the first")
+    return None
+
+
+def examine(config: Config, champion: Champion, ledger: Ledger, test: TestClients) -> Exam:
+    """Score the deployed model on today's rows, and compare those with the rows it learnt from.
+
+    Args:
+        config: the settings.
+        champion: the deployed model.
+        ledger: what has been ingested.
+        test: the labelled test data.
+
+    Returns:
+        Scores and performance drift on the test data and on the newest labelled rows it has not
+        learnt; data drift of these and of the open clients. Empty when it no longer fits the data.
+    """
+    if not champion.fits:
+        return Exam()
+    labelled = {TEST_DATA: test.clients}
+    start = newest_unseen_start(champion, ledger)
+    if start < ledger.committed_bytes:
+        labelled[NEW_ROWS] = final_clients(config, start)
+    scores = {name: score_clients(champion.card, rows, config) for name, rows in labelled.items()}
+    # Like is compared with like: the test data then and now, new rows and cross-validated old ones.
+    before = {
+        TEST_DATA: champion.release.manifest["f1_score"],
+        NEW_ROWS: champion.training["cross_validated"]["f1"],
+    }
+    performance = {
+        name: performance_drift(before[name], found, config.drift_threshold)
+        for name, found in scores.items()
+    }
+    samples = labelled | {OPEN_CLIENTS: open_clients(config)}
+    data = {name: _data_drift(config, champion, rows) for name, rows in samples.items()}
+    return Exam(scores, performance, data)
+
+
+def newest_unseen_start(champion: Champion, ledger: Ledger) -> int:
+    """Byte of finaldata.csv where the newest ingested rows begin that the champion has not learnt.
+
+    It is the end of the file when the champion has learnt them all.
+    """
+    unseen = ledger.unseen_start(champion.training["commit"])
+    return max([unseen, *(commit.start for commit in ledger.commits[-1:])])
+
+
+def _data_drift(config: Config, champion: Champion, clients: Clients) -> Drift:
+    return compare(
+        champion.training["reference"],
+        clients.features,
+        champion.card.log_odds(clients.columns),
+        config.data_drift_threshold,
+        config.minimum_scoring_rows,
+    )
+
+
+def alerts(config: Config, exam: Exam) -> list[str]:
+    """What somebody should hear about, in plain sentences: a degraded model, and drift."""
+    found = []
+    today = exam.scores.get(TEST_DATA)
+    if today is not None and today.f1 is not None and today.f1 < config.model_score_threshold:
+        found.append(
+            f"the deployed model is degraded: its F1 on the test data, {today.f1:.3f}, "
+            f"is under {config.model_score_threshold:g}"
+        )
+    for sample, performance in exam.performance.items():
+        if performance.verdict == "drift":
+            found.append(f"model drift on the {sample}: {performance.reason}")
+    for sample, data in exam.data.items():
+        if data.verdict == "drift":
+            found.append(f"data drift in the {sample}: {', '.join(data.drifted)}")
+    return found

@@ -1,0 +1,353 @@
+"""Client rows as the other scripts read them: training data, test data, open clients, any table."""
+
+from __future__ import annotations
+
+import contextlib
+import tempfile
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from attrition import batches, csvfiles, stored
+from attrition.clienttable import (
+    KEPT,
+    ClientTable,
+    connect,
+    unpacked,
+)
+from attrition.config import Config
+from attrition.errors import DataError
+from attrition.merging import mark_duplicates
+
+
+@dataclass(frozen=True)
+class Clients:
+    """Client rows, one per position.
+
+    Attributes:
+        ids: array of shape (n,) of str, the ids as they stood; `row 1`, `row 2`, ... without one.
+        features: (n, n_features) in config order; numbers with NaN, categories with "" for blank.
+        labels: (n,) with 1 for the positive label, 0 for the negative one; None when not known.
+        values: (n,) of the value column with NaN for blank; None when none is configured.
+    """
+
+    ids: NDArray[np.object_]
+    features: pd.DataFrame
+    labels: NDArray[np.int8] | None
+    values: NDArray[np.float64] | None
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    @property
+    def columns(self) -> dict[str, NDArray[Any]]:
+        """The features as a scorecard takes them: name -> array of shape (n,)."""
+        return {str(name): self.features[name].to_numpy() for name in self.features.columns}
+
+    def select(self, rows: NDArray[np.bool_]) -> Clients:
+        """The clients where `rows`, of shape (n,), is True."""
+        return Clients(
+            ids=self.ids[rows],
+            features=self.features[rows].reset_index(drop=True),
+            labels=None if self.labels is None else self.labels[rows],
+            values=None if self.values is None else self.values[rows],
+        )
+
+
+@dataclass(frozen=True)
+class Rejection:
+    """A row, or with no line a whole file, that was not accepted."""
+
+    file: str
+    line: int | None
+    column: str
+    value: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class TestClients:
+    """The labelled clients of the test folder, each row once, and what was left aside."""
+
+    __test__ = False  # to pytest: not a class of tests
+
+    clients: Clients
+    files: tuple[str, ...]
+    rejected: tuple[Rejection, ...]
+    blank_labels: int
+    duplicates: int
+
+
+@dataclass(frozen=True)
+class TrainingClients:
+    """The ingested clients to learn from, without those of the test data.
+
+    Attributes:
+        clients: in the order of their arrival.
+        unseen: (n,) of bool, True for the rows that arrived at or after the asked byte.
+        left_out: number of rows left out because they stand in the test data.
+    """
+
+    clients: Clients
+    unseen: NDArray[np.bool_]
+    left_out: int
+
+
+def final_clients(config: Config, start: int = 0, end: int | None = None) -> Clients:
+    """The ingested clients between two offsets of `finaldata.csv`.
+
+    Args:
+        config: the settings.
+        start: byte the first row begins at; 0 stands for the file's begin, header included.
+        end: byte after the last row; None for the whole file. The ledger knows both.
+
+    Raises:
+        DataError: the file is missing or damaged.
+    """
+    with _session(config, _size(config.final_data)) as (connection, scratch):
+        return _fetch(connection, config, *_final_rows(config, start, end, scratch))
+
+
+def training_clients(
+    config: Config, committed_bytes: int, test: TestClients, unseen_start: int = 0
+) -> TrainingClients:
+    """The ingested clients but those whose whole row (id, features, label) is test data.
+
+    Args:
+        config: the settings.
+        committed_bytes: length of `finaldata.csv` by the ledger.
+        test: the clients of the test data.
+        unseen_start: byte from which on rows count as unseen.
+
+    Raises:
+        DataError: `finaldata.csv` is missing or damaged.
+    """
+    with _session(config, _size(config.final_data)) as (connection, scratch):
+        clients = _fetch(connection, config, *_final_rows(config, 0, committed_bytes, scratch))
+        unseen = np.zeros(len(clients), dtype=bool)
+        if unseen_start < committed_bytes:
+            late = _count_rows(connection, config, unseen_start, committed_bytes, scratch)
+            unseen[len(clients) - late :] = True
+        in_test = _positions_in(connection, config, clients, test.clients)
+    stays = np.ones(len(clients), dtype=bool)
+    stays[in_test] = False
+    return TrainingClients(_take(clients, stays), unseen[stays], len(in_test))
+
+
+def labelled_test_clients(config: Config) -> TestClients:
+    """The labelled clients in the test folder, checked as ingestion checks them; writes nothing."""
+    found, refused = batches.list_batches(config.test_data_path)
+    rejected = [Rejection(item.name, None, "", "", item.reason) for item in refused]
+    names: list[str] = []
+    with _session(config, sum(batch.unpacked_size for batch in found)) as (connection, scratch):
+        table = ClientTable(connection, config, scratch)
+        for batch in found:
+            try:
+                with unpacked(config, batch, scratch) as path, table.transaction():
+                    table.add(path, len(names))
+            except DataError as error:
+                rejected.append(Rejection(batch.name, None, "", "", str(error)))
+            else:
+                names.append(batch.name)
+        mark_duplicates(table, None, 0, scratch)
+        rejected += _rejections(connection, names)
+        counts = "count(*) FILTER (label IS NULL), count(*) FILTER (is_duplicate)"
+        blank, duplicates = connection.execute(
+            f"SELECT {counts} FROM rows WHERE raw IS NULL"
+        ).fetchall()[0]
+        clients = _fetch(connection, config, "rows WHERE " + KEPT, [])
+    return TestClients(clients, tuple(names), tuple(rejected), blank, duplicates)
+
+
+def open_clients(config: Config) -> Clients:
+    """The clients whose outcome is still blank, each one's newest row; labels are None.
+
+    Raises:
+        DataError: `openclients.csv` is damaged.
+    """
+    with _session(config, _size(config.open_clients)) as (connection, scratch):
+        rows, parameters = _final_rows(config, 0, None, scratch, config.open_clients)
+        return _without_labels(_fetch(connection, config, rows, parameters))
+
+
+def read_table(config: Config, path: Path) -> tuple[Clients, tuple[Rejection, ...]]:
+    """Read any table of clients, `.csv` or `.csv.gz`; only the features must be there.
+
+    Returns:
+        The clients in the order of the file (labels None unless every row has one) and the rows
+        that were not accepted.
+
+    Raises:
+        DataError: the file is missing or unusable as a whole.
+    """
+    optional = [name for name in config.stored_columns if name not in config.feature_columns]
+    try:
+        batch = batches.find_batch(path)
+        with (
+            _session(config, batch.unpacked_size) as (connection, scratch),
+            unpacked(config, batch, scratch) as plain,
+        ):
+            if config.id_column not in csvfiles.column_names(plain):
+                config = replace(config, id_column=None)
+            table = ClientTable(connection, config, scratch)
+            with table.transaction():
+                table.add(plain, 0, optional)
+            clients = _fetch(connection, config, "rows WHERE raw IS NULL", [])
+            rejected = tuple(_rejections(connection, [path.name]))
+    except DataError as error:
+        raise DataError(f"{path}: {error}") from None
+    if clients.labels is not None and (clients.labels < 0).any():
+        clients = _without_labels(clients)
+    return clients, rejected
+
+
+@contextlib.contextmanager
+def _session(config: Config, input_bytes: int) -> Iterator[tuple[duckdb.DuckDBPyConnection, Path]]:
+    """A connection and a folder for what it may have to write; both go away."""
+    with (
+        tempfile.TemporaryDirectory(prefix="attrition-") as folder,
+        connect(config, Path(folder), input_bytes) as connection,
+    ):
+        yield connection, Path(folder)
+
+
+def _size(path: Path) -> int:
+    return path.stat().st_size if path.exists() else 0
+
+
+def _final_rows(
+    config: Config, start: int, end: int | None, scratch: Path, path: Path | None = None
+) -> tuple[str, list[str]]:
+    """The stored rows between two offsets, as SQL and its parameters."""
+    path = path or config.final_data
+    if not path.exists():
+        return stored.no_rows(config), []
+    _check_stored_header(config, path)
+    size = path.stat().st_size
+    end = size if end is None else end
+    if not 0 <= start <= end <= size:
+        raise DataError(f"{path}: {size} bytes long, but bytes {start} to {end} were asked for")
+    if start == end:
+        return stored.no_rows(config), []
+    if (start, end) != (0, size):
+        path = _copy_range(path, start, end, scratch)
+    return stored.read_stored(config, header=start == 0), [str(path)]
+
+
+def _check_stored_header(config: Config, path: Path) -> None:
+    with path.open("rb") as stream:
+        found = stream.readline(csvfiles.MAXIMUM_RECORD).decode("utf-8", "replace").rstrip("\n")
+    expected = stored.stored_header(config)
+    if found != expected:
+        raise DataError(
+            f"{path}: expected the columns {expected}, found {found}; "
+            f"run ingestion.py, which makes it anew after a change of settings"
+        )
+
+
+def _copy_range(path: Path, start: int, end: int, scratch: Path) -> Path:
+    part = scratch / f"{start}-{end}.csv"
+    with path.open("rb") as source, part.open("wb") as target:
+        source.seek(start)
+        remaining = end - start
+        while remaining and (chunk := source.read(min(remaining, 1 << 20))):
+            target.write(chunk)
+            remaining -= len(chunk)
+    return part
+
+
+def _count_rows(
+    connection: duckdb.DuckDBPyConnection, config: Config, start: int, end: int, scratch: Path
+) -> int:
+    rows, parameters = _final_rows(config, start, end, scratch)
+    return int(connection.execute(f"SELECT count(*) FROM {rows}", parameters).fetchall()[0][0])
+
+
+def _fetch(
+    connection: duckdb.DuckDBPyConnection, config: Config, rows: str, parameters: list[str]
+) -> Clients:
+    """Rows of `v0`, ..., `label` as Clients; a NULL label becomes -1."""
+    names = config.stored_columns[:-1]
+    texts = [name for name in names if name not in config.numeric_stored_columns]
+    columns = ", ".join(
+        f"coalesce(v{i}, {'' if name in texts else 'nan'!r}) AS v{i}"
+        for i, name in enumerate(names)
+    )
+    try:
+        found = connection.execute(
+            f"SELECT {columns}, coalesce(label, -1)::TINYINT AS label FROM {rows}", parameters
+        ).fetchnumpy()
+    except (duckdb.InvalidInputException, duckdb.ConversionException):
+        raise DataError(
+            f"{parameters[0] if parameters else 'clients'}: damaged, not as the pipeline wrote it; "
+            f"restore it, or delete {config.ledger.name} beside it to ingest every file again"
+        ) from None
+    by_name = {name: np.ma.getdata(found[f"v{i}"]) for i, name in enumerate(names)}
+    labels = np.ma.getdata(found["label"])
+    features = pd.DataFrame(
+        # pandas would make its own text type of objects.
+        {
+            name: pd.Series(by_name[name], dtype=by_name[name].dtype)
+            for name in config.feature_columns
+        }
+    )
+    if config.id_column is None:
+        ids = np.array([f"row {number}" for number in range(1, len(labels) + 1)], dtype=object)
+    else:
+        ids = by_name[config.id_column]
+    values = None if config.value_column is None else by_name[config.value_column]
+    return Clients(ids, features, labels, values)
+
+
+def _positions_in(
+    connection: duckdb.DuckDBPyConnection, config: Config, clients: Clients, others: Clients
+) -> NDArray[np.int64]:
+    """Positions of the clients whose whole row (id, features, label) stands among others."""
+    mine, theirs = _whole_rows(config, clients), _whole_rows(config, others)
+    connection.register("mine", mine.assign(position=np.arange(len(mine))))
+    connection.register("theirs", theirs)
+    same = " AND ".join(
+        f"mine.{column} IS NOT DISTINCT FROM theirs.{column}" for column in theirs.columns
+    )
+    found = connection.execute(
+        f"SELECT DISTINCT position FROM mine JOIN theirs ON {same} ORDER BY position"
+    ).fetchnumpy()["position"]
+    connection.unregister("mine")
+    connection.unregister("theirs")
+    return np.asarray(found, dtype=np.int64)
+
+
+def _whole_rows(config: Config, clients: Clients) -> pd.DataFrame:
+    columns = {f"f{i}": clients.features.iloc[:, i] for i in range(clients.features.shape[1])}
+    if config.id_column is not None:
+        columns["id"] = pd.Series(clients.ids)
+    return pd.DataFrame({**columns, "label": clients.labels})
+
+
+def _take(clients: Clients, mask: NDArray[np.bool_]) -> Clients:
+    if mask.all():
+        return clients
+    return Clients(
+        clients.ids[mask],
+        clients.features[mask].reset_index(drop=True),
+        None if clients.labels is None else clients.labels[mask],
+        None if clients.values is None else clients.values[mask],
+    )
+
+
+def _without_labels(clients: Clients) -> Clients:
+    return Clients(clients.ids, clients.features, None, clients.values)
+
+
+def _rejections(connection: duckdb.DuckDBPyConnection, names: Sequence[str]) -> Iterator[Rejection]:
+    found = connection.execute(
+        'SELECT file, line, "column", value, reason FROM rejections ORDER BY file, line'
+    )
+    for file, line, column, value, reason in found.fetchall():
+        yield Rejection(names[file], line, column, value, reason)

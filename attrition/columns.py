@@ -1,0 +1,260 @@
+"""Client rows as columns of a scorecard, from what a client of the API sends: records, CSV, a file.
+
+Standard library and numpy only: the server must start in a moment and stay small. The same text
+means the same here and in ingestion: blanks are missing, categories are trimmed, and what is no
+number is an error that names row and column.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import math
+import os
+import stat
+from collections.abc import Sequence
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from attrition.config import Config
+from attrition.errors import DataError
+
+Columns = dict[str, NDArray[Any]]
+
+
+def _refuse_constant(name: str) -> Any:
+    raise ValueError(f"{name} is no JSON")
+
+
+_STRICT_JSON = json.JSONDecoder(parse_constant=_refuse_constant)
+
+
+def decoded_json(data: bytes) -> Any:
+    """Decode strict JSON (RFC 8259): UTF-8, and no NaN or Infinity.
+
+    Raises:
+        DataError: it is not that, or nested too deeply.
+    """
+    try:
+        return _STRICT_JSON.decode(data.decode("utf-8"))
+    except RecursionError:
+        raise DataError("the JSON is nested too deeply") from None
+    except ValueError:  # UnicodeDecodeError and JSONDecodeError among them
+        raise DataError("the body is not valid JSON in UTF-8") from None
+
+
+def columns_from_records(
+    records: Any, numeric: Sequence[str], categorical: Sequence[str]
+) -> Columns:
+    """Columns of decoded JSON records; what else the records hold is ignored.
+
+    Args:
+        records: a list of objects, one per client; null and blank text are missing values.
+        numeric: names of the columns that hold numbers.
+        categorical: names of the columns that hold categories.
+
+    Returns:
+        name -> array of shape (n_rows,): floats with NaN for missing, or text with "" for blank.
+
+    Raises:
+        DataError: not a list of objects, a column is missing, or a value is of no use.
+    """
+    if not isinstance(records, list):
+        raise DataError("records: expected a list of objects, one for each client")
+    for row, record in enumerate(records, start=1):
+        if not isinstance(record, dict):
+            raise DataError(f"row {row}: expected an object, found {_shown(record)}")
+    result: Columns = {}
+    for name in numeric:
+        values = [_number(v, row, name) for row, v in enumerate(_cells(records, name), start=1)]
+        result[name] = np.array(values, dtype=np.float64)
+    for name in categorical:
+        texts = [_category(v, row, name) for row, v in enumerate(_cells(records, name), start=1)]
+        result[name] = np.array(texts, dtype=object)
+    return result
+
+
+def columns_from_csv(data: bytes, numeric: Sequence[str], categorical: Sequence[str]) -> Columns:
+    """Columns of a CSV table with a header, comma-separated, in UTF-8; others are ignored.
+
+    Raises:
+        DataError: not such a table, a column is missing or doubled, or a value is of no use.
+    """
+    header, rows = _csv_rows(data)
+    result: Columns = {}
+    for name in (*numeric, *categorical):
+        places = [place for place, column in enumerate(header) if column.strip() == name.strip()]
+        if len(places) != 1:
+            found = "is missing" if not places else f"stands {len(places)} times in the header"
+            raise DataError(f"column {name!r} {found}; the columns needed are: "
+                            f"{', '.join((*numeric, *categorical))}")  # fmt: skip
+        texts = [row[places[0]] for row in rows]
+        if name in numeric:
+            result[name] = _numbers(texts, name)
+        else:
+            result[name] = np.array([text.strip() for text in texts], dtype=object)
+    return result
+
+
+def data_folders(config: Config) -> dict[PurePosixPath, Path]:
+    """The folders a client of the API may name a file in: how it names them -> where they are."""
+    folders = (config.input_folder_path, config.test_data_path, config.output_folder_path)
+    return {_public_name(config, folder): folder for folder in folders}
+
+
+def public_name(config: Config, path: Path) -> str | None:
+    """How a client of the API names a data file, such as `testdata/testdata.csv`."""
+    for name, folder in data_folders(config).items():
+        if path.parent == folder:
+            return str(name / path.name)
+    return None
+
+
+def read_data_file(config: Config, name: str, maximum_bytes: int) -> bytes:
+    """Read a CSV file inside the configured data folders, following no link.
+
+    Args:
+        config: the settings.
+        name: the file as a client names it, relative: `testdata/testdata.csv`.
+        maximum_bytes: no more than that is read.
+
+    Raises:
+        DataError: the name is not one of a CSV file in a data folder.
+        FileNotFoundError: there is no such regular file.
+        OverflowError: it is larger than `maximum_bytes`.
+    """
+    parts = tuple(name.split("/"))
+    if not name.isprintable() or any(part.startswith(".") or not part for part in parts):
+        raise DataError("filepath: expected the relative path of a file in a data folder")
+    folders = data_folders(config)
+    public = next((p for p in folders if p.parts == parts[: len(p.parts)] != parts), None)
+    if public is None:
+        allowed = ", ".join(f"{folder}/" for folder in folders)
+        raise DataError(f"filepath: expected a file in one of {allowed}")
+    if not name.endswith(".csv"):
+        raise DataError("filepath: expected a file whose name ends in .csv")
+    return _read_regular(folders[public], parts[len(public.parts) :], maximum_bytes)
+
+
+def _public_name(config: Config, folder: Path) -> PurePosixPath:
+    inside = folder.is_relative_to(config.root)
+    return PurePosixPath(folder.relative_to(config.root) if inside else folder.name)
+
+
+def _read_regular(folder: Path, parts: Sequence[str], maximum_bytes: int) -> bytes:
+    """Walk down from the folder, one name at a time: no link on the way, no pipe, no device."""
+    place = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        for part in parts[:-1]:
+            below = os.open(part, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=place)
+            os.close(place)
+            place = below
+        opened = os.open(parts[-1], os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=place)
+    except OSError:
+        raise FileNotFoundError("no such file in the data folders") from None
+    finally:
+        os.close(place)
+    if not stat.S_ISREG(os.fstat(opened).st_mode):
+        os.close(opened)
+        raise FileNotFoundError("no such file in the data folders")
+    with os.fdopen(opened, "rb") as stream:
+        data = stream.read(maximum_bytes + 1)
+    if len(data) > maximum_bytes:
+        raise OverflowError("the file is too large")
+    return data
+
+
+def _csv_rows(data: bytes) -> tuple[list[str], list[list[str]]]:
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise DataError(f"the table is not UTF-8 text (byte {error.start + 1})") from None
+    if "\0" in text:
+        raise DataError("the table holds NUL characters; expected CSV text")
+    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
+    rows: list[list[str]] = []
+    try:
+        header = next(reader, [])
+        for row in reader:
+            if len(row) == len(header):
+                rows.append(row)
+            elif row:  # a blank line is no client
+                raise DataError(f"line {reader.line_num}: expected {len(header)} values, "
+                                f"as in the header, found {len(row)}")  # fmt: skip
+    except csv.Error as error:
+        raise DataError(f"line {reader.line_num}: not valid CSV ({error})") from None
+    if not header:
+        raise DataError("the table is empty; expected a header with the names of the columns")
+    return header, rows
+
+
+def _cells(records: list[dict[str, Any]], name: str) -> list[Any]:
+    try:
+        return [record[name] for record in records]
+    except KeyError:
+        row = next(row for row, record in enumerate(records, start=1) if name not in record)
+        raise DataError(f"row {row}: {name!r} is missing") from None
+
+
+def _numbers(texts: list[str], name: str) -> NDArray[np.float64]:
+    """Many numbers at once; blanks and doubtful texts take the slow way."""
+    try:
+        values = np.array([float(text) for text in texts], dtype=np.float64)
+    except ValueError:
+        values = np.array([math.nan])
+    together = "".join(texts)
+    if np.isfinite(values).all() and together.isascii() and "_" not in together:
+        return values
+    slow = [_number(text, row, name) for row, text in enumerate(texts, start=1)]
+    return np.array(slow, dtype=np.float64)
+
+
+def _number(value: Any, row: int, name: str) -> float:
+    kind = type(value)
+    if kind is float or kind is int:
+        try:
+            number = float(value)
+        except OverflowError:
+            number = math.inf
+    elif value is None or (kind is str and not value.strip()):
+        return math.nan
+    else:
+        number = _number_from_text(value) if kind is str else math.inf
+    if not math.isfinite(number):
+        raise DataError(f"row {row}: {name!r}: expected a number, found {_shown(value)}")
+    return number
+
+
+def _number_from_text(text: str) -> float:
+    text = text.strip()
+    try:
+        # Only Python reads 1_000, and digits of other scripts, as numbers.
+        return float(text) if text.isascii() and "_" not in text else math.inf
+    except ValueError:
+        return math.inf
+
+
+def _category(value: Any, row: int, name: str) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, str):
+        return value.strip()
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return json.dumps(value)
+    raise DataError(f"row {row}: {name!r}: expected text, found {_shown(value)}")
+
+
+def _shown(value: Any) -> str:
+    """A value in words, short; nested ones by their kind, since they may be deep."""
+    if isinstance(value, list):
+        return "a list"
+    if isinstance(value, dict):
+        return "an object"
+    if isinstance(value, int) and abs(value) > 10**30:
+        return "a huge number"
+    text = json.dumps(value)
+    return text if len(text) <= 40 else text[:37] + "..."

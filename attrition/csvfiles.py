@@ -1,0 +1,404 @@
+"""CSV files as bytes and text: whether the bytes are sound, what the header says, which rows are.
+
+The format is RFC 4180 in UTF-8: commas, quotation marks doubled inside quoted values, one kind of
+line end. DuckDB reads sound files fast; what is here finds out whether a file is sound, and takes
+apart, slowly and exactly, one that is not (Python's `csv` in its strict mode does the quoting).
+"""
+
+from __future__ import annotations
+
+import codecs
+import csv
+import gzip
+import re
+import zlib
+from array import array
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+import numpy as np
+
+from attrition.errors import DataError
+
+# A client row longer than this is none; also the longest value Python's csv module takes.
+MAXIMUM_RECORD = 131_072
+_CHUNK = 1 << 20
+MEGABYTE = 1_000_000
+# DuckDB passes over blanks between a quotation mark and the begin or end of a value.
+_SPACED_QUOTE = re.compile(rb'(?:^|[,\r\n])[ \t]+"|"[ \t]+(?:[",\r\n]|$)')
+_QUOTE_AND_BLANK = (b' "', b'\t"', b'" ', b'"\t')
+_UTF16_MARKS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+
+
+@dataclass(frozen=True)
+class Census:
+    """What one look at all bytes of a (decompressed) file counts."""
+
+    size: int
+    newlines: int
+    returns: int
+    commas: int
+    quotes: int
+    has_spaced_quotes: bool
+    ends_in_line_end: bool
+
+    @property
+    def line_end(self) -> str:
+        """The character lines are split at; only old Macintosh files have no newline at all."""
+        return "\n" if self.newlines or not self.returns else "\r"
+
+    @property
+    def lines(self) -> int:
+        """Physical lines, the last one with or without a line end."""
+        ends = self.newlines if self.line_end == "\n" else self.returns
+        return ends if self.ends_in_line_end else ends + 1
+
+
+@dataclass(frozen=True)
+class Record:
+    """One record: the line it starts in, its values, and why it cannot be used (None: it can)."""
+
+    line: int
+    values: list[str]
+    problem: str | None
+    text: str
+
+
+@dataclass(frozen=True)
+class Header:
+    """The header of a file: its names, surrounding blanks removed, and where it stands."""
+
+    names: tuple[str, ...]
+    line: int
+    last_line: int
+
+
+def unpack(packed: IO[bytes], plain: IO[bytes], maximum_megabytes: int) -> None:
+    """Decompress a gzip file.
+
+    Raises:
+        DataError: it is damaged, or larger than allowed when unpacked.
+    """
+    written = 0
+    try:
+        with gzip.GzipFile(fileobj=packed) as stream:
+            while chunk := stream.read(_CHUNK):
+                written += len(chunk)
+                if written > maximum_megabytes * MEGABYTE:
+                    raise DataError(
+                        f"larger than {maximum_megabytes} MB when unpacked "
+                        f"(setting maximum_unpacked_megabytes)"
+                    )
+                plain.write(chunk)
+    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
+        raise DataError(f"not a sound gzip file ({error})") from None
+
+
+def take_census(stream: IO[bytes]) -> Census:
+    """Read all bytes of a file once: check the encoding, count what the CSV checks need.
+
+    Raises:
+        DataError: the file is empty, not UTF-8, or holds NUL bytes.
+    """
+    decoder = codecs.getincrementaldecoder("utf-8")("strict")
+    size = newlines = returns = commas = quotes = 0
+    spaced = blank = False
+    before = b""
+    while chunk := stream.read(_CHUNK):
+        if size == 0:
+            _refuse_utf16(chunk)
+        _check_text(decoder, chunk, newlines)
+        newlines += _count(chunk, b"\n")
+        returns += _count(chunk, b"\r")
+        commas += _count(chunk, b",")
+        found = _count(chunk, b'"')
+        quotes += found
+        spaced = spaced or ((found > 0 or b'"' in before) and _has_spaced_quotes(before + chunk))
+        # What blanks at the next chunk's start would follow.
+        before = chunk[max(0, len(chunk.rstrip(b" \t")) - 1) :]
+        blank = (blank or size == 0) and not chunk.removeprefix(codecs.BOM_UTF8).strip()
+        size += len(chunk)
+    if size == 0 or blank:
+        raise DataError("the file is empty")
+    try:
+        decoder.decode(b"", final=True)
+    except UnicodeDecodeError:
+        raise DataError(f"not UTF-8: line {newlines + 1} ends within a character") from None
+    return Census(size, newlines, returns, commas, quotes, spaced, before in (b"\n", b"\r"))
+
+
+def _has_spaced_quotes(data: bytes) -> bool:
+    # The plain searches are fast, and mostly all there is to do.
+    return any(pair in data for pair in _QUOTE_AND_BLANK) and bool(_SPACED_QUOTE.search(data))
+
+
+def count_lines(path: Path) -> int:
+    """Lines of a file that ends in a newline."""
+    with path.open("rb") as stream:
+        return sum(_count(chunk, b"\n") for chunk in iter(lambda: stream.read(_CHUNK), b""))
+
+
+def _count(chunk: bytes, byte: bytes) -> int:
+    # Faster than bytes.count where the byte is frequent.
+    return int(np.count_nonzero(np.frombuffer(chunk, np.uint8) == byte[0]))
+
+
+def _refuse_utf16(chunk: bytes) -> None:
+    if chunk.startswith(_UTF16_MARKS):
+        raise DataError("UTF-16 text; save the file as UTF-8")
+
+
+def _check_text(decoder: codecs.IncrementalDecoder, chunk: bytes, lines_before: int) -> None:
+    nul = chunk.find(b"\0")
+    if nul >= 0:
+        line = lines_before + chunk.count(b"\n", 0, nul) + 1
+        hint = "; UTF-16 text? Save the file as UTF-8" if chunk[nul + 2 : nul + 3] == b"\0" else ""
+        raise DataError(f"a NUL byte in line {line}{hint}")
+    if chunk.isascii() and not decoder.getstate()[0]:
+        return
+    try:
+        decoder.decode(chunk)
+    except UnicodeDecodeError as error:
+        # The decoder may have held back some bytes of the chunk before: no newlines among them.
+        line = lines_before + error.object.count(b"\n", 0, error.start) + 1
+        byte = error.object[error.start]
+        raise DataError(
+            f"not UTF-8: byte 0x{byte:02X} in line {line} "
+            f"(Latin-1 or Windows-1252 text? Save the file as UTF-8)"
+        ) from None
+
+
+def read_header(path: Path, census: Census) -> Header:
+    """The first record of a file.
+
+    Raises:
+        DataError: it cannot be read.
+    """
+    with _open_text(path, census) as stream:
+        lines = _Lines(stream)
+        for record in _records(lines):
+            if record.problem:
+                raise DataError(
+                    f"the header in line {record.line} cannot be read: {record.problem}"
+                )
+            names = tuple(name.strip() for name in record.values)
+            return Header(names, record.line, lines.number)
+    raise DataError("the file is empty")
+
+
+def column_names(path: Path) -> tuple[str, ...]:
+    """The names in a file's header.
+
+    Raises:
+        DataError: the file is empty, not UTF-8, or its header cannot be read.
+    """
+    with path.open("rb") as stream:
+        census = take_census(stream)
+    return read_header(path, census).names
+
+
+def check_header(found: Sequence[str], required: Sequence[str], optional: Sequence[str]) -> None:
+    """Refuse a header in which a column is missing or stands twice.
+
+    Raises:
+        DataError: says what was expected and what was found.
+    """
+    missing = [name for name in required if name not in found]
+    if missing:
+        raise DataError(
+            f"missing column{'s' if len(missing) > 1 else ''} {_listed(missing)}; "
+            f"expected {_listed(required)}, found {_listed(found)}{_separator_hint(found)}"
+        )
+    doubled = [name for name in (*required, *optional) if found.count(name) > 1]
+    if doubled:
+        raise DataError(f"doubled column{'s' if len(doubled) > 1 else ''} {_listed(doubled)}")
+
+
+def _listed(names: Sequence[str], most: int = 30) -> str:
+    shown = ", ".join(repr(name if len(name) <= 60 else name[:57] + "...") for name in names[:most])
+    return shown + (f" and {len(names) - most} more" if len(names) > most else "")
+
+
+def _separator_hint(found: Sequence[str]) -> str:
+    for separator, name in ((";", "semicolons"), ("\t", "tabs"), ("|", "vertical bars")):
+        if len(found) == 1 and separator in found[0]:
+            return f" (the file seems to be separated by {name}; commas are needed)"
+    return ""
+
+
+def read_records(path: Path, census: Census) -> Iterator[Record]:
+    """All records after the header, the unusable ones with their reason.
+
+    Blank lines are no records. A record is unusable when its quoting is broken, when it is too
+    long, or when its line does not end as the header's line does.
+
+    Raises:
+        DataError: where records begin and end can no longer be told, so the file is no good.
+    """
+    with _open_text(path, census) as stream:
+        lines = _Lines(stream)
+        records = _records(lines)
+        next(records, None)
+        expected = lines.end
+        for record in records:
+            if record.problem is None and lines.end not in (expected, ""):
+                problem = f"the line ends in {_shown(lines.end)}, the header in {_shown(expected)}"
+                yield Record(record.line, record.values, problem, record.text)
+            else:
+                yield record
+
+
+def separate(
+    path: Path, census: Census, width: int, columns: Sequence[int], good: IO[str]
+) -> tuple[array[int], list[Record]]:
+    """Take a damaged file apart.
+
+    Args:
+        path: the file, decompressed.
+        census: its counts.
+        width: number of columns of the header.
+        columns: positions of the values to keep.
+        good: gets the kept values of every sound record, as CSV without a header.
+
+    Returns:
+        The line each sound record starts in, and the unusable records.
+
+    Raises:
+        DataError: as `read_records`.
+    """
+    # Everything quoted: also a lone carriage return then stays inside its value.
+    writer = csv.writer(good, quoting=csv.QUOTE_ALL, lineterminator="\n")
+    lines = array("q")
+    bad = []
+    for record in read_records(path, census):
+        if record.problem is not None:
+            bad.append(record)
+        elif len(record.values) != width:
+            found = len(record.values)
+            problem = f"{found} value{'s' if found > 1 else ''}, the header has {width} columns"
+            bad.append(Record(record.line, record.values, problem, record.text))
+        else:
+            writer.writerow([record.values[column] for column in columns])
+            lines.append(record.line)
+    return lines, bad
+
+
+def start_lines(path: Path, census: Census, numbers: Sequence[int]) -> list[int]:
+    """The physical lines in which some records of a sound file start.
+
+    Args:
+        path: the file, decompressed.
+        census: its counts.
+        numbers: ascending numbers of records, the first record after the header being 1.
+    """
+    wanted = iter(numbers)
+    following = next(wanted, None)
+    found = []
+    for number, record in enumerate(read_records(path, census), start=1):
+        if following is None:
+            break
+        if number == following:
+            found.append(record.line)
+            following = next(wanted, None)
+    return found
+
+
+def _open_text(path: Path, census: Census) -> IO[str]:
+    return path.open(encoding="utf-8-sig", newline=census.line_end)
+
+
+class _Lines:
+    """The physical lines of a file, counted, as `csv.reader` wants them."""
+
+    def __init__(self, stream: IO[str]) -> None:
+        self.number = 0
+        self.end = ""
+        self.is_too_long = False
+        self._stream = stream
+        self._text: list[str] = []
+        self._length = 0
+
+    def __iter__(self) -> Iterator[str]:
+        return self
+
+    def __next__(self) -> str:
+        line = self._stream.readline(MAXIMUM_RECORD)
+        if not line:
+            raise StopIteration
+        self.number += 1
+        self.end = _line_end(line)
+        self._length += len(line)
+        if self._length >= MAXIMUM_RECORD:
+            return self._skip()
+        self._text.append(line)
+        return line
+
+    def start_record(self) -> None:
+        self._text = []
+        self._length = 0
+        self.is_too_long = False
+
+    @property
+    def text(self) -> str:
+        """The record so far."""
+        return "".join(self._text).rstrip("\r\n")
+
+    def _skip(self) -> str:
+        """Leave out a line that is too long; csv.reader takes it for a blank one."""
+        if self._text:
+            raise DataError(
+                f"a value of more than {MAXIMUM_RECORD:,} characters before line {self.number}; "
+                f"a quotation mark that is never closed?"
+            )
+        while not self.end:
+            rest = self._stream.readline(MAXIMUM_RECORD)
+            if not rest:
+                break
+            self.end = _line_end(rest)
+        self.is_too_long = True
+        return "\n"
+
+
+def _records(lines: _Lines) -> Iterator[Record]:
+    reader = csv.reader(lines, strict=True)
+    while True:
+        first = lines.number + 1
+        lines.start_record()
+        try:
+            values = next(reader)
+        except StopIteration:
+            return
+        except csv.Error as error:
+            yield Record(first, [], _quoting_problem(error, first, lines.number), lines.text)
+            continue
+        if lines.is_too_long:
+            yield Record(first, [], f"longer than {MAXIMUM_RECORD:,} characters", "")
+        elif values:
+            yield Record(first, values, None, lines.text)
+
+
+def _quoting_problem(error: csv.Error, first: int, last: int) -> str:
+    text = str(error)
+    if "unexpected end" in text:
+        raise DataError(f"a quotation mark opened in line {first} is never closed")
+    if "new-line character" in text:
+        return "a carriage return inside the row"
+    if last > first:
+        raise DataError(
+            f"a quotation mark opened in line {first} is still open in line {last}, "
+            f"where text follows the closing one"
+        )
+    return "text follows a closing quotation mark"
+
+
+def _line_end(line: str) -> str:
+    if line.endswith("\r\n"):
+        return "\r\n"
+    return line[-1] if line[-1] in "\r\n" else ""
+
+
+def _shown(line_end: str) -> str:
+    names = {"\r\n": "CR LF", "\n": "LF", "\r": "CR"}
+    return names.get(line_end, "nothing")

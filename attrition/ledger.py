@@ -1,0 +1,205 @@
+"""The ledger of ingestion, `ingesteddata/ledger.json`: which files were taken in, and to what end.
+
+Rows reach `finaldata.csv` in commits: a commit is real when the ledger names it, and then the file
+is as long as the ledger says; what stands behind that was written by a run that was killed.
+
+A commit's id is a digest of the id before it, the settings that decide how a row reads, and the
+digests of the files it took in. So the id names the content of `finaldata.csv` at that length,
+whatever the clock said, as the ids of git's commits do.
+
+Standard library only: the idle tick of fullprocess.py may read it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from attrition import files
+from attrition.errors import DataError
+
+INGESTED, REJECTED = "ingested", "rejected"
+
+
+@dataclass(frozen=True)
+class Commit:
+    """Rows that reached `finaldata.csv` together: bytes from `start` up to `end`."""
+
+    id: str
+    start: int
+    end: int
+    rows: int
+    time: str
+    files: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class LedgerEntry:
+    """What became of one content: rows_read = kept + duplicate + open + quarantined.
+
+    `name` is the name it came under, `commit` the id its rows were committed with (None: no row
+    of it was new).
+    """
+
+    name: str
+    sha256: str
+    size: int
+    status: str
+    reason: str | None
+    rows_read: int
+    kept: int
+    duplicate: int
+    open: int
+    quarantined: int
+    extra_columns: tuple[str, ...]
+    commit: str | None
+    time: str
+
+
+@dataclass(frozen=True)
+class Sighting:
+    """A file as the source folder showed it when its content was last looked at."""
+
+    sha256: str
+    size: int
+    mtime_ns: int
+    inode: int
+    seen_ns: int
+
+
+@dataclass(frozen=True)
+class Event:
+    """Something that happened to a file which had been ingested or refused."""
+
+    time: str
+    what: str
+    name: str
+    sha256: str
+
+
+@dataclass(frozen=True)
+class Ledger:
+    """All that ingestion knows of its past.
+
+    Attributes:
+        schema: digest of the settings the rows were read with; "" for an empty ledger.
+        commits: oldest first.
+        entries: one for each content, in the order of arrival.
+        sightings: name in the source folder -> how its content was last seen.
+        refused: name in the source folder -> why it is no batch (a link, a pipe, a folder, ...).
+        events: renames, copies, changes and disappearances of files, oldest first.
+        open_sha256: digest of the `openclients.csv` that belongs to this ledger; "" for none.
+        open_rows: clients in it.
+    """
+
+    schema: str = ""
+    commits: tuple[Commit, ...] = ()
+    entries: tuple[LedgerEntry, ...] = ()
+    sightings: Mapping[str, Sighting] = field(default_factory=dict)
+    refused: Mapping[str, str] = field(default_factory=dict)
+    events: tuple[Event, ...] = ()
+    open_sha256: str = ""
+    open_rows: int = 0
+
+    @property
+    def committed_bytes(self) -> int:
+        """Length of `finaldata.csv`."""
+        return self.commits[-1].end if self.commits else 0
+
+    @property
+    def committed_rows(self) -> int:
+        """Rows in `finaldata.csv`."""
+        return sum(commit.rows for commit in self.commits)
+
+    @property
+    def commit_id(self) -> str | None:
+        """Names the content of `finaldata.csv`; None while there is none."""
+        return self.commits[-1].id if self.commits else None
+
+    @property
+    def ingested_names(self) -> list[str]:
+        """The names ingested files came under, each once, in the order of arrival."""
+        names = (entry.name for entry in self.entries if entry.status == INGESTED)
+        return list(dict.fromkeys(names))
+
+    def entry(self, sha256: str) -> LedgerEntry | None:
+        """What became of a content, None when it was never seen."""
+        return next((entry for entry in self.entries if entry.sha256 == sha256), None)
+
+    def unseen_start(self, commit_id: str | None) -> int:
+        """First byte of `finaldata.csv` that a model trained at a commit has not seen.
+
+        An unknown commit, or None, stands for the last but one: the newest batch is unseen.
+        """
+        for commit in self.commits:
+            if commit.id == commit_id:
+                return commit.end
+        return self.commits[-1].start if self.commits else 0
+
+    def with_commit(self, commit: Commit) -> Ledger:
+        """This ledger and one commit more."""
+        return replace(self, commits=(*self.commits, commit))
+
+
+def next_commit_id(previous: str | None, schema: str, contents: Iterable[str]) -> str:
+    """The id of a commit: 16 hexadecimal digits that name all content up to it."""
+    digest = hashlib.sha256("\n".join([previous or "", schema, *contents]).encode())
+    return digest.hexdigest()[:16]
+
+
+def read_ledger(path: Path) -> Ledger:
+    """Read the ledger; an empty one when there is none.
+
+    Raises:
+        DataError: it is damaged.
+    """
+    if not path.exists():
+        return Ledger()
+    raw = files.read_json(path)
+    try:
+        return Ledger(
+            schema=str(raw["schema"]),
+            commits=tuple(_commit(item) for item in raw["commits"]),
+            entries=tuple(_entry(item) for item in raw["files"]),
+            sightings={name: Sighting(**item) for name, item in raw["sightings"].items()},
+            refused={str(name): str(reason) for name, reason in raw["refused"].items()},
+            events=tuple(Event(**item) for item in raw["events"]),
+            open_sha256=str(raw["open_clients"]["sha256"]),
+            open_rows=int(raw["open_clients"]["rows"]),
+        )
+    except (KeyError, TypeError, AttributeError, ValueError):
+        raise DataError(
+            f"{path}: not a ledger of this pipeline; restore it, or delete it to ingest every "
+            f"source file again"
+        ) from None
+
+
+def write_ledger(path: Path, ledger: Ledger) -> None:
+    """Replace the ledger, whole or not at all: this is what commits."""
+    files.write_json(path, ledger_json(ledger))
+
+
+def ledger_json(ledger: Ledger) -> dict[str, Any]:
+    """The ledger as the file shows it."""
+    return {
+        "schema": ledger.schema,
+        "committed_bytes": ledger.committed_bytes,
+        "committed_rows": ledger.committed_rows,
+        "open_clients": {"rows": ledger.open_rows, "sha256": ledger.open_sha256},
+        "commits": [asdict(commit) for commit in ledger.commits],
+        "files": [asdict(entry) for entry in ledger.entries],
+        "sightings": {name: asdict(item) for name, item in sorted(ledger.sightings.items())},
+        "refused": dict(sorted(ledger.refused.items())),
+        "events": [asdict(event) for event in ledger.events],
+    }
+
+
+def _commit(item: dict[str, Any]) -> Commit:
+    return Commit(**{**item, "files": tuple(item["files"])})
+
+
+def _entry(item: dict[str, Any]) -> LedgerEntry:
+    return LedgerEntry(**{**item, "extra_columns": tuple(item["extra_columns"])})

@@ -1,0 +1,99 @@
+"""How client rows stand in `finaldata.csv` and `openclients.csv`: header, reading, writing.
+
+Numbers are written in their shortest form (`1234`, not `1234.0`), categories trimmed, ids as they
+stood, labels as the settings spell them; blank is nothing between two commas. One row has one
+spelling, so equal rows are equal bytes.
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+from pathlib import Path
+from typing import IO
+
+import duckdb
+
+from attrition import checks
+from attrition.config import Config
+
+# A reader that guesses nothing but the line end, which it takes from the first one it meets ...
+READ_OPTIONS = "auto_detect=false, delim=',', quote='\"', escape='\"', strict_mode=true"
+# ... so that of files we wrote it is told: a value may hold another one.
+READ_OWN_OPTIONS = rf"{READ_OPTIONS}, new_line='\n'"
+
+
+def keys(config: Config) -> list[str]:
+    """Names in SQL of the stored columns before the label: `v0`, `v1`, ..."""
+    return [f"v{i}" for i in range(len(config.stored_columns) - 1)]
+
+
+def read_stored(config: Config, *, header: bool = True) -> str:
+    """Rows that the pipeline wrote, as SQL with a parameter for the path: `v0`, ..., `label`."""
+    columns = keys(config)
+    kinds = [
+        f"'{column}': '{kind_of(config, stored)}'"
+        for column, stored in zip(columns, config.stored_columns[:-1], strict=True)
+    ]
+    kinds.append("'label': 'VARCHAR'")
+    positive, negative = (checks.literal(t) for t in (config.positive_label, config.negative_label))
+    return (
+        f"(SELECT {', '.join(columns)}, CASE label WHEN {positive} THEN {checks.POSITIVE} "
+        f"WHEN {negative} THEN {checks.NEGATIVE} END AS label "
+        f"FROM read_csv(?, columns={{{', '.join(kinds)}}}, header={header}, {READ_OWN_OPTIONS}))"
+    )
+
+
+def stored_header(config: Config) -> str:
+    """The first line of the files that hold stored rows."""
+    quoted = (
+        '"' + name.replace('"', '""') + '"' if re.search('[",\\r\\n]', name) else name
+        for name in config.stored_columns
+    )
+    return ",".join(quoted)
+
+
+def kind_of(config: Config, column: str) -> str:
+    """DuckDB's type of a stored column before the label."""
+    return "DOUBLE" if column in config.numeric_stored_columns else "VARCHAR"
+
+
+def no_rows(config: Config) -> str:
+    """What `read_stored` gives for a file without rows, as SQL without parameters."""
+    columns = (f"NULL::{kind_of(config, name)}" for name in config.stored_columns[:-1])
+    named = ", ".join(f"{column} AS v{i}" for i, column in enumerate(columns))
+    return f"(SELECT {named}, NULL::TINYINT AS label WHERE false)"
+
+
+def write_stored(
+    connection: duckdb.DuckDBPyConnection, config: Config, rows: str, path: Path
+) -> None:
+    """Write rows, without a header.
+
+    Args:
+        connection: where the rows are.
+        config: the settings.
+        rows: SQL of rows with `v0`, ..., `label` (NULL is blank), after FROM.
+        path: the file.
+    """
+    columns = [
+        checks.number_text(key) if kind_of(config, name) == "DOUBLE" else key
+        for key, name in zip(keys(config), config.stored_columns[:-1], strict=True)
+    ]
+    positive, negative = map(checks.literal, (config.positive_label, config.negative_label))
+    columns.append(
+        f"CASE label WHEN {checks.POSITIVE} THEN {positive} "
+        f"WHEN {checks.NEGATIVE} THEN {negative} END"
+    )
+    connection.execute(
+        f"COPY (SELECT {', '.join(columns)} FROM {rows}) TO {checks.literal(str(path))} "
+        f"(FORMAT csv, HEADER false, DELIMITER ',', QUOTE '\"', ESCAPE '\"', NULLSTR '')"
+    )
+
+
+def append(part: Path, stream: IO[bytes], config: Config) -> None:
+    """Append written rows to a stream, after the header when it is empty."""
+    if stream.tell() == 0:
+        stream.write(stored_header(config).encode() + b"\n")
+    with part.open("rb") as rows:
+        shutil.copyfileobj(rows, stream, 1 << 20)

@@ -1,0 +1,110 @@
+"""What a run did, for a person: a few lines of plain words from a decision record."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+WIDTH = 80
+_INDENT = 13
+
+
+def summary(record: Mapping[str, Any]) -> str:
+    """A run in a few lines of at most 80 columns.
+
+    Args:
+        record: the decision record, as `decision.json` holds it.
+    """
+    return "\n".join(line for label, text in _paragraphs(record) for line in _wrap(label, text))
+
+
+def _paragraphs(record: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    yield "Verdict", f"{record['verdict'].upper()}: {record['reason']}."
+    yield "New data", _new_data(record["ingestion"])
+    for sample, score in record["scores"].items():
+        yield f"On {sample}", _score(score)
+    yield "Drift", _drift(record["drift"])
+    for warning in record["warnings"]:
+        yield "Attention", f"{warning}."
+    yield "Live model", _live(record)
+    yield "Took", ", ".join(f"{stage} {_seconds(s)}" for stage, s in record["timings"].items())
+
+
+def _wrap(label: str, text: str) -> list[str]:
+    return textwrap.wrap(
+        text,
+        WIDTH,
+        initial_indent=f"{label:<{_INDENT}}",
+        subsequent_indent=" " * _INDENT,
+        break_on_hyphens=False,
+    )
+
+
+def _new_data(ingestion: Mapping[str, Any]) -> str:
+    files = [entry for entry in ingestion["files"] if entry["status"] == "ingested"]
+    rejected = [entry for entry in ingestion["files"] if entry["status"] != "ingested"]
+    parts = []
+    if files:
+        counts = {
+            key: sum(entry[key] for entry in files)
+            for key in ("kept", "duplicate", "open", "quarantined")
+        }
+        said = [f"{count:,} {_ROWS[key]}" for key, count in counts.items() if count]
+        parts.append(f"{_plural(len(files), 'file')}: {', '.join(said) or 'no rows'}.")
+    if rejected:
+        names = ", ".join(entry["name"] for entry in rejected)
+        parts.append(f"{_plural(len(rejected), 'file')} rejected: {names}.")
+    if ingestion["refused"]:
+        names = ", ".join(refusal["name"] for refusal in ingestion["refused"])
+        parts.append(f"No regular files, so not read: {names}.")
+    if ingestion["waiting"]:
+        waiting = _plural(len(ingestion["waiting"]), "file")
+        parts.append(f"{waiting} still being written, left for the next run.")
+    return " ".join(parts) or "nothing."
+
+
+_ROWS = {
+    "kept": "labelled rows to learn from",
+    "duplicate": "duplicates dropped",
+    "open": "rows of open clients",
+    "quarantined": "rows in quarantine",
+}
+
+
+def _score(score: Mapping[str, Any]) -> str:
+    if score["f1"] is None:
+        return f"no score: {score['undefined']}."
+    low, high = score["f1_interval"]
+    return (
+        f"F1 {score['f1']:.3f} ({low:.3f} to {high:.3f}) on {score['rows']:,} rows; "
+        f"found {score['recall']:.0%} of the leavers, {score['precision']:.0%} of its "
+        f"alarms were right."
+    )
+
+
+def _drift(drift: Mapping[str, Any]) -> str:
+    found = [*drift["performance"].values(), *drift["data"].values()]
+    if not found:
+        return "nothing to compare yet."
+    drifted = sum(finding["verdict"] == "drift" for finding in found)
+    unsure = sum(finding["verdict"] == "insufficient data" for finding in found)
+    parts = [f"{len(found)} checks", f"drift in {drifted}" if drifted else "no drift"]
+    if unsure:
+        parts.append(f"too little data in {unsure}")
+    return ", ".join(parts) + "."
+
+
+def _live(record: Mapping[str, Any]) -> str:
+    live, before = record["release_after"], record["release_before"]
+    if live is None:
+        return "none yet."
+    return f"{live} (before: {before})." if before and before != live else f"{live}."
+
+
+def _seconds(seconds: float) -> str:
+    return f"{seconds:.1f} s"
+
+
+def _plural(count: int, noun: str) -> str:
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"

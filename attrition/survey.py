@@ -1,0 +1,150 @@
+"""What is new in the source folder, by content: the folder as it is against the ledger.
+
+Standard library only. Nothing is written.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+from attrition import batches
+from attrition.batches import Batch, Refusal
+from attrition.errors import DataError
+from attrition.ledger import Event, Ledger, Sighting
+
+# A file changed within this time of being looked at may change again and show the same time:
+# it is looked into again (git calls that "racily clean").
+RACY_NANOSECONDS = 2_000_000_000
+
+
+@dataclass(frozen=True)
+class NewBatch:
+    """A batch whose content the ledger does not know."""
+
+    batch: Batch
+    sha256: str
+
+
+@dataclass(frozen=True)
+class Survey:
+    """The source folder, compared with the ledger.
+
+    Attributes:
+        new: batches to take in, in the order of their names.
+        waiting: names of batches that are still being written.
+        refused: what is called like a batch and is none.
+        sightings: name -> how its content was seen, for every batch whose content is known or new.
+        events: what happened to files the ledger knows: renames, copies, changes, deletions.
+    """
+
+    new: tuple[NewBatch, ...]
+    waiting: tuple[str, ...]
+    refused: tuple[Refusal, ...]
+    sightings: Mapping[str, Sighting]
+    events: tuple[Event, ...]
+
+
+def survey(folder: Path, ledger: Ledger, settle_seconds: int) -> Survey:
+    """Look at a source folder: list it, and hash what may have changed since the ledger saw it."""
+    seen_ns = time.time_ns()
+    found, refused = batches.list_batches(folder)
+    changed = [batch for batch in found if not _is_as_seen(batch, ledger.sightings)]
+    waiting = batches.still_written(changed, settle_seconds)
+    digests: dict[str, str] = {}
+    for batch in changed:
+        if batch.name in waiting:
+            continue
+        try:
+            digests[batch.name] = _digest(batch)
+        except DataError as error:
+            refused.append(Refusal(batch.name, str(error)))
+        if not batches.is_unchanged(batch):
+            digests.pop(batch.name, None)
+            waiting.add(batch.name)
+    seen = {
+        batch.name: Sighting(digests[batch.name], batch.stamp.size, batch.stamp.mtime_ns,
+                             batch.stamp.inode, seen_ns)
+        for batch in changed
+        if batch.name in digests
+    }  # fmt: skip
+    present = {batch.name for batch in found}
+    kept = {name: old for name, old in ledger.sightings.items() if name in present}
+    return Survey(
+        new=tuple(_new(changed, digests, ledger)),
+        waiting=tuple(sorted(waiting)),
+        refused=tuple(refused),
+        sightings={**kept, **seen},
+        events=tuple(_events(ledger, present, digests)),
+    )
+
+
+def without(found: Survey, names: set[str]) -> Survey:
+    """A survey in which some batches wait, since they changed while they were read."""
+    return replace(
+        found,
+        new=tuple(item for item in found.new if item.batch.name not in names),
+        waiting=tuple(sorted({*found.waiting, *names})),
+        sightings={name: s for name, s in found.sightings.items() if name not in names},
+    )
+
+
+def _is_as_seen(batch: Batch, sightings: Mapping[str, Sighting]) -> bool:
+    old = sightings.get(batch.name)
+    stamp = batch.stamp
+    return (
+        old is not None
+        and (old.size, old.mtime_ns, old.inode) == (stamp.size, stamp.mtime_ns, stamp.inode)
+        and abs(old.seen_ns - old.mtime_ns) > RACY_NANOSECONDS
+    )
+
+
+def _digest(batch: Batch) -> str:
+    with batches.open_batch(batch) as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def _new(changed: list[Batch], digests: dict[str, str], ledger: Ledger) -> list[NewBatch]:
+    """The batches with unknown content, each content once."""
+    known = {entry.sha256 for entry in ledger.entries}
+    new = []
+    for batch in changed:
+        sha256 = digests.get(batch.name)
+        if sha256 is not None and sha256 not in known:
+            known.add(sha256)
+            new.append(NewBatch(batch, sha256))
+    return new
+
+
+def _events(ledger: Ledger, present: set[str], digests: dict[str, str]) -> list[Event]:
+    """What happened to known files: a new name of a known content, a new content, a loss."""
+    now = datetime.now(UTC).isoformat(timespec="seconds")
+    gone = {name: old.sha256 for name, old in ledger.sightings.items() if name not in present}
+    known = {entry.sha256 for entry in ledger.entries}
+    events = []
+    renamed = set()
+    for name, sha256 in sorted(digests.items()):
+        old = ledger.sightings.get(name)
+        if old is not None and old.sha256 == sha256:
+            continue
+        if old is not None:
+            events.append(Event(now, "changed", name, sha256))
+        elif sha256 in known:
+            former = next((n for n, s in gone.items() if s == sha256 and n not in renamed), None)
+            other = next((n for n, s in ledger.sightings.items() if s.sha256 == sha256), None)
+            if former is not None:
+                renamed.add(former)
+                events.append(Event(now, f"renamed from {former}", name, sha256))
+            else:
+                what = "came back" if other is None else f"copied from {other}"
+                events.append(Event(now, what, name, sha256))
+    events += [
+        Event(now, "deleted", name, sha256)
+        for name, sha256 in sorted(gone.items())
+        if name not in renamed
+    ]
+    return events

@@ -1,0 +1,278 @@
+"""Axes and terms: where a client's value stands, and how many points that gives.
+
+The model's transformers and the scorecard ask the same axes, which is why one can stand for the
+other exactly. Axes and terms answer for a whole column (numpy) and for one client: a single request
+is served several times faster without arrays.
+
+A place is (lower, upper, share): a value stands between positions `lower` and `upper` of its axis,
+at `share` (fraction 0-1) of the way. A hat basis is nothing else: the weight of position `lower` is
+1 - share, that of `upper` is share, all others are 0.
+"""
+
+from __future__ import annotations
+
+import math
+from bisect import bisect_right
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+Record = Mapping[str, Any]  # column name -> value of one client
+Floats = NDArray[np.float64]
+
+
+class Table(Protocol):
+    """Columns by name, one value per client: a dict of sequences, or a DataFrame."""
+
+    def __getitem__(self, column: str, /) -> Any: ...
+
+
+class Place(NamedTuple):
+    """Where one value stands on an axis."""
+
+    lower: int
+    upper: int
+    share: float
+
+
+class Places(NamedTuple):
+    """Where the values of a column stand: arrays of shape (n_rows,)."""
+
+    lower: NDArray[np.intp]
+    upper: NDArray[np.intp]
+    share: NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class KnotAxis:
+    """A numeric axis: positions are knots; outside them the ends hold.
+
+    Attributes:
+        knots: in the column's unit, strictly rising, at least one.
+        usual_value: takes the place of a missing value.
+    """
+
+    knots: tuple[float, ...]
+    usual_value: float
+
+    def __post_init__(self) -> None:
+        """Refuse knots that do not rise."""
+        rising = all(low < high for low, high in zip(self.knots, self.knots[1:], strict=False))
+        if not self.knots or not rising:
+            raise ValueError(f"knots must rise strictly, found {list(self.knots)}")
+
+    def __len__(self) -> int:
+        return len(self.knots)
+
+    def place(self, value: float | None) -> Place:
+        """Where one number stands; None and NaN are missing."""
+        knots = self.knots
+        if is_missing(value):
+            value = self.usual_value
+        assert value is not None
+        upper = bisect_right(knots, value)
+        if upper == 0 or upper == len(knots):
+            end = min(upper, len(knots) - 1)
+            return Place(end, end, 0.0)
+        lower = upper - 1
+        return Place(lower, upper, (value - knots[lower]) / (knots[upper] - knots[lower]))
+
+    def places(self, values: ArrayLike) -> Places:
+        """Where each number of a column stands; NaN is missing."""
+        numbers = self.filled(values)
+        position = np.interp(numbers, self.knots, np.arange(len(self.knots), dtype=np.float64))
+        lower = position.astype(np.intp)
+        return Places(lower, np.minimum(lower + 1, len(self.knots) - 1), position - lower)
+
+    def filled(self, values: ArrayLike) -> NDArray[np.float64]:
+        """The numbers of a column, the usual value where one is missing."""
+        numbers = np.asarray(values, dtype=np.float64)
+        return np.where(np.isnan(numbers), self.usual_value, numbers)
+
+
+class _Positions(dict[str, int]):
+    """Level -> position; the pool's for any other level."""
+
+    def __init__(self, levels: Sequence[str]) -> None:
+        super().__init__((level, position) for position, level in enumerate(levels))
+        self.pool = len(levels)
+
+    def __missing__(self, level: str) -> int:
+        return self.pool
+
+
+@dataclass(frozen=True)
+class LevelAxis:
+    """A categorical axis: one position a level, and a last one, the pool, for all others."""
+
+    levels: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        """Refuse a level that stands twice."""
+        if len(set(self.levels)) < len(self.levels):
+            raise ValueError(f"levels must differ, found {list(self.levels)}")
+
+    def __len__(self) -> int:
+        return len(self.levels) + 1
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Pickled without what can be derived: equal axes are equal bytes."""
+        return {"levels": self.levels}
+
+    @cached_property
+    def _positions(self) -> _Positions:
+        return _Positions(self.levels)
+
+    def place(self, value: str | None) -> Place:
+        """Where one level stands; None is blank."""
+        position = self._positions["" if value is None else value]
+        return Place(position, position, 0.0)
+
+    def places(self, values: Sequence[str] | NDArray[Any]) -> Places:
+        """Where each level of a column stands."""
+        position = np.fromiter(map(self._positions.__getitem__, values), np.intp, len(values))
+        return Places(position, position, np.zeros(len(position)))
+
+
+Axis = KnotAxis | LevelAxis
+
+
+def is_missing(value: float | None) -> bool:
+    """Whether a number is not there: None or NaN."""
+    return value is None or math.isnan(value)
+
+
+@dataclass(frozen=True)
+class NumericTerm:
+    """What one numeric column adds to the log-odds.
+
+    Attributes:
+        column: the column's name.
+        axis: its knots and usual value (median).
+        points: one per knot, in log-odds.
+        missing_points: in their place for a missing value.
+        missing_share: fraction 0-1 of the training rows without a value.
+        average_points: mean over the training rows.
+    """
+
+    column: str
+    axis: KnotAxis
+    points: tuple[float, ...]
+    missing_points: float
+    missing_share: float
+    average_points: float
+
+    def __post_init__(self) -> None:
+        """Refuse points that do not fit the axis."""
+        _check_count("points", self.points, self.axis)
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The columns this term reads."""
+        return (self.column,)
+
+    def of_column(self, table: Table) -> Floats:
+        """Points of every client."""
+        values = np.asarray(table[self.column], dtype=np.float64)
+        points = np.interp(values, self.axis.knots, self.points)
+        return np.where(np.isnan(values), self.missing_points, points)
+
+    def of_record(self, record: Record) -> float:
+        """Points of one client."""
+        value = record[self.column]
+        if is_missing(value):
+            return self.missing_points
+        lower, upper, share = self.axis.place(value)
+        return (1.0 - share) * self.points[lower] + share * self.points[upper]
+
+
+@dataclass(frozen=True)
+class CategoricalTerm:
+    """What one categorical column adds to the log-odds.
+
+    Attributes:
+        column: the column's name.
+        axis: its levels.
+        points: one per level, in log-odds; last those of every other level.
+        usual_value: the most frequent level of the training rows.
+        average_points: mean over the training rows.
+    """
+
+    column: str
+    axis: LevelAxis
+    points: tuple[float, ...]
+    usual_value: str
+    average_points: float
+
+    def __post_init__(self) -> None:
+        """Refuse points that do not fit the axis."""
+        _check_count("points", self.points, self.axis)
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The columns this term reads."""
+        return (self.column,)
+
+    def of_column(self, table: Table) -> Floats:
+        """Points of every client."""
+        return np.asarray(self.points)[self.axis.places(table[self.column]).lower]
+
+    def of_record(self, record: Record) -> float:
+        """Points of one client."""
+        return self.points[self.axis.place(record[self.column]).lower]
+
+
+@dataclass(frozen=True)
+class PairTerm:
+    """What two columns add together, beyond what each adds alone.
+
+    Attributes:
+        columns: the two columns' names.
+        axes: of the first and of the second column.
+        points: the grid, one row per position of the first axis, one column per position of the
+            second; between knots it is read off bilinearly.
+        average_points: mean over the training rows.
+    """
+
+    columns: tuple[str, str]
+    axes: tuple[Axis, Axis]
+    points: tuple[tuple[float, ...], ...]
+    average_points: float
+
+    def __post_init__(self) -> None:
+        """Refuse a grid that does not fit the axes."""
+        _check_count("rows of points", self.points, self.axes[0])
+        for row in self.points:
+            _check_count("points in a row", row, self.axes[1])
+
+    def of_column(self, table: Table) -> Floats:
+        """Points of every client."""
+        grid = np.asarray(self.points)
+        (a, b, s), (c, d, t) = (
+            axis.places(table[column]) for axis, column in zip(self.axes, self.columns, strict=True)
+        )
+        result: Floats = (1.0 - s) * ((1.0 - t) * grid[a, c] + t * grid[a, d])
+        result += s * ((1.0 - t) * grid[b, c] + t * grid[b, d])
+        return result
+
+    def of_record(self, record: Record) -> float:
+        """Points of one client."""
+        first, second = self.columns
+        a, b, s = self.axes[0].place(record[first])
+        c, d, t = self.axes[1].place(record[second])
+        low, high = self.points[a], self.points[b]
+        return (1.0 - s) * ((1.0 - t) * low[c] + t * low[d]) + s * (
+            (1.0 - t) * high[c] + t * high[d]
+        )
+
+
+Term = NumericTerm | CategoricalTerm | PairTerm
+
+
+def _check_count(what: str, found: Sequence[Any], axis: Axis) -> None:
+    if len(found) != len(axis):
+        raise ValueError(f"expected {len(axis)} {what}, one per position, found {len(found)}")

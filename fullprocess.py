@@ -1,0 +1,376 @@
+"""The whole pipeline, as cron runs it every three minutes: ingest, watch, retrain, deploy, report.
+
+    python fullprocess.py             one run; an idle one takes a few hundredths of a second
+    python fullprocess.py --dry-run   say what a run would do, change nothing
+
+Reads  config.json, sourcedata/, testdata/ and what the earlier runs left.
+Writes what the stages write (see each script), models/decision.json, models/history.db, cron.log.
+
+A run killed at any moment is finished by the next one: what is new follows from the ledger and the
+live release, never from memory, and each stage changes its files in one step.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from attrition import cli, files, idle
+from attrition.config import Config
+from attrition.errors import DataError, NotEnoughData
+
+if TYPE_CHECKING:  # heavy modules: an idle run must not pay for them
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from attrition.champion import Champion, Exam
+    from attrition.clients import Clients, TestClients
+    from attrition.decision import Evidence, TrainingNeed, TrainingSituation, Verdict
+    from attrition.files import Release
+    from attrition.ledger import Ledger
+    from attrition.packages import PackageCheck
+    from attrition.scores import Score
+    from ingestion import IngestionResult
+    from training import TrainingResult
+
+logger = logging.getLogger(__name__)
+
+
+class Stopwatch:
+    """Seconds that each stage of a run took."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {}
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        """Time a stage, and tell the log when it is done."""
+        start = time.perf_counter()
+        yield
+        self.seconds[name] = round(time.perf_counter() - start, 3)
+        logger.info("%s: %.2f s", name, self.seconds[name])
+
+
+@dataclass(frozen=True)
+class Challenge:
+    """What became of a candidate: the verdict, its score, the evidence against the champion."""
+
+    verdict: Verdict
+    score: Score | None = None
+    evidence: Evidence | None = None
+
+
+def process(config: Config, inputs: idle.Inputs) -> dict[str, Any]:
+    """Do one run that is not idle; the caller holds the lock.
+
+    Args:
+        config: the settings.
+        inputs: what stood in the input folders when the run began; what came since is news.
+
+    Returns:
+        The decision record, as `decision.json` holds it.
+    """
+    from attrition import packages
+
+    with packages.checking(config) as check:  # pip answers, or not, while the run goes on
+        watch = Stopwatch()
+        record, outgoing = run_stages(config, check, watch)
+        return close(config, inputs, record, outgoing, watch)
+
+
+def run_stages(
+    config: Config, package_check: PackageCheck, watch: Stopwatch
+) -> tuple[dict[str, Any], Release | None]:
+    """Ingest, examine the deployed model, challenge it, deploy, report: one stage after another.
+
+    Returns:
+        The decision record, and the release that was replaced, None when none was.
+    """
+    import diagnostics
+    import ingestion
+    import reporting
+    from attrition.champion import Exam, examine, find_champion
+    from attrition.clients import labelled_test_clients
+    from attrition.decision import training_need
+    from attrition.ledger import read_ledger
+
+    started = datetime.now(UTC).isoformat(timespec="milliseconds")
+    champion = find_champion(config)
+    with watch.stage("ingestion"):
+        ingested = ingestion.run(config)
+    with watch.stage("check"):
+        ledger = read_ledger(config.ledger)
+        test = labelled_test_clients(config)
+        exam = examine(config, champion, ledger, test) if champion else Exam()
+        need = training_need(training_situation(config, champion, ledger, test, exam))
+    logger.info("%s: %s", "training" if need.train else "no training", need.reason)
+    challenge = run_challenge(config, champion, need, test, watch)
+    record = {
+        "run_id": started,
+        "time": started,
+        "release_before": champion.release.id if champion else None,
+        **decision_record(config, ingested, exam, need, challenge),
+    }
+    outgoing = None
+    if challenge.verdict.deploy:
+        outgoing = deploy(config, champion, record, watch)
+    elif (unreported := unreported_deployment(config, champion)) is not None:
+        record, outgoing = unreported
+    with watch.stage("reporting"):
+        reporting.run(config, outgoing, test)
+        diagnostics.run(config, watch.seconds, package_check)
+    return record, outgoing
+
+
+def decision_record(
+    config: Config,
+    ingested: IngestionResult,
+    exam: Exam,
+    need: TrainingNeed,
+    challenge: Challenge,
+) -> dict[str, Any]:
+    """What was found and decided, as plain values for JSON."""
+    from attrition.champion import alerts
+
+    verdict, findings = challenge.verdict, exam.to_json()
+    return {
+        "verdict": verdict.verdict,
+        "reason": verdict.reason,
+        "warnings": [*alerts(config, exam), *verdict.warnings],
+        "training": {"kind": need.kind, "reason": need.reason},
+        "new_rows": ingested.new_rows,
+        "ingestion": ingested.to_json(),
+        "scores": findings["scores"],
+        "drift": {"performance": findings["performance_drift"], "data": findings["data_drift"]},
+        "candidate_score": challenge.score.to_json() if challenge.score else None,
+        "evidence": challenge.evidence.to_json() if challenge.evidence else None,
+    }
+
+
+def training_situation(
+    config: Config, champion: Champion | None, ledger: Ledger, test: TestClients, exam: Exam
+) -> TrainingSituation:
+    """Gather what the need for training depends on."""
+    from attrition.clients import training_clients
+    from attrition.decision import TrainingSituation
+    from deployment import rolled_back_commits
+    from training import versions
+
+    deployed = champion.training if champion else None
+    unseen_start = ledger.unseen_start(deployed["commit"]) if deployed else 0
+    left_out = 0
+    if deployed and deployed["commit"] == ledger.commit_id:
+        # The same ingested rows; but other test data may change which of them may be learnt.
+        rows = training_clients(config, ledger.committed_bytes, test, unseen_start)
+        left_out = rows.left_out
+    return TrainingSituation(
+        commit=ledger.commit_id,
+        schema=config.schema_digest,
+        left_out_test_rows=left_out,
+        unseen_rows=sum(commit.rows for commit in ledger.commits if commit.start >= unseen_start),
+        versions=versions(),
+        deployed=deployed,
+        rolled_back_commits=rolled_back_commits(config),
+        drift=exam.drift,
+    )
+
+
+def run_challenge(
+    config: Config,
+    champion: Champion | None,
+    need: TrainingNeed,
+    test: TestClients,
+    watch: Stopwatch,
+) -> Challenge:
+    """Train a candidate if there is need, score it, and judge it against the champion."""
+    import scoring
+    import training
+    from attrition.decision import Verdict, first_model_verdict, promotion_verdict
+
+    if not need.train:
+        return Challenge(Verdict("kept", need.reason))
+    try:
+        with watch.stage("training"):
+            trained = training.run(config, test, champion.training["commit"] if champion else None)
+    except NotEnoughData as error:
+        return Challenge(Verdict("not enough evidence", f"no candidate: {error}"))
+    with watch.stage("scoring"):
+        score = scoring.run(config, test)
+    if champion is None or not champion.fits:
+        verdict = first_model_verdict(need, score, config.model_score_threshold)
+        return Challenge(verdict, score)
+    with watch.stage("comparison"):
+        evidence = gather_evidence(config, champion, trained, test)
+    verdict = promotion_verdict(need, evidence, config.promotion_confidence)
+    return Challenge(verdict, score, evidence)
+
+
+def gather_evidence(
+    config: Config, champion: Champion, trained: TrainingResult, test: TestClients
+) -> Evidence:
+    """Ask champion and candidate about the same rows: the test data and those new to the champion.
+
+    The candidate has learnt the new rows, so about them it answers out of fold: each row is
+    predicted by a model of its kind that did not see it.
+    """
+    import numpy as np
+
+    from attrition.champion import minimum
+    from attrition.decision import Evidence
+    from attrition.model import out_of_fold_probabilities
+    from attrition.scores import Comparison, compare
+
+    card, clients, unseen = trained.fitted.scorecard, trained.clients, trained.unseen
+
+    def answers(rows: Clients, candidate: NDArray[np.float64]) -> NDArray[np.int8]:
+        """Label, champion's and candidate's prediction: array of shape (3, n_rows)."""
+        champions = champion.card.probabilities(rows.columns) >= champion.card.threshold
+        assert rows.labels is not None
+        return np.stack([rows.labels, champions, candidate >= card.threshold]).astype(np.int8)
+
+    def judge(rows: NDArray[np.int8]) -> Comparison:
+        return compare(rows[0], rows[1], rows[2], minimum(config), config.random_seed)
+
+    on_test = answers(test.clients, card.probabilities(test.clients.columns))
+    if not unseen.any():
+        return Evidence(judge(on_test), None, judge(on_test))
+    assert clients.labels is not None
+    chances = out_of_fold_probabilities(trained.fitted, clients.features, clients.labels, unseen)
+    on_unseen = answers(clients.select(unseen), chances)
+    pooled = np.concatenate([on_test, on_unseen], axis=1)
+    return Evidence(judge(on_test), judge(on_unseen), judge(pooled))
+
+
+def deploy(
+    config: Config, champion: Champion | None, record: dict[str, Any], watch: Stopwatch
+) -> Release | None:
+    """Deploy the candidate; the outgoing model answers the API calls once more before it goes.
+
+    Returns:
+        The release it replaced, None for the first one.
+    """
+    import apicalls
+    import deployment
+
+    if champion is not None:
+        with watch.stage("outgoing answers"):
+            apicalls.record_current(config)
+    with watch.stage("deployment"):
+        deployment.run(config, record)
+    return champion.release if champion else None
+
+
+def close(
+    config: Config,
+    inputs: idle.Inputs,
+    record: dict[str, Any],
+    outgoing: Release | None,
+    watch: Stopwatch,
+) -> dict[str, Any]:
+    """Call the API, and write down what was decided; without `finished_at` a run is still at work.
+
+    Returns:
+        The decision record, complete.
+    """
+    import apicalls
+    import deployment
+    from attrition import history
+
+    live = files.live_release_id(config.prod_deployment_path)
+    record = {**record, "release_after": live}
+    files.write_json(config.decision, {**record, "timings": watch.seconds})  # the API shows it
+    if live is not None:
+        with watch.stage("answers"):
+            record_answers = apicalls.record_redeployed if outgoing else apicalls.record_current
+            record_answers(config)
+    record = {**record, "timings": watch.seconds, "finished_at": deployment.now()}
+    history.record_run(config.history, record)
+    if inputs.settled and not record["ingestion"]["waiting"]:
+        record |= {idle.STATE: idle.finished_state(config, inputs)}
+    files.write_json(config.decision, record)
+    return record
+
+
+def unreported_deployment(
+    config: Config, champion: Champion | None
+) -> tuple[dict[str, Any], Release | None] | None:
+    """What a killed run decided and deployed but did not report, and the release that it replaced.
+
+    None when the live release came by hand, or with a run that finished.
+    """
+    import deployment
+
+    if champion is None:
+        return None
+    live, decision = champion.release, champion.release.manifest["decision"]
+    rollbacks = deployment.rollbacks(config)
+    if decision["run_id"] is None or (rollbacks and rollbacks[-1]["to"] == live.id):
+        return None
+    recorded = files.read_json(config.decision) if config.decision.exists() else {}
+    if recorded.get("run_id") == decision["run_id"]:
+        is_reported = "finished_at" in recorded
+    else:
+        is_reported = recorded.get("release_after") == live.id
+    if is_reported:
+        return None
+    logger.info("reporting the deployment of %s, which an earlier run could not finish", live.id)
+    folder = config.prod_deployment_path / "releases" / str(live.manifest["replaces"])
+    try:
+        return dict(decision), files.open_release(folder)
+    except DataError:  # it replaced none, or that one is damaged
+        return dict(decision), None
+
+
+def _run(config: Config, _arguments: argparse.Namespace) -> int:
+    cli.log_to_file(config.log)
+    inputs = idle.observe_inputs(config)
+    if idle.is_idle(config, inputs):
+        logger.info("idle: nothing has changed since the last finished run")
+        return 0
+    from attrition.summary import summary
+
+    with cli.deadline(60 * config.run_deadline_minutes):
+        record = process(config, inputs)
+    print(summary(record))
+    return 0
+
+
+def _dry_run(config: Config, _arguments: argparse.Namespace) -> int:
+    """Say what a run would do now; nothing is written, and no lock is taken."""
+    if idle.is_idle(config, idle.observe_inputs(config)):
+        print("A run would do nothing: nothing has changed since the last finished run.")
+        return 0
+    import ingestion
+
+    found = ingestion.pending(config)
+    live = files.live_release_id(config.prod_deployment_path)
+    print(f"New files a run would ingest: {', '.join(found.new) or 'none'}.")
+    if found.waiting:
+        print(f"Still being written, left for the next run: {', '.join(found.waiting)}.")
+    if live is None:
+        print("No model is deployed: it would train one and deploy it as the first.")
+    else:
+        print(f"It would check the deployed model, {live}, train a candidate")
+        print("if there are other rows to learn from, and deploy it if it is better.")
+    return 0
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Do one run, or with --dry-run only say what it would do."""
+    parser = cli.parser(__doc__)
+    parser.add_argument(
+        "--dry-run", action="store_true", help="say what a run would do, change nothing"
+    )
+    if parser.parse_args(argv).dry_run:
+        return cli.run(parser, argv, _dry_run)
+    return cli.run_alone(parser, argv, _run)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

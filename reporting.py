@@ -1,0 +1,194 @@
+"""Draw how the model's predictions compare with what happened: the confusion matrix.
+
+    python reporting.py   draw it for the deployed model (the candidate, while none is deployed)
+
+Reads  testdata/*.csv, the live release or models/scorecard.json.
+Writes models/confusionmatrix.png; when a run replaced the deployed model, that one's matrix, and
+       the new model's in models/confusionmatrix2.png: before and after, on the same rows.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from attrition import cli, files
+from attrition.champion import score_clients
+from attrition.clients import TestClients, labelled_test_clients
+from attrition.config import Config
+from attrition.errors import DataError
+from attrition.files import Release
+from attrition.scorecard import load_scorecard
+from attrition.scores import Score
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+SCORECARD = "scorecard.json"
+FIRST, SECOND = "confusionmatrix.png", "confusionmatrix2.png"
+INK, SOFT = "#1d2327", "#5a646b"
+DOTS_PER_INCH = 160
+
+logger = logging.getLogger(__name__)
+
+
+def run(
+    config: Config, outgoing: Release | None = None, test: TestClients | None = None
+) -> list[Path]:
+    """Draw the matrix of the live model, and before it that of the model it has just replaced.
+
+    Args:
+        config: the settings.
+        outgoing: the release that this run replaced; None when it replaced none.
+        test: the labelled test data; None reads them.
+
+    Returns:
+        The pictures that are there now. A picture that cannot be drawn (no model, or too few test
+        rows for a score) is not kept from an earlier model either, and the log says why.
+    """
+    live = files.live_release(config.prod_deployment_path)
+    test = labelled_test_clients(config) if test is None else test
+    pictures = [(FIRST, live)] if outgoing is None else [(FIRST, outgoing), (SECOND, live)]
+    if len(pictures) == 1:
+        (config.output_model_path / SECOND).unlink(missing_ok=True)
+    drawn = []
+    for name, release in pictures:
+        path = config.output_model_path / name
+        if release is None:
+            path.unlink(missing_ok=True)
+            logger.info("%s: not drawn: no model is deployed", path)
+        elif _draw(config, release.folder / SCORECARD, f"Release {release.id}", test, path):
+            drawn.append(path)
+    return drawn
+
+
+def _draw(config: Config, scorecard: Path, title: str, test: TestClients, path: Path) -> bool:
+    """Draw a model's matrix; where that is not possible, say why and leave no older picture."""
+    card = load_scorecard(scorecard)
+    known = {*card.numeric_columns, *card.categorical_columns}
+    reason: str | None = None
+    if absent := sorted(known.difference(config.feature_columns)):
+        reason = f"config.json no longer names the columns {', '.join(absent)}"
+    else:
+        score = score_clients(card, test.clients, config)
+        reason = score.undefined and score.undefined + _rejections(test)
+    if reason is not None:
+        path.unlink(missing_ok=True)
+        logger.warning("%s: not drawn: %s", path, reason)
+        return False
+    logging.getLogger("matplotlib").setLevel(logging.WARNING)  # it tells of its font cache
+    figure = confusion_figure(score, title)
+    with files.replacing(path) as temporary:
+        figure.savefig(temporary, dpi=DOTS_PER_INCH, facecolor="white")
+    return True
+
+
+def _rejections(test: TestClients) -> str:
+    """The first thing wrong with the test data, since it may be why there are too few rows."""
+    if not test.rejected:
+        return ""
+    first = test.rejected[0]
+    where = first.file if first.line is None else f"{first.file}, line {first.line}"
+    return f" (rejected rows or files: {len(test.rejected):,}; {where}: {first.reason})"
+
+
+def confusion_figure(score: Score, title: str) -> Figure:
+    """The confusion matrix as a picture: counts, and shares of each row.
+
+    Args:
+        score: of a model on labelled clients; not undefined.
+        title: which model it is.
+    """
+    import seaborn
+    from matplotlib.figure import Figure
+    from matplotlib.layout_engine import ConstrainedLayoutEngine
+
+    assert score.confusion is not None
+    counts = score.confusion
+    table = np.array([[counts["tn"], counts["fp"]], [counts["fn"], counts["tp"]]])
+    shares = row_shares(table)
+    figure = Figure(figsize=(6.4, 5.8), layout=ConstrainedLayoutEngine(w_pad=0.2, h_pad=0.2))
+    axes = figure.subplots()
+    seaborn.heatmap(
+        shares, ax=axes, cmap=seaborn.light_palette("#1f5f74", as_cmap=True), vmin=0, vmax=1,
+        cbar=False, linewidths=3, linecolor="white",
+    )  # fmt: skip
+    _write_cells(axes, table, shares)
+    _label_axes(axes, table)
+    _write_title(axes, score, title)
+    return figure
+
+
+def row_shares(table: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Each count as a fraction of its row's sum; 0 in an empty row."""
+    totals = np.maximum(table.sum(axis=1, keepdims=True), 1)
+    shares: NDArray[np.float64] = table / totals
+    return shares
+
+
+def _write_cells(axes: Any, table: NDArray[np.int64], shares: NDArray[np.float64]) -> None:
+    meanings = (("stayed, no alarm", "stayed, false alarm"), ("left, missed", "left, found"))
+    for row, column in np.ndindex(2, 2):
+        color = "white" if shares[row, column] > 0.55 else INK
+        whose = ("who stayed", "who left")[row]
+        for shift, text, style in (
+            (-0.2, meanings[row][column], {"fontsize": 12}),
+            (0.0, f"{table[row, column]:,}", {"fontsize": 28, "fontweight": "bold"}),
+            (0.2, f"{shares[row, column]:.1%} of those {whose}", {"fontsize": 11}),
+        ):
+            axes.text(column + 0.5, row + 0.5 + shift, text, color=color, ha="center", va="center",
+                      **style)  # fmt: skip
+
+
+def _label_axes(axes: Any, table: NDArray[np.int64]) -> None:
+    stayed, left = table.sum(axis=1)
+    will_stay, will_leave = table.sum(axis=0)
+    axes.xaxis.tick_top()
+    columns = [f"predicted to stay\n{will_stay:,}", f"predicted to leave\n{will_leave:,}"]
+    axes.set_xticks([0.5, 1.5], columns)
+    axes.set_yticks([0.5, 1.5], [f"stayed\n{stayed:,}", f"left\n{left:,}"], rotation=0, va="center")
+    axes.tick_params(length=0, labelsize=12, labelcolor=INK, pad=8)
+
+
+def _write_title(axes: Any, score: Score, title: str) -> None:
+    assert score.f1_interval is not None
+    low, high = score.f1_interval
+    known = f"F1 {score.f1:.3f} (95% interval {low:.3f} to {high:.3f}) on {score.rows:,} test rows"
+    for height, text, style in (
+        (78, title, {"fontsize": 15, "fontweight": "bold", "color": INK}),
+        (58, known, {"fontsize": 11, "color": SOFT}),
+    ):
+        axes.annotate(text, (0, 1), (0, height), "axes fraction", "offset points", **style)
+
+
+def _report(config: Config, _arguments: argparse.Namespace) -> int:
+    if files.live_release_id(config.prod_deployment_path) is not None:
+        drawn = run(config)
+    else:
+        drawn = _draw_candidate(config)
+    for path in drawn:
+        print(path)
+    return 0 if drawn else 1
+
+
+def _draw_candidate(config: Config) -> list[Path]:
+    scorecard, path = config.output_model_path / SCORECARD, config.output_model_path / FIRST
+    if not scorecard.exists():
+        raise DataError("no model is deployed and none is trained yet; run fullprocess.py")
+    test = labelled_test_clients(config)
+    return [path] if _draw(config, scorecard, "Candidate, not deployed", test, path) else []
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Draw the confusion matrix of the current model."""
+    return cli.run_alone(cli.parser(__doc__), argv, _report)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,128 @@
+"""Files in a folder: which are batches, which are refused, which are still being written."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import socket
+import time
+from pathlib import Path
+
+import pytest
+
+from attrition import batches
+from attrition.errors import DataError
+
+
+def names_in(folder: Path) -> tuple[list[str], dict[str, str]]:
+    found, refused = batches.list_batches(folder)
+    return [batch.name for batch in found], {item.name: item.reason for item in refused}
+
+
+def test_only_csv_files_are_batches_in_the_order_of_their_names(tmp_path: Path) -> None:
+    for name in ("b.csv", "a.csv.gz", "a.csv", ".c.csv", "d.csv.part", "e.tmp", "f.txt", "g.CSV"):
+        (tmp_path / name).write_text("a,b\n")
+    assert names_in(tmp_path) == (["a.csv", "a.csv.gz", "b.csv"], {})
+
+
+def test_what_is_no_regular_file_is_refused_without_waiting_for_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    outside = tmp_path / "outside.txt"
+    outside.write_text("a,b\n1,2\n")
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    (folder / "link.csv").symlink_to(outside)
+    (folder / "loop.csv").symlink_to(folder / "loop.csv")
+    (folder / "device.csv").symlink_to("/dev/zero")
+    os.mkfifo(folder / "pipe.csv")
+    (folder / "folder.csv").mkdir()
+    (folder / "new\nline.csv").write_text("a,b\n")
+    (folder / os.fsdecode(b"\xff.csv")).write_text("a,b\n")
+    with socket.socket(socket.AF_UNIX) as server:
+        monkeypatch.chdir(folder)
+        server.bind("socket.csv")
+        found, refused = names_in(folder)
+    assert found == []
+    assert {name: reason.split(";")[0] for name, reason in refused.items()} == {
+        "device.csv": "a symbolic link",
+        "folder.csv": "a folder",
+        "link.csv": "a symbolic link",
+        "loop.csv": "a symbolic link",
+        "new\\nline.csv": "its name holds control characters or is not UTF-8",
+        "pipe.csv": "a named pipe",
+        "socket.csv": "a socket",
+        "\\udcff.csv": "its name holds control characters or is not UTF-8",
+    }
+
+
+def test_a_batch_that_became_a_link_or_a_pipe_is_not_read(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text("a,b\n")
+    batch = batches.find_batch(path)
+    path.unlink()
+    os.mkfifo(path)
+    with pytest.raises(DataError, match="no longer a regular file"), batches.open_batch(batch):
+        pass
+    path.unlink()
+    path.symlink_to("/dev/zero")
+    with pytest.raises(DataError, match="cannot be read"), batches.open_batch(batch):
+        pass
+
+
+def test_a_file_open_for_writing_waits_however_old_it_looks(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    with path.open("w") as stream:
+        stream.write("a,b\n")
+        stream.flush()
+        os.utime(path, (1, 1))
+        found, _ = batches.list_batches(tmp_path)
+        assert batches.still_written(found, 3600) == {"a.csv"}
+    found, _ = batches.list_batches(tmp_path)
+    assert batches.still_written(found, 3600) == set(), "fresh, but nobody writes it"
+
+
+def test_reading_does_not_stop_a_writer_that_comes_later(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text("a,b\n")
+    found, _ = batches.list_batches(tmp_path)
+    batches.still_written(found, 1)
+    with path.open("a") as stream:
+        stream.write("1,2\n")
+    assert not batches.is_unchanged(found[0])
+
+
+def test_without_leases_a_file_must_have_been_left_alone_for_a_while(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waits = []
+    monkeypatch.delattr(fcntl, "F_SETLEASE")
+    for name in ("old.csv", "young.csv", "growing.csv", "future.csv"):
+        (tmp_path / name).write_text("a,b\n")
+    os.utime(tmp_path / "old.csv", (1, 1))
+    tomorrow = time.time() + 86_400
+    os.utime(tmp_path / "future.csv", (tomorrow, tomorrow))
+
+    def grow(seconds: float) -> None:
+        waits.append(seconds)
+        with (tmp_path / "growing.csv").open("a") as stream:
+            stream.write("1,2\n")
+
+    monkeypatch.setattr(time, "sleep", grow)
+    found, _ = batches.list_batches(tmp_path)
+    assert batches.still_written(found, 3) == {"growing.csv"}
+    assert waits == [3], "one short wait for all"
+
+
+def test_a_file_is_found_by_its_path_or_the_reason_is_given(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("a,b\n")
+    (tmp_path / "b.csv").mkdir()
+    assert batches.find_batch(tmp_path / "a.csv").stamp.size == 4
+    for name, reason in (
+        ("b.csv", "refused: a folder"),
+        ("c.csv", "no such file"),
+        ("a.txt", "expected the path of a .csv"),
+        ("no/a.csv", "no such table"),
+    ):
+        with pytest.raises(DataError, match=reason):
+            batches.find_batch(tmp_path / name)

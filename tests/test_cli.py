@@ -1,0 +1,162 @@
+"""What the scripts share: exit codes, messages, the lock, the log file and the deadline."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import REPOSITORY, Project
+
+SCRIPT = """
+import sys, time
+sys.path.insert(0, {repository!r})
+from attrition import cli
+from attrition.config import Config
+from attrition.errors import DataError, PipelineError
+
+def body(config, arguments):
+    {body}
+
+parser = cli.parser("A script.")
+raise SystemExit(cli.{runner}(parser, None, body))
+"""
+
+
+def run(project: Project, body: str, runner: str = "run_alone") -> subprocess.CompletedProcess[str]:
+    script = project.write(
+        "script.py", SCRIPT.format(repository=str(REPOSITORY), body=body, runner=runner)
+    )
+    command = [sys.executable, script, "--config", project.config_path]
+    return subprocess.run(command, capture_output=True, text=True, timeout=60)
+
+
+@pytest.mark.parametrize(
+    ("body", "code", "message"),
+    [
+        ("return 0", 0, ""),
+        ("raise DataError('a.csv: line 3')", 1, "error: a.csv: line 3\n"),
+        ("open('/nowhere/a.csv')", 1, "error: /nowhere/a.csv: No such file or directory\n"),
+        ("raise OSError(28, 'No space left on device', 'x')", 1, "error: x: No space left"),
+        ("raise KeyboardInterrupt", 130, "error: interrupted"),
+        ("cli.parser('').parse_args(['--nonsense'])", 2, "unrecognized arguments"),
+    ],
+)
+def test_an_expected_error_is_one_line_and_an_exit_code(
+    project: Project, body: str, code: int, message: str
+) -> None:
+    result = run(project, body)
+    assert (result.returncode, result.stdout) == (code, "")
+    assert message in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+def test_a_bug_shows_its_traceback_and_exits_with_3(project: Project) -> None:
+    result = run(project, "raise ZeroDivisionError('oops')")
+    assert result.returncode == 3
+    assert "Traceback" in result.stderr
+    assert "ZeroDivisionError: oops" in result.stderr
+
+
+def test_a_reader_of_the_output_that_leaves_is_no_error(project: Project) -> None:
+    script = project.write(
+        "script.py",
+        SCRIPT.format(
+            repository=str(REPOSITORY), runner="run", body="print('x\\n' * 1_000_000); return 0"
+        ),
+    )
+    command = f"'{sys.executable}' '{script}' --config '{project.config_path}' | head -n 1"
+    result = subprocess.run(["sh", "-c", command], capture_output=True, text=True, timeout=60)
+    assert result.stdout == "x\n"
+    assert result.stderr == ""
+
+
+def test_a_writer_says_so_when_another_run_holds_the_lock(project: Project) -> None:
+    script = project.write(
+        "holder.py",
+        SCRIPT.format(
+            repository=str(REPOSITORY),
+            runner="run_alone",
+            body="print('held', flush=True); sys.stdin.read(); return 0",
+        ),
+    )
+    command = [sys.executable, script, "--config", project.config_path]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    with subprocess.Popen(command, **pipes) as holder:
+        assert holder.stdout is not None
+        assert holder.stdin is not None
+        holder.stdout.readline()
+        second = run(project, "return 0")
+        reader = run(project, "return 0", "run")
+        holder.stdin.close()
+    assert second.returncode == 75
+    assert "another run is at work" in second.stderr
+    assert reader.returncode == 0
+    assert run(project, "return 0").returncode == 0
+
+
+def test_a_writer_sweeps_up_after_a_killed_one(project: Project) -> None:
+    left = project.write("models/.tmp-123-scores.json", "{")
+    run(project, "return 0")
+    assert not left.exists()
+
+
+LOGGING = "import logging; cli.log_to_file(config.log); logging.info('a line'); return 0"
+
+
+def test_the_log_file_gets_times_in_utc_and_the_terminal_the_plain_line(project: Project) -> None:
+    result = run(project, LOGGING)
+    assert result.stderr == "a line\n"
+    logged = (project.root / "cron.log").read_text()
+    assert logged.endswith("Z a line\n")
+    assert len(logged) == len("2026-01-01T00:00:00Z a line\n")
+
+
+def test_under_cron_no_line_stands_in_the_log_twice(project: Project) -> None:
+    script = project.write(
+        "script.py", SCRIPT.format(repository=str(REPOSITORY), runner="run_alone", body=LOGGING)
+    )
+    log = project.root / "cron.log"
+    with log.open("a") as stream:
+        command = [sys.executable, script, "--config", project.config_path]
+        subprocess.run(command, stdout=stream, stderr=stream, check=True, timeout=60)
+    assert len(log.read_text().splitlines()) == 1
+
+
+def test_the_log_is_rotated_and_the_oldest_goes(project: Project) -> None:
+    log = project.root / "cron.log"
+    for number in range(6):
+        log.write_text(f"{number}" * 1_000_001)
+        run(project, LOGGING)
+    kept = {path.name: path.read_text()[:1] for path in project.root.glob("cron.log*")}
+    assert kept == {"cron.log": "2", "cron.log.1": "5", "cron.log.2": "4", "cron.log.3": "3"}
+
+
+def test_a_run_beyond_its_deadline_is_ended_and_says_so(project: Project) -> None:
+    result = run(project, "\n    with cli.deadline(0.2): time.sleep(50)")
+    assert result.returncode == 1
+    assert "took longer than" in result.stderr
+
+
+def test_a_run_within_its_deadline_is_left_alone(project: Project) -> None:
+    body = "\n    with cli.deadline(0.2): pass\n    time.sleep(0.5)\n    return 0"
+    assert run(project, body).returncode == 0
+
+
+SCRIPTS = ["scoring.py", "deployment.py", "fullprocess.py"]
+
+
+@pytest.mark.parametrize("script", SCRIPTS)
+def test_every_script_explains_itself(script: str, tmp_path: Path) -> None:
+    result = subprocess.run(
+        [sys.executable, REPOSITORY / script, "--help"], capture_output=True, text=True, cwd="/"
+    )
+    assert result.returncode == 0
+    assert "--config PATH" in result.stdout
+    assert f"python {script}" in result.stdout
+    wrong = subprocess.run(
+        [sys.executable, REPOSITORY / script, "--nonsense"], capture_output=True, text=True
+    )
+    assert wrong.returncode == 2

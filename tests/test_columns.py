@@ -1,0 +1,268 @@
+"""Client rows from a request read as ingestion reads them, and every fault is named."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import math
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import duckdb
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from attrition import checks, columns
+from attrition.errors import DataError
+from tests.conftest import Project
+
+NUMERIC, CATEGORICAL = ("age", "spend"), ("plan",)
+
+
+def from_records(*records: object) -> dict[str, list[object]]:
+    result = columns.columns_from_records(list(records), NUMERIC, CATEGORICAL)
+    return {name: values.tolist() for name, values in result.items()}
+
+
+def from_csv(text: str | bytes) -> dict[str, list[object]]:
+    data = text if isinstance(text, bytes) else text.encode()
+    result = columns.columns_from_csv(data, NUMERIC, CATEGORICAL)
+    return {name: values.tolist() for name, values in result.items()}
+
+
+def test_records_become_columns_in_any_order_and_extra_keys_are_ignored() -> None:
+    found = from_records(
+        {"plan": " pro ", "spend": 1.5, "age": 40, "name": "Ltd."},
+        {"age": "41", "spend": " 2e1 ", "plan": 7},
+    )
+    assert found == {"age": [40.0, 41.0], "spend": [1.5, 20.0], "plan": ["pro", "7"]}
+
+
+def test_null_and_blank_are_missing() -> None:
+    found = from_records(
+        {"age": None, "spend": "", "plan": None}, {"age": " ", "spend": 0, "plan": " "}
+    )
+    assert all(math.isnan(value) for value in found["age"])  # type: ignore[arg-type]
+    assert math.isnan(found["spend"][0])  # type: ignore[arg-type]
+    assert found["spend"][1] == 0.0
+    assert found["plan"] == ["", ""]
+
+
+GOOD = {"age": 1, "spend": 1, "plan": "a"}
+
+
+@pytest.mark.parametrize(
+    ("record", "words"),
+    [
+        ({"spend": 1, "plan": "a"}, ["row 2", "'age'", "missing"]),
+        ({**GOOD, "age": "old"}, ["row 2", "'age'", "number", '"old"']),
+        ({**GOOD, "spend": "1_000"}, ["row 2", "'spend'", "number"]),
+        ({**GOOD, "spend": "nan"}, ["row 2", "'spend'", "number"]),
+        ({**GOOD, "spend": "\u0661"}, ["row 2", "'spend'", "number"]),
+        ({**GOOD, "spend": 10**400}, ["row 2", "'spend'", "a huge number"]),
+        ({**GOOD, "spend": True}, ["row 2", "'spend'", "true"]),
+        ({**GOOD, "spend": [1]}, ["row 2", "'spend'", "a list"]),
+        ({**GOOD, "plan": {}}, ["row 2", "'plan'", "an object"]),
+        ({**GOOD, "plan": False}, ["row 2", "'plan'", "text", "false"]),
+        ("a client", ["row 2", "object"]),
+        (None, ["row 2", "object"]),
+    ],
+)
+def test_a_fault_in_a_record_is_named_by_row_and_column(record: object, words: list[str]) -> None:
+    with pytest.raises(DataError) as error:
+        from_records(GOOD, record)
+    assert all(word in str(error.value) for word in words), str(error.value)
+
+
+@pytest.mark.parametrize("records", [{}, None, "x", 3])
+def test_records_are_a_list(records: object) -> None:
+    with pytest.raises(DataError, match="list"):
+        columns.columns_from_records(records, NUMERIC, CATEGORICAL)
+
+
+def test_no_records_are_no_clients() -> None:
+    assert from_records() == {"age": [], "spend": [], "plan": []}
+
+
+def test_a_csv_table_reads_like_records() -> None:
+    found = from_csv('\ufeffplan,name, age ,spend\r\n"a,b","x\ny",40,\r\n\r\npro,z, 41 ,2.5\r\n')
+    assert found["plan"] == ["a,b", "pro"]
+    assert found["age"] == [40.0, 41.0]
+    assert math.isnan(found["spend"][0])  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("", ["empty"]),
+        ("age,plan\n1,a\n", ["'spend'", "missing"]),
+        ("age;spend;plan\n1;1;a\n", ["'age'", "missing"]),
+        ("age,spend,plan,age\n1,1,a,2\n", ["'age'", "2 times"]),
+        ("age,spend,plan\n1,1,a\n1,1\n", ["line 3", "3 values", "found 2"]),
+        ("age,spend,plan\n1,1,a,9\n", ["line 2", "found 4"]),
+        ('age,spend,plan\n1,1,"a\n', ["not valid CSV"]),
+        ('age,spend,plan\n1,1,"a"b\n', ["line 2", "not valid CSV"]),
+        ("age,spend,plan\n1,1,a\n1,x,a\n", ["row 2", "'spend'", '"x"']),
+        ("age,spend,plan\n1,1_0,a\n", ["row 1", "'spend'"]),
+        ("age,spend,plan\n1,inf,a\n", ["row 1", "'spend'"]),
+        ("age,spend,plan\n1,\u0661,a\n", ["row 1", "'spend'"]),
+        ("age,spend,plan\n1,1,\0\n", ["NUL"]),
+        (b"age,spend,plan\n1,1,\xe9\n", ["UTF-8"]),
+        ("age,spend,plan\n1,1," + "a" * 200_000, ["line 2", "not valid CSV"]),
+    ],
+)
+def test_a_fault_in_a_csv_table_is_named(text: str | bytes, words: list[str]) -> None:
+    with pytest.raises(DataError) as error:
+        from_csv(text)
+    assert all(word in str(error.value) for word in words), str(error.value)
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    st.one_of(
+        st.floats().map(repr),
+        st.from_regex(r"\s?[+-]?[0-9]{1,3}([._,]?[0-9]{0,3})([eE][+-]?[0-9]{1,3})?\s?"),
+        st.text(alphabet="0123456789.eE+-_ xnaif\u00a0\u0661", max_size=6),
+    )
+)
+def test_a_text_is_the_same_number_here_and_in_ingestion(text: str) -> None:
+    query = f"SELECT {checks.number('t')}, {checks.is_blank('t')} FROM (SELECT ?::VARCHAR AS t)"
+    number, is_blank = duckdb.execute(query, [text]).fetchone()  # type: ignore[misc]
+    table = io.StringIO()
+    csv.writer(table).writerows([("x",), (text,), ("1",)])
+    for read in (
+        lambda: columns.columns_from_records([{"x": text}], ["x"], []),
+        lambda: columns.columns_from_csv(table.getvalue().encode(), ["x"], []),
+    ):
+        if number is None and not is_blank:
+            with pytest.raises(DataError):
+                read()
+        else:
+            assert read()["x"][0] == pytest.approx(number or 0.0, nan_ok=True) or is_blank
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.one_of(st.none(), st.floats(allow_nan=False, allow_infinity=False)),
+            st.text(alphabet=st.characters(exclude_categories=["Cs", "Cc"]), max_size=5),
+        ),
+        max_size=5,
+    )
+)
+def test_csv_and_json_say_the_same(rows: list[tuple[float | None, str]]) -> None:
+    table = io.StringIO()
+    csv.writer(table).writerows([("x", "plan"), *rows])
+    records = json.loads(json.dumps([{"x": x, "plan": plan} for x, plan in rows]))
+    one = columns.columns_from_csv(table.getvalue().encode(), ["x"], ["plan"])
+    other = columns.columns_from_records(records, ["x"], ["plan"])
+    np.testing.assert_array_equal(one["x"], other["x"])
+    assert one["plan"].tolist() == other["plan"].tolist()
+
+
+@pytest.mark.parametrize(
+    "data",
+    [b"{", b"", b"\xff", '"\u20ac"'.encode("utf-16"), b"[NaN]", b"[-Infinity]", b"[" * 100_000,
+     b'{"a":' * 100_000, b"9" * 5000],
+)  # fmt: skip
+def test_json_that_is_none_is_refused(data: bytes) -> None:
+    with pytest.raises(DataError, match="JSON"):
+        columns.decoded_json(data)
+
+
+def test_a_data_file_is_read_by_its_relative_name(project: Project) -> None:
+    for folder in ("sourcedata", "testdata", "ingesteddata"):
+        path = project.write(f"{folder}/clients.csv", folder)
+        name = columns.public_name(project.config, path)
+        assert name == f"{folder}/clients.csv"
+        assert columns.read_data_file(project.config, name, 100) == folder.encode()
+    assert columns.public_name(project.config, project.root / "models/x.csv") is None
+
+
+def test_folders_outside_the_project_go_by_their_own_name(project: Project, tmp_path: Path) -> None:
+    outside = tmp_path / "elsewhere" / "exams"
+    outside.mkdir(parents=True)
+    (outside / "t.csv").write_text("far")
+    project.configure(test_data_path=str(outside))
+    assert columns.public_name(project.config, outside / "t.csv") == "exams/t.csv"
+    assert columns.read_data_file(project.config, "exams/t.csv", 100) == b"far"
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "/etc/passwd",
+        "testdata/../models/secret.csv",
+        "../secret.csv",
+        "testdata/./t.csv",
+        "testdata//t.csv",
+        "testdata/",
+        "testdata",
+        "",
+        "models/secret.csv",
+        "file:///etc/passwd",
+        "http://127.0.0.1/t.csv",
+        "testdata/t.csv\0.csv",
+        "testdata/\n.csv",
+        "testdata/\ud800.csv",
+        "testdata/.hidden.csv",
+        "testdata/t.txt",
+        "testdata\\t.csv",
+    ],
+)
+def test_a_name_that_is_no_data_file_is_refused(project: Project, name: str) -> None:
+    project.write("models/secret.csv", "secret")
+    project.write("secret.csv", "secret")
+    project.write("testdata/t.txt", "secret")
+    project.write("testdata/.hidden.csv", "secret")
+    with pytest.raises(DataError, match="filepath"):
+        columns.read_data_file(project.config, name, 100)
+
+
+def link_file(folder: Path) -> None:
+    (folder / "x.csv").symlink_to(folder.parent / "secret.csv")
+
+
+def link_device(folder: Path) -> None:
+    (folder / "x.csv").symlink_to("/dev/zero")
+
+
+def make_pipe(folder: Path) -> None:
+    os.mkfifo(folder / "x.csv")
+
+
+def make_folder(folder: Path) -> None:
+    (folder / "x.csv").mkdir()
+
+
+def make_nothing(folder: Path) -> None:
+    pass
+
+
+@pytest.mark.parametrize("make", [link_file, link_device, make_pipe, make_folder, make_nothing])
+def test_only_regular_files_are_opened(project: Project, make: Callable[[Path], None]) -> None:
+    project.write("secret.csv", "secret")
+    make(project.root / "testdata")
+    with pytest.raises(FileNotFoundError):
+        columns.read_data_file(project.config, "testdata/x.csv", 100)
+
+
+def test_a_folder_link_is_not_followed_and_a_folder_is(project: Project) -> None:
+    (project.root / "testdata/old").mkdir()
+    project.write("testdata/old/x.csv", "fine")
+    (project.root / "models/x.csv").write_text("secret")
+    (project.root / "testdata/link").symlink_to(project.root / "models")
+    assert columns.read_data_file(project.config, "testdata/old/x.csv", 100) == b"fine"
+    with pytest.raises(FileNotFoundError):
+        columns.read_data_file(project.config, "testdata/link/x.csv", 100)
+
+
+def test_a_file_larger_than_allowed_is_not_read(project: Project) -> None:
+    project.write("testdata/x.csv", "12345")
+    assert columns.read_data_file(project.config, "testdata/x.csv", 5) == b"12345"
+    with pytest.raises(OverflowError):
+        columns.read_data_file(project.config, "testdata/x.csv", 4)

@@ -1,0 +1,222 @@
+"""The history keeps every run once, survives kills and damage, and never stops a run."""
+
+from __future__ import annotations
+
+import logging
+import math
+import signal
+import sqlite3
+import subprocess
+import sys
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from attrition import history
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def record(run_id: str = "run 1", **changes: Any) -> dict[str, Any]:
+    return {
+        "run_id": run_id,
+        "time": "2026-03-01T06:00:00+00:00",
+        "verdict": "kept",
+        "reason": "the candidate is not better",
+        "release_before": "000001-aaaaaaaaaaaa",
+        "release_after": "000001-aaaaaaaaaaaa",
+        "new_rows": 12,
+        "scores": {"f1": 0.61, "f1_interval": [0.55, 0.66]},
+        "drift": {"verdict": "no drift"},
+        "timings": {"ingestion": 0.5, "training": 1.25},
+        "warnings": ["the test data are old"],
+        **changes,
+    }
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "history.db"
+
+
+def test_a_run_comes_back_as_it_was_recorded(path: Path) -> None:
+    history.record_run(path, record())
+    assert history.runs(path) == [record()]
+
+
+def test_the_same_run_is_stored_once(path: Path) -> None:
+    history.record_run(path, record())
+    history.record_run(path, record())
+    history.record_run(path, record(reason="said otherwise"))
+    assert history.runs(path) == [record()]
+
+
+def test_without_an_id_the_content_tells_runs_apart(path: Path) -> None:
+    plain = {"time": "2026-03-01T06:00:00+00:00", "verdict": "kept", "reason": "no"}
+    history.record_run(path, plain)
+    history.record_run(path, plain)
+    history.record_run(path, {**plain, "new_rows": 3})
+    assert [run["new_rows"] for run in history.runs(path)] == [3, None]
+
+
+def test_runs_are_newest_first_in_the_order_of_recording_even_after_a_clock_jump(
+    path: Path,
+) -> None:
+    for run_id, time in [("a", "2026-03-02"), ("b", "2026-03-03"), ("c", "1999-01-01")]:
+        history.record_run(path, record(run_id, time=time))
+    assert [run["run_id"] for run in history.runs(path)] == ["c", "b", "a"]
+    assert [run["run_id"] for run in history.runs(path, limit=2)] == ["c", "b"]
+
+
+def test_each_stage_shows_its_newest_timing(path: Path) -> None:
+    assert history.latest_timings(path) == {}
+    history.record_run(path, record("a", timings={"ingestion": 1.0, "training": 2.0}))
+    history.record_run(path, record("b", timings={"ingestion": 3.0}))
+    history.record_run(path, record("c", timings=None))
+    assert history.latest_timings(path) == {"ingestion": 3.0, "training": 2.0}
+
+
+def test_numbers_that_json_cannot_say_become_none(path: Path) -> None:
+    history.record_run(path, record(scores={"f1": math.nan}, spread=math.inf))
+    (run,) = history.runs(path)
+    assert run["scores"] == {"f1": None}
+    assert run["spread"] is None
+
+
+def test_reading_an_absent_history_gives_nothing_and_makes_no_file(path: Path) -> None:
+    assert history.runs(path) == []
+    assert list(path.parent.iterdir()) == []
+
+
+def test_reading_changes_nothing_on_disk(path: Path) -> None:
+    history.record_run(path, record())
+    before = path.read_bytes(), path.stat().st_mtime_ns, sorted(path.parent.iterdir())
+    history.runs(path)
+    history.latest_timings(path)
+    assert (path.read_bytes(), path.stat().st_mtime_ns, sorted(path.parent.iterdir())) == before
+
+
+@pytest.mark.parametrize("damage", ["text", "torn", "flipped", "old rows"])
+def test_a_damaged_history_is_moved_aside_and_the_run_recorded(
+    path: Path, damage: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    for number in range(60):
+        history.record_run(path, record(f"run {number}"))
+    content = bytearray(path.read_bytes())
+    if damage == "text":
+        content = bytearray(b"this is not a database at all, but somebody's notes. " * 20)
+    elif damage == "torn":
+        content = content[: len(content) // 2]
+    elif damage == "flipped":
+        content[5000:9000] = b"\xff" * 4000
+    else:  # a page that writing a new run would never touch
+        content[20_480:24_576] = b"\xff" * 4096
+    path.write_bytes(content)
+    with caplog.at_level(logging.WARNING):
+        history.record_run(path, record("after"))
+    assert [run["run_id"] for run in history.runs(path)] == ["after"]
+    assert path.with_name("history-corrupt-1.db").read_bytes() == content
+    assert "history-corrupt-1.db" in caplog.text
+
+
+def test_a_second_damaged_history_does_not_overwrite_the_first(path: Path) -> None:
+    for text in ("first", "second"):
+        path.write_text(f"{text}: no database" * 100)
+        history.record_run(path, record(text))
+    kept = sorted(file.name for file in path.parent.iterdir())
+    assert kept == ["history-corrupt-1.db", "history-corrupt-2.db", "history.db"]
+
+
+def test_reading_a_damaged_history_says_so_and_leaves_it(
+    path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path.write_text("no database" * 100)
+    assert history.runs(path) == []
+    assert history.latest_timings(path) == {}
+    assert "cannot be read" in caplog.text
+    assert path.read_text() == "no database" * 100
+
+
+def test_a_history_of_a_newer_pipeline_is_left_alone(
+    path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    history.record_run(path, record())
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("PRAGMA user_version = 99")
+    before = path.read_bytes()
+    history.record_run(path, record("run 2"))
+    assert "version 99" in caplog.text
+    assert path.read_bytes() == before
+
+
+def test_a_later_migration_keeps_the_runs_and_is_all_or_nothing(path: Path) -> None:
+    history.record_run(path, record())
+    column = ("ALTER TABLE runs ADD COLUMN alert TEXT",)
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        with pytest.raises(sqlite3.OperationalError):
+            history.migrate(connection, [*history.MIGRATIONS, (*column, "NO SQL")])
+        assert connection.execute("PRAGMA user_version").fetchone() == (1,)
+        history.migrate(connection, [*history.MIGRATIONS, column])
+        history.migrate(connection, [*history.MIGRATIONS, column])
+        assert connection.execute("PRAGMA user_version").fetchone() == (2,)
+        assert connection.execute("SELECT run_id, alert FROM runs").fetchall() == [("run 1", None)]
+
+
+def test_a_history_that_cannot_be_written_is_said_and_does_not_raise(
+    path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path.mkdir()
+    history.record_run(path, record())
+    assert "could not be recorded" in caplog.text
+
+
+def test_a_history_locked_by_somebody_else_is_said_and_does_not_raise(
+    path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(history, "_BUSY_SECONDS", 0.05)
+    history.record_run(path, record())
+    with closing(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute("BEGIN EXCLUSIVE")
+        history.record_run(path, record("run 2"))
+    assert "could not be recorded" in caplog.text
+    assert len(history.runs(path)) == 1
+
+
+KILLED = """
+import os, signal, sqlite3, sys
+connection = sqlite3.connect(sys.argv[1], isolation_level=None)
+connection.execute("PRAGMA cache_size = 1")
+connection.execute("BEGIN IMMEDIATE")
+connection.execute("UPDATE runs SET reason = hex(zeroblob(20000))")
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_a_writer_killed_in_the_middle_leaves_no_half_run(
+    path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The killed writer had pages in the file already; the next writer rolls them back."""
+    for number in range(30):
+        history.record_run(path, record(f"run {number}"))
+    killed = subprocess.run([sys.executable, "-c", KILLED, str(path)], check=False)
+    assert killed.returncode == -signal.SIGKILL
+    assert path.with_name("history.db-journal").exists()
+    content = path.read_bytes()
+    assert history.runs(path) == []  # a reader meanwhile neither crashes nor repairs
+    assert "cannot be read" in caplog.text
+    assert path.read_bytes() == content
+    history.record_run(path, record("after"))
+    runs = history.runs(path)
+    assert len(runs) == 31
+    assert {run["reason"] for run in runs} == {record()["reason"]}
+    assert not path.with_name("history-corrupt-1.db").exists()
+
+
+def test_the_module_needs_the_standard_library_alone() -> None:
+    code = (
+        "import sys; import attrition.history; "
+        "heavy = {'numpy', 'pandas', 'duckdb', 'sklearn'} & set(sys.modules); assert not heavy"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT)

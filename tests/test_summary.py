@@ -1,0 +1,83 @@
+"""A run in a few lines: plain words, 80 columns, nothing left out that somebody should hear."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from attrition.summary import summary
+
+ENTRY = {
+    "name": "a.csv",
+    "status": "ingested",
+    "kept": 1200,
+    "duplicate": 3,
+    "open": 40,
+    "quarantined": 2,
+}
+RECORD: dict[str, Any] = {
+    "verdict": "kept",
+    "reason": "the candidate is not better: F1 0.700 against 0.710 on the same 900 rows",
+    "warnings": [],
+    "release_before": "000001-a",
+    "release_after": "000001-a",
+    "ingestion": {"files": [ENTRY], "refused": [], "waiting": []},
+    "scores": {},
+    "drift": {"performance": {}, "data": {}},
+    "timings": {"ingestion": 0.5, "check": 0.25},
+}
+
+
+def test_a_run_is_told_in_80_columns() -> None:
+    text = summary({**RECORD, "warnings": ["a word " * 40]})
+    assert max(map(len, text.splitlines())) <= 80
+    assert text.startswith("Verdict      KEPT: the candidate is not better")
+    flat = " ".join(text.split())
+    assert "1 file: 1,200 labelled rows to learn from, 3 duplicates dropped, 40 rows" in flat
+    assert "40 rows of open clients, 2 rows in quarantine." in flat
+    assert "Took         ingestion 0.5 s, check 0.2 s" in text
+
+
+def test_rejected_refused_and_waiting_files_are_named() -> None:
+    rejected = {**ENTRY, "name": "bad.csv", "status": "rejected"}
+    ingestion = {
+        "files": [rejected],
+        "refused": [{"name": "pipe.csv", "reason": "a pipe"}],
+        "waiting": ["upload.csv"],
+    }
+    text = summary({**RECORD, "ingestion": ingestion})
+    assert "1 file rejected: bad.csv." in text
+    assert "pipe.csv" in text
+    assert "1 file still being written" in text
+
+
+def test_nothing_new_and_no_model_are_said_calmly() -> None:
+    empty = {"files": [], "refused": [], "waiting": []}
+    text = summary({**RECORD, "ingestion": empty, "release_before": None, "release_after": None})
+    assert "New data     nothing." in text
+    assert "Live model   none yet." in text
+
+
+def test_drift_is_counted_and_a_replaced_model_is_named() -> None:
+    drift = {
+        "performance": {"test data": {"verdict": "no drift"}},
+        "data": {"new rows": {"verdict": "drift"}, "open": {"verdict": "insufficient data"}},
+    }
+    text = summary({**RECORD, "drift": drift, "release_after": "000002-b"})
+    assert "3 checks, drift in 1, too little data in 1." in text
+    assert "000002-b (before: 000001-a)." in text
+
+
+def test_scores_are_told_in_words_and_undefined_ones_with_their_reason() -> None:
+    score = {
+        "f1": 0.7,
+        "f1_interval": [0.65, 0.75],
+        "rows": 900,
+        "recall": 0.8,
+        "precision": 0.62,
+        "undefined": None,
+    }
+    blind = {**score, "f1": None, "undefined": "too few labelled rows: 3"}
+    text = summary({**RECORD, "scores": {"test data": score, "new rows": blind}})
+    flat = " ".join(text.split())
+    assert "F1 0.700 (0.650 to 0.750) on 900 rows; found 80% of the leavers" in flat
+    assert "no score: too few labelled rows: 3." in flat

@@ -1,0 +1,190 @@
+"""Train a candidate model on everything that was ingested, except rows of the test data.
+
+    python training.py
+
+Reads  ingesteddata/finaldata.csv and ledger.json, testdata/*.csv.
+Writes models/trainedmodel.pkl (the scikit-learn pipeline), scorecard.json (the same model, to read
+       and to serve) and training.json (what it was trained on and how it was chosen).
+
+Equal rows give equal files, byte for byte.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import pickle
+import platform
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from attrition import cli, drift, files
+from attrition.champion import label_settings
+from attrition.clients import Clients, TestClients, labelled_test_clients, training_clients
+from attrition.config import Config
+from attrition.errors import NotEnoughData
+from attrition.ledger import Ledger, read_ledger
+from attrition.model import RECIPE, FittedModel, fit
+from attrition.scorecard import Scorecard
+from attrition.scores import Minimum, Score, score
+
+STRONGEST_TERMS = 8
+LIBRARIES = ("numpy", "scipy", "pandas", "scikit-learn", "duckdb")
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class TrainingResult:
+    """A trained candidate and what it was trained on.
+
+    Attributes:
+        fitted: the model.
+        clients: its training rows.
+        unseen: array of shape (n_clients,), true for rows that the deployed model has not learnt.
+        left_out: number of rows left out because they stand in the test data.
+        cross_validated: how well models of its kind predict training rows they did not see.
+    """
+
+    fitted: FittedModel
+    clients: Clients
+    unseen: NDArray[np.bool_]
+    left_out: int
+    cross_validated: Score
+
+
+def run(config: Config, test: TestClients, deployed_commit: str | None = None) -> TrainingResult:
+    """Train a candidate and write its three files; to be called under the run lock.
+
+    Args:
+        config: the settings.
+        test: the labelled test data; its rows are left out of training.
+        deployed_commit: up to which commit the deployed model has learnt; None if there is none.
+
+    Returns:
+        The candidate, in memory; its rows that came after `deployed_commit` are marked unseen.
+
+    Raises:
+        NotEnoughData: nothing is ingested yet, or too few rows, or rows of one label only.
+    """
+    ledger = read_ledger(config.ledger)
+    if ledger.commit_id is None:
+        raise NotEnoughData("no labelled client rows have been ingested yet; run ingestion.py")
+    result = train(config, ledger, test, deployed_commit)
+    folder, fitted = config.output_model_path, result.fitted
+    with files.replacing(folder / "trainedmodel.pkl") as temporary:
+        temporary.write_bytes(pickle.dumps(fitted.pipeline, protocol=5))
+    files.write_json(folder / "scorecard.json", fitted.scorecard.to_json())
+    # Last: its digests vouch for the other two, so a kill in between cannot pass for a candidate.
+    files.write_json(folder / "training.json", _record(config, ledger.commit_id, result))
+    return result
+
+
+def train(
+    config: Config, ledger: Ledger, test: TestClients, deployed_commit: str | None
+) -> TrainingResult:
+    """Read the training rows and fit the model; writes nothing."""
+    unseen_start = ledger.unseen_start(deployed_commit)
+    rows = training_clients(config, ledger.committed_bytes, test, unseen_start)
+    clients = rows.clients
+    assert clients.labels is not None, "finaldata.csv holds labelled rows only"
+    fitted = fit(
+        clients.features,
+        clients.labels,
+        numeric=config.numeric_columns,
+        categorical=config.categorical_columns,
+        minimum=Minimum(config.minimum_training_rows, config.minimum_rarer_label_rows),
+        seed=config.random_seed,
+    )
+    chosen = fitted.selection
+    cross_validated = score(
+        chosen.labels,
+        chosen.probabilities,
+        chosen.threshold,
+        Minimum(config.minimum_scoring_rows, config.minimum_rarer_label_rows),
+        config.random_seed,
+    )
+    return TrainingResult(fitted, clients, rows.unseen, rows.left_out, cross_validated)
+
+
+def versions() -> dict[str, str]:
+    """What a model depends on beside its rows: the recipe (`pipeline`), Python, the libraries."""
+    found = {"pipeline": str(RECIPE), "python": platform.python_version()}
+    return found | {library: version(library) for library in LIBRARIES}
+
+
+def _record(config: Config, commit: str, result: TrainingResult) -> dict[str, Any]:
+    """What `training.json` holds: no clock times, so that equal rows give equal bytes."""
+    clients, fitted = result.clients, result.fitted
+    assert clients.labels is not None
+    folder = config.output_model_path
+    return {
+        "commit": commit,
+        "schema": config.schema_digest,
+        "label": label_settings(config),
+        "rows": len(clients),
+        "positives": int(clients.labels.sum()),
+        "left_out_test_rows": result.left_out,
+        "threshold": fitted.scorecard.threshold,
+        "settings": fitted.settings,
+        "cross_validated": result.cross_validated.to_json(),
+        "sha256": {
+            name: files.sha256_of(folder / name) for name in ("trainedmodel.pkl", "scorecard.json")
+        },
+        "versions": versions(),
+        "reference": drift.summarise(clients.features, fitted.scorecard.log_odds(clients.features)),
+    }
+
+
+def describe(result: TrainingResult) -> str:
+    """The candidate as lines for a person, at most 80 columns wide."""
+    card, selection, quality = (
+        result.fitted.scorecard,
+        result.fitted.selection,
+        result.cross_validated,
+    )
+    assert result.clients.labels is not None
+    lines = [
+        f"trained on         {len(result.clients):,} clients, of whom "
+        f"{int(result.clients.labels.sum()):,} left",
+        f"left out           {result.left_out:,} rows that stand in the test data",
+        f"threshold          {card.threshold:.3f}   (log-odds of the average client "
+        f"{card.average_log_odds:+.2f})",
+        f"pairs of columns   {len(selection.pairs)}   (L2 strength C = {selection.strength:g})",
+    ]
+    if quality.f1 is not None:
+        lines.append(
+            f"cross-validated    F1 {quality.f1:.3f}, ROC AUC {quality.roc_auc:.3f}, "
+            f"log loss {quality.log_loss:.3f}"
+        )
+    lines.append("strongest          spread of its points over the clients, in log-odds")
+    lines += [
+        f"  {spread:5.2f}  {term[:70]}" for term, spread in strongest_terms(card, result.clients)
+    ]
+    return "\n".join(lines)
+
+
+def strongest_terms(card: Scorecard, clients: Clients) -> list[tuple[str, float]]:
+    """The terms that set clients apart most, with the standard deviation of their points."""
+    spreads = card.contributions(clients.features).std(axis=0)
+    order = np.argsort(-spreads, kind="stable")[:STRONGEST_TERMS]
+    return [(card.terms[position], float(spreads[position])) for position in order]
+
+
+def _train(config: Config, _arguments: argparse.Namespace) -> int:
+    print(describe(run(config, labelled_test_clients(config))))
+    return 0
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Train a candidate and describe it."""
+    return cli.run_alone(cli.parser(__doc__), argv, _train)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
