@@ -25,6 +25,7 @@ STATE = "idle_state"  # key of the decision record: the run that wrote it has fi
 # change would go unseen. Most file systems stamp finer than 0.1 s, some in whole seconds.
 _FINE_STAMP_SECONDS = 0.1
 _COARSE_STAMP_SECONDS = 2.5
+_LOOKS = 3
 
 Stamp = tuple[str, int, int, int, int]
 
@@ -33,7 +34,7 @@ Stamp = tuple[str, int, int, int, int]
 class Inputs:
     """What stood in the input folders at one moment.
 
-    `settled` is False when a file was changed so shortly ago that another change may go unseen.
+    `settled` is False when files go on changing, so that another change may go unseen.
     """
 
     digest: str
@@ -41,15 +42,23 @@ class Inputs:
 
 
 def observe_inputs(config: Config) -> Inputs:
-    """Look at the source files, the test data, the settings and the installed software."""
-    listing = [
-        *_folder_stamps(config.input_folder_path),
-        *_folder_stamps(config.test_data_path),
-        *_stamps([config.source]),
-    ]
-    now = time.time_ns()
-    settled = not any(_is_fresh(stamp, now) for stamp in listing)
-    return Inputs(_digest([*listing, *_stamps(_scripts()), *_installed_packages()]), settled)
+    """Look at the source files, the test data, the settings and the installed software.
+
+    Should a file have changed a moment ago, the moment is waited out, and everything looked at
+    again.
+    """
+    for _ in range(_LOOKS):
+        listing = [
+            *_folder_stamps(config.input_folder_path),
+            *_folder_stamps(config.test_data_path),
+            *_stamps([config.source]),
+        ]
+        fresh = _freshness(listing, time.time_ns())
+        if not fresh:
+            break
+        time.sleep(fresh)
+    digest = _digest([*listing, *_stamps(_scripts()), *_installed_packages()])
+    return Inputs(digest, settled=not fresh)
 
 
 def is_idle(config: Config, inputs: Inputs) -> bool:
@@ -106,12 +115,16 @@ def _stamp(name: str, status: os.stat_result) -> Stamp:
     return (name, status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino)
 
 
-def _is_fresh(stamp: Stamp, now: int) -> bool:
-    changed = max(stamp[2], stamp[3])
-    coarse = changed % 1_000_000_000 == 0
-    window = _COARSE_STAMP_SECONDS if coarse else _FINE_STAMP_SECONDS
-    # A stamp from the future (a clock set back) says nothing about the moment either.
-    return abs(now - stamp[3]) < window * 1e9
+def _freshness(listing: Iterable[Stamp], now: int) -> float:
+    """Seconds until every stamp is old enough to be relied on; 0 when all are."""
+    waits = [0.0]
+    for _, _, modified, changed, _ in listing:
+        coarse = max(modified, changed) % 1_000_000_000 == 0
+        window = _COARSE_STAMP_SECONDS if coarse else _FINE_STAMP_SECONDS
+        # A stamp from the near future (a clock set back) is as little to be relied on.
+        if abs(now - changed) < window * 1e9:
+            waits.append(window)
+    return max(waits)
 
 
 def _digest(value: object) -> str:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import csv
 import json
+import random
 import zlib
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
@@ -84,12 +85,13 @@ def test_a_real_table_runs_by_settings_alone(
     settings = configure(project, name)
     assert {key: settings[key] for key in TABLES[name][2]} == TABLES[name][2]
     header, rows = rows_of(name)
-    write_rows(project.root / "sourcedata/clients.csv", header, rows[::5] + rows[1::5] + rows[2::5])
-    write_rows(project.root / "testdata/clients.csv", header, rows[3::5] + rows[4::5])
+    random.Random(1).shuffle(rows)
+    write_rows(project.root / "sourcedata/clients.csv", header, rows[len(rows) // 4 :])
+    write_rows(project.root / "testdata/clients.csv", header, rows[: len(rows) // 4])
     result = project.run("fullprocess.py")
     record = decision(project)
     assert record["verdict"] == "deployed"
-    assert record["ingestion"]["quarantined"] == 0
+    assert [entry["quarantined"] for entry in record["ingestion"]["files"]] == [0]
     assert max(map(len, result.stdout.splitlines())) <= 80
     reference = json.loads((DATA / name / "manifest.json").read_text())["reference"]
     # Plain logistic regression at its threshold of one half, on another split: a floor, no bar.
@@ -107,7 +109,8 @@ def test_a_blank_that_is_a_space_is_a_missing_value(make_project: Callable[[str]
     assert sum(row[column] == " " for row in rows) == 11
     write_rows(project.root / "sourcedata/clients.csv", header, rows)
     project.run("ingestion.py")
-    final = list(csv.DictReader(project.config.final_data.open(encoding="utf-8")))
+    with project.config.final_data.open(encoding="utf-8", newline="") as stream:
+        final = list(csv.DictReader(stream))
     assert len(final) == len(rows)
     assert sum(row["TotalCharges"] == "" for row in final) == 11
 
@@ -163,12 +166,12 @@ def test_monthly_snapshots_fed_one_by_one_keep_the_model_up_to_date(
     ) for name in (releases[0], releases[-1]))  # fmt: skip
     assert first["rows"] < last["rows"]
     project.run("deployment.py", "--rollback", releases[0])
-    stale = project.run("scoring.py", "--deployed").stdout
+    stale = log_loss(project.run("scoring.py", "--deployed").stdout)
     project.run("deployment.py", "--rollback", releases[-1])
-    fresh = project.run("scoring.py", "--deployed").stdout
-    assert f1(fresh) > f1(stale) + 0.02
+    fresh = log_loss(project.run("scoring.py", "--deployed").stdout)
+    assert fresh < stale - 0.01
 
 
-def f1(shown: str) -> float:
-    line = next(line for line in shown.splitlines() if line.startswith("F1"))
-    return float(line.split()[1])
+def log_loss(shown: str) -> float:
+    line = next(line for line in shown.splitlines() if line.startswith("log loss"))
+    return float(line.split()[3].rstrip(","))
