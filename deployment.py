@@ -174,7 +174,8 @@ def _list(config: Config, _arguments: argparse.Namespace) -> int:
 
 def _roll_back(config: Config, arguments: argparse.Namespace) -> int:
     release = rollback(config, arguments.rollback or None)
-    print(f"{release.id} is live now; the pipeline trains again when new labelled rows arrive")
+    print(f"{release.id} is live now.")
+    print("The pipeline trains again when new labelled rows arrive.")
     return 0
 
 

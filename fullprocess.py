@@ -109,7 +109,7 @@ def run_stages(
         test = labelled_test_clients(config)
         exam = examine(config, champion, ledger, test) if champion else Exam()
         need = training_need(training_situation(config, champion, ledger, test, exam))
-    logger.info("%s: %s", "training" if need.train else "no training", need.reason)
+    logger.info("%s: %s", "a candidate is due" if need.train else "no candidate", need.reason)
     challenge = run_challenge(config, champion, need, test, watch)
     record = {
         "run_id": started,

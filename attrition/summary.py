@@ -24,9 +24,11 @@ def _paragraphs(record: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     yield "New data", _new_data(record["ingestion"])
     for sample, score in record["scores"].items():
         yield f"On {sample}", _score(score)
+    if record["candidate_score"]:
+        yield "Candidate", "on the test data " + _score(record["candidate_score"])
     yield "Drift", _drift(record["drift"])
     for warning in record["warnings"]:
-        yield "Attention", f"{warning}."
+        yield "Attention", warning if warning.endswith("?") else f"{warning}."
     yield "Live model", _live(record)
     yield "Took", ", ".join(f"{stage} {_seconds(s)}" for stage, s in record["timings"].items())
 
@@ -54,7 +56,9 @@ def _new_data(ingestion: Mapping[str, Any]) -> str:
         parts.append(f"{_plural(len(files), 'file')}: {', '.join(said) or 'no rows'}.")
     if rejected:
         names = ", ".join(entry["name"] for entry in rejected)
-        parts.append(f"{_plural(len(rejected), 'file')} rejected: {names}.")
+        parts.append(
+            f"{_plural(len(rejected), 'file')} rejected: {names} (ledger.json tells the reasons)."
+        )
     if ingestion["refused"]:
         names = ", ".join(refusal["name"] for refusal in ingestion["refused"])
         parts.append(f"No regular files, so not read: {names}.")

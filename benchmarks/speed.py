@@ -55,7 +55,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 def compare_idle(root: Path) -> None:
     """An idle tick against a bare interpreter, and against a naive tick."""
     project = make_project(root / "idle")
-    write_batch(project, "a", 2000, 1)
+    other = make_project(root / "naive-tick")
+    for each in (project, other):
+        write_batch(each, "a", 2000, 1)
     write_test(project)
     for _ in range(3):  # the first run works, the second may find its files too fresh
         run("fullprocess.py", "--config", project / "config.json")
@@ -63,7 +65,7 @@ def compare_idle(root: Path) -> None:
         9,
         lambda: run("fullprocess.py", "--config", project / "config.json"),
         lambda: run("-c", "import json"),
-        lambda: run("benchmarks/naive.py", project),
+        lambda: run("benchmarks/naive.py", other),
     )
     show("idle tick / bare interpreter", tick, interpreter)
     show("naive tick / idle tick", before, tick)
@@ -103,18 +105,16 @@ def in_turn(times: int, *commands: Callable[[], Measured]) -> list[Measured]:
 
 def run(*arguments: object) -> Measured:
     """Run Python with these arguments in the repository's folder, and measure it."""
-    start = time.perf_counter()
-    process = subprocess.Popen(
-        [sys.executable, *map(str, arguments)],
-        cwd=REPOSITORY,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    _, status, usage = os.wait4(process.pid, 0)
-    seconds = time.perf_counter() - start
-    process.returncode = os.waitstatus_to_exitcode(status)
-    if process.returncode:
-        raise SystemExit(f"exit code {process.returncode}: {' '.join(map(str, arguments))}")
+    command = [sys.executable, *map(str, arguments)]
+    with tempfile.TemporaryFile("w+") as story:
+        start = time.perf_counter()
+        process = subprocess.Popen(command, cwd=REPOSITORY, stdout=subprocess.DEVNULL, stderr=story)
+        _, status, usage = os.wait4(process.pid, 0)
+        seconds = time.perf_counter() - start
+        process.returncode = os.waitstatus_to_exitcode(status)
+        if process.returncode:
+            story.seek(0)
+            raise SystemExit(f"{' '.join(command)}\n{story.read()}")
     return Measured(seconds, usage.ru_maxrss / 1024)
 
 

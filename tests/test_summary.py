@@ -22,6 +22,7 @@ RECORD: dict[str, Any] = {
     "release_after": "000001-a",
     "ingestion": {"files": [ENTRY], "refused": [], "waiting": []},
     "scores": {},
+    "candidate_score": None,
     "drift": {"performance": {}, "data": {}},
     "timings": {"ingestion": 0.5, "check": 0.25},
 }
@@ -45,9 +46,14 @@ def test_rejected_refused_and_waiting_files_are_named() -> None:
         "waiting": ["upload.csv"],
     }
     text = summary({**RECORD, "ingestion": ingestion})
-    assert "1 file rejected: bad.csv." in text
+    assert "1 file rejected: bad.csv (ledger.json tells the reasons)." in " ".join(text.split())
     assert "pipe.csv" in text
     assert "1 file still being written" in text
+
+
+def test_a_warning_that_asks_keeps_its_question_mark() -> None:
+    text = summary({**RECORD, "warnings": ["is it so?", "it is so"]})
+    assert "Attention    is it so?\nAttention    it is so.\n" in text
 
 
 def test_nothing_new_and_no_model_are_said_calmly() -> None:

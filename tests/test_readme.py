@@ -1,0 +1,100 @@
+"""The README tells the truth: its commands exist, its tables name what is there."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import subprocess
+import sys
+from dataclasses import fields
+
+import pytest
+
+from app import create_app
+from attrition.config import Config
+from tests.conftest import REPOSITORY, Project
+
+README = (REPOSITORY / "README.md").read_text(encoding="utf-8")
+SHELL = "\n".join(re.findall(r"```sh\n(.*?)```", README, re.DOTALL)).replace("\\\n", " ")
+COMMANDS = [line.split("#")[0].strip() for line in SHELL.splitlines()]
+
+
+def test_every_make_target_named_exists() -> None:
+    makefile = (REPOSITORY / "Makefile").read_text()
+    named = set(re.findall(r"\bmake ([a-z]+)\b", README))
+    assert {"run", "test", "check", "serve", "quality", "bench"} <= named
+    for target in named - {"sure"}:
+        assert re.search(rf"^{target}:", makefile, re.MULTILINE), target
+
+
+SCRIPT_COMMANDS = [command for command in COMMANDS if re.match(r"(\S*/)?python ", command)]
+
+
+@pytest.mark.parametrize("command", SCRIPT_COMMANDS)
+def test_every_python_command_knows_its_options(command: str) -> None:
+    words = shlex.split(command.split(">", maxsplit=1)[0])[1:]
+    script = words[:2] if words[0] == "-m" else words[:1]
+    shown = subprocess.run(
+        [sys.executable, *script, "--help"], cwd=REPOSITORY, capture_output=True, text=True
+    )
+    assert shown.returncode == 0, shown.stderr
+    for option in (word for word in words if word.startswith("--")):
+        assert option in shown.stdout, option
+
+
+def test_the_suggested_config_makes_a_project(project: Project) -> None:
+    """The README's way to one's own table: its command's output is a config.json that works."""
+    table = REPOSITORY / "sourcedata/dataset3.csv"
+    arguments = ("--suggest-config", str(table), "--target", "exited")
+    suggested = subprocess.run(
+        [sys.executable, REPOSITORY / "ingestion.py", *arguments],
+        cwd="/",
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    project.config_path.write_text(suggested.stdout)
+    config = project.config
+    assert config.id_column == "corporation"
+    assert config.numeric_columns == Config.numeric_columns
+    assert (config.target_column, config.positive_label) == ("exited", "1")
+
+
+def test_the_table_of_settings_names_every_key_and_no_other() -> None:
+    keys = {field.name for field in fields(Config)} - {"source"}
+    table = README[README.index("| key | default") : README.index("Files are UTF-8 CSV")]
+    rows = [line.split("|") for line in table.splitlines() if line.startswith("| `")]
+    named = {name for row in rows for name in re.findall(r"`([a-z_]+)`", row[1])}
+    assert named == keys
+    for row in rows:
+        names, default = re.findall(r"`([a-z_]+)`", row[1]), row[2].strip()
+        if len(names) == 1 and re.fullmatch(r"[\d.]+", default):
+            assert float(default) == getattr(Config, names[0]), names[0]
+
+
+def test_every_dependency_has_its_reason() -> None:
+    lines = (REPOSITORY / "requirements.txt").read_text().splitlines()
+    required = {re.split(r"[<>=]", line)[0] for line in lines if not line.startswith("#")}
+    table = README[README.index("| package | why |") : README.index("`requirements.txt` gives")]
+    named = {
+        name.strip()
+        for line in table.splitlines()[2:]
+        if line.startswith("|")
+        for name in line.split("|")[1].split(",")
+    }
+    assert named == required
+    for line in lines:
+        assert line.startswith("#") or re.fullmatch(r"[a-z-]+>=[\d.]+,<[\d.]+", line), line
+
+
+def test_the_table_of_routes_names_routes_that_exist(project: Project) -> None:
+    rules = {rule.rule for rule in create_app(project.config).url_map.iter_rules()}
+    named = set(re.findall(r"^\| `(?:GET|POST) (/\w*)`", README, re.MULTILINE))
+    assert named == {"/prediction", "/scoring", "/summarystats", "/diagnostics"}
+    assert named <= rules
+
+
+def test_every_file_of_the_tree_is_there() -> None:
+    tree = README[README.index("fullprocess.py      one run") : README.index("### One run")]
+    for name in re.findall(r"^(?:[├└]─ )?([\w.]+(?:/|\.\w+))", tree, re.MULTILINE):
+        assert (REPOSITORY / name).exists(), name
