@@ -23,6 +23,7 @@ from pathlib import Path
 from attrition.errors import DataError
 
 SUFFIXES = (".csv", ".csv.gz")
+_MISSING = "no such file; expected the path of a .csv or .csv.gz file"
 
 
 @dataclass(frozen=True)
@@ -93,8 +94,10 @@ def find_batch(path: Path) -> Batch:
     Raises:
         DataError: there is none of that name, or it is refused.
     """
-    if not path.parent.is_dir() or not is_batch_name(path.name):
-        raise DataError("no such table; expected the path of a .csv or .csv.gz file")
+    if not is_batch_name(path.name):
+        raise DataError("not called like a table; expected the path of a .csv or .csv.gz file")
+    if not path.parent.is_dir():
+        raise DataError(_MISSING)
     found, refused = list_batches(path.parent)
     for refusal in refused:
         if refusal.name == printable(path.name):
@@ -102,7 +105,7 @@ def find_batch(path: Path) -> Batch:
     for batch in found:
         if batch.name == path.name:
             return batch
-    raise DataError("no such file")
+    raise DataError(_MISSING)
 
 
 def is_batch_name(name: str) -> bool:

@@ -15,12 +15,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from attrition import batches, csvfiles, stored
-from attrition.clienttable import (
-    KEPT,
-    ClientTable,
-    connect,
-    unpacked,
-)
+from attrition.clienttable import KEPT, ClientTable, connect, unpacked
 from attrition.config import Config
 from attrition.errors import DataError
 from attrition.merging import mark_duplicates
@@ -111,7 +106,8 @@ def final_clients(config: Config, start: int = 0, end: int | None = None) -> Cli
         DataError: the file is missing or damaged.
     """
     with _session(config, _size(config.final_data)) as (connection, scratch):
-        return _fetch(connection, config, *_final_rows(config, start, end, scratch))
+        rows = stored.read_range(config, config.final_data, start, end, scratch)
+        return _fetch(connection, config, *rows)
 
 
 def training_clients(
@@ -129,7 +125,8 @@ def training_clients(
         DataError: `finaldata.csv` is missing or damaged.
     """
     with _session(config, _size(config.final_data)) as (connection, scratch):
-        clients = _fetch(connection, config, *_final_rows(config, 0, committed_bytes, scratch))
+        rows = stored.read_range(config, config.final_data, 0, committed_bytes, scratch)
+        clients = _fetch(connection, config, *rows)
         unseen = np.zeros(len(clients), dtype=bool)
         if unseen_start < committed_bytes:
             late = _count_rows(connection, config, unseen_start, committed_bytes, scratch)
@@ -137,7 +134,8 @@ def training_clients(
         in_test = _positions_in(connection, config, clients, test.clients)
     stays = np.ones(len(clients), dtype=bool)
     stays[in_test] = False
-    return TrainingClients(_take(clients, stays), unseen[stays], len(in_test))
+    remaining = clients if stays.all() else clients.select(stays)
+    return TrainingClients(remaining, unseen[stays], len(in_test))
 
 
 def labelled_test_clients(config: Config) -> TestClients:
@@ -172,8 +170,8 @@ def open_clients(config: Config) -> Clients:
         DataError: `openclients.csv` is damaged.
     """
     with _session(config, _size(config.open_clients)) as (connection, scratch):
-        rows, parameters = _final_rows(config, 0, None, scratch, config.open_clients)
-        return _without_labels(_fetch(connection, config, rows, parameters))
+        rows = stored.read_range(config, config.open_clients, 0, None, scratch)
+        return replace(_fetch(connection, config, *rows), labels=None)
 
 
 def read_table(config: Config, path: Path) -> tuple[Clients, tuple[Rejection, ...]]:
@@ -203,7 +201,7 @@ def read_table(config: Config, path: Path) -> tuple[Clients, tuple[Rejection, ..
     except DataError as error:
         raise DataError(f"{path}: {error}") from None
     if clients.labels is not None and (clients.labels < 0).any():
-        clients = _without_labels(clients)
+        clients = replace(clients, labels=None)
     return clients, rejected
 
 
@@ -221,51 +219,10 @@ def _size(path: Path) -> int:
     return path.stat().st_size if path.exists() else 0
 
 
-def _final_rows(
-    config: Config, start: int, end: int | None, scratch: Path, path: Path | None = None
-) -> tuple[str, list[str]]:
-    """The stored rows between two offsets, as SQL and its parameters."""
-    path = path or config.final_data
-    if not path.exists():
-        return stored.no_rows(config), []
-    _check_stored_header(config, path)
-    size = path.stat().st_size
-    end = size if end is None else end
-    if not 0 <= start <= end <= size:
-        raise DataError(f"{path}: {size} bytes long, but bytes {start} to {end} were asked for")
-    if start == end:
-        return stored.no_rows(config), []
-    if (start, end) != (0, size):
-        path = _copy_range(path, start, end, scratch)
-    return stored.read_stored(config, header=start == 0), [str(path)]
-
-
-def _check_stored_header(config: Config, path: Path) -> None:
-    with path.open("rb") as stream:
-        found = stream.readline(csvfiles.MAXIMUM_RECORD).decode("utf-8", "replace").rstrip("\n")
-    expected = stored.stored_header(config)
-    if found != expected:
-        raise DataError(
-            f"{path}: expected the columns {expected}, found {found}; "
-            f"run ingestion.py, which makes it anew after a change of settings"
-        )
-
-
-def _copy_range(path: Path, start: int, end: int, scratch: Path) -> Path:
-    part = scratch / f"{start}-{end}.csv"
-    with path.open("rb") as source, part.open("wb") as target:
-        source.seek(start)
-        remaining = end - start
-        while remaining and (chunk := source.read(min(remaining, 1 << 20))):
-            target.write(chunk)
-            remaining -= len(chunk)
-    return part
-
-
 def _count_rows(
     connection: duckdb.DuckDBPyConnection, config: Config, start: int, end: int, scratch: Path
 ) -> int:
-    rows, parameters = _final_rows(config, start, end, scratch)
+    rows, parameters = stored.read_range(config, config.final_data, start, end, scratch)
     return int(connection.execute(f"SELECT count(*) FROM {rows}", parameters).fetchall()[0][0])
 
 
@@ -328,21 +285,6 @@ def _whole_rows(config: Config, clients: Clients) -> pd.DataFrame:
     if config.id_column is not None:
         columns["id"] = pd.Series(clients.ids)
     return pd.DataFrame({**columns, "label": clients.labels})
-
-
-def _take(clients: Clients, mask: NDArray[np.bool_]) -> Clients:
-    if mask.all():
-        return clients
-    return Clients(
-        clients.ids[mask],
-        clients.features[mask].reset_index(drop=True),
-        None if clients.labels is None else clients.labels[mask],
-        None if clients.values is None else clients.values[mask],
-    )
-
-
-def _without_labels(clients: Clients) -> Clients:
-    return Clients(clients.ids, clients.features, None, clients.values)
 
 
 def _rejections(connection: duckdb.DuckDBPyConnection, names: Sequence[str]) -> Iterator[Rejection]:

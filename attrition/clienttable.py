@@ -17,6 +17,7 @@ from typing import Any
 import duckdb
 
 from attrition import batches, checks, csvfiles, stored
+from attrition.census import MEGABYTE, Census, take_census, unpack
 from attrition.config import Config
 from attrition.errors import DataError, PipelineError
 
@@ -45,7 +46,7 @@ class _File:
 
     path: Path
     number: int
-    census: csvfiles.Census
+    census: Census
     header: csvfiles.Header
     start: int
 
@@ -107,7 +108,7 @@ class ClientTable:
             DataError: the whole file is unusable, for this reason; the transaction is to be left.
         """
         with path.open("rb") as stream:
-            census = csvfiles.take_census(stream)
+            census = take_census(stream)
         header = csvfiles.read_header(path, census)
         required = [name for name in self.config.stored_columns if name not in optional]
         csvfiles.check_header(header.names, required, optional)
@@ -362,14 +363,14 @@ def unpacked(config: Config, batch: batches.Batch, scratch: Path) -> Iterator[Pa
     """
     most = config.maximum_unpacked_megabytes
     if not batch.is_packed:
-        if batch.stamp.size > most * csvfiles.MEGABYTE:
+        if batch.stamp.size > most * MEGABYTE:
             raise DataError(f"larger than {most} MB (setting maximum_unpacked_megabytes)")
         yield batch.path
         return
     plain = scratch / "unpacked.csv"
     try:
         with batches.open_batch(batch) as packed, plain.open("wb") as stream:
-            csvfiles.unpack(packed, stream, most)
+            unpack(packed, stream, most)
         yield plain
     finally:
         plain.unlink(missing_ok=True)

@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from attrition import csvfiles, stored
+from attrition import stored
+from attrition.census import count_lines
 from attrition.clienttable import GOOD, KEPT, ClientTable, Intake
 
 # So many hashes are sorted at once (128 MB).
@@ -34,7 +35,7 @@ def mark_duplicates(
     _apply(table)
     if final_data is not None:
         fresh = int(table.scalar(f"SELECT count(*) FROM rows WHERE {KEPT}"))
-        if fresh <= _FEW_ROWS and csvfiles.count_lines(final_data) == final_rows + 1:
+        if fresh <= _FEW_ROWS and count_lines(final_data) == final_rows + 1:
             _find_committed_lines(table, final_data, scratch)
         else:
             _find_committed(table, final_data)

@@ -16,6 +16,8 @@ import duckdb
 
 from attrition import checks
 from attrition.config import Config
+from attrition.csvfiles import MAXIMUM_RECORD
+from attrition.errors import DataError
 
 # A reader that guesses nothing but the line end, which it takes from the first one it meets ...
 READ_OPTIONS = "auto_detect=false, delim=',', quote='\"', escape='\"', strict_mode=true"
@@ -63,6 +65,57 @@ def no_rows(config: Config) -> str:
     columns = (f"NULL::{kind_of(config, name)}" for name in config.stored_columns[:-1])
     named = ", ".join(f"{column} AS v{i}" for i, column in enumerate(columns))
     return f"(SELECT {named}, NULL::TINYINT AS label WHERE false)"
+
+
+def read_range(
+    config: Config, path: Path, start: int, end: int | None, scratch: Path
+) -> tuple[str, list[str]]:
+    """The rows between two offsets of a file, as SQL and its parameters.
+
+    Args:
+        config: the settings.
+        path: the file; one that is missing has no rows.
+        start: byte the first row begins at; 0 stands for the file's begin, header included.
+        end: byte after the last row; None for the whole file.
+        scratch: an existing folder.
+
+    Raises:
+        DataError: the file is shorter than that, or was written with other settings.
+    """
+    if not path.exists():
+        return no_rows(config), []
+    _check_header(config, path)
+    size = path.stat().st_size
+    end = size if end is None else end
+    if not 0 <= start <= end <= size:
+        raise DataError(f"{path}: {size} bytes long, but bytes {start} to {end} were asked for")
+    if start == end:
+        return no_rows(config), []
+    if (start, end) != (0, size):
+        path = _copy_range(path, start, end, scratch)
+    return read_stored(config, header=start == 0), [str(path)]
+
+
+def _check_header(config: Config, path: Path) -> None:
+    with path.open("rb") as stream:
+        found = stream.readline(MAXIMUM_RECORD).decode("utf-8", "replace").rstrip("\n")
+    expected = stored_header(config)
+    if found != expected:
+        raise DataError(
+            f"{path}: expected the columns {expected}, found {found}; "
+            f"run ingestion.py, which makes it anew after a change of settings"
+        )
+
+
+def _copy_range(path: Path, start: int, end: int, scratch: Path) -> Path:
+    part = scratch / f"{start}-{end}.csv"
+    with path.open("rb") as source, part.open("wb") as target:
+        source.seek(start)
+        remaining = end - start
+        while remaining and (chunk := source.read(min(remaining, 1 << 20))):
+            target.write(chunk)
+            remaining -= len(chunk)
+    return part
 
 
 def write_stored(

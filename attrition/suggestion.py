@@ -11,6 +11,7 @@
 
 from __future__ import annotations
 
+import difflib
 import re
 import tempfile
 from collections.abc import Sequence
@@ -21,6 +22,7 @@ from typing import Any
 import duckdb
 
 from attrition import batches, checks, csvfiles
+from attrition.census import Census, take_census
 from attrition.clienttable import connect, read_good, unpacked
 from attrition.config import FOLDER_KEYS, Config, label_key
 from attrition.errors import DataError
@@ -73,8 +75,9 @@ def suggest_settings(config: Config, path: Path, target: str) -> Suggestion:
             unpacked(config, batch, Path(folder)) as plain,
             connect(config, Path(folder), batch.unpacked_size) as connection,
         ):
-            names = _load(connection, plain, Path(folder))
-            csvfiles.check_header(names, [target], ())
+            census, names = _read_header(plain)
+            _check_target(names, target)
+            _load(connection, plain, census, len(names), Path(folder))
             rows = connection.execute("SELECT count(*) FROM texts").fetchall()[0][0]
             columns = [_look_at(connection, i, name) for i, name in enumerate(names)]
             labels = _labels(connection, names.index(target))
@@ -185,23 +188,35 @@ def _is_called(name: str, endings: set[str]) -> bool:
     return bool(words) and words[-1].lower() in endings
 
 
-def _load(connection: duckdb.DuckDBPyConnection, path: Path, scratch: Path) -> list[str]:
-    """Read all sound rows of a table as trimmed text, NULL for blank.
-
-    Returns:
-        The names of its columns.
-    """
+def _read_header(path: Path) -> tuple[Census, tuple[str, ...]]:
     with path.open("rb") as stream:
-        census = csvfiles.take_census(stream)
-    names = csvfiles.read_header(path, census).names
+        census = take_census(stream)
+    return census, csvfiles.read_header(path, census).names
+
+
+def _check_target(names: Sequence[str], target: str) -> None:
+    """Refuse a target that is none of a table's columns, or two of them."""
+    try:
+        csvfiles.check_header(names, [target], ())
+    except DataError as error:
+        spellings = {name.casefold(): name for name in names}
+        close = difflib.get_close_matches(target.casefold(), spellings, n=1)
+        if not close or target in names:
+            raise
+        raise DataError(f"{error}; did you mean {spellings[close[0]]!r}?") from None
+
+
+def _load(
+    connection: duckdb.DuckDBPyConnection, path: Path, census: Census, width: int, scratch: Path
+) -> None:
+    """Read all sound rows of a table as trimmed text, NULL for blank."""
     good = scratch / "good.csv"
     with good.open("w", encoding="utf-8", newline="") as stream:
-        csvfiles.separate(path, census, len(names), range(len(names)), stream)
-    columns = [f"c{i}" for i in range(len(names))]
+        csvfiles.separate(path, census, width, range(width), stream)
+    columns = [f"c{i}" for i in range(width)]
     texts = ", ".join(f"{checks.category(column)} AS {column}" for column in columns)
     source = read_good(columns)
     connection.execute(f"CREATE TABLE texts AS SELECT {texts} FROM {source}", [str(good)])
-    return list(names)
 
 
 def _look_at(connection: duckdb.DuckDBPyConnection, position: int, name: str) -> Column:

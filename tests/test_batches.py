@@ -122,7 +122,7 @@ def test_a_file_is_found_by_its_path_or_the_reason_is_given(tmp_path: Path) -> N
         ("b.csv", "refused: a folder"),
         ("c.csv", "no such file"),
         ("a.txt", "expected the path of a .csv"),
-        ("no/a.csv", "no such table"),
+        ("no/a.csv", "no such file"),
     ):
         with pytest.raises(DataError, match=reason):
             batches.find_batch(tmp_path / name)

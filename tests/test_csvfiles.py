@@ -1,9 +1,8 @@
-"""CSV files as bytes and text: what is refused whole, what is one record, where it stands."""
+"""CSV files as text: which header is refused, what is one record, where it stands."""
 
 from __future__ import annotations
 
 import csv
-import gzip
 import io
 from pathlib import Path
 
@@ -12,12 +11,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from attrition import csvfiles
+from attrition.census import Census, take_census
 from attrition.csvfiles import Record
 from attrition.errors import DataError
 
 
-def census_of(data: bytes) -> csvfiles.Census:
-    return csvfiles.take_census(io.BytesIO(data))
+def census_of(data: bytes) -> Census:
+    return take_census(io.BytesIO(data))
 
 
 def records_of(folder: Path, data: bytes) -> list[Record]:
@@ -28,45 +28,6 @@ def records_of(folder: Path, data: bytes) -> list[Record]:
 
 def problems_of(folder: Path, data: bytes) -> list[tuple[int, str | None]]:
     return [(record.line, record.problem) for record in records_of(folder, data)]
-
-
-@pytest.mark.parametrize(
-    ("data", "reason"),
-    [
-        (b"", "empty"),
-        (b"\xef\xbb\xbf", "empty"),
-        (b" \r\n \n", "empty"),
-        ("a,b\n1,2\n".encode("utf-16"), "UTF-16"),
-        ("a,b\n1,2\n".encode("utf-16-le"), "NUL byte in line 1; UTF-16"),
-        (b"a,b\n1,2\n3,\x004\n", "NUL byte in line 3"),
-        ("a,b\nJos\u00e9,2\n".encode("latin-1"), "byte 0xE9 in line 2 (Latin-1"),
-        (b"a,b\n1,\xc3", "ends within a character"),
-        (b"a,b\n1,\xc3\n3,4\n", "not UTF-8"),
-        (b"a,b\n\xed\xa0\x80,2\n", "not UTF-8"),  # half of a surrogate pair
-    ],
-)
-def test_a_file_that_is_no_utf8_text_is_refused_with_the_reason(data: bytes, reason: str) -> None:
-    with pytest.raises(DataError) as error:
-        census_of(data)
-    assert reason in str(error.value)
-
-
-def test_a_census_counts_over_all_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
-    data = '\ufeffa,b\n"x, y",\u00e9\u20ac\n1, "2'.encode()
-    whole = census_of(data)
-    monkeypatch.setattr(csvfiles, "_CHUNK", 1)
-    assert census_of(data) == whole
-    assert (whole.newlines, whole.commas, whole.quotes, whole.lines) == (2, 4, 3, 3)
-    assert whole.has_spaced_quotes
-    assert not whole.ends_in_line_end
-
-
-def test_a_bad_byte_is_named_with_its_line_in_a_later_chunk(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(csvfiles, "_CHUNK", 4)
-    with pytest.raises(DataError, match="byte 0xFF in line 4"):
-        census_of(b"a,b\n1,2\n3,4\n5,\xff\n7,8\n")
 
 
 def test_a_byte_order_mark_is_no_part_of_the_first_name(tmp_path: Path) -> None:
@@ -170,24 +131,6 @@ def test_start_lines_are_those_of_the_records_asked_for(tmp_path: Path) -> None:
     path = tmp_path / "table.csv"
     path.write_bytes(b'a,b\n"x\n\ny",1\n\n2,3\n4,5\n')
     assert csvfiles.start_lines(path, census_of(path.read_bytes()), [1, 3]) == [2, 7]
-
-
-def test_a_packed_file_is_unpacked_up_to_a_limit() -> None:
-    data = b"x" * 3_000_000
-    plain = io.BytesIO()
-    csvfiles.unpack(io.BytesIO(gzip.compress(data)), plain, 3)
-    assert plain.getvalue() == data
-    with pytest.raises(DataError, match="larger than 2 MB when unpacked"):
-        csvfiles.unpack(io.BytesIO(gzip.compress(data)), io.BytesIO(), 2)
-
-
-@pytest.mark.parametrize(
-    "damage", [lambda d: b"PK" + d, lambda d: d[:-9], lambda d: d[:-5] + b"x" * 5]
-)
-def test_a_damaged_packed_file_is_refused(damage: object) -> None:
-    assert callable(damage)
-    with pytest.raises(DataError, match="not a sound gzip file"):
-        csvfiles.unpack(io.BytesIO(damage(gzip.compress(b"a,b\n1,2\n"))), io.BytesIO(), 1)
 
 
 values = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=8)

@@ -4,12 +4,7 @@ from __future__ import annotations
 
 import csv
 import gzip
-import io
 import json
-import os
-import subprocess
-import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -18,48 +13,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import ingestion
-from attrition import merging
-from attrition.errors import PipelineError
-from attrition.ledger import read_ledger
-from tests.conftest import HEADER, REPOSITORY, Project
-
-
-def source(project: Project, name: str, *rows: str, header: str = HEADER) -> Path:
-    return project.write(f"sourcedata/{name}", "".join(f"{row}\n" for row in (header, *rows)))
-
-
-def lines_of(path: Path) -> list[str]:
-    return path.read_text(encoding="utf-8").splitlines()[1:]
-
-
-def final(project: Project) -> list[str]:
-    return lines_of(project.config.final_data)
-
-
-def open_list(project: Project) -> list[str]:
-    return lines_of(project.config.open_clients)
-
-
-def quarantined(project: Project) -> list[list[str]]:
-    """file, line, column, value, reason of every quarantined row."""
-    folder = project.config.quarantine
-    paths = sorted(folder.iterdir(), key=lambda path: path.name[13:]) if folder.is_dir() else []
-    texts = [io.StringIO(path.read_bytes().decode(), newline="") for path in paths]
-    return [row for text in texts for row in list(csv.reader(text))[1:]]
-
-
-def outputs(project: Project) -> dict[str, bytes]:
-    """Everything ingestion wrote but the ledger, which tells times."""
-    folder = project.config.output_folder_path
-    return {
-        str(path.relative_to(folder)): path.read_bytes()
-        for path in sorted(folder.rglob("*"))
-        if path.is_file() and path.name not in ("ledger.json", ".gitkeep")
-    }
-
-
-def counts(result: ingestion.IngestionResult) -> list[tuple[str, int, int, int, int, int]]:
-    return [(e.name, e.rows_read, e.kept, e.duplicate, e.open, e.quarantined) for e in result.files]
+from tests.conftest import HEADER, Project
+from tests.ingested import counts, final, open_list, outputs, quarantined, source
 
 
 def test_rows_are_checked_deduplicated_and_written_in_one_form(project: Project) -> None:
@@ -86,102 +41,6 @@ def test_a_second_run_changes_nothing(project: Project) -> None:
     assert second.files == ()
     assert second.new_rows == 0
     assert second.commit == first.commit is not None
-
-
-@pytest.mark.parametrize("few_rows", [0, 1000], ids=["joined", "line by line"])
-def test_rows_that_are_committed_already_are_duplicates(
-    project: Project, monkeypatch: pytest.MonkeyPatch, few_rows: int
-) -> None:
-    monkeypatch.setattr(merging, "_FEW_ROWS", few_rows)
-    source(project, "a.csv", "k,1,2,,0", '"two, ""q""",1,2,3,0', "m,1,2,3,1")
-    first = ingestion.run(project.config)
-    source(project, "b.csv", "k,1.0,2,,0", '"two, ""q""",1,2,3,0', "m,1,2,3,0", '"\nl",1,2,3,1')
-    second = ingestion.run(project.config)
-    assert counts(second) == [("b.csv", 4, 2, 2, 0, 0)]
-    source(project, "c.csv", '"\nl",1,2,3,1', "k,1,2,,0", "l,1,2,3,1")
-    third = ingestion.run(project.config)
-    assert counts(third) == [("c.csv", 3, 1, 2, 0, 0)]
-    assert first.end == second.start
-    assert len({first.commit, second.commit, third.commit}) == 3
-
-
-def test_a_line_within_a_row_of_several_lines_is_no_row(project: Project) -> None:
-    source(project, "a.csv", '"x\nk,1,2,3,0\ny",1,2,3,0')
-    ingestion.run(project.config)
-    source(project, "b.csv", "k,1,2,3,0")
-    assert ingestion.run(project.config).new_rows == 1
-
-
-def test_clients_with_two_labels_for_the_same_features_are_both_kept(project: Project) -> None:
-    source(project, "a.csv", "k,1,2,3,0", "k,1,2,3,1")
-    assert ingestion.run(project.config).new_rows == 2
-
-
-def test_an_open_client_is_listed_once_with_the_newest_row(project: Project) -> None:
-    source(project, "a.csv", "k,1,1,1,", "l,2,2,2,", "k,3,3,3,")
-    ingestion.run(project.config)
-    assert open_list(project) == ["l,2,2,2,", "k,3,3,3,"]
-    source(project, "b.csv", "l,4,4,4,")
-    ingestion.run(project.config)
-    assert open_list(project) == ["k,3,3,3,", "l,4,4,4,"]
-
-
-def test_an_open_client_leaves_the_list_when_its_outcome_arrives_later(project: Project) -> None:
-    source(project, "a.csv", "k,1,1,1,", "l,2,2,2,0", "l,3,3,3,", "m,1,1,1,", "m,1,1,1,1")
-    ingestion.run(project.config)
-    assert open_list(project) == ["k,1,1,1,", "l,3,3,3,"], "m's outcome came after its open row"
-    source(project, "b.csv", "l,2,2,2,0", "k,5,5,5,1")
-    ingestion.run(project.config)
-    assert open_list(project) == ["l,3,3,3,"], "l's outcome is an old one, known before"
-
-
-def test_without_an_id_an_open_client_is_its_row(project: Project) -> None:
-    project.configure(id_column=None, numeric_columns=["x"], target_column="y")
-    source(project, "a.csv", "1,", "2,", "1,", ",", header="x,y")
-    result = ingestion.run(project.config)
-    assert open_list(project) == ["2,", "1,"]
-    assert counts(result) == [("a.csv", 4, 0, 0, 3, 1)]
-    source(project, "b.csv", "2,1", header="x,y")
-    ingestion.run(project.config)
-    assert open_list(project) == ["1,"]
-
-
-def test_content_counts_once_whatever_its_name(project: Project) -> None:
-    path = source(project, "a.csv", "k,1,2,3,0", "l,1,2,3,")
-    ingestion.run(project.config)
-    before = outputs(project)
-    path.rename(path.with_name("renamed.csv"))
-    source(project, "copy.csv", "k,1,2,3,0", "l,1,2,3,")
-    result = ingestion.run(project.config)
-    assert (result.files, outputs(project)) == ((), before)
-    ledger = read_ledger(project.config.ledger)
-    told = {event.name: event.what for event in ledger.events}
-    assert sorted(told) == ["copy.csv", "renamed.csv"]
-    assert "renamed from a.csv" in told.values()
-
-
-def test_a_changed_file_brings_its_new_rows_and_a_deleted_one_keeps_them(project: Project) -> None:
-    path = source(project, "a.csv", "k,1,2,3,0")
-    ingestion.run(project.config)
-    source(project, "a.csv", "k,1,2,3,0", "l,1,2,3,1")
-    assert counts(ingestion.run(project.config)) == [("a.csv", 2, 1, 1, 0, 0)]
-    path.unlink()
-    ingestion.run(project.config)
-    assert final(project) == ["k,1,2,3,0", "l,1,2,3,1"]
-    events = [(e.name, e.what) for e in read_ledger(project.config.ledger).events]
-    assert events == [("a.csv", "changed"), ("a.csv", "deleted")]
-    assert project.config.ingested_files.read_text() == "a.csv\n"
-
-
-def test_a_change_that_leaves_size_and_time_alone_is_seen_while_the_file_is_young(
-    project: Project,
-) -> None:
-    path = source(project, "a.csv", "k,1,2,3,0")
-    ingestion.run(project.config)
-    stamp = path.stat()
-    path.write_text(f"{HEADER}\nk,1,2,4,0\n")
-    os.utime(path, ns=(stamp.st_atime_ns, stamp.st_mtime_ns))
-    assert ingestion.run(project.config).new_rows == 1
 
 
 def test_a_bad_file_is_told_once_and_stops_no_other(project: Project) -> None:
@@ -218,17 +77,6 @@ def test_packed_files_are_read_and_bounded(project: Project) -> None:
     assert "larger than 1 MB when unpacked" in str(result.files[1].reason)
 
 
-def test_a_file_that_is_being_written_waits(project: Project) -> None:
-    with source(project, "a.csv", "k,1,2,3,0").open("a") as stream:
-        stream.write("l,1,")
-        stream.flush()
-        result = ingestion.run(project.config)
-        assert (result.waiting, result.files) == (("a.csv",), ())
-        assert ingestion.pending(project.config).waiting == ("a.csv",)
-        stream.write("2,3,1\n")
-    assert ingestion.run(project.config).new_rows == 2
-
-
 def test_a_file_that_changes_while_it_is_read_waits_for_the_next_run(
     project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -250,49 +98,6 @@ def test_a_file_that_changes_while_it_is_read_waits_for_the_next_run(
     assert final(project) == ["l,1,2,3,0", "k,1,2,3,0", "m,1,2,3,0"]
 
 
-def test_odd_names_of_columns_and_files_are_harmless(project: Project) -> None:
-    odd = ["Call  Failure", 'say "so"', "semi;colon'", "comma, too", "Größe"]
-    project.configure(
-        id_column="it's", numeric_columns=odd[:3], categorical_columns=odd[3:], target_column="Y?"
-    )
-    header = 'it\'s,Call  Failure,"say ""so""",semi;colon\',"comma, too",Größe,Y?'
-    source(project, "a*[1]?'b';--.csv", "k,1,2,3,x,'y',1", header=header)
-    source(project, "a1b.csv", 'l,1,2,3,x,"=cmd()|\'",0', header=header)
-    ingestion.run(project.config)
-    assert project.config.final_data.read_text().splitlines() == [
-        header, "k,1,2,3,x,'y',1", "l,1,2,3,x,=cmd()|',0"
-    ]  # fmt: skip
-    source(project, "c.csv", "k,1,2,3,x,'y',1", header=header)
-    assert ingestion.run(project.config).new_rows == 0
-
-
-def test_label_words_are_those_of_the_settings(project: Project) -> None:
-    project.configure(positive_label="Yes", negative_label="No, stays")
-    source(project, "a.csv", "k,1,2,3, Yes ", 'l,1,2,3,"No, stays"', "m,1,2,3,yes")
-    ingestion.run(project.config)
-    assert final(project) == ["k,1,2,3,Yes", 'l,1,2,3,"No, stays"']
-    assert [row[1:] for row in quarantined(project)] == [
-        ["4", "exited", "yes", "neither 'Yes' nor 'No, stays'"]
-    ]
-    source(project, "b.csv", 'l,1,2,3,"No, stays"')
-    assert ingestion.run(project.config).new_rows == 0
-
-
-def test_another_schema_has_every_file_read_again(project: Project) -> None:
-    path = source(project, "a.csv", "k,1,2,x,0", "l,1,2,3,1")
-    ingestion.run(project.config)
-    project.configure(numeric_columns=["lastmonth_activity"])
-    assert ingestion.pending(project.config).new == ("a.csv",)
-    result = ingestion.run(project.config)
-    assert final(project) == ["k,1,0", "l,1,1"]
-    assert (result.start, result.new_rows) == (0, 2)
-    assert quarantined(project) == []
-    path.unlink()
-    project.configure()
-    with pytest.raises(PipelineError, match=r"a\.csv left .*sourcedata"):
-        ingestion.run(project.config)
-
-
 def test_pending_tells_what_a_run_would_take_in_and_writes_nothing(project: Project) -> None:
     source(project, "a.csv", "k,1,2,3,0")
     (project.root / "sourcedata/b.csv").mkdir()
@@ -301,90 +106,6 @@ def test_pending_tells_what_a_run_would_take_in_and_writes_nothing(project: Proj
     assert [item.name for item in found.refused] == ["b.csv"]
     assert outputs(project) == {}
     assert not project.config.ledger.exists()
-
-
-# What a run that was killed leaves behind, and what the next one makes of it.
-
-
-def test_an_uncommitted_tail_is_cut_off(project: Project) -> None:
-    source(project, "a.csv", "k,1,2,3,0")
-    ingestion.run(project.config)
-    before = outputs(project)
-    with project.config.final_data.open("a") as stream:
-        stream.write("half a r")
-    ingestion.run(project.config)
-    assert outputs(project) == before
-
-
-def test_lost_rows_are_an_error_that_says_what_to_do(project: Project) -> None:
-    source(project, "a.csv", "k,1,2,3,0", "l,1,2,3,")
-    ingestion.run(project.config)
-    before = outputs(project)
-    for path in (project.config.final_data, project.config.open_clients):
-        path.write_text("")
-        with pytest.raises(PipelineError, match=r"delete .*ledger\.json"):
-            ingestion.run(project.config)
-        project.config.ledger.unlink()
-        ingestion.run(project.config)
-        assert outputs(project) == before
-
-
-STEPS = (
-    "merging.mark_duplicates",
-    "stored.write_stored",
-    "stored.append",
-    "merging.write_open_clients",
-    "files.replacing",
-    "write_ledger",
-    "_settle_open_clients",
-    "files.write_text",
-)
-KILLER = """
-import os, sys
-from pathlib import Path
-import ingestion
-from attrition.config import load_config
-name, calls, before = sys.argv[2], int(sys.argv[3]), sys.argv[4] == "before"
-*path, last = name.split(".")
-owner = getattr(ingestion, path[0]) if path else ingestion
-real, count = getattr(owner, last), 0
-def killed(*arguments):
-    global count
-    count += 1
-    if count == calls and before:
-        os._exit(9)
-    result = real(*arguments)
-    if count == calls:
-        os._exit(9)
-    return result
-setattr(owner, last, killed)
-ingestion.run(load_config(Path(sys.argv[1])))
-"""
-
-
-@pytest.mark.parametrize("moment", ["before", "after"])
-@pytest.mark.parametrize("step", STEPS)
-def test_a_run_killed_at_any_step_is_made_good_by_the_next(
-    make_project: Callable[[str], Project], step: str, moment: str
-) -> None:
-    killed, undisturbed = make_project("killed"), make_project("undisturbed")
-    for project in (killed, undisturbed):
-        source(project, "a.csv", "k,1,2,3,0", "l,1,2,3,", "m,1,2,x,1")
-        ingestion.run(project.config)
-        source(project, "b.csv", "l,1,2,3,1", "k,1,2,3,0", "n,1,2,3,", "o,?,2,3,1")
-    ingestion.run(undisturbed.config)
-    ends = []
-    for calls in (1, 2, 3):
-        command = [sys.executable, "-c", KILLER, killed.config_path, step, str(calls), moment]
-        environment = os.environ | {"PYTHONPATH": str(REPOSITORY)}
-        ends.append(subprocess.run(command, env=environment, check=False).returncode)
-    assert 9 in ends, "the step was never reached"
-    ingestion.run(killed.config)
-    assert outputs(killed) == outputs(undisturbed)
-    assert (
-        read_ledger(killed.config.ledger).commits[-1].id
-        == read_ledger(undisturbed.config.ledger).commits[-1].id
-    )
 
 
 texts = st.sampled_from(["k", "NA", "007", " m", 'q"', "a,b", "two\nlines", "x\r", "", "\u00e9"])
@@ -460,8 +181,23 @@ def test_the_script_suggests_settings_that_ingestion_can_use(project: Project) -
 
 
 def test_suggest_config_and_target_belong_together(project: Project) -> None:
-    assert project.run("ingestion.py", "--target", "x", check=False).returncode == 2
-    result = project.run(
-        "ingestion.py", "--suggest-config", "/no/such.csv", "--target", "x", check=False
-    )
-    assert (result.returncode, "no such table" in result.stderr) == (1, True)
+    for arguments in (("--target", "x"), ("--suggest-config", "x.csv")):
+        result = project.run("ingestion.py", *arguments, check=False)
+        assert result.returncode == 2
+        assert "belong together" in result.stderr
+
+
+def test_a_suggestion_is_refused_in_one_line_that_says_why(project: Project) -> None:
+    table = project.write("table.csv", "plan,left,x\na,1,2\nb,0,2\n")
+    hint = "expected the path of a .csv or .csv.gz file"
+    for path, target, reason in (
+        (table, "gone", "missing column 'gone'; expected 'gone', found 'plan', 'left', 'x'"),
+        (table.with_name("no.csv"), "left", f"no such file; {hint}"),
+        (Path("/no/such.csv"), "left", f"no such file; {hint}"),
+        (project.config_path, "left", f"not called like a table; {hint}"),
+    ):
+        result = project.run(
+            "ingestion.py", "--suggest-config", str(path), "--target", target, check=False
+        )
+        assert (result.returncode, result.stdout) == (1, "")
+        assert result.stderr == f"error: {path}: {reason}\n"

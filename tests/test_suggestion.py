@@ -88,9 +88,25 @@ def test_each_column_finds_its_part() -> None:
     assert list(found.left_out) == ["zip", "day", "country"]
 
 
-def test_a_table_without_the_target_is_refused(project: Project) -> None:
-    path = project.write("table.csv", "a,b\n1,2\n")
-    with pytest.raises(DataError, match=r"table\.csv: missing column 'y'"):
+@pytest.mark.parametrize(
+    ("target", "reason"),
+    [
+        ("y", "missing column 'y'; expected 'y', found 'plan', 'Left[?]', 'x'$"),
+        ("LEFT", r"found 'plan', 'Left\?', 'x'; did you mean 'Left\?'\?$"),
+        ("", "missing column ''; expected '', found 'plan'"),
+    ],
+)
+def test_a_target_that_is_no_column_is_refused_with_those_there_are(
+    project: Project, target: str, reason: str
+) -> None:
+    path = project.write("table.csv", "plan,Left?,x\na,1,2\n")
+    with pytest.raises(DataError, match=rf"table\.csv: .*{reason}"):
+        suggest_settings(project.config, path, target)
+
+
+def test_a_target_that_two_columns_are_called_is_refused(project: Project) -> None:
+    path = project.write("table.csv", "y,x,y\n1,2,0\n")
+    with pytest.raises(DataError, match="doubled column 'y'"):
         suggest_settings(project.config, path, "y")
 
 

@@ -1,0 +1,144 @@
+"""CSV files as bytes: unpacked, found to be UTF-8 text, and counted.
+
+The counts tell whether DuckDB may be trusted with a file, and which lines its rows stand in.
+"""
+
+from __future__ import annotations
+
+import codecs
+import gzip
+import re
+import zlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+import numpy as np
+
+from attrition.errors import DataError
+
+MEGABYTE = 1_000_000
+_CHUNK = 1 << 20
+# DuckDB passes over blanks between a quotation mark and the begin or end of a value.
+_SPACED_QUOTE = re.compile(rb'(?:^|[,\r\n])[ \t]+"|"[ \t]+(?:[",\r\n]|$)')
+_QUOTE_AND_BLANK = (b' "', b'\t"', b'" ', b'"\t')
+_UTF16_MARKS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+
+
+@dataclass(frozen=True)
+class Census:
+    """What one look at all bytes of a (decompressed) file counts."""
+
+    size: int
+    newlines: int
+    returns: int
+    commas: int
+    quotes: int
+    has_spaced_quotes: bool
+    ends_in_line_end: bool
+
+    @property
+    def line_end(self) -> str:
+        """The character lines are split at; only old Macintosh files have no newline at all."""
+        return "\n" if self.newlines or not self.returns else "\r"
+
+    @property
+    def lines(self) -> int:
+        """Physical lines, the last one with or without a line end."""
+        ends = self.newlines if self.line_end == "\n" else self.returns
+        return ends if self.ends_in_line_end else ends + 1
+
+
+def unpack(packed: IO[bytes], plain: IO[bytes], maximum_megabytes: int) -> None:
+    """Decompress a gzip file.
+
+    Raises:
+        DataError: it is damaged, or larger than allowed when unpacked.
+    """
+    written = 0
+    try:
+        with gzip.GzipFile(fileobj=packed) as stream:
+            while chunk := stream.read(_CHUNK):
+                written += len(chunk)
+                if written > maximum_megabytes * MEGABYTE:
+                    raise DataError(
+                        f"larger than {maximum_megabytes} MB when unpacked "
+                        f"(setting maximum_unpacked_megabytes)"
+                    )
+                plain.write(chunk)
+    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
+        raise DataError(f"not a sound gzip file ({error})") from None
+
+
+def take_census(stream: IO[bytes]) -> Census:
+    """Read all bytes of a file once: check the encoding, count what the CSV checks need.
+
+    Raises:
+        DataError: the file is empty, not UTF-8, or holds NUL bytes.
+    """
+    decoder = codecs.getincrementaldecoder("utf-8")("strict")
+    size = newlines = returns = commas = quotes = 0
+    spaced = blank = False
+    before = b""
+    while chunk := stream.read(_CHUNK):
+        if size == 0:
+            _refuse_utf16(chunk)
+        _check_text(decoder, chunk, newlines)
+        newlines += _count(chunk, b"\n")
+        returns += _count(chunk, b"\r")
+        commas += _count(chunk, b",")
+        found = _count(chunk, b'"')
+        quotes += found
+        spaced = spaced or ((found > 0 or b'"' in before) and _has_spaced_quotes(before + chunk))
+        # What blanks at the next chunk's start would follow.
+        before = chunk[max(0, len(chunk.rstrip(b" \t")) - 1) :]
+        blank = (blank or size == 0) and not chunk.removeprefix(codecs.BOM_UTF8).strip()
+        size += len(chunk)
+    if size == 0 or blank:
+        raise DataError("the file is empty")
+    try:
+        decoder.decode(b"", final=True)
+    except UnicodeDecodeError:
+        raise DataError(f"not UTF-8: line {newlines + 1} ends within a character") from None
+    return Census(size, newlines, returns, commas, quotes, spaced, before in (b"\n", b"\r"))
+
+
+def _has_spaced_quotes(data: bytes) -> bool:
+    # The plain searches are fast, and mostly all there is to do.
+    return any(pair in data for pair in _QUOTE_AND_BLANK) and bool(_SPACED_QUOTE.search(data))
+
+
+def count_lines(path: Path) -> int:
+    """Lines of a file that ends in a newline."""
+    with path.open("rb") as stream:
+        return sum(_count(chunk, b"\n") for chunk in iter(lambda: stream.read(_CHUNK), b""))
+
+
+def _count(chunk: bytes, byte: bytes) -> int:
+    # Faster than bytes.count where the byte is frequent.
+    return int(np.count_nonzero(np.frombuffer(chunk, np.uint8) == byte[0]))
+
+
+def _refuse_utf16(chunk: bytes) -> None:
+    if chunk.startswith(_UTF16_MARKS):
+        raise DataError("UTF-16 text; save the file as UTF-8")
+
+
+def _check_text(decoder: codecs.IncrementalDecoder, chunk: bytes, lines_before: int) -> None:
+    nul = chunk.find(b"\0")
+    if nul >= 0:
+        line = lines_before + chunk.count(b"\n", 0, nul) + 1
+        hint = "; UTF-16 text? Save the file as UTF-8" if chunk[nul + 2 : nul + 3] == b"\0" else ""
+        raise DataError(f"a NUL byte in line {line}{hint}")
+    if chunk.isascii() and not decoder.getstate()[0]:
+        return
+    try:
+        decoder.decode(chunk)
+    except UnicodeDecodeError as error:
+        # The decoder may have held back some bytes of the chunk before: no newlines among them.
+        line = lines_before + error.object.count(b"\n", 0, error.start) + 1
+        byte = error.object[error.start]
+        raise DataError(
+            f"not UTF-8: byte 0x{byte:02X} in line {line} "
+            f"(Latin-1 or Windows-1252 text? Save the file as UTF-8)"
+        ) from None
