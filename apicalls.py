@@ -114,7 +114,8 @@ def _server(config: Config) -> Ask | None:
     try:
         found = ask("/health", None)
     except CallError as error:
-        logger.info("no server at %s (%s): asking the application here", config.api_url, error)
+        logger.debug("%s: %s", config.api_url, error)
+        logger.info("no server is running at %s: asked the application itself", config.api_url)
         return None
     live = files.live_release_id(config.prod_deployment_path)
     if found.get("model_version") != live:

@@ -22,6 +22,7 @@ from attrition import cli, files
 from attrition.config import Config
 from attrition.errors import DataError, PipelineError
 from attrition.files import Release
+from attrition.ledger import read_ledger
 
 ROLLBACKS = "rollbacks.json"
 logger = logging.getLogger(__name__)
@@ -95,7 +96,9 @@ def rollback(config: Config, target: str | None) -> Release:
     if release.id == live:
         return release
     left = _training_commit(deployment / "releases" / live) if live else None
-    record = {"from": live, "to": release.id, "time": now(), "commit": left}
+    # The rows ingested since count, too: a candidate that learnt them may be much the same model.
+    commits = [left, read_ledger(config.ledger).commit_id]
+    record = {"from": live, "to": release.id, "time": now(), "commits": commits}
     # Written first: a kill in between leaves a harmless note, never an undone rollback.
     files.write_json(deployment / ROLLBACKS, [*rollbacks(config), record])
     files.make_live(deployment, folder)
@@ -131,8 +134,9 @@ def rollbacks(config: Config) -> list[dict[str, Any]]:
 
 
 def rolled_back_commits(config: Config) -> frozenset[str]:
-    """The training sets whose models somebody has rolled back by hand."""
-    return frozenset(record["commit"] for record in rollbacks(config) if record["commit"])
+    """The ingested rows, by commit, from which no model is to be deployed after a rollback."""
+    commits = (commit for record in rollbacks(config) for commit in record["commits"])
+    return frozenset(commit for commit in commits if commit is not None)
 
 
 def now() -> str:

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import argparse
 import logging
+import textwrap
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -34,7 +35,6 @@ if TYPE_CHECKING:  # heavy modules: an idle run must not pay for them
     from attrition.decision import Evidence, TrainingNeed, TrainingSituation, Verdict
     from attrition.files import Release
     from attrition.ledger import Ledger
-    from attrition.packages import PackageCheck
     from attrition.scores import Score
     from ingestion import IngestionResult
     from training import TrainingResult
@@ -76,32 +76,37 @@ def process(config: Config, inputs: idle.Inputs) -> dict[str, Any]:
     Returns:
         The decision record, as `decision.json` holds it.
     """
+    import diagnostics
+    import reporting
     from attrition import packages
+    from attrition.champion import find_champion
 
-    with packages.checking(config) as check:  # pip answers, or not, while the run goes on
-        watch = Stopwatch()
-        record, outgoing = run_stages(config, check, watch)
+    watch = Stopwatch()
+    with packages.checking(config) as package_check:  # pip answers, or not, meanwhile
+        champion = find_champion(config)
+        owed = owed_report(config, champion)
+        record, outgoing = owed or run_stages(config, champion, inputs, watch)
+        with watch.stage("reporting"):
+            reporting.run(config, outgoing)
+            diagnostics.run(config, watch.seconds, package_check)
         return close(config, inputs, record, outgoing, watch)
 
 
 def run_stages(
-    config: Config, package_check: PackageCheck, watch: Stopwatch
+    config: Config, champion: Champion | None, inputs: idle.Inputs, watch: Stopwatch
 ) -> tuple[dict[str, Any], Release | None]:
-    """Ingest, examine the deployed model, challenge it, deploy, report: one stage after another.
+    """Ingest, examine the deployed model, challenge it, deploy: one stage after another.
 
     Returns:
         The decision record, and the release that was replaced, None when none was.
     """
-    import diagnostics
     import ingestion
-    import reporting
-    from attrition.champion import Exam, examine, find_champion
+    from attrition.champion import Exam, examine
     from attrition.clients import labelled_test_clients
     from attrition.decision import training_need
     from attrition.ledger import read_ledger
 
     started = datetime.now(UTC).isoformat(timespec="milliseconds")
-    champion = find_champion(config)
     with watch.stage("ingestion"):
         ingested = ingestion.run(config)
     with watch.stage("check"):
@@ -114,17 +119,11 @@ def run_stages(
     record = {
         "run_id": started,
         "time": started,
+        "inputs": inputs.digest,
         "release_before": champion.release.id if champion else None,
         **decision_record(config, ingested, exam, need, challenge),
     }
-    outgoing = None
-    if challenge.verdict.deploy:
-        outgoing = deploy(config, champion, record, watch)
-    elif (unreported := unreported_deployment(config, champion)) is not None:
-        record, outgoing = unreported
-    with watch.stage("reporting"):
-        reporting.run(config, outgoing, test)
-        diagnostics.run(config, watch.seconds, package_check)
+    outgoing = deploy(config, champion, record, watch) if challenge.verdict.deploy else None
     return record, outgoing
 
 
@@ -191,7 +190,12 @@ def run_challenge(
     """Train a candidate if there is need, score it, and judge it against the champion."""
     import scoring
     import training
-    from attrition.decision import Verdict, first_model_verdict, promotion_verdict
+    from attrition.decision import (
+        Verdict,
+        first_model_verdict,
+        new_columns_verdict,
+        promotion_verdict,
+    )
 
     if not need.train:
         return Challenge(Verdict("kept", need.reason))
@@ -202,12 +206,15 @@ def run_challenge(
         return Challenge(Verdict("not enough evidence", f"no candidate: {error}"))
     with watch.stage("scoring"):
         score = scoring.run(config, test)
-    if champion is None or not champion.fits:
-        verdict = first_model_verdict(need, score, config.model_score_threshold)
-        return Challenge(verdict, score)
+    asked = config.model_score_threshold
+    if champion is None:
+        return Challenge(first_model_verdict(need, score, asked), score)
+    if not champion.fits:
+        before = champion.release.manifest["f1_score"]
+        return Challenge(new_columns_verdict(need, score, before, asked), score)
     with watch.stage("comparison"):
         evidence = gather_evidence(config, champion, trained, test)
-    verdict = promotion_verdict(need, evidence, config.promotion_confidence)
+    verdict = promotion_verdict(need, evidence, config.promotion_confidence, asked)
     return Challenge(verdict, score, evidence)
 
 
@@ -291,33 +298,31 @@ def close(
             record_answers(config)
     record = {**record, "timings": watch.seconds, "finished_at": deployment.now()}
     history.record_run(config.history, record)
-    if inputs.settled and not record["ingestion"]["waiting"]:
+    is_all_seen = inputs.settled and inputs.digest == record["inputs"]
+    if is_all_seen and not record["ingestion"]["waiting"]:
         record |= {idle.STATE: idle.finished_state(config, inputs)}
     files.write_json(config.decision, record)
     return record
 
 
-def unreported_deployment(
+def owed_report(
     config: Config, champion: Champion | None
 ) -> tuple[dict[str, Any], Release | None] | None:
-    """What a killed run decided and deployed but did not report, and the release that it replaced.
+    """What a killed run decided and deployed but could not report, and the release it replaced.
 
-    None when the live release came by hand, or with a run that finished.
+    Reporting it is all that the run after it does, so that it ends as the killed one would have;
+    what has come since is for the next. None when nothing is owed.
     """
-    import deployment
+    from attrition import history
 
     if champion is None:
         return None
     live, decision = champion.release, champion.release.manifest["decision"]
-    rollbacks = deployment.rollbacks(config)
-    if decision["run_id"] is None or (rollbacks and rollbacks[-1]["to"] == live.id):
+    if decision["run_id"] is None:  # deployed by hand
         return None
-    recorded = files.read_json(config.decision) if config.decision.exists() else {}
-    if recorded.get("run_id") == decision["run_id"]:
-        is_reported = "finished_at" in recorded
-    else:
-        is_reported = recorded.get("release_after") == live.id
-    if is_reported:
+    shown = _shown_decision(config)
+    is_half_shown = shown.get("run_id") == decision["run_id"] and "finished_at" not in shown
+    if history.has_run(config.history, decision["run_id"]) and not is_half_shown:
         return None
     logger.info("reporting the deployment of %s, which an earlier run could not finish", live.id)
     folder = config.prod_deployment_path / "releases" / str(live.manifest["replaces"])
@@ -325,6 +330,15 @@ def unreported_deployment(
         return dict(decision), files.open_release(folder)
     except DataError:  # it replaced none, or that one is damaged
         return dict(decision), None
+
+
+def _shown_decision(config: Config) -> dict[str, Any]:
+    """What `decision.json` shows; nothing when it is missing or damaged, since it is only shown."""
+    try:
+        shown = files.read_json(config.decision)
+    except DataError:
+        return {}
+    return shown if isinstance(shown, dict) else {}
 
 
 def _run(config: Config, _arguments: argparse.Namespace) -> int:
@@ -347,17 +361,28 @@ def _dry_run(config: Config, _arguments: argparse.Namespace) -> int:
         print("A run would do nothing: nothing has changed since the last finished run.")
         return 0
     import ingestion
+    from attrition.ledger import read_ledger
 
     found = ingestion.pending(config)
-    live = files.live_release_id(config.prod_deployment_path)
-    print(f"New files a run would ingest: {', '.join(found.new) or 'none'}.")
+    lines = [f"New files a run would ingest: {', '.join(found.new) or 'none'}."]
     if found.waiting:
-        print(f"Still being written, left for the next run: {', '.join(found.waiting)}.")
-    if live is None:
-        print("No model is deployed: it would train one and deploy it as the first.")
+        lines.append(f"Still being written, left for later: {', '.join(found.waiting)}.")
+    if found.refused:
+        names = ", ".join(refusal.name for refusal in found.refused)
+        lines.append(f"No regular files, so not read: {names}.")
+    live = files.live_release_id(config.prod_deployment_path)
+    rows = read_ledger(config.ledger).committed_rows
+    if live is not None:
+        lines.append(
+            f"It would check the deployed model, {live}, train a candidate if there are other "
+            f"rows to learn from, and deploy it if it is better."
+        )
+    elif rows or found.new:
+        lines.append("No model is deployed: it would deploy the first one it can train.")
     else:
-        print(f"It would check the deployed model, {live}, train a candidate")
-        print("if there are other rows to learn from, and deploy it if it is better.")
+        lines.append("No model is deployed, and there are no rows to train one on.")
+    for line in lines:
+        print(textwrap.fill(line, 80, subsequent_indent="  ", break_on_hyphens=False))
     return 0
 
 

@@ -20,6 +20,7 @@ import contextlib
 import logging
 import os
 import shutil
+import textwrap
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
@@ -29,7 +30,8 @@ from typing import Any
 from attrition import batches, cli, commits, files
 from attrition.batches import Refusal
 from attrition.clienttable import ClientTable, Intake, connect, unpacked
-from attrition.config import Config
+from attrition.config import DEFAULT_CONFIG_PATH, STANDARD_FOLDERS, Config, parse_config
+from attrition.csvfiles import FOUND
 from attrition.errors import DataError
 from attrition.ledger import REJECTED, Ledger, LedgerEntry, read_ledger, write_ledger
 from attrition.recovery import repair, settle
@@ -189,10 +191,9 @@ def _tell(found: Survey, ledger: Ledger) -> None:
 
 
 def _log(entry: LedgerEntry) -> None:
-    """Tell the log what became of a file; a reason's details may quote it, so they stay out."""
+    """Tell the log what became of a file, without what a reason quotes of it."""
     if entry.status == REJECTED:
-        reason = str(entry.reason).partition(";")[0]
-        logger.warning("%s: rejected: %s (more in ledger.json)", entry.name, reason)
+        logger.warning("%s: rejected: %s", entry.name, str(entry.reason).partition(FOUND)[0])
         return
     logger.info(
         "%s: %d rows: %d new, %d duplicate, %d of open clients, %d quarantined",
@@ -207,20 +208,26 @@ def table_text(result: IngestionResult) -> str:
     lines = [f"{'file':<34}{'rows':>9}{'new':>9}{'duplic.':>9}{'open':>9}{'quarant.':>10}"]
     for entry in result.files:
         if entry.status == REJECTED:
-            lines.append(f"{_fit(entry.name)}  rejected: {entry.reason}"[:80])
+            lines += _told(f"{entry.name}: rejected: {entry.reason}")
         else:
             lines.append(
                 f"{_fit(entry.name)}{entry.rows_read:>9}{entry.kept:>9}"
                 f"{entry.duplicate:>9}{entry.open:>9}{entry.quarantined:>10}"
             )
-    lines += [f"{_fit(item.name)}  refused: {item.reason}"[:80] for item in result.refused]
-    lines += [f"{_fit(name)}  still being written" for name in result.waiting]
+    for item in result.refused:
+        lines += _told(f"{item.name}: refused: {item.reason}")
+    for name in result.waiting:
+        lines += _told(f"{name}: still being written, left for the next run")
     if len(lines) == 1:
         lines = ["nothing new"]
     lines.append(
         f"{result.new_rows:,} rows added to the training set; {result.open_clients:,} open clients"
     )
     return "\n".join(lines)
+
+
+def _told(text: str) -> list[str]:
+    return textwrap.wrap(text, 80, subsequent_indent="    ", break_on_hyphens=False)
 
 
 def _fit(name: str, width: int = 34) -> str:
@@ -240,7 +247,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         parser.error("--suggest-config FILE and --target COLUMN belong together")
     if arguments.suggest_config is None:
         return cli.run_alone(parser, argv, _ingest)
-    return cli.run(parser, argv, _suggest)
+    return cli.run_without_settings(parser, argv, _suggest)
 
 
 def _ingest(config: Config, arguments: argparse.Namespace) -> int:
@@ -248,7 +255,9 @@ def _ingest(config: Config, arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _suggest(config: Config, arguments: argparse.Namespace) -> int:
+def _suggest(arguments: argparse.Namespace) -> int:
+    # No settings are read: `> config.json` has emptied the file before this script begins.
+    config = parse_config(STANDARD_FOLDERS, DEFAULT_CONFIG_PATH)
     suggestion = suggest_settings(config, arguments.suggest_config, arguments.target)
     for name, reason in suggestion.left_out.items():
         logger.info("left out: %s (%s)", name, reason)

@@ -93,14 +93,20 @@ def train(
     rows = training_clients(config, ledger.committed_bytes, test, unseen_start)
     clients = rows.clients
     assert clients.labels is not None, "finaldata.csv holds labelled rows only"
-    fitted = fit(
-        clients.features,
-        clients.labels,
-        numeric=config.numeric_columns,
-        categorical=config.categorical_columns,
-        minimum=Minimum(config.minimum_training_rows, config.minimum_rarer_label_rows),
-        seed=config.random_seed,
-    )
+    try:
+        fitted = fit(
+            clients.features,
+            clients.labels,
+            numeric=config.numeric_columns,
+            categorical=config.categorical_columns,
+            minimum=Minimum(config.minimum_training_rows, config.minimum_rarer_label_rows),
+            seed=config.random_seed,
+        )
+    except NotEnoughData as error:
+        if not rows.left_out:
+            raise
+        left_out = f"{rows.left_out} rows were left out, since they stand in the test data"
+        raise NotEnoughData(f"{error}; {left_out}") from None
     chosen = fitted.selection
     cross_validated = score(
         chosen.labels,

@@ -63,13 +63,23 @@ def run(parser: argparse.ArgumentParser, argv: Sequence[str] | None, body: Body)
     Returns:
         The exit code.
     """
+    return _guarded(parser, argv, lambda arguments: body(load_config(arguments.config), arguments))
+
+
+def run_without_settings(
+    parser: argparse.ArgumentParser,
+    argv: Sequence[str] | None,
+    body: Callable[[argparse.Namespace], int],
+) -> int:
+    """Like `run`, for a body that works before there are settings."""
     return _guarded(parser, argv, body)
 
 
 def run_alone(parser: argparse.ArgumentParser, argv: Sequence[str] | None, body: Body) -> int:
     """Like `run`, for a body that writes: it holds the run lock and sweeps up after killed runs."""
 
-    def locked(config: Config, arguments: argparse.Namespace) -> int:
+    def locked(arguments: argparse.Namespace) -> int:
+        config = load_config(arguments.config)
         folders = writable_folders(config)
         files.check_writable(folders)
         with files.run_lock(config.lock):
@@ -86,12 +96,16 @@ def writable_folders(config: Config) -> list[Path]:
     return folders + [folder for folder in inner if folder.is_dir()]
 
 
-def _guarded(parser: argparse.ArgumentParser, argv: Sequence[str] | None, body: Body) -> int:
+def _guarded(
+    parser: argparse.ArgumentParser,
+    argv: Sequence[str] | None,
+    body: Callable[[argparse.Namespace], int],
+) -> int:
     """The one place where errors become messages and exit codes."""
     arguments = parser.parse_args(argv)
     _set_up_logging()
     try:
-        return body(load_config(arguments.config), arguments)
+        return body(arguments)
     except PipelineError as error:
         logger.error("%s", error)
         return error.exit_code

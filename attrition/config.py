@@ -15,19 +15,15 @@ from attrition.errors import ConfigError
 
 DEFAULT_CONFIG_PATH = Path(__file__).resolve().parent.parent / "config.json"
 
-FOLDER_KEYS = (
-    "input_folder_path",
-    "output_folder_path",
-    "test_data_path",
-    "output_model_path",
-    "prod_deployment_path",
-)
-_FRACTIONS = (
-    "drift_threshold",
-    "model_score_threshold",
-    "data_drift_threshold",
-    "promotion_confidence",
-)
+# The five folders, by their usual names.
+STANDARD_FOLDERS = {
+    "input_folder_path": "sourcedata",
+    "output_folder_path": "ingesteddata",
+    "test_data_path": "testdata",
+    "output_model_path": "models",
+    "prod_deployment_path": "production_deployment",
+}
+FOLDER_KEYS = tuple(STANDARD_FOLDERS)
 
 
 @dataclass(frozen=True)
@@ -216,6 +212,7 @@ def parse_config(raw: dict[str, Any], source: Path) -> Config:
                 f"{source}: {key}: expected {error}, found {_describe(value)}"
             ) from None
     config = Config(**values, source=source)
+    _check_folders(config)
     _check_columns(config)
     return config
 
@@ -260,6 +257,19 @@ def _convert_text(key: str, kind: str, value: Any) -> str | None:
 def _is_memory_size(text: str) -> bool:
     number, unit = text[:-2].strip(), text[-2:]
     return unit in ("MB", "GB") and number.isascii() and number.isdigit() and int(number) > 0
+
+
+def _check_folders(config: Config) -> None:
+    """Refuse folders that share files: what is written to one would be read from another."""
+    for key in FOLDER_KEYS:
+        folder = getattr(config, key)
+        for other in FOLDER_KEYS:
+            within = getattr(config, other)
+            if key != other and (folder == within or within in folder.parents):
+                raise ConfigError(
+                    f"{config.source}: {key}: expected a folder of its own, found {folder}, "
+                    f"which is {'the same as' if folder == within else 'inside'} {other}"
+                )
 
 
 def _check_columns(config: Config) -> None:

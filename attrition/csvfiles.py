@@ -21,6 +21,10 @@ from attrition.errors import DataError
 MAXIMUM_RECORD = 131_072
 
 
+# Before what a reason quotes of the file itself: a log, which must not hold clients, stops there.
+FOUND = "; found "
+
+
 @dataclass(frozen=True)
 class Record:
     """One record: the line it starts in, its values, and why it cannot be used (None: it can)."""
@@ -79,7 +83,7 @@ def check_header(found: Sequence[str], required: Sequence[str], optional: Sequen
     if missing:
         raise DataError(
             f"missing column{'s' if len(missing) > 1 else ''} {_listed(missing)}; "
-            f"expected {_listed(required)}, found {_listed(found)}{_separator_hint(found)}"
+            f"expected {_listed(required)}{_separator_hint(found)}{FOUND}{_listed(found)}"
         )
     doubled = [name for name in (*required, *optional) if found.count(name) > 1]
     if doubled:

@@ -101,13 +101,15 @@ def training_need(now: TrainingSituation) -> TrainingNeed:
     if now.commit is None:
         return TrainingNeed("nothing", "no labelled client rows have been ingested yet")
     if now.commit in now.rolled_back_commits:
-        reason = "the model of these same rows was rolled back by hand; waiting for new rows"
+        reason = "a model was rolled back by hand and no labelled rows came since; waiting for them"
         return TrainingNeed("nothing", reason)
     if now.deployed is None:
         return TrainingNeed("first", "no model is deployed yet")
     if now.schema != now.deployed["schema"]:
         return TrainingNeed("new columns", "the columns or labels in config.json have changed")
     if now.commit != now.deployed["commit"]:
+        if now.unseen_rows == 0:
+            return TrainingNeed("new rows", "the source files have been ingested anew")
         reason = f"{now.unseen_rows:,} labelled rows came after the deployed model was trained"
         return TrainingNeed("new rows", reason)
     if now.left_out_test_rows != now.deployed["left_out_test_rows"]:
@@ -151,6 +153,28 @@ def first_model_verdict(need: TrainingNeed, candidate: Score, score_threshold: f
     return Verdict("deployed", f"{why}; {known}", warnings)
 
 
+def new_columns_verdict(
+    need: TrainingNeed, candidate: Score, champion_f1: float | None, score_threshold: float
+) -> Verdict:
+    """After a change of columns or labels the deployed model cannot be asked about today's rows.
+
+    The candidate takes its place if it is known to be good enough, or no worse than it was.
+
+    Args:
+        need: why the candidate was trained.
+        candidate: its score on the test data.
+        champion_f1: F1 of the deployed model when it was deployed; None when undefined.
+        score_threshold: `model_score_threshold`, a fraction 0-1.
+    """
+    if candidate.f1 is None:
+        reason = f"{need.reason}, and nobody knows how good the candidate is: {candidate.undefined}"
+        return Verdict("not enough evidence", reason)
+    known = f"{need.reason}; the candidate's F1 on the test data is {candidate.f1:.3f}"
+    if champion_f1 is not None and candidate.f1 < min(score_threshold, champion_f1):
+        return Verdict("kept", f"{known}, that of the deployed model was {champion_f1:.3f}")
+    return Verdict("deployed", known)
+
+
 @dataclass(frozen=True)
 class Evidence:
     """Champion against challenger: on the test data, on the rows new to both, and on both pooled.
@@ -167,23 +191,32 @@ class Evidence:
         return asdict(self)
 
 
-def promotion_verdict(need: TrainingNeed, evidence: Evidence, confidence: float) -> Verdict:
+def promotion_verdict(
+    need: TrainingNeed, evidence: Evidence, confidence: float, score_threshold: float
+) -> Verdict:
     """Decide between the deployed model and the candidate on the same rows.
 
     The candidate is deployed when its F1 is better on the pooled rows and the paired bootstrap
-    gives that at least `confidence`. (A better one is never under `model_score_threshold` where
-    the deployed one is above it: both are measured on the same rows.) After a change of library
-    alone nothing can have got better, and it is enough that nothing got worse.
+    gives that at least `confidence`; but never one that is degraded on the test data where the
+    deployed one is not. After a change of library alone nothing can have got better, and it is
+    enough that nothing got worse.
 
     Args:
         need: why the candidate was trained.
         evidence: the comparisons.
         confidence: `promotion_confidence`, a fraction 0-1.
+        score_threshold: `model_score_threshold`, a fraction 0-1.
     """
-    undefined = evidence.test.undefined
-    if undefined:
-        reason = f"the test data cannot tell the models apart: {undefined}"
+    test = evidence.test
+    if test.champion_f1 is None or test.challenger_f1 is None:
+        reason = f"the test data cannot tell the models apart: {test.undefined}"
         return Verdict("not enough evidence", reason)
+    if test.challenger_f1 < score_threshold <= test.champion_f1:
+        reason = (
+            f"the candidate is degraded where the deployed model is not: F1 on the test data "
+            f"{test.challenger_f1:.3f} against {test.champion_f1:.3f}, asked {score_threshold:g}"
+        )
+        return Verdict("kept", reason)
     pooled = evidence.pooled
     assert pooled.difference is not None and pooled.confidence is not None
     numbers = (

@@ -93,6 +93,16 @@ def runs(path: Path, limit: int | None = None) -> list[dict[str, Any]]:
     return _read(path, newest, [])
 
 
+def has_run(path: Path, run_id: str) -> bool:
+    """Whether a run is recorded."""
+
+    def find(reader: sqlite3.Connection) -> bool:
+        found = reader.execute("SELECT 1 FROM runs WHERE run_id = ?", (run_id,)).fetchone()
+        return found is not None
+
+    return _read(path, find, False)
+
+
 def latest_timings(path: Path) -> dict[str, float]:
     """Seconds of each stage, each from the newest run in which that stage did its work."""
 

@@ -130,14 +130,15 @@ class Ledger:
         return next((entry for entry in self.entries if entry.sha256 == sha256), None)
 
     def unseen_start(self, commit_id: str | None) -> int:
-        """First byte of `finaldata.csv` that a model trained at a commit has not seen.
+        """First byte of `finaldata.csv` that a model trained at a commit has certainly not seen.
 
-        An unknown commit, or None, stands for the last but one: the newest batch is unseen.
+        Without a model (None) that is every row. When the files were ingested anew since, nobody
+        can say which rows a model of the old commits has seen, so none counts as unseen.
         """
-        for commit in self.commits:
-            if commit.id == commit_id:
-                return commit.end
-        return self.commits[-1].start if self.commits else 0
+        if commit_id is None:
+            return 0
+        ends = [commit.end for commit in self.commits if commit.id == commit_id]
+        return ends[0] if ends else self.committed_bytes
 
     def with_commit(self, commit: Commit) -> Ledger:
         """This ledger and one commit more."""

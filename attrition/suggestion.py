@@ -24,7 +24,7 @@ import duckdb
 from attrition import batches, checks, csvfiles
 from attrition.census import Census, take_census
 from attrition.clienttable import connect, read_good, unpacked
-from attrition.config import FOLDER_KEYS, Config, label_key
+from attrition.config import STANDARD_FOLDERS, Config, label_key
 from attrition.errors import DataError
 
 _YES = {"yes", "y", "true", "t", "1", "1.0", "churned", "left", "exited", "lost"}
@@ -61,7 +61,7 @@ def suggest_settings(config: Config, path: Path, target: str) -> Suggestion:
     """Guess settings for a table.
 
     Args:
-        config: the present settings; the suggestion keeps their folders.
+        config: says how much memory and disk the work may take.
         path: the table, `.csv` or `.csv.gz`.
         target: name of the column of labels.
 
@@ -86,7 +86,7 @@ def suggest_settings(config: Config, path: Path, target: str) -> Suggestion:
     positive, negative = choose_labels(labels, target)
     suggestion = choose_columns([c for c in columns if c.name != target], rows)
     settings = {
-        **{key: _relative(getattr(config, key), config.root) for key in FOLDER_KEYS},
+        **STANDARD_FOLDERS,
         **suggestion.settings,
         "target_column": target,
         "positive_label": positive,
@@ -236,7 +236,3 @@ def _labels(connection: duckdb.DuckDBPyConnection, position: int) -> dict[str, i
         f"SELECT {column}, count(*) FROM texts WHERE {column} IS NOT NULL GROUP BY 1"
     )
     return {str(text): int(count) for text, count in found.fetchall()}
-
-
-def _relative(folder: Path, root: Path) -> str:
-    return str(folder.relative_to(root) if folder.is_relative_to(root) else folder)

@@ -23,9 +23,9 @@ def _paragraphs(record: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     yield "Verdict", f"{record['verdict'].upper()}: {record['reason']}."
     yield "New data", _new_data(record["ingestion"])
     for sample, score in record["scores"].items():
-        yield f"On {sample}", _score(score)
+        yield f"On {sample}", f"release {record['release_before'][:6]} has {_score(score)}"
     if record["candidate_score"]:
-        yield "Candidate", "on the test data " + _score(record["candidate_score"])
+        yield "Candidate", f"on the test data it has {_score(record['candidate_score'])}"
     yield "Drift", _drift(record["drift"])
     for warning in record["warnings"]:
         yield "Attention", warning if warning.endswith("?") else f"{warning}."

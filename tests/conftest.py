@@ -14,17 +14,11 @@ from typing import Any
 
 import pytest
 
-from attrition.config import FOLDER_KEYS, Config, load_config
+from attrition.config import STANDARD_FOLDERS as FOLDERS
+from attrition.config import Config, load_config
 from attrition.synthetic import client_rows, csv_text
 
 REPOSITORY = Path(__file__).resolve().parent.parent
-FOLDERS = dict(
-    zip(
-        FOLDER_KEYS,
-        ("sourcedata", "ingesteddata", "testdata", "models", "production_deployment"),
-        strict=True,
-    )
-)
 HEADER = "corporation,lastmonth_activity,lastyear_activity,number_of_employees,exited"
 
 

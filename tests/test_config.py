@@ -75,6 +75,9 @@ def test_without_a_path_the_file_beside_the_scripts_is_read(
             "'c'",
         ),
         ({"input_folder_path": 3}, "input_folder_path", "the path of a folder", "3"),
+        ({"output_folder_path": "sourcedata"}, "output_folder_path", "of its own", "the same as"),
+        ({"models": 1}, "models", "unknown key", "known keys"),
+        ({"test_data_path": "sourcedata/t"}, "test_data_path", "of its own", "inside input_folder"),
         ({"input_folder_path": "nowhere"}, "input_folder_path", "an existing folder", "nothing at"),
     ],
 )

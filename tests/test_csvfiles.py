@@ -46,7 +46,7 @@ def test_a_header_may_be_quoted_and_span_lines(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("found", "reason"),
     [
-        (["a"], "missing column 'b'; expected 'a', 'b', found 'a'"),
+        (["a"], "missing column 'b'; expected 'a', 'b'; found 'a'"),
         (["x", "y"], "missing columns 'a', 'b'"),
         (["a;b"], "separated by semicolons"),
         (["a\tb"], "separated by tabs"),

@@ -12,6 +12,7 @@ from attrition.decision import (
     TrainingNeed,
     TrainingSituation,
     first_model_verdict,
+    new_columns_verdict,
     performance_drift,
     promotion_verdict,
     training_need,
@@ -70,12 +71,18 @@ TODAY = TrainingSituation(
         ({"commit": None, "deployed": None}, "nothing", "no labelled client rows"),
         ({"deployed": None}, "first", "no model is deployed"),
         ({"commit": "c2", "unseen_rows": 1234}, "new rows", "1,234 labelled rows"),
-        ({"commit": "c2", "drift": True}, "new rows", "labelled rows"),
+        ({"commit": "c2", "unseen_rows": 5, "drift": True}, "new rows", "labelled rows"),
         ({"left_out_test_rows": 7}, "new rows", "test data"),
         ({"schema": "t"}, "new columns", "config.json"),
         ({"versions": {"scikit-learn": "2.0", "pipeline": "1"}}, "new library", "scikit-learn 1.9"),
         ({"commit": "c2", "rolled_back_commits": {"c2"}}, "nothing", "rolled back by hand"),
-        ({"commit": "c3", "rolled_back_commits": {"c2"}}, "new rows", "labelled rows"),
+        (
+            {"commit": "c3", "unseen_rows": 5, "rolled_back_commits": {"c2"}},
+            "new rows",
+            "5 labelled",
+        ),
+        ({"commit": "c3", "rolled_back_commits": {"c2", "c3"}}, "nothing", "rolled back by hand"),
+        ({"commit": "d9", "unseen_rows": 0}, "new rows", "ingested anew"),
     ],
 )
 def test_only_other_rows_columns_or_libraries_are_a_reason_to_train(
@@ -94,8 +101,8 @@ def compared(difference: float, confidence: float) -> Comparison:
     return Comparison(
         rows=500,
         positives=100,
-        champion_f1=0.6,
-        challenger_f1=0.6 + difference,
+        champion_f1=0.7,
+        challenger_f1=0.7 + difference,
         difference=difference,
         difference_interval=(difference - 0.1, difference + 0.1),
         confidence=confidence,
@@ -121,7 +128,7 @@ def evidence(
 def test_the_candidate_is_deployed_when_better_with_enough_confidence(
     difference: float, confidence: float, verdict: str
 ) -> None:
-    found = promotion_verdict(NEW_ROWS, evidence(compared(difference, confidence)), 0.90)
+    found = promotion_verdict(NEW_ROWS, evidence(compared(difference, confidence)), 0.90, 0.60)
     assert found.verdict == verdict
     assert found.deploy is (verdict == "deployed")
     assert "F1" in found.reason
@@ -129,7 +136,7 @@ def test_the_candidate_is_deployed_when_better_with_enough_confidence(
 
 def test_stale_test_data_cannot_veto_but_is_named() -> None:
     case = evidence(compared(-0.02, 0.2), compared(0.2, 1.0), compared(0.05, 0.97))
-    found = promotion_verdict(NEW_ROWS, case, 0.90)
+    found = promotion_verdict(NEW_ROWS, case, 0.90, 0.60)
     assert found.deploy
     assert "disagree" in found.warnings[0]
     assert "-0.020 on the test data and by +0.200" in found.warnings[0]
@@ -137,21 +144,21 @@ def test_stale_test_data_cannot_veto_but_is_named() -> None:
 
 def test_parts_that_agree_raise_no_warning() -> None:
     case = evidence(compared(0.02, 0.8), compared(0.2, 1.0), compared(0.05, 0.97))
-    assert promotion_verdict(NEW_ROWS, case, 0.90).warnings == ()
+    assert promotion_verdict(NEW_ROWS, case, 0.90, 0.60).warnings == ()
 
 
 def test_nothing_is_deployed_over_a_champion_when_the_test_data_cannot_tell() -> None:
     blind = Comparison(3, 0, "too few labelled rows: 3")
     case = evidence(blind, compared(0.2, 1.0), compared(0.2, 1.0))
-    found = promotion_verdict(NEW_ROWS, case, 0.90)
+    found = promotion_verdict(NEW_ROWS, case, 0.90, 0.60)
     assert found.verdict == "not enough evidence"
     assert "too few labelled rows: 3" in found.reason
 
 
 def test_a_new_library_needs_no_improvement_but_no_fall_either() -> None:
     need = TrainingNeed("new library", "trained under scikit-learn 1.8, this is 1.9")
-    assert promotion_verdict(need, evidence(compared(0.0, 0.0)), 0.90).deploy
-    assert not promotion_verdict(need, evidence(compared(-0.01, 0.0)), 0.90).deploy
+    assert promotion_verdict(need, evidence(compared(0.0, 0.0)), 0.90, 0.60).deploy
+    assert not promotion_verdict(need, evidence(compared(-0.01, 0.0)), 0.90, 0.60).deploy
 
 
 @pytest.mark.parametrize(
@@ -169,3 +176,31 @@ def test_the_first_model_is_deployed_and_a_weak_one_with_a_warning(
     assert found.deploy
     assert bool(found.warnings) is (warning is not None)
     assert warning is None or warning in found.warnings[0]
+
+
+def test_a_degraded_candidate_never_replaces_a_model_that_is_not() -> None:
+    test = replace(compared(-0.07, 0.0), champion_f1=0.62, challenger_f1=0.55)
+    case = evidence(test, compared(0.2, 1.0), compared(0.08, 1.0))
+    found = promotion_verdict(NEW_ROWS, case, 0.90, 0.60)
+    assert found.verdict == "kept"
+    assert "degraded" in found.reason
+    # Where both are degraded, the better one may come.
+    both = evidence(replace(test, champion_f1=0.59), case.unseen, case.pooled)
+    assert promotion_verdict(NEW_ROWS, both, 0.90, 0.60).deploy
+
+
+@pytest.mark.parametrize(
+    ("candidate", "champion_f1", "verdict"),
+    [
+        (scored(0.70, 0.6, 0.8), 0.75, "deployed"),  # good enough
+        (scored(0.55, 0.5, 0.6), 0.50, "deployed"),  # weak, but no weaker than before
+        (scored(0.55, 0.5, 0.6), 0.75, "kept"),
+        (scored(0.55, 0.5, 0.6), None, "deployed"),
+        (Score(2, 1, "too few labelled rows: 2"), 0.75, "not enough evidence"),
+    ],
+)
+def test_after_a_change_of_columns_the_candidate_must_be_known_to_be_good(
+    candidate: Score, champion_f1: float | None, verdict: str
+) -> None:
+    need = TrainingNeed("new columns", "the columns have changed")
+    assert new_columns_verdict(need, candidate, champion_f1, 0.60).verdict == verdict

@@ -150,7 +150,7 @@ def test_an_idle_run_costs_at_most_five_times_a_bare_interpreter(project: Projec
 
 def test_a_dry_run_says_what_would_happen_and_writes_nothing(project: Project) -> None:
     settle(project)
-    assert "nothing" in project.run(SCRIPT, "--dry-run").stdout
+    assert "would do nothing" in project.run(SCRIPT, "--dry-run").stdout
     project.write("sourcedata/february.csv", book(100, 3))
     before = tree(project.root)
     result = project.run(SCRIPT, "--dry-run")
@@ -241,6 +241,76 @@ def test_a_rollback_stays_until_new_rows_come(project: Project) -> None:
     assert live(project) not in (first, second)
 
 
+def test_a_rollback_stays_even_when_rows_came_that_had_not_made_a_better_model(
+    project: Project,
+) -> None:
+    """Those rows are known when somebody rolls back: the next tick must not undo it."""
+    first = live(project)
+    project.write("sourcedata/february.csv", FEBRUARY)
+    project.run(SCRIPT)
+    project.write("sourcedata/march.csv", book(60, 7, drift=1.0))
+    project.run(SCRIPT)
+    project.run("deployment.py", "--rollback", str(first))
+    project.run(SCRIPT)
+    assert live(project) == first
+    assert "rolled back by hand" in decision(project)["reason"]
+
+
+def test_a_damaged_or_deleted_decision_record_stops_nothing(project: Project) -> None:
+    path = project.root / "models/decision.json"
+    first = live(project)
+    path.write_text("{")
+    project.run(SCRIPT)
+    assert decision(project)["verdict"] == "kept"
+    path.unlink()
+    shown = project.run(SCRIPT).stdout
+    assert "KEPT" in shown
+    assert live(project) == first
+    settle(project)
+
+
+def test_after_the_ledger_was_deleted_known_rows_are_no_exam(project: Project) -> None:
+    """They are ingested anew, but the deployed model has learnt them: they prove nothing."""
+    (project.root / "ingesteddata/ledger.json").unlink()
+    project.write("sourcedata/february.csv", FEBRUARY)
+    project.run(SCRIPT)
+    record = decision(project)
+    assert list(record["scores"]) == ["test data"]
+    assert record["evidence"]["unseen"] is None
+    assert "ingested anew" in record["training"]["reason"]
+
+
+def test_after_a_change_of_columns_nothing_unknown_replaces_the_model(project: Project) -> None:
+    first = live(project)
+    project.configure(numeric_columns=["lastmonth_activity", "lastyear_activity"])
+    (project.root / "testdata/testdata.csv").unlink()
+    project.run(SCRIPT)
+    assert decision(project)["verdict"] == "not enough evidence"
+    assert live(project) == first
+
+
+def test_a_file_that_waited_in_a_run_which_reported_for_a_killed_one_is_not_lost(
+    project: Project,
+) -> None:
+    project.write("sourcedata/february.csv", FEBRUARY)
+    command = [sys.executable, "-c", KILL, "decision.json", REPOSITORY / SCRIPT]
+    killed = subprocess.run([*command, "--config", project.config_path], capture_output=True)
+    assert killed.returncode == -9
+    path = project.root / "sourcedata/march.csv"
+    with path.open("w") as upload:
+        upload.write(book(80, 7))
+        upload.flush()
+        assert "DEPLOYED" in project.run(SCRIPT).stdout
+    project.run(SCRIPT)
+    assert "march.csv" in (project.root / "ingesteddata/ingestedfiles.txt").read_text()
+    assert decision(project)["new_rows"] > 0
+    from attrition import history
+
+    verdicts = [run["verdict"] for run in history.runs(project.root / "models/history.db")]
+    assert len(verdicts) == 3
+    settle(project)
+
+
 @pytest.mark.parametrize(
     ("rows", "words"),
     [
@@ -267,6 +337,7 @@ def test_an_empty_project_runs_and_says_that_there_is_nothing_yet(
     make_project: Callable[[str], Project],
 ) -> None:
     project = make_project("empty")
+    assert "no rows to train one on" in project.run(SCRIPT, "--dry-run").stdout
     project.run(SCRIPT)
     assert "no labelled client rows" in decision(project)["reason"]
     settle(project)
@@ -414,7 +485,7 @@ def outcome(root: Path) -> dict[str, Any]:
     found: dict[str, Any] = {}
     # A run that takes up a killed one has other times, and found the new file ingested already.
     timed = ("run_id", "time", "finished_at", "timings", "deployed_at", "ingestion", "new_rows")
-    timed += ("idle_state",)
+    timed += ("idle_state", "inputs")
     for name, content in tree(root).items():
         path = Path(name)
         if path.suffix == ".json" and isinstance(content, bytes):
@@ -423,8 +494,11 @@ def outcome(root: Path) -> dict[str, Any]:
                 for key in timed:
                     record.pop(key, None)
             found[name] = value
-        elif path.suffix not in (".db", ".txt"):
+        elif path.suffix != ".db" and not name.startswith("models/apireturns"):
             found[name] = content
+    for name in ("apireturns.txt", "apireturns2.txt"):
+        answers = files.read_json(root / "models" / name)
+        found[name] = (answers["/prediction"], answers["/scoring"]["f1_score"])
     for name in ("ledger.json", "diagnostics.json"):
         found = {key: value for key, value in found.items() if not key.endswith(name)}
     return found

@@ -191,7 +191,7 @@ def test_a_suggestion_is_refused_in_one_line_that_says_why(project: Project) -> 
     table = project.write("table.csv", "plan,left,x\na,1,2\nb,0,2\n")
     hint = "expected the path of a .csv or .csv.gz file"
     for path, target, reason in (
-        (table, "gone", "missing column 'gone'; expected 'gone', found 'plan', 'left', 'x'"),
+        (table, "gone", "missing column 'gone'; expected 'gone'; found 'plan', 'left', 'x'"),
         (table.with_name("no.csv"), "left", f"no such file; {hint}"),
         (Path("/no/such.csv"), "left", f"no such file; {hint}"),
         (project.config_path, "left", f"not called like a table; {hint}"),

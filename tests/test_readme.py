@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 from dataclasses import fields
@@ -11,8 +12,8 @@ from dataclasses import fields
 import pytest
 
 from app import create_app
-from attrition.config import Config
-from tests.conftest import REPOSITORY, Project
+from attrition.config import Config, load_config
+from tests.conftest import FOLDERS, REPOSITORY, Project
 
 README = (REPOSITORY / "README.md").read_text(encoding="utf-8")
 SHELL = "\n".join(re.findall(r"```sh\n(.*?)```", README, re.DOTALL)).replace("\\\n", " ")
@@ -43,18 +44,20 @@ def test_every_python_command_knows_its_options(command: str) -> None:
 
 
 def test_the_suggested_config_makes_a_project(project: Project) -> None:
-    """The README's way to one's own table: its command's output is a config.json that works."""
-    table = REPOSITORY / "sourcedata/dataset3.csv"
-    arguments = ("--suggest-config", str(table), "--target", "exited")
-    suggested = subprocess.run(
-        [sys.executable, REPOSITORY / "ingestion.py", *arguments],
-        cwd="/",
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    project.config_path.write_text(suggested.stdout)
-    config = project.config
+    """The README's very command, in a copy of the scripts, onto the config.json beside them."""
+    (command,) = (line for line in COMMANDS if "--suggest-config" in line)
+    scripts = project.root / "scripts"
+    scripts.mkdir()
+    shutil.copy(REPOSITORY / "ingestion.py", scripts)
+    shutil.copytree(REPOSITORY / "attrition", scripts / "attrition")
+    shutil.copy(REPOSITORY / "config.json", scripts)
+    for folder in FOLDERS.values():
+        (scripts / folder).mkdir()
+    shutil.copy(REPOSITORY / "sourcedata/dataset3.csv", scripts / "mytable.csv")
+    command = command.replace("python ", f"{shlex.quote(sys.executable)} ", 1)
+    command = command.replace("churned", "exited")
+    subprocess.run(command, shell=True, cwd=scripts, check=True)
+    config = load_config(scripts / "config.json")
     assert config.id_column == "corporation"
     assert config.numeric_columns == Config.numeric_columns
     assert (config.target_column, config.positive_label) == ("exited", "1")

@@ -91,9 +91,9 @@ def test_each_column_finds_its_part() -> None:
 @pytest.mark.parametrize(
     ("target", "reason"),
     [
-        ("y", "missing column 'y'; expected 'y', found 'plan', 'Left[?]', 'x'$"),
+        ("y", "missing column 'y'; expected 'y'; found 'plan', 'Left[?]', 'x'$"),
         ("LEFT", r"found 'plan', 'Left\?', 'x'; did you mean 'Left\?'\?$"),
-        ("", "missing column ''; expected '', found 'plan'"),
+        ("", "missing column ''; expected ''; found 'plan'"),
     ],
 )
 def test_a_target_that_is_no_column_is_refused_with_those_there_are(
