@@ -124,8 +124,9 @@ def run_stages(
         record, outgoing = unreported
     with watch.stage("reporting"):
         reporting.run(config, outgoing, test)
+        listed = reporting.rank(config)
         diagnostics.run(config, watch.seconds, package_check)
-    return record, outgoing
+    return {**record, "ranking": listed.to_json() if listed else None}, outgoing
 
 
 def decision_record(

@@ -3,9 +3,9 @@
  0  errors
  1  access batches config csvfiles files scores summary terms
  2  checks columns decision drift hats history idle ledger packages scorecard synthetic
- 3  live model stored survey
- 4  clienttable
- 5  merging profile suggestion
+ 3  live model reasons stored survey
+ 4  clienttable ranking
+ 5  merging profile risklist suggestion
  6  clients
  7  champion cli
  8  ingestion training scoring deployment diagnostics reporting apicalls
