@@ -357,13 +357,13 @@ def top_table(result: RankingResult) -> str:
         f"{len(found):,} {result.ranked}: {found.count(ranking.HIGH):,} at high risk (from "
         f"{result.tiers.high:.0%} on), {found.count(ranking.MEDIUM):,} at medium"
     )
-    lines = [_cut(head, WIDTH), "", f"rank   risk  tier    {'client':24}  first reason"]
+    lines = [head, "", "rank   risk  tier    client, and the strongest reason"]
     for place in range(min(_TOP, len(found))):
-        client = _cut(found.ids[place], 24)
-        reason = found.reasons[place][0] if place < len(found.reasons) else ""
         line = f"{place + 1:4} {found.probabilities[place]:6.1%}  {found.tiers[place]:6}  "
-        lines.append(_cut(f"{line}{client:24}  {reason}", WIDTH))
-    return "\n".join(lines)
+        lines.append(line + found.ids[place])
+        if place < len(found.reasons):
+            lines.append(" " * len(line) + found.reasons[place][0])
+    return "\n".join(_cut(line, WIDTH) for line in lines)
 
 
 def _cut(text: str, width: int) -> str:

@@ -159,27 +159,37 @@ def with_changes(ranking: Ranking, previous: Previous | None) -> Ranking:
             probability_changes=previous.probability_changes,
             rank_changes=previous.rank_changes,
         )
-    now, before = _units(ranking.probabilities), _units(previous.probabilities)
     places = {client: place for place, client in enumerate(previous.ids)}
-    chances, ranks = [], []
-    for place, (client, units) in enumerate(zip(ranking.ids.tolist(), now, strict=True)):
-        old = places.get(client)
-        chances.append(NEW if old is None else f"{(units - before[old]) / 10**DECIMALS:.4f}")
-        ranks.append(NEW if old is None else str(old - place))
-    return replace(ranking, probability_changes=chances, rank_changes=ranks)
+    ids = ranking.ids.tolist()
+    before = np.fromiter((places.get(client, -1) for client in ids), np.intp, len(ids))
+    climbed = (before - np.arange(len(ids))).tolist()
+    is_new = (before < 0).tolist()
+    # A last list without clients has nothing to look up.
+    chances_before = np.append(previous.probabilities, 0.0)[before]
+    moved = (_units(ranking.probabilities) - _units(chances_before)).tolist()
+    texts = {units: f"{units / 10**DECIMALS:.{DECIMALS}f}" for units in set(moved)}
+    return replace(
+        ranking,
+        probability_changes=[
+            NEW if new else texts[units] for new, units in zip(is_new, moved, strict=True)
+        ],
+        rank_changes=[
+            NEW if new else str(places_up) for new, places_up in zip(is_new, climbed, strict=True)
+        ],
+    )
 
 
 def _is_same(ranking: Ranking, previous: Previous) -> bool:
     return (
         len(ranking) == len(previous.ids)
-        and _units(ranking.probabilities) == _units(previous.probabilities)
+        and np.array_equal(_units(ranking.probabilities), _units(previous.probabilities))
         and ranking.ids.tolist() == list(previous.ids)
     )
 
 
-def _units(probabilities: Floats) -> list[int]:
+def _units(probabilities: Floats) -> NDArray[np.int64]:
     """Probabilities in ten-thousandths, so that a difference has no digits of its own."""
-    return [int(unit) for unit in np.rint(probabilities * 10**DECIMALS).tolist()]
+    return np.asarray(np.rint(probabilities * 10**DECIMALS), dtype=np.int64)
 
 
 def _order(chances: Floats, ids: NDArray[np.object_]) -> NDArray[np.intp]:
@@ -237,12 +247,15 @@ def remember(ranking: Ranking, release: str, commit: str | None) -> Remembered:
     """The part of a ranking that is kept, of bounded size."""
     ids = ranking.ids.tolist()
     top = tuple(ids[: max(TOP_SIZES)])
-    sample = tuple(sorted(ids))
+    chosen: Iterable[int] = range(len(ids))
     if len(ids) > _SAMPLE:
         # The checksum of an id has nothing to do with its risk: the sample stands for all.
         checksums = np.fromiter((zlib.crc32(name.encode()) for name in ids), np.uint32, len(ids))
-        chosen = np.argsort(checksums, kind="stable")[:_SAMPLE]
-        sample = tuple(sorted(ids[position] for position in chosen))
+        # With the ids sorted in, equal checksums are no matter of the order of the rows.
+        limit = np.partition(checksums, _SAMPLE - 1)[_SAMPLE - 1]
+        close = np.flatnonzero(checksums <= limit).tolist()
+        chosen = sorted(close, key=lambda place: (checksums[place], ids[place]))[:_SAMPLE]
+    sample = tuple(sorted(ids[place] for place in chosen))
     content = repr((release, commit, len(ids), top, sample))
     key = hashlib.sha256(content.encode()).hexdigest()[:16]
     return Remembered(key, release, commit, len(ids), top, sample)

@@ -11,18 +11,20 @@ text as it stood: `plain` gives it back.
 from __future__ import annotations
 
 import csv
-import io
 import math
+import re
 from collections.abc import Iterable, Iterator, Sequence
+from operator import itemgetter
 from pathlib import Path
 
 import numpy as np
 
 from attrition import files
 from attrition.errors import DataError
-from attrition.ranking import REASONS, Previous, Ranking
+from attrition.ranking import DECIMALS, REASONS, Previous, Ranking
 
 _FORMULA_STARTS = frozenset("=+-@\uff1d\uff0b\uff0d\uff20'")
+_TO_QUOTE = re.compile('[",\r\n]')
 _CLIENT, _PROBABILITY = "client", "probability"
 _PROBABILITY_CHANGE, _RANK_CHANGE = "probability_change", "rank_change"
 
@@ -46,12 +48,9 @@ def plain(text: str) -> str:
 
 def write_list(path: Path, ranking: Ranking) -> None:
     """Replace the list, whole or not at all."""
-    stream = io.StringIO(newline="")
-    writer = csv.writer(stream, lineterminator="\n")
     columns = dict(_columns(ranking))
-    writer.writerow(columns)
-    writer.writerows(zip(*columns.values(), strict=True))
-    text = stream.getvalue()
+    lines = map(",".join, zip(*columns.values(), strict=True))
+    text = "\n".join([",".join(columns), *lines, ""])
     with files.replacing(path) as temporary:
         temporary.write_text(
             text, encoding="utf-8" if text.isascii() else "utf-8-sig", newline="\n"
@@ -64,58 +63,65 @@ def read_list(path: Path) -> Previous | None:
     Raises:
         DataError: it is not as `write_list` wrote it (somebody has edited it, or damaged it).
     """
-    ids: list[str] = []
-    chances: list[float] = []
-    chance_changes: list[str] = []
-    rank_changes: list[str] = []
     try:
         with path.open(encoding="utf-8-sig", newline="") as stream:
             reader = csv.reader(stream, strict=True)
             header = next(reader)
             names = (_CLIENT, _PROBABILITY, _PROBABILITY_CHANGE, _RANK_CHANGE)
-            client, chance, chance_change, rank_change = (header.index(name) for name in names)
-            for row in reader:
-                ids.append(plain(row[client]))
-                chances.append(float(row[chance]))
-                chance_changes.append(row[chance_change])
-                rank_changes.append(row[rank_change])
+            parts = itemgetter(*(header.index(name) for name in names))
+            columns = list(zip(*map(parts, reader), strict=True)) or [(), (), (), ()]
+        ids = [plain(client) for client in columns[0]]
+        probabilities = np.array([float(chance) for chance in columns[1]])
     except FileNotFoundError:
         return None
     except (OSError, ValueError, IndexError, StopIteration, csv.Error):
         # What it was that could not be read may be a client's: it has no place in a log.
         raise DataError(f"{path}: not the list that the pipeline wrote") from None
-    probabilities = np.array(chances)
     if len(set(ids)) < len(ids) or not (np.diff(probabilities) <= 0).all():
         raise DataError(f"{path}: not the list that the pipeline wrote (edited, or sorted anew)")
-    return Previous(ids, probabilities, chance_changes, rank_changes)
+    return Previous(ids, probabilities, columns[2], columns[3])
 
 
-def _columns(ranking: Ranking) -> Iterator[tuple[str, Iterable[object]]]:
-    """The list's columns: name and texts."""
-    yield "rank", range(1, len(ranking) + 1)
-    yield _CLIENT, map(inert, ranking.ids.tolist())
-    yield _PROBABILITY, (f"{chance:.4f}" for chance in ranking.probabilities.tolist())
+def _columns(ranking: Ranking) -> Iterator[tuple[str, Iterable[str]]]:
+    """The list's columns: name, and texts as they stand in the file."""
+    yield "rank", map(str, range(1, len(ranking) + 1))
+    yield _CLIENT, map(_field, ranking.ids.tolist())
+    yield _PROBABILITY, _repeated(ranking.probabilities.tolist(), f".{DECIMALS}f")
     yield "tier", ranking.tiers.tolist()
     untold = [""] * (len(ranking) - len(ranking.reasons))
     for place in range(REASONS):
-        told = [inert(texts[place]) if place < len(texts) else "" for texts in ranking.reasons]
+        told = [_field(texts[place]) if place < len(texts) else "" for texts in ranking.reasons]
         yield f"reason_{place + 1}", told + untold
     yield _PROBABILITY_CHANGE, ranking.probability_changes
     yield _RANK_CHANGE, ranking.rank_changes
     if ranking.values is not None:
         assert ranking.values_at_risk is not None
         assert ranking.value_ranks is not None
-        yield "value", _amounts(ranking.values.tolist(), "r")
-        yield "value_at_risk", _amounts(ranking.values_at_risk.tolist(), ".2f")
-        yield "value_rank", (place or "" for place in ranking.value_ranks.tolist())
+        yield "value", map(_amount, ranking.values.tolist())
+        yield (
+            "value_at_risk",
+            (
+                "" if math.isnan(value) else f"{value:.2f}"
+                for value in ranking.values_at_risk.tolist()
+            ),
+        )
+        yield "value_rank", (str(place or "") for place in ranking.value_ranks.tolist())
 
 
-def _amounts(values: Sequence[float], form: str) -> Iterator[str]:
-    """Numbers as text, blank for NaN; with "r" in their shortest form."""
-    for value in values:
-        if math.isnan(value):
-            yield ""
-        elif form == "r":
-            yield f"{value:.0f}" if value.is_integer() and abs(value) < 1e15 else repr(value)
-        else:
-            yield f"{value:{form}}"
+def _field(text: str) -> str:
+    """A client's or a column's text as it stands in the file: inert, and quoted if need be."""
+    text = inert(text)
+    return '"' + text.replace('"', '""') + '"' if _TO_QUOTE.search(text) else text
+
+
+def _repeated(values: Sequence[float], form: str) -> list[str]:
+    """Numbers as text; equal ones are made once."""
+    texts = {value: f"{value:{form}}" for value in set(values)}
+    return [texts[value] for value in values]
+
+
+def _amount(value: float) -> str:
+    """A number in its shortest form, blank for NaN."""
+    if math.isnan(value):
+        return ""
+    return f"{value:.0f}" if value.is_integer() and abs(value) < 1e15 else repr(value)

@@ -63,6 +63,8 @@ def test_the_first_run_deploys_a_model_and_says_so_in_80_columns(finished: Path)
     assert record["release_before"] is None
     assert record["release_after"].startswith("000001-")
     assert record["candidate_score"]["f1"] > 0.6
+    assert record["ranking"]["clients"] == record["ingestion"]["files"][0]["open"]
+    assert f"{record['ranking']['high']} of " in text
 
 
 @pytest.mark.parametrize(
@@ -78,6 +80,7 @@ def test_the_first_run_deploys_a_model_and_says_so_in_80_columns(finished: Path)
         "models/latestscore.txt",
         "models/scores.json",
         "models/confusionmatrix.png",
+        "models/clientrisk.csv",
         "models/apireturns.txt",
         "models/decision.json",
         "models/history.db",
@@ -381,6 +384,7 @@ runpy.run_path(sys.argv[0], run_name="__main__")
         "current",
         "diagnostics.json",
         "confusionmatrix2.png",
+        "clientrisk.csv",
         "decision.json",
         "apireturns2.txt",
     ],
