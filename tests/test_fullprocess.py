@@ -63,7 +63,8 @@ def test_the_first_run_deploys_a_model_and_says_so_in_80_columns(finished: Path)
     assert record["release_before"] is None
     assert record["release_after"].startswith("000001-")
     assert record["candidate_score"]["f1"] > 0.6
-    assert record["ranking"]["clients"] == record["ingestion"]["files"][0]["open"]
+    ledger = files.read_json(finished / "ingesteddata/ledger.json")
+    assert record["ranking"]["clients"] == ledger["open_clients"]["rows"]
     assert f"{record['ranking']['high']} of " in text
 
 
