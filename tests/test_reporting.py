@@ -320,6 +320,19 @@ def test_when_outcomes_come_the_old_list_is_judged_by_them(listed: Project) -> N
     assert [(top["known"], top["left"]) for top in tops] == [(1, 1), (4, 3)]
 
 
+def test_each_list_is_judged_by_what_came_after_it_alone(listed: Project) -> None:
+    """Absent left, came back, was ranked anew and stayed: each list has an outcome of its own."""
+    reporting.rank(listed.config)
+    batches = ([("Absent", "")], "1"), ([("Absent", "20")], ""), ([("Absent", "20")], "0")
+    for number, (clients, label) in enumerate(batches):
+        listed.write(f"sourcedata/batch{number}.csv", source_rows(clients, label))
+        listed.run("ingestion.py")
+        result = reporting.rank(listed.config)
+    assert result is not None
+    known = [(outcome["all"]["known"], outcome["all"]["left"]) for outcome in result.outcomes]
+    assert known == [(1, 0), (1, 1)]
+
+
 def test_the_script_prints_the_first_ten_in_80_columns(listed: Project) -> None:
     names = [(f"\x1b[31m{'Long name ' * 12}{place}", str(place)) for place in range(20)]
     listed.write("sourcedata/more.csv", source_rows(names))
