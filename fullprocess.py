@@ -88,7 +88,9 @@ def process(config: Config, inputs: idle.Inputs) -> dict[str, Any]:
         record, outgoing = owed or run_stages(config, champion, inputs, watch)
         with watch.stage("reporting"):
             reporting.run(config, outgoing)
+            listed = reporting.rank(config)
             diagnostics.run(config, watch.seconds, package_check)
+        record = {**record, "ranking": listed.to_json() if listed else None}
         return close(config, inputs, record, outgoing, watch)
 
 

@@ -1,12 +1,21 @@
 """The nouns that two or more stages share. A module imports only from lower levels.
 
  0  errors
+<<<<<<< HEAD
  1  access batches census config files scores summary terms
  2  checks columns csvfiles decision drift hats history idle ledger packages scorecard synthetic
  3  live model stored survey
  4  clienttable recovery
  5  merging profile suggestion
  6  clients commits
+=======
+ 1  access batches config csvfiles files scores summary terms
+ 2  checks columns decision drift hats history idle ledger packages scorecard synthetic
+ 3  live model reasons stored survey
+ 4  clienttable ranking
+ 5  merging profile risklist suggestion
+ 6  clients
+>>>>>>> ranking
  7  champion cli
  8  ingestion training scoring deployment diagnostics reporting apicalls
  9  fullprocess app

@@ -57,6 +57,14 @@ class Config:
     data_drift_threshold: float = 0.05
     promotion_confidence: float = 0.90
 
+    # The ranked client list. Probabilities from which on a client is at high and at medium risk;
+    # None: the deployed model's own threshold, and half of the high one. How many clients, from the
+    # top, get their reasons in words, and how many old rankings are remembered until outcomes come.
+    high_risk_threshold: float | None = None
+    medium_risk_threshold: float | None = None
+    clients_with_reasons: int = 100_000
+    rankings_to_keep: int = 100
+
     # Fewest labelled rows (of both labels together, and of the rarer one) for a model or a verdict.
     minimum_training_rows: int = 50
     minimum_scoring_rows: int = 30
@@ -137,6 +145,10 @@ class Config:
         return self.output_model_path / "scores.json"
 
     @property
+    def client_risk(self) -> Path:
+        return self.output_model_path / "clientrisk.csv"
+
+    @property
     def history(self) -> Path:
         return self.output_model_path / "history.db"
 
@@ -214,6 +226,7 @@ def parse_config(raw: dict[str, Any], source: Path) -> Config:
     config = Config(**values, source=source)
     _check_folders(config)
     _check_columns(config)
+    _check_risk_thresholds(config)
     return config
 
 
@@ -235,9 +248,11 @@ def _convert(key: str, kind: str, value: Any, root: Path) -> Any:
         if not isinstance(value, int) or isinstance(value, bool) or value < 1:
             raise ValueError("a whole number of at least 1")
         return value
-    if kind == "float":
+    if kind.startswith("float"):
+        if value is None and kind == "float | None":
+            return None
         if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < 1:
-            raise ValueError("a fraction between 0 and 1")
+            raise ValueError("a fraction between 0 and 1" + " or null" * (kind != "float"))
         return float(value)
     return _convert_text(key, kind, value)
 
@@ -305,6 +320,17 @@ def _check_columns(config: Config) -> None:
         raise ConfigError(
             f"{source}: positive_label, negative_label: expected two different labels, "
             f"found {config.positive_label!r} and {config.negative_label!r}"
+        )
+
+
+def _check_risk_thresholds(config: Config) -> None:
+    """Refuse a medium risk that does not begin below the high one."""
+    high, medium = config.high_risk_threshold, config.medium_risk_threshold
+    if medium is not None and (high is None or medium >= high):
+        raise ConfigError(
+            f"{config.source}: medium_risk_threshold: expected less than high_risk_threshold "
+            f"(and null where that is null), found {medium:g} and "
+            f"{'null' if high is None else f'{high:g}'}"
         )
 
 

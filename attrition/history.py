@@ -1,5 +1,7 @@
 """Every run that was not idle, in `models/history.db` (SQLite), for trends and for questions later.
 
+Beside the runs it remembers the last rankings of clients, until outcomes tell whether they helped.
+
 Standard library only. The record of a run is a mapping with at least `time` (UTC, ISO 8601),
 `verdict` and `reason`; the keys `release_before`, `release_after`, `new_rows`, `scores`, `drift`
 and `timings` (stage -> seconds) have columns of their own, all others travel along as details.
@@ -45,11 +47,20 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
             PRIMARY KEY (number, stage)
         ) WITHOUT ROWID""",
     ),
+    (
+        """CREATE TABLE rankings (
+            number INTEGER PRIMARY KEY AUTOINCREMENT,
+            key TEXT NOT NULL UNIQUE,
+            time TEXT NOT NULL,
+            ranking TEXT NOT NULL   -- JSON
+        )""",
+    ),
 )
 _PLAIN = ("run_id", "time", "verdict", "reason", "release_before", "release_after", "new_rows")
 _JSON = ("scores", "drift")
 _DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 _BUSY_SECONDS = 5.0
+_RANKINGS_SINCE = 2  # version of the file
 
 T = TypeVar("T")
 logger = logging.getLogger(__name__)
@@ -64,16 +75,49 @@ def record_run(path: Path, record: Mapping[str, Any]) -> None:
         path: the database.
         record: see the module. Without a `run_id` the record's content stands for it.
     """
-    try:
-        try:
-            _record(path, record)
-        except sqlite3.DatabaseError as error:
-            if not _is_damage(error):
-                raise
-            _move_aside(path, error)
-            _record(path, record)
-    except (sqlite3.Error, OSError) as error:
-        logger.warning("%s: this run could not be recorded (%s)", path, error)
+
+    def add(connection: sqlite3.Connection) -> None:
+        _insert(connection, _row(record), dict(record.get("timings") or {}))
+
+    _write(path, add, "this run")
+
+
+def record_ranking(path: Path, key: str, time: str, ranking: Mapping[str, Any], keep: int) -> None:
+    """Add a ranking of clients, and forget the oldest ones; one that stands there is left as it is.
+
+    Args:
+        path: the database.
+        key: names the ranking.
+        time: when it was made, UTC, ISO 8601.
+        ranking: plain values.
+        keep: so many rankings stay.
+    """
+
+    def add(connection: sqlite3.Connection) -> None:
+        connection.execute(
+            "INSERT INTO rankings (key, time, ranking) VALUES (?, ?, ?) "
+            "ON CONFLICT (key) DO NOTHING",
+            (key, time, _json(ranking)),
+        )
+        connection.execute(
+            "DELETE FROM rankings WHERE number NOT IN "
+            "(SELECT number FROM rankings ORDER BY number DESC LIMIT ?)",
+            (keep,),
+        )
+
+    _write(path, add, "this ranking")
+
+
+def rankings(path: Path) -> list[tuple[str, dict[str, Any]]]:
+    """The remembered rankings, newest first: time, and what was recorded."""
+
+    def newest(reader: sqlite3.Connection) -> list[tuple[str, dict[str, Any]]]:
+        if _version(reader) < _RANKINGS_SINCE:
+            return []
+        rows = reader.execute("SELECT time, ranking FROM rankings ORDER BY number DESC")
+        return [(row["time"], json.loads(row["ranking"])) for row in rows]
+
+    return _read(path, newest, [])
 
 
 def runs(path: Path, limit: int | None = None) -> list[dict[str, Any]]:
@@ -151,7 +195,21 @@ def _transaction(connection: sqlite3.Connection) -> Iterator[None]:
     connection.execute("COMMIT")
 
 
-def _record(path: Path, record: Mapping[str, Any]) -> None:
+def _write(path: Path, add: Callable[[sqlite3.Connection], None], what: str) -> None:
+    """Add something in one transaction, if need be to a new file; what fails is said in the log."""
+    try:
+        try:
+            _add(path, add)
+        except sqlite3.DatabaseError as error:
+            if not _is_damage(error):
+                raise
+            _move_aside(path, error)
+            _add(path, add)
+    except (sqlite3.Error, OSError) as error:
+        logger.warning("%s: %s could not be recorded (%s)", path, what, error)
+
+
+def _add(path: Path, add: Callable[[sqlite3.Connection], None]) -> None:
     connection = sqlite3.connect(path, timeout=_BUSY_SECONDS, isolation_level=None)
     with contextlib.closing(connection):
         connection.execute("PRAGMA synchronous = EXTRA")  # the journal's end is durable, too
@@ -161,7 +219,7 @@ def _record(path: Path, record: Mapping[str, Any]) -> None:
             raise _Damaged(finding)
         migrate(connection)
         with _transaction(connection):
-            _insert(connection, _row(record), dict(record.get("timings") or {}))
+            add(connection)
 
 
 def _row(record: Mapping[str, Any]) -> dict[str, Any]:

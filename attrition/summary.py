@@ -27,6 +27,8 @@ def _paragraphs(record: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     if record["candidate_score"]:
         yield "Candidate", f"on the test data it has {_score(record['candidate_score'])}"
     yield "Drift", _drift(record["drift"])
+    if record.get("ranking"):
+        yield "Clients", _clients(record["ranking"])
     for warning in record["warnings"]:
         yield "Attention", warning if warning.endswith("?") else f"{warning}."
     yield "Live model", _live(record)
@@ -97,6 +99,29 @@ def _drift(drift: Mapping[str, Any]) -> str:
     if unsure:
         parts.append(f"too little data in {unsure}")
     return ", ".join(parts) + "."
+
+
+def _clients(ranking: Mapping[str, Any]) -> str:
+    """How many clients are at risk, in numbers only: under cron this stands in the log."""
+    text = (
+        f"{ranking['high']:,} of {ranking['clients']:,} {ranking['ranked']} at high risk, "
+        f"{ranking['medium']:,} at medium (models/clientrisk.csv)."
+    )
+    for earlier in ranking["outcomes"]:  # newest first
+        top = next(iter(earlier["top"].values()))
+        if 2 * top["known"] >= top["clients"]:
+            return f"{text} {_helped(earlier, top)}"
+    return text
+
+
+def _helped(earlier: Mapping[str, Any], top: Mapping[str, Any]) -> str:
+    everybody = earlier["all"]
+    rate = "" if everybody["share_left"] is None else f" ({everybody['share_left']:.0%})"
+    return (
+        f"Of the first {top['clients']} on the list of {earlier['time'][:10]}, {top['left']} of "
+        f"{top['known']} known outcomes are leavers ({top['share_left']:.0%}); "
+        f"of all clients on it, {everybody['left']:,} of {everybody['known']:,}{rate}."
+    )
 
 
 def _live(record: Mapping[str, Any]) -> str:

@@ -67,6 +67,15 @@ def test_without_a_path_the_file_beside_the_scripts_is_read(
         ({"id_column": 7}, "id_column", "text or null", "7"),
         ({"target_column": None}, "target_column", "text", "null"),
         ({"positive_label": "0.0"}, "positive_label", "two different labels", "'0.0'"),
+        ({"high_risk_threshold": 1.5}, "high_risk_threshold", "between 0 and 1 or null", "1.5"),
+        ({"medium_risk_threshold": 0.3}, "medium_risk_threshold", "null where", "0.3 and null"),
+        (
+            {"high_risk_threshold": 0.3, "medium_risk_threshold": 0.3},
+            "medium_risk_threshold",
+            "less than high_risk_threshold",
+            "0.3 and 0.3",
+        ),
+        ({"clients_with_reasons": 0}, "clients_with_reasons", "at least 1", "0"),
         ({"memory_limit": "lots"}, "memory_limit", '"3GB"', '"lots"'),
         (
             {"value_column": "c", "categorical_columns": ["c"]},
@@ -128,6 +137,16 @@ def test_a_byte_order_mark_is_accepted(project: Project) -> None:
     text = project.config_path.read_text()
     project.config_path.write_text(text, encoding="utf-8-sig")
     assert load_config(project.config_path).id_column == "corporation"
+
+
+def test_risk_thresholds_are_null_or_fractions_the_high_one_above_the_medium_one(
+    project: Project,
+) -> None:
+    project.configure(high_risk_threshold=None, medium_risk_threshold=None)
+    assert project.config.high_risk_threshold is None
+    project.configure(high_risk_threshold=0.6, medium_risk_threshold=0.3)
+    config = project.config
+    assert (config.high_risk_threshold, config.medium_risk_threshold) == (0.6, 0.3)
 
 
 def test_labels_given_as_numbers_are_accepted(project: Project) -> None:

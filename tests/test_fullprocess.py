@@ -63,6 +63,9 @@ def test_the_first_run_deploys_a_model_and_says_so_in_80_columns(finished: Path)
     assert record["release_before"] is None
     assert record["release_after"].startswith("000001-")
     assert record["candidate_score"]["f1"] > 0.6
+    ledger = files.read_json(finished / "ingesteddata/ledger.json")
+    assert record["ranking"]["clients"] == ledger["open_clients"]["rows"]
+    assert f"{record['ranking']['high']} of " in text
 
 
 @pytest.mark.parametrize(
@@ -78,6 +81,7 @@ def test_the_first_run_deploys_a_model_and_says_so_in_80_columns(finished: Path)
         "models/latestscore.txt",
         "models/scores.json",
         "models/confusionmatrix.png",
+        "models/clientrisk.csv",
         "models/apireturns.txt",
         "models/decision.json",
         "models/history.db",
@@ -452,6 +456,7 @@ runpy.run_path(sys.argv[0], run_name="__main__")
         "current",
         "diagnostics.json",
         "confusionmatrix2.png",
+        "clientrisk.csv",
         "decision.json",
         "apireturns2.txt",
     ],

@@ -153,15 +153,39 @@ def test_a_history_of_a_newer_pipeline_is_left_alone(
 
 def test_a_later_migration_keeps_the_runs_and_is_all_or_nothing(path: Path) -> None:
     history.record_run(path, record())
+    newest = len(history.MIGRATIONS)
     column = ("ALTER TABLE runs ADD COLUMN alert TEXT",)
     with closing(sqlite3.connect(path, isolation_level=None)) as connection:
         with pytest.raises(sqlite3.OperationalError):
             history.migrate(connection, [*history.MIGRATIONS, (*column, "NO SQL")])
-        assert connection.execute("PRAGMA user_version").fetchone() == (1,)
+        assert connection.execute("PRAGMA user_version").fetchone() == (newest,)
         history.migrate(connection, [*history.MIGRATIONS, column])
         history.migrate(connection, [*history.MIGRATIONS, column])
-        assert connection.execute("PRAGMA user_version").fetchone() == (2,)
+        assert connection.execute("PRAGMA user_version").fetchone() == (newest + 1,)
         assert connection.execute("SELECT run_id, alert FROM runs").fetchall() == [("run 1", None)]
+
+
+def test_rankings_come_back_newest_first_each_once_and_only_so_many(path: Path) -> None:
+    assert history.rankings(path) == []
+    for key in ("a", "b", "a", "c"):
+        history.record_ranking(path, key, f"time of {key}", {"top": [key]}, keep=2)
+    expected = [("time of c", {"top": ["c"]}), ("time of b", {"top": ["b"]})]
+    assert history.rankings(path) == expected
+    history.record_ranking(path, "b", "later", {"top": ["other"]}, keep=2)
+    assert history.rankings(path) == expected
+
+
+def test_a_history_from_before_the_rankings_keeps_its_runs_and_takes_them(path: Path) -> None:
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        history.migrate(connection, history.MIGRATIONS[:1])
+        connection.execute(
+            "INSERT INTO runs (run_id, time, verdict, reason, scores, drift, details) "
+            "VALUES ('old', '2026-01-01', 'kept', 'no', '{}', '{}', '{}')"
+        )
+    assert history.rankings(path) == []
+    history.record_ranking(path, "a", "now", {}, keep=9)
+    assert [run["run_id"] for run in history.runs(path)] == ["old"]
+    assert history.rankings(path) == [("now", {})]
 
 
 def test_a_history_that_cannot_be_written_is_said_and_does_not_raise(

@@ -87,3 +87,24 @@ def test_scores_are_told_in_words_and_undefined_ones_with_their_reason() -> None
     flat = " ".join(text.split())
     assert "F1 0.700 (0.650 to 0.750) on 900 rows; found 80% of the leavers" in flat
     assert "no score: too few labelled rows: 3." in flat
+
+
+def test_clients_are_counted_and_an_older_list_is_judged_once_half_its_top_is_known() -> None:
+    def outcome(time: str, known: int, left: int) -> dict[str, Any]:
+        top = {"clients": 10, "known": known, "left": left, "share_left": left / known}
+        everybody = {"clients": 900, "known": 300, "left": 36, "share_left": 0.12}
+        return {"time": time, "top": {"10": top}, "all": everybody}
+
+    ranking: dict[str, Any] = {
+        "ranked": "open clients", "clients": 1200, "high": 80, "medium": 110, "outcomes": [],
+    }  # fmt: skip
+    text = " ".join(summary({**RECORD, "ranking": ranking}).split())
+    assert "Clients 80 of 1,200 open clients at high risk, 110 at medium" in text
+    assert "on the list of" not in text
+    outcomes = [outcome("2026-03-03T06", 4, 4), outcome("2026-03-02T06", 5, 3),
+                outcome("2026-03-01T06", 10, 1)]  # fmt: skip
+    text = " ".join(summary({**RECORD, "ranking": {**ranking, "outcomes": outcomes}}).split())
+    assert (
+        "Of the first 10 on the list of 2026-03-02, 3 of 5 known outcomes are leavers (60%); "
+        "of all clients on it, 36 of 300 (12%)." in text
+    )

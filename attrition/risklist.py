@@ -1,0 +1,127 @@
+"""The ranked client list as a file that people open in a spreadsheet: `models/clientrisk.csv`.
+
+UTF-8 CSV with commas, quoted as RFC 4180 has it; where a text is not ASCII the file begins with a
+byte order mark, without which Excel would garble it (`utf-8-sig` reads both).
+
+No text in it can act as a formula: one that begins like a formula, or with an apostrophe, gets an
+apostrophe before it. So whatever begins with an apostrophe has one too many, and the rest is the
+text as it stood: `plain` gives it back.
+"""
+
+from __future__ import annotations
+
+import csv
+import math
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from operator import itemgetter
+from pathlib import Path
+
+import numpy as np
+
+from attrition import files
+from attrition.errors import DataError
+from attrition.ranking import DECIMALS, REASONS, Previous, Ranking
+
+_FORMULA_STARTS = frozenset("=+-@\uff1d\uff0b\uff0d\uff20'")
+_TO_QUOTE = re.compile('[",\r\n]')
+_CLIENT, _PROBABILITY = "client", "probability"
+_PROBABILITY_CHANGE, _RANK_CHANGE = "probability_change", "rank_change"
+
+
+def inert(text: str) -> str:
+    """A text that no spreadsheet takes for a formula; `plain` gives it back."""
+    if not text:
+        return text
+    first = text[0]
+    if first.isalnum():  # the most usual case first: there may be millions
+        return text
+    # Some programs trim before they look.
+    starts = not first.isprintable() or text.lstrip()[:1] in _FORMULA_STARTS
+    return f"'{text}" if starts else text
+
+
+def plain(text: str) -> str:
+    """The text that `inert` was given."""
+    return text.removeprefix("'")
+
+
+def write_list(path: Path, ranking: Ranking) -> None:
+    """Replace the list, whole or not at all."""
+    columns = dict(_columns(ranking))
+    lines = map(",".join, zip(*columns.values(), strict=True))
+    text = "\n".join([",".join(columns), *lines, ""])
+    with files.replacing(path) as temporary:
+        temporary.write_text(
+            text, encoding="utf-8" if text.isascii() else "utf-8-sig", newline="\n"
+        )
+
+
+def read_list(path: Path) -> Previous | None:
+    """The last list; None when there is none.
+
+    Raises:
+        DataError: it is not as `write_list` wrote it (somebody has edited it, or damaged it).
+    """
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as stream:
+            reader = csv.reader(stream, strict=True)
+            header = next(reader)
+            names = (_CLIENT, _PROBABILITY, _PROBABILITY_CHANGE, _RANK_CHANGE)
+            parts = itemgetter(*(header.index(name) for name in names))
+            columns = list(zip(*map(parts, reader), strict=True)) or [(), (), (), ()]
+        ids = [plain(client) for client in columns[0]]
+        probabilities = np.array([float(chance) for chance in columns[1]])
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, IndexError, StopIteration, csv.Error):
+        # What it was that could not be read may be a client's: it has no place in a log.
+        raise DataError(f"{path}: not the list that the pipeline wrote") from None
+    if len(set(ids)) < len(ids) or not (np.diff(probabilities) <= 0).all():
+        raise DataError(f"{path}: not the list that the pipeline wrote (edited, or sorted anew)")
+    return Previous(ids, probabilities, columns[2], columns[3])
+
+
+def _columns(ranking: Ranking) -> Iterator[tuple[str, Iterable[str]]]:
+    """The list's columns: name, and texts as they stand in the file."""
+    yield "rank", map(str, range(1, len(ranking) + 1))
+    yield _CLIENT, map(_field, ranking.ids.tolist())
+    yield _PROBABILITY, _repeated(ranking.probabilities.tolist(), f".{DECIMALS}f")
+    yield "tier", ranking.tiers.tolist()
+    untold = [""] * (len(ranking) - len(ranking.reasons))
+    for place in range(REASONS):
+        told = [_field(texts[place]) if place < len(texts) else "" for texts in ranking.reasons]
+        yield f"reason_{place + 1}", told + untold
+    yield _PROBABILITY_CHANGE, ranking.probability_changes
+    yield _RANK_CHANGE, ranking.rank_changes
+    if ranking.values is not None:
+        assert ranking.values_at_risk is not None
+        assert ranking.value_ranks is not None
+        yield "value", map(_amount, ranking.values.tolist())
+        yield (
+            "value_at_risk",
+            (
+                "" if math.isnan(value) else f"{value:.2f}"
+                for value in ranking.values_at_risk.tolist()
+            ),
+        )
+        yield "value_rank", (str(place or "") for place in ranking.value_ranks.tolist())
+
+
+def _field(text: str) -> str:
+    """A client's or a column's text as it stands in the file: inert, and quoted if need be."""
+    text = inert(text)
+    return '"' + text.replace('"', '""') + '"' if _TO_QUOTE.search(text) else text
+
+
+def _repeated(values: Sequence[float], form: str) -> list[str]:
+    """Numbers as text; equal ones are made once."""
+    texts = {value: f"{value:{form}}" for value in set(values)}
+    return [texts[value] for value in values]
+
+
+def _amount(value: float) -> str:
+    """A number in its shortest form, blank for NaN."""
+    if math.isnan(value):
+        return ""
+    return f"{value:.0f}" if value.is_integer() and abs(value) < 1e15 else repr(value)
