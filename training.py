@@ -23,13 +23,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from attrition import cli, drift, files
+from attrition import cli, files
 from attrition.champion import label_settings
 from attrition.clients import Clients, TestClients, labelled_test_clients, training_clients
 from attrition.config import Config
 from attrition.errors import NotEnoughData
 from attrition.ledger import Ledger, read_ledger
 from attrition.model import RECIPE, FittedModel, fit
+from attrition.reference import summarise
 from attrition.scorecard import Scorecard
 from attrition.scores import Minimum, Score, score
 
@@ -137,7 +138,7 @@ def _record(config: Config, commit: str, result: TrainingResult) -> dict[str, An
             name: files.sha256_of(folder / name) for name in ("trainedmodel.pkl", "scorecard.json")
         },
         "versions": versions(),
-        "reference": drift.summarise(clients.features, fitted.scorecard.log_odds(clients.features)),
+        "reference": summarise(clients.features, fitted.scorecard.log_odds(clients.features)),
     }
 
 

@@ -1,7 +1,7 @@
 """The nouns that two or more stages share. A module imports only from lower levels.
 
  0  errors
- 1  access batches config csvfiles files scores summary terms
+ 1  access batches config csvfiles files reference scores summary terms
  2  checks columns decision drift hats history idle ledger packages scorecard synthetic
  3  live model stored survey
  4  clienttable

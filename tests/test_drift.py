@@ -14,6 +14,7 @@ from scipy import stats
 
 from attrition import drift
 from attrition.errors import DataError
+from attrition.reference import LEVELS, slice_means, summarise
 
 LEVEL = 0.05
 
@@ -37,7 +38,7 @@ def log_odds(features: pd.DataFrame) -> np.ndarray:
 
 
 def compare(before: pd.DataFrame, now: pd.DataFrame, minimum_rows: int = 30) -> drift.Drift:
-    reference = json.loads(json.dumps(drift.summarise(before, log_odds(before))))
+    reference = json.loads(json.dumps(summarise(before, log_odds(before))))
     return drift.compare(reference, now, log_odds(now), LEVEL, minimum_rows)
 
 
@@ -52,7 +53,7 @@ def plans(**counts: int) -> pd.DataFrame:
 
 
 def compare_plans(before: pd.DataFrame, now: pd.DataFrame) -> drift.ColumnDrift:
-    reference = drift.summarise(before, np.zeros(len(before)))
+    reference = summarise(before, np.zeros(len(before)))
     return drift.compare(reference, now, np.zeros(len(now)), LEVEL, 30).columns[0]
 
 
@@ -119,7 +120,7 @@ def test_a_million_rows_do_not_turn_a_hairs_breadth_into_drift() -> None:
     rng = np.random.default_rng(3)
     before = pd.DataFrame({"activity": rng.normal(0, 1, 1_000_000)})
     now = pd.DataFrame({"activity": rng.normal(0.01, 1, 1_000_000)})
-    reference = drift.summarise(before, before["activity"])
+    reference = summarise(before, before["activity"])
     result = drift.compare(reference, now, now["activity"], LEVEL, 30)
     assert result.columns[0].adjusted_p is not None
     assert result.columns[0].adjusted_p < LEVEL  # the p-value alone would have cried
@@ -164,7 +165,7 @@ def test_the_column_that_changed_is_named(change, name: str) -> None:  # type: i
 def test_predictions_that_moved_are_drift_though_no_column_did() -> None:
     rng = np.random.default_rng(5)
     before, now = book(rng, 5000), book(rng, 500)
-    reference = drift.summarise(before, log_odds(before))
+    reference = summarise(before, log_odds(before))
     result = drift.compare(reference, now, log_odds(now) + 2, LEVEL, 30)
     assert result.drifted == (drift.PREDICTIONS,)
     assert result.verdict == drift.DRIFT
@@ -201,7 +202,7 @@ def constant(value: float, rows: int = 200) -> pd.DataFrame:
     ],
 )
 def test_constant_and_all_missing_columns(before: float, now: float, verdict: str) -> None:
-    reference = drift.summarise(constant(before), np.zeros(200))
+    reference = summarise(constant(before), np.zeros(200))
     result = drift.compare(reference, constant(now), np.zeros(200), LEVEL, 30)
     assert result.columns[0].verdict == verdict
     assert result.predictions.verdict == drift.NO_DRIFT
@@ -209,13 +210,13 @@ def test_constant_and_all_missing_columns(before: float, now: float, verdict: st
 
 def test_half_of_a_constant_column_changing_is_seen_against_a_large_reference() -> None:
     now = pd.DataFrame({"employees": np.r_[np.full(50, 5.0), np.full(50, 7.0)]})
-    reference = drift.summarise(constant(5.0, 10_000), np.zeros(10_000))
+    reference = summarise(constant(5.0, 10_000), np.zeros(10_000))
     assert drift.compare(reference, now, np.zeros(100), LEVEL, 30).drifted == ("employees",)
 
 
 def test_an_absent_column_is_an_error_that_names_it() -> None:
     before = book(np.random.default_rng(1), 50)
-    reference = drift.summarise(before, log_odds(before))
+    reference = summarise(before, log_odds(before))
     with pytest.raises(DataError, match="plan"):
         drift.compare(reference, before.drop(columns="plan"), log_odds(before), LEVEL, 30)
 
@@ -223,16 +224,16 @@ def test_an_absent_column_is_an_error_that_names_it() -> None:
 def test_more_levels_than_are_counted_one_by_one_are_pooled() -> None:
     names = [f"level{i:03}" for i in range(100)]
     before = pd.DataFrame({"plan": np.array(names * 10, dtype=object)})
-    summary = drift.summarise(before, np.zeros(1000))["categorical"]["plan"]
-    assert list(summary["levels"]) == names[: drift.LEVELS]
-    assert summary["rest"] == 10 * (100 - drift.LEVELS)
+    summary = summarise(before, np.zeros(1000))["categorical"]["plan"]
+    assert list(summary["levels"]) == names[:LEVELS]
+    assert summary["rest"] == 10 * (100 - LEVELS)
 
 
 def test_the_order_of_rows_does_not_matter() -> None:
     rng = np.random.default_rng(2)
     before = book(rng, 300)
     mixed = before.sample(frac=1, random_state=1)
-    assert drift.summarise(before, log_odds(before)) == drift.summarise(mixed, log_odds(mixed))
+    assert summarise(before, log_odds(before)) == summarise(mixed, log_odds(mixed))
 
 
 def test_the_result_is_plain_json() -> None:
@@ -254,7 +255,7 @@ def test_every_reference_row_is_counted_once_and_a_sample_never_drifts_from_itse
     values: list[float],
 ) -> None:
     table = pd.DataFrame({"x": np.array(values)})
-    reference = drift.summarise(table, np.zeros(len(values)))
+    reference = summarise(table, np.zeros(len(values)))
     summary = reference["numeric"]["x"]
     assert sum(summary["counts"]) + summary["missing"] == len(values)
     assert len(summary["counts"]) == len(summary["edges"]) + 1
