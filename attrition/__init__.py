@@ -2,8 +2,8 @@
 
  0  errors
  1  access batches config csvfiles files reference scores summary terms
- 2  checks columns decision drift hats history idle ledger packages scorecard synthetic
- 3  live model stored survey
+ 2  checks columns decision drift hats history idle ledger packages performance scorecard synthetic
+ 3  impact live model stored survey
  4  clienttable
  5  merging profile suggestion
  6  clients

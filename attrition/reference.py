@@ -1,4 +1,4 @@
-"""What is kept of a sample so that later rows can be compared with it: bins, slices, levels, no rows.
+"""What is kept of a sample so that later rows can be compared: bins, slices, levels, no rows.
 
 Training summarises the rows it learnt from; the summary travels with the release, and later rows
 are counted into the same bins (`attrition/drift.py` then judges).

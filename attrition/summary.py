@@ -27,6 +27,9 @@ def _paragraphs(record: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     if record["candidate_score"]:
         yield "Candidate", "on the test data " + _score(record["candidate_score"])
     yield "Drift", _drift(record["drift"])
+    impact = _impact(record["drift"])
+    if impact:
+        yield "Impact", impact
     for warning in record["warnings"]:
         yield "Attention", warning if warning.endswith("?") else f"{warning}."
     yield "Live model", _live(record)
@@ -97,6 +100,38 @@ def _drift(drift: Mapping[str, Any]) -> str:
     if unsure:
         parts.append(f"too little data in {unsure}")
     return ", ".join(parts) + "."
+
+
+def _impact(drift: Mapping[str, Any]) -> str | None:
+    """Of what drifted, the shift that moves the log-odds most; None without drift or its impact."""
+    found = [
+        (impact["terms"][0], impact, sample)
+        for sample, impact in drift.get("impact", {}).items()
+        if drift["data"][sample]["verdict"] == "drift" and impact["terms"]
+    ]
+    if not found:
+        return None
+    term, impact, sample = max(found, key=lambda one: abs(one[0]["change"]))
+    changes = {one["column"]: one.get("change") for one in drift["data"][sample]["columns"]}
+    words = "; ".join(changes[name] for name in term["columns"] if changes.get(name))
+    shown = f"{term['term']} ({words})" if words else term["term"]
+    verb = "lifts" if term["change"] > 0 else "lowers"
+    then, now = _shares(term["risk_without"], impact["risk_now"])
+    text = f"in the {sample}, {shown} {verb} the mean predicted risk from {then} to {now}. "
+    if impact["risk_before"] is None:
+        return f"{text}The risk at training was {impact['not_recorded']}."
+    moved = round(impact["moved_clients"])
+    before, now = _shares(impact["risk_before"], impact["risk_now"])
+    return (
+        f"{text}With every shift: {now}, at training {before}; of {impact['rows']:,} clients "
+        f"{abs(moved):,} {'fewer' if moved < 0 else 'more'} count as leavers."
+    )
+
+
+def _shares(first: float, second: float) -> tuple[str, str]:
+    """Two shares in whole percent, or with a decimal where those would look alike."""
+    digits = 0 if f"{first:.0%}" != f"{second:.0%}" else 1
+    return f"{first:.{digits}%}", f"{second:.{digits}%}"
 
 
 def _live(record: Mapping[str, Any]) -> str:
