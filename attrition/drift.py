@@ -21,7 +21,15 @@ from numpy.typing import ArrayLike
 from scipy import stats
 
 from attrition.errors import DataError
-from attrition.reference import Counts, Floats, category_counts, median, number_counts, slice_means
+from attrition.reference import (
+    CUTS,
+    Counts,
+    Floats,
+    category_counts,
+    median,
+    number_counts,
+    slice_means,
+)
 
 DRIFT = "drift"
 NO_DRIFT = "no drift"
@@ -214,7 +222,7 @@ def _wasserstein(summary: Mapping[str, Any], present: Floats) -> float | None:
         return None
     with np.errstate(over="ignore"):
         gaps = np.abs(slice_means(present) - np.asarray(summary["slices"])) / summary["deviation"]
-        distance = float(gaps.mean())
+        distance = float(gaps @ np.diff(CUTS))
     return distance if np.isfinite(distance) else None
 
 

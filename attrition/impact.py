@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from attrition.reference import SLICES, slice_means
+from attrition.reference import CUTS, slice_means
 from attrition.scorecard import Scorecard, logistic
 from attrition.terms import Floats, Table
 
@@ -91,8 +91,8 @@ def baseline(card: Scorecard, table: Table, log_odds: Floats) -> dict[str, Any]:
         log_odds: array of shape (n_clients,), what the card says of them.
 
     Returns:
-        JSON-able: as `predicted_risk`, and `points`: of each term the means of the sorted points in
-        slices of equally many rows.
+        JSON-able: as `predicted_risk`, and `points`: of each term the `slice_means` of the rows'
+        points.
     """
     points = {
         name: slice_means(term.of_column(table)).tolist()
@@ -168,6 +168,7 @@ def impact(
 def _as_spread(points: Floats, spread: Sequence[float]) -> Floats:
     """For each client the points that stood at its rank among the training rows."""
     then = np.empty(len(points))
-    slices = np.arange(len(points)) * SLICES // len(points)
+    ranks = (np.arange(len(points)) + 0.5) / len(points)
+    slices = np.searchsorted(CUTS, ranks) - 1
     then[np.argsort(points, kind="stable")] = np.asarray(spread)[slices]
     return then
