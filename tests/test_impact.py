@@ -129,7 +129,6 @@ def test_without_the_one_shift_there_is_the_risk_of_unshifted_clients(trained: A
     same = made_up(np.random.default_rng(77), 4000)
     found = judge(same.assign(y=same["y"] * 2 + 1), recorded, card)
     share = next(term for term in found.terms if term.term == "y")
-    if share.risk_without is not None:
-        assert share.risk_without == pytest.approx(card.probabilities(same).mean(), abs=0.005)
+    assert share.risk_without == pytest.approx(card.probabilities(same).mean(), abs=0.005)
     moved = same.assign(x=same["x"] + 1.0)
     assert judge(moved, recorded, card).terms[0].columns[0] == "x"
