@@ -148,7 +148,13 @@ def decision_record(
         "new_rows": ingested.new_rows,
         "ingestion": ingested.to_json(),
         "scores": findings["scores"],
-        "drift": {"performance": findings["performance_drift"], "data": findings["data_drift"]},
+        "drift": {
+            "performance": findings["performance_drift"],
+            "measures": findings["measures"],
+            "expected_scores": findings["expected_scores"],
+            "data": findings["data_drift"],
+            "impact": findings["impact"],
+        },
         "candidate_score": challenge.score.to_json() if challenge.score else None,
         "evidence": challenge.evidence.to_json() if challenge.evidence else None,
     }

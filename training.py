@@ -23,13 +23,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from attrition import cli, drift, files
+from attrition import cli, files
 from attrition.champion import label_settings
 from attrition.clients import Clients, TestClients, labelled_test_clients, training_clients
 from attrition.config import Config
 from attrition.errors import NotEnoughData
+from attrition.impact import baseline
 from attrition.ledger import Ledger, read_ledger
 from attrition.model import RECIPE, FittedModel, fit
+from attrition.reference import summarise
 from attrition.scorecard import Scorecard
 from attrition.scores import Minimum, Score, score
 
@@ -129,6 +131,7 @@ def _record(config: Config, commit: str, result: TrainingResult) -> dict[str, An
     clients, fitted = result.clients, result.fitted
     assert clients.labels is not None
     folder = config.output_model_path
+    log_odds = fitted.scorecard.log_odds(clients.columns)
     return {
         "commit": commit,
         "schema": config.schema_digest,
@@ -143,7 +146,8 @@ def _record(config: Config, commit: str, result: TrainingResult) -> dict[str, An
             name: files.sha256_of(folder / name) for name in ("trainedmodel.pkl", "scorecard.json")
         },
         "versions": versions(),
-        "reference": drift.summarise(clients.features, fitted.scorecard.log_odds(clients.features)),
+        "reference": summarise(clients.features, log_odds),
+        "predicted": baseline(fitted.scorecard, clients.columns, log_odds),
     }
 
 

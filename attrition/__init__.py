@@ -1,21 +1,13 @@
 """The nouns that two or more stages share. A module imports only from lower levels.
 
  0  errors
-<<<<<<< HEAD
- 1  access batches census config files scores summary terms
- 2  checks columns csvfiles decision drift hats history idle ledger packages scorecard synthetic
- 3  live model stored survey
- 4  clienttable recovery
- 5  merging profile suggestion
- 6  clients commits
-=======
- 1  access batches config csvfiles files scores summary terms
- 2  checks columns decision drift hats history idle ledger packages scorecard synthetic
- 3  live model reasons stored survey
- 4  clienttable ranking
+ 1  access batches census config files reference scores summary terms
+ 2  checks columns csvfiles decision drift hats history idle ledger packages performance scorecard
+ 2  synthetic
+ 3  alerting impact live model reasons stored survey
+ 4  clienttable delivery ranking recovery
  5  merging profile risklist suggestion
- 6  clients
->>>>>>> ranking
+ 6  clients commits
  7  champion cli
  8  ingestion training scoring deployment diagnostics reporting apicalls
  9  fullprocess app

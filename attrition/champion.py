@@ -16,8 +16,10 @@ from attrition.decision import PerformanceDrift, performance_drift
 from attrition.drift import Drift, compare
 from attrition.errors import DataError
 from attrition.files import Release
+from attrition.impact import Impact, impact
 from attrition.ledger import Ledger
-from attrition.scorecard import Scorecard, load_scorecard
+from attrition.performance import ExpectedScore, expected_score, measure_changes
+from attrition.scorecard import Scorecard, load_scorecard, logistic
 from attrition.scores import Minimum, Score, score
 
 TEST_DATA, NEW_ROWS, OPEN_CLIENTS = "test data", "new rows", "open clients"
@@ -40,11 +42,24 @@ class Champion:
 
 @dataclass(frozen=True)
 class Exam:
-    """What a look at the deployed model found, by sample (test data, new rows, open clients)."""
+    """What a look at the deployed model found, by sample (test data, new rows, open clients).
+
+    Attributes:
+        scores: on labelled samples.
+        performance: fall of F1 since deployment; the only judge of model drift.
+        data: drift of the columns and of the predictions.
+        impact: what the shifts do to the predicted risk; absent with too few rows.
+        measures: AUC and calibration against those at deployment; None when undefined.
+        expected: F1 estimated from the probabilities alone; beside a measured F1, it shows how far
+            the estimate can be believed.
+    """
 
     scores: dict[str, Score] = field(default_factory=dict)
     performance: dict[str, PerformanceDrift] = field(default_factory=dict)
     data: dict[str, Drift] = field(default_factory=dict)
+    impact: dict[str, Impact] = field(default_factory=dict)
+    measures: dict[str, dict[str, Any] | None] = field(default_factory=dict)
+    expected: dict[str, ExpectedScore] = field(default_factory=dict)
 
     @property
     def drift(self) -> bool:
@@ -61,6 +76,9 @@ class Exam:
                 name: found.to_json() for name, found in self.performance.items()
             },
             "data_drift": {name: found.to_json() for name, found in self.data.items()},
+            "impact": {name: found.to_json() for name, found in self.impact.items()},
+            "measures": self.measures,
+            "expected_scores": {name: found.to_json() for name, found in self.expected.items()},
         }
 
 
@@ -137,7 +155,8 @@ def examine(config: Config, champion: Champion, ledger: Ledger, test: TestClient
 
     Returns:
         Scores and performance drift on the test data and on the newest labelled rows it has not
-        learnt; data drift of these and of the open clients. Empty when it no longer fits the data.
+        learnt; data drift of these and of the open clients, its impact, and the F1 to expect.
+        Empty when it no longer fits the data.
     """
     if not champion.fits:
         return Exam()
@@ -148,16 +167,46 @@ def examine(config: Config, champion: Champion, ledger: Ledger, test: TestClient
     scores = {name: score_clients(champion.card, rows, config) for name, rows in labelled.items()}
     # Like is compared with like: the test data then and now, new rows and cross-validated old ones.
     before = {
-        TEST_DATA: champion.release.manifest["f1_score"],
-        NEW_ROWS: champion.training["cross_validated"]["f1"],
+        TEST_DATA: files.read_json(champion.release.folder / "scores.json"),
+        NEW_ROWS: champion.training["cross_validated"],
     }
     performance = {
-        name: performance_drift(before[name], found, config.drift_threshold)
+        name: performance_drift(before[name]["f1"], found, config.drift_threshold)
         for name, found in scores.items()
     }
     samples = labelled | {OPEN_CLIENTS: open_clients(config)}
-    data = {name: _data_drift(config, champion, rows) for name, rows in samples.items()}
-    return Exam(scores, performance, data)
+    log_odds = {name: champion.card.log_odds(rows.columns) for name, rows in samples.items()}
+    minimum_rows = max(config.minimum_scoring_rows, 1)
+    return Exam(
+        scores=scores,
+        performance=performance,
+        data={
+            name: compare(
+                champion.training["reference"],
+                rows.features,
+                log_odds[name],
+                config.data_drift_threshold,
+                minimum_rows,
+            )
+            for name, rows in samples.items()
+        },
+        impact={
+            name: impact(
+                champion.card,
+                rows.columns,
+                log_odds[name],
+                champion.training.get("predicted"),
+                champion.training["rows"],
+            )
+            for name, rows in samples.items()
+            if len(rows) >= minimum_rows
+        },
+        measures={name: measure_changes(before[name], found) for name, found in scores.items()},
+        expected={
+            name: expected_score(logistic(found), champion.card.threshold, minimum_rows)
+            for name, found in log_odds.items()
+        },
+    )
 
 
 def newest_unseen_start(champion: Champion, ledger: Ledger) -> int:
@@ -167,16 +216,6 @@ def newest_unseen_start(champion: Champion, ledger: Ledger) -> int:
     """
     unseen = ledger.unseen_start(champion.training["commit"])
     return max([unseen, *(commit.start for commit in ledger.commits[-1:])])
-
-
-def _data_drift(config: Config, champion: Champion, clients: Clients) -> Drift:
-    return compare(
-        champion.training["reference"],
-        clients.features,
-        champion.card.log_odds(clients.columns),
-        config.data_drift_threshold,
-        config.minimum_scoring_rows,
-    )
 
 
 def alerts(config: Config, exam: Exam) -> list[str]:
@@ -193,5 +232,15 @@ def alerts(config: Config, exam: Exam) -> list[str]:
             found.append(f"model drift on the {sample}: {performance.reason}")
     for sample, data in exam.data.items():
         if data.verdict == "drift":
-            found.append(f"data drift in the {sample}: {', '.join(data.drifted)}")
+            strongest = _strongest(exam.impact[sample]) if sample in exam.impact else ""
+            found.append(f"data drift in the {sample}: {', '.join(data.described)}{strongest}")
     return found
+
+
+def _strongest(found: Impact) -> str:
+    """The term whose shift moves the risk most, as the end of a sentence."""
+    if not found.terms or found.terms[0].change == 0:
+        return ""
+    term = found.terms[0]
+    verb = "lifts" if term.change > 0 else "lowers"
+    return f"; {term.term} {verb} the predicted risk most, by {term.change:+.2f} log-odds"

@@ -1,50 +1,70 @@
 """Has the data moved? Two samples compared column by column, the older one kept as a small summary.
 
-Training summarises the rows it learnt from (bin edges and counts, no rows), the summary travels
-with the release, and later rows are compared with it. Each column, and the predictions, is one
-chi-square test of homogeneity on bins, missing values being a bin of their own: it suits numbers
-and categories alike, and treats the reference as the sample it is. Beside each p-value stands an
-effect size, and both must speak before drift is claimed: the p-value so that a small sample does
+Later rows are compared with the summary of the training rows (`attrition/reference.py`). Each
+column, and the predictions, is one chi-square test of homogeneity on bins, missing values being a
+bin of their own: it suits numbers and categories alike, and treats the reference as the sample it
+is. (Kolmogorov and Smirnov's test would see neither missing values nor categories, and what it sees
+earlier in numbers lies far below the effect size that is asked for.) Beside each p-value stand
+effect sizes, and both must speak before drift is claimed: the p-value so that a small sample does
 not cry wolf, the effect size so that a large one does not make noise look like news.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from scipy import stats
 
 from attrition.errors import DataError
+from attrition.reference import (
+    CUTS,
+    Counts,
+    Floats,
+    category_counts,
+    median,
+    number_counts,
+    slice_means,
+)
 
 DRIFT = "drift"
 NO_DRIFT = "no drift"
 INSUFFICIENT = "insufficient data"
 PREDICTIONS = "predictions"
 
-BINS = 10
-LEVELS = 30  # categories counted one by one; the rest together
 SMALLEST_EXPECTED = 5.0  # Cochran (1954): below it the chi-square distribution fits badly
 SIMULATIONS = 4999  # random tables that then stand in for the distribution
 SEED = 1  # of the simulation: the same samples give the same p
 PSI_FLOOR = 0.1  # the usual reading: below 0.1 no shift worth the name, above 0.25 a large one
+MISSING_FLOOR = 0.05  # so much more or less of a column missing is worth the name, whatever its PSI
 
-Counts = NDArray[np.int64]
+VALUES, MISSINGNESS = "values", "missingness"
 
 
 @dataclass(frozen=True)
 class ColumnDrift:
-    """One column's comparison; without enough data test, statistic, p-values and psi are None.
+    """One column's comparison; without enough data test, statistic, p-values and effects are None.
 
-    `psi` is the population stability index, `adjusted_p` Holm's; shares are fractions 0-1.
+    Attributes:
+        column: its name.
+        kind: "numeric", "categorical" or "predictions".
+        verdict: "drift", "no drift" or "insufficient data".
+        missing_before, missing_now: share of the rows, a fraction 0-1.
+        adjusted_p: Holm's, over all columns and the predictions.
+        psi: population stability index over all bins, missing being one.
+        psi_missing: the part of it that lies in how many are missing; the rest is the values'.
+        wasserstein: distance of the numbers over the reference's standard deviation; None for
+            categories, for constant columns, and where an older release did not record it.
+        changed: of a drifted column "values", "missingness" or both.
+        change: what changed most, in words.
     """
 
     column: str
-    kind: str  # "numeric", "categorical" or "predictions"
+    kind: str
     verdict: str
     missing_before: float
     missing_now: float
@@ -54,6 +74,10 @@ class ColumnDrift:
     p: float | None = None
     adjusted_p: float | None = None
     psi: float | None = None
+    psi_missing: float | None = None
+    wasserstein: float | None = None
+    changed: tuple[str, ...] = ()
+    change: str | None = None
 
 
 @dataclass(frozen=True)
@@ -74,35 +98,23 @@ class Drift:
             result.column for result in (*self.columns, self.predictions) if result.verdict == DRIFT
         )
 
+    @property
+    def described(self) -> tuple[str, ...]:
+        """As `drifted`; where values went missing, or came back, that is said."""
+        return tuple(
+            f"{result.column} ({_missing_words(result.missing_before, result.missing_now)})"
+            if MISSINGNESS in result.changed
+            else result.column
+            for result in (*self.columns, self.predictions)
+            if result.verdict == DRIFT
+        )
+
     def to_json(self) -> dict[str, Any]:
         """The comparison as plain values for JSON."""
-        return {**asdict(self), "columns": [asdict(column) for column in self.columns]}
-
-
-def summarise(features: pd.DataFrame, log_odds: ArrayLike) -> dict[str, Any]:
-    """Summarise a sample so that later ones can be compared with it.
-
-    Args:
-        features: one row per client; numeric columns are floats with NaN for missing, all others
-            categories as text with "" for blank.
-        log_odds: array of shape (n_rows,), the model's prediction for each row.
-
-    Returns:
-        JSON-able: `rows`, per numeric column `edges` and `counts` of the bins and `missing`, per
-        categorical column `levels` with their counts, `rest` and `blank`, and `log_odds` binned.
-    """
-    numeric, categorical = {}, {}
-    for name in map(str, features.columns):
-        if pd.api.types.is_numeric_dtype(features[name]):
-            numeric[name] = _summarise_numbers(features[name].to_numpy(np.float64))
-        else:
-            categorical[name] = _summarise_categories(features[name])
-    return {
-        "rows": len(features),
-        "numeric": numeric,
-        "categorical": categorical,
-        "log_odds": _summarise_numbers(np.asarray(log_odds, dtype=np.float64)),
-    }
+        plain = asdict(self)
+        for column in (*plain["columns"], plain["predictions"]):
+            column["changed"] = list(column["changed"])
+        return {**plain, "columns": list(plain["columns"])}
 
 
 def compare(
@@ -130,16 +142,17 @@ def compare(
     absent = [n for n in (*reference["numeric"], *reference["categorical"]) if n not in features]
     if absent:
         raise DataError(f"columns of the drift reference are absent: {', '.join(absent)}")
+    numbers = {n: features[n].to_numpy(np.float64) for n in reference["numeric"]}
     tables = [
-        *((n, "numeric", *_number_counts(s, features[n].to_numpy(np.float64)))
-          for n, s in reference["numeric"].items()),
-        *((n, "categorical", *_category_counts(s, features[n]))
-          for n, s in reference["categorical"].items()),
-        (PREDICTIONS, PREDICTIONS, *_number_counts(
-            reference["log_odds"], np.asarray(log_odds, dtype=np.float64))),
-    ]  # fmt: skip
+        *(_numeric(n, s, numbers[n]) for n, s in reference["numeric"].items()),
+        *(_categorical(n, s, features[n]) for n, s in reference["categorical"].items()),
+        replace(
+            _numeric(PREDICTIONS, reference["log_odds"], np.asarray(log_odds, dtype=np.float64)),
+            kind=PREDICTIONS,
+        ),
+    ]
     enough = min(int(reference["rows"]), len(features)) >= minimum_rows
-    results = _judge(tables, level) if enough else [_unjudged(*table) for table in tables]
+    results = _judge(tables, level) if enough else [_unjudged(table) for table in tables]
     verdicts = {result.verdict for result in results}
     overall = next((v for v in (DRIFT, NO_DRIFT) if v in verdicts), INSUFFICIENT)
     return Drift(
@@ -176,71 +189,76 @@ def population_stability_index(before: ArrayLike, now: ArrayLike) -> float:
     return float(np.sum((new - old) * np.log(new / old)))
 
 
-def _summarise_numbers(values: NDArray[np.float64]) -> dict[str, Any]:
+@dataclass(frozen=True)
+class _Table:
+    """One column counted before and now; the last count is of missing values."""
+
+    column: str
+    kind: str
+    before: Counts
+    now: Counts
+    wasserstein: float | None
+    value_change: str
+
+    @property
+    def missing(self) -> tuple[float, float]:
+        """Share missing before and now."""
+        return _last_share(self.before), _last_share(self.now)
+
+
+def _numeric(column: str, summary: Mapping[str, Any], values: Floats) -> _Table:
+    before, now = number_counts(summary, values)
     present = values[~np.isnan(values)]
-    edges = _edges(present)
-    return {
-        "edges": edges.tolist(),
-        "counts": _bin(edges, present).tolist(),
-        "missing": int(len(values) - len(present)),
-    }
+    distance, words = None, "the values changed"  # without numbers, or of an older release
+    if len(present) and summary.get("slices") is not None:
+        distance = _wasserstein(summary, present)
+        words = _move_words(summary["median"], median(present))
+    return _Table(column, "numeric", before, now, distance, words)
 
 
-def _edges(present: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Upper edges of all bins but the last, from quantiles.
-
-    A value that holds a whole bin's share or more (zeros, often) gets a bin to itself, or a move
-    away from it to one side would stay unseen.
-    """
-    if not len(present):
-        return np.array([])
-    quantiles = np.quantile(present, np.linspace(0, 1, BINS + 1), method="inverted_cdf")
-    values, repeats = np.unique(quantiles, return_counts=True)
-    heavy = values[repeats > 1]
-    edges = np.union1d(np.setdiff1d(values, [present.min(), present.max()]), heavy)
-    return np.union1d(edges, np.nextafter(heavy, -np.inf))
+def _wasserstein(summary: Mapping[str, Any], present: Floats) -> float | None:
+    """Wasserstein distance over the reference's standard deviation; None where that is 0."""
+    if not summary["deviation"]:
+        return None
+    with np.errstate(over="ignore"):
+        gaps = np.abs(slice_means(present) - np.asarray(summary["slices"])) / summary["deviation"]
+        distance = float(gaps @ np.diff(CUTS))
+    return distance if np.isfinite(distance) else None
 
 
-def _bin(edges: NDArray[np.float64], present: NDArray[np.float64]) -> Counts:
-    """Rows in each of the bins (-inf, e1], (e1, e2], ..., (en, inf)."""
-    return np.bincount(np.searchsorted(edges, present), minlength=len(edges) + 1)
+def _categorical(column: str, summary: Mapping[str, Any], values: pd.Series[Any]) -> _Table:
+    before, now = category_counts(summary, values)
+    names = [*(f'"{level}"' for level in summary["levels"]), "all others"]
+    old, new = _shares(before[:-1]), _shares(now[:-1])
+    most = int(np.abs(new - old).argmax())
+    words = f"{names[most]} {_percent(new[most])}, was {_percent(old[most])}"
+    return _Table(column, "categorical", before, now, None, words)
 
 
-def _summarise_categories(column: pd.Series[Any]) -> dict[str, Any]:
-    sizes = column.value_counts()
-    blank = int(sizes.pop("")) if "" in sizes.index else 0
-    # By size, then name: equally frequent levels must not stand in the order of the rows.
-    frequent = sorted(((str(level), int(n)) for level, n in sizes.items()), key=_by_size)[:LEVELS]
-    levels = dict(frequent)
-    return {"levels": levels, "rest": int(sizes.sum()) - sum(levels.values()), "blank": blank}
+def _shares(counts: Counts) -> Floats:
+    shares: Floats = counts / max(int(counts.sum()), 1)
+    return shares
 
 
-def _by_size(level: tuple[str, int]) -> tuple[int, str]:
-    return -level[1], level[0]
+def _move_words(before: float, now: float) -> str:
+    old, new = _plain(before), _plain(now)
+    return f"median {new}, was {old}" if old != new else f"otherwise spread about median {new}"
 
 
-def _number_counts(
-    summary: Mapping[str, Any], values: NDArray[np.float64]
-) -> tuple[Counts, Counts]:
-    """Counts before and now: the bins, then missing."""
-    present = values[~np.isnan(values)]
-    bins = _bin(np.asarray(summary["edges"], dtype=np.float64), present)
-    missing = len(values) - len(present)
-    return np.array([*summary["counts"], summary["missing"]]), np.array([*bins, missing])
+def _missing_words(before: float, now: float) -> str:
+    return f"missing in {_percent(now)}, was {_percent(before)}"
 
 
-def _category_counts(summary: Mapping[str, Any], column: pd.Series[Any]) -> tuple[Counts, Counts]:
-    """Counts before and now: the frequent levels, the rest, then blank."""
-    sizes = column.value_counts()
-    known = [int(sizes.get(level, 0)) for level in summary["levels"]]
-    blank = int(sizes.get("", 0))
-    rest = len(column) - sum(known) - blank
-    before = [*summary["levels"].values(), summary["rest"], summary["blank"]]
-    return np.array(before), np.array([*known, rest, blank])
+def _plain(number: float) -> str:
+    return f"{number:,.0f}" if 1000 <= abs(number) < 1e15 else f"{number:.3g}"
 
 
-def _unjudged(column: str, kind: str, before: Counts, now: Counts) -> ColumnDrift:
-    return ColumnDrift(column, kind, INSUFFICIENT, _last_share(before), _last_share(now))
+def _percent(share: float) -> str:
+    return f"{share:.1%}" if 0 < share < 0.1 else f"{share:.0%}"
+
+
+def _unjudged(table: _Table) -> ColumnDrift:
+    return ColumnDrift(table.column, table.kind, INSUFFICIENT, *table.missing)
 
 
 def _last_share(counts: Counts) -> float:
@@ -248,29 +266,62 @@ def _last_share(counts: Counts) -> float:
     return float(counts[-1] / total) if total else 0.0
 
 
-def _judge(tables: Sequence[tuple[str, str, Counts, Counts]], level: float) -> list[ColumnDrift]:
+def _judge(tables: Sequence[_Table], level: float) -> list[ColumnDrift]:
     """Test every table and decide over all of them together."""
-    tests = [_test(before, now) for _, _, before, now in tables]
-    results = []
-    for table, test, adjusted in zip(tables, tests, holm([t.p for t in tests]), strict=True):
-        column, kind, before, now = table
-        drifted = adjusted <= level and test.psi >= PSI_FLOOR
-        results.append(
-            ColumnDrift(
-                column=column,
-                kind=kind,
-                verdict=DRIFT if drifted else NO_DRIFT,
-                missing_before=_last_share(before),
-                missing_now=_last_share(now),
-                test=test.name,
-                statistic=test.statistic,
-                degrees_of_freedom=test.degrees_of_freedom,
-                p=test.p,
-                adjusted_p=adjusted,
-                psi=test.psi,
-            )
-        )
-    return results
+    tests = [_test(table.before, table.now) for table in tables]
+    adjusted = holm([test.p for test in tests])
+    return [_verdict(*judged, level) for judged in zip(tables, tests, adjusted, strict=True)]
+
+
+def _verdict(table: _Table, test: _Test, adjusted_p: float, level: float) -> ColumnDrift:
+    missing_before, missing_now = table.missing
+    changed = _changed(table, test.psi) if adjusted_p <= level else ()
+    words = [_missing_words(missing_before, missing_now)] if MISSINGNESS in changed else []
+    words += [table.value_change] if VALUES in changed or not words else []
+    return ColumnDrift(
+        column=table.column,
+        kind=table.kind,
+        verdict=DRIFT if changed else NO_DRIFT,
+        missing_before=missing_before,
+        missing_now=missing_now,
+        test=test.name,
+        statistic=test.statistic,
+        degrees_of_freedom=test.degrees_of_freedom,
+        p=test.p,
+        adjusted_p=adjusted_p,
+        psi=test.psi,
+        psi_missing=_missing_psi(table),
+        wasserstein=table.wasserstein,
+        changed=changed,
+        change="; ".join(words),
+    )
+
+
+def _missing_psi(table: _Table) -> float:
+    """PSI of missing against present.
+
+    Relative entropy obeys a chain rule, so the PSI over all bins is this and a part that is zero
+    when the present values are distributed as before.
+    """
+    before, now = (
+        np.array([counts[:-1].sum(), counts[-1]]) for counts in (table.before, table.now)
+    )
+    used = before + now > 0
+    return population_stability_index(before[used], now[used])
+
+
+def _changed(table: _Table, psi: float) -> tuple[str, ...]:
+    """What changed enough to be called drift, if the test calls it more than chance."""
+    before, now = table.missing
+    psi_missing = _missing_psi(table)
+    parts = {
+        VALUES: psi - psi_missing >= PSI_FLOOR,
+        MISSINGNESS: psi_missing >= PSI_FLOOR or abs(now - before) >= MISSING_FLOOR,
+    }
+    named = tuple(part for part, is_large in parts.items() if is_large)
+    if named or psi < PSI_FLOOR:
+        return named
+    return (MISSINGNESS if psi_missing > psi / 2 else VALUES,)  # large only together
 
 
 @dataclass(frozen=True)

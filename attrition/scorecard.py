@@ -117,7 +117,7 @@ class Scorecard:
 
     def probabilities(self, table: Table) -> Floats:
         """Probability of leaving, fraction 0-1, array of shape (n_clients,); see `log_odds`."""
-        return np.array(0.5 + 0.5 * np.tanh(0.5 * self.log_odds(table)))
+        return logistic(self.log_odds(table))
 
     def contributions(self, table: Table) -> Floats:
         """What each term adds to the log-odds, compared with the average client.
@@ -189,6 +189,11 @@ class Scorecard:
             "categorical": {term.column: _categorical_json(term) for term in self.categorical},
             "pairs": [_pair_json(term) for term in self.pairs],
         }
+
+
+def logistic(log_odds: Floats) -> Floats:
+    """Probabilities, fractions 0-1, of log-odds; no overflow, however large they are."""
+    return np.array(0.5 + 0.5 * np.tanh(0.5 * log_odds))
 
 
 def load_scorecard(path: Path) -> Scorecard:

@@ -47,6 +47,9 @@ class Score:
     brier_score: float | None = None
     calibration_error: float | None = None
     base_rate: float | None = None
+    mean_probability: float | None = None
+    # Of roc_auc, calibration_error and mean_probability - base_rate (`calibration_gap`).
+    standard_errors: dict[str, float | None] | None = None
     confusion: dict[str, int] | None = None  # rows: tn, fp, fn, tp
 
     def to_json(self) -> dict[str, Any]:
@@ -119,6 +122,12 @@ def score(
         brier_score=float(metrics.brier_score_loss(truth, chance)),
         calibration_error=calibration_error(truth, chance),
         base_rate=positives / rows,
+        mean_probability=float(chance.mean()),
+        standard_errors={
+            "roc_auc": auc_standard_error(truth, chance),
+            "calibration_error": _calibration_standard_error(truth, chance, seed),
+            "calibration_gap": float(np.std(chance - truth) / np.sqrt(rows)),
+        },
         confusion={"tn": tn, "fp": fp, "fn": fn, "tp": tp},
     )
 
@@ -188,10 +197,58 @@ def calibration_error(labels: NDArray[np.int8], probabilities: NDArray[np.float6
     The mean distance between a bin's mean probability and its share of positives, as a fraction
     0-1, each bin weighted by its rows.
     """
+    rows, predicted, observed = _calibration_bins(labels, probabilities)
+    return float(np.abs(predicted - observed) @ rows / rows.sum())
+
+
+def _calibration_bins(
+    labels: NDArray[np.int8], probabilities: NDArray[np.float64]
+) -> tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.float64]]:
+    """Of each bin its rows, its mean probability and its share of positives."""
     order = np.argsort(probabilities, kind="stable")
     bins = np.array_split(order, min(CALIBRATION_BINS, len(order)))
-    gaps = [abs(probabilities[rows].mean() - labels[rows].mean()) * len(rows) for rows in bins]
-    return float(sum(gaps) / len(order))
+    return (
+        np.array([len(rows) for rows in bins]),
+        np.array([probabilities[rows].mean() for rows in bins]),
+        np.array([labels[rows].mean() for rows in bins]),
+    )
+
+
+def _calibration_standard_error(
+    labels: NDArray[np.int8], probabilities: NDArray[np.float64], seed: int
+) -> float:
+    """Spread of the calibration error when the labels within each bin are drawn anew."""
+    rows, predicted, observed = _calibration_bins(labels, probabilities)
+    draw = np.random.default_rng(seed).binomial
+    shares = draw(rows, observed, size=(RESAMPLES, len(rows))) / rows
+    return float(np.std(np.abs(predicted - shares) @ rows / rows.sum()))
+
+
+def auc_standard_error(labels: ArrayLike, probabilities: ArrayLike) -> float | None:
+    """Standard error of the area under the ROC curve, exact for any scores and ties.
+
+    From how much each row's own share of won comparisons varies (DeLong, DeLong and
+    Clarke-Pearson 1988), those shares from ranks (Sun and Xu 2014): a sort instead of all pairs.
+
+    Args:
+        labels: array of shape (n_rows,), 1 positive, 0 negative, at least one of each.
+        probabilities: array of shape (n_rows,).
+
+    Returns:
+        The standard error; None with one row of a label, which does not vary.
+    """
+    from scipy.stats import rankdata
+
+    positive = np.asarray(labels).astype(bool)
+    chance = np.asarray(probabilities, dtype=np.float64)
+    if min(int(positive.sum()), int((~positive).sum())) < 2:
+        return None
+    overall, variance = rankdata(chance), 0.0
+    for mine in (positive, ~positive):
+        others = len(chance) - int(mine.sum())
+        won = (overall[mine] - rankdata(chance[mine])) / others
+        variance += float(np.var(won, ddof=1)) / len(won)
+    return float(np.sqrt(variance))
 
 
 def _paired_f1(counts: NDArray[np.int64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

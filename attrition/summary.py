@@ -29,6 +29,9 @@ def _paragraphs(record: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     yield "Drift", _drift(record["drift"])
     if record.get("ranking"):
         yield "Clients", _clients(record["ranking"])
+    impact = _impact(record["drift"])
+    if impact:
+        yield "Impact", impact
     for warning in record["warnings"]:
         yield "Attention", warning if warning.endswith("?") else f"{warning}."
     yield "Live model", _live(record)
@@ -122,6 +125,38 @@ def _helped(earlier: Mapping[str, Any], top: Mapping[str, Any]) -> str:
         f"{top['known']} known outcomes are leavers ({top['share_left']:.0%}); "
         f"of all clients on it, {everybody['left']:,} of {everybody['known']:,}{rate}."
     )
+
+
+def _impact(drift: Mapping[str, Any]) -> str | None:
+    """Of what drifted, the shift that moves the log-odds most; None without drift or its impact."""
+    found = [
+        (impact["terms"][0], impact, sample)
+        for sample, impact in drift.get("impact", {}).items()
+        if drift["data"][sample]["verdict"] == "drift" and impact["terms"]
+    ]
+    if not found:
+        return None
+    term, impact, sample = max(found, key=lambda one: abs(one[0]["change"]))
+    changes = {one["column"]: one.get("change") for one in drift["data"][sample]["columns"]}
+    words = "; ".join(changes[name] for name in term["columns"] if changes.get(name))
+    shown = f"{term['term']} ({words})" if words else term["term"]
+    verb = "lifts" if term["change"] > 0 else "lowers"
+    then, now = _shares(term["risk_without"], impact["risk_now"])
+    text = f"in the {sample}, {shown} {verb} the mean predicted risk from {then} to {now}. "
+    if impact["risk_before"] is None:
+        return f"{text}The risk at training was {impact['not_recorded']}."
+    moved = round(impact["moved_clients"])
+    before, now = _shares(impact["risk_before"], impact["risk_now"])
+    return (
+        f"{text}With every shift: {now}, at training {before}; of {impact['rows']:,} clients "
+        f"{abs(moved):,} {'fewer' if moved < 0 else 'more'} count as leavers."
+    )
+
+
+def _shares(first: float, second: float) -> tuple[str, str]:
+    """Two shares in whole percent, or with a decimal where those would look alike."""
+    digits = 0 if f"{first:.0%}" != f"{second:.0%}" else 1
+    return f"{first:.{digits}%}", f"{second:.{digits}%}"
 
 
 def _live(record: Mapping[str, Any]) -> str:

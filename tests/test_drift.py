@@ -14,6 +14,7 @@ from scipy import stats
 
 from attrition import drift
 from attrition.errors import DataError
+from attrition.reference import LEVELS, summarise
 
 LEVEL = 0.05
 
@@ -37,7 +38,7 @@ def log_odds(features: pd.DataFrame) -> np.ndarray:
 
 
 def compare(before: pd.DataFrame, now: pd.DataFrame, minimum_rows: int = 30) -> drift.Drift:
-    reference = json.loads(json.dumps(drift.summarise(before, log_odds(before))))
+    reference = json.loads(json.dumps(summarise(before, log_odds(before))))
     return drift.compare(reference, now, log_odds(now), LEVEL, minimum_rows)
 
 
@@ -52,7 +53,7 @@ def plans(**counts: int) -> pd.DataFrame:
 
 
 def compare_plans(before: pd.DataFrame, now: pd.DataFrame) -> drift.ColumnDrift:
-    reference = drift.summarise(before, np.zeros(len(before)))
+    reference = summarise(before, np.zeros(len(before)))
     return drift.compare(reference, now, np.zeros(len(now)), LEVEL, 30).columns[0]
 
 
@@ -119,7 +120,7 @@ def test_a_million_rows_do_not_turn_a_hairs_breadth_into_drift() -> None:
     rng = np.random.default_rng(3)
     before = pd.DataFrame({"activity": rng.normal(0, 1, 1_000_000)})
     now = pd.DataFrame({"activity": rng.normal(0.01, 1, 1_000_000)})
-    reference = drift.summarise(before, before["activity"])
+    reference = summarise(before, before["activity"])
     result = drift.compare(reference, now, now["activity"], LEVEL, 30)
     assert result.columns[0].adjusted_p is not None
     assert result.columns[0].adjusted_p < LEVEL  # the p-value alone would have cried
@@ -164,7 +165,7 @@ def test_the_column_that_changed_is_named(change, name: str) -> None:  # type: i
 def test_predictions_that_moved_are_drift_though_no_column_did() -> None:
     rng = np.random.default_rng(5)
     before, now = book(rng, 5000), book(rng, 500)
-    reference = drift.summarise(before, log_odds(before))
+    reference = summarise(before, log_odds(before))
     result = drift.compare(reference, now, log_odds(now) + 2, LEVEL, 30)
     assert result.drifted == (drift.PREDICTIONS,)
     assert result.verdict == drift.DRIFT
@@ -201,7 +202,7 @@ def constant(value: float, rows: int = 200) -> pd.DataFrame:
     ],
 )
 def test_constant_and_all_missing_columns(before: float, now: float, verdict: str) -> None:
-    reference = drift.summarise(constant(before), np.zeros(200))
+    reference = summarise(constant(before), np.zeros(200))
     result = drift.compare(reference, constant(now), np.zeros(200), LEVEL, 30)
     assert result.columns[0].verdict == verdict
     assert result.predictions.verdict == drift.NO_DRIFT
@@ -209,13 +210,13 @@ def test_constant_and_all_missing_columns(before: float, now: float, verdict: st
 
 def test_half_of_a_constant_column_changing_is_seen_against_a_large_reference() -> None:
     now = pd.DataFrame({"employees": np.r_[np.full(50, 5.0), np.full(50, 7.0)]})
-    reference = drift.summarise(constant(5.0, 10_000), np.zeros(10_000))
+    reference = summarise(constant(5.0, 10_000), np.zeros(10_000))
     assert drift.compare(reference, now, np.zeros(100), LEVEL, 30).drifted == ("employees",)
 
 
 def test_an_absent_column_is_an_error_that_names_it() -> None:
     before = book(np.random.default_rng(1), 50)
-    reference = drift.summarise(before, log_odds(before))
+    reference = summarise(before, log_odds(before))
     with pytest.raises(DataError, match="plan"):
         drift.compare(reference, before.drop(columns="plan"), log_odds(before), LEVEL, 30)
 
@@ -223,16 +224,16 @@ def test_an_absent_column_is_an_error_that_names_it() -> None:
 def test_more_levels_than_are_counted_one_by_one_are_pooled() -> None:
     names = [f"level{i:03}" for i in range(100)]
     before = pd.DataFrame({"plan": np.array(names * 10, dtype=object)})
-    summary = drift.summarise(before, np.zeros(1000))["categorical"]["plan"]
-    assert list(summary["levels"]) == names[: drift.LEVELS]
-    assert summary["rest"] == 10 * (100 - drift.LEVELS)
+    summary = summarise(before, np.zeros(1000))["categorical"]["plan"]
+    assert list(summary["levels"]) == names[:LEVELS]
+    assert summary["rest"] == 10 * (100 - LEVELS)
 
 
 def test_the_order_of_rows_does_not_matter() -> None:
     rng = np.random.default_rng(2)
     before = book(rng, 300)
     mixed = before.sample(frac=1, random_state=1)
-    assert drift.summarise(before, log_odds(before)) == drift.summarise(mixed, log_odds(mixed))
+    assert summarise(before, log_odds(before)) == summarise(mixed, log_odds(mixed))
 
 
 def test_the_result_is_plain_json() -> None:
@@ -254,10 +255,145 @@ def test_every_reference_row_is_counted_once_and_a_sample_never_drifts_from_itse
     values: list[float],
 ) -> None:
     table = pd.DataFrame({"x": np.array(values)})
-    reference = drift.summarise(table, np.zeros(len(values)))
+    reference = summarise(table, np.zeros(len(values)))
     summary = reference["numeric"]["x"]
     assert sum(summary["counts"]) + summary["missing"] == len(values)
     assert len(summary["counts"]) == len(summary["edges"]) + 1
     result = drift.compare(reference, table, np.zeros(len(values)), LEVEL, 1)
     assert result.columns[0].psi == pytest.approx(0.0)
     assert result.verdict == drift.NO_DRIFT
+
+
+def test_a_reference_of_an_older_release_still_gives_a_verdict() -> None:
+    rng = np.random.default_rng(11)
+    before, now = book(rng, 5000), book(rng, 400)
+    old = summarise(before, log_odds(before))
+    for summary in (*old["numeric"].values(), old["log_odds"]):
+        for key in ("slices", "median", "deviation"):
+            del summary[key]
+    result = drift.compare(old, shifted(now), log_odds(now), LEVEL, 30)
+    assert result.drifted == ("employees",)
+    assert column(result, "employees").wasserstein is None
+    assert column(result, "employees").change == "the values changed"
+
+
+def test_psi_falls_into_the_part_of_missingness_and_the_part_of_the_values() -> None:
+    """By hand: shares .6 .3 .1 -> .3 .3 .4 of a, b, blank; blank alone .9 .1 -> .6 .4."""
+    result = compare_plans(plans(a=600, b=300, blank=100), plans(a=300, b=300, blank=400))
+    assert result.psi == pytest.approx(-0.3 * math.log(0.5) + 0.3 * math.log(4))
+    assert result.psi_missing == pytest.approx(-0.3 * math.log(0.6 / 0.9) + 0.3 * math.log(4))
+    # Chain rule of relative entropy: P(present) times the divergence of a and b among the present.
+    new, old = np.array([0.5, 0.5]), np.array([2 / 3, 1 / 3])
+    values = 0.6 * stats.entropy(new, old) + 0.9 * stats.entropy(old, new)
+    assert result.psi - result.psi_missing == pytest.approx(values)  # type: ignore[operator]
+
+
+@pytest.mark.parametrize(
+    ("before", "now", "changed", "words"),
+    [
+        (plans(a=900, b=50, blank=50), plans(a=800, b=45, blank=155), ("missingness",),
+         "missing in 16%, was 5.0%"),
+        (plans(a=900, blank=100), plans(a=970, blank=30), ("missingness",),
+         "missing in 3.0%, was 10%"),  # its PSI is .07, but seven points are news
+        (plans(a=500, b=400, blank=100), plans(a=250, b=650, blank=100), ("values",),
+         '"a" 28%, was 56%'),
+        (plans(a=500, b=500), plans(a=150, b=450, blank=400), ("values", "missingness"),
+         'missing in 40%, was 0%; "a" 25%, was 50%'),
+        (plans(a=900, blank=100), plans(a=880, blank=120), (), '"a" 100%, was 100%'),
+    ],
+)  # fmt: skip
+def test_missingness_is_told_from_values(
+    before: pd.DataFrame, now: pd.DataFrame, changed: tuple[str, ...], words: str
+) -> None:
+    result = compare_plans(before, now)
+    assert result.changed == changed
+    assert result.verdict == (drift.DRIFT if changed else drift.NO_DRIFT)
+    assert result.change == words
+
+
+def test_an_alarm_names_the_column_that_went_missing() -> None:
+    rng = np.random.default_rng(11)
+    before, now = book(rng, 5000), book(rng, 400)
+    result = compare(before, gone_missing(now))
+    assert result.described == ("employees (missing in 8.5%, was 0%)",)
+    assert compare(before, shifted(now)).described == ("employees",)
+
+
+def test_numbers_are_told_by_their_medians() -> None:
+    before = pd.DataFrame({"x": np.arange(2001.0)})
+    now = pd.DataFrame({"x": np.arange(2001.0) + 1500})
+    reference = summarise(before, np.zeros(2001))
+    found = drift.compare(reference, now, np.zeros(2001), LEVEL, 30).columns[0]
+    assert found.change == "median 2,500, was 1,000"
+
+
+def wide(rng: np.random.Generator, rows: int) -> pd.DataFrame:
+    """Twenty unrelated columns."""
+    return pd.DataFrame({f"x{i:02}": rng.normal(0, 1, rows) for i in range(20)})
+
+
+def test_false_alarms_stay_rare_with_many_columns() -> None:
+    rng, repetitions = np.random.default_rng(8), 300
+    by_p = alarms = 0
+    for _ in range(repetitions):
+        before, now = wide(rng, 2000), wide(rng, 200)
+        reference = summarise(before, before["x00"])
+        result = drift.compare(reference, now, now["x00"], LEVEL, 30)
+        by_p += any(c.adjusted_p <= LEVEL for c in result.columns)  # type: ignore[operator]
+        alarms += result.verdict == drift.DRIFT
+    print(f"20 columns, 2000 -> 200: family {by_p / repetitions:.3f}, "
+          f"verdict {alarms / repetitions:.3f}")  # fmt: skip
+    assert alarms / repetitions <= LEVEL + 3 * math.sqrt(LEVEL * (1 - LEVEL) / repetitions)
+
+
+def a_hairs_breadth(now: pd.DataFrame) -> pd.DataFrame:
+    return now.assign(employees=now["employees"] + 0.02 * 144)
+
+
+def more_gold(now: pd.DataFrame) -> pd.DataFrame:
+    return now.assign(plan=now["plan"].where(np.arange(len(now)) % 8 > 0, "gold"))
+
+
+def half_a_deviation(now: pd.DataFrame) -> pd.DataFrame:
+    return now.assign(employees=now["employees"] + 0.5 * 144)
+
+
+@pytest.mark.parametrize(
+    ("change", "name", "least", "most"),
+    [
+        (lambda now: now, "employees", 0.0, 0.05),
+        (a_hairs_breadth, "employees", 0.0, 0.05),
+        (half_a_deviation, "employees", 0.99, 1.0),
+        (more_gold, "plan", 0.99, 1.0),
+        (gone_missing, "employees", 0.95, 1.0),
+    ],
+    ids=["none", "small", "large", "in one category", "in missingness"],
+)
+def test_power(change, name: str, least: float, most: float) -> None:  # type: ignore[no-untyped-def]
+    """How often a made-up shift is called drift; 5,000 rows against 500, 60 repetitions."""
+    rng, repetitions = np.random.default_rng(21), 60
+    hits = others = 0
+    for _ in range(repetitions):
+        before, now = book(rng, 5000), book(rng, 500)
+        result = compare(before, change(now))
+        hits += name in result.drifted
+        others += any(column != name for column in result.drifted)
+    print(f"{change.__name__} of {name}: drift in {hits / repetitions:.2f}, "
+          f"in other columns {others / repetitions:.2f}")  # fmt: skip
+    assert least <= hits / repetitions <= most
+    assert others / repetitions <= 0.05
+
+
+def test_the_chi_square_sees_what_the_effect_size_asks_for() -> None:
+    """Why the binned test suffices for numbers: at the PSI floor its power is near one anyway."""
+    rng = np.random.default_rng(5)
+    before = pd.DataFrame({"x": rng.normal(0, 1, 5000)})
+    reference = summarise(before, before["x"])
+    binned = kolmogorov = 0
+    for _ in range(200):
+        now = rng.normal(0.33, 1, 300)  # a PSI of about 0.1
+        found = drift.compare(reference, pd.DataFrame({"x": now}), now, LEVEL, 30)
+        binned += found.columns[0].p <= LEVEL  # type: ignore[operator]
+        kolmogorov += stats.ks_2samp(before["x"], now).pvalue <= LEVEL
+    print(f"power at the floor: binned chi-square {binned / 200:.3f}, KS {kolmogorov / 200:.3f}")
+    assert binned / 200 >= 0.95

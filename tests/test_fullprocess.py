@@ -184,6 +184,17 @@ def test_a_drifted_batch_leads_to_a_new_release_that_explains_itself(project: Pr
     assert evidence["pooled"]["confidence"] >= 0.9
     assert "better" in record["reason"]
     assert any("data drift in the new rows" in warning for warning in record["warnings"])
+    impact = record["drift"]["impact"]["new rows"]
+    total = sum(term["change"] for term in impact["terms"])
+    assert total == pytest.approx(impact["log_odds_change"], abs=1e-9)
+    assert impact["terms"][0]["term"] in drifted
+    assert impact["terms"][0]["term"] in result.stdout.split("Impact")[1]
+    assert impact["risk_now"] > impact["risk_before"]
+    assert record["drift"]["measures"]["new rows"]["roc_auc"]["change"] < 0
+    expected = record["drift"]["expected_scores"]
+    assert expected["open clients"]["is_estimate"]
+    # What the probabilities promise was no longer true of these rows.
+    assert expected["new rows"]["f1"] > record["scores"]["new rows"]["f1"]
     assert max(map(len, result.stdout.splitlines())) <= 80
     # Before and after, on the same test rows.
     for name in ("confusionmatrix.png", "confusionmatrix2.png"):

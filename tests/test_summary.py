@@ -108,3 +108,51 @@ def test_clients_are_counted_and_an_older_list_is_judged_once_half_its_top_is_kn
         "Of the first 10 on the list of 2026-03-02, 3 of 5 known outcomes are leavers (60%); "
         "of all clients on it, 36 of 300 (12%)." in text
     )
+
+
+TERM = {
+    "term": "lastmonth_activity",
+    "columns": ["lastmonth_activity"],
+    "change": 0.55,
+    "risk_without": 0.19,
+}
+IMPACT: dict[str, Any] = {
+    "rows": 1853,
+    "terms": [TERM, {**TERM, "term": "b", "columns": ["b"], "change": 0.1}],
+    "risk_before": 0.18,
+    "risk_now": 0.26,
+    "moved_clients": 228.9,
+    "not_recorded": None,
+}
+SHIFTED = {
+    "verdict": "drift",
+    "columns": [{"column": "lastmonth_activity", "change": "median 25, was 42"}],
+}
+
+
+def told(impact: dict[str, Any], data: dict[str, Any] = SHIFTED) -> str:
+    drift = {"performance": {}, "data": {"new rows": data}, "impact": {"new rows": impact}}
+    text = summary({**RECORD, "drift": drift})
+    assert max(map(len, text.splitlines())) <= 80
+    return " ".join(text.split())
+
+
+def test_the_shift_that_moves_the_risk_most_is_told_in_plain_words() -> None:
+    assert (
+        "Impact in the new rows, lastmonth_activity (median 25, was 42) lifts the mean predicted "
+        "risk from 19% to 26%. With every shift: 26%, at training 18%; of 1,853 clients 229 more "
+        "count as leavers." in told(IMPACT)
+    )
+
+
+def test_a_shift_that_lowers_the_risk_and_small_changes() -> None:
+    term = {**TERM, "change": -0.2, "risk_without": 0.262}
+    text = told({**IMPACT, "terms": [term], "moved_clients": -12.2})
+    assert "lowers the mean predicted risk from 26.2% to 26.0%" in text
+    assert "12 fewer count as leavers" in text
+
+
+def test_the_impact_without_drift_or_without_a_record() -> None:
+    assert "Impact" not in told(IMPACT, {**SHIFTED, "verdict": "no drift"})
+    old = {**IMPACT, "risk_before": None, "moved_clients": None, "not_recorded": "not recorded"}
+    assert "The risk at training was not recorded." in told(old)

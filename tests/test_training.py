@@ -71,6 +71,11 @@ def test_the_record_says_what_was_learnt_and_how_well(project: Project) -> None:
     assert record["left_out_test_rows"] == 0
     assert record["versions"] == training.versions()
     assert record["reference"]["rows"] == len(unique)
+    assert record["predicted"]["mean_probability"] == pytest.approx(
+        record["positives"] / len(unique), abs=0.02
+    )
+    assert 0 < record["predicted"]["leaver_share"] < 1
+    assert set(record["predicted"]["points"]) >= set(project.config.numeric_columns)
     assert 0.75 < record["cross_validated"]["roc_auc"] < 0.99
     assert 0.3 < record["cross_validated"]["f1"] < 0.99
     assert record["settings"]["strength"] in {
