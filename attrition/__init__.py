@@ -3,8 +3,8 @@
  0  errors
  1  access batches config csvfiles files scores summary terms
  2  checks columns decision drift hats history idle ledger packages scorecard synthetic
- 3  live model stored survey
- 4  clienttable
+ 3  alerting live model stored survey
+ 4  clienttable delivery
  5  merging profile suggestion
  6  clients
  7  champion cli

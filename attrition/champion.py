@@ -9,7 +9,7 @@ import logging
 from dataclasses import dataclass, field
 from typing import Any
 
-from attrition import files
+from attrition import alerting, files
 from attrition.clients import Clients, TestClients, final_clients, open_clients
 from attrition.config import Config
 from attrition.decision import PerformanceDrift, performance_drift
@@ -20,7 +20,7 @@ from attrition.ledger import Ledger
 from attrition.scorecard import Scorecard, load_scorecard
 from attrition.scores import Minimum, Score, score
 
-TEST_DATA, NEW_ROWS, OPEN_CLIENTS = "test data", "new rows", "open clients"
+TEST_DATA, NEW_ROWS, OPEN_CLIENTS = alerting.TEST_DATA, "new rows", "open clients"
 
 logger = logging.getLogger(__name__)
 
@@ -181,17 +181,8 @@ def _data_drift(config: Config, champion: Champion, clients: Clients) -> Drift:
 
 def alerts(config: Config, exam: Exam) -> list[str]:
     """What somebody should hear about, in plain sentences: a degraded model, and drift."""
-    found = []
-    today = exam.scores.get(TEST_DATA)
-    if today is not None and today.f1 is not None and today.f1 < config.model_score_threshold:
-        found.append(
-            f"the deployed model is degraded: its F1 on the test data, {today.f1:.3f}, "
-            f"is under {config.model_score_threshold:g}"
-        )
-    for sample, performance in exam.performance.items():
-        if performance.verdict == "drift":
-            found.append(f"model drift on the {sample}: {performance.reason}")
-    for sample, data in exam.data.items():
-        if data.verdict == "drift":
-            found.append(f"data drift in the {sample}: {', '.join(data.drifted)}")
-    return found
+    look = exam.to_json()
+    found = alerting.findings(
+        look["scores"], look["performance_drift"], look["data_drift"], config.model_score_threshold
+    )
+    return [condition.text for condition in found]

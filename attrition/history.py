@@ -45,6 +45,7 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
             PRIMARY KEY (number, stage)
         ) WITHOUT ROWID""",
     ),
+    ("CREATE INDEX timings_by_stage ON timings (stage, number)",),  # for latest_timings
 )
 _PLAIN = ("run_id", "time", "verdict", "reason", "release_before", "release_after", "new_rows")
 _JSON = ("scores", "drift")
