@@ -74,6 +74,39 @@ def profile_data(config: Config) -> DataProfile:
         )
 
 
+def missing_changes(
+    profile: DataProfile, reference: Mapping[str, Any] | None
+) -> dict[str, dict[str, float | None]]:
+    """How much is missing now, beside the rows that the deployed model was trained on.
+
+    Args:
+        profile: of the ingested rows.
+        reference: the deployed model's, as `drift.summarise` made it; None without a model.
+
+    Returns:
+        feature column -> percentage (0-100) missing of the `training_rows`, of `all_rows` and of
+        the `newest_batch`, and the `change` from training rows to newest batch in percentage
+        points; None for what is not known.
+    """
+    newest = profile.batches[-1].missing_data_percentages if profile.batches else {}
+    result = {}
+    for column, share in profile.missing_data_percentages.items():
+        before, now = _missing_in_training(reference or {}, column), newest.get(column)
+        change = None if before is None or now is None else now - before
+        result[column] = {
+            "training_rows": before, "all_rows": share, "newest_batch": now, "change": change
+        }  # fmt: skip
+    return result
+
+
+def _missing_in_training(reference: Mapping[str, Any], column: str) -> float | None:
+    for kind, key in (("numeric", "missing"), ("categorical", "blank")):
+        counts = reference.get(kind, {}).get(column)
+        if counts is not None and reference["rows"]:
+            return 100.0 * float(counts[key]) / float(reference["rows"])
+    return None
+
+
 @contextmanager
 def _clients(config: Config) -> Iterator[duckdb.DuckDBPyConnection]:
     """A database with the ingested rows as the table `clients`: `v0`, `v1`, ... and `label`."""

@@ -74,6 +74,17 @@ def test_without_a_path_the_file_beside_the_scripts_is_read(
             "a column of numbers",
             "'c'",
         ),
+        ({"alert_webhook": "ftp://a/b"}, "alert_webhook", "an http or https address", '"ftp'),
+        ({"alert_webhook": "https://"}, "alert_webhook", "an http or https address", '"https'),
+        ({"alert_webhook": "https:///x"}, "alert_webhook", "an http or https address", '"https'),
+        ({"alert_webhook": "http://a/b c"}, "alert_webhook", "an http or https address", '"http'),
+        ({"alert_webhook": "http://a\n"}, "alert_webhook", "an http or https address", '"http'),
+        ({"alert_webhook": 7}, "alert_webhook", "text or null", "7"),
+        ({"alert_command": "mail me"}, "alert_command", "a list of words, or null", '"mail me"'),
+        ({"alert_command": []}, "alert_command", "a list of words, or null", "[]"),
+        ({"alert_command": [" ", "x"]}, "alert_command", "a list of words", '[" ", "x"]'),
+        ({"alert_command": ["mail", 7]}, "alert_command", "a list of words", '["mail", 7]'),
+        ({"alert_command": ["a", "\0"]}, "alert_command", "a list of words", '["a"'),
         ({"input_folder_path": 3}, "input_folder_path", "the path of a folder", "3"),
         ({"input_folder_path": "nowhere"}, "input_folder_path", "an existing folder", "nothing at"),
     ],
@@ -125,6 +136,17 @@ def test_a_byte_order_mark_is_accepted(project: Project) -> None:
     text = project.config_path.read_text()
     project.config_path.write_text(text, encoding="utf-8-sig")
     assert load_config(project.config_path).id_column == "corporation"
+
+
+@pytest.mark.parametrize(
+    "url", [None, "https://hooks.example.com/a?b=c", "http://[::1]:80/", "http://u:p@h:1"]
+)
+def test_alerts_go_to_a_web_address_and_a_command(project: Project, url: str | None) -> None:
+    project.configure(alert_webhook=url, alert_command=["mail", "-s", "", "me@example.com"])
+    assert project.config.alert_webhook == url
+    assert project.config.alert_command == ("mail", "-s", "", "me@example.com")
+    project.configure(alert_command=None)
+    assert project.config.alert_command is None
 
 
 def test_labels_given_as_numbers_are_accepted(project: Project) -> None:
