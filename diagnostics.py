@@ -1,17 +1,23 @@
 """What the data look like, what is missing in them, how long the stages take, what is outdated.
 
-    python diagnostics.py             print it as tables
-    python diagnostics.py --json      print it as JSON
-    python diagnostics.py --measure   time a fresh ingestion and training, in a temporary folder
+    python diagnostics.py                  print it as tables
+    python diagnostics.py --json           print it as JSON
+    python diagnostics.py --history [N]    the recorded runs, newest first; --json: all about them
+    python diagnostics.py --predict FILE   what the deployed model says of a table, as CSV
+    python diagnostics.py --measure        time a fresh ingestion and training elsewhere
 
-Reads  ingesteddata/finaldata.csv, models/history.db, requirements.txt.
+Reads  ingesteddata/finaldata.csv and ledger.json, models/history.db, requirements.txt, the live
+release.
 Writes nothing by hand; within fullprocess.py models/diagnostics.json and models/packages.json.
 """
 
 from __future__ import annotations
 
 import argparse
+import csv
+import io
 import json
+import logging
 import subprocess
 import sys
 import tempfile
@@ -24,15 +30,25 @@ from pathlib import Path
 from typing import Any
 
 from attrition import cli, files, history, packages
+from attrition.champion import label_settings
+from attrition.clients import Rejection, read_table
 from attrition.config import FOLDER_KEYS, Config
 from attrition.errors import DataError, PipelineError
 from attrition.packages import PackageCheck, Packages
-from attrition.profile import DataProfile, profile_data
+from attrition.profile import DataProfile, missing_changes, profile_data
+from attrition.scorecard import load_scorecard
+from attrition.summary import runs_table
 
 MEASURED_STAGES = ("ingestion", "training")
+# Every stage of a run: the measured ones first, the others in the order in which they come.
+STAGES = (*MEASURED_STAGES, "check", "scoring", "comparison", "outgoing answers", "deployment",
+          "reporting", "answers")  # fmt: skip
+RUNS_SHOWN = 20
 # The pipeline has better things to do than to wait for a package index; a person asked for it.
 PIPELINE_WAIT_SECONDS = 5.0
 PERSON_WAIT_SECONDS = 60.0
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -41,16 +57,17 @@ class DiagnosticsResult:
 
     time: str
     profile: DataProfile
+    missing: dict[str, dict[str, float | None]]  # as `missing_changes` gives it
     timings: dict[str, float]
     packages: Packages
 
     def to_json(self) -> dict[str, Any]:
         """The result as plain values for JSON, as `models/diagnostics.json` holds it."""
-        times = {stage: self.timings.get(stage) for stage in MEASURED_STAGES}
         return {
             "time": self.time,
             **asdict(self.profile),
-            "execution_times": {**times, **self.timings},
+            "missing_data_changes": self.missing,
+            "execution_times": in_order(self.timings),
             "packages": self.packages.to_json(),
         }
 
@@ -76,7 +93,8 @@ def run(
         state = packages.finish_check(asked, PIPELINE_WAIT_SECONDS if profile.rows else 0)
     packages.store(config, state)
     seconds = {**history.latest_timings(config.history), **(timings or {})}
-    result = DiagnosticsResult(_now(), profile, seconds, state)
+    missing = missing_changes(profile, _training_reference(config))
+    result = DiagnosticsResult(_now(), profile, missing, seconds, state)
     files.write_json(config.diagnostics, result.to_json())
     return result
 
@@ -95,7 +113,67 @@ def look(config: Config) -> DiagnosticsResult:
                 f"into {config.input_folder_path} and run fullprocess.py"
             )
         state = packages.finish_check(asked, PERSON_WAIT_SECONDS)
-    return DiagnosticsResult(_now(), profile, history.latest_timings(config.history), state)
+    missing, seconds = _training_reference(config), history.latest_timings(config.history)
+    return DiagnosticsResult(_now(), profile, missing_changes(profile, missing), seconds, state)
+
+
+def _training_reference(config: Config) -> dict[str, Any] | None:
+    """Summary of the rows the deployed model was trained on; None when there is none to read."""
+    try:
+        release = files.live_release(config.prod_deployment_path)
+        training = files.read_json(release.folder / "training.json") if release else {}
+    except DataError as error:
+        logger.warning("%s", error)
+        return None
+    reference: dict[str, Any] | None = training.get("reference")
+    return reference
+
+
+def in_order(timings: Mapping[str, float]) -> dict[str, float | None]:
+    """The stages in the order of `STAGES`, unknown ones behind; a measured one is never left out.
+
+    Args:
+        timings: stage -> seconds.
+    """
+    known = [stage for stage in STAGES if stage in timings or stage in MEASURED_STAGES]
+    return {stage: timings.get(stage) for stage in [*known, *sorted(timings.keys() - {*STAGES})]}
+
+
+def predict(config: Config, path: Path) -> tuple[list[tuple[str, float, str]], list[Rejection]]:
+    """What the deployed model says of the clients in a table.
+
+    Args:
+        config: the settings.
+        path: a `.csv` or `.csv.gz` file; only the features must be in it.
+
+    Returns:
+        Id, probability of leaving and predicted label of each client in the order of the file,
+        and the rows that were not accepted.
+
+    Raises:
+        DataError: no model is deployed, it has other columns or labels than the settings, or
+            the file is of no use.
+    """
+    release = files.live_release(config.prod_deployment_path)
+    if release is None:
+        raise DataError("no model is deployed yet; run fullprocess.py")
+    card = load_scorecard(release.folder / "scorecard.json")
+    label = files.read_json(release.folder / "training.json").get("label", label_settings(config))
+    fits = {*card.numeric_columns} <= {*config.numeric_columns}
+    fits &= {*card.categorical_columns} <= {*config.categorical_columns}
+    if not fits or label != label_settings(config):
+        raise DataError(
+            f"the deployed model, {release.id}, has other columns or labels than {config.source}; "
+            f"run fullprocess.py, which trains one for these settings"
+        )
+    clients, rejected = read_table(config, path)
+    chances = card.probabilities(clients.columns)
+    labels = (config.negative_label, config.positive_label)
+    predictions = [
+        (str(client), float(chance), labels[bool(chance >= card.threshold)])
+        for client, chance in zip(clients.ids, chances, strict=True)
+    ]
+    return predictions, list(rejected)
 
 
 def measure(config: Config) -> dict[str, float]:
@@ -147,6 +225,7 @@ def _now() -> str:
 def describe(result: DiagnosticsResult) -> str:
     """The result as tables for a terminal of 80 columns."""
     return "\n\n".join([_describe_data(result.profile), *_describe_columns(result.profile),
+                        *_describe_missing(result.missing), *_describe_batches(result.profile),
                         _describe_timings(result.timings), result.packages.describe()])  # fmt: skip
 
 
@@ -190,16 +269,43 @@ def _describe_columns(profile: DataProfile) -> list[str]:
     return tables
 
 
-def _percentage(value: float | None) -> str:
-    return f"{'-' if value is None else f'{value:.1f}%':>9}"
+def _percentage(value: float | None, width: int = 9) -> str:
+    return f"{'-' if value is None else f'{value:.1f}%':>{width}}"
+
+
+def _describe_missing(missing: Mapping[str, Mapping[str, float | None]]) -> list[str]:
+    """A table where anything is missing at all, and else no table."""
+    keys = ("training_rows", "all_rows", "newest_batch")
+    if not any(shares[key] for shares in missing.values() for key in keys):
+        return []
+    lines = [f"{'MISSING':<24}{'trained on':>12}{'all rows':>12}{'newest batch':>14}{'change':>14}"]
+    for column, shares in missing.items():
+        if not any(shares[key] for key in keys):
+            continue
+        change = shares["change"]
+        lines.append(
+            f"{_clip(column, 23):<24}{_percentage(shares['training_rows'], 12)}"
+            f"{_percentage(shares['all_rows'], 12)}{_percentage(shares['newest_batch'], 14)}"
+            f"{'-' if change is None else f'{change:+.1f} points':>14}"
+        )
+    return ["\n".join(lines)]
+
+
+def _describe_batches(profile: DataProfile) -> list[str]:
+    if not profile.batches:
+        return []
+    lines = [f"{'BATCHES':<24}{'labelled rows':>15}{'share that left':>18}"] + [
+        f"{batch.time[:16].replace('T', ' '):<24}{batch.rows:>15,}"
+        f"{'-' if batch.base_rate is None else f'{batch.base_rate:.1%}':>18}"
+        for batch in reversed(profile.batches)
+    ]
+    return ["\n".join(lines)]
 
 
 def _describe_timings(timings: Mapping[str, float]) -> str:
-    """Ingestion and training first, then the other stages."""
-    stages = [*MEASURED_STAGES, *(stage for stage in timings if stage not in MEASURED_STAGES)]
     lines = [
-        f"{stage:<30}" + (f"{timings[stage]:>12.2f} s" if stage in timings else f"{'never':>14}")
-        for stage in stages
+        f"{stage:<30}" + (f"{'never':>14}" if seconds is None else f"{seconds:>12.2f} s")
+        for stage, seconds in in_order(timings).items()
     ]
     return "\n".join(["SECONDS, WHEN LAST RUN", *lines])
 
@@ -221,6 +327,10 @@ def _clip(text: str, width: int) -> str:
 def _diagnose(config: Config, arguments: argparse.Namespace) -> int:
     if arguments.measure:
         return _show_measure(measure(config), arguments)
+    if arguments.history is not None:
+        return _show_history(config, arguments)
+    if arguments.predict is not None:
+        return _show_predictions(config, arguments.predict)
     result = look(config)
     print(files.json_text(result.to_json()).rstrip() if arguments.json else describe(result))
     if files.live_release_id(config.prod_deployment_path) is None:
@@ -236,13 +346,57 @@ def _show_measure(seconds: Mapping[str, float], arguments: argparse.Namespace) -
     return 0
 
 
+def _show_history(config: Config, arguments: argparse.Namespace) -> int:
+    """Without a number: the newest runs as a table, all of them as JSON."""
+    asked = arguments.history or (None if arguments.json else RUNS_SHOWN)
+    records = history.runs(config.history, limit=asked)
+    if not records and config.history.exists():
+        raise DataError(
+            f"{config.history}: no run can be read from it; "
+            f"a damaged history is moved aside by the next run that is not idle"
+        )
+    if arguments.json:
+        print(files.json_text(records).rstrip())
+    else:
+        print(runs_table(records) if records else "No run is recorded yet; run fullprocess.py.")
+    return 0
+
+
+def _show_predictions(config: Config, path: Path) -> int:
+    predictions, rejected = predict(config, path)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(encoding="utf-8", newline="\n")
+    writer = csv.writer(sys.stdout, lineterminator="\n")
+    writer.writerow(("id", "probability", "prediction"))
+    writer.writerows(predictions)
+    for row in rejected:
+        place = f", line {row.line}" if row.line else ""
+        column = f"{row.column}: " if row.column else ""
+        logger.warning("%s%s: rejected; %s%s", path, place, column, row.reason)
+    return 0
+
+
+def _count(text: str) -> int:
+    """A number of runs."""
+    number = int(text)
+    if number < 1:
+        raise ValueError(text)
+    return number
+
+
 def main(argv: Sequence[str] | None = None) -> int:
-    """Print the diagnostics, or with --measure time ingestion and training."""
+    """Print the diagnostics, or with an option the history, predictions or fresh timings."""
     parser = cli.parser(__doc__)
     parser.add_argument("--json", action="store_true", help="print JSON instead of tables")
-    parser.add_argument(
-        "--measure", action="store_true", help="time a fresh ingestion and training"
+    what = parser.add_mutually_exclusive_group()
+    what.add_argument(
+        "--history", nargs="?", const=0, type=_count, metavar="N",
+        help=f"print the newest N runs (default: {RUNS_SHOWN}; with --json all)",
+    )  # fmt: skip
+    what.add_argument(
+        "--predict", type=Path, metavar="FILE", help="print predictions for a .csv or .csv.gz file"
     )
+    what.add_argument("--measure", action="store_true", help="time a fresh ingestion and training")
     return cli.run(parser, argv, _diagnose)
 
 

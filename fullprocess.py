@@ -4,7 +4,8 @@
     python fullprocess.py --dry-run   say what a run would do, change nothing
 
 Reads  config.json, sourcedata/, testdata/ and what the earlier runs left.
-Writes what the stages write (see each script), models/decision.json, models/history.db, cron.log.
+Writes what the stages write (see each script), models/decision.json, models/history.db,
+models/alerts.json (who was told what), cron.log.
 
 A run killed at any moment is finished by the next one: what is new follows from the ledger and the
 live release, never from memory, and each stage changes its files in one step.
@@ -20,6 +21,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from attrition import cli, files, idle
@@ -40,6 +42,14 @@ if TYPE_CHECKING:  # heavy modules: an idle run must not pay for them
     from training import TrainingResult
 
 logger = logging.getLogger(__name__)
+
+
+FAILED = "failed"  # the verdict of a run that did not come to one
+
+
+def now() -> str:
+    """The time, to name a run by."""
+    return datetime.now(UTC).isoformat(timespec="milliseconds")
 
 
 class Stopwatch:
@@ -66,12 +76,13 @@ class Challenge:
     evidence: Evidence | None = None
 
 
-def process(config: Config, inputs: idle.Inputs) -> dict[str, Any]:
+def process(config: Config, inputs: idle.Inputs, watch: Stopwatch) -> dict[str, Any]:
     """Do one run that is not idle; the caller holds the lock.
 
     Args:
         config: the settings.
         inputs: what stood in the input folders when the run began; what came since is news.
+        watch: times the stages.
 
     Returns:
         The decision record, as `decision.json` holds it.
@@ -81,7 +92,6 @@ def process(config: Config, inputs: idle.Inputs) -> dict[str, Any]:
     from attrition import packages
     from attrition.champion import find_champion
 
-    watch = Stopwatch()
     with packages.checking(config) as package_check:  # pip answers, or not, meanwhile
         champion = find_champion(config)
         owed = owed_report(config, champion)
@@ -108,7 +118,7 @@ def run_stages(
     from attrition.decision import training_need
     from attrition.ledger import read_ledger
 
-    started = datetime.now(UTC).isoformat(timespec="milliseconds")
+    started = now()
     with watch.stage("ingestion"):
         ingested = ingestion.run(config)
     with watch.stage("check"):
@@ -288,14 +298,17 @@ def close(
     outgoing: Release | None,
     watch: Stopwatch,
 ) -> dict[str, Any]:
-    """Call the API, and write down what was decided; without `finished_at` a run is still at work.
+    """Call the API, write down what was decided, and tell what is news of it.
+
+    Without `finished_at` a run is still at work. The alerts come before the idle state: a run
+    killed among them is not finished, and the next one tells.
 
     Returns:
         The decision record, complete.
     """
     import apicalls
     import deployment
-    from attrition import history
+    from attrition import delivery, history
 
     live = files.live_release_id(config.prod_deployment_path)
     record = {**record, "release_after": live}
@@ -306,6 +319,7 @@ def close(
             record_answers(config)
     record = {**record, "timings": watch.seconds, "finished_at": deployment.now()}
     history.record_run(config.history, record)
+    delivery.tell_run(config, record)
     is_all_seen = inputs.settled and inputs.digest == record["inputs"]
     if is_all_seen and not record["ingestion"]["waiting"]:
         record |= {idle.STATE: idle.finished_state(config, inputs)}
@@ -349,17 +363,59 @@ def _shown_decision(config: Config) -> dict[str, Any]:
     return shown if isinstance(shown, dict) else {}
 
 
+def fail(config: Config, started: str, watch: Stopwatch, message: str) -> None:
+    """Record a run that failed, and tell of it; a failure that repeats itself is recorded once.
+
+    Args:
+        config: the settings.
+        started: when the run began (UTC, ISO 8601).
+        watch: holds the stages that it finished.
+        message: what happened.
+    """
+    from attrition import alerting, delivery, history
+
+    live = files.live_release_id(config.prod_deployment_path)
+    kind = alerting.failure_kind(message)
+    last = history.runs(config.history, limit=1)
+    if not last or (last[0]["verdict"], alerting.failure_kind(last[0]["reason"])) != (FAILED, kind):
+        record: dict[str, Any] = {
+            "run_id": started,
+            "time": started,
+            "verdict": FAILED,
+            "reason": message,
+            "release_before": live,
+            "release_after": live,
+            "scores": {},
+            "drift": {"performance": {}, "data": {}},
+            "timings": dict(watch.seconds),
+        }
+        history.record_run(config.history, record)
+    delivery.tell_failure(config, message)
+
+
 def _run(config: Config, _arguments: argparse.Namespace) -> int:
     cli.log_to_file(config.log)
-    inputs = idle.observe_inputs(config)
-    if idle.is_idle(config, inputs):
-        logger.info("idle: nothing has changed since the last finished run")
-        return 0
+    watch = Stopwatch()
+    tell = partial(fail, config, now(), watch)
+    with cli.on_failure(tell):
+        inputs = idle.observe_inputs(config)
+        if idle.is_idle(config, inputs):
+            return _rest(config)
+        with cli.deadline(60 * config.run_deadline_minutes, tell):
+            record = process(config, inputs, watch)
     from attrition.summary import summary
 
-    with cli.deadline(60 * config.run_deadline_minutes):
-        record = process(config, inputs)
     print(summary(record))
+    return 0
+
+
+def _rest(config: Config) -> int:
+    """Do nothing, but for an alert that could not be delivered."""
+    logger.info("idle: nothing has changed since the last finished run")
+    if config.alert_webhook is not None or config.alert_command is not None:
+        from attrition import delivery
+
+        delivery.catch_up(config)
     return 0
 
 

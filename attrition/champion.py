@@ -9,7 +9,7 @@ import logging
 from dataclasses import dataclass, field
 from typing import Any
 
-from attrition import files
+from attrition import alerting, files
 from attrition.clients import Clients, TestClients, final_clients, open_clients
 from attrition.config import Config
 from attrition.decision import PerformanceDrift, performance_drift
@@ -22,7 +22,7 @@ from attrition.performance import ExpectedScore, expected_score, measure_changes
 from attrition.scorecard import Scorecard, load_scorecard, logistic
 from attrition.scores import Minimum, Score, score
 
-TEST_DATA, NEW_ROWS, OPEN_CLIENTS = "test data", "new rows", "open clients"
+TEST_DATA, NEW_ROWS, OPEN_CLIENTS = alerting.TEST_DATA, "new rows", "open clients"
 
 logger = logging.getLogger(__name__)
 
@@ -220,27 +220,12 @@ def newest_unseen_start(champion: Champion, ledger: Ledger) -> int:
 
 def alerts(config: Config, exam: Exam) -> list[str]:
     """What somebody should hear about, in plain sentences: a degraded model, and drift."""
-    found = []
-    today = exam.scores.get(TEST_DATA)
-    if today is not None and today.f1 is not None and today.f1 < config.model_score_threshold:
-        found.append(
-            f"the deployed model is degraded: its F1 on the test data, {today.f1:.3f}, "
-            f"is under {config.model_score_threshold:g}"
-        )
-    for sample, performance in exam.performance.items():
-        if performance.verdict == "drift":
-            found.append(f"model drift on the {sample}: {performance.reason}")
-    for sample, data in exam.data.items():
-        if data.verdict == "drift":
-            strongest = _strongest(exam.impact[sample]) if sample in exam.impact else ""
-            found.append(f"data drift in the {sample}: {', '.join(data.described)}{strongest}")
-    return found
-
-
-def _strongest(found: Impact) -> str:
-    """The term whose shift moves the risk most, as the end of a sentence."""
-    if not found.terms or found.terms[0].change == 0:
-        return ""
-    term = found.terms[0]
-    verb = "lifts" if term.change > 0 else "lowers"
-    return f"; {term.term} {verb} the predicted risk most, by {term.change:+.2f} log-odds"
+    look = exam.to_json()
+    found = alerting.findings(
+        look["scores"],
+        look["performance_drift"],
+        look["data_drift"],
+        config.model_score_threshold,
+        look["impact"],
+    )
+    return [condition.text for condition in found]

@@ -22,7 +22,7 @@ from pathlib import Path
 
 from attrition import files
 from attrition.config import Config, load_config
-from attrition.errors import PipelineError
+from attrition.errors import AlreadyRunning, ConfigError, PipelineError
 
 EXIT_BUG = 3
 EXIT_INTERRUPTED = 130
@@ -114,8 +114,7 @@ def _guarded(
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except OSError as error:
-        where = f"{error.filename}: " if error.filename else ""
-        logger.error("%s%s", where, error.strerror or error)
+        logger.error("%s", _os_error_message(error))
         return PipelineError.exit_code
     except KeyboardInterrupt:
         logger.error("interrupted; the next run takes up where this one stopped")
@@ -176,17 +175,54 @@ def _is_same_file(one: int, other: int) -> bool:
 
 
 @contextmanager
-def deadline(seconds: float) -> Iterator[None]:
+def on_failure(tell: Callable[[str], None]) -> Iterator[None]:
+    """Have a failure told, and let it go on to become a message and an exit code.
+
+    Args:
+        tell: gets the failure in words without values of clients; wrong settings, a lock that
+            another run holds and an interruption are no failures.
+    """
+    try:
+        yield
+    except (ConfigError, AlreadyRunning):
+        raise
+    except PipelineError as error:
+        tell(str(error))
+        raise
+    except OSError as error:
+        tell(_os_error_message(error))
+        raise
+    except Exception as error:
+        tell(f"a bug in the pipeline ({type(error).__name__}); cron.log tells where")
+        raise
+
+
+def _os_error_message(error: OSError) -> str:
+    where = f"{error.filename}: " if error.filename else ""
+    return f"{where}{error.strerror or error}"
+
+
+@contextmanager
+def deadline(seconds: float, tell: Callable[[str], None] | None = None) -> Iterator[None]:
     """End the whole process when its work takes longer, so that a hung run blocks no others.
 
     It ends by force, since whatever hangs may not answer; that is safe, as a kill at any moment is.
     The kernel's alarm stands behind, should this interpreter itself not come to its turn.
+
+    Args:
+        seconds: how long it may take.
+        tell: gets to know of it, in words, and has less than _GRACE_SECONDS for what it does.
     """
 
     def give_up() -> None:
-        logger.error("the run took longer than %g minutes and was ended", seconds / 60)
-        logging.shutdown()
-        os._exit(PipelineError.exit_code)
+        message = f"the run took longer than {seconds / 60:g} minutes and was ended"
+        try:
+            logger.error("%s", message)
+            if tell is not None:
+                tell(message)
+            logging.shutdown()
+        finally:
+            os._exit(PipelineError.exit_code)
 
     timer = threading.Timer(seconds, give_up)
     timer.daemon = True

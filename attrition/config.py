@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -76,6 +77,8 @@ class Config:
     maximum_unpacked_megabytes: int = 20_000
     memory_limit: str = "3GB"
     package_check: bool = True
+    alert_webhook: str | None = None
+    alert_command: tuple[str, ...] | None = None
     api_url: str = "http://127.0.0.1:8000"
     random_seed: int = 20_260
 
@@ -135,6 +138,10 @@ class Config:
     @property
     def decision(self) -> Path:
         return self.output_model_path / "decision.json"
+
+    @property
+    def alerts(self) -> Path:
+        return self.output_model_path / "alerts.json"
 
     @property
     def diagnostics(self) -> Path:
@@ -240,6 +247,8 @@ def _convert(key: str, kind: str, value: Any, root: Path) -> Any:
         if not isinstance(value, list) or not all(isinstance(v, str) and v.strip() for v in value):
             raise ValueError("a list of column names")
         return tuple(value)
+    if key == "alert_command":
+        return _convert_command(value)
     if kind == "bool":
         if not isinstance(value, bool):
             raise ValueError("true or false")
@@ -266,7 +275,28 @@ def _convert_text(key: str, kind: str, value: Any) -> str | None:
         raise ValueError("text" + (" or null" if kind == "str | None" else ""))
     if key == "memory_limit" and not _is_memory_size(value):
         raise ValueError('a size such as "3GB"')
+    if key == "alert_webhook" and not _is_web_address(value):
+        raise ValueError("an http or https address, or null")
     return value
+
+
+def _convert_command(value: Any) -> tuple[str, ...] | None:
+    if value is None:
+        return None
+    is_command = isinstance(value, list) and all(
+        isinstance(word, str) and "\0" not in word for word in value
+    )
+    if not is_command or not value or not value[0].strip():
+        raise ValueError("a command as a list of words, or null")
+    return tuple(value)
+
+
+def _is_web_address(text: str) -> bool:
+    """Whether it is an http or https address with a host, of characters an address may have."""
+    match = re.fullmatch(
+        r"https?://(?:[^/?#@]*@)?(?:[^/?#@:\[\]]+|\[[^\]]+\])(?::\d+)?(?:[/?#].*)?", text
+    )
+    return match is not None and text.isascii() and text.isprintable() and " " not in text
 
 
 def _is_memory_size(text: str) -> bool:

@@ -98,17 +98,6 @@ class Drift:
             result.column for result in (*self.columns, self.predictions) if result.verdict == DRIFT
         )
 
-    @property
-    def described(self) -> tuple[str, ...]:
-        """As `drifted`; where values went missing, or came back, that is said."""
-        return tuple(
-            f"{result.column} ({_missing_words(result.missing_before, result.missing_now)})"
-            if MISSINGNESS in result.changed
-            else result.column
-            for result in (*self.columns, self.predictions)
-            if result.verdict == DRIFT
-        )
-
     def to_json(self) -> dict[str, Any]:
         """The comparison as plain values for JSON."""
         plain = asdict(self)

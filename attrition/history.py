@@ -55,6 +55,7 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
             ranking TEXT NOT NULL   -- JSON
         )""",
     ),
+    ("CREATE INDEX timings_by_stage ON timings (stage, number)",),  # for latest_timings
 )
 _PLAIN = ("run_id", "time", "verdict", "reason", "release_before", "release_after", "new_rows")
 _JSON = ("scores", "drift")

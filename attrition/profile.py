@@ -6,9 +6,10 @@ DuckDB computes them over `finaldata.csv` of any size, within the memory that th
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +18,23 @@ import duckdb
 from attrition.clienttable import connect
 from attrition.config import Config
 from attrition.errors import DataError
+from attrition.ledger import read_ledger
 from attrition.stored import kind_of, read_stored, stored_header
 
 QUANTILES = (0.05, 0.25, 0.75, 0.95)
+BATCHES = 12  # the newest ones are looked at one by one
 LEVELS = 20  # of a categorical column; the others are counted together
+
+
+@dataclass(frozen=True)
+class BatchProfile:
+    """The rows that one run of ingestion added."""
+
+    commit: str
+    time: str
+    rows: int
+    base_rate: float | None  # share of the positive label
+    missing_data_percentages: dict[str, float | None]  # feature column -> 0-100
 
 
 @dataclass(frozen=True)
@@ -35,6 +49,7 @@ class DataProfile:
     summary_statistics: dict[str, dict[str, float | None]]  # numeric column -> statistic
     categories: dict[str, dict[str, Any]]  # categorical column -> levels, others, distinct
     missing_data_percentages: dict[str, float | None]  # feature column -> 0-100
+    batches: tuple[BatchProfile, ...]  # the newest ones, oldest first
 
 
 def profile_data(config: Config) -> DataProfile:
@@ -55,7 +70,41 @@ def profile_data(config: Config) -> DataProfile:
             summary_statistics={c: _summarise(database, place[c]) for c in config.numeric_columns},
             categories={c: _count_levels(database, place[c]) for c in config.categorical_columns},
             missing_data_percentages={c: _missing_percentage(database, place[c]) for c in features},
+            batches=_profile_batches(database, config, {c: place[c] for c in features}),
         )
+
+
+def missing_changes(
+    profile: DataProfile, reference: Mapping[str, Any] | None
+) -> dict[str, dict[str, float | None]]:
+    """How much is missing now, beside the rows that the deployed model was trained on.
+
+    Args:
+        profile: of the ingested rows.
+        reference: the deployed model's, as `drift.summarise` made it; None without a model.
+
+    Returns:
+        feature column -> percentage (0-100) missing of the `training_rows`, of `all_rows` and of
+        the `newest_batch`, and the `change` from training rows to newest batch in percentage
+        points; None for what is not known.
+    """
+    newest = profile.batches[-1].missing_data_percentages if profile.batches else {}
+    result = {}
+    for column, share in profile.missing_data_percentages.items():
+        before, now = _missing_in_training(reference or {}, column), newest.get(column)
+        change = None if before is None or now is None else now - before
+        result[column] = {
+            "training_rows": before, "all_rows": share, "newest_batch": now, "change": change
+        }  # fmt: skip
+    return result
+
+
+def _missing_in_training(reference: Mapping[str, Any], column: str) -> float | None:
+    for kind, key in (("numeric", "missing"), ("categorical", "blank")):
+        counts = reference.get(kind, {}).get(column)
+        if counts is not None and reference["rows"]:
+            return 100.0 * float(counts[key]) / float(reference["rows"])
+    return None
 
 
 @contextmanager
@@ -122,6 +171,25 @@ def _count_levels(database: duckdb.DuckDBPyConnection, name: str) -> dict[str, A
     present, distinct = _row(database, f"SELECT count({name}), count(DISTINCT {name}) FROM clients")
     counted = sum(count for _, count in levels)
     return {"levels": dict(levels), "others": present - counted, "distinct": distinct}
+
+
+def _profile_batches(
+    database: duckdb.DuckDBPyConnection, config: Config, features: Mapping[str, str]
+) -> tuple[BatchProfile, ...]:
+    """The newest batches; a row's place in `finaldata.csv` tells with which one it came."""
+    commits = read_ledger(config.ledger).commits
+    ends = list(accumulate(commit.rows for commit in commits))
+    shares = ", ".join(f"100.0 * avg(({name} IS NULL)::INT)" for name in features.values())
+    result = []
+    for commit, end in list(zip(commits, ends, strict=True))[-BATCHES:]:
+        rows, base_rate, *missing = _row(
+            database,
+            f"SELECT count(*), avg(label), {shares} FROM clients "
+            f"WHERE rowid >= {end - commit.rows} AND rowid < {end}",
+        )
+        by_column = dict(zip(features, missing, strict=True))
+        result.append(BatchProfile(commit.id, commit.time, rows, base_rate, by_column))
+    return tuple(result)
 
 
 def _missing_percentage(database: duckdb.DuckDBPyConnection, name: str) -> float | None:

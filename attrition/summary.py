@@ -1,9 +1,9 @@
-"""What a run did, for a person: a few lines of plain words from a decision record."""
+"""What a run did, for a person: a few lines of plain words from a decision record, or one line."""
 
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 WIDTH = 80
@@ -17,6 +17,54 @@ def summary(record: Mapping[str, Any]) -> str:
         record: the decision record, as `decision.json` holds it.
     """
     return "\n".join(line for label, text in _paragraphs(record) for line in _wrap(label, text))
+
+
+def runs_table(records: Sequence[Mapping[str, Any]]) -> str:
+    """Runs as a table of at most 80 columns; under a failed one stands why it failed.
+
+    Args:
+        records: decision records, in the order in which they are shown.
+    """
+    head = (
+        f"{'TIME (UTC)':<16}  {'VERDICT':<19} {'F1':>5} DRIFT {'NEW ROWS':>9}  RELEASE {'TOOK':>9}"
+    )
+    return "\n".join([head, *(line for record in records for line in _run_lines(record))])
+
+
+def _run_lines(record: Mapping[str, Any]) -> Iterator[str]:
+    f1, new_rows = live_f1(record), record.get("new_rows")
+    release = (record.get("release_after") or "-").split("-")[0] or "-"
+    seconds = sum((record.get("timings") or {}).values())
+    yield (
+        f"{record['time'][:16].replace('T', ' '):<16}  {record['verdict'][:19]:<19} "
+        f"{'-' if f1 is None else f'{f1:.3f}':>5} {_drift_word(record.get('drift') or {}):<5} "
+        f"{'-' if new_rows is None else f'{new_rows:,}':>9}  {release[:7]:<7} "
+        f"{f'{seconds:,.1f} s':>9}"
+    )
+    if record["verdict"] == "failed":
+        margin = " " * 18
+        yield from textwrap.wrap(
+            record["reason"], WIDTH, initial_indent=margin, subsequent_indent=margin,
+            max_lines=3, placeholder=" …",
+        )  # fmt: skip
+
+
+def live_f1(record: Mapping[str, Any]) -> float | None:
+    """F1 on the test data of the model that a run left in place; None when it has no score."""
+    scored = (record.get("scores") or {}).get("test data")
+    if record["verdict"] == "deployed":
+        scored = record.get("candidate_score")
+    return (scored or {}).get("f1")
+
+
+def _drift_word(drift: Mapping[str, Any]) -> str:
+    found = [
+        finding["verdict"] for kind in ("performance", "data")
+        for finding in (drift.get(kind) or {}).values()
+    ]  # fmt: skip
+    if "drift" in found:
+        return "yes"
+    return "no" if "no drift" in found else "-"
 
 
 def _paragraphs(record: Mapping[str, Any]) -> Iterator[tuple[str, str]]:

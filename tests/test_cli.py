@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from attrition import cli
+from attrition.errors import AlreadyRunning, ConfigError, DataError
 from tests.conftest import REPOSITORY, Project
 
 SCRIPT = """
@@ -138,6 +140,33 @@ def test_a_run_beyond_its_deadline_is_ended_and_says_so(project: Project) -> Non
     result = run(project, "\n    with cli.deadline(0.2): time.sleep(50)")
     assert result.returncode == 1
     assert "took longer than" in result.stderr
+
+
+def test_a_run_beyond_its_deadline_is_told_before_it_ends_whatever_the_teller_does(
+    project: Project,
+) -> None:
+    tell = "lambda words: print(words, flush=True) or 1 / 0"
+    result = run(project, f"\n    with cli.deadline(0.2, {tell}): time.sleep(50)")
+    assert result.returncode == 1
+    assert "took longer than" in result.stdout
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (DataError("a file is bad"), ["a file is bad"]),
+        (OSError(28, "No space left", "/data/x"), ["/data/x: No space left"]),
+        (KeyError("Acme"), ["a bug in the pipeline (KeyError); cron.log tells where"]),
+        (ConfigError("a key is wrong"), []),
+        (AlreadyRunning("busy"), []),
+        (KeyboardInterrupt(), []),
+    ],
+)
+def test_a_failure_is_told_in_words_and_goes_on(error: BaseException, words: list[str]) -> None:
+    told: list[str] = []
+    with pytest.raises(type(error)), cli.on_failure(told.append):
+        raise error
+    assert told == words
 
 
 def test_a_run_within_its_deadline_is_left_alone(project: Project) -> None:

@@ -83,6 +83,17 @@ def test_without_a_path_the_file_beside_the_scripts_is_read(
             "a column of numbers",
             "'c'",
         ),
+        ({"alert_webhook": "ftp://a/b"}, "alert_webhook", "an http or https address", '"ftp'),
+        ({"alert_webhook": "https://"}, "alert_webhook", "an http or https address", '"https'),
+        ({"alert_webhook": "https:///x"}, "alert_webhook", "an http or https address", '"https'),
+        ({"alert_webhook": "http://a/b c"}, "alert_webhook", "an http or https address", '"http'),
+        ({"alert_webhook": "http://a\n"}, "alert_webhook", "an http or https address", '"http'),
+        ({"alert_webhook": 7}, "alert_webhook", "text or null", "7"),
+        ({"alert_command": "mail me"}, "alert_command", "a list of words, or null", '"mail me"'),
+        ({"alert_command": []}, "alert_command", "a list of words, or null", "[]"),
+        ({"alert_command": [" ", "x"]}, "alert_command", "a list of words", '[" ", "x"]'),
+        ({"alert_command": ["mail", 7]}, "alert_command", "a list of words", '["mail", 7]'),
+        ({"alert_command": ["a", "\0"]}, "alert_command", "a list of words", '["a"'),
         ({"input_folder_path": 3}, "input_folder_path", "the path of a folder", "3"),
         ({"output_folder_path": "sourcedata"}, "output_folder_path", "of its own", "the same as"),
         ({"models": 1}, "models", "unknown key", "known keys"),
@@ -147,6 +158,17 @@ def test_risk_thresholds_are_null_or_fractions_the_high_one_above_the_medium_one
     project.configure(high_risk_threshold=0.6, medium_risk_threshold=0.3)
     config = project.config
     assert (config.high_risk_threshold, config.medium_risk_threshold) == (0.6, 0.3)
+
+
+@pytest.mark.parametrize(
+    "url", [None, "https://hooks.example.com/a?b=c", "http://[::1]:80/", "http://u:p@h:1"]
+)
+def test_alerts_go_to_a_web_address_and_a_command(project: Project, url: str | None) -> None:
+    project.configure(alert_webhook=url, alert_command=["mail", "-s", "", "me@example.com"])
+    assert project.config.alert_webhook == url
+    assert project.config.alert_command == ("mail", "-s", "", "me@example.com")
+    project.configure(alert_command=None)
+    assert project.config.alert_command is None
 
 
 def test_labels_given_as_numbers_are_accepted(project: Project) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 import math
 import subprocess
@@ -17,7 +19,8 @@ import diagnostics
 import ingestion
 from attrition import files, history, packages
 from attrition.errors import DataError
-from attrition.profile import LEVELS, profile_data
+from attrition.ledger import read_ledger
+from attrition.profile import LEVELS, BatchProfile, DataProfile, missing_changes, profile_data
 from attrition.synthetic import client_rows, csv_text
 from tests.conftest import HEADER, REPOSITORY, Project
 from tests.releases import deploy
@@ -151,9 +154,23 @@ def test_the_tables_fit_80_columns_whatever_the_names_and_numbers(project: Proje
     assert stages == ["ingestion", "training", "reporting"]
 
 
+def test_stages_stand_in_the_order_of_a_run_and_unknown_ones_behind() -> None:
+    mixed = {"zoo": 1.0, "answers": 2.0, "check": 3.0, "apples": 4.0, "training": 5.0}
+    assert list(diagnostics.in_order(mixed).items()) == [
+        ("ingestion", None),
+        ("training", 5.0),
+        ("check", 3.0),
+        ("answers", 2.0),
+        ("apples", 4.0),
+        ("zoo", 1.0),
+    ]
+
+
 def test_json_is_what_the_pipeline_records(ingested: Project) -> None:
     shown = json.loads(ingested.run("diagnostics.py", "--json").stdout)
-    assert shown["execution_times"] == {"ingestion": None, "training": None}
+    assert list(shown["execution_times"].items()) == [("ingestion", None), ("training", None)]
+    assert shown["missing_data_changes"]["lastmonth_activity"]["training_rows"] is None
+    assert shown["batches"][0]["rows"] == 6
     assert shown["packages"]["state"] == "switched off"
     diagnostics.run(ingested.config, {"ingestion": 1.5})
     recorded = files.read_json(ingested.config.diagnostics)
@@ -240,6 +257,178 @@ def test_the_pipeline_stores_what_pip_said(
     assert packages.start_check(config).process is None
 
 
+# --- batches and missing data -----------------------------------------------------------------
+
+
+def test_batches_and_missing_data_are_those_of_pandas(finished_copy: Project) -> None:
+    """Rates by ledger commit, from the bytes the ledger names; change against the training rows."""
+    project = finished_copy
+    project.write(
+        "sourcedata/february.csv", csv_text(client_rows(300, seed=9, first_client=90_000))
+    )
+    ingestion.run(project.config)
+    config = project.config
+    content = config.final_data.read_bytes()
+    names = content.split(b"\n", 1)[0].decode().split(",")
+    shown = json.loads(project.run("diagnostics.py", "--json").stdout)
+    commits = read_ledger(config.ledger).commits
+    assert len(shown["batches"]) == len(commits) == 2
+    for found, commit in zip(shown["batches"], commits, strict=True):
+        part = io.BytesIO(content[commit.start : commit.end])
+        table = pd.read_csv(part, names=names, header=0 if commit.start == 0 else None)
+        assert (found["commit"], found["time"]) == (commit.id, commit.time)
+        assert found["rows"] == len(table) == commit.rows
+        assert found["base_rate"] == pytest.approx((table["exited"] == 1).mean())
+        for column in config.numeric_columns:
+            share = 100 * table[column].isna().mean()
+            assert found["missing_data_percentages"][column] == pytest.approx(share)
+    # The deployed model was trained on the first batch: none of its rows is test data.
+    first = pd.read_csv(io.BytesIO(content[: commits[0].end]))
+    whole = pd.read_csv(config.final_data)
+    for column in config.numeric_columns:
+        found = shown["missing_data_changes"][column]
+        before, now = 100 * first[column].isna().mean(), 100 * table[column].isna().mean()
+        assert found["training_rows"] == pytest.approx(before)
+        assert found["newest_batch"] == pytest.approx(now)
+        assert found["all_rows"] == pytest.approx(100 * whole[column].isna().mean())
+        assert found["change"] == pytest.approx(now - before)
+    tables = project.run("diagnostics.py").stdout
+    assert "MISSING" in tables
+    assert f"{now - before:+.1f} points" in tables
+    assert max(map(len, tables.splitlines())) <= 80
+
+
+def test_missing_categories_are_compared_with_the_blank_ones_of_training() -> None:
+    shares: dict[str, float | None] = {"plan": 50.0}
+    batch = BatchProfile("c", "2026", 4, 0.5, {"plan": 75.0})
+    profile = DataProfile(8, 0.5, 8, 0, 0, {}, {}, shares, (batch,))
+    reference = {"rows": 20, "numeric": {}, "categorical": {"plan": {"blank": 5}}}
+    assert missing_changes(profile, reference)["plan"] == {
+        "training_rows": 25.0,
+        "all_rows": 50.0,
+        "newest_batch": 75.0,
+        "change": 50.0,
+    }
+    assert missing_changes(profile, None)["plan"]["change"] is None
+
+
+def test_of_many_batches_the_newest_twelve_are_shown(project: Project) -> None:
+    for number in range(14):
+        project.write(f"sourcedata/batch{number:02}.csv", f"{HEADER}\nA{number},1,1,{number},0\n")
+        ingestion.run(project.config)
+    found = profile_data(project.config).batches
+    commits = read_ledger(project.config.ledger).commits
+    assert [batch.commit for batch in found] == [commit.id for commit in commits[-12:]]
+    assert [batch.rows for batch in found] == [1] * 12
+
+
+def test_a_line_break_in_a_clients_name_does_not_shift_the_rows(project: Project) -> None:
+    """finaldata.csv is read as it is written: rows end in a line feed, values may hold others."""
+    project.write("sourcedata/a.csv", f'{HEADER}\n"Acme\r\nLtd",1,,3,1\n"Bolt\rplc",1,2,3,0\n')
+    ingestion.run(project.config)
+    project.write("sourcedata/b.csv", f"{HEADER}\nCrest,1,2,,1\n")
+    ingestion.run(project.config)
+    profile = profile_data(project.config)
+    assert [(batch.rows, batch.base_rate) for batch in profile.batches] == [(2, 0.5), (1, 1.0)]
+    assert profile.clients == 3
+
+
+# --- predictions ------------------------------------------------------------------------------
+
+TABLE = """number_of_employees,corporation,lastyear_activity,lastmonth_activity
+1,"Zwölf, GmbH",1,0
+1,007,1,100
+1,NA,1,
+1,=1+1,1,25
+1,Bad,1,abc
+"""
+
+
+def test_predictions_are_those_of_the_scorecard_by_hand(project: Project) -> None:
+    deploy(project)
+    path = project.write("table.csv", TABLE)
+    before = tree(project.root)
+    result = project.run("diagnostics.py", "--predict", str(path))
+    rows = list(csv.reader(io.StringIO(result.stdout)))
+    assert rows[0] == ["id", "probability", "prediction"]
+    assert [row[0] for row in rows[1:]] == ["Zwölf, GmbH", "007", "NA", "=1+1"]
+    chances = [1 / (1 + math.exp(-z)) for z in (2.0, -2.0, 1.0, 1.0)]  # see quiet_month_card
+    assert [float(row[1]) for row in rows[1:]] == pytest.approx(chances, abs=1e-12)
+    assert [row[2] for row in rows[1:]] == ["1", "0", "1", "1"]
+    assert "table.csv, line 6: rejected; lastmonth_activity: " in result.stderr
+    assert "abc" not in result.stderr
+    assert tree(project.root) == before
+
+
+def test_predicted_labels_are_spelt_as_the_settings_spell_them(project: Project) -> None:
+    project.configure(positive_label="gone", negative_label="here")
+    deploy(project)
+    path = project.write("table.csv", TABLE)
+    shown = diagnostics.predict(project.config, path)[0]
+    assert [label for _, _, label in shown] == ["gone", "here", "gone", "gone"]
+
+
+def test_predictions_need_a_model_that_fits_and_a_file(project: Project) -> None:
+    path = project.write("table.csv", TABLE)
+    with pytest.raises(DataError, match="no model is deployed"):
+        diagnostics.predict(project.config, path)
+    deploy(project)
+    with pytest.raises(DataError, match=r"none\.csv"):
+        diagnostics.predict(project.config, project.root / "none.csv")
+    project.configure(numeric_columns=["lastmonth_activity"])
+    with pytest.raises(DataError, match="has other columns or labels"):
+        diagnostics.predict(project.config, path)
+
+
+def test_a_model_of_other_labels_is_not_asked(finished_copy: Project) -> None:
+    finished_copy.configure(positive_label="0", negative_label="1")
+    path = finished_copy.write("table.csv", TABLE)
+    with pytest.raises(DataError, match="has other columns or labels"):
+        diagnostics.predict(finished_copy.config, path)
+
+
+# --- the history ------------------------------------------------------------------------------
+
+
+def test_an_empty_history_is_said_calmly(project: Project) -> None:
+    assert project.run("diagnostics.py", "--history").stdout.startswith("No run is recorded yet")
+    assert json.loads(project.run("diagnostics.py", "--history", "--json").stdout) == []
+    assert not project.config.history.exists()
+
+
+def test_one_run_is_one_line(finished_copy: Project) -> None:
+    head, line = finished_copy.run("diagnostics.py", "--history").stdout.splitlines()
+    run = json.loads(finished_copy.run("diagnostics.py", "--history", "--json").stdout)[0]
+    assert len(head) == len(line) <= 80
+    assert line.split()[2:] == [
+        "deployed",
+        f"{run['candidate_score']['f1']:.3f}",
+        "-",
+        f"{run['new_rows']:,}",
+        "000001",
+        f"{sum(run['timings'].values()):.1f}",
+        "s",
+    ]
+    assert line.startswith(run["time"][:16].replace("T", " "))
+    assert set(run["timings"]) <= set(diagnostics.STAGES)
+
+
+def test_the_history_is_newest_first_and_a_number_limits_it(project: Project) -> None:
+    for number in range(30):
+        record = {"time": f"2026-03-{number + 1:02}T06:00:00", "verdict": "kept", "reason": "no"}
+        history.record_run(project.config.history, record)
+
+    def days(*arguments: str) -> list[str]:
+        lines = project.run("diagnostics.py", "--history", *arguments).stdout.splitlines()[1:]
+        return [line[8:10] for line in lines]
+
+    assert days() == [f"{day:02}" for day in range(30, 10, -1)]
+    assert days("2") == ["30", "29"]
+    assert len(json.loads(project.run("diagnostics.py", "--json", "--history").stdout)) == 30
+    assert len(json.loads(project.run("diagnostics.py", "--json", "--history", "3").stdout)) == 3
+    assert project.run("diagnostics.py", "--history", "0", check=False).returncode == 2
+
+
 # --- measuring --------------------------------------------------------------------------------
 
 
@@ -286,3 +475,5 @@ def test_help_names_every_option() -> None:
     ).stdout  # fmt: skip
     assert "--json" in text
     assert "--measure" in text
+    assert "--history" in text
+    assert "--predict" in text

@@ -188,6 +188,25 @@ def test_a_history_from_before_the_rankings_keeps_its_runs_and_takes_them(path: 
     assert history.rankings(path) == [("now", {})]
 
 
+def test_a_history_of_version_1_is_read_as_it_is_and_lifted_by_the_next_run(path: Path) -> None:
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        history.migrate(connection, history.MIGRATIONS[:1])
+        connection.execute(
+            "INSERT INTO runs VALUES (1, 'old', '2026-01-01', 'kept', 'no', NULL, NULL, 3, '{}', "
+            "'{}', '{}')"
+        )
+        connection.execute("INSERT INTO timings VALUES (1, 'training', 2.5)")
+    assert [run["run_id"] for run in history.runs(path)] == ["old"]
+    history.record_run(path, record("new"))
+    with closing(sqlite3.connect(path)) as connection:
+        (version,) = connection.execute("PRAGMA user_version").fetchone()
+        indexes = connection.execute("SELECT name FROM sqlite_master WHERE type = 'index'")
+        assert ("timings_by_stage",) in indexes.fetchall()
+    assert version == len(history.MIGRATIONS) >= 2
+    assert [run["run_id"] for run in history.runs(path)] == ["new", "old"]
+    assert history.latest_timings(path) == {"ingestion": 0.5, "training": 1.25}
+
+
 def test_a_history_that_cannot_be_written_is_said_and_does_not_raise(
     path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from attrition.summary import summary
+from attrition.summary import runs_table, summary
 
 ENTRY = {
     "name": "a.csv",
@@ -156,3 +156,27 @@ def test_the_impact_without_drift_or_without_a_record() -> None:
     assert "Impact" not in told(IMPACT, {**SHIFTED, "verdict": "no drift"})
     old = {**IMPACT, "risk_before": None, "moved_clients": None, "not_recorded": "not recorded"}
     assert "The risk at training was not recorded." in told(old)
+
+
+def test_the_table_of_runs_shows_the_score_of_the_model_that_stayed() -> None:
+    run = {
+        "time": "2026-03-01T06:00:00.000+00:00",
+        "verdict": "deployed",
+        "reason": "better",
+        "release_after": "000002-aaaaaaaaaaaa",
+        "new_rows": 1_234_567,
+        "scores": {"test data": {"f1": 0.5}},
+        "candidate_score": {"f1": 0.7},
+        "drift": {"performance": {}, "data": {"new rows": {"verdict": "drift"}}},
+        "timings": {"ingestion": 100.25, "training": 4000.0},
+    }
+    kept = {**run, "verdict": "not enough evidence"}
+    failed = {"time": "2026", "verdict": "failed", "reason": "no room " * 40}
+    head, first, second, third, *why = runs_table([run, kept, failed]).splitlines()
+    assert first.split() == [
+        "2026-03-01", "06:00", "deployed", "0.700", "yes", "1,234,567", "000002", "4,100.2", "s"
+    ]  # fmt: skip
+    assert second.split()[2:6] == ["not", "enough", "evidence", "0.500"]
+    assert third.split() == ["2026", "failed", "-", "-", "-", "-", "0.0", "s"]
+    assert len(why) == 3
+    assert max(map(len, [head, first, second, third, *why])) <= 80
