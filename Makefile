@@ -36,7 +36,7 @@ serve: $(VENV)/.runtime  ## serve the API and the page on http://127.0.0.1:8000
 	@$(BIN)/gunicorn --bind 127.0.0.1:8000 wsgi:app
 
 test: $(VENV)/.development  ## all tests, with coverage
-	@$(BIN)/python -m pytest -n auto --cov --cov-report=term $(ARGS)
+	@COVERAGE_FILE=$(CURDIR)/.coverage $(BIN)/python -m pytest -n auto --cov=$(CURDIR) $(ARGS)
 
 check: $(VENV)/.development  ## format, lint and types
 	@$(BIN)/ruff format --check .

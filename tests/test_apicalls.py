@@ -55,7 +55,7 @@ def answers(project: Project, name: str = "apireturns.txt") -> Any:
 
 def test_with_no_server_the_application_answers_here_and_it_is_said(served: Project) -> None:
     result = served.run("apicalls.py")
-    assert "asking the application here" in result.stderr
+    assert "asked the application itself" in result.stderr
     found = answers(served)
     assert list(found) == ["/prediction", "/scoring", "/summarystats", "/diagnostics"]
     assert found["/prediction"]["predictions"] == [1, 0, 1]

@@ -18,6 +18,7 @@ from attrition import files
 from tests.conftest import REPOSITORY, Project, book
 
 SCRIPT = "fullprocess.py"
+IDLE = "idle: nothing has changed since the last finished run"
 FEBRUARY = book(2500, 4, drift=1.0)
 
 
@@ -30,7 +31,7 @@ def project(finished_copy: Project) -> Project:
 def settle(project: Project) -> None:
     """Run until idle: a copy has other inodes, which are looked at once."""
     for _ in range(3):
-        if "idle" in project.run(SCRIPT).stderr:
+        if IDLE in project.run(SCRIPT).stderr:
             return
     raise AssertionError("the pipeline does not come to rest")
 
@@ -123,7 +124,7 @@ def test_an_idle_run_imports_the_standard_library_alone(project: Project) -> Non
         text=True,
         check=True,
     )
-    assert "idle" in result.stderr
+    assert IDLE in result.stderr
     imported = {line.rpartition("|")[2].strip() for line in result.stderr.splitlines()}
     ours = {name for name in imported if name.split(".")[0] == "attrition"}
     assert ours <= {

@@ -97,7 +97,7 @@ def test_a_real_table_runs_by_settings_alone(
     # Plain logistic regression at its threshold of one half, on another split: a floor, no bar.
     assert record["candidate_score"]["roc_auc"] > reference["auc"] - 0.02
     assert record["candidate_score"]["f1"] > reference["f1"]
-    assert "idle" in project.run("fullprocess.py").stderr
+    assert "idle: nothing" in project.run("fullprocess.py").stderr
 
 
 def test_a_blank_that_is_a_space_is_a_missing_value(make_project: Callable[[str], Project]) -> None:
