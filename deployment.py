@@ -14,11 +14,10 @@ from __future__ import annotations
 import argparse
 import logging
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from attrition import cli, files
+from attrition import cli, clock, files
 from attrition.config import Config
 from attrition.errors import DataError, PipelineError
 from attrition.files import Release
@@ -45,7 +44,7 @@ def run(config: Config, decision: dict[str, Any]) -> Release:
     training = files.read_json(candidate["training.json"])
     scores = files.read_json(candidate["scores.json"])
     about = {
-        "deployed_at": now(),
+        "deployed_at": clock.now(),
         "replaces": files.live_release_id(config.prod_deployment_path),
         "f1_score": scores["f1"],
         "training": {key: training[key] for key in ("commit", "schema", "rows", "versions")},
@@ -98,7 +97,7 @@ def rollback(config: Config, target: str | None) -> Release:
     left = _training_commit(deployment / "releases" / live) if live else None
     # The rows ingested since count, too: a candidate that learnt them may be much the same model.
     commits = [left, read_ledger(config.ledger).commit_id]
-    record = {"from": live, "to": release.id, "time": now(), "commits": commits}
+    record = {"from": live, "to": release.id, "time": clock.now(), "commits": commits}
     # Written first: a kill in between leaves a harmless note, never an undone rollback.
     files.write_json(deployment / ROLLBACKS, [*rollbacks(config), record])
     files.make_live(deployment, folder)
@@ -137,11 +136,6 @@ def rolled_back_commits(config: Config) -> frozenset[str]:
     """The ingested rows, by commit, from which no model is to be deployed after a rollback."""
     commits = (commit for record in rollbacks(config) for commit in record["commits"])
     return frozenset(commit for commit in commits if commit is not None)
-
-
-def now() -> str:
-    """The current time, UTC, to the second."""
-    return datetime.now(UTC).isoformat(timespec="seconds")
 
 
 def table(config: Config) -> str:

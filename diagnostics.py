@@ -25,11 +25,10 @@ import time
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from attrition import cli, files, history, packages
+from attrition import cli, clock, files, history, packages
 from attrition.champion import label_settings
 from attrition.clients import Rejection, read_table
 from attrition.config import FOLDER_KEYS, Config
@@ -94,7 +93,7 @@ def run(
     packages.store(config, state)
     seconds = {**history.latest_timings(config.history), **(timings or {})}
     missing = missing_changes(profile, _training_reference(config))
-    result = DiagnosticsResult(_now(), profile, missing, seconds, state)
+    result = DiagnosticsResult(clock.now(), profile, missing, seconds, state)
     files.write_json(config.diagnostics, result.to_json())
     return result
 
@@ -114,7 +113,9 @@ def look(config: Config) -> DiagnosticsResult:
             )
         state = packages.finish_check(asked, PERSON_WAIT_SECONDS)
     missing, seconds = _training_reference(config), history.latest_timings(config.history)
-    return DiagnosticsResult(_now(), profile, missing_changes(profile, missing), seconds, state)
+    return DiagnosticsResult(
+        clock.now(), profile, missing_changes(profile, missing), seconds, state
+    )
 
 
 def _training_reference(config: Config) -> dict[str, Any] | None:
@@ -216,10 +217,6 @@ def _temporary_settings(config: Config, folder: Path) -> Path:
     path = folder / "config.json"
     path.write_text(json.dumps(raw), encoding="utf-8")
     return path
-
-
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="seconds")
 
 
 def describe(result: DiagnosticsResult) -> str:

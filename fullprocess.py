@@ -307,8 +307,7 @@ def close(
         The decision record, complete.
     """
     import apicalls
-    import deployment
-    from attrition import delivery, history
+    from attrition import clock, delivery, history
 
     live = files.live_release_id(config.prod_deployment_path)
     record = {**record, "release_after": live}
@@ -317,7 +316,7 @@ def close(
         with watch.stage("answers"):
             record_answers = apicalls.record_redeployed if outgoing else apicalls.record_current
             record_answers(config)
-    record = {**record, "timings": watch.seconds, "finished_at": deployment.now()}
+    record = {**record, "timings": watch.seconds, "finished_at": clock.now()}
     history.record_run(config.history, record)
     delivery.tell_run(config, record)
     is_all_seen = inputs.settled and inputs.digest == record["inputs"]

@@ -23,11 +23,10 @@ import shutil
 import textwrap
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from attrition import batches, cli, commits, files
+from attrition import batches, cli, clock, commits, files
 from attrition.batches import Refusal
 from attrition.clienttable import ClientTable, Intake, connect, unpacked
 from attrition.config import DEFAULT_CONFIG_PATH, STANDARD_FOLDERS, Config, parse_config
@@ -138,7 +137,7 @@ def _take_in(config: Config, ledger: Ledger, found: Survey) -> tuple[Survey, Led
     Returns:
         The survey, in which batches that changed meanwhile wait, and the ledger to be written.
     """
-    time = datetime.now(UTC).isoformat(timespec="seconds")
+    time = clock.now()
     size = sum(item.batch.unpacked_size for item in found.new)
     with _scratch(config) as scratch, connect(config, scratch, size) as connection:
         table = ClientTable(connection, config, scratch)

@@ -20,14 +20,13 @@ import argparse
 import logging
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from attrition import cli, files, history, ranking, risklist
+from attrition import cli, clock, files, history, ranking, risklist
 from attrition.champion import score_clients
 from attrition.clients import (
     Clients,
@@ -157,7 +156,7 @@ def rank(config: Config) -> RankingResult | None:
     found = ranking.with_changes(found, _last_list(path))
     risklist.write_list(path, found)
     kept = ranking.remember(found, release.id, ledger.commit_id)
-    now = datetime.now(UTC).isoformat(timespec="seconds")
+    now = clock.now()
     history.record_ranking(config.history, kept.key, now, asdict(kept), config.rankings_to_keep)
     return RankingResult(found, ranked, tiers, earlier_outcomes(config, ledger))
 

@@ -19,7 +19,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from attrition import files
+from attrition import clock, files
 from attrition.config import Config
 from attrition.errors import DataError
 
@@ -131,7 +131,9 @@ def finish_check(check: PackageCheck, seconds: float) -> Packages:
             return _unanswered(check.known, f"pip failed (exit code {code})")
         if _NOT_FETCHED.search(log.read_text(encoding="utf-8", errors="replace")):
             return _unanswered(check.known, UNREACHABLE)
-        return Packages(CHECKED, _now(), _now(), outdated_packages(answer.read_text("utf-8")))
+        return Packages(
+            CHECKED, clock.now(), clock.now(), outdated_packages(answer.read_text("utf-8"))
+        )
 
 
 def outdated_packages(answer: str) -> tuple[dict[str, str], ...]:
@@ -177,7 +179,7 @@ def _normalised(names: Iterable[str]) -> set[str]:
 
 
 def _unanswered(known: Packages, state: str) -> Packages:
-    return Packages(state, _now(), known.as_of, known.outdated)
+    return Packages(state, clock.now(), known.as_of, known.outdated)
 
 
 def _is_fresh(time: str) -> bool:
@@ -186,10 +188,6 @@ def _is_fresh(time: str) -> bool:
     except (ValueError, TypeError):
         return False
     return timedelta(0) <= age < FRESH_FOR
-
-
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="seconds")
 
 
 def _path(config: Config) -> Path:

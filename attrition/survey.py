@@ -9,10 +9,9 @@ import hashlib
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from pathlib import Path
 
-from attrition import batches
+from attrition import batches, clock
 from attrition.batches import Batch, Refusal
 from attrition.errors import DataError
 from attrition.ledger import Event, Ledger, Sighting
@@ -122,7 +121,7 @@ def _new(changed: list[Batch], digests: dict[str, str], ledger: Ledger) -> list[
 
 def _events(ledger: Ledger, present: set[str], digests: dict[str, str]) -> list[Event]:
     """What happened to known files: a new name of a known content, a new content, a loss."""
-    now = datetime.now(UTC).isoformat(timespec="seconds")
+    now = clock.now()
     gone = {name: old.sha256 for name, old in ledger.sightings.items() if name not in present}
     known = {entry.sha256 for entry in ledger.entries}
     events = []
