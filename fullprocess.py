@@ -13,6 +13,14 @@ live release, never from memory, and each stage changes its files in one step.
 
 from __future__ import annotations
 
+import sys
+
+from attrition import idle
+
+# Most ticks end here, before anything heavy is imported.
+if __name__ == "__main__" and idle.rests(sys.argv[1:]):
+    raise SystemExit(0)
+
 import argparse
 import logging
 import textwrap
@@ -24,7 +32,7 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from attrition import cli, files, idle
+from attrition import cli, files
 from attrition.config import Config
 from attrition.errors import DataError, NotEnoughData
 
@@ -410,7 +418,7 @@ def _run(config: Config, _arguments: argparse.Namespace) -> int:
 
 def _rest(config: Config) -> int:
     """Do nothing, but for an alert that could not be delivered."""
-    logger.info("idle: nothing has changed since the last finished run")
+    logger.info("%s", idle.MESSAGE)
     if config.alert_webhook is not None or config.alert_command is not None:
         from attrition import delivery
 

@@ -23,11 +23,11 @@ from pathlib import Path
 from attrition import files
 from attrition.config import Config, load_config
 from attrition.errors import AlreadyRunning, ConfigError, PipelineError
+from attrition.idle import LARGEST_LOG
 
 EXIT_BUG = 3
 EXIT_INTERRUPTED = 130
 
-LOG_BYTES = 1_000_000
 OLD_LOGS = 3
 _GRACE_SECONDS = 60
 
@@ -160,8 +160,8 @@ def log_to_file(path: Path) -> None:
 
 
 def _rotate(path: Path) -> None:
-    """Keep a log small: beyond LOG_BYTES it becomes `.1`, and that `.2`, ... the last one goes."""
-    if not path.exists() or path.stat().st_size < LOG_BYTES:
+    """Keep a log small: beyond LARGEST_LOG it becomes `.1`, that `.2`, ... the last one goes."""
+    if not path.exists() or path.stat().st_size < LARGEST_LOG:
         return
     for number in range(OLD_LOGS, 0, -1):
         older = path.with_name(f"{path.name}.{number}")

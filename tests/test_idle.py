@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
 import sys
 import time
@@ -118,11 +117,63 @@ def test_a_damaged_state_file_means_a_run(quiet: Project) -> None:
     assert not is_idle(quiet)
 
 
-def test_the_check_needs_the_standard_library_alone(tmp_path: Path) -> None:
-    """A copy of the modules it uses, run by an interpreter that sees no site-packages."""
-    package = tmp_path / "attrition"
-    package.mkdir()
-    for name in ("__init__", "errors", "config", "files", "idle", "cli"):
-        shutil.copy(REPOSITORY / "attrition" / f"{name}.py", package)
-    code = "import sys; sys.path.insert(0, '.'); from attrition import cli, idle"
-    subprocess.run([sys.executable, "-I", "-S", "-c", code], cwd=tmp_path, check=True)
+HEAVY = {"argparse", "dataclasses", "logging", "pathlib", "typing", "numpy", "attrition.config"}
+
+
+def imports_of(*command: str | Path) -> set[str]:
+    """What a new interpreter imports on its way, without coverage's own hooks."""
+    environment = {key: os.environ[key] for key in os.environ if not key.startswith("COV")}
+    said = subprocess.run(
+        [sys.executable, "-X", "importtime", *command],
+        env=environment, capture_output=True, text=True, check=True,
+    ).stderr  # fmt: skip
+    return {line.rpartition("|")[2].strip() for line in said.splitlines()}
+
+
+def test_a_tick_at_rest_imports_nothing_heavy(finished_copy: Project) -> None:
+    finished_copy.run("fullprocess.py")  # the copied files are new to it; now it is at rest
+    script = REPOSITORY / "fullprocess.py"
+    added = imports_of(script, "--config", finished_copy.config_path) - imports_of("-c", "")
+    assert "attrition.idle" in added
+    assert added & HEAVY == set()
+
+
+def rests(project: Project) -> bool:
+    return idle.rests(["--config", str(project.config_path)])
+
+
+def test_a_tick_at_rest_is_seen_to_be_one_and_told(quiet: Project) -> None:
+    assert rests(quiet)
+    assert rests(quiet)
+    lines = (quiet.root / "cron.log").read_text().splitlines()
+    assert [line.partition(" ")[2] for line in lines] == [idle.MESSAGE] * 2
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_no_tick_rests_after_a_change(quiet: Project, change: str) -> None:
+    CHANGES[change](quiet.root)
+    assert not rests(quiet)
+    assert not (quiet.root / "cron.log").exists()
+
+
+def test_a_tick_does_not_rest_where_a_whole_run_has_something_to_say(quiet: Project) -> None:
+    """Another run at work, a log to rotate, an alert that may be due, a settings file gone bad."""
+    with files.run_lock(quiet.config.lock):
+        assert not rests(quiet)
+    assert not idle.rests(["--dry-run"])
+    log = quiet.write("cron.log", "x" * idle.LARGEST_LOG)
+    assert not rests(quiet)
+    assert log.stat().st_size == idle.LARGEST_LOG
+    log.unlink()
+    assert rests(quiet)
+    quiet.configure(alert_command=["true"])
+    finish(quiet.config)
+    assert not rests(quiet)
+    quiet.write("config.json", "{")
+    assert not rests(quiet)
+
+
+def test_a_project_that_was_moved_goes_on_resting(quiet: Project, tmp_path: Path) -> None:
+    moved = Project(tmp_path / "elsewhere")
+    quiet.root.rename(moved.root)
+    assert rests(moved)
