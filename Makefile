@@ -6,10 +6,10 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test check serve bench quality clean
+.PHONY: help install run test check serve bench bench-quick quality clean
 
 help:  ## show this list
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
 install: $(VENV)/.runtime  ## build the environment the pipeline runs in
 
@@ -43,8 +43,11 @@ check: $(VENV)/.development  ## format, lint and types
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy attrition *.py
 
-bench: $(VENV)/.development  ## how fast, side by side with the naive way
-	@$(BIN)/python -m benchmarks.speed
+bench: $(VENV)/.development  ## every bar of speed and size, written to benchmarks/results.md
+	@$(BIN)/python -m benchmarks
+
+bench-quick: $(VENV)/.development  ## the same with small tables, in a minute
+	@$(BIN)/python -m benchmarks --quick
 
 quality: $(VENV)/.development  ## how good the model is, against plain and boosted ones
 	@$(BIN)/python -m benchmarks.quality
