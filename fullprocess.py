@@ -89,7 +89,7 @@ def process(config: Config, inputs: idle.Inputs, watch: Stopwatch) -> dict[str, 
     """
     import diagnostics
     import reporting
-    from attrition import packages
+    from attrition import calllist, packages
     from attrition.champion import find_champion
 
     with packages.checking(config) as package_check:  # pip answers, or not, meanwhile
@@ -98,7 +98,7 @@ def process(config: Config, inputs: idle.Inputs, watch: Stopwatch) -> dict[str, 
         record, outgoing = owed or run_stages(config, champion, inputs, watch)
         with watch.stage("reporting"):
             reporting.run(config, outgoing)
-            listed = reporting.rank(config)
+            listed = calllist.rank(config)
             diagnostics.run(config, watch.seconds, package_check)
         record = {**record, "ranking": listed.to_json() if listed else None}
         return close(config, inputs, record, outgoing, watch)

@@ -8,7 +8,7 @@
  4  clienttable delivery ranking recovery
  5  merging profile risklist suggestion
  6  clients commits
- 7  champion cli
+ 7  calllist champion cli
  8  ingestion training scoring deployment diagnostics reporting apicalls
  9  fullprocess app
 10  wsgi
