@@ -20,12 +20,8 @@ import argparse
 import logging
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
-import numpy as np
-from numpy.typing import NDArray
-
-from attrition import cli, files
+from attrition import cli, figures, files, modelfigures
 from attrition.calllist import rank, top_table, unfit
 from attrition.champion import score_clients
 from attrition.clients import TestClients, labelled_test_clients
@@ -33,14 +29,9 @@ from attrition.config import Config
 from attrition.errors import DataError
 from attrition.files import Release
 from attrition.scorecard import load_scorecard
-from attrition.scores import Score
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
 
 SCORECARD = "scorecard.json"
 FIRST, SECOND = "confusionmatrix.png", "confusionmatrix2.png"
-INK, SOFT = "#1d2327", "#5a646b"
 DOTS_PER_INCH = 160
 
 logger = logging.getLogger(__name__)
@@ -88,9 +79,10 @@ def _draw(config: Config, scorecard: Path, title: str, test: TestClients, path: 
         logger.warning("%s: not drawn: %s", path, reason)
         return False
     logging.getLogger("matplotlib").setLevel(logging.WARNING)  # it tells of its font cache
-    figure = confusion_figure(score, title)
+    picture = modelfigures.confusion(score, title)
+    assert isinstance(picture, figures.Picture), "the score is defined"
     with files.replacing(path) as temporary:
-        figure.savefig(temporary, dpi=DOTS_PER_INCH, facecolor="white")
+        temporary.write_bytes(figures.png(picture, DOTS_PER_INCH))
     return True
 
 
@@ -101,75 +93,6 @@ def _rejections(test: TestClients) -> str:
     first = test.rejected[0]
     where = first.file if first.line is None else f"{first.file}, line {first.line}"
     return f" (rejected rows or files: {len(test.rejected):,}; {where}: {first.reason})"
-
-
-def confusion_figure(score: Score, title: str) -> Figure:
-    """The confusion matrix as a picture: counts, and shares of each row.
-
-    Args:
-        score: of a model on labelled clients; not undefined.
-        title: which model it is.
-    """
-    import seaborn
-    from matplotlib.figure import Figure
-    from matplotlib.layout_engine import ConstrainedLayoutEngine
-
-    assert score.confusion is not None
-    counts = score.confusion
-    table = np.array([[counts["tn"], counts["fp"]], [counts["fn"], counts["tp"]]])
-    shares = row_shares(table)
-    figure = Figure(figsize=(6.4, 5.8), layout=ConstrainedLayoutEngine(w_pad=0.2, h_pad=0.2))
-    axes = figure.subplots()
-    seaborn.heatmap(
-        shares, ax=axes, cmap=seaborn.light_palette("#1f5f74", as_cmap=True), vmin=0, vmax=1,
-        cbar=False, linewidths=3, linecolor="white",
-    )  # fmt: skip
-    _write_cells(axes, table, shares)
-    _label_axes(axes, table)
-    _write_title(axes, score, title)
-    return figure
-
-
-def row_shares(table: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Each count as a fraction of its row's sum; 0 in an empty row."""
-    totals = np.maximum(table.sum(axis=1, keepdims=True), 1)
-    shares: NDArray[np.float64] = table / totals
-    return shares
-
-
-def _write_cells(axes: Any, table: NDArray[np.int64], shares: NDArray[np.float64]) -> None:
-    meanings = (("stayed, no alarm", "stayed, false alarm"), ("left, missed", "left, found"))
-    for row, column in np.ndindex(2, 2):
-        color = "white" if shares[row, column] > 0.55 else INK
-        whose = ("who stayed", "who left")[row]
-        for shift, text, style in (
-            (-0.2, meanings[row][column], {"fontsize": 12}),
-            (0.0, f"{table[row, column]:,}", {"fontsize": 28, "fontweight": "bold"}),
-            (0.2, f"{shares[row, column]:.1%} of those {whose}", {"fontsize": 11}),
-        ):
-            axes.text(column + 0.5, row + 0.5 + shift, text, color=color, ha="center", va="center",
-                      **style)  # fmt: skip
-
-
-def _label_axes(axes: Any, table: NDArray[np.int64]) -> None:
-    stayed, left = table.sum(axis=1)
-    will_stay, will_leave = table.sum(axis=0)
-    axes.xaxis.tick_top()
-    columns = [f"predicted to stay\n{will_stay:,}", f"predicted to leave\n{will_leave:,}"]
-    axes.set_xticks([0.5, 1.5], columns)
-    axes.set_yticks([0.5, 1.5], [f"stayed\n{stayed:,}", f"left\n{left:,}"], rotation=0, va="center")
-    axes.tick_params(length=0, labelsize=12, labelcolor=INK, pad=8)
-
-
-def _write_title(axes: Any, score: Score, title: str) -> None:
-    assert score.f1_interval is not None
-    low, high = score.f1_interval
-    known = f"F1 {score.f1:.3f} (95% interval {low:.3f} to {high:.3f}) on {score.rows:,} test rows"
-    for height, text, style in (
-        (78, title, {"fontsize": 15, "fontweight": "bold", "color": INK}),
-        (58, known, {"fontsize": 11, "color": SOFT}),
-    ):
-        axes.annotate(text, (0, 1), (0, height), "axes fraction", "offset points", **style)
 
 
 def _report(config: Config, _arguments: argparse.Namespace) -> int:

@@ -1,11 +1,11 @@
 """The nouns that two or more stages share. A module imports only from lower levels.
 
  0  errors
- 1  access batches census clock config files reference scores summary terms
+ 1  access batches census clock config figures files reference scores summary terms
  2  checks columns csvfiles decision drift hats history idle ledger packages performance scorecard
  2  synthetic
- 3  alerting impact live model reasons stored survey
- 4  clienttable delivery ranking recovery
+ 3  alerting evaluation impact live model reasons stored survey
+ 4  cardfigures clienttable datafigures delivery modelfigures ranking recovery
  5  merging profile risklist suggestion
  6  clients commits
  7  calllist champion cli

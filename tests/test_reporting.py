@@ -6,13 +6,11 @@ import csv
 import io
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 import reporting
 from attrition import files
 from attrition.clients import labelled_test_clients
-from attrition.scores import Minimum, Score, score
 from tests.conftest import HEADER, Project
 from tests.releases import deploy, quiet_month_card
 
@@ -38,29 +36,6 @@ def served(project: Project) -> Project:
     project.write("testdata/testdata.csv", test_rows(stayed=(10, 60), left=(22, 8)))
     deploy(project)
     return project
-
-
-def texts(figure_score: Score) -> str:
-    figure = reporting.confusion_figure(figure_score, "Release 7")
-    axes = figure.axes[0]
-    labels = [*axes.texts, *axes.get_xticklabels(), *axes.get_yticklabels()]
-    return "\n".join(text.get_text() for text in labels)
-
-
-def test_the_picture_shows_counts_and_the_share_of_each_row() -> None:
-    labels = np.repeat([0, 0, 1, 1], [60, 10, 8, 22])
-    chances = np.repeat([0.1, 0.9, 0.1, 0.9], [60, 10, 8, 22])
-    shown = texts(score(labels, chances, 0.5, Minimum(30, 5), 1))
-    # 60 + 10 stayed, 8 + 22 left; F1 = 44 / (44 + 18)
-    for text in ("60", "85.7% of those who stayed", "14.3% of those who stayed", "8",
-                 "26.7% of those who left", "22", "73.3% of those who left",
-                 "stayed\n70", "left\n30", "predicted to stay\n68", "predicted to leave\n32",
-                 "Release 7", "F1 0.710", "on 100 test rows", "95% interval"):  # fmt: skip
-        assert text in shown
-
-
-def test_an_empty_row_has_no_share() -> None:
-    assert reporting.row_shares(np.array([[3, 1], [0, 0]])).tolist() == [[0.75, 0.25], [0, 0]]
 
 
 def is_picture(path: Path) -> bool:
