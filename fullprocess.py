@@ -37,6 +37,7 @@ if TYPE_CHECKING:  # heavy modules: an idle run must not pay for them
     from attrition.decision import Evidence, TrainingNeed, TrainingSituation, Verdict
     from attrition.files import Release
     from attrition.ledger import Ledger
+    from attrition.packages import PackageCheck
     from attrition.scores import Score
     from ingestion import IngestionResult
     from training import TrainingResult
@@ -87,9 +88,7 @@ def process(config: Config, inputs: idle.Inputs, watch: Stopwatch) -> dict[str, 
     Returns:
         The decision record, as `decision.json` holds it.
     """
-    import diagnostics
-    import reporting
-    from attrition import calllist, packages
+    from attrition import packages
     from attrition.champion import find_champion
 
     with packages.checking(config) as package_check:  # pip answers, or not, meanwhile
@@ -97,11 +96,36 @@ def process(config: Config, inputs: idle.Inputs, watch: Stopwatch) -> dict[str, 
         owed = owed_report(config, champion)
         record, outgoing = owed or run_stages(config, champion, inputs, watch)
         with watch.stage("reporting"):
-            reporting.run(config, outgoing)
-            listed = calllist.rank(config)
-            diagnostics.run(config, watch.seconds, package_check)
-        record = {**record, "ranking": listed.to_json() if listed else None}
+            record = report(config, record, outgoing, watch, package_check)
         return close(config, inputs, record, outgoing, watch)
+
+
+def report(
+    config: Config,
+    record: dict[str, Any],
+    outgoing: Release | None,
+    watch: Stopwatch,
+    package_check: PackageCheck,
+) -> dict[str, Any]:
+    """Rank the clients, diagnose, and tell of it all.
+
+    Returns:
+        The decision record, with what the ranking found.
+    """
+    import diagnostics
+    import reporting
+    from attrition import calllist
+    from attrition.clients import labelled_test_clients
+
+    test = labelled_test_clients(config)
+    reporting.run(config, outgoing, test)
+    listed = calllist.rank(config)
+    diagnosed = diagnostics.run(config, watch.seconds, package_check)
+    record = {**record, "ranking": listed.to_json() if listed else None}
+    live = files.live_release_id(config.prod_deployment_path)
+    so_far = {**record, "release_after": live, "timings": dict(watch.seconds)}
+    reporting.tell(config, so_far, diagnosed.to_json(), listed, test)
+    return record
 
 
 def run_stages(

@@ -18,21 +18,39 @@ from __future__ import annotations
 
 import argparse
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
-from attrition import cli, figures, files, modelfigures
-from attrition.calllist import rank, top_table, unfit
+from attrition import (
+    calllist,
+    cli,
+    clock,
+    figures,
+    files,
+    gallery,
+    gathering,
+    htmlreport,
+    modelfigures,
+    pdfreport,
+    story,
+)
+from attrition.calllist import RankingResult
 from attrition.champion import score_clients
 from attrition.clients import TestClients, labelled_test_clients
 from attrition.config import Config
-from attrition.errors import DataError
+from attrition.figures import Absent, Picture
 from attrition.files import Release
+from attrition.ledger import read_ledger
+from attrition.material import Material, Model
 from attrition.scorecard import load_scorecard
 
 SCORECARD = "scorecard.json"
 FIRST, SECOND = "confusionmatrix.png", "confusionmatrix2.png"
+PAGE, DOCUMENT = "report.html", "report.pdf"
 DOTS_PER_INCH = 160
+COLOURS = {"ink": figures.INK, "soft": figures.SOFT, "line": figures.LINE,
+           "accent": figures.ACCENT, "alarm": figures.ALARM}  # fmt: skip
 
 logger = logging.getLogger(__name__)
 
@@ -70,7 +88,7 @@ def run(
 def _draw(config: Config, scorecard: Path, title: str, test: TestClients, path: Path) -> bool:
     """Draw a model's matrix; where that is not possible, say why and leave no older picture."""
     card = load_scorecard(scorecard)
-    reason = unfit(config, card)
+    reason = calllist.unfit(config, card)
     if reason is None:
         score = score_clients(card, test.clients, config)
         reason = score.undefined and score.undefined + _rejections(test)
@@ -95,29 +113,91 @@ def _rejections(test: TestClients) -> str:
     return f" (rejected rows or files: {len(test.rejected):,}; {where}: {first.reason})"
 
 
+def tell(
+    config: Config,
+    decision: Mapping[str, Any],
+    diagnosed: Mapping[str, Any],
+    listed: RankingResult | None,
+    test: TestClients | None = None,
+) -> list[Path]:
+    """Write the report, as a page and as a document.
+
+    Args:
+        config: the settings.
+        decision: the decision record; {} where no run is known.
+        diagnosed: the diagnostics, as `diagnostics.json` holds them; {} for none.
+        listed: the ranking; None where no client could be ranked.
+        test: the labelled test data; None reads them.
+
+    Returns:
+        The two files.
+    """
+    logging.getLogger("matplotlib").setLevel(logging.WARNING)  # it tells of its font cache
+    model = gathering.deployed_model(config) or gathering.candidate(config)
+    runs = gathering.latest_runs(config, decision)
+    drawn = gallery.of_changes(decision, runs, config.model_score_threshold)
+    if model is not None:
+        test = labelled_test_clients(config) if test is None else test
+        drawn += _pictures_of(config, model, test)
+    told = story.tell(
+        Material(
+            config=config,
+            time=decision.get("time") or clock.now(),
+            decision=decision,
+            model=model,
+            ranking=listed.ranking if listed else None,
+            listed=listed.to_json() if listed else {},
+            diagnostics=diagnosed,
+            runs=runs,
+            ledger=read_ledger(config.ledger),
+            plots=gallery.labels_of(drawn),
+        )
+    )
+    pictures = [one for one in drawn if isinstance(one, Picture)]
+    page, document = (config.output_model_path / name for name in (PAGE, DOCUMENT))
+    files.write_text(page, htmlreport.render(told, {p.name: figures.svg(p) for p in pictures}))
+    outlines = {picture.name: figures.svg_outlines(picture) for picture in pictures}
+    with files.replacing(document) as temporary:
+        temporary.write_bytes(pdfreport.render(told, outlines, COLOURS))
+    return [page, document]
+
+
+def _pictures_of(config: Config, model: Model, test: TestClients) -> list[Picture | Absent]:
+    """What the model has learnt, and its skill where today's columns are those it knows."""
+    learnt = gallery.of_card(model)
+    if calllist.unfit(config, model.card) is not None:
+        return learnt
+    score = score_clients(model.card, test.clients, config)
+    labels = [] if test.clients.labels is None else test.clients.labels.tolist()
+    chances = model.card.probabilities(test.clients.columns)
+    return [*gallery.of_skill(model, score, labels, chances), *learnt]
+
+
 def _report(config: Config, _arguments: argparse.Namespace) -> int:
-    if files.live_release_id(config.prod_deployment_path) is not None:
-        drawn = run(config)
-        if (result := rank(config)) is not None:
-            print(top_table(result))
-            print(config.client_risk)
-    else:
-        drawn = _draw_candidate(config)
-    for path in drawn:
+    is_deployed = files.live_release_id(config.prod_deployment_path) is not None
+    test = labelled_test_clients(config)
+    drawn = run(config, test=test) if is_deployed else _draw_candidate(config, test)
+    listed = calllist.rank(config)
+    if listed is not None:
+        print(calllist.top_table(listed))
+        print(config.client_risk)
+    decision, diagnosed = (gathering.shown(path) for path in (config.decision, config.diagnostics))
+    for path in [*drawn, *tell(config, decision, diagnosed, listed, test)]:
         print(path)
     return 0 if drawn else 1
 
 
-def _draw_candidate(config: Config) -> list[Path]:
+def _draw_candidate(config: Config, test: TestClients) -> list[Path]:
     scorecard, path = config.output_model_path / SCORECARD, config.output_model_path / FIRST
     if not scorecard.exists():
-        raise DataError("no model is deployed and none is trained yet; run fullprocess.py")
-    test = labelled_test_clients(config)
+        path.unlink(missing_ok=True)
+        logger.warning("no model is deployed and none is trained yet; run fullprocess.py")
+        return []
     return [path] if _draw(config, scorecard, "Candidate, not deployed", test, path) else []
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Rank the clients, and draw the confusion matrix of the current model."""
+    """Rank the clients, draw the current model's confusion matrix, write the report."""
     return cli.run_alone(cli.parser(__doc__), argv, _report)
 
 

@@ -46,7 +46,11 @@ def test_the_script_draws_the_deployed_model(served: Project) -> None:
     result = served.run("reporting.py")
     path = served.root / "models/confusionmatrix.png"
     assert is_picture(path)
-    assert result.stdout.strip() == str(path)
+    written = [
+        path,
+        *(served.root / "models" / name for name in (reporting.PAGE, reporting.DOCUMENT)),
+    ]
+    assert result.stdout.split() == [str(one) for one in written]
     assert not (served.root / "models/confusionmatrix2.png").exists()
 
 
