@@ -67,6 +67,10 @@ class Stopwatch:
         self.seconds[name] = round(time.perf_counter() - start, 3)
         logger.info("%s: %.2f s", name, self.seconds[name])
 
+    def forget(self, name: str) -> None:
+        """Leave out a stage that had nothing to do: its time would tell nothing."""
+        del self.seconds[name]
+
 
 @dataclass(frozen=True)
 class Challenge:
@@ -145,6 +149,8 @@ def run_stages(
     started = now()
     with watch.stage("ingestion"):
         ingested = ingestion.run(config)
+    if not ingested.files:
+        watch.forget("ingestion")
     with watch.stage("check"):
         ledger = read_ledger(config.ledger)
         test = labelled_test_clients(config)

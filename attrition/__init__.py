@@ -7,7 +7,7 @@
  3  alerting evaluation impact live model reasons stored survey
  4  cardfigures clienttable datafigures delivery modelfigures ranking recovery
  5  material merging profile risklist suggestion
- 6  changestory clients clientstory commits datastory gallery gathering modelstory
+ 6  changestory clients clientstory commits datastory diagnosticstext gallery gathering modelstory
  7  calllist champion cli story
  8  ingestion training scoring deployment diagnostics reporting apicalls
  9  fullprocess app

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 
 NOT_KNOWN = "\N{EN DASH}"
 LONGEST = 80
@@ -114,11 +114,24 @@ def short_moment(time: str | None) -> str:
     return line(time or NOT_KNOWN) if found is None else f"{found:%Y-%m-%d %H:%M}"
 
 
+def ago(time: str, now: str) -> str:
+    """How long ago something was: "just now", "5 minutes ago", "3 days ago"."""
+    then, today = _parsed(time), _parsed(now)
+    if then is None or today is None:
+        return line(time)
+    passed = int((today - then).total_seconds())
+    for size, unit in ((86_400, "day"), (3600, "hour"), (60, "minute")):
+        if passed >= size:
+            return f"{plural(passed // size, unit)} ago"
+    return "just now" if passed >= 0 else moment(time)
+
+
 def _parsed(time: str | None) -> datetime | None:
     try:
-        return datetime.fromisoformat(time) if time else None
+        found = datetime.fromisoformat(time or "")
     except ValueError:
         return None
+    return found if found.tzinfo else found.replace(tzinfo=UTC)
 
 
 _MONTHS = ("January February March April May June July August September October November "

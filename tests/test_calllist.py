@@ -207,7 +207,7 @@ def test_the_script_prints_the_first_ten_in_80_columns(listed: Project) -> None:
     assert "\x1b" not in result.stdout
     assert lines[0] == "25 open clients: 23 at high risk (from 50% on), 1 at medium"
     assert sum("far below the usual 50" in line for line in lines) == 10
-    assert lines[-4:] == [str(listed.root / "models" / name)
-                          for name in ("clientrisk.csv", "confusionmatrix.png", "report.html", "report.pdf")]  # fmt: skip
+    written = ("clientrisk.csv", "confusionmatrix.png", "report.html", "report.pdf")
+    assert lines[-4:] == [str(listed.root / "models" / name) for name in written]
     assert "Long" not in result.stderr
     assert risklist.read_list(listed.config.client_risk) is not None
