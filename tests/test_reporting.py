@@ -46,11 +46,8 @@ def test_the_script_draws_the_deployed_model(served: Project) -> None:
     result = served.run("reporting.py")
     path = served.root / "models/confusionmatrix.png"
     assert is_picture(path)
-    written = [
-        path,
-        *(served.root / "models" / name for name in (reporting.PAGE, reporting.DOCUMENT)),
-    ]
-    assert result.stdout.split() == [str(one) for one in written]
+    names = ("confusionmatrix.png", "report.html", "report.pdf")
+    assert result.stdout.split() == [str(served.root / "models" / name) for name in names]
     assert not (served.root / "models/confusionmatrix2.png").exists()
 
 
