@@ -1,13 +1,13 @@
-"""What the data look like, what is missing in them, how long the stages take, what is outdated.
+"""What was decided, what the data look like, how long the stages take, what is outdated.
 
     python diagnostics.py                  print it as tables
     python diagnostics.py --json           print it as JSON
     python diagnostics.py --history [N]    the recorded runs, newest first; --json: all about them
-    python diagnostics.py --predict FILE   what the deployed model says of a table, as CSV
+    python diagnostics.py --predict FILE   what the deployed model says of a table, as CSV or JSON
     python diagnostics.py --measure        time a fresh ingestion and training elsewhere
 
-Reads  ingesteddata/finaldata.csv and ledger.json, models/history.db, requirements.txt, the live
-release.
+Reads  ingesteddata/finaldata.csv and ledger.json, models/decision.json and history.db,
+requirements.txt, the live release.
 Writes nothing by hand; within fullprocess.py models/diagnostics.json and models/packages.json.
 """
 
@@ -28,10 +28,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from attrition import cli, clock, files, history, packages
+from attrition import cli, clock, files, gathering, history, packages
 from attrition.champion import label_settings
 from attrition.clients import Rejection, read_table
 from attrition.config import FOLDER_KEYS, Config
+from attrition.diagnosticstext import describe_data, describe_decision, describe_timings
 from attrition.errors import DataError, PipelineError
 from attrition.packages import PackageCheck, Packages
 from attrition.profile import DataProfile, missing_changes, profile_data
@@ -43,6 +44,7 @@ MEASURED_STAGES = ("ingestion", "training")
 STAGES = (*MEASURED_STAGES, "check", "scoring", "comparison", "outgoing answers", "deployment",
           "reporting", "answers")  # fmt: skip
 RUNS_SHOWN = 20
+PREDICTED = ("id", "probability", "prediction")
 # The pipeline has better things to do than to wait for a package index; a person asked for it.
 PIPELINE_WAIT_SECONDS = 5.0
 PERSON_WAIT_SECONDS = 60.0
@@ -219,106 +221,21 @@ def _temporary_settings(config: Config, folder: Path) -> Path:
     return path
 
 
-def describe(result: DiagnosticsResult) -> str:
-    """The result as tables for a terminal of 80 columns."""
-    return "\n\n".join([_describe_data(result.profile), *_describe_columns(result.profile),
-                        *_describe_missing(result.missing), *_describe_batches(result.profile),
-                        _describe_timings(result.timings), result.packages.describe()])  # fmt: skip
+def describe(result: DiagnosticsResult, decision: Mapping[str, Any], now: str) -> str:
+    """The result, and what the last run decided, as tables for a terminal of 80 columns.
 
-
-def _describe_data(profile: DataProfile) -> str:
-    lines = [f"{'labelled rows':<30}{profile.rows:>14,}"]
-    if profile.base_rate is not None:
-        lines.append(f"{'share that left':<30}{profile.base_rate:>14.1%}")
-    if profile.clients is not None:
-        lines.append(f"{'clients':<30}{profile.clients:>14,}")
-        lines.append(f"{'clients with several rows':<30}{profile.repeated_clients:>14,}")
-    lines.append(f"{'under both labels at once':<30}{profile.conflicting_clients:>14,}")
-    return "\n".join(["DATA", *lines])
-
-
-def _describe_columns(profile: DataProfile) -> list[str]:
-    tables = []
-    missing = profile.missing_data_percentages
-    if profile.summary_statistics:
-        names = ("mean", "median", "std dev", "5 %", "95 %")
-        keys = ("mean", "median", "standard_deviation", "quantile_05", "quantile_95")
-        head = f"{'NUMBERS':<24}" + "".join(f"{name:>9}" for name in names) + f"{'missing':>9}"
-        lines = [head] + [
-            f"{_clip(column, 23):<24}"
-            + "".join(f"{_number(values[key]):>9}" for key in keys)
-            + _percentage(missing[column])
-            for column, values in profile.summary_statistics.items()
-        ]
-        tables.append("\n".join(lines))
-    if profile.categories:
-        lines = [f"{'CATEGORIES':<24}{'levels':>7}{'missing':>9}  most frequent"]
-        for column, counts in profile.categories.items():
-            top = ", ".join(
-                f"{_clip(level, 12)} {count / profile.rows:.0%}"
-                for level, count in list(counts["levels"].items())[:3]
-            )
-            lines.append(
-                f"{_clip(column, 23):<24}{counts['distinct']:>7,}{_percentage(missing[column])}"
-                f"  {_clip(top, 37)}"
-            )
-        tables.append("\n".join(lines))
-    return tables
-
-
-def _percentage(value: float | None, width: int = 9) -> str:
-    return f"{'-' if value is None else f'{value:.1f}%':>{width}}"
-
-
-def _describe_missing(missing: Mapping[str, Mapping[str, float | None]]) -> list[str]:
-    """A table where anything is missing at all, and else no table."""
-    keys = ("training_rows", "all_rows", "newest_batch")
-    if not any(shares[key] for shares in missing.values() for key in keys):
-        return []
-    lines = [f"{'MISSING':<24}{'trained on':>12}{'all rows':>12}{'newest batch':>14}{'change':>14}"]
-    for column, shares in missing.items():
-        if not any(shares[key] for key in keys):
-            continue
-        change = shares["change"]
-        lines.append(
-            f"{_clip(column, 23):<24}{_percentage(shares['training_rows'], 12)}"
-            f"{_percentage(shares['all_rows'], 12)}{_percentage(shares['newest_batch'], 14)}"
-            f"{'-' if change is None else f'{change:+.1f} points':>14}"
-        )
-    return ["\n".join(lines)]
-
-
-def _describe_batches(profile: DataProfile) -> list[str]:
-    if not profile.batches:
-        return []
-    lines = [f"{'BATCHES':<24}{'labelled rows':>15}{'share that left':>18}"] + [
-        f"{batch.time[:16].replace('T', ' '):<24}{batch.rows:>15,}"
-        f"{'-' if batch.base_rate is None else f'{batch.base_rate:.1%}':>18}"
-        for batch in reversed(profile.batches)
+    Args:
+        result: the diagnostics.
+        decision: the decision record; {} for none.
+        now: the time, UTC, ISO 8601.
+    """
+    parts = [
+        *describe_decision(decision, now),
+        *describe_data(result.profile, result.missing),
+        describe_timings(in_order(result.timings)),
+        result.packages.describe(),
     ]
-    return ["\n".join(lines)]
-
-
-def _describe_timings(timings: Mapping[str, float]) -> str:
-    lines = [
-        f"{stage:<30}" + (f"{'never':>14}" if seconds is None else f"{seconds:>12.2f} s")
-        for stage, seconds in in_order(timings).items()
-    ]
-    return "\n".join(["SECONDS, WHEN LAST RUN", *lines])
-
-
-def _number(value: float | None) -> str:
-    """A number in at most eight characters."""
-    if value is None:
-        return "-"
-    if value != 0 and not 1e-3 <= abs(value) < 1e7:
-        return f"{value:.1e}"
-    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
-
-
-def _clip(text: str, width: int) -> str:
-    printable = "".join(c if c.isprintable() else "?" for c in text)
-    return printable if len(printable) <= width else printable[: width - 1] + "…"
+    return "\n\n".join(parts)
 
 
 def _diagnose(config: Config, arguments: argparse.Namespace) -> int:
@@ -327,9 +244,12 @@ def _diagnose(config: Config, arguments: argparse.Namespace) -> int:
     if arguments.history is not None:
         return _show_history(config, arguments)
     if arguments.predict is not None:
-        return _show_predictions(config, arguments.predict)
+        return _show_predictions(config, arguments)
     result = look(config)
-    print(files.json_text(result.to_json()).rstrip() if arguments.json else describe(result))
+    if arguments.json:
+        print(files.json_text(result.to_json()).rstrip())
+    else:
+        print(describe(result, gathering.shown(config.decision), clock.now()))
     if files.live_release_id(config.prod_deployment_path) is None:
         raise DataError("no model is deployed yet; run fullprocess.py")
     return 0
@@ -359,18 +279,26 @@ def _show_history(config: Config, arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _show_predictions(config: Config, path: Path) -> int:
-    predictions, rejected = predict(config, path)
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(encoding="utf-8", newline="\n")
-    writer = csv.writer(sys.stdout, lineterminator="\n")
-    writer.writerow(("id", "probability", "prediction"))
-    writer.writerows(predictions)
+def _show_predictions(config: Config, arguments: argparse.Namespace) -> int:
+    predictions, rejected = predict(config, arguments.predict)
+    if arguments.json:
+        rows = [dict(zip(PREDICTED, row, strict=True)) for row in predictions]
+        print(files.json_text(rows).rstrip())
+    else:
+        _print_csv(predictions)
     for row in rejected:
         place = f", line {row.line}" if row.line else ""
         column = f"{row.column}: " if row.column else ""
-        logger.warning("%s%s: rejected; %s%s", path, place, column, row.reason)
+        logger.warning("%s%s: rejected; %s%s", arguments.predict, place, column, row.reason)
     return 0
+
+
+def _print_csv(predictions: Sequence[tuple[str, float, str]]) -> None:
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(encoding="utf-8", newline="\n")
+    writer = csv.writer(sys.stdout, lineterminator="\n")
+    writer.writerow(PREDICTED)
+    writer.writerows(predictions)
 
 
 def _count(text: str) -> int:

@@ -45,6 +45,7 @@ if TYPE_CHECKING:  # heavy modules: an idle run must not pay for them
     from attrition.decision import Evidence, TrainingNeed, TrainingSituation, Verdict
     from attrition.files import Release
     from attrition.ledger import Ledger
+    from attrition.packages import PackageCheck
     from attrition.scores import Score
     from ingestion import IngestionResult
     from training import TrainingResult
@@ -74,6 +75,10 @@ class Stopwatch:
         self.seconds[name] = round(time.perf_counter() - start, 3)
         logger.info("%s: %.2f s", name, self.seconds[name])
 
+    def forget(self, name: str) -> None:
+        """Leave out a stage that had nothing to do: its time would tell nothing."""
+        del self.seconds[name]
+
 
 @dataclass(frozen=True)
 class Challenge:
@@ -95,8 +100,6 @@ def process(config: Config, inputs: idle.Inputs, watch: Stopwatch) -> dict[str, 
     Returns:
         The decision record, as `decision.json` holds it.
     """
-    import diagnostics
-    import reporting
     from attrition import packages
     from attrition.champion import find_champion
 
@@ -105,11 +108,36 @@ def process(config: Config, inputs: idle.Inputs, watch: Stopwatch) -> dict[str, 
         owed = owed_report(config, champion)
         record, outgoing = owed or run_stages(config, champion, inputs, watch)
         with watch.stage("reporting"):
-            reporting.run(config, outgoing)
-            listed = reporting.rank(config)
-            diagnostics.run(config, watch.seconds, package_check)
-        record = {**record, "ranking": listed.to_json() if listed else None}
+            record = report(config, record, outgoing, watch, package_check)
         return close(config, inputs, record, outgoing, watch)
+
+
+def report(
+    config: Config,
+    record: dict[str, Any],
+    outgoing: Release | None,
+    watch: Stopwatch,
+    package_check: PackageCheck,
+) -> dict[str, Any]:
+    """Rank the clients, diagnose, and tell of it all.
+
+    Returns:
+        The decision record, with what the ranking found.
+    """
+    import diagnostics
+    import reporting
+    from attrition import calllist
+    from attrition.clients import labelled_test_clients
+
+    test = labelled_test_clients(config)
+    reporting.run(config, outgoing, test)
+    listed = calllist.rank(config)
+    diagnosed = diagnostics.run(config, watch.seconds, package_check)
+    record = {**record, "ranking": listed.to_json() if listed else None}
+    live = files.live_release_id(config.prod_deployment_path)
+    so_far = {**record, "release_after": live, "timings": dict(watch.seconds)}
+    reporting.tell(config, so_far, diagnosed.to_json(), listed, test)
+    return record
 
 
 def run_stages(
@@ -129,6 +157,8 @@ def run_stages(
     started = now()
     with watch.stage("ingestion"):
         ingested = ingestion.run(config)
+    if not ingested.files:
+        watch.forget("ingestion")
     with watch.stage("check"):
         ledger = read_ledger(config.ledger)
         test = labelled_test_clients(config)

@@ -18,46 +18,39 @@ from __future__ import annotations
 
 import argparse
 import logging
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from attrition import (
+    calllist,
     cli,
     clock,
     figures,
     files,
-    history,
+    gallery,
+    gathering,
+    htmlreport,
     modelfigures,
-    ranking,
-    risklist,
+    pdfreport,
+    story,
 )
+from attrition.calllist import RankingResult
 from attrition.champion import score_clients
-from attrition.clients import (
-    Clients,
-    TestClients,
-    final_clients,
-    labelled_test_clients,
-    open_clients,
-)
+from attrition.clients import TestClients, labelled_test_clients
 from attrition.config import Config
-from attrition.errors import DataError
+from attrition.figures import Absent, Picture
 from attrition.files import Release
-from attrition.ledger import Ledger, read_ledger
-from attrition.ranking import Ranking, Remembered, Tiers
-from attrition.scorecard import Scorecard, load_scorecard
+from attrition.ledger import read_ledger
+from attrition.material import Material, Model
+from attrition.scorecard import load_scorecard
 
 SCORECARD = "scorecard.json"
 FIRST, SECOND = "confusionmatrix.png", "confusionmatrix2.png"
+PAGE, DOCUMENT = "report.html", "report.pdf"
 DOTS_PER_INCH = 160
-OPEN, NEWEST = "open clients", "clients of the newest batch"
-TOLD_OUTCOMES = 12  # old rankings whose outcomes a record tells
-WIDTH = 80
-_TOP = 10
+COLOURS = {"ink": figures.INK, "soft": figures.SOFT, "line": figures.LINE,
+           "accent": figures.ACCENT, "alarm": figures.ALARM}  # fmt: skip
 
 logger = logging.getLogger(__name__)
 
@@ -92,162 +85,10 @@ def run(
     return drawn
 
 
-@dataclass(frozen=True)
-class RankingResult:
-    """The list that was written, and what became of the clients of earlier ones.
-
-    Attributes:
-        ranking: the clients in order.
-        ranked: which clients these are.
-        tiers: the thresholds used.
-        outcomes: of earlier rankings, newest first: time, release, the first k clients' outcomes
-            for each k, and those of all clients ranked.
-    """
-
-    ranking: Ranking
-    ranked: str
-    tiers: Tiers
-    outcomes: list[dict[str, Any]]
-
-    def to_json(self) -> dict[str, Any]:
-        """Counts only, no client's name: these go into records and logs."""
-        tiers = (ranking.HIGH, ranking.MEDIUM, ranking.LOW)
-        return {
-            "ranked": self.ranked,
-            "clients": len(self.ranking),
-            **{tier: self.ranking.count(tier) for tier in tiers},
-            "thresholds": asdict(self.tiers),
-            "outcomes": self.outcomes,
-        }
-
-
-def rank(config: Config) -> RankingResult | None:
-    """Rank the open clients (where none is open, those of the newest batch) by the live model.
-
-    Returns:
-        What was written; None where there is no model or no client. Then no older list is kept,
-        and the log says why.
-    """
-    path = config.client_risk
-    release = files.live_release(config.prod_deployment_path)
-    if release is None:
-        _no_list(path, "no model is deployed")
-        return None
-    card = load_scorecard(release.folder / SCORECARD)
-    if (unfit := _unfit(config, card)) is not None:
-        _no_list(path, unfit)
-        return None
-    ledger = read_ledger(config.ledger)
-    clients, ranked = _clients_to_rank(config, ledger)
-    if not len(clients):
-        _no_list(path, "there are no clients")
-        return None
-    tiers = ranking.choose_tiers(
-        config.high_risk_threshold, config.medium_risk_threshold, card.threshold
-    )
-    found = ranking.rank(
-        card,
-        clients.ids,
-        clients.columns,
-        values=clients.values,
-        tiers=tiers,
-        with_reasons=config.clients_with_reasons,
-    )
-    if config.id_column is None:
-        found = ranking.with_changes(found, None)
-        risklist.write_list(path, found)
-        return RankingResult(found, ranked, tiers, [])
-    found = ranking.with_changes(found, _last_list(path))
-    risklist.write_list(path, found)
-    kept = ranking.remember(found, release.id, ledger.commit_id)
-    now = clock.now()
-    history.record_ranking(config.history, kept.key, now, asdict(kept), config.rankings_to_keep)
-    return RankingResult(found, ranked, tiers, earlier_outcomes(config, ledger))
-
-
-def _no_list(path: Path, reason: str) -> None:
-    path.unlink(missing_ok=True)
-    logger.info("%s: not written: %s", path, reason)
-
-
-def _unfit(config: Config, card: Scorecard) -> str | None:
-    """Why a model cannot be asked about today's columns; None if it can."""
-    known = {*card.numeric_columns, *card.categorical_columns}
-    absent = sorted(known.difference(config.feature_columns))
-    return f"config.json no longer names the columns {', '.join(absent)}" if absent else None
-
-
-def _clients_to_rank(config: Config, ledger: Ledger) -> tuple[Clients, str]:
-    """The clients, each once, and in words which ones they are."""
-    clients = open_clients(config)
-    if len(clients) or not ledger.commits:
-        return clients, OPEN
-    newest = ledger.commits[-1]
-    clients = final_clients(config, newest.start, newest.end)
-    if config.id_column is not None:
-        clients = clients.select(ranking.newest_of_each(clients.ids))
-    return clients, NEWEST
-
-
-def _last_list(path: Path) -> ranking.Previous | None:
-    try:
-        return risklist.read_list(path)
-    except DataError as error:
-        logger.warning("%s; the new list tells no changes", error)
-        return None
-
-
-def earlier_outcomes(config: Config, ledger: Ledger) -> list[dict[str, Any]]:
-    """What became of the clients of earlier rankings, by the labelled rows that came after each.
-
-    A ranking made before the training set was made anew is passed over: what came after it can
-    no longer be told.
-
-    Returns:
-        See `RankingResult`; rankings of which no outcome is known are not among them.
-    """
-    places = {commit.id: place for place, commit in enumerate(ledger.commits, start=1)}
-    remembered = [
-        (time, Remembered(**kept), 0 if kept["commit"] is None else places[kept["commit"]])
-        for time, kept in history.rankings(config.history)
-        if kept["commit"] is None or kept["commit"] in places
-    ]
-    later = [item for item in remembered if item[2] < len(ledger.commits)]
-    if not later:
-        return []
-    oldest = min(place for _, _, place in later)
-    ids, labels, numbers = _labelled_since(config, ledger, oldest, [kept for _, kept, _ in later])
-    rows = np.cumsum([0, *(commit.rows for commit in ledger.commits[oldest:])])
-    found = []
-    for time, kept, place in later:
-        start = int(np.searchsorted(numbers, rows[place - oldest]))
-        outcomes = ranking.first_outcomes(ids[start:], labels[start:])
-        tops, everybody = ranking.precision_at_top(kept, outcomes)
-        if everybody.known or any(top.known for top in tops.values()):
-            found.append({
-                "time": time,
-                "release": kept.release,
-                "top": {str(size): top.to_json() for size, top in tops.items()},
-                "all": everybody.to_json(),
-            })  # fmt: skip
-    return found[:TOLD_OUTCOMES]
-
-
-def _labelled_since(
-    config: Config, ledger: Ledger, commit: int, rankings: Sequence[Remembered]
-) -> tuple[list[str], list[int], NDArray[np.intp]]:
-    """Ids, labels and row numbers, from a commit on, of the rows that outcomes are read from."""
-    clients = final_clients(config, ledger.commits[commit].start, ledger.committed_bytes)
-    wanted = {client for kept in rankings for client in (*kept.top, *kept.sample)}
-    rows = np.flatnonzero([client in wanted for client in clients.ids])
-    assert clients.labels is not None
-    return clients.ids[rows].tolist(), clients.labels[rows].tolist(), rows
-
-
 def _draw(config: Config, scorecard: Path, title: str, test: TestClients, path: Path) -> bool:
     """Draw a model's matrix; where that is not possible, say why and leave no older picture."""
     card = load_scorecard(scorecard)
-    reason = _unfit(config, card)
+    reason = calllist.unfit(config, card)
     if reason is None:
         score = score_clients(card, test.clients, config)
         reason = score.undefined and score.undefined + _rejections(test)
@@ -272,51 +113,91 @@ def _rejections(test: TestClients) -> str:
     return f" (rejected rows or files: {len(test.rejected):,}; {where}: {first.reason})"
 
 
+def tell(
+    config: Config,
+    decision: Mapping[str, Any],
+    diagnosed: Mapping[str, Any],
+    listed: RankingResult | None,
+    test: TestClients | None = None,
+) -> list[Path]:
+    """Write the report, as a page and as a document.
+
+    Args:
+        config: the settings.
+        decision: the decision record; {} where no run is known.
+        diagnosed: the diagnostics, as `diagnostics.json` holds them; {} for none.
+        listed: the ranking; None where no client could be ranked.
+        test: the labelled test data; None reads them.
+
+    Returns:
+        The two files.
+    """
+    logging.getLogger("matplotlib").setLevel(logging.WARNING)  # it tells of its font cache
+    model = gathering.deployed_model(config) or gathering.candidate(config)
+    runs = gathering.latest_runs(config, decision)
+    drawn = gallery.of_changes(decision, runs, config.model_score_threshold)
+    if model is not None:
+        test = labelled_test_clients(config) if test is None else test
+        drawn += _pictures_of(config, model, test)
+    told = story.tell(
+        Material(
+            config=config,
+            time=decision.get("time") or clock.now(),
+            decision=decision,
+            model=model,
+            ranking=listed.ranking if listed else None,
+            listed=listed.to_json() if listed else {},
+            diagnostics=diagnosed,
+            runs=runs,
+            ledger=read_ledger(config.ledger),
+            plots=gallery.labels_of(drawn),
+        )
+    )
+    pictures = [one for one in drawn if isinstance(one, Picture)]
+    page, document = (config.output_model_path / name for name in (PAGE, DOCUMENT))
+    files.write_text(page, htmlreport.render(told, {p.name: figures.svg(p) for p in pictures}))
+    outlines = {picture.name: figures.svg_outlines(picture) for picture in pictures}
+    with files.replacing(document) as temporary:
+        temporary.write_bytes(pdfreport.render(told, outlines, COLOURS))
+    return [page, document]
+
+
+def _pictures_of(config: Config, model: Model, test: TestClients) -> list[Picture | Absent]:
+    """What the model has learnt, and its skill where today's columns are those it knows."""
+    learnt = gallery.of_card(model)
+    if calllist.unfit(config, model.card) is not None:
+        return learnt
+    score = score_clients(model.card, test.clients, config)
+    labels = [] if test.clients.labels is None else test.clients.labels.tolist()
+    chances = model.card.probabilities(test.clients.columns)
+    return [*gallery.of_skill(model, score, labels, chances), *learnt]
+
+
 def _report(config: Config, _arguments: argparse.Namespace) -> int:
-    if files.live_release_id(config.prod_deployment_path) is not None:
-        drawn = run(config)
-        if (result := rank(config)) is not None:
-            print(top_table(result))
-            print(config.client_risk)
-    else:
-        drawn = _draw_candidate(config)
-    for path in drawn:
+    is_deployed = files.live_release_id(config.prod_deployment_path) is not None
+    test = labelled_test_clients(config)
+    drawn = run(config, test=test) if is_deployed else _draw_candidate(config, test)
+    listed = calllist.rank(config)
+    if listed is not None:
+        print(calllist.top_table(listed))
+        print(config.client_risk)
+    decision, diagnosed = (gathering.shown(path) for path in (config.decision, config.diagnostics))
+    for path in [*drawn, *tell(config, decision, diagnosed, listed, test)]:
         print(path)
     return 0 if drawn else 1
 
 
-def top_table(result: RankingResult) -> str:
-    """The first ten clients as a table of at most 80 columns."""
-    found = result.ranking
-    head = (
-        f"{len(found):,} {result.ranked}: {found.count(ranking.HIGH):,} at high risk (from "
-        f"{result.tiers.high:.0%} on), {found.count(ranking.MEDIUM):,} at medium"
-    )
-    lines = [head, "", "rank   risk  tier    client, and the strongest reason"]
-    for place in range(min(_TOP, len(found))):
-        line = f"{place + 1:4} {found.probabilities[place]:6.1%}  {found.tiers[place]:6}  "
-        lines.append(line + found.ids[place])
-        if place < len(found.reasons):
-            lines.append(" " * len(line) + found.reasons[place][0])
-    return "\n".join(_cut(line, WIDTH) for line in lines)
-
-
-def _cut(text: str, width: int) -> str:
-    """A text no wider than that, without characters that steer a terminal."""
-    text = "".join(letter if letter.isprintable() else "?" for letter in text)
-    return text if len(text) <= width else text[: width - 1] + "…"
-
-
-def _draw_candidate(config: Config) -> list[Path]:
+def _draw_candidate(config: Config, test: TestClients) -> list[Path]:
     scorecard, path = config.output_model_path / SCORECARD, config.output_model_path / FIRST
     if not scorecard.exists():
-        raise DataError("no model is deployed and none is trained yet; run fullprocess.py")
-    test = labelled_test_clients(config)
+        path.unlink(missing_ok=True)
+        logger.warning("no model is deployed and none is trained yet; run fullprocess.py")
+        return []
     return [path] if _draw(config, scorecard, "Candidate, not deployed", test, path) else []
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Rank the clients, and draw the confusion matrix of the current model."""
+    """Rank the clients, draw the current model's confusion matrix, write the report."""
     return cli.run_alone(cli.parser(__doc__), argv, _report)
 
 

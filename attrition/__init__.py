@@ -1,14 +1,14 @@
 """The nouns that two or more stages share. A module imports only from lower levels.
 
  0  errors
- 1  access batches census clock config figures files reference scores summary terms
- 2  checks columns csvfiles decision drift hats history idle ledger packages performance scorecard
- 2  synthetic
+ 1  access batches blocks census clock config figures files phrases reference scores summary terms
+ 2  checks columns csvfiles decision drift hats history htmlreport idle ledger packages pdfreport
+ 2  performance scorecard synthetic
  3  alerting evaluation impact live model reasons stored survey
  4  cardfigures clienttable datafigures delivery modelfigures ranking recovery
- 5  merging profile risklist suggestion
- 6  clients commits
- 7  champion cli
+ 5  material merging profile risklist suggestion
+ 6  changestory clients clientstory commits datastory diagnosticstext gallery gathering modelstory
+ 7  calllist champion cli story
  8  ingestion training scoring deployment diagnostics reporting apicalls
  9  fullprocess app
 10  wsgi

@@ -37,7 +37,7 @@ def _run_lines(record: Mapping[str, Any]) -> Iterator[str]:
     seconds = sum((record.get("timings") or {}).values())
     yield (
         f"{record['time'][:16].replace('T', ' '):<16}  {record['verdict'][:19]:<19} "
-        f"{'-' if f1 is None else f'{f1:.3f}':>5} {_drift_word(record.get('drift') or {}):<5} "
+        f"{'-' if f1 is None else f'{f1:.3f}':>5} {drift_word(record.get('drift') or {}):<5} "
         f"{'-' if new_rows is None else f'{new_rows:,}':>9}  {release[:7]:<7} "
         f"{f'{seconds:,.1f} s':>9}"
     )
@@ -57,7 +57,8 @@ def live_f1(record: Mapping[str, Any]) -> float | None:
     return (scored or {}).get("f1")
 
 
-def _drift_word(drift: Mapping[str, Any]) -> str:
+def drift_word(drift: Mapping[str, Any]) -> str:
+    """Whether a run found drift: "yes", "no", or "-" where nothing could be judged."""
     found = [
         finding["verdict"] for kind in ("performance", "data")
         for finding in (drift.get(kind) or {}).values()
@@ -158,11 +159,21 @@ def _clients(ranking: Mapping[str, Any]) -> str:
         f"{ranking['high']:,} of {ranking['clients']:,} {ranking['ranked']} at high risk, "
         f"{ranking['medium']:,} at medium (models/clientrisk.csv)."
     )
+    helped = list_helped(ranking)
+    return f"{text} {helped}" if helped else text
+
+
+def list_helped(ranking: Mapping[str, Any]) -> str | None:
+    """What came of the newest old list whose top is known well enough; None without such a list.
+
+    Args:
+        ranking: as the decision record holds it.
+    """
     for earlier in ranking["outcomes"]:  # newest first
         top = next(iter(earlier["top"].values()))
         if 2 * top["known"] >= top["clients"]:
-            return f"{text} {_helped(earlier, top)}"
-    return text
+            return _helped(earlier, top)
+    return None
 
 
 def _helped(earlier: Mapping[str, Any], top: Mapping[str, Any]) -> str:
@@ -178,13 +189,24 @@ def _helped(earlier: Mapping[str, Any], top: Mapping[str, Any]) -> str:
 def _impact(drift: Mapping[str, Any]) -> str | None:
     """Of what drifted, the shift that moves the log-odds most; None without drift or its impact."""
     found = [
-        (impact["terms"][0], impact, sample)
+        (abs(impact["terms"][0]["change"]), sample)
         for sample, impact in drift.get("impact", {}).items()
         if drift["data"][sample]["verdict"] == "drift" and impact["terms"]
     ]
-    if not found:
+    return impact_sentence(drift, max(found)[1]) if found else None
+
+
+def impact_sentence(drift: Mapping[str, Any], sample: str) -> str | None:
+    """What the strongest shift in a sample, and all together, do to the risk; None if not known.
+
+    Args:
+        drift: as the decision record holds it.
+        sample: its name.
+    """
+    impact = drift.get("impact", {}).get(sample)
+    if not impact or not impact["terms"]:
         return None
-    term, impact, sample = max(found, key=lambda one: abs(one[0]["change"]))
+    term = impact["terms"][0]
     changes = {one["column"]: one.get("change") for one in drift["data"][sample]["columns"]}
     words = "; ".join(changes[name] for name in term["columns"] if changes.get(name))
     shown = f"{term['term']} ({words})" if words else term["term"]

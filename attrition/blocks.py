@@ -1,0 +1,168 @@
+"""What a report is made of, in plain values: both its forms, HTML and PDF, render the same ones.
+
+Every text in them is finished: templates lay out, and decide nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+LEFT, RIGHT = "left", "right"
+
+
+@dataclass(frozen=True)
+class Heading:
+    """The begin of a part of a section."""
+
+    text: str
+    kind: Literal["heading"] = "heading"
+
+
+@dataclass(frozen=True)
+class Text:
+    """A paragraph."""
+
+    text: str
+    kind: Literal["text"] = "text"
+
+
+@dataclass(frozen=True)
+class Note:
+    """A paragraph that must not be overlooked."""
+
+    title: str
+    text: str
+    kind: Literal["note"] = "note"
+
+
+@dataclass(frozen=True)
+class Fact:
+    """One number, what it is, and a remark on it ("" for none)."""
+
+    label: str
+    value: str
+    remark: str = ""
+
+
+@dataclass(frozen=True)
+class Facts:
+    """A few numbers side by side."""
+
+    facts: tuple[Fact, ...]
+    kind: Literal["facts"] = "facts"
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table; its first column names the rows.
+
+    Attributes:
+        caption: what it shows.
+        head: names of the columns.
+        aligned: LEFT or RIGHT for each column.
+        rows: texts, as many as there are columns.
+        note: how to read it, and what was left out; "" for nothing.
+    """
+
+    caption: str
+    head: tuple[str, ...]
+    aligned: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    note: str = ""
+    kind: Literal["table"] = "table"
+
+
+@dataclass(frozen=True)
+class Plot:
+    """A picture, by the name under which the renderers find it."""
+
+    name: str
+    title: str
+    alt: str
+    caption: str
+    kind: Literal["plot"] = "plot"
+
+
+@dataclass(frozen=True)
+class Call:
+    """One client to call; `change` and `at_risk` are empty where there is nothing to say."""
+
+    rank: str
+    client: str
+    risk: str
+    share: float  # the risk, a fraction 0-1
+    tier: str
+    reasons: tuple[str, ...]
+    change: tuple[str, ...]
+    at_risk: str
+
+
+@dataclass(frozen=True)
+class Calls:
+    """The clients to call first."""
+
+    caption: str
+    calls: tuple[Call, ...]
+    with_changes: bool
+    with_values: bool
+    note: str
+    kind: Literal["calls"] = "calls"
+
+
+@dataclass(frozen=True)
+class Beside:
+    """Two narrow tables side by side, where there is room."""
+
+    tables: tuple[Table, ...]
+    kind: Literal["beside"] = "beside"
+
+
+Block = Heading | Text | Note | Facts | Table | Plot | Calls | Beside
+
+
+@dataclass(frozen=True)
+class Section:
+    """A chapter: `name` is its anchor."""
+
+    name: str
+    title: str
+    blocks: tuple[Block, ...]
+
+
+@dataclass(frozen=True)
+class Story:
+    """The whole report.
+
+    Attributes:
+        title: of the document.
+        edition: which model and which time it speaks of.
+        time: the same time, ISO 8601.
+        headline: the verdict on the clients, in one sentence.
+        lead: what the last run decided, and how far the list can be trusted.
+        attention: what somebody must look at, each a sentence.
+        sections: the chapters, in their order.
+    """
+
+    title: str
+    edition: str
+    time: str
+    headline: str
+    lead: tuple[str, ...]
+    attention: tuple[str, ...]
+    sections: tuple[Section, ...]
+
+
+def table(
+    caption: str, head: Sequence[tuple[str, str]], rows: Sequence[Sequence[str]], note: str = ""
+) -> Table:
+    """A table; each column is given as its name and how it is aligned."""
+    names, aligned = zip(*head, strict=True)
+    return Table(caption, names, aligned, tuple(tuple(row) for row in rows), note)
+
+
+def left_out(total: int, shown: int, what: str, where: str) -> str:
+    """Says that a table is not the whole of it; "" when it is."""
+    more = total - shown
+    return f"{more:,} more {what} {'stands' if more == 1 else 'stand'} in {where}." if more else ""
