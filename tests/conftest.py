@@ -7,7 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,9 +17,22 @@ import pytest
 from attrition.config import STANDARD_FOLDERS as FOLDERS
 from attrition.config import Config, load_config
 from attrition.synthetic import client_rows, csv_text
+from tests.nursery import Job, Nursery
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 HEADER = "corporation,lastmonth_activity,lastyear_activity,number_of_employees,exited"
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--complete", action="store_true", help="do the long sweeps whole, not sampled"
+    )
+
+
+@pytest.fixture
+def complete(request: pytest.FixtureRequest) -> bool:
+    """Whether the long sweeps are to be done whole (make test-all) or sampled (make test)."""
+    return bool(request.config.getoption("complete"))
 
 
 @dataclass(frozen=True)
@@ -68,14 +81,16 @@ class Project:
 def make_project(tmp_path: Path) -> Callable[[str], Project]:
     """Make empty projects side by side, each under a name of its own."""
 
-    def make(name: str) -> Project:
-        project = Project(tmp_path / name)
-        for folder in FOLDERS.values():
-            (project.root / folder).mkdir(parents=True)
-        project.configure()
-        return project
+    return lambda name: new_project(tmp_path / name)
 
-    return make
+
+def new_project(root: Path) -> Project:
+    """An empty project with the default settings."""
+    project = Project(root)
+    for folder in FOLDERS.values():
+        (root / folder).mkdir(parents=True)
+    project.configure()
+    return project
 
 
 @pytest.fixture
@@ -92,10 +107,7 @@ def book(clients: int, seed: int, **settings: Any) -> str:
 @pytest.fixture(scope="session")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a project after its first run; tests that change it take a copy."""
-    project = Project(tmp_path_factory.mktemp("finished") / "project")
-    for folder in FOLDERS.values():
-        (project.root / folder).mkdir(parents=True)
-    project.configure()
+    project = new_project(tmp_path_factory.mktemp("finished") / "project")
     project.write("sourcedata/january.csv", book(2500, 1))
     project.write("testdata/testdata.csv", book(1000, 2, open_share=0.0))
     project.write("first.txt", project.run("fullprocess.py").stdout)
@@ -108,3 +120,30 @@ def finished_copy(finished: Path, tmp_path: Path) -> Project:
     root = tmp_path / "finished"
     shutil.copytree(finished, root, symlinks=True)
     return Project(root)
+
+
+@pytest.fixture(scope="session")
+def nursery(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Nursery]:
+    """Runs the scripts in forked children, fast, and disturbs them as it is told."""
+    with Nursery(tmp_path_factory.mktemp("nursery")) as warm:
+        yield warm
+
+
+@pytest.fixture(scope="session")
+def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a project with few rows that has never run; tests take a copy."""
+    project = new_project(tmp_path_factory.mktemp("small") / "project")
+    project.write("sourcedata/january.csv", book(300, 1))
+    project.write("testdata/testdata.csv", book(300, 2, open_share=0.0))
+    return project.root
+
+
+@pytest.fixture(scope="session")
+def drifted(small: Path, nursery: Nursery, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same after its first run, with a new batch in which the world has changed."""
+    root = tmp_path_factory.mktemp("drifted") / "project"
+    shutil.copytree(small, root)
+    ended = nursery.run(Job("fullprocess", str(root / "config.json")))
+    assert ended.code == 0, ended.text
+    Project(root).write("sourcedata/february.csv", book(300, 4, drift=3.0))
+    return root

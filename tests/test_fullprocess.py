@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 import os
-import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -16,6 +14,7 @@ import pytest
 
 from attrition import files
 from tests.conftest import REPOSITORY, Project, book
+from tests.outcome import tree
 
 SCRIPT = "fullprocess.py"
 # Measuring coverage has a process import what it would not, and takes its time.
@@ -44,17 +43,6 @@ def decision(project: Project) -> dict[str, Any]:
 
 def live(project: Project) -> str | None:
     return files.live_release_id(project.root / "production_deployment")
-
-
-def tree(root: Path) -> dict[str, bytes | str]:
-    """Content of every file below a folder but the log and the lock."""
-    return {
-        str(path.relative_to(root)): str(path.readlink())
-        if path.is_symlink()
-        else path.read_bytes()
-        for path in sorted(root.rglob("*"))
-        if (path.is_symlink() or path.is_file()) and not path.name.startswith(("cron.log", ".lock"))
-    }
 
 
 def test_the_first_run_deploys_a_model_and_says_so_in_80_columns(finished: Path) -> None:
@@ -461,69 +449,6 @@ sys.path.insert(0, os.path.dirname(sys.argv[1]))
 sys.argv.pop(0)
 runpy.run_path(sys.argv[0], run_name="__main__")
 """
-
-
-@pytest.mark.parametrize(
-    "target",
-    [
-        "ledger.json",
-        "trainedmodel.pkl",
-        "training.json",
-        "scores.json",
-        "current",
-        "diagnostics.json",
-        "confusionmatrix2.png",
-        "clientrisk.csv",
-        "decision.json",
-        "apireturns2.txt",
-    ],
-)
-def test_killed_before_any_of_its_files_the_next_run_ends_where_an_undisturbed_one_does(
-    project: Project, undisturbed: dict[str, Any], target: str
-) -> None:
-    project.write("sourcedata/february.csv", FEBRUARY)
-    killed = subprocess.run(
-        [sys.executable, "-c", KILL, target, REPOSITORY / SCRIPT, "--config", project.config_path],
-        capture_output=True,
-        text=True,
-    )
-    assert killed.returncode == -9, killed.stderr
-    project.run(SCRIPT)
-    assert outcome(project.root) == undisturbed
-
-
-@pytest.fixture(scope="session")
-def undisturbed(finished: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    """What stands in the folders after a run that nobody killed."""
-    project = Project(tmp_path_factory.mktemp("undisturbed") / "project")
-    shutil.copytree(finished, project.root, symlinks=True)
-    project.write("sourcedata/february.csv", FEBRUARY)
-    project.run(SCRIPT)
-    return outcome(project.root)
-
-
-def outcome(root: Path) -> dict[str, Any]:
-    """What stands in the folders, without what tells the time."""
-    found: dict[str, Any] = {}
-    # A run that takes up a killed one has other times, and found the new file ingested already.
-    timed = ("run_id", "time", "finished_at", "timings", "deployed_at", "ingestion", "new_rows")
-    timed += ("idle_state", "inputs")
-    for name, content in tree(root).items():
-        path = Path(name)
-        if path.suffix == ".json" and isinstance(content, bytes):
-            value = json.loads(content)
-            for record in (value, value.get("decision", {})):
-                for key in timed:
-                    record.pop(key, None)
-            found[name] = value
-        elif path.suffix != ".db" and not name.startswith("models/apireturns"):
-            found[name] = content
-    for name in ("apireturns.txt", "apireturns2.txt"):
-        answers = files.read_json(root / "models" / name)
-        found[name] = (answers["/prediction"], answers["/scoring"]["f1_score"])
-    for name in ("ledger.json", "diagnostics.json"):
-        found = {key: value for key, value in found.items() if not key.endswith(name)}
-    return found
 
 
 def test_two_runs_at_once_the_second_leaves_with_75(project: Project) -> None:

@@ -1,0 +1,59 @@
+"""What a run leaves in the folders, without what tells the time: equal runs, equal outcomes."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from attrition import history
+
+# Keys of JSON records that tell when, how long, or where on the disk.
+TIMED = frozenset(
+    "run_id time finished_at timings execution_times deployed_at idle_state inputs "
+    "seen_ns mtime_ns inode".split()
+)
+# A run that takes up a killed one found the new file ingested already. That is all it may say
+# otherwise: what it decided, deployed, listed and drew is the same.
+INGESTED_BEFORE = frozenset({"ingestion", "new_rows"})
+
+
+def tree(root: Path) -> dict[str, bytes | str]:
+    """Content of every file below a folder but the log and the lock."""
+    return {
+        str(path.relative_to(root)): str(path.readlink())
+        if path.is_symlink()
+        else path.read_bytes()
+        for path in sorted(root.rglob("*"))
+        if (path.is_symlink() or path.is_file()) and not path.name.startswith(("cron.log", ".lock"))
+    }
+
+
+def outcome(root: Path) -> dict[str, Any]:
+    """Every file below a project's folder: bytes as they are, records without their times."""
+    found: dict[str, Any] = {}
+    for name, content in tree(root).items():
+        if name == "models/history.db":
+            path = root / name
+            found[name] = timeless([history.runs(path), [r for _, r in history.rankings(path)]])
+        elif name.endswith((".json", "returns.txt", "returns2.txt")) and isinstance(content, bytes):
+            found[name] = timeless(json.loads(content))
+        else:
+            found[name] = content
+    return found
+
+
+def timeless(value: Any) -> Any:
+    """A record without its times."""
+    if isinstance(value, dict):
+        left_out = TIMED | INGESTED_BEFORE if "verdict" in value else TIMED
+        return {key: timeless(item) for key, item in value.items() if key not in left_out}
+    if isinstance(value, list):
+        return [timeless(item) for item in value]
+    return value
+
+
+def differences(found: dict[str, Any], expected: dict[str, Any]) -> list[str]:
+    """Names of the files that differ, for a message that can be read."""
+    names = sorted(found.keys() | expected.keys())
+    return [name for name in names if found.get(name) != expected.get(name)]

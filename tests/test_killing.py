@@ -1,0 +1,84 @@
+"""Every script killed at every file operation: the next run ends where an undisturbed one does."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.nursery import STAGES, Job, Nursery
+from tests.sweeping import Undisturbed, begin, is_made_good, kill_at_each, sample, undisturbed
+
+PARTS = (0, 1)  # so that two workers share the work
+
+
+@pytest.fixture(scope="session")
+def first(small: Path, nursery: Nursery, tmp_path_factory: pytest.TempPathFactory) -> Undisturbed:
+    """The first run of a project."""
+    folder = tmp_path_factory.mktemp("first") / "project"
+    return undisturbed(nursery, "fullprocess", small, folder)
+
+
+@pytest.fixture(scope="session")
+def redeploying(
+    drifted: Path, nursery: Nursery, tmp_path_factory: pytest.TempPathFactory
+) -> Undisturbed:
+    """A run that finds drift and replaces the deployed model."""
+    folder = tmp_path_factory.mktemp("redeploying") / "project"
+    run = undisturbed(nursery, "fullprocess", drifted, folder)
+    assert len(run.releases) == 2, "the run did not redeploy"
+    return run
+
+
+@pytest.mark.parametrize("part", PARTS)
+def test_the_first_run_killed_at_any_operation_is_finished_by_the_next(
+    first: Undisturbed, nursery: Nursery, tmp_path: Path, complete: bool, part: int
+) -> None:
+    every = range(1, len(first.operations) + 1)
+    numbers = list(every if complete else sample(first.operations, 10))[part::2]
+    kills = kill_at_each(nursery, first, numbers, tmp_path / "project")
+    print(f"fullprocess.py, first run: {len(kills)} of {len(every)} kills survived")
+    assert len(kills) >= 0.9 * len(numbers) > 3
+
+
+@pytest.mark.parametrize("part", PARTS)
+def test_a_redeploying_run_killed_at_any_operation_is_finished_by_the_next(
+    redeploying: Undisturbed, nursery: Nursery, tmp_path: Path, complete: bool, part: int
+) -> None:
+    every = range(1, len(redeploying.operations) + 1)
+    numbers = list(every if complete else sample(redeploying.operations, 16))[part::2]
+    kills = kill_at_each(nursery, redeploying, numbers, tmp_path / "project")
+    print(f"fullprocess.py, redeployment: {len(kills)} of {len(every)} kills survived")
+    assert len(kills) >= 0.9 * len(numbers) > 5
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_a_stage_killed_at_any_operation_is_finished_by_the_next(
+    drifted: Path, nursery: Nursery, tmp_path: Path, complete: bool, stage: str
+) -> None:
+    template = tmp_path / "template"
+    config = begin(drifted, template)
+    for before in STAGES[: STAGES.index(stage)]:
+        assert nursery.run(Job(before, str(config))).code == 0
+    run = undisturbed(nursery, stage, template, tmp_path / "undisturbed")
+    every = range(1, len(run.operations) + 1)
+    numbers = every if complete else sample(run.operations, 4)
+    kills = kill_at_each(nursery, run, numbers, tmp_path / "project")
+    print(f"{stage}.py: {len(kills)} of {len(every)} kills survived")
+    assert len(kills) >= 0.7 * len(numbers) > 1
+
+
+def test_a_run_killed_again_and_again_comes_to_the_same_end(
+    redeploying: Undisturbed, nursery: Nursery, tmp_path: Path
+) -> None:
+    """Each run takes up what the one before left, and is killed a little later than that one."""
+    config = begin(redeploying.template, tmp_path / "project")
+    kills = 0
+    for number in range(12, 1000, 30):
+        ended = nursery.run(Job("fullprocess", str(config), kill_at=number))
+        if not ended.was_killed:
+            break
+        kills += 1
+    is_made_good(nursery, redeploying, config)
+    print(f"fullprocess.py: {kills} kills in a row survived")
+    assert kills >= 3

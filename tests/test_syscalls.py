@@ -1,0 +1,134 @@
+"""System calls under strace: their order, which outlives a loss of power, and a kill at each."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.nursery import Job, Nursery, has_strace
+from tests.sweeping import Undisturbed, begin, is_made_good, undisturbed
+
+pytestmark = pytest.mark.skipif(
+    not has_strace(), reason="needs strace and leave to follow a process (ptrace)"
+)
+# What changes files, whoever calls it: Python, DuckDB or SQLite.
+CHANGES = (
+    "write,pwrite64,writev,fsync,fdatasync,rename,renameat,renameat2,unlink,unlinkat,"
+    "mkdir,mkdirat,symlink,symlinkat,truncate,ftruncate"
+)
+OPENS_AND_CHANGES = f"openat,{CHANGES}"
+STAGES = ("ingestion", "deployment", "reporting")
+
+
+def steps(calls: str, project: Path) -> Iterator[tuple[str, str, str]]:
+    """What happened to files of the project: `write`, `sync` or `rename`, from, to."""
+    for line in calls.splitlines():
+        if " = -1 " in line:
+            continue
+        name = line.split(maxsplit=1)[1].partition("(")[0]
+        paths = [p for p in re.findall(r'[<"]([^<>"]+)[>"]', line) if p.startswith(str(project))]
+        if name.startswith("rename"):
+            yield "rename", paths[-2], paths[-1]
+        elif paths and name in ("fsync", "fdatasync"):
+            yield "sync", paths[0], ""
+        elif paths and "write" in name:
+            yield "write", paths[0], ""
+
+
+def test_every_file_is_synced_before_it_gets_its_name_and_its_folder_after(
+    drifted: Path, nursery: Nursery, tmp_path: Path
+) -> None:
+    """So after a loss of power each name means the old content or the new, never a torn one."""
+    project = tmp_path / "project"
+    job = Job("fullprocess", str(begin(drifted, project)), strace=(f"trace={CHANGES}",))
+    ended = nursery.run(job)
+    assert ended.code == 0, ended.text
+    dirty: set[str] = set()  # written and not synced
+    unnamed: set[str] = set()  # folders in which a new name is not synced
+    renames = 0
+    for what, path, new in steps(ended.calls, project):
+        if what == "write":
+            dirty.add(path)
+        elif what == "sync":
+            dirty.discard(path)
+            unnamed.discard(path)
+        elif Path(path).parent == project:
+            assert Path(new).name.startswith("cron.log")
+        else:
+            renames += 1
+            inside = {name for name in dirty if name == path or name.startswith(f"{path}/")}
+            assert not inside, f"renamed to {new} before it was synced"
+            if new.endswith("ledger.json"):
+                assert f"{project}/ingesteddata/finaldata.csv" not in dirty
+                assert f"{project}/ingesteddata" not in unnamed
+            unnamed.add(str(Path(new).parent))
+    print(f"{renames} renames, each between two syncs")
+    assert not unnamed
+    assert renames > 15
+    left = {Path(name).name for name in dirty if Path(name).exists()}
+    assert left <= {"cron.log", ".lock"}
+
+
+@pytest.fixture(scope="module")
+def runs(
+    drifted: Path, nursery: Nursery, tmp_path_factory: pytest.TempPathFactory
+) -> dict[str, Undisturbed]:
+    """The stages that write most, each after those before it, undisturbed."""
+    folder = tmp_path_factory.mktemp("stages")
+    config = begin(drifted, folder / "all")
+    found = {}
+    for stage in ("ingestion", "training", "scoring", "deployment", "reporting"):
+        if stage in STAGES:
+            template = folder / stage
+            begin(folder / "all", template)
+            found[stage] = undisturbed(nursery, stage, template, folder / "work")
+        assert nursery.run(Job(stage, str(config))).code == 0
+    return found
+
+
+def each_call(nursery: Nursery, run: Undisturbed, calls: str, folder: Path) -> list[str]:
+    """The calls of a run, such as `fsync:when=3`: strace counts by kind of call and thread."""
+    config = begin(run.template, folder)
+    ended = nursery.run(Job(run.script, str(config), strace=(f"trace={calls}",)))
+    words = (line.split(maxsplit=2) for line in ended.calls.splitlines())
+    found = Counter((word[0], word[1].partition("(")[0]) for word in words if "(" in word[1])
+    most: dict[str, int] = {}
+    for (_, name), count in found.items():
+        most[name] = max(count, most.get(name, 0))
+    return [f"{name}:when={n}" for name, count in most.items() for n in range(1, count + 1)]
+
+
+def kills_at(nursery: Nursery, run: Undisturbed, calls: str, step: int, folder: Path) -> None:
+    """Kill a run at each `step`-th of these calls."""
+    found = each_call(nursery, run, calls, folder)[::step]
+    kills = 0
+    for call in found:
+        name, _, when = call.partition(":")
+        kill = (f"trace={name}", f"inject={name}:signal=KILL:{when}")
+        config = begin(run.template, folder)
+        ended = nursery.run(Job(run.script, str(config), strace=kill))
+        assert ended.was_killed or ended.code == 0, ended.text
+        kills += ended.was_killed
+        is_made_good(nursery, run, config)
+    print(f"{run.script}.py: {kills} kills at system calls survived")
+    # Threads share the work anew each time, so the last of a kind may not be reached.
+    assert kills >= 0.8 * len(found) > 2
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_killed_at_any_system_call_that_writes_the_next_run_makes_it_good(
+    runs: dict[str, Undisturbed], nursery: Nursery, tmp_path: Path, complete: bool, stage: str
+) -> None:
+    step = 1 if complete else 25
+    kills_at(nursery, runs[stage], OPENS_AND_CHANGES, step, tmp_path / "project")
+
+
+def test_a_whole_run_killed_at_system_calls_that_write_is_made_good(
+    drifted: Path, nursery: Nursery, tmp_path: Path, complete: bool
+) -> None:
+    run = undisturbed(nursery, "fullprocess", drifted, tmp_path / "undisturbed")
+    kills_at(nursery, run, CHANGES, 4 if complete else 60, tmp_path / "project")
