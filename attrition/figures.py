@@ -21,13 +21,18 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
+from math import floor, log10, sqrt
 from typing import Any
 
 import matplotlib
+import numpy as np
 from matplotlib import font_manager
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.font_manager import FontProperties
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.text import Text
+from matplotlib.textpath import text_to_path
 
 INK, SOFT, LINE, ACCENT, ALARM, FACE = (
     "#1d2327", "#5a646b", "#dedbd3", "#1f5f74", "#c05621", "#ffffff",
@@ -39,6 +44,7 @@ CSS_VARIABLES = {
 MINUS = "\N{MINUS SIGN}"
 FONT = "DejaVu Sans"  # comes with matplotlib, so it looks the same everywhere
 WIDTH = 170 / 25.4  # inches: the text width of the PDF
+POINTS = 72 * WIDTH
 TEXT, SMALL = 9.0, 8.2  # points
 STYLE: dict[Any, Any] = {
     "font.family": [FONT],
@@ -72,9 +78,10 @@ STYLE: dict[Any, Any] = {
     "lines.linewidth": 1.6,
     "lines.markersize": 5.0,
     "figure.facecolor": "none",
-    "svg.hashsalt": "",
-    "path.simplify": True,
+    "date.converter": "concise",
 }
+CLOSE_TICKS = 0.06  # share of an axis within which a second tick's label has no room
+_LONGEST = 200  # letters of a name that anybody reads
 _REPLACEMENT, _BOX = "\N{REPLACEMENT CHARACTER}", "\N{WHITE SQUARE}"
 
 
@@ -115,7 +122,16 @@ def style() -> Iterator[None]:
 
 def canvas(height: float) -> Figure:
     """An empty figure as wide as the PDF's text; the height is in inches."""
-    return Figure(figsize=(WIDTH, height), layout=ConstrainedLayoutEngine(w_pad=0.06, h_pad=0.06))
+    layout = ConstrainedLayoutEngine(w_pad=0.06, h_pad=0.06, wspace=0.04)
+    return Figure(figsize=(WIDTH, height), layout=layout)
+
+
+def picture(name: str, title: str, alt: str, caption: str, figure: Figure) -> Picture:
+    """A picture whose layout is settled: every rendering then shows the same, and sooner."""
+    with _drawable_texts(figure):
+        figure.draw_without_rendering()
+    figure.set_layout_engine("none")
+    return Picture(name, title, alt, caption, figure)
 
 
 def shown(text: str, limit: int) -> str:
@@ -124,6 +140,26 @@ def shown(text: str, limit: int) -> str:
     if not clean:
         return "(blank)"
     return clean if len(clean) <= limit else f"{clean[: limit - 1]}…"
+
+
+def fitted(text: str, points: float, size: float = SMALL) -> str:
+    """As `shown`, cut to fit a width.
+
+    Args:
+        text: a column's or a level's name.
+        points: the width there is.
+        size: of the letters, in points; those larger than SMALL are bold.
+    """
+    font = FontProperties(family=FONT, size=size, weight="bold" if size > SMALL else "normal")
+    candidate = shown(text, _LONGEST)
+    while (excess := _width(candidate, font) / points) > 1 and len(candidate) > 2:
+        candidate = shown(candidate, min(int(len(candidate) / excess), len(candidate) - 1))
+    return candidate
+
+
+def _width(text: str, font: FontProperties) -> float:
+    width: float = text_to_path.get_text_width_height_descent(_drawable(text), font, False)[0]
+    return width
 
 
 def short(number: float) -> str:
@@ -135,9 +171,61 @@ def short(number: float) -> str:
     return rounded.replace("-", MINUS)
 
 
+def signed(number: float) -> str:
+    """Points on an axis: +1.5, 0."""
+    return f"{number:+g}".replace("-", MINUS) if number else "0"
+
+
 def listed(names: Sequence[str]) -> str:
     """Names as a sentence says them: "a", "a and b", "a, b and c"."""
     return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
+
+
+def root_ticks(steps: Sequence[float], end: float) -> list[float]:
+    """Of these rising values, from 0 on, those whose labels have room on a square-root axis."""
+    kept = [steps[0]]
+    for step in steps[1:]:
+        if step <= end and sqrt(step) - sqrt(kept[-1]) >= CLOSE_TICKS * sqrt(end):
+            kept.append(step)
+    return kept
+
+
+def root_scale() -> dict[str, Any]:
+    """A square-root axis, for `set_xscale`: small values apart, large ones still in the picture."""
+    return {"value": "function", "functions": (_root, np.square)}
+
+
+def _root(values: Any) -> Any:
+    return np.sqrt(np.maximum(values, 0.0))
+
+
+def diverging_bars(
+    axes: Axes, bars: Sequence[tuple[str, float, str]], limit: float, rows: int
+) -> None:
+    """A list of names, remarks at its right end, below each a bar to one side of zero.
+
+    Args:
+        axes: to draw in; the first bar stands at the top.
+        bars: of each its name, its length (above zero it raises the risk), and the remark.
+        limit: where the axis ends on both sides.
+        rows: so many bars have room.
+    """
+    for place, (name, value, remark) in enumerate(bars):
+        axes.barh(place + 0.24, value, height=0.3, color=ALARM if value > 0 else ACCENT)
+        axes.plot([0, 0], [place + 0.02, place + 0.46], color=SOFT, linewidth=0.8)
+        for text, x, side, color in ((name, 0, "left", INK), (remark, 1, "right", SOFT)):
+            axes.text(x, place - 0.2, text, transform=axes.get_yaxis_transform(), ha=side,
+                      va="center", color=color, fontsize=SMALL, in_layout=False)  # fmt: skip
+    axes.grid(visible=False)
+    axes.set(xlim=(-limit, limit), ylim=(rows - 0.4, -0.6), yticks=[])
+    axes.spines["left"].set_visible(False)
+
+
+def signed_ticks(limit: float) -> list[float]:
+    """Zero, and a round number to both sides of it that lies within the limit."""
+    unit = 10.0 ** floor(log10(limit))
+    step = unit * max(round_one for round_one in (1, 2, 5) if round_one * unit <= limit)
+    return [-step, 0.0, step]
 
 
 def png(picture: Picture, dots_per_inch: int) -> bytes:
@@ -216,13 +304,16 @@ def _drawable_texts(figure: Figure) -> Iterator[None]:
     before = [text.get_text() for text in texts]
     for text, content in zip(texts, before, strict=True):
         if not _glyphs().issuperset(content):
-            known = (letter if letter in _glyphs() else _BOX for letter in content)
-            text.set_text("".join(known))
+            text.set_text(_drawable(content))
     try:
         yield
     finally:
         for text, content in zip(texts, before, strict=True):
             text.set_text(content)
+
+
+def _drawable(text: str) -> str:
+    return "".join(letter if letter in _glyphs() else _BOX for letter in text)
 
 
 @cache
