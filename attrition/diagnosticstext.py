@@ -69,7 +69,7 @@ def _describe_performance(drift: Mapping[str, Any]) -> Iterator[str]:
             f"{_decimal(finding.get('now')):>7}"
             f"{_decimal((expected.get(sample) or {}).get('f1')):>10}  "
             f"{_decimal(auc.get('at_deployment')):>8}{_decimal(auc.get('now')):>7}  {points:>11}  "
-            f"{VERDICTS.get(finding.get('verdict'), '-')}"
+            f"{VERDICTS.get(finding.get('verdict', ''), '-')}"
         )
     yield "\n".join(lines)
 

@@ -61,5 +61,5 @@ def latest_runs(config: Config, decision: Record) -> list[Record]:
     """The recorded runs, newest first; that of the decision stands in it once."""
     found: list[Record] = list(history.runs(config.history, limit=RUNS_READ))
     if decision.get("run_id") and decision["run_id"] not in {run.get("run_id") for run in found}:
-        found.insert(0, decision)
+        found.insert(0, {"timings": {}, **decision})
     return found

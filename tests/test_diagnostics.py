@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import math
+import re
 import subprocess
 import sys
 from dataclasses import replace
@@ -18,6 +19,7 @@ import pytest
 import diagnostics
 import ingestion
 from attrition import files, history, packages
+from attrition.diagnosticstext import describe_decision
 from attrition.errors import DataError
 from attrition.ledger import read_ledger
 from attrition.profile import LEVELS, BatchProfile, DataProfile, missing_changes, profile_data
@@ -385,6 +387,67 @@ def test_a_model_of_other_labels_is_not_asked(finished_copy: Project) -> None:
     path = finished_copy.write("table.csv", TABLE)
     with pytest.raises(DataError, match="has other columns or labels"):
         diagnostics.predict(finished_copy.config, path)
+
+
+def test_predictions_can_be_had_as_json(project: Project) -> None:
+    deploy(project)
+    path = project.write("table.csv", TABLE)
+    rows = json.loads(project.run("diagnostics.py", "--predict", str(path), "--json").stdout)
+    assert [list(row) for row in rows] == [["id", "probability", "prediction"]] * 4
+    assert [(row["id"], row["prediction"]) for row in rows] == [
+        ("Zwölf, GmbH", "1"), ("007", "0"), ("NA", "1"), ("=1+1", "1"),
+    ]  # fmt: skip
+    assert rows[1]["probability"] == pytest.approx(1 / (1 + math.exp(2.0)), abs=1e-12)
+
+
+# --- the last decision ------------------------------------------------------------------------
+
+
+def test_by_hand_the_last_decision_is_shown_with_its_age_and_its_numbers(
+    finished_copy: Project,
+) -> None:
+    project = finished_copy
+    rows = client_rows(1500, seed=9, drift=1.0, first_client=90_000)
+    project.write("sourcedata/may.csv", csv_text(rows))
+    project.run("fullprocess.py")
+    record = files.read_json(project.config.decision)
+    shown = project.run("diagnostics.py").stdout
+    assert max(map(len, shown.splitlines())) <= 80
+    flat = " ".join(shown.split())
+    assert record["reason"] in flat
+    assert re.search(rf"{record['verdict'].capitalize()}, (just now|\d+ minutes? ago): ", flat)
+    line = next(line for line in shown.splitlines() if line.startswith("new rows "))
+    found, measures = (record["drift"][key]["new rows"] for key in ("performance", "measures"))
+    assert line.split()[2:7] == [
+        f"{found['at_deployment']:.3f}",
+        f"{found['now']:.3f}",
+        f"{record['drift']['expected_scores']['new rows']['f1']:.3f}",
+        f"{measures['roc_auc']['at_deployment']:.3f}",
+        f"{measures['roc_auc']['now']:.3f}",
+    ]
+    assert line.split()[7] == f"{100 * measures['calibration_gap']['now']:+.1f}"
+    drifted = [one for one in record["drift"]["data"]["new rows"]["columns"]
+               if one["verdict"] == "drift"]  # fmt: skip
+    changes = {t["term"]: t["change"] for t in record["drift"]["impact"]["new rows"]["terms"]}
+    assert drifted
+    for one in drifted:
+        words = f"{one['column']} {one['psi']:.2f} {changes[one['column']]:+.2f} {one['change']}"
+        assert words in flat
+
+
+def test_outcomes_of_old_lists_are_shown_in_80_columns() -> None:
+    top = {"clients": 10, "known": 8, "left": 6, "share_left": 0.75}
+    everybody = {"clients": 500, "known": 400, "left": 100, "share_left": 0.25}
+    outcome = {"time": "2026-03-01T06:00:00", "release": "000001-a", "top": {"10": top},
+               "all": everybody}  # fmt: skip
+    decision = {"time": "2026-03-01T06:00:00+00:00", "verdict": "kept", "reason": "x\x1b[31m" * 90,
+                "ranking": {"outcomes": [outcome]}}  # fmt: skip
+    shown = "\n\n".join(describe_decision(decision, "2026-03-04T07:00:00+00:00"))
+    assert max(map(len, shown.splitlines())) <= 80
+    assert "\x1b" not in shown
+    assert "Kept, 3 days ago" in shown
+    assert "6 of 8 known of the first 10" in shown
+    assert "100 of 400 known" in shown
 
 
 # --- the history ------------------------------------------------------------------------------

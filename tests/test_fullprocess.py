@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from attrition import files
+from attrition import files, history
 from tests.conftest import REPOSITORY, Project, book
 from tests.outcome import tree
 
@@ -473,3 +473,14 @@ def test_under_crons_bare_environment_and_a_shifted_clock_zone_it_works(project:
     assert decision(project)["new_rows"] > 0
     assert decision(project)["time"].endswith("+00:00")
     assert os.environ.get("TZ") != "Pacific/Kiritimati"
+
+
+def test_an_ingestion_that_had_nothing_to_do_is_not_timed(finished_copy: Project) -> None:
+    before = json.loads(finished_copy.run("diagnostics.py", "--json").stdout)["execution_times"]
+    finished_copy.write("testdata/testdata.csv", book(900, 5, open_share=0.0))
+    finished_copy.run("fullprocess.py")
+    newest = history.runs(finished_copy.config.history, limit=1)[0]
+    assert "check" in newest["timings"]
+    assert "ingestion" not in newest["timings"]
+    after = json.loads(finished_copy.run("diagnostics.py", "--json").stdout)["execution_times"]
+    assert after["ingestion"] == before["ingestion"] > 0

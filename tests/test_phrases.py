@@ -1,0 +1,56 @@
+"""Numbers, times and foreign texts as a report says them."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from attrition import phrases
+
+MINUS = "\N{MINUS SIGN}"
+
+
+@given(st.text(), st.integers(1, 90))
+def test_a_foreign_text_is_one_short_harmless_line(text: str, limit: int) -> None:
+    shown = phrases.line(text, max(limit, 9))
+    assert shown
+    assert shown.isprintable()
+    assert len(shown) <= max(limit, 9)
+
+
+def test_what_is_harmless_stays_as_it_is() -> None:
+    assert phrases.line("Zwölf & <Söhne> {{7}}") == "Zwölf & <Söhne> {{7}}"
+    assert phrases.line("a\u202eb\nc") == "a b c"
+    assert phrases.line(" \x07 ") == "(blank)"
+
+
+@pytest.mark.parametrize(
+    ("found", "expected"),
+    [
+        (phrases.percent(0.1234), "12%"),
+        (phrases.percent(-0.005, 1), f"{MINUS}0.5%"),
+        (phrases.percent(None), phrases.NOT_KNOWN),
+        (phrases.signed(0.0004), "0.000"),
+        (phrases.signed(-0.0004), "0.000"),
+        (phrases.signed(-0.25, 2), f"{MINUS}0.25"),
+        (phrases.signed(1.5, 1), "+1.5"),
+        (phrases.amount(1234567.8), "1,234,568"),
+        (phrases.amount(0.000012), f"1.20e{MINUS}05"),
+        (phrases.amount(0), "0"),
+        (phrases.seconds(0.3214), "0.32 s"),
+        (phrases.seconds(41.4), "41 s"),
+        (phrases.seconds(7200), "120 min"),
+        (phrases.plural(1, "file"), "1 file"),
+        (phrases.plural(2000, "file"), "2,000 files"),
+        (phrases.sentence("it is so"), "It is so."),
+        (phrases.sentence("is it?"), "Is it?"),
+        (phrases.moment("2026-03-01T06:00:00+00:00"), "1 March 2026, 06:00 UTC"),
+        (phrases.moment("yesterday"), "yesterday"),
+        (phrases.ago("2026-03-01", "2026-03-03T01:00:00+00:00"), "2 days ago"),
+        (phrases.ago("2026-03-01T06:00:00+00:00", "2026-03-01T06:00:59+00:00"), "just now"),
+        (phrases.ago("2026-03-02", "2026-03-01"), "2 March 2026, 00:00 UTC"),
+    ],
+)
+def test_how_things_are_said(found: str, expected: str) -> None:
+    assert found == expected
