@@ -317,7 +317,7 @@ def _draw_candidate(config: Config) -> list[Path]:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Rank the clients, and draw the confusion matrix of the current model."""
-    return cli.run_alone(cli.parser(__doc__), argv, _report)
+    return cli.run_stage(cli.parser(__doc__), argv, _report)
 
 
 if __name__ == "__main__":

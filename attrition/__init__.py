@@ -1,7 +1,7 @@
 """The nouns that two or more stages share. A module imports only from lower levels.
 
  0  errors
- 1  access batches census clock config figures files reference scores summary terms
+ 1  access batches census clock config figures files progress reference scores summary terms
  2  checks columns csvfiles decision drift hats history idle ledger packages performance scorecard
  2  synthetic
  3  alerting evaluation impact live model reasons stored survey

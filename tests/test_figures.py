@@ -39,6 +39,15 @@ def test_equal_pictures_give_equal_bytes_in_whatever_order_they_are_rendered() -
     assert figures.svg(second) == svg == figures.svg(first)
 
 
+def test_the_layout_is_settled_before_the_first_rendering() -> None:
+    picture = sketch()
+    (axes,) = picture.figure.axes
+    before = axes.get_position().bounds
+    axes.set_ylabel("one\ntwo\nthree")
+    figures.svg(picture)
+    assert axes.get_position().bounds == before
+
+
 def test_bytes_do_not_depend_on_the_process() -> None:
     code = (
         "import hashlib; from attrition import figures; from tests.test_figures import sketch; "
