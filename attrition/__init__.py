@@ -1,14 +1,15 @@
 """The nouns that two or more stages share. A module imports only from lower levels.
 
  0  errors
- 1  access batches census clock config files reference scores summary terms
- 2  checks columns csvfiles decision drift hats history idle ledger packages performance scorecard
- 2  synthetic
- 3  alerting impact live model reasons stored survey
- 4  clienttable delivery ranking recovery
- 5  merging profile risklist suggestion
- 6  clients commits
- 7  champion cli
+ 1  access batches census clock config files reference scores spreadsheet summary terms
+ 1  parameters
+ 2  checks clientbook columns csvfiles decision drift hats history idle ledger packages performance
+ 2  replies scorecard synthetic
+ 3  alerting impact model problems reasons stored survey
+ 4  clienttable delivery live ranking recovery
+ 5  merging profile risklist serving suggestion
+ 6  clients commits metrics pages
+ 7  answers champion cli clientroutes health openapi predicting
  8  ingestion training scoring deployment diagnostics reporting apicalls
  9  fullprocess app
 10  wsgi

@@ -78,6 +78,56 @@ def columns_from_records(
     return result
 
 
+def columns_from_mlflow(body: Any, numeric: Sequence[str], categorical: Sequence[str]) -> Columns:
+    """Columns of decoded JSON in one of the forms of MLflow's scoring protocol.
+
+    Args:
+        body: an object with exactly one of `dataframe_split` (`columns` and `data`),
+            `dataframe_records`, `instances` and `inputs` (objects, or lists of values in the order
+            of the model's columns; `inputs` also as lists of values by column).
+        numeric, categorical: as for `columns_from_records`.
+
+    Raises:
+        DataError: it is not that, a column is missing, or a value is of no use.
+    """
+    forms = ("dataframe_split", "dataframe_records", "instances", "inputs")
+    given = [form for form in forms if isinstance(body, dict) and form in body]
+    if len(given) != 1:
+        raise DataError(f"expected an object with exactly one of {', '.join(forms)}")
+    form, rows = given[0], body[given[0]]
+    names = [*numeric, *categorical]
+    if form == "dataframe_split":
+        if not isinstance(rows, dict) or not {"columns", "data"} <= rows.keys():
+            raise DataError("dataframe_split: expected an object with columns and data")
+        names, rows = rows["columns"], rows["data"]
+        if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+            raise DataError("columns: expected a list of names")
+    elif form == "inputs" and isinstance(rows, dict):
+        names, rows = list(rows), _turned(rows)
+    if isinstance(rows, list) and form != "dataframe_records":
+        rows = [_named(row, names, number) for number, row in enumerate(rows, start=1)]
+    return columns_from_records(rows, numeric, categorical)
+
+
+def _turned(by_column: dict[str, Any]) -> list[list[Any]]:
+    """Rows of lists of values by column."""
+    lists = list(by_column.values())
+    if not all(isinstance(values, list) for values in lists):
+        raise DataError("inputs: expected a list of values for each column")
+    if len({len(values) for values in lists}) > 1:
+        raise DataError("inputs: expected as many values in each column")
+    return [list(row) for row in zip(*lists, strict=True)]
+
+
+def _named(row: Any, names: Sequence[str], number: int) -> Any:
+    """A row of values as an object."""
+    if not isinstance(row, list):
+        return row
+    if len(row) != len(names):
+        raise DataError(f"row {number}: expected {len(names)} values, found {len(row)}")
+    return dict(zip(names, row, strict=True))
+
+
 def columns_from_csv(data: bytes, numeric: Sequence[str], categorical: Sequence[str]) -> Columns:
     """Columns of a CSV table with a header, comma-separated, in UTF-8; others are ignored.
 

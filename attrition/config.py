@@ -156,6 +156,18 @@ class Config:
         return self.output_model_path / "clientrisk.csv"
 
     @property
+    def client_book(self) -> Path:
+        return self.output_model_path / "clients.db"
+
+    @property
+    def report(self) -> Path:
+        return self.output_model_path / "report.html"
+
+    @property
+    def report_pdf(self) -> Path:
+        return self.output_model_path / "report.pdf"
+
+    @property
     def history(self) -> Path:
         return self.output_model_path / "history.db"
 

@@ -56,12 +56,21 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         )""",
     ),
     ("CREATE INDEX timings_by_stage ON timings (stage, number)",),  # for latest_timings
+    (
+        "CREATE TABLE clients (number INTEGER PRIMARY KEY, client TEXT NOT NULL UNIQUE)",
+        """CREATE TABLE risks (  -- only where a client's risk is another than in the ranking before
+            client INTEGER NOT NULL REFERENCES clients (number),
+            ranking INTEGER NOT NULL REFERENCES rankings (number),
+            probability REAL NOT NULL,
+            PRIMARY KEY (client, ranking)
+        ) WITHOUT ROWID""",
+    ),
 )
 _PLAIN = ("run_id", "time", "verdict", "reason", "release_before", "release_after", "new_rows")
 _JSON = ("scores", "drift")
 _DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 _BUSY_SECONDS = 5.0
-_RANKINGS_SINCE = 2  # version of the file
+_RANKINGS_SINCE, _RISKS_SINCE = 2, 4  # version of the file
 
 T = TypeVar("T")
 logger = logging.getLogger(__name__)
@@ -119,6 +128,28 @@ def rankings(path: Path) -> list[tuple[str, dict[str, Any]]]:
         return [(row["time"], json.loads(row["ranking"])) for row in rows]
 
     return _read(path, newest, [])
+
+
+def risks_of(path: Path, client: str) -> list[dict[str, Any]]:
+    """A client's risk where it changed, oldest first: `time`, `probability` and `release`."""
+
+    def changes(reader: sqlite3.Connection) -> list[dict[str, Any]]:
+        if _version(reader) < _RISKS_SINCE:
+            return []
+        rows = reader.execute(
+            "SELECT time, probability, ranking FROM risks "
+            "JOIN clients ON clients.number = risks.client "
+            "JOIN rankings ON rankings.number = risks.ranking "
+            "WHERE clients.client = ? ORDER BY rankings.number",
+            (client,),
+        )
+        return [
+            {"time": row["time"], "probability": row["probability"],
+             "release": json.loads(row["ranking"]).get("release")}
+            for row in rows
+        ]  # fmt: skip
+
+    return _read(path, changes, [])
 
 
 def runs(path: Path, limit: int | None = None) -> list[dict[str, Any]]:

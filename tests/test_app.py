@@ -26,6 +26,7 @@ from attrition import files
 from tests.conftest import REPOSITORY, Project
 from tests.releases import NOW, deploy
 
+BROWSER = {"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
 QUIET = {"lastmonth_activity": 0, "lastyear_activity": 1, "number_of_employees": 9}
 BUSY = {**QUIET, "lastmonth_activity": 100}
 LEAVES = 1 / (1 + math.exp(-2))  # log-odds +2, by hand
@@ -283,7 +284,7 @@ def test_before_the_first_deployment_the_answer_says_what_to_do(
     detail = problem(client.open(route, method=method, **body), 503)  # type: ignore[arg-type]
     assert "fullprocess.py" in detail
     assert client.get("/health").status_code == 200
-    assert "No model is deployed yet" in client.get("/").text
+    assert "No model is deployed yet" in client.get("/", headers=BROWSER).text
 
 
 # --- one model at a time ----------------------------------------------------------------------
@@ -326,7 +327,7 @@ def test_a_release_damaged_from_the_start_is_a_503_that_names_no_path(served: Pr
         assert "--rollback" in detail
         assert str(served.root) not in detail
     assert strict_json(client.get("/health"))["model_version"] is None
-    assert "damaged" in client.get("/").text
+    assert "damaged" in client.get("/", headers=BROWSER).text
 
 
 def test_what_was_served_goes_on_when_the_deployment_folder_vanishes(
@@ -432,7 +433,7 @@ def test_a_bug_is_a_500_without_a_word_about_it(served: Project) -> None:
 
 
 def test_the_page_says_how_the_model_is_and_what_was_decided(client: FlaskClient) -> None:
-    html = client.get("/").text
+    html = client.get("/", headers=BROWSER).text
     assert "The model is at work." in html
     assert "0.700" in html
     assert "Kept" in html
@@ -455,7 +456,7 @@ def test_the_page_does_not_hide_a_weak_or_unscored_model(
     project: Project, scores: dict[str, Any], words: str
 ) -> None:
     deploy(project, **scores)
-    assert words in create_app(project.config).test_client().get("/").text
+    assert words in create_app(project.config).test_client().get("/", headers=BROWSER).text
 
 
 def test_hostile_column_names_are_escaped(project: Project) -> None:
@@ -464,13 +465,13 @@ def test_hostile_column_names_are_escaped(project: Project) -> None:
     record = {**DIAGNOSTICS, "summary_statistics": {name: DIAGNOSTICS["summary_statistics"][
         "lastmonth_activity"]}, "missing_data_percentages": {name: None}}  # fmt: skip
     files.write_json(project.root / "models/diagnostics.json", record)
-    html = create_app(project.config).test_client().get("/").text
+    html = create_app(project.config).test_client().get("/", headers=BROWSER).text
     assert "&lt;script&gt;_<wbr>x" in html
     assert "<script" not in html
 
 
 def test_the_page_uses_nothing_from_elsewhere(client: FlaskClient) -> None:
-    html = client.get("/").text
+    html = client.get("/", headers=BROWSER).text
     assert "http://" not in html
     assert "https://" not in html
     assert "<script" not in html
@@ -481,7 +482,7 @@ def test_the_page_uses_nothing_from_elsewhere(client: FlaskClient) -> None:
 
 
 def test_get_requests_write_nothing(client: FlaskClient, served: Project) -> None:
-    client.get("/")
+    client.get("/", headers=BROWSER)
     before = tree(served.root)
     for route in ("/", "/scoring", "/summarystats", "/diagnostics", "/health", "/nowhere"):
         client.get(route)
