@@ -6,6 +6,7 @@
 Reads  ingesteddata/openclients.csv (finaldata.csv where no client is open), testdata/*.csv, the
        live release or models/scorecard.json, models/history.db.
 Writes models/clientrisk.csv: the clients to call, in order, with reasons and changes;
+       models/clients.db: the same for the API to look up;
        models/confusionmatrix.png; when a run replaced the deployed model, that one's matrix, and
        the new model's in models/confusionmatrix2.png: before and after, on the same rows;
        models/history.db: what it takes to see later whether the list helped.
@@ -26,7 +27,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from attrition import cli, clock, files, history, ranking, risklist
+from attrition import bookkeeping, cli, clock, files, history, ranking, risklist
 from attrition.champion import score_clients
 from attrition.clients import (
     Clients,
@@ -127,16 +128,16 @@ def rank(config: Config) -> RankingResult | None:
     path = config.client_risk
     release = files.live_release(config.prod_deployment_path)
     if release is None:
-        _no_list(path, "no model is deployed")
+        _no_list(config, "no model is deployed")
         return None
     card = load_scorecard(release.folder / SCORECARD)
     if (unfit := _unfit(config, card)) is not None:
-        _no_list(path, unfit)
+        _no_list(config, unfit)
         return None
     ledger = read_ledger(config.ledger)
     clients, ranked = _clients_to_rank(config, ledger)
     if not len(clients):
-        _no_list(path, "there are no clients")
+        _no_list(config, "there are no clients")
         return None
     tiers = ranking.choose_tiers(
         config.high_risk_threshold, config.medium_risk_threshold, card.threshold
@@ -149,21 +150,24 @@ def rank(config: Config) -> RankingResult | None:
         tiers=tiers,
         with_reasons=config.clients_with_reasons,
     )
-    if config.id_column is None:
-        found = ranking.with_changes(found, None)
-        risklist.write_list(path, found)
-        return RankingResult(found, ranked, tiers, [])
-    found = ranking.with_changes(found, _last_list(path))
+    found = ranking.with_changes(found, _last_list(path) if config.id_column else None)
     risklist.write_list(path, found)
+    about = {"time": clock.now(), "release": release.id, "ranked": ranked}
+    bookkeeping.write_ranking(config.client_book, found, clients.columns, tiers, about)
+    if config.id_column is None:
+        return RankingResult(found, ranked, tiers, [])
     kept = ranking.remember(found, release.id, ledger.commit_id)
-    now = clock.now()
-    history.record_ranking(config.history, kept.key, now, asdict(kept), config.rankings_to_keep)
+    risks = found.risks(config.clients_with_reasons)
+    history.record_ranking(
+        config.history, kept.key, about["time"], asdict(kept), config.rankings_to_keep, risks=risks
+    )
     return RankingResult(found, ranked, tiers, earlier_outcomes(config, ledger))
 
 
-def _no_list(path: Path, reason: str) -> None:
-    path.unlink(missing_ok=True)
-    logger.info("%s: not written: %s", path, reason)
+def _no_list(config: Config, reason: str) -> None:
+    config.client_risk.unlink(missing_ok=True)
+    config.client_book.unlink(missing_ok=True)
+    logger.info("%s: not written: %s", config.client_risk, reason)
 
 
 def _unfit(config: Config, card: Scorecard) -> str | None:

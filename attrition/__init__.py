@@ -8,7 +8,7 @@
  3  alerting impact model problems reasons stored survey
  4  clienttable delivery live ranking recovery
  5  merging profile risklist serving suggestion
- 6  clients commits metrics pages
+ 6  bookkeeping clients commits metrics pages
  7  answers champion cli clientroutes health openapi predicting
  8  ingestion training scoring deployment diagnostics reporting apicalls
  9  fullprocess app

@@ -63,8 +63,8 @@ class Page:
     """Some of the clients, and how many there are.
 
     Attributes:
-        about: of the ranking: `time`, `release`, `ranked` (what they are), `total`, and the
-            `high` and `medium` thresholds.
+        about: of the ranking: `time`, `release`, `ranked` (what they are), `total`, `tiers`
+            (tier -> how many), `thresholds` (tier -> probability).
         matching: how many clients the question is about.
         clients: those on this page; see `client_of`.
     """
@@ -137,10 +137,18 @@ class Book:
             f"SELECT * FROM clients WHERE {where} ORDER BY {SORTS[question.sort]} LIMIT ? OFFSET ?",
             (*values, size, (number - 1) * size),
         ).fetchall()
-        matching = self._connection.execute(
-            f"SELECT count(*) FROM clients WHERE {where}", values
-        ).fetchone()[0]
-        return Page(self.about, matching, [self._client(row) for row in rows])
+        about = self.about
+        if not question.part:
+            matching = sum(about["tiers"][tier] for tier in question.tiers)
+        elif 0 < len(rows) < size or (number == 1 and not rows):  # the last page: no need to count
+            matching = (number - 1) * size + len(rows)
+        else:
+            matching = self._count(where, values)
+        return Page(about, matching, [self._client(row) for row in rows])
+
+    def _count(self, where: str, values: Sequence[Any]) -> int:
+        query = f"SELECT count(*) FROM clients WHERE {where}"
+        return int(self._connection.execute(query, values).fetchone()[0])
 
     def client(self, name: str) -> dict[str, Any] | None:
         """One client with its `features`, the first of that name; None where there is none."""
