@@ -8,7 +8,7 @@ from typing import Any
 
 from flask import Blueprint, Response, abort
 
-from attrition import clientbook, columns, history, pages, parameters, replies
+from attrition import clientbook, columns, files, history, pages, parameters, replies
 from attrition.clientbook import Book, Page, Question
 from attrition.errors import DataError
 from attrition.live import open_served
@@ -18,6 +18,7 @@ MOST_PER_PAGE, PER_PAGE = 1_000, 50
 LAST_PAGE = 10**7
 _COLUMNS = ("place", "client", "probability", "tier", "reasons", "probability_change",
             "rank_change", "value", "value_at_risk", "value_rank")  # fmt: skip
+_ABOUT = ("time", "release", "ranked", "total")
 
 blueprint = Blueprint("clients", __name__)
 
@@ -38,18 +39,19 @@ def client_list() -> Response:
     return _csv(page) if kind == "csv" else replies.json_answer(_json(page, number, size))
 
 
-@blueprint.get("/clients/<path:name>")
-def one_client(name: str) -> Response:
+@blueprint.get("/clients/<path:client>")
+def one_client(client: str) -> Response:
     """All about one client; for a browser as a page."""
     with _book() as book:
-        about, found = book.about, book.client(name)
+        about, found = book.about, book.client(client)
     if found is None:
         abort(404, "there is no such client in the ranking")
     answer = {
-        **{key: about[key] for key in ("time", "release", "ranked", "total")},
+        **{key: about[key] for key in _ABOUT},
+        "live_release": files.live_release_id(state().config.prod_deployment_path),
         **{key: found[key] for key in (*_COLUMNS, "features")},
         **_explained(about["release"], found["features"]),
-        "history": history.risks_of(state().config.history, name),
+        "history": history.risks_of(state().config.history, client),
     }
     if replies.preferred(replies.JSON, replies.HTML) == replies.HTML:
         return pages.client_page(answer)
@@ -70,7 +72,7 @@ def _book() -> Iterator[Book]:
 
 def _json(page: Page, number: int, size: int) -> dict[str, Any]:
     return {
-        **{key: page.about[key] for key in ("time", "release", "ranked", "total")},
+        **{key: page.about[key] for key in (*_ABOUT, "tiers")},
         "matching": page.matching,
         "page": number,
         "per_page": size,

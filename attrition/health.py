@@ -8,6 +8,8 @@ from attrition import pages, replies
 from attrition.errors import DataError
 from attrition.serving import DAMAGED, SERVICE, VERSION, served, state
 
+LINKS = {"description": "/openapi.json", "clients": "/clients", "model": "/model"}
+
 blueprint = Blueprint("health", __name__)
 
 
@@ -16,7 +18,7 @@ def home() -> Response:
     """For a browser the page about the model; else what is here."""
     if replies.preferred(replies.JSON, replies.HTML) == replies.HTML:
         return pages.overview_page()
-    return replies.json_answer({"service": SERVICE, "version": VERSION, "docs": "/openapi.json"})
+    return replies.json_answer({"service": SERVICE, "version": VERSION, "links": LINKS})
 
 
 @blueprint.get("/health")

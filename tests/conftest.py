@@ -28,6 +28,15 @@ class Project:
 
     root: Path
 
+    @classmethod
+    def made(cls, root: Path) -> Project:
+        """An empty project with the default settings in this folder."""
+        project = cls(root)
+        for folder in FOLDERS.values():
+            (root / folder).mkdir(parents=True)
+        project.configure()
+        return project
+
     @property
     def config_path(self) -> Path:
         return self.root / "config.json"
@@ -69,11 +78,7 @@ def make_project(tmp_path: Path) -> Callable[[str], Project]:
     """Make empty projects side by side, each under a name of its own."""
 
     def make(name: str) -> Project:
-        project = Project(tmp_path / name)
-        for folder in FOLDERS.values():
-            (project.root / folder).mkdir(parents=True)
-        project.configure()
-        return project
+        return Project.made(tmp_path / name)
 
     return make
 
@@ -92,10 +97,7 @@ def book(clients: int, seed: int, **settings: Any) -> str:
 @pytest.fixture(scope="session")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a project after its first run; tests that change it take a copy."""
-    project = Project(tmp_path_factory.mktemp("finished") / "project")
-    for folder in FOLDERS.values():
-        (project.root / folder).mkdir(parents=True)
-    project.configure()
+    project = Project.made(tmp_path_factory.mktemp("finished") / "project")
     project.write("sourcedata/january.csv", book(2500, 1))
     project.write("testdata/testdata.csv", book(1000, 2, open_share=0.0))
     project.write("first.txt", project.run("fullprocess.py").stdout)

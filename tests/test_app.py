@@ -25,40 +25,12 @@ from app import create_app
 from attrition import files
 from tests.conftest import REPOSITORY, Project
 from tests.releases import NOW, deploy
+from tests.serving_projects import DECISION, DIAGNOSTICS, TABLE
 
 BROWSER = {"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
 QUIET = {"lastmonth_activity": 0, "lastyear_activity": 1, "number_of_employees": 9}
 BUSY = {**QUIET, "lastmonth_activity": 100}
 LEAVES = 1 / (1 + math.exp(-2))  # log-odds +2, by hand
-DIAGNOSTICS: dict[str, Any] = {
-    "time": NOW,
-    "rows": 5000,
-    "base_rate": 0.25,
-    "summary_statistics": {
-        "lastmonth_activity": {"mean": 50.5, "median": 40.0, "standard_deviation": 12.0},
-        "number_of_employees": {"mean": 1234.5, "median": None, "standard_deviation": None},
-    },
-    "missing_data_percentages": {"lastmonth_activity": 1.5, "number_of_employees": 100.0},
-    "execution_times": {"ingestion": 1.5, "training": None},
-    "packages": {
-        "state": "checked",
-        "time": NOW,
-        "as_of": NOW,
-        "outdated": [{"name": "Flask", "current_version": "3.0", "latest_version": "3.1"}],
-    },
-}
-DECISION = {
-    "run_id": NOW,
-    "time": NOW,
-    "verdict": "kept",
-    "reason": "the candidate is not better <b>",
-    "warnings": ["data drift in lastyear_activity"],
-    "release_before": "000001-a",
-    "release_after": "000001-a",
-    "drift": {"performance": {}, "data": {"test data": {"verdict": "no drift"}}},
-    "timings": {"ingestion": 1.5, "training": 2.5},
-    "ingestion": {"files": [{"name": "secret-client-list.csv"}]},
-}
 
 
 @pytest.fixture
@@ -119,14 +91,6 @@ def test_records_get_predictions_computed_by_hand(client: FlaskClient, served: P
     assert answer["threshold"] == 0.5
     assert answer["model_version"] == live_id(served)
     assert response.mimetype == "application/json"
-
-
-TABLE = (
-    "corporation,number_of_employees,lastyear_activity,lastmonth_activity,exited\n"
-    "Acme,9,1,0,1\n"
-    "Bolt,9,1,100,\n"
-    "Crest,9,1,,0\n"
-)
 
 
 def test_a_csv_body_and_a_named_file_get_the_same_predictions(
