@@ -45,6 +45,7 @@ check: $(VENV)/.development  ## format, lint and types
 
 bench: $(VENV)/.development  ## how fast, side by side with the naive way
 	@$(BIN)/python -m benchmarks.speed
+	@$(BIN)/python -m benchmarks.serving
 
 quality: $(VENV)/.development  ## how good the model is, against plain and boosted ones
 	@$(BIN)/python -m benchmarks.quality

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import time
 from collections.abc import Sequence
 from functools import partial
 
@@ -55,8 +56,7 @@ def create_app(config: Config | None = None) -> Flask:
     config = config or load_config()
     app.config["MAX_CONTENT_LENGTH"] = predicting.MAXIMUM_BYTES
     app.extensions[SERVICE] = State(config)
-    app.before_request(metrics.start_watch)
-    app.before_request(partial(_guard, os.environ.get(access.TOKEN_VARIABLE)))
+    app.before_request(partial(_enter, os.environ.get(access.TOKEN_VARIABLE)))
     app.after_request(metrics.count_request)
     app.register_error_handler(HTTPException, problems.problem_answer)
     for blueprint in BLUEPRINTS:
@@ -66,8 +66,9 @@ def create_app(config: Config | None = None) -> Flask:
     return app
 
 
-def _guard(token: str | None) -> None:
+def _enter(token: str | None) -> None:
     """Let this machine in; anybody else needs the token."""
+    request.environ[metrics.BEGAN] = time.perf_counter()
     refusal = access.refusal(request.environ, token)
     if refusal is not None:
         raise refusal

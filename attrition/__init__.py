@@ -2,9 +2,9 @@
 
  0  errors
  1  access batches census clock config files reference scores spreadsheet summary terms
- 1  parameters schemas
- 2  checks clientbook columns csvfiles decision drift hats history idle ledger packages performance
- 2  replies scorecard synthetic
+ 1  parameters plaincsv schemas
+ 2  checks clientbook csvfiles decision drift hats history idle ledger packages performance
+ 2  columns replies scorecard synthetic
  3  alerting impact model operations problems reasons stored survey
  4  clienttable delivery live ranking recovery
  5  merging profile risklist serving suggestion

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +26,7 @@ blueprint = Blueprint("answers", __name__)
 @blueprint.get("/scoring")
 def scoring() -> Response:
     """How good the deployed model was on the test data when it was deployed."""
-    return replies.json_answer(scoring_of(served()))
+    return _prepared("scoring", scoring_of, served())
 
 
 def scoring_of(live: Served) -> dict[str, Any]:
@@ -43,21 +43,27 @@ def scoring_of(live: Served) -> dict[str, Any]:
 @blueprint.get("/summarystats")
 def summarystats() -> Response:
     """Mean, median and standard deviation of each numeric column, in order."""
-    by_column = recorded_diagnostics()["summary_statistics"]
+    return _prepared("summarystats", statistics_of, recorded_diagnostics())
+
+
+def statistics_of(recorded: Mapping[str, Any]) -> dict[str, Any]:
+    """The statistics, in order and by name."""
+    by_column = recorded["summary_statistics"]
     flat = [column[name] for column in by_column.values() for name in _SUMMARY]
-    return replies.json_answer({"summary_statistics": flat, "by_column": by_column})
+    return {"summary_statistics": flat, "by_column": by_column}
 
 
 @blueprint.get("/diagnostics")
 def diagnostics() -> Response:
     """Timings, missing data, outdated packages, drift and the last decision."""
-    return replies.json_answer(
-        diagnostics_of(recorded_diagnostics(), state().decision.read() or {})
-    )
+    return _prepared("diagnostics", diagnostics_of, recorded_diagnostics(), state().decision.read())
 
 
-def diagnostics_of(recorded: Mapping[str, Any], decision: Mapping[str, Any]) -> dict[str, Any]:
+def diagnostics_of(
+    recorded: Mapping[str, Any], decided: Mapping[str, Any] | None
+) -> dict[str, Any]:
     """What was recorded, as the API tells it."""
+    decision = decided or {}
     # The diagnostics were recorded within the run that the decision is of: its timings are newer.
     times = {**recorded["execution_times"], **(decision.get("timings") or {})}
     return {
@@ -70,6 +76,15 @@ def diagnostics_of(recorded: Mapping[str, Any], decision: Mapping[str, Any]) -> 
         "drift": decision.get("drift"),
         "decision": public_decision(decision),
     }
+
+
+def _prepared(name: str, make: Callable[..., dict[str, Any]], *sources: Any) -> Response:
+    """An answer made of what was read; made anew only when something else has been read."""
+    prepared = state().prepared
+    kept = prepared.get(name)
+    if kept is None or any(old is not new for old, new in zip(kept[0], sources, strict=True)):
+        kept = prepared[name] = (sources, replies.json_bytes(make(*sources)))
+    return Response(kept[1], content_type=replies.JSON)
 
 
 @blueprint.get("/model")

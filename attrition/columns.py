@@ -1,6 +1,6 @@
 """Client rows as columns of a scorecard, from what a client of the API sends: records, CSV, a file.
 
-Standard library and numpy only: the server must start in a moment and stay small. The same text
+Nothing heavy: the server must start in a moment and stay small. The same text
 means the same here and in ingestion: blanks are missing, categories are trimmed, and what is no
 number is an error that names row and column.
 """
@@ -18,19 +18,14 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
+import orjson
 from numpy.typing import NDArray
 
 from attrition.config import Config
 from attrition.errors import DataError
+from attrition.plaincsv import plain_table
 
 Columns = dict[str, NDArray[Any]]
-
-
-def _refuse_constant(name: str) -> Any:
-    raise ValueError(f"{name} is no JSON")
-
-
-_STRICT_JSON = json.JSONDecoder(parse_constant=_refuse_constant)
 
 
 def decoded_json(data: bytes) -> Any:
@@ -40,10 +35,10 @@ def decoded_json(data: bytes) -> Any:
         DataError: it is not that, or nested too deeply.
     """
     try:
-        return _STRICT_JSON.decode(data.decode("utf-8"))
-    except RecursionError:
-        raise DataError("the JSON is nested too deeply") from None
-    except ValueError:  # UnicodeDecodeError and JSONDecodeError among them
+        return orjson.loads(data)
+    except orjson.JSONDecodeError as error:
+        if "depth" in str(error):
+            raise DataError("the JSON is nested too deeply") from None
         raise DataError("the body is not valid JSON in UTF-8") from None
 
 
@@ -137,20 +132,30 @@ def columns_from_csv(data: bytes, numeric: Sequence[str], categorical: Sequence[
     Raises:
         DataError: not such a table, a column is missing or doubled, or a value is of no use.
     """
-    header, rows = _csv_rows(data)
+    plain = plain_table(data)
+    header, rows = _csv_rows(data) if plain is None else (plain.header, [])
     result: Columns = {}
     for name in (*numeric, *categorical):
-        places = [place for place, column in enumerate(header) if column.strip() == name.strip()]
-        if len(places) != 1:
-            found = "is missing" if not places else f"stands {len(places)} times in the header"
-            raise DataError(f"column {name!r} {found}; the columns needed are: "
-                            f"{', '.join((*numeric, *categorical))}")  # fmt: skip
-        texts = [row[places[0]] for row in rows]
+        place = _place(header, name, (*numeric, *categorical))
+        numbers = plain.numbers(place) if plain and name in numeric else None
+        if numbers is not None:
+            result[name] = numbers
+            continue
+        texts = plain.texts(place) if plain else [row[place] for row in rows]
         if name in numeric:
             result[name] = _numbers(texts, name)
         else:
             result[name] = np.array([text.strip() for text in texts], dtype=object)
     return result
+
+
+def _place(header: Sequence[str], name: str, needed: Sequence[str]) -> int:
+    """Where a column stands in a header."""
+    places = [place for place, column in enumerate(header) if column.strip() == name.strip()]
+    if len(places) != 1:
+        found = "is missing" if not places else f"stands {len(places)} times in the header"
+        raise DataError(f"column {name!r} {found}; the columns needed are: {', '.join(needed)}")
+    return places[0]
 
 
 def data_folders(config: Config) -> dict[PurePosixPath, Path]:

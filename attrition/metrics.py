@@ -7,13 +7,14 @@ What a worker counts goes through the official client library, which in its mult
 
 from __future__ import annotations
 
+import functools
 import os
 import time
 from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
-from flask import Blueprint, Response, g, request
+from flask import Blueprint, Response, request
 from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
 from prometheus_client.core import GaugeMetricFamily, InfoMetricFamily, Metric
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
@@ -24,6 +25,8 @@ from attrition.errors import DataError
 from attrition.serving import State, state
 
 PREFIX = "attrition"
+BEGAN = "attrition.began"  # in a request's environ: when it came, by time.perf_counter
+_METHODS = frozenset(("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"))
 _BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0)
 
 registry = CollectorRegistry()
@@ -52,28 +55,27 @@ def metrics() -> Response:
     return Response(text, content_type=CONTENT_TYPE_LATEST)
 
 
-def start_watch() -> None:
-    """Note when a request began."""
-    g.began = time.perf_counter()
-
-
 def count_request(response: Response) -> Response:
     """Count a request that is answered, by its route: a path could hold a client's name."""
-    route = request.url_rule.rule if request.url_rule else "none"
-    _requests.labels(_method(), route, response.status_code).inc()
-    _seconds.labels(route).observe(time.perf_counter() - g.began)
+    asked = request.environ
+    rule = request.url_rule
+    count, watch = _meters(asked["REQUEST_METHOD"], rule.rule if rule else "none",
+                           response.status_code)  # fmt: skip
+    count.inc()
+    watch.observe(time.perf_counter() - asked[BEGAN])
     return response
+
+
+@functools.lru_cache(maxsize=1024)
+def _meters(method: str, route: str, status: int) -> tuple[Counter, Histogram]:
+    """What counts such a request; strangers cannot make up labels."""
+    known = method if method in _METHODS else "other"
+    return _requests.labels(known, route, status), _seconds.labels(route)
 
 
 def count_predictions(clients: int) -> None:
     """Count the clients that a request got predictions for."""
     _predicted.inc(clients)
-
-
-def _method() -> str:
-    """The request's method; strangers cannot make up labels."""
-    known = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
-    return request.method if request.method in known else "other"
 
 
 class _Files(Collector):

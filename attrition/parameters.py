@@ -42,6 +42,8 @@ def choices(name: str, known: Collection[str]) -> frozenset[str]:
 
 def one(name: str) -> str | None:
     """The text of a parameter that may stand once; None where it does not."""
+    if not request.query_string:
+        return None
     texts = request.args.getlist(name)
     if len(texts) > 1:
         abort(400, f"{name}: expected once")

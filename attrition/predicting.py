@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 from flask import Blueprint, Response, abort, request
 from werkzeug.exceptions import RequestEntityTooLarge
 
@@ -70,13 +71,17 @@ def _requested(live: Served) -> columns.Columns:
 
 def _content_kind() -> str:
     """JSON or CSV; any other kind of body ends the request."""
+    asked = request.environ
+    kind = str(asked.get("CONTENT_TYPE", ""))
+    if kind in (replies.JSON, replies.CSV) and "HTTP_CONTENT_ENCODING" not in asked:
+        return kind  # the most usual case first
     kind = request.mimetype
     if kind not in (replies.JSON, replies.CSV):
         abort(415, "expected a body of type application/json or text/csv")
     charset = request.mimetype_params.get("charset", "utf-8").lower()
     if charset not in ("utf-8", "utf8", "us-ascii"):
         abort(415, "expected a body in UTF-8")
-    if request.environ.get("HTTP_CONTENT_ENCODING", "identity").lower() != "identity":
+    if asked.get("HTTP_CONTENT_ENCODING", "identity").lower() != "identity":
         abort(415, "expected a body that is not compressed")
     return kind
 
@@ -98,8 +103,8 @@ def _predictions(live: Served, table: columns.Columns) -> dict[str, Any]:
         raise RequestEntityTooLarge(f"expected at most {MAXIMUM_ROWS:,} rows")
     metrics.count_predictions(len(probabilities))
     return {
-        "predictions": (probabilities >= live.card.threshold).astype(int).tolist(),
-        "probabilities": probabilities.tolist(),
+        "predictions": (probabilities >= live.card.threshold).astype(np.int8),
+        "probabilities": probabilities,
         "threshold": live.card.threshold,
         "model_version": live.version,
     }
@@ -142,7 +147,7 @@ def _as_csv(answer: dict[str, Any], reasons: int) -> Response:
     rows = (
         [prediction, probability, *texts, *[""] * (reasons - len(texts))]
         for prediction, probability, texts in zip(
-            answer["predictions"], answer["probabilities"], told, strict=True
+            answer["predictions"].tolist(), answer["probabilities"].tolist(), told, strict=True
         )
     )
     response = replies.csv_answer(header, rows)

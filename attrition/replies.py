@@ -7,13 +7,12 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+import orjson
 from flask import Response, request
 
-from attrition import files
 from attrition.spreadsheet import inert
 
 JSON, CSV, HTML, PDF = "application/json", "text/csv", "text/html", "application/pdf"
@@ -27,11 +26,8 @@ def preferred(*kinds: str) -> str:
 
 
 def json_bytes(value: Any) -> bytes:
-    """A value as strict JSON in UTF-8."""
-    try:
-        return json.dumps(value, allow_nan=False).encode()
-    except ValueError:
-        return json.dumps(files.strict(value), allow_nan=False).encode()
+    """A value, or arrays of numpy within it, as strict JSON in UTF-8."""
+    return orjson.dumps(value, option=orjson.OPT_SERIALIZE_NUMPY)
 
 
 def json_answer(value: Any, status: int = 200) -> Response:

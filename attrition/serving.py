@@ -32,6 +32,7 @@ class State:
         self.model = LiveModel(config.prod_deployment_path)
         self.diagnostics = Document(config.diagnostics)
         self.decision = Document(config.decision)
+        self.prepared: dict[str, tuple[tuple[Any, ...], bytes]] = {}
 
 
 def state() -> State:
