@@ -26,6 +26,7 @@ from attrition import (
     health,
     metrics,
     openapi,
+    pages,
     predicting,
     problems,
 )
@@ -56,6 +57,7 @@ def create_app(config: Config | None = None) -> Flask:
     config = config or load_config()
     app.config["MAX_CONTENT_LENGTH"] = predicting.MAXIMUM_BYTES
     app.extensions[SERVICE] = State(config)
+    app.jinja_env.filters.update(pages.FILTERS)
     app.before_request(partial(_enter, os.environ.get(access.TOKEN_VARIABLE)))
     app.after_request(metrics.count_request)
     app.register_error_handler(HTTPException, problems.problem_answer)

@@ -2,12 +2,12 @@
 
  0  errors
  1  access batches census clock config files reference scores spreadsheet summary terms
- 1  parameters plaincsv schemas
+ 1  charts handbook parameters phrases plaincsv schemas
  2  checks clientbook csvfiles decision drift hats history idle ledger packages performance
- 2  columns replies scorecard synthetic
- 3  alerting impact model operations problems reasons stored survey
+ 2  columns overview replies scorecard synthetic
+ 3  alerting clientquery impact model operations portrait problems reasons stored survey
  4  clienttable delivery live ranking recovery
- 5  merging profile risklist serving suggestion
+ 5  clientlist merging profile risklist serving suggestion
  6  bookkeeping clients commits metrics pages
  7  answers champion cli clientroutes health openapi predicting
  8  ingestion training scoring deployment diagnostics reporting apicalls

@@ -21,14 +21,15 @@ LOCAL_HOSTS = ("localhost", "127.0.0.1", "[::1]")
 # A proxy on this machine makes strangers look like loopback; it leaves one of these.
 PROXY_HEADERS = frozenset({"HTTP_X_FORWARDED_FOR", "HTTP_FORWARDED", "HTTP_X_REAL_IP"})
 POLICY = "Content-Security-Policy"
-_FRAMED_NOWHERE = "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+_FRAMED_NOWHERE = "base-uri 'none'; frame-ancestors 'none'"
 PAGE_POLICY = (
     "default-src 'none'; script-src 'self'; connect-src 'self'; style-src 'self'; img-src 'self'; "
-    f"{_FRAMED_NOWHERE}"
+    f"form-action 'self'; {_FRAMED_NOWHERE}"
 )
 # The report is one file with its styles and pictures within it, and without a script.
 REPORT_POLICY = (
-    f"default-src 'none'; style-src 'unsafe-inline'; img-src data:; {_FRAMED_NOWHERE}; sandbox"
+    f"default-src 'none'; style-src 'unsafe-inline'; img-src data:; form-action 'none'; "
+    f"{_FRAMED_NOWHERE}; sandbox"
 )
 SECURITY_HEADERS = [
     ("X-Content-Type-Options", "nosniff"),

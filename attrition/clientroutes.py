@@ -8,14 +8,23 @@ from typing import Any
 
 from flask import Blueprint, Response, abort
 
-from attrition import clientbook, columns, files, history, pages, parameters, replies
-from attrition.clientbook import Book, Page, Question
+from attrition import (
+    clientbook,
+    clientquery,
+    columns,
+    files,
+    history,
+    pages,
+    parameters,
+    replies,
+)
+from attrition.clientbook import Book, Page
 from attrition.errors import DataError
 from attrition.live import open_served
 from attrition.serving import state
 
 MOST_PER_PAGE, PER_PAGE = 1_000, 50
-LAST_PAGE = 10**7
+_KINDS = {"json": replies.JSON, "csv": replies.CSV}
 _COLUMNS = ("place", "client", "probability", "tier", "reasons", "probability_change",
             "rank_change", "value", "value_at_risk", "value_rank")  # fmt: skip
 _ABOUT = ("time", "release", "ranked", "total")
@@ -25,18 +34,19 @@ blueprint = Blueprint("clients", __name__)
 
 @blueprint.get("/clients")
 def client_list() -> Response:
-    """A page of the ranked clients."""
-    number = parameters.whole_number("page", 1, 1, LAST_PAGE)
+    """A page of the ranked clients; with `client=` all about that one."""
+    name = parameters.one("client")
+    if name is not None:  # one whose name cannot be in a path, such as ".."
+        return one_client(name)
+    kind = _KINDS.get(parameters.choice("format", "", _KINDS))
+    kind = kind or replies.preferred(replies.JSON, replies.CSV, replies.HTML)
+    if kind == replies.HTML:
+        return pages.clients_page()
+    question, number = clientquery.question(), clientquery.page_number()
     size = parameters.whole_number("per_page", PER_PAGE, 1, MOST_PER_PAGE)
-    question = Question(
-        tiers=parameters.choices("tier", clientbook.TIERS),
-        part=parameters.one("q") or "",
-        sort=parameters.choice("sort", "place", clientbook.SORTS),
-    )
-    kind = parameters.choice("format", replies.preferred("json", "csv"), ("json", "csv"))
     with _book() as book:
         page = book.page(question, number, size)
-    return _csv(page) if kind == "csv" else replies.json_answer(_json(page, number, size))
+    return _csv(page) if kind == replies.CSV else replies.json_answer(_json(page, number, size))
 
 
 @blueprint.get("/clients/<path:client>")
@@ -54,7 +64,7 @@ def one_client(client: str) -> Response:
         "history": history.risks_of(state().config.history, client),
     }
     if replies.preferred(replies.JSON, replies.HTML) == replies.HTML:
-        return pages.client_page(answer)
+        return pages.client_page(answer, about["thresholds"])
     return replies.json_answer(answer)
 
 
@@ -65,7 +75,7 @@ def _book() -> Iterator[Book]:
         with clientbook.opened(state().config.client_book) as book:
             yield book
     except FileNotFoundError:
-        abort(503, "no clients are ranked yet; run fullprocess.py, or reporting.py")
+        abort(503, pages.NO_RANKING)
     except DataError:
         abort(503, "the ranking is damaged; write it anew with: python reporting.py")
 

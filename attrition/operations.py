@@ -59,7 +59,8 @@ def _clients() -> Described:
             "items": {"type": "string", "enum": list(clientbook.TIERS)}}  # fmt: skip
     page = _operation(
         "clients", "A page of the ranked clients",
-        {replies.JSON: {"schema": ref("ClientPage")}, replies.CSV: {"schema": _CSV_BODY}},
+        {replies.JSON: {"schema": ref("ClientPage")}, replies.CSV: {"schema": _CSV_BODY},
+         replies.HTML: _PAGE},
         problems=(400, 503),
         parameters=[
             _query("page", {"type": "integer", "minimum": 1, "maximum": 10**7, "default": 1}),
@@ -73,7 +74,8 @@ def _clients() -> Described:
         ],
     )  # fmt: skip
     name = {"name": "client", "in": "path", "required": True, "schema": {"type": "string"},
-            "description": "the client's whole name"}  # fmt: skip
+            "description": "the client's whole name; one that a path cannot hold, such as .., "
+                           "may stand in a query: /clients?client=.."}  # fmt: skip
     one = _operation(
         "clients", "All about one client: risk, reasons, points, history of the risk",
         {replies.JSON: {"schema": ref("OneClient")}, replies.HTML: _PAGE},

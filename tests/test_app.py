@@ -393,55 +393,6 @@ def test_a_bug_is_a_500_without_a_word_about_it(served: Project) -> None:
     assert "a secret" in done.stderr  # the log knows
 
 
-# --- the page ---------------------------------------------------------------------------------
-
-
-def test_the_page_says_how_the_model_is_and_what_was_decided(client: FlaskClient) -> None:
-    html = client.get("/", headers=BROWSER).text
-    assert "The model is at work." in html
-    assert "0.700" in html
-    assert "Kept" in html
-    assert "The candidate is not better &lt;b&gt;." in html  # escaped
-    assert "Data drift in lastyear_activity" in html
-    assert "number_<wbr>of_<wbr>employees" in html
-    for route in ("/scoring", "/summarystats", "/diagnostics", "/health"):
-        assert f'href="{route}"' in html
-
-
-@pytest.mark.parametrize(
-    ("scores", "words"),
-    [
-        ({"f1": 0.41}, "The model is weak."),
-        ({"f1": None, "f1_interval": None, "roc_auc": None, "undefined": "one label only"},
-         "nobody knows how good it is"),
-    ],
-)  # fmt: skip
-def test_the_page_does_not_hide_a_weak_or_unscored_model(
-    project: Project, scores: dict[str, Any], words: str
-) -> None:
-    deploy(project, **scores)
-    assert words in create_app(project.config).test_client().get("/", headers=BROWSER).text
-
-
-def test_hostile_column_names_are_escaped(project: Project) -> None:
-    deploy(project)
-    name = "<script>_x"
-    record = {**DIAGNOSTICS, "summary_statistics": {name: DIAGNOSTICS["summary_statistics"][
-        "lastmonth_activity"]}, "missing_data_percentages": {name: None}}  # fmt: skip
-    files.write_json(project.root / "models/diagnostics.json", record)
-    html = create_app(project.config).test_client().get("/", headers=BROWSER).text
-    assert "&lt;script&gt;_<wbr>x" in html
-    assert "<script" not in html
-
-
-def test_the_page_uses_nothing_from_elsewhere(client: FlaskClient) -> None:
-    html = client.get("/", headers=BROWSER).text
-    assert "http://" not in html
-    assert "https://" not in html
-    assert "<script" not in html
-    assert "style=" not in html
-
-
 # --- the process ------------------------------------------------------------------------------
 
 
