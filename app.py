@@ -58,7 +58,8 @@ def create_app(config: Config | None = None) -> Flask:
     app.config["MAX_CONTENT_LENGTH"] = predicting.MAXIMUM_BYTES
     app.extensions[SERVICE] = State(config)
     app.jinja_env.filters.update(pages.FILTERS)
-    app.before_request(partial(_enter, os.environ.get(access.TOKEN_VARIABLE)))
+    hosts = frozenset(host.lower() for host in config.trusted_hosts)
+    app.before_request(partial(_enter, os.environ.get(access.TOKEN_VARIABLE), hosts))
     app.after_request(metrics.count_request)
     app.register_error_handler(HTTPException, problems.problem_answer)
     for blueprint in BLUEPRINTS:
@@ -68,10 +69,10 @@ def create_app(config: Config | None = None) -> Flask:
     return app
 
 
-def _enter(token: str | None) -> None:
+def _enter(token: str | None, trusted_hosts: frozenset[str]) -> None:
     """Let this machine in; anybody else needs the token."""
     request.environ[metrics.BEGAN] = time.perf_counter()
-    refusal = access.refusal(request.environ, token)
+    refusal = access.refusal(request.environ, token, trusted_hosts)
     if refusal is not None:
         raise refusal
 

@@ -6,11 +6,11 @@ import base64
 import functools
 import hmac
 import ipaddress
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from typing import TYPE_CHECKING, Any
 
 from werkzeug.datastructures import WWWAuthenticate
-from werkzeug.exceptions import Forbidden, HTTPException, Unauthorized
+from werkzeug.exceptions import BadRequest, Forbidden, HTTPException, Unauthorized
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
@@ -42,8 +42,12 @@ SECURITY_HEADERS = [
 ]
 
 
-def refusal(environ: WSGIEnvironment, token: str | None) -> HTTPException | None:
+def refusal(
+    environ: WSGIEnvironment, token: str | None, trusted_hosts: Collection[str] = ()
+) -> HTTPException | None:
     """Why a request is not let in: this machine is, anybody else needs the token.
+
+    They must also have asked for one of the trusted hosts, in lower case, where some are named.
 
     The token comes as `Authorization: Bearer TOKEN`, or as the password of HTTP's basic
     authentication (whatever the user name), which a browser asks for by itself.
@@ -52,6 +56,8 @@ def refusal(environ: WSGIEnvironment, token: str | None) -> HTTPException | None
         return None
     if not token:
         return Forbidden(f"set {TOKEN_VARIABLE} on the server to allow requests from elsewhere")
+    if trusted_hosts and _host_name(environ.get("HTTP_HOST", "")) not in trusted_hosts:
+        return BadRequest("this server does not answer to that host name")
     if hmac.compare_digest(_given_token(environ.get("HTTP_AUTHORIZATION", "")), token.encode()):
         return None
     challenges = [WWWAuthenticate(kind, {"realm": _REALM}) for kind in ("bearer", "basic")]
