@@ -459,37 +459,6 @@ def test_over_a_real_socket_a_body_without_a_length_is_read_or_refused(
     assert call(address, chunked) == 200
 
 
-def test_redeploying_under_load_never_mixes_two_models(
-    address: tuple[str, int], served: Project
-) -> None:
-    """Each answer's probability, threshold and version are those of one and the same release."""
-    expected = {live_id(served): LEAVES}
-    answers: list[dict[str, Any]] = []
-    done = threading.Event()
-
-    def ask() -> None:
-        while not done.is_set():
-            connection = http.client.HTTPConnection(*address, timeout=30)
-            body = json.dumps({"records": [QUIET]})
-            connection.request("POST", "/prediction", body, {"Content-Type": "application/json"})
-            answers.append(json.loads(connection.getresponse().read()))
-            connection.close()
-
-    clients = [threading.Thread(target=ask) for _ in range(4)]
-    for thread in clients:
-        thread.start()
-    for intercept in range(1, 25):
-        version = deploy(served, intercept=-intercept)
-        expected[version] = 1 / (1 + math.exp(intercept - 2))
-        files.prune_releases(served.root / "production_deployment", keep=1)
-    done.set()
-    for thread in clients:
-        thread.join()
-    assert len({answer["model_version"] for answer in answers}) > 3
-    for answer in answers:
-        assert answer["probabilities"] == pytest.approx([expected[answer["model_version"]]])
-
-
 def test_app_py_serves_on_this_machine_alone(served: Project) -> None:
     process = subprocess.Popen(
         [sys.executable, REPOSITORY / "app.py", "--config", served.config_path, "--port", "0"],

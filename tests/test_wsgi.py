@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import re
 import socket
 import subprocess
 import sys
+import threading
 from pathlib import Path
+from typing import Any
 
+import pytest
+
+from attrition import files
 from tests.conftest import REPOSITORY, Project
 from tests.releases import deploy
 from tests.servers import ask, gunicorn
 from tests.serving_projects import serve_ready
-from tests.test_app import QUIET
+from tests.test_app import LEAVES, QUIET
 
 
 def counted(text: str, name: str, **labels: str) -> float:
@@ -57,6 +63,41 @@ def test_the_counts_of_several_workers_are_added_up(project: Project) -> None:
         assert "No such client" not in text
     assert counted(texts[-1], "attrition_requests_total", method="GET", route="/metrics",
                    status="200") == 4  # fmt: skip
+
+
+def test_a_hundred_redeployments_under_load_give_no_error_and_no_mixture(project: Project) -> None:
+    """Each answer's probability, threshold and version are those of one and the same release."""
+    expected = {deploy(project): LEAVES}
+    answers: list[tuple[int, dict[str, Any]]] = []
+    done = threading.Event()
+
+    def load(path: str) -> None:
+        while not done.is_set():
+            body = {"records": [QUIET]} if path == "/prediction" else None
+            status, _, data = ask(port, path, body)
+            answers.append((status, json.loads(data)))
+
+    with gunicorn(project) as port:
+        clients = [threading.Thread(target=load, args=(path,))
+                   for path in ("/prediction", "/prediction", "/scoring")]  # fmt: skip
+        for thread in clients:
+            thread.start()
+        for number in range(1, 101):
+            version = deploy(project, intercept=-number / 20, f1=number / 100)
+            expected[version] = 1 / (1 + math.exp(number / 20 - 2))
+            files.prune_releases(project.config.prod_deployment_path, keep=2)
+        done.set()
+        for thread in clients:
+            thread.join()
+    assert {status for status, _ in answers} == {200}
+    assert len({answer["model_version"] for _, answer in answers}) > 20
+    for _, answer in answers:
+        version = answer["model_version"]
+        if "probabilities" in answer:
+            assert answer["probabilities"] == pytest.approx([expected[version]])
+        else:
+            number = int(version[:6]) - 1
+            assert answer["f1_score"] == pytest.approx(number / 100 if number else 0.7)
 
 
 def test_the_server_leaves_no_counts_behind(project: Project, tmp_path: Path) -> None:
