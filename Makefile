@@ -33,7 +33,7 @@ run: $(VENV)/.runtime  ## one run of the whole pipeline
 	@$(BIN)/python fullprocess.py
 
 serve: $(VENV)/.runtime  ## serve the API and the page on http://127.0.0.1:8000
-	@$(BIN)/gunicorn --bind 127.0.0.1:8000 wsgi:app
+	@$(BIN)/gunicorn wsgi:app
 
 test: $(VENV)/.development  ## all tests, with coverage
 	@COVERAGE_FILE=$(CURDIR)/.coverage $(BIN)/python -m pytest -n auto --cov=$(CURDIR) $(ARGS)

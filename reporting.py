@@ -6,6 +6,7 @@
 Reads  ingesteddata/openclients.csv (finaldata.csv where no client is open), testdata/*.csv, the
        live release or models/scorecard.json, models/history.db.
 Writes models/clientrisk.csv: the clients to call, in order, with reasons and changes;
+       models/clients.db: the same for the API to look up;
        models/confusionmatrix.png; when a run replaced the deployed model, that one's matrix, and
        the new model's in models/confusionmatrix2.png: before and after, on the same rows;
        models/history.db: what it takes to see later whether the list helped.

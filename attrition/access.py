@@ -1,30 +1,81 @@
-"""Who asks the server, and what every answer carries: plain WSGI, passed by every request."""
+"""Who may ask the server, and what every answer carries: plain WSGI, passed by every request."""
 
 from __future__ import annotations
 
+import base64
 import functools
+import hmac
 import ipaddress
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from typing import TYPE_CHECKING, Any
+
+from werkzeug.datastructures import WWWAuthenticate
+from werkzeug.exceptions import BadRequest, Forbidden, HTTPException, Unauthorized
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
+TOKEN_VARIABLE = "ATTRITION_API_TOKEN"  # noqa: S105 - the name of a variable, not a secret
+_REALM = "client-attrition-risk"
 LOCAL_HOSTS = ("localhost", "127.0.0.1", "[::1]")
 # A proxy on this machine makes strangers look like loopback; it leaves one of these.
 PROXY_HEADERS = frozenset({"HTTP_X_FORWARDED_FOR", "HTTP_FORWARDED", "HTTP_X_REAL_IP"})
+POLICY = "Content-Security-Policy"
+_FRAMED_NOWHERE = "base-uri 'none'; frame-ancestors 'none'"
+PAGE_POLICY = (
+    "default-src 'none'; script-src 'self'; connect-src 'self'; style-src 'self'; img-src 'self'; "
+    f"form-action 'self'; {_FRAMED_NOWHERE}"
+)
+# The report is one file with its styles and pictures within it, and without a script.
+REPORT_POLICY = (
+    f"default-src 'none'; style-src 'unsafe-inline'; img-src data:; form-action 'none'; "
+    f"{_FRAMED_NOWHERE}; sandbox"
+)
 SECURITY_HEADERS = [
-    (
-        "Content-Security-Policy",
-        "default-src 'none'; style-src 'self'; img-src 'self'; base-uri 'none'; "
-        "form-action 'none'; frame-ancestors 'none'",
-    ),
     ("X-Content-Type-Options", "nosniff"),
     ("X-Frame-Options", "DENY"),
     ("Referrer-Policy", "no-referrer"),
     ("Cross-Origin-Resource-Policy", "same-origin"),
+    ("Cross-Origin-Opener-Policy", "same-origin"),
+    ("Permissions-Policy", "camera=(), geolocation=(), microphone=()"),
     ("Cache-Control", "no-store"),
 ]
+
+
+def refusal(
+    environ: WSGIEnvironment, token: str | None, trusted_hosts: Collection[str] = ()
+) -> HTTPException | None:
+    """Why a request is not let in: this machine is, anybody else needs the token.
+
+    They must also have asked for one of the trusted hosts, in lower case, where some are named.
+
+    The token comes as `Authorization: Bearer TOKEN`, or as the password of HTTP's basic
+    authentication (whatever the user name), which a browser asks for by itself.
+    """
+    if is_local(environ):
+        return None
+    if not token:
+        return Forbidden(f"set {TOKEN_VARIABLE} on the server to allow requests from elsewhere")
+    if trusted_hosts and _host_name(environ.get("HTTP_HOST", "")) not in trusted_hosts:
+        return BadRequest("this server does not answer to that host name")
+    if hmac.compare_digest(_given_token(environ.get("HTTP_AUTHORIZATION", "")), token.encode()):
+        return None
+    challenges = [WWWAuthenticate(kind, {"realm": _REALM}) for kind in ("bearer", "basic")]
+    text = "expected the header Authorization: Bearer TOKEN, or the token as a password"
+    return Unauthorized(text, None, challenges)
+
+
+def _given_token(header: str) -> bytes:
+    """The token in a header; empty where there is none."""
+    kind, _, rest = header.partition(" ")
+    if kind.lower() == "bearer":
+        return rest.encode("latin-1", "replace")
+    if kind.lower() != "basic":
+        return b""
+    try:
+        return base64.b64decode(rest, validate=True).partition(b":")[2]
+    except ValueError:
+        return b""
 
 
 def is_local(environ: WSGIEnvironment) -> bool:
@@ -59,7 +110,9 @@ def secured(application: WSGIApplication) -> WSGIApplication:
         def start(
             status: str, headers: list[tuple[str, str]], exc_info: Any = None
         ) -> Callable[[bytes], object]:
-            return start_response(status, headers + SECURITY_HEADERS, exc_info)
+            has_policy = any(name == POLICY for name, _ in headers)
+            policy = [] if has_policy else [(POLICY, PAGE_POLICY)]
+            return start_response(status, headers + policy + SECURITY_HEADERS, exc_info)
 
         return application(environ, start)
 

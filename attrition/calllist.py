@@ -1,7 +1,8 @@
 """The list of whom to call: made from the open clients, written, and later judged by outcomes.
 
 Reads the live release, ingesteddata/ (open clients, the ledger), models/history.db.
-Writes models/clientrisk.csv, and the ranking into models/history.db.
+Writes models/clientrisk.csv, models/clients.db (the same for the API to look up), and the ranking
+into models/history.db.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from attrition import clock, files, history, ranking, risklist
+from attrition import bookkeeping, clock, files, history, ranking, risklist
 from attrition.clients import Clients, final_clients, open_clients
 from attrition.config import Config
 from attrition.errors import DataError
@@ -70,16 +71,16 @@ def rank(config: Config) -> RankingResult | None:
     path = config.client_risk
     release = files.live_release(config.prod_deployment_path)
     if release is None:
-        _no_list(path, "no model is deployed")
+        _no_list(config, "no model is deployed")
         return None
     card = load_scorecard(release.folder / "scorecard.json")
     if (reason := unfit(config, card)) is not None:
-        _no_list(path, reason)
+        _no_list(config, reason)
         return None
     ledger = read_ledger(config.ledger)
     clients, ranked = _clients_to_rank(config, ledger)
     if not len(clients):
-        _no_list(path, "there are no clients")
+        _no_list(config, "there are no clients")
         return None
     tiers = ranking.choose_tiers(
         config.high_risk_threshold, config.medium_risk_threshold, card.threshold
@@ -92,21 +93,24 @@ def rank(config: Config) -> RankingResult | None:
         tiers=tiers,
         with_reasons=config.clients_with_reasons,
     )
-    if config.id_column is None:
-        found = ranking.with_changes(found, None)
-        risklist.write_list(path, found)
-        return RankingResult(found, ranked, tiers, [])
-    found = ranking.with_changes(found, _last_list(path))
+    found = ranking.with_changes(found, _last_list(path) if config.id_column else None)
     risklist.write_list(path, found)
+    about = {"time": clock.now(), "release": release.id, "ranked": ranked}
+    bookkeeping.write_ranking(config.client_book, found, clients.columns, tiers, about)
+    if config.id_column is None:
+        return RankingResult(found, ranked, tiers, [])
     kept = ranking.remember(found, release.id, ledger.commit_id)
-    now = clock.now()
-    history.record_ranking(config.history, kept.key, now, asdict(kept), config.rankings_to_keep)
+    risks = found.risks(config.clients_with_reasons)
+    history.record_ranking(
+        config.history, kept.key, about["time"], asdict(kept), config.rankings_to_keep, risks=risks
+    )
     return RankingResult(found, ranked, tiers, earlier_outcomes(config, ledger))
 
 
-def _no_list(path: Path, reason: str) -> None:
-    path.unlink(missing_ok=True)
-    logger.info("%s: not written: %s", path, reason)
+def _no_list(config: Config, reason: str) -> None:
+    config.client_risk.unlink(missing_ok=True)
+    config.client_book.unlink(missing_ok=True)
+    logger.info("%s: not written: %s", config.client_risk, reason)
 
 
 def unfit(config: Config, card: Scorecard) -> str | None:

@@ -1,6 +1,6 @@
 """Client rows as columns of a scorecard, from what a client of the API sends: records, CSV, a file.
 
-Standard library and numpy only: the server must start in a moment and stay small. The same text
+Nothing heavy: the server must start in a moment and stay small. The same text
 means the same here and in ingestion: blanks are missing, categories are trimmed, and what is no
 number is an error that names row and column.
 """
@@ -18,19 +18,14 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
+import orjson
 from numpy.typing import NDArray
 
 from attrition.config import Config
 from attrition.errors import DataError
+from attrition.plaincsv import plain_table
 
 Columns = dict[str, NDArray[Any]]
-
-
-def _refuse_constant(name: str) -> Any:
-    raise ValueError(f"{name} is no JSON")
-
-
-_STRICT_JSON = json.JSONDecoder(parse_constant=_refuse_constant)
 
 
 def decoded_json(data: bytes) -> Any:
@@ -40,10 +35,10 @@ def decoded_json(data: bytes) -> Any:
         DataError: it is not that, or nested too deeply.
     """
     try:
-        return _STRICT_JSON.decode(data.decode("utf-8"))
-    except RecursionError:
-        raise DataError("the JSON is nested too deeply") from None
-    except ValueError:  # UnicodeDecodeError and JSONDecodeError among them
+        return orjson.loads(data)
+    except orjson.JSONDecodeError as error:
+        if "depth" in str(error):
+            raise DataError("the JSON is nested too deeply") from None
         raise DataError("the body is not valid JSON in UTF-8") from None
 
 
@@ -78,26 +73,89 @@ def columns_from_records(
     return result
 
 
+def columns_from_mlflow(body: Any, numeric: Sequence[str], categorical: Sequence[str]) -> Columns:
+    """Columns of decoded JSON in one of the forms of MLflow's scoring protocol.
+
+    Args:
+        body: an object with exactly one of `dataframe_split` (`columns` and `data`),
+            `dataframe_records`, `instances` and `inputs` (objects, or lists of values in the order
+            of the model's columns; `inputs` also as lists of values by column).
+        numeric, categorical: as for `columns_from_records`.
+
+    Raises:
+        DataError: it is not that, a column is missing, or a value is of no use.
+    """
+    forms = ("dataframe_split", "dataframe_records", "instances", "inputs")
+    given = [form for form in forms if isinstance(body, dict) and form in body]
+    if len(given) != 1:
+        raise DataError(f"expected an object with exactly one of {', '.join(forms)}")
+    form, rows = given[0], body[given[0]]
+    names = [*numeric, *categorical]
+    if form == "dataframe_split":
+        if not isinstance(rows, dict) or not {"columns", "data"} <= rows.keys():
+            raise DataError("dataframe_split: expected an object with columns and data")
+        names, rows = rows["columns"], rows["data"]
+        if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+            raise DataError("columns: expected a list of names")
+    elif form == "inputs" and isinstance(rows, dict):
+        names, rows = list(rows), _turned(rows)
+    absent = [name for name in (*numeric, *categorical) if name not in names]
+    if absent:
+        raise DataError(f"{form}: the column {absent[0]!r} is missing")
+    if isinstance(rows, list) and form != "dataframe_records":
+        rows = [_named(row, names, number) for number, row in enumerate(rows, start=1)]
+    return columns_from_records(rows, numeric, categorical)
+
+
+def _turned(by_column: dict[str, Any]) -> list[list[Any]]:
+    """Rows of lists of values by column."""
+    lists = list(by_column.values())
+    if not all(isinstance(values, list) for values in lists):
+        raise DataError("inputs: expected a list of values for each column")
+    if len({len(values) for values in lists}) > 1:
+        raise DataError("inputs: expected as many values in each column")
+    return [list(row) for row in zip(*lists, strict=True)]
+
+
+def _named(row: Any, names: Sequence[str], number: int) -> Any:
+    """A row of values as an object."""
+    if not isinstance(row, list):
+        return row
+    if len(row) != len(names):
+        raise DataError(f"row {number}: expected {len(names)} values, found {len(row)}")
+    return dict(zip(names, row, strict=True))
+
+
 def columns_from_csv(data: bytes, numeric: Sequence[str], categorical: Sequence[str]) -> Columns:
     """Columns of a CSV table with a header, comma-separated, in UTF-8; others are ignored.
 
     Raises:
         DataError: not such a table, a column is missing or doubled, or a value is of no use.
     """
-    header, rows = _csv_rows(data)
+    plain = plain_table(data)
+    header, rows = _csv_rows(data) if plain is None else (plain.header, [])
     result: Columns = {}
     for name in (*numeric, *categorical):
-        places = [place for place, column in enumerate(header) if column.strip() == name.strip()]
-        if len(places) != 1:
-            found = "is missing" if not places else f"stands {len(places)} times in the header"
-            raise DataError(f"column {name!r} {found}; the columns needed are: "
-                            f"{', '.join((*numeric, *categorical))}")  # fmt: skip
-        texts = [row[places[0]] for row in rows]
+        place = _place(header, name, (*numeric, *categorical))
+        numbers = plain.numbers(place) if plain and name in numeric else None
+        if numbers is not None:
+            result[name] = numbers
+            continue
+        texts = plain.texts(place) if plain else [row[place] for row in rows]
         if name in numeric:
             result[name] = _numbers(texts, name)
         else:
             result[name] = np.array([text.strip() for text in texts], dtype=object)
     return result
+
+
+def _place(header: Sequence[str], name: str, needed: Sequence[str]) -> int:
+    """Where a column stands in a header."""
+    places = [place for place, column in enumerate(header) if column.strip() == name.strip()]
+    if len(places) != 1:
+        found = "is missing" if not places else f"stands {len(places)} times in the header"
+        raise DataError(f"column {name!r} {found}; the columns needed are: {', '.join(needed)}")
+    return places[0]
 
 
 def data_folders(config: Config) -> dict[PurePosixPath, Path]:

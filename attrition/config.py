@@ -80,6 +80,7 @@ class Config:
     alert_webhook: str | None = None
     alert_command: tuple[str, ...] | None = None
     api_url: str = "http://127.0.0.1:8000"
+    trusted_hosts: tuple[str, ...] = ()  # names by which others may reach the API; empty: any
     random_seed: int = 20_260
 
     # Where the settings came from; not a key of the file.
@@ -154,6 +155,18 @@ class Config:
     @property
     def client_risk(self) -> Path:
         return self.output_model_path / "clientrisk.csv"
+
+    @property
+    def client_book(self) -> Path:
+        return self.output_model_path / "clients.db"
+
+    @property
+    def report(self) -> Path:
+        return self.output_model_path / "report.html"
+
+    @property
+    def report_pdf(self) -> Path:
+        return self.output_model_path / "report.pdf"
 
     @property
     def history(self) -> Path:
@@ -245,7 +258,7 @@ def _convert(key: str, kind: str, value: Any, root: Path) -> Any:
         return (root / value).resolve()
     if kind == "tuple[str, ...]":
         if not isinstance(value, list) or not all(isinstance(v, str) and v.strip() for v in value):
-            raise ValueError("a list of column names")
+            raise ValueError("a list of names")
         return tuple(value)
     if key == "alert_command":
         return _convert_command(value)

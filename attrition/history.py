@@ -20,6 +20,7 @@ import logging
 import sqlite3
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, TypeVar
 
 from attrition import files
@@ -56,12 +57,27 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         )""",
     ),
     ("CREATE INDEX timings_by_stage ON timings (stage, number)",),  # for latest_timings
+    (
+        """CREATE TABLE clients (
+            number INTEGER PRIMARY KEY,
+            client TEXT NOT NULL UNIQUE,
+            probability REAL NOT NULL   -- in the newest ranking the client was in
+        )""",
+        # A row only where a client's probability became another one. Numbers instead of references
+        # that SQLite checks: it would look through all rows for each ranking that is forgotten.
+        """CREATE TABLE risks (
+            client INTEGER NOT NULL,
+            ranking INTEGER NOT NULL,
+            probability REAL NOT NULL,
+            PRIMARY KEY (client, ranking)
+        ) WITHOUT ROWID""",
+    ),
 )
 _PLAIN = ("run_id", "time", "verdict", "reason", "release_before", "release_after", "new_rows")
 _JSON = ("scores", "drift")
 _DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 _BUSY_SECONDS = 5.0
-_RANKINGS_SINCE = 2  # version of the file
+_RANKINGS_SINCE, _RISKS_SINCE = 2, 4  # version of the file
 
 T = TypeVar("T")
 logger = logging.getLogger(__name__)
@@ -83,7 +99,15 @@ def record_run(path: Path, record: Mapping[str, Any]) -> None:
     _write(path, add, "this run")
 
 
-def record_ranking(path: Path, key: str, time: str, ranking: Mapping[str, Any], keep: int) -> None:
+def record_ranking(
+    path: Path,
+    key: str,
+    time: str,
+    ranking: Mapping[str, Any],
+    keep: int,
+    *,
+    risks: Mapping[str, float] = MappingProxyType({}),
+) -> None:
     """Add a ranking of clients, and forget the oldest ones; one that stands there is left as it is.
 
     Args:
@@ -92,19 +116,19 @@ def record_ranking(path: Path, key: str, time: str, ranking: Mapping[str, Any], 
         time: when it was made, UTC, ISO 8601.
         ranking: plain values.
         keep: so many rankings stay.
+        risks: client -> probability; remembered where it is another than in the ranking before.
     """
 
     def add(connection: sqlite3.Connection) -> None:
-        connection.execute(
+        done = connection.execute(
             "INSERT INTO rankings (key, time, ranking) VALUES (?, ?, ?) "
             "ON CONFLICT (key) DO NOTHING",
             (key, time, _json(ranking)),
         )
-        connection.execute(
-            "DELETE FROM rankings WHERE number NOT IN "
-            "(SELECT number FROM rankings ORDER BY number DESC LIMIT ?)",
-            (keep,),
-        )
+        is_new, number = done.rowcount > 0, done.lastrowid
+        _forget_rankings(connection, keep)
+        if is_new and number is not None:
+            _remember_risks(connection, number, risks)
 
     _write(path, add, "this ranking")
 
@@ -119,6 +143,28 @@ def rankings(path: Path) -> list[tuple[str, dict[str, Any]]]:
         return [(row["time"], json.loads(row["ranking"])) for row in rows]
 
     return _read(path, newest, [])
+
+
+def risks_of(path: Path, client: str) -> list[dict[str, Any]]:
+    """A client's risk where it changed, oldest first: `time`, `probability` and `release`."""
+
+    def changes(reader: sqlite3.Connection) -> list[dict[str, Any]]:
+        if _version(reader) < _RISKS_SINCE:
+            return []
+        rows = reader.execute(
+            "SELECT time, risks.probability, rankings.ranking FROM risks "
+            "JOIN clients ON clients.number = risks.client "
+            "JOIN rankings ON rankings.number = risks.ranking "
+            "WHERE clients.client = ? ORDER BY rankings.number",
+            (client,),
+        )
+        return [
+            {"time": row["time"], "probability": row["probability"],
+             "release": json.loads(row["ranking"]).get("release")}
+            for row in rows
+        ]  # fmt: skip
+
+    return _read(path, changes, [])
 
 
 def runs(path: Path, limit: int | None = None) -> list[dict[str, Any]]:
@@ -251,6 +297,47 @@ def _insert(
             "INSERT INTO timings VALUES (?, ?, ?)",
             [(done.lastrowid, stage, seconds) for stage, seconds in timings.items()],
         )
+
+
+def _forget_rankings(connection: sqlite3.Connection, keep: int) -> None:
+    """Forget the oldest rankings, the risks told then, and clients of whom nothing is left."""
+    done = connection.execute(
+        "DELETE FROM rankings WHERE number NOT IN "
+        "(SELECT number FROM rankings ORDER BY number DESC LIMIT ?)",
+        (keep,),
+    )
+    if done.rowcount:
+        connection.execute("DELETE FROM risks WHERE ranking < (SELECT min(number) FROM rankings)")
+        connection.execute(
+            "DELETE FROM clients WHERE NOT EXISTS "
+            "(SELECT 1 FROM risks WHERE risks.client = clients.number)"
+        )
+
+
+def _remember_risks(
+    connection: sqlite3.Connection, ranking: int, risks: Mapping[str, float]
+) -> None:
+    """Add the risks that are news."""
+    known = {
+        row[0]: row[1:]
+        for row in connection.execute("SELECT client, number, probability FROM clients")
+    }
+    new = [(client, risk) for client, risk in risks.items() if client not in known]
+    changed = [
+        (risk, known[client][0])
+        for client, risk in risks.items()
+        if client in known and known[client][1] != risk
+    ]
+    connection.executemany("INSERT INTO clients (client, probability) VALUES (?, ?)", new)
+    connection.executemany("UPDATE clients SET probability = ? WHERE number = ?", changed)
+    connection.executemany(
+        "INSERT INTO risks SELECT number, ?, probability FROM clients WHERE client = ?",
+        [(ranking, client) for client, _ in new],
+    )
+    connection.executemany(
+        "INSERT INTO risks VALUES (?, ?, ?)",
+        [(number, ranking, risk) for risk, number in changed],
+    )
 
 
 def _timings(connection: sqlite3.Connection, number: int) -> dict[str, float]:

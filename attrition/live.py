@@ -6,15 +6,18 @@ models. A release that turns out damaged is said in the log, and the last good o
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import time
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from attrition import files
 from attrition.errors import DataError
+from attrition.reasons import Words
 from attrition.scorecard import Scorecard, load_scorecard
 
 _RETRY_SECONDS = 5.0  # a damaged release is not verified again at every request
@@ -31,54 +34,88 @@ class Served:
     scores: dict[str, Any]
     manifest: dict[str, Any]
 
+    @cached_property
+    def words(self) -> Words:
+        """Tells its reasons."""
+        return Words(self.card)
+
+
+def open_served(deployment: Path, version: str) -> Served:
+    """Load one release, every digest checked.
+
+    Raises:
+        DataError: it is gone or damaged.
+    """
+    release = files.open_release(deployment / "releases" / version)
+    card = load_scorecard(release.folder / "scorecard.json")
+    scores = dict(files.read_json(release.folder / "scores.json"))
+    return Served(release.id, card, scores, release.manifest)
+
 
 class LiveModel:
-    """The live release of a deployment folder, loaded when it changes."""
+    """The live release of a deployment folder, loaded when it changes.
+
+    Attributes:
+        damaged: the live release, where it turned out damaged; an older one may be served.
+    """
 
     def __init__(self, deployment: Path) -> None:
+        self.damaged: str | None = None
         self._deployment = deployment
         self._served: Served | None = None
-        self._failed: str | None = None
         self._retry_at = 0.0
 
     def resolve(self) -> Served | None:
         """The model to answer this request with; None before the first deployment.
 
         Raises:
-            DataError: the live release is damaged and no earlier one is loaded.
+            DataError: the live release is damaged and there is no sound one before it.
         """
-        served = self._served
         version = files.live_release_id(self._deployment)
-        if version is None or (served is not None and served.version == version):
+        served = self._served
+        if version is None:
             return served
-        if version == self._failed and time.monotonic() < self._retry_at and served is not None:
+        if served is not None and served.version == version:
+            self.damaged = None
+            return served
+        if version == self.damaged and time.monotonic() < self._retry_at and served is not None:
             return served
         try:
             self._served = self._load()
+            self.damaged = None
+            logger.info("serving release %s", self._served.version)
         except DataError as error:
-            self._failed = version
+            self.damaged = files.live_release_id(self._deployment)
             self._retry_at = time.monotonic() + _RETRY_SECONDS
-            if served is None:
+            self._served = served or self._older()
+            if self._served is None:
                 raise
-            logger.error("%s; %s goes on serving", error, served.version)
+            logger.error("%s; %s goes on serving", error, self._served.version)
         return self._served
 
     def _load(self) -> Served:
         """Load the live release; when it was replaced meanwhile, its successor."""
         while True:
             version = files.live_release_id(self._deployment)
+            if version is None:
+                raise DataError(f"{self._deployment}: the live release has vanished")
             try:
-                release = files.live_release(self._deployment)
-                if release is None:
-                    raise DataError(f"{self._deployment}: the live release has vanished")
-                card = load_scorecard(release.folder / "scorecard.json")
-                scores = dict(files.read_json(release.folder / "scores.json"))
+                return open_served(self._deployment, version)
             except DataError:
                 if files.live_release_id(self._deployment) == version:
                     raise
-            else:
-                logger.info("serving release %s", release.id)
-                return Served(release.id, card, scores, release.manifest)
+
+    def _older(self) -> Served | None:
+        """The newest sound release of those before the live one, for a server that has just begun.
+
+        Those after it were rolled back.
+        """
+        live = files.live_release_id(self._deployment) or ""
+        for folder in reversed(files.releases(self._deployment)):
+            if folder.name < live:
+                with contextlib.suppress(DataError):
+                    return open_served(self._deployment, folder.name)
+        return None
 
 
 class Document:

@@ -28,6 +28,11 @@ def sentence(text: str) -> str:
     return text[:1].upper() + text[1:] + ("" if text[-1:] in ".?!" else ".")
 
 
+def listing(words: Sequence[str]) -> str:
+    """Words as a sentence says them: "a", "a and b", "a, b and c"."""
+    return " and ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)
+
+
 def count(number: float | None) -> str:
     """A whole number with commas."""
     return NOT_KNOWN if number is None else f"{number:,.0f}".replace("-", _MINUS)
@@ -95,6 +100,12 @@ def moment(time: str | None) -> str:
     """A recorded time for people: "22 November 2026, 17:17 UTC"; what is none stays as it is."""
     found = _parsed(time)
     return line(time or NOT_KNOWN) if found is None else f"{_date(found)}, {found:%H:%M} UTC"
+
+
+def day(time: str | None) -> str:
+    """The day of a recorded time: "22 November 2026"."""
+    found = _parsed(time)
+    return line(time or NOT_KNOWN) if found is None else _date(found)
 
 
 def short_moment(time: str | None) -> str:

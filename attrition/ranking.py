@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import zlib
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -70,6 +70,7 @@ class Ranking:
         value_ranks: rank by value at risk, 1 for the largest; 0 where the value is blank.
         probability_changes: since the last ranking, as text; "new", or "" without a last one.
         rank_changes: places climbed since then, as text; negative for a fall.
+        rows: where each client stands in the table that was ranked, from 0 on.
     """
 
     ids: NDArray[np.object_]
@@ -81,9 +82,16 @@ class Ranking:
     value_ranks: NDArray[np.int64] | None
     probability_changes: Sequence[str] = ()
     rank_changes: Sequence[str] = ()
+    rows: NDArray[np.intp] = field(default_factory=lambda: np.empty(0, np.intp))
 
     def __len__(self) -> int:
         return len(self.ids)
+
+    def risks(self, first: int) -> dict[str, float]:
+        """The probabilities of the first clients, by id."""
+        return dict(
+            zip(self.ids[:first].tolist(), self.probabilities[:first].tolist(), strict=True)
+        )
 
     def count(self, tier: str) -> int:
         """How many clients are in a tier."""
@@ -134,6 +142,7 @@ def rank(
         values=ranked_values,
         values_at_risk=at_risk,
         value_ranks=None if at_risk is None else _value_ranks(at_risk),
+        rows=order,
     )
 
 

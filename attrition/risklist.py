@@ -3,9 +3,7 @@
 UTF-8 CSV with commas, quoted as RFC 4180 has it; where a text is not ASCII the file begins with a
 byte order mark, without which Excel would garble it (`utf-8-sig` reads both).
 
-No text in it can act as a formula: one that begins like a formula, or with an apostrophe, gets an
-apostrophe before it. So whatever begins with an apostrophe has one too many, and the rest is the
-text as it stood: `plain` gives it back.
+No text in it can act as a formula; `spreadsheet.plain` gives back what stood there.
 """
 
 from __future__ import annotations
@@ -24,29 +22,12 @@ from numpy.typing import NDArray
 from attrition import files
 from attrition.errors import DataError
 from attrition.ranking import DECIMALS, REASONS, Previous, Ranking
+from attrition.spreadsheet import inert, plain
 from attrition.stored import READ_OWN_OPTIONS
 
-_FORMULA_STARTS = frozenset("=+-@\uff1d\uff0b\uff0d\uff20'")
 _TO_QUOTE = re.compile('[",\r\n]')
 _CLIENT, _PROBABILITY = "client", "probability"
 _PROBABILITY_CHANGE, _RANK_CHANGE = "probability_change", "rank_change"
-
-
-def inert(text: str) -> str:
-    """A text that no spreadsheet takes for a formula; `plain` gives it back."""
-    if not text:
-        return text
-    first = text[0]
-    if first.isalnum():  # the most usual case first: there may be millions
-        return text
-    # Some programs trim before they look.
-    starts = not first.isprintable() or text.lstrip()[:1] in _FORMULA_STARTS
-    return f"'{text}" if starts else text
-
-
-def plain(text: str) -> str:
-    """The text that `inert` was given."""
-    return text.removeprefix("'")
 
 
 def write_list(path: Path, ranking: Ranking) -> None:

@@ -157,6 +157,25 @@ class Scorecard:
             )
         ]
 
+    def explanations(self, table: Table) -> list[list[Reason]]:
+        """What every term adds to each client's log-odds, the strongest first, up or down.
+
+        Args:
+            table: as for `log_odds`.
+
+        Returns:
+            For each client one item per term; their points and `average_log_odds` add up to the
+            client's log-odds.
+        """
+        contributions = self.contributions(table)
+        strongest = np.argsort(-np.abs(contributions), axis=1, kind="stable")
+        return [
+            [self._reason(record, position, float(points[position])) for position in positions]
+            for record, positions, points in zip(
+                self._records(table), strongest, contributions, strict=True
+            )
+        ]
+
     def _reason(self, record: Record, position: int, points: float) -> Reason:
         columns = self.all_terms[position].columns
         values = (record[column] for column in columns)

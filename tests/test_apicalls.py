@@ -19,7 +19,7 @@ from attrition import files
 from attrition.columns import data_folders
 from tests.conftest import Project
 from tests.releases import deploy
-from tests.test_app import DECISION, DIAGNOSTICS, TABLE
+from tests.serving_projects import DECISION, DIAGNOSTICS, TABLE
 
 DEAD = "http://127.0.0.1:9"  # the discard port: nothing listens there
 

@@ -263,3 +263,39 @@ def test_the_module_needs_the_standard_library_alone() -> None:
         "heavy = {'numpy', 'pandas', 'duckdb', 'sklearn'} & set(sys.modules); assert not heavy"
     )
     subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT)
+
+
+def risks(path: Path, client: str) -> list[tuple[str, float]]:
+    return [(found["time"], found["probability"]) for found in history.risks_of(path, client)]
+
+
+def test_risks_are_kept_where_they_change_and_go_with_the_rankings_they_were_told_in(
+    path: Path,
+) -> None:
+    assert history.risks_of(path, "Acme") == []
+    told = [{"Acme": 0.5, "Bolt": 0.1}, {"Acme": 0.5, "Bolt": 0.2}, {"Acme": 0.5}, {"Acme": 0.6}]
+    for number, found in enumerate(told[:2], start=1):
+        history.record_ranking(path, f"{number}", f"t{number}", {"release": "r"}, 2, risks=found)
+    assert risks(path, "Acme") == [("t1", 0.5)]
+    assert risks(path, "Bolt") == [("t1", 0.1), ("t2", 0.2)]
+    assert history.risks_of(path, "Bolt")[1]["release"] == "r"
+    history.record_ranking(path, "2", "again", {}, 2, risks={"Acme": 0.9})  # a ranking known
+    assert risks(path, "Acme") == [("t1", 0.5)]
+    history.record_ranking(path, "3", "t3", {}, 2, risks=told[2])
+    assert risks(path, "Acme") == [("t3", 0.5)]  # t1 is forgotten, the risk is not
+    assert risks(path, "Bolt") == [("t2", 0.2)]
+    history.record_ranking(path, "4", "t4", {}, 2, risks=told[3])
+    assert risks(path, "Acme") == [("t3", 0.5), ("t4", 0.6)]
+    assert risks(path, "Bolt") == []
+    with closing(sqlite3.connect(path)) as connection:
+        assert connection.execute("SELECT client FROM clients").fetchall() == [("Acme",)]
+
+
+def test_a_history_from_before_the_risks_keeps_its_rankings_and_takes_them(path: Path) -> None:
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        history.migrate(connection, history.MIGRATIONS[:3])
+        connection.execute("INSERT INTO rankings VALUES (7, 'old', 't0', '{}')")
+    assert history.risks_of(path, "Acme") == []
+    history.record_ranking(path, "new", "t1", {}, 5, risks={"Acme": 0.5})
+    assert [time for time, _ in history.rankings(path)] == ["t1", "t0"]
+    assert risks(path, "Acme") == [("t1", 0.5)]

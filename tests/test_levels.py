@@ -27,7 +27,12 @@ def read_levels() -> dict[str, int]:
 
 LEVELS = read_levels()
 STAGES = [name for name, level in LEVELS.items() if level == STAGE_LEVEL]
-MODULES = sorted([*REPOSITORY.glob("*.py"), *REPOSITORY.glob("attrition/[a-z]*.py")])
+# gunicorn.conf.py is settings, which gunicorn runs and nobody can import.
+MODULES = [
+    path
+    for path in sorted([*REPOSITORY.glob("*.py"), *REPOSITORY.glob("attrition/[a-z]*.py")])
+    if path.name != "gunicorn.conf.py"
+]
 
 
 def module_name(path: Path) -> str:

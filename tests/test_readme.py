@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shlex
 import shutil
@@ -13,7 +14,8 @@ import pytest
 
 from app import create_app
 from attrition.config import Config, load_config
-from tests.conftest import FOLDERS, REPOSITORY, Project
+from tests.conftest import FOLDERS, REPOSITORY, Project, new_project
+from tests.servers import gunicorn
 
 README = (REPOSITORY / "README.md").read_text(encoding="utf-8")
 SHELL = "\n".join(re.findall(r"```sh\n(.*?)```", README, re.DOTALL)).replace("\\\n", " ")
@@ -90,11 +92,39 @@ def test_every_dependency_has_its_reason() -> None:
         assert line.startswith("#") or re.fullmatch(r"[a-z0-9-]+>=[\d.]+,<[\d.]+", line), line
 
 
-def test_the_table_of_routes_names_routes_that_exist(project: Project) -> None:
-    rules = {rule.rule for rule in create_app(project.config).url_map.iter_rules()}
-    named = set(re.findall(r"^\| `(?:GET|POST) (/\w*)`", README, re.MULTILINE))
-    assert named == {"/prediction", "/scoring", "/summarystats", "/diagnostics"}
-    assert named <= rules
+def test_the_table_of_routes_names_every_route_and_no_other(project: Project) -> None:
+    rules = create_app(project.config).url_map.iter_rules()
+    routes = {re.sub("<.*>", "<name>", rule.rule) for rule in rules if rule.endpoint != "static"}
+    table = README[README.index("| route | answer |") : README.index("A GET reads what")]
+    assert set(re.findall(r"`(?:GET|POST) (/[^`]*)`", table)) == routes - {"/"}
+
+
+CURLS = re.findall(r"^curl (?:[^\n]*\\\n)*(?:[^'\n]|'[^']*')*$", README, re.MULTILINE)
+
+
+@pytest.fixture(scope="module")
+def sample(tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """The sample project after `make run`."""
+    project = new_project(tmp_path_factory.mktemp("sample"))
+    for folder in ("sourcedata", "testdata"):
+        shutil.copytree(REPOSITORY / folder, project.root / folder, dirs_exist_ok=True)
+    project.run("fullprocess.py")
+    return project
+
+
+@pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
+def test_every_curl_of_the_readme_gets_a_good_answer(sample: Project) -> None:
+    assert len(CURLS) == README.count("\ncurl ") > 10
+    with gunicorn(sample) as port:
+        for command in CURLS:
+            here = command.replace("127.0.0.1:8000", f"127.0.0.1:{port}")
+            done = subprocess.run(f"{here} --silent --fail-with-body", shell=True, text=True,
+                                  capture_output=True, cwd=sample.root)  # fmt: skip
+            assert done.returncode == 0, (command, done.stdout)
+            if "Accept: text/csv" in command or "format=csv" in command:
+                assert len(done.stdout.splitlines()) > 5, command
+            else:
+                assert json.loads(done.stdout), command
 
 
 def test_every_file_of_the_tree_is_there() -> None:

@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 from attrition import risklist
 from attrition.errors import DataError
 from attrition.ranking import Ranking
-from attrition.risklist import inert, plain, read_list, write_list
+from attrition.risklist import read_list, write_list
+from attrition.spreadsheet import inert, plain
 
 HOSTILE = ["=cmd()|' /C calc'!A0", "+1", "-1", "@SUM(A1)", "\tx", "\rx", "\nx", " =1",
            "\u200b=1", "\uff1d1", "'=1", "''", 'a"b', "a,b", "a\nb", "a\r\nb",

@@ -1,47 +1,134 @@
-"""`gunicorn wsgi:app` serves the project that ATTRITION_CONFIG names."""
+"""`gunicorn wsgi:app` serves the project that ATTRITION_CONFIG names, with several workers."""
 
 from __future__ import annotations
 
-import http.client
 import json
+import math
 import os
+import re
+import socket
 import subprocess
 import sys
-from collections.abc import Iterator
+import threading
+from pathlib import Path
+from typing import Any
 
 import pytest
 
+from attrition import files
 from tests.conftest import REPOSITORY, Project
 from tests.releases import deploy
-from tests.test_app import QUIET
+from tests.servers import ask, gunicorn
+from tests.serving_projects import serve_ready
+from tests.test_app import LEAVES, QUIET
 
 
-@pytest.fixture
-def port(project: Project) -> Iterator[int]:
-    """A gunicorn on a port of its own, started from a folder that is not the project's."""
+def counted(text: str, name: str, **labels: str) -> float:
+    """One number of Prometheus' text format."""
+    for line in text.splitlines():
+        found = re.fullmatch(rf"{name}(?:{{(.*)}})? (\S+)", line)
+        if found and dict(re.findall(r'(\w+)="([^"]*)"', found[1] or "")) == labels:
+            return float(found[2])
+    raise AssertionError(f"{name} {labels} is not among:\n{text}")
+
+
+def test_gunicorn_serves_predictions(project: Project) -> None:
     deploy(project)
-    process = subprocess.Popen(
-        [sys.executable, "-m", "gunicorn", "--bind", "127.0.0.1:0", "--workers", "1",
-         "--chdir", REPOSITORY, "wsgi:app"],
-        cwd="/", env=os.environ | {"ATTRITION_CONFIG": str(project.config_path)},
-        stderr=subprocess.PIPE, text=True,
-    )  # fmt: skip
-    assert process.stderr is not None
-    line = next(line for line in process.stderr if "Listening at" in line)
-    yield int(line.rpartition(":")[2].split()[0].strip())
-    process.terminate()
-    process.communicate(timeout=30)
+    with gunicorn(project) as port:
+        status, _, body = ask(port, "/prediction", {"records": [QUIET]})
+    assert status == 200
+    assert json.loads(body)["predictions"] == [1]
 
 
-def test_gunicorn_serves_predictions(port: int) -> None:
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
-    body = json.dumps({"records": [QUIET]})
-    connection.request("POST", "/prediction", body, {"Content-Type": "application/json"})
-    response = connection.getresponse()
-    answer = json.loads(response.read())
-    connection.close()
-    assert response.status == 200
-    assert answer["predictions"] == [1]
+def test_the_counts_of_several_workers_are_added_up(project: Project) -> None:
+    """Whichever worker is scraped; and a worker that dies takes nothing with it."""
+    version = serve_ready(project)
+    with gunicorn(project, "--max-requests", "10", WEB_CONCURRENCY="3") as port:
+        for _ in range(40):
+            assert ask(port, "/prediction", {"records": [QUIET, QUIET]})[0] == 200
+        ask(port, "/clients/No%20such%20client")
+        ask(port, "/nowhere")
+        texts = [ask(port, "/metrics")[2].decode() for _ in range(5)]
+    for text in texts:
+        assert counted(text, "attrition_requests_total", method="POST", route="/prediction",
+                       status="200") == 40  # fmt: skip
+        assert counted(text, "attrition_predictions_total") == 80
+        assert counted(text, "attrition_request_duration_seconds_count", route="/prediction") == 40
+        assert counted(text, "attrition_model_info", version=version) == 1
+        assert counted(text, "attrition_model_f1_score") == 0.7
+        assert counted(text, "attrition_model_loaded") == 1
+        assert counted(text, "attrition_release_damaged") == 0
+        assert counted(text, "attrition_requests_total", method="GET", route="none",
+                       status="404") == 1  # fmt: skip
+        assert "No such client" not in text
+    assert counted(texts[-1], "attrition_requests_total", method="GET", route="/metrics",
+                   status="200") == 4  # fmt: skip
+
+
+def test_a_hundred_redeployments_under_load_give_no_error_and_no_mixture(project: Project) -> None:
+    """Each answer's probability, threshold and version are those of one and the same release."""
+    expected = {deploy(project): LEAVES}
+    answers: list[tuple[int, dict[str, Any]]] = []
+    done = threading.Event()
+
+    def load(path: str) -> None:
+        while not done.is_set():
+            body = {"records": [QUIET]} if path == "/prediction" else None
+            status, _, data = ask(port, path, body)
+            answers.append((status, json.loads(data)))
+
+    with gunicorn(project) as port:
+        clients = [threading.Thread(target=load, args=(path,))
+                   for path in ("/prediction", "/prediction", "/scoring")]  # fmt: skip
+        for thread in clients:
+            thread.start()
+        for number in range(1, 101):
+            version = deploy(project, intercept=-number / 20, f1=number / 100)
+            expected[version] = 1 / (1 + math.exp(number / 20 - 2))
+            files.prune_releases(project.config.prod_deployment_path, keep=2)
+        done.set()
+        for thread in clients:
+            thread.join()
+    assert {status for status, _ in answers} == {200}
+    assert len({answer["model_version"] for _, answer in answers}) > 20
+    for _, answer in answers:
+        version = answer["model_version"]
+        if "probabilities" in answer:
+            assert answer["probabilities"] == pytest.approx([expected[version]])
+        else:
+            number = int(version[:6]) - 1
+            assert answer["f1_score"] == pytest.approx(number / 100 if number else 0.7)
+
+
+def test_the_server_leaves_no_counts_behind(project: Project, tmp_path: Path) -> None:
+    deploy(project)
+    (tmp_path / "t").mkdir()
+    with gunicorn(project, TMPDIR=str(tmp_path / "t")) as port:
+        ask(port, "/health")
+        assert list((tmp_path / "t").glob("attrition-counts-*/*.db"))
+    assert not list((tmp_path / "t").glob("attrition-counts-*"))
+
+
+def test_hostile_requests_are_refused_and_the_server_lives_on(project: Project) -> None:
+    deploy(project)
+    too_many = "".join(f"X-{n}: 1\r\n" for n in range(60))
+    requests = {
+        "a long line": f"GET /{'x' * 5000} HTTP/1.1\r\nHost: localhost\r\n\r\n",
+        "many headers": f"GET /health HTTP/1.1\r\nHost: localhost\r\n{too_many}\r\n",
+        "a long header": f"GET /health HTTP/1.1\r\nHost: localhost\r\nX: {'x' * 9000}\r\n\r\n",
+        "two lengths": "POST /prediction HTTP/1.1\r\nHost: localhost\r\nContent-Length: 2\r\n"
+        "Content-Length: 3\r\n\r\n{}x",
+        "length and chunks": "POST /prediction HTTP/1.1\r\nHost: localhost\r\nContent-Length: 2\r\n"
+        "Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+        "no HTTP": "\x16\x03\x01\x02\x00\x01\x00\r\n\r\n",
+    }
+    with gunicorn(project) as port:
+        for what, request in requests.items():
+            with socket.create_connection(("127.0.0.1", port), timeout=30) as connection:
+                connection.sendall(request.encode("latin-1"))
+                answer = connection.makefile("rb").readline()
+            assert re.match(rb"HTTP/1.1 4\d\d ", answer), (what, answer)
+        assert ask(port, "/health")[0] == 200
 
 
 def test_settings_that_are_wrong_stop_the_server_with_a_word(project: Project) -> None:

@@ -1,0 +1,220 @@
+"""Small charts as plain numbers: where lines, dots and bars stand in an SVG's coordinates.
+
+Templates draw them, so that they have the page's font and colours; each has its text alternative.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+WIDTH, HEIGHT = 320.0, 150.0
+LEFT, RIGHT, TOP, BOTTOM = 40.0, 10.0, 10.0, 22.0
+_INTERVALS = 3  # so many, about, between the ticks of an axis
+_FLAT = 1e-6  # a range of so small a part of its size is none
+
+Say = Callable[[float], str]
+Point = tuple[float, float]
+
+
+@dataclass(frozen=True)
+class Reading:
+    """One number of a series.
+
+    Attributes:
+        name: when or where it was read, in words.
+        value: the number.
+        interval: how sure that is, if that is known.
+        marked: whether it is to stand out, such as a deployment or this client.
+    """
+
+    name: str
+    value: float
+    interval: tuple[float, float] | None = None
+    marked: bool = False
+
+
+@dataclass(frozen=True)
+class Tick:
+    """A label beside an axis, at a coordinate."""
+
+    at: float
+    text: str
+
+
+@dataclass(frozen=True)
+class Dot:
+    """A reading in the chart; `text` says it in words."""
+
+    x: float
+    y: float
+    text: str
+    marked: bool
+
+
+@dataclass(frozen=True)
+class Chart:
+    """What a template draws within `WIDTH` x `HEIGHT`.
+
+    Attributes:
+        line: an SVG path; "" for none.
+        band: an SVG path around the intervals; "" for none.
+        dots: the readings.
+        stem: y from which a stem leads to each dot; None for no stems.
+        ticks: beside the upright axis.
+        first, last: below the left and the right end.
+    """
+
+    line: str
+    band: str
+    dots: tuple[Dot, ...]
+    stem: float | None
+    ticks: tuple[Tick, ...]
+    first: str
+    last: str
+
+
+@dataclass(frozen=True)
+class Bar:
+    """A bar that leads from the middle to one side; all in percent of the width."""
+
+    start: float
+    width: float
+
+
+def round_ticks(low: float, high: float) -> list[float]:
+    """A few round numbers, evenly spaced, that embrace the range."""
+    size, span = max(abs(low), abs(high)), high - low
+    if span < _FLAT * max(size, _FLAT):
+        span = size if size > _FLAT else 1.0
+    raw = span / _INTERVALS
+    power = 10.0 ** math.floor(math.log10(raw))
+    step = next(step for step in (power, 2 * power, 5 * power, 10 * power) if step >= raw * 0.999)
+    first, last = math.floor(low / step + 1e-9), math.ceil(high / step - 1e-9)
+    return [position * step for position in range(first, max(last, first + 1) + 1)]
+
+
+def trend(readings: Sequence[Reading], say: Say, including: Sequence[float] = ()) -> Chart:
+    """A line through readings that stand evenly side by side, with a band for their intervals.
+
+    Args:
+        readings: at least two, oldest first.
+        say: a number of the upright axis in words.
+        including: what else the upright axis reaches.
+    """
+    bounds = [edge for reading in readings for edge in reading.interval or (reading.value,)]
+    ticks = round_ticks(min(*bounds, *including), max(*bounds, *including))
+    places = _spread(len(readings))
+    points = [(x, _up(r.value, ticks)) for x, r in zip(places, readings, strict=True)]
+    known = [(x, r.interval) for x, r in zip(places, readings, strict=True) if r.interval]
+    above = [(x, _up(interval[1], ticks)) for x, interval in known]
+    below = [(x, _up(interval[0], ticks)) for x, interval in known]
+    return Chart(
+        line=path(points),
+        band=f"{path([*above, *reversed(below)])}Z" if len(known) > 1 else "",
+        dots=_dots(points, readings, say),
+        stem=None,
+        ticks=_ticks(ticks, say),
+        first=readings[0].name,
+        last=readings[-1].name,
+    )
+
+
+def staircase(readings: Sequence[Reading], times: Sequence[float], say: Say) -> Chart:
+    """A line that holds each value until the next one; the axis is time.
+
+    Args:
+        readings: at least two, oldest first.
+        times: of each reading, in any unit.
+        say: a number of the upright axis in words.
+    """
+    ticks = round_ticks(0.0, max(reading.value for reading in readings))
+    span = (times[-1] - times[0]) or 1.0
+    places = [_across((time - times[0]) / span) for time in times]
+    points = [(x, _up(r.value, ticks)) for x, r in zip(places, readings, strict=True)]
+    corners = [(after[0], before[1]) for before, after in pairwise(points)]
+    steps = [point for pair in zip(points[1:], corners, strict=True) for point in reversed(pair)]
+    return Chart(
+        line=path([points[0], *steps]),
+        band="",
+        dots=_dots(points, readings, say),
+        stem=None,
+        ticks=_ticks(ticks, say),
+        first=readings[0].name,
+        last=readings[-1].name,
+    )
+
+
+def curve(
+    values: Sequence[float],
+    ends: tuple[str, str],
+    here: Point,
+    reach: tuple[float, float],
+    say: Say,
+) -> Chart:
+    """A line through values that stand evenly side by side, and one place on it.
+
+    Args:
+        values: at least one.
+        ends: below the left and the right end.
+        here: where this client stands: a position among the values, fractions between them, and
+            the value there.
+        reach: the lowest and the highest value of all charts that are to be compared.
+        say: a number of the upright axis in words.
+    """
+    ticks = round_ticks(*reach)
+    places = _spread(len(values))
+    points = [(x, _up(value, ticks)) for x, value in zip(places, values, strict=True)]
+    if len(points) == 1:  # a constant column
+        points = [(LEFT, points[0][1]), (WIDTH - RIGHT, points[0][1])]
+    x = _across(here[0] / (len(values) - 1) if len(values) > 1 else 0.5)
+    dot = Dot(x, _up(here[1], ticks), say(here[1]), True)
+    return Chart(path(points), "", (dot,), None, _ticks(ticks, say), *ends)
+
+
+def stems(readings: Sequence[Reading], reach: tuple[float, float], say: Say) -> Chart:
+    """A stem from zero for each category; `reach` as for `curve`, and on both sides of zero."""
+    ticks = round_ticks(*reach)
+    places = [_across((place + 0.5) / len(readings)) for place in range(len(readings))]
+    points = [(x, _up(r.value, ticks)) for x, r in zip(places, readings, strict=True)]
+    dots = _dots(points, readings, say)
+    ends = readings[0].name, readings[-1].name
+    return Chart("", "", dots, _up(0.0, ticks), _ticks(ticks, say), *ends)
+
+
+def bar(value: float, largest: float) -> Bar:
+    """A bar for a number between minus and plus `largest`."""
+    width = round(50.0 * min(abs(value) / largest, 1.0), 2) if largest else 0.0
+    return Bar(50.0 if value >= 0 else 50.0 - width, width)
+
+
+def path(points: Sequence[Point]) -> str:
+    """Straight lines from point to point as an SVG path."""
+    return "M" + "L".join(f"{x:g} {y:g}" for x, y in points)
+
+
+def _dots(points: Sequence[Point], readings: Sequence[Reading], say: Say) -> tuple[Dot, ...]:
+    return tuple(
+        Dot(x, y, f"{reading.name}: {say(reading.value)}", reading.marked)
+        for (x, y), reading in zip(points, readings, strict=True)
+    )
+
+
+def _ticks(values: Sequence[float], say: Say) -> tuple[Tick, ...]:
+    return tuple(Tick(_up(value, values), say(value)) for value in values)
+
+
+def _spread(count: int) -> list[float]:
+    """Places of so many readings, from the left end to the right one."""
+    return [_across(place / (count - 1) if count > 1 else 0.5) for place in range(count)]
+
+
+def _across(share: float) -> float:
+    return round(LEFT + share * (WIDTH - LEFT - RIGHT), 1)
+
+
+def _up(value: float, ticks: Sequence[float]) -> float:
+    share = (value - ticks[0]) / (ticks[-1] - ticks[0])
+    return round(HEIGHT - BOTTOM - share * (HEIGHT - TOP - BOTTOM), 1)

@@ -1,0 +1,202 @@
+"""The ranked clients to look up: `models/clients.db` (SQLite), made anew with every ranking.
+
+Where `clientrisk.csv` is for people, the book is for the API: a page of it, one tier, a client by
+its name or by a part of it, in milliseconds, however long the list is. It is built beside the old
+one and takes its place in one step; who reads goes on with the one that was opened.
+
+Standard library only. A part of a name is found whatever the case (by `str.casefold`).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import sqlite3
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from attrition import files
+from attrition.errors import DataError
+
+TIERS = ("high", "medium", "low")
+# How a client of the API asks for an order -> what SQLite orders by. Places follow the falling
+# probability, value ranks the falling value at risk; a client without a value comes last.
+SORTS = {
+    "place": "place",
+    "-place": "place DESC",
+    "client": "folded, place",
+    "-client": "folded DESC, place DESC",
+    "probability": "place DESC",
+    "-probability": "place",
+    "value_at_risk": "value_rank DESC NULLS LAST, place",
+    "-value_at_risk": "value_rank NULLS LAST, place",
+}
+_SCHEMA = (
+    "CREATE TABLE about (about TEXT NOT NULL)",  # one row, JSON
+    """CREATE TABLE clients (
+        place INTEGER PRIMARY KEY,
+        client TEXT NOT NULL,
+        folded TEXT NOT NULL,
+        tier TEXT NOT NULL,
+        probability REAL NOT NULL,
+        probability_change TEXT NOT NULL,
+        rank_change TEXT NOT NULL,
+        value REAL,
+        value_at_risk REAL,
+        value_rank INTEGER
+    )""",
+    # Apart from the rest: they are long, and a search need not wade through them.
+    "CREATE TABLE details (place INTEGER PRIMARY KEY, reasons TEXT NOT NULL, features TEXT)",
+)
+_INDEXES = (
+    "CREATE INDEX clients_by_id ON clients (client)",
+    "CREATE INDEX clients_by_name ON clients (folded, place, tier)",
+    "CREATE INDEX clients_by_tier ON clients (tier, place)",
+    "CREATE INDEX clients_by_value ON clients (value_rank, place, tier)",
+)
+
+
+@dataclass(frozen=True)
+class Page:
+    """Some of the clients, and how many there are.
+
+    Attributes:
+        about: of the ranking: `time`, `release`, `ranked` (what they are), `total`, `tiers`
+            (tier -> how many), `thresholds` (tier -> probability).
+        matching: how many clients the question is about.
+        clients: those on this page; see `client_of`.
+    """
+
+    about: dict[str, Any]
+    matching: int
+    clients: list[dict[str, Any]]
+
+
+@dataclass(frozen=True)
+class Question:
+    """Which clients, in which order: `tiers` of `TIERS`, a part of the name, a key of `SORTS`."""
+
+    tiers: frozenset[str] = frozenset(TIERS)
+    part: str = ""
+    sort: str = "place"
+
+
+def write_book(
+    path: Path,
+    about: Mapping[str, Any],
+    clients: Iterable[Sequence[Any]],
+    details: Iterable[Sequence[Any]],
+) -> None:
+    """Replace the book, whole or not at all.
+
+    Args:
+        path: the database.
+        about: plain values; see `Page`.
+        clients: rows of place, client, tier, probability, probability change, rank change, value,
+            value at risk, value rank.
+        details: rows of place, reasons (list of texts), features (column -> value).
+    """
+    with files.replacing(path) as temporary:
+        temporary.unlink(missing_ok=True)
+        with contextlib.closing(sqlite3.connect(temporary, isolation_level=None)) as connection:
+            # Nobody reads it before it is whole and synced: no journal is needed.
+            connection.execute("PRAGMA journal_mode = OFF")
+            connection.execute("PRAGMA synchronous = OFF")
+            connection.execute("BEGIN")
+            for statement in _SCHEMA:
+                connection.execute(statement)
+            connection.execute("INSERT INTO about VALUES (?)", (json.dumps(about),))
+            connection.executemany(
+                "INSERT INTO clients VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                ((place, client, client.casefold(), *rest) for place, client, *rest in clients),
+            )
+            connection.executemany("INSERT INTO details VALUES (?, ?, ?)", details)
+            for statement in _INDEXES:
+                connection.execute(statement)
+            connection.execute("COMMIT")
+
+
+class Book:
+    """A book opened for reading; nothing is written, not even beside it."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+
+    @property
+    def about(self) -> dict[str, Any]:
+        """See `Page`."""
+        (text,) = self._connection.execute("SELECT about FROM about").fetchone()
+        return dict(json.loads(text))
+
+    def page(self, question: Question, number: int, size: int) -> Page:
+        """Page `number`, from 1 on, of the clients asked for; an empty one beyond the last."""
+        where, values = _condition(question)
+        rows = self._connection.execute(
+            f"SELECT * FROM clients WHERE {where} ORDER BY {SORTS[question.sort]} LIMIT ? OFFSET ?",
+            (*values, size, (number - 1) * size),
+        ).fetchall()
+        about = self.about
+        if not question.part:
+            matching = sum(about["tiers"][tier] for tier in question.tiers)
+        elif 0 < len(rows) < size or (number == 1 and not rows):  # the last page: no need to count
+            matching = (number - 1) * size + len(rows)
+        else:
+            matching = self._count(where, values)
+        return Page(about, matching, [self._client(row) for row in rows])
+
+    def _count(self, where: str, values: Sequence[Any]) -> int:
+        query = f"SELECT count(*) FROM clients WHERE {where}"
+        return int(self._connection.execute(query, values).fetchone()[0])
+
+    def client(self, name: str) -> dict[str, Any] | None:
+        """One client with its `features`, the first of that name; None where there is none."""
+        row = self._connection.execute(
+            "SELECT * FROM clients WHERE client = ? ORDER BY place LIMIT 1", (name,)
+        ).fetchone()
+        if row is None:
+            return None
+        (features,) = self._connection.execute(
+            "SELECT features FROM details WHERE place = ?", (row["place"],)
+        ).fetchone()
+        return {**self._client(row), "features": json.loads(features)}
+
+    def _client(self, row: sqlite3.Row) -> dict[str, Any]:
+        found = {key: row[key] for key in row.keys() if key != "folded"}  # noqa: SIM118
+        (reasons,) = self._connection.execute(
+            "SELECT reasons FROM details WHERE place = ?", (row["place"],)
+        ).fetchone()
+        return {**found, "reasons": json.loads(reasons)}
+
+
+@contextlib.contextmanager
+def opened(path: Path) -> Iterator[Book]:
+    """Open the book as it is now.
+
+    Raises:
+        FileNotFoundError: there is none.
+        DataError: it is damaged.
+    """
+    if not path.exists():
+        raise FileNotFoundError(path)
+    # A file that is only ever replaced never changes: no locks, no journal to look for.
+    uri = f"{path.absolute().as_uri()}?mode=ro&immutable=1"
+    try:
+        with contextlib.closing(sqlite3.connect(uri, uri=True)) as connection:
+            connection.row_factory = sqlite3.Row
+            yield Book(connection)
+    except (sqlite3.Error, ValueError, TypeError) as error:
+        raise DataError(f"{path}: not the book that the pipeline wrote ({error})") from None
+
+
+def _condition(question: Question) -> tuple[str, list[Any]]:
+    """A condition in SQL, and the values bound in it."""
+    parts, values = ["1"], list[Any]()
+    if len(question.tiers) < len(TIERS):
+        parts.append(f"tier IN ({', '.join('?' * len(question.tiers))})")
+        values += sorted(question.tiers)
+    if question.part:
+        parts.append("instr(folded, ?)")
+        values.append(question.part.casefold())
+    return " AND ".join(parts), values

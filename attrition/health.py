@@ -1,0 +1,58 @@
+"""Is the server alive, is it ready, what is it: /health, /ready, /ping, /version, and / itself."""
+
+from __future__ import annotations
+
+from flask import Blueprint, Response
+
+from attrition import pages, replies
+from attrition.errors import DataError
+from attrition.serving import DAMAGED, SERVICE, VERSION, served, state
+
+LINKS = {"description": "/openapi.json", "clients": "/clients", "model": "/model"}
+
+blueprint = Blueprint("health", __name__)
+
+
+@blueprint.get("/")
+def home() -> Response:
+    """For a browser the page about the model; else what is here."""
+    if replies.preferred(replies.JSON, replies.HTML) == replies.HTML:
+        return pages.overview_page()
+    return replies.json_answer({"service": SERVICE, "version": VERSION, "links": LINKS})
+
+
+@blueprint.get("/health")
+def health() -> Response:
+    """The server is alive; with the version of the model it would answer with."""
+    try:
+        live = state().model.resolve()
+    except DataError:
+        live = None
+    version = live.version if live else None
+    return replies.json_answer({"status": "ok", "service": SERVICE, "model_version": version})
+
+
+@blueprint.get("/ready")
+def ready() -> Response:
+    """A verified release is loaded; says so when it is not the live one, since that is damaged."""
+    live = served()
+    damaged = state().model.damaged
+    return replies.json_answer({
+        "status": "ready" if damaged is None else "degraded",
+        "model_version": live.version,
+        "damaged_release": damaged,
+        "detail": None if damaged is None else DAMAGED,
+    })  # fmt: skip
+
+
+@blueprint.get("/ping")
+def ping() -> Response:
+    """As MLflow's scoring protocol has it: status 200 when predictions can be asked for."""
+    served()
+    return Response("\n", content_type=replies.JSON)
+
+
+@blueprint.get("/version")
+def version() -> Response:
+    """The version of this service, as text."""
+    return Response(VERSION, content_type="text/plain; charset=utf-8")

@@ -1,0 +1,75 @@
+"""The interface described: `GET /openapi.json` (OpenAPI 3.1), and `GET /docs` as a page.
+
+The document names the columns of the model that is served, so its examples can be sent as they are.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flask import Blueprint, Response
+
+from attrition import columns, pages, replies, schemas
+from attrition.errors import DataError
+from attrition.live import Served
+from attrition.operations import paths
+from attrition.serving import VERSION, State, state
+
+_DESCRIPTION = (
+    "Which clients will leave, in which order to call them, and why. A GET reads what the pipeline "
+    "recorded and runs nothing. From the server's own machine no token is needed; from anywhere "
+    "else each request needs it. Errors are problem documents (RFC 9457)."
+)
+
+blueprint = Blueprint("openapi", __name__)
+
+
+@blueprint.get("/openapi.json")
+def openapi() -> Response:
+    """The OpenAPI document."""
+    return replies.json_answer(document(state()))
+
+
+@blueprint.get("/docs")
+def docs() -> Response:
+    """The same; for a browser as a page."""
+    if replies.preferred(replies.JSON, replies.HTML) == replies.HTML:
+        return pages.docs_page(document(state()))
+    return openapi()
+
+
+def document(now: State) -> dict[str, Any]:
+    """The OpenAPI document as plain values."""
+    live = _live(now)
+    if live is None:
+        numeric, categorical = now.config.numeric_columns, now.config.categorical_columns
+    else:
+        numeric, categorical = live.card.numeric_columns, live.card.categorical_columns
+    folders = [str(folder) for folder in columns.data_folders(now.config)]
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "Client attrition risk",
+            "version": VERSION,
+            "description": _DESCRIPTION,
+            "license": {"name": "MIT", "identifier": "MIT"},
+        },
+        "paths": paths(),
+        "components": {
+            "schemas": schemas.schemas(numeric, categorical, folders),
+            "securitySchemes": {
+                "bearer": {"type": "http", "scheme": "bearer", "description": "The token."},
+                "basic": {"type": "http", "scheme": "basic",
+                          "description": "The token as password, whatever the user name."},
+            },
+        },
+        "security": [{}, {"bearer": []}, {"basic": []}],
+        "tags": [{"name": name, "description": text} for name, text in schemas.TAGS.items()],
+    }  # fmt: skip
+
+
+def _live(now: State) -> Served | None:
+    try:
+        return now.model.resolve()
+    except DataError:
+        return None

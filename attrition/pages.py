@@ -1,0 +1,152 @@
+"""The pages: for each route that a browser may ask, its view and its template.
+
+The views themselves (`overview`, `clientlist`, `portrait`, `handbook`) are values in, values out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from flask import Response, render_template, request
+
+from attrition import (
+    charts,
+    clientbook,
+    clientlist,
+    clientquery,
+    handbook,
+    history,
+    overview,
+    phrases,
+    portrait,
+)
+from attrition.clientlist import Listing
+from attrition.errors import DataError
+from attrition.live import Served, open_served
+from attrition.scorecard import Scorecard
+from attrition.serving import DAMAGED, NOTHING_DEPLOYED, state
+
+PER_PAGE = 25
+MOST_ROWS = 1_000
+NO_RANKING = "no clients are ranked yet; run fullprocess.py, or reporting.py"
+# What the templates say numbers, times and names with.
+FILTERS = {
+    "count": phrases.count,
+    "decimal": phrases.decimal,
+    "moment": phrases.moment,
+    "percent": phrases.percent,
+    "plural": phrases.plural,
+    "sentence": phrases.sentence,
+}
+
+
+def overview_page() -> Response:
+    """What a client manager opens: whom to call, and how far the list can be trusted."""
+    now = state()
+    live, trouble = _live()
+    decision = now.decision.read() or {}
+    runs = history.runs(now.config.history, overview.RUNS)
+    diagnostics = now.diagnostics.read() or {}
+    compared, columns = overview.newest_comparison(decision.get("drift"))
+    return _page(
+        "index.html",
+        listing=_listing(),
+        no_ranking=NO_RANKING,
+        trouble=trouble,
+        live=live,
+        sentence_of_state=live
+        and overview.state_sentence(live.scores, now.config.model_score_threshold),
+        facts=live and overview.facts(live.scores, live.manifest),
+        outcome=overview.outcome_sentence(decision.get("ranking")),
+        warnings=decision.get("warnings") or (),
+        trends=overview.trends(runs, diagnostics.get("batches") or ()),
+        compared=compared,
+        shifts=overview.shifts(columns),
+        decisions=overview.decisions(runs or [decision] if decision else []),
+        diagnostics=diagnostics,
+    )
+
+
+def clients_page() -> Response:
+    """The list alone; the script of the overview asks for it, too."""
+    return _page("clients.html", listing=_listing(), no_ranking=NO_RANKING)
+
+
+def client_page(client: Mapping[str, Any], thresholds: Mapping[str, float]) -> Response:
+    """All about one client.
+
+    Args:
+        client: what `GET /clients/<id>` answers.
+        thresholds: of the ranking: the probabilities from which on a risk is high and medium.
+    """
+    card = _ranked_by(client["release"])
+    explained: dict[str, Any] = {}
+    if card is not None and client["contributions"] is not None:
+        order = portrait.columns_by_points(card, client["contributions"])
+        explained = {
+            "drivers": portrait.drivers(client["contributions"]),
+            "standings": portrait.standings(card, client["features"], order),
+            "fields": portrait.fields(card, client["features"], order),
+        }
+    return _page(
+        "client.html",
+        client=client,
+        row=clientlist.row(client),
+        thresholds=thresholds,
+        risk_history=portrait.risk_history(client["history"]),
+        **explained,
+    )
+
+
+def docs_page(document: Mapping[str, Any]) -> Response:
+    """The OpenAPI document as a page."""
+    return _page(
+        "docs.html",
+        api=document,
+        subjects=handbook.operations(document, request.host_url.rstrip("/")),
+        tags={tag["name"]: tag.get("description", "") for tag in document.get("tags", ())},
+    )
+
+
+def _page(template: str, **view: Any) -> Response:
+    html = render_template(template, charts=charts, **view)
+    return Response(html, content_type="text/html; charset=utf-8")
+
+
+def _live() -> tuple[Served | None, str | None]:
+    """The live model; without one what is the matter, and what to do."""
+    try:
+        live = state().model.resolve()
+    except DataError:
+        return None, DAMAGED
+    return live, None if live else NOTHING_DEPLOYED
+
+
+def _listing() -> Listing | None:
+    """The page of the list that the request asks for; None without a sound one."""
+    question, number = clientquery.question(), clientquery.page_number()
+    config = state().config
+    try:
+        with clientbook.opened(config.client_book) as book:
+            return clientlist.listing(
+                book.page(question, number, PER_PAGE),
+                question,
+                number,
+                PER_PAGE,
+                has_values=config.value_column is not None,
+                most_rows=MOST_ROWS,
+            )
+    except (FileNotFoundError, DataError):
+        return None
+
+
+def _ranked_by(release: str) -> Scorecard | None:
+    """The model that made the ranking, None when it is gone."""
+    live, _ = _live()
+    if live is not None and live.version == release:
+        return live.card
+    try:
+        return open_served(state().config.prod_deployment_path, release).card
+    except DataError:
+        return None

@@ -1,0 +1,155 @@
+"""Predictions: `POST /prediction`, and `POST /invocations` for what speaks MLflow's protocol."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from flask import Blueprint, Response, abort, request
+from werkzeug.exceptions import RequestEntityTooLarge
+
+from attrition import columns, metrics, parameters, replies
+from attrition.errors import DataError
+from attrition.live import Served
+from attrition.serving import served, state
+
+MAXIMUM_BYTES = 16 * 2**20  # of a request's body, and of a data file it names
+MAXIMUM_ROWS = 200_000
+MAXIMUM_EXPLAINED_ROWS = 1_000
+MAXIMUM_REASONS = 20
+
+blueprint = Blueprint("predicting", __name__)
+
+
+@blueprint.post("/prediction")
+def prediction() -> Response:
+    """Who is likely to leave, for records, a CSV table or a named data file."""
+    reasons = parameters.whole_number("reasons", 0, 0, MAXIMUM_REASONS)
+    wants_contributions = parameters.yes_or_no("contributions")
+    live = served()
+    table = _requested(live)
+    answer = _predictions(live, table)
+    if reasons or wants_contributions:
+        answer |= _explanations(live, table, reasons, wants_contributions)
+    if replies.preferred(replies.JSON, replies.CSV) == replies.CSV:
+        return _as_csv(answer, reasons)
+    return replies.json_answer(answer)
+
+
+@blueprint.post("/invocations")
+def invocations() -> Response:
+    """The predictions alone, asked for in any way that MLflow's scoring protocol knows."""
+    live = served()
+    names = live.card.numeric_columns, live.card.categorical_columns
+    try:
+        if _content_kind() == replies.CSV:
+            table = columns.columns_from_csv(request.get_data(cache=False), *names)
+        else:
+            body = columns.decoded_json(request.get_data(cache=False))
+            table = columns.columns_from_mlflow(body, *names)
+    except DataError as error:
+        abort(400, str(error))
+    return replies.json_answer({"predictions": _predictions(live, table)["predictions"]})
+
+
+def _requested(live: Served) -> columns.Columns:
+    """The client rows of a prediction request; every fault in them ends the request."""
+    names = live.card.numeric_columns, live.card.categorical_columns
+    kind = _content_kind()
+    try:
+        if kind == replies.CSV:
+            return columns.columns_from_csv(request.get_data(cache=False), *names)
+        body = columns.decoded_json(request.get_data(cache=False))
+        if not isinstance(body, dict) or len(body.keys() & {"filepath", "records"}) != 1:
+            raise DataError('expected an object with either "filepath" or "records"')
+        if "records" in body:
+            return columns.columns_from_records(body["records"], *names)
+        return columns.columns_from_csv(_named_file(body["filepath"]), *names)
+    except DataError as error:
+        abort(400, str(error))
+
+
+def _content_kind() -> str:
+    """JSON or CSV; any other kind of body ends the request."""
+    asked = request.environ
+    kind = str(asked.get("CONTENT_TYPE", ""))
+    if kind in (replies.JSON, replies.CSV) and "HTTP_CONTENT_ENCODING" not in asked:
+        return kind  # the most usual case first
+    kind = request.mimetype
+    if kind not in (replies.JSON, replies.CSV):
+        abort(415, "expected a body of type application/json or text/csv")
+    charset = request.mimetype_params.get("charset", "utf-8").lower()
+    if charset not in ("utf-8", "utf8", "us-ascii"):
+        abort(415, "expected a body in UTF-8")
+    if asked.get("HTTP_CONTENT_ENCODING", "identity").lower() != "identity":
+        abort(415, "expected a body that is not compressed")
+    return kind
+
+
+def _named_file(name: Any) -> bytes:
+    if not isinstance(name, str):
+        raise DataError("filepath: expected text")
+    try:
+        return columns.read_data_file(state().config, name, MAXIMUM_BYTES)
+    except FileNotFoundError:
+        abort(404, "filepath: there is no such file in the data folders")
+    except OverflowError:
+        raise RequestEntityTooLarge(f"the file is larger than {MAXIMUM_BYTES:,} bytes") from None
+
+
+def _predictions(live: Served, table: columns.Columns) -> dict[str, Any]:
+    probabilities = live.card.probabilities(table)
+    if len(probabilities) > MAXIMUM_ROWS:
+        raise RequestEntityTooLarge(f"expected at most {MAXIMUM_ROWS:,} rows")
+    metrics.count_predictions(len(probabilities))
+    return {
+        "predictions": (probabilities >= live.card.threshold).astype(np.int8),
+        "probabilities": probabilities,
+        "threshold": live.card.threshold,
+        "model_version": live.version,
+    }
+
+
+def _explanations(
+    live: Served, table: columns.Columns, reasons: int, wants_contributions: bool
+) -> dict[str, Any]:
+    """Why each client's risk is what it is, in words and in points."""
+    card = live.card
+    rows = len(table[card.numeric_columns[0] if card.numeric else card.categorical_columns[0]])
+    if rows > MAXIMUM_EXPLAINED_ROWS:
+        raise RequestEntityTooLarge(
+            f"reasons and contributions are given for at most {MAXIMUM_EXPLAINED_ROWS:,} rows"
+        )
+    answer: dict[str, Any] = {}
+    if reasons:
+        told = card.reasons(table, reasons)
+        answer["reasons"] = [[live.words.of(reason) for reason in each] for each in told]
+    if wants_contributions:
+        answer |= explained(live, table)
+    return answer
+
+
+def explained(live: Served, table: columns.Columns) -> dict[str, Any]:
+    """What each term adds to each client's log-odds, the strongest first."""
+    return {
+        "contributions": [
+            [reason._asdict() for reason in each] for each in live.card.explanations(table)
+        ],
+        "log_odds": live.card.log_odds(table).tolist(),
+        "average_log_odds": live.card.average_log_odds,
+    }
+
+
+def _as_csv(answer: dict[str, Any], reasons: int) -> Response:
+    """One line for each client, in the order of the request."""
+    header = ["prediction", "probability", *(f"reason_{n + 1}" for n in range(reasons))]
+    told = answer.get("reasons") or [[]] * len(answer["predictions"])
+    rows = (
+        [prediction, probability, *texts, *[""] * (reasons - len(texts))]
+        for prediction, probability, texts in zip(
+            answer["predictions"].tolist(), answer["probabilities"].tolist(), told, strict=True
+        )
+    )
+    response = replies.csv_answer(header, rows)
+    response.headers["Model-Version"] = answer["model_version"]
+    return response

@@ -1,0 +1,46 @@
+"""How gunicorn serves `wsgi:app`; `make serve` and `gunicorn wsgi:app` read this by themselves.
+
+Environment: WEB_CONCURRENCY (workers, default 2), ATTRITION_CONFIG, ATTRITION_API_TOKEN,
+             FORWARDED_ALLOW_IPS and others of gunicorn's own. Options on the command line win.
+Writes       the workers' counts into a temporary folder, which goes with the server.
+"""
+
+import os
+import shutil
+import tempfile
+from pathlib import Path
+from typing import Any
+
+_COUNTS = "PROMETHEUS_MULTIPROC_DIR"
+
+bind = "127.0.0.1:8000"
+# One request at a time in each worker: several threads in one made each of them slower.
+workers = int(os.environ.get("WEB_CONCURRENCY", "2"))
+worker_class = "sync"
+# A worker busy for longer than this, with whatever, is replaced; a restart waits so long for it.
+timeout = 30
+graceful_timeout = 30
+keepalive = 5
+# The heartbeat of the workers is a file; on a disk it could stall with the disk.
+worker_tmp_dir = "/dev/shm" if Path("/dev/shm").is_dir() else None  # noqa: S108
+# Longest request line (names of clients stand in it), most and longest headers.
+limit_request_line = 4094
+limit_request_fields = 50
+limit_request_field_size = 8190
+
+
+def on_starting(_server: Any) -> None:
+    """Name the folder to count in before a worker imports the client library, which looks once."""
+    os.environ[_COUNTS] = tempfile.mkdtemp(prefix="attrition-counts-")
+
+
+def child_exit(_server: Any, worker: Any) -> None:
+    """Forget the gauges of a worker that is gone; its counts stay."""
+    from prometheus_client.multiprocess import mark_process_dead
+
+    mark_process_dead(worker.pid)  # type: ignore[no-untyped-call]
+
+
+def on_exit(_server: Any) -> None:
+    """Leave no counts behind."""
+    shutil.rmtree(os.environ[_COUNTS], ignore_errors=True)
