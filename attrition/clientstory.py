@@ -28,7 +28,7 @@ def headline(material: Material) -> str:
     shown = min(TOP, clients)
     if clients == 1:
         tier = material.ranking.tiers[0]
-        return f"One client is open, at {tier} risk of leaving."
+        return f"There is one client to rank, at {tier} risk of leaving."
     if not high:
         return f"None of {clients:,} {ranked} is at high risk of leaving."
     first = f"Call these {_number_word(shown)} first." if shown > 1 else ""
@@ -117,7 +117,9 @@ def _change(found: Ranking, place: int) -> tuple[str, ...]:
 
 
 def _money(value: float) -> str:
-    return phrases.NOT_KNOWN if np.isnan(value) else phrases.amount(round(value, 2))
+    if np.isnan(value):
+        return phrases.NOT_KNOWN
+    return phrases.decimal(value, 2) if abs(value) < 1000 else phrases.amount(value)
 
 
 def _by_value(found: Ranking, material: Material) -> Table:

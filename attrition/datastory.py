@@ -25,7 +25,7 @@ from attrition.ledger import REJECTED
 from attrition.material import Material
 from attrition.phrases import amount, percent
 
-COLUMNS_SHOWN = 15
+COLUMNS_SHOWN = 10
 BATCHES_SHOWN = 12
 FILES_SHOWN = 8
 RUNS_COMPARED = 20
@@ -43,8 +43,7 @@ def chapter(material: Material) -> Section:
         *_files(material),
         *_columns(material.diagnostics),
         *_missing(material.diagnostics),
-        *_batches(material.diagnostics),
-        *_timings_and_settings(material),
+        *_machine(material),
         *_packages(material.diagnostics.get("packages") or {}),
         *_versions(material),
     ]
@@ -182,13 +181,16 @@ def _percentage(value: float | None) -> str:
     return percent(None if value is None else value / 100, 1)
 
 
-def _batches(found: Mapping[str, Any]) -> Iterator[Block]:
+def _machine(material: Material) -> Iterator[Block]:
+    yield Heading("Batches, timings and settings")
+    yield Beside((_batches(material.diagnostics), _timings(material), _settings(material)))
+
+
+def _batches(found: Mapping[str, Any]) -> Table:
     batches = list(reversed(found.get("batches") or []))[:BATCHES_SHOWN]
-    if not batches:
-        return
-    yield table(
-        "Batches, the newest first: how many left",
-        [("Ingested (UTC)", LEFT), ("Labelled rows", RIGHT), ("Share that left", RIGHT)],
+    return table(
+        "How many left, by batch",
+        [("Ingested (UTC)", LEFT), ("Rows", RIGHT), ("Left", RIGHT)],
         [
             (
                 phrases.short_moment(batch["time"]),
@@ -197,12 +199,8 @@ def _batches(found: Mapping[str, Any]) -> Iterator[Block]:
             )
             for batch in batches
         ],
+        f"Labelled rows; of many batches the newest {BATCHES_SHOWN}.",
     )  # fmt: skip
-
-
-def _timings_and_settings(material: Material) -> Iterator[Block]:
-    yield Heading("Timings and settings")
-    yield Beside((_timings(material), _settings(material)))
 
 
 def _timings(material: Material) -> Table:

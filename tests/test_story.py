@@ -249,7 +249,7 @@ def test_the_numbers_of_the_model_and_the_data_are_their_sources(drifted: Projec
     low, high = scores["f1_interval"]
     assert metrics["F1 (95% interval)"][0] == f"{scores['f1']:.3f} ({low:.3f} to {high:.3f})"
     diagnosed = files.read_json(drifted.config.diagnostics)
-    batches = shown["Batches, the newest first: how many left"][1:]
+    batches = shown["How many left, by batch"][1:]
     for cells, batch in zip(batches, reversed(diagnosed["batches"]), strict=True):
         assert cells[1:] == [f"{batch['rows']:,}", f"{batch['base_rate']:.1%}"]
     missing = {
