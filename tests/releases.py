@@ -39,15 +39,17 @@ def quiet_month_card(intercept: float = 0.0) -> Scorecard:
     return Scorecard(intercept, 0.5, terms, (), ())
 
 
-def deploy(project: Project, intercept: float = 0.0, **scores: Any) -> str:
-    """Let a small model go live.
+def deploy(
+    project: Project, intercept: float = 0.0, card: Scorecard | None = None, **scores: Any
+) -> str:
+    """Let a small model go live: this card, or the one of the quiet month.
 
     Returns:
         The release's name.
     """
     folder = project.root / "candidate"
     folder.mkdir(exist_ok=True)
-    files.write_json(folder / "scorecard.json", quiet_month_card(intercept).to_json())
+    files.write_json(folder / "scorecard.json", (card or quiet_month_card(intercept)).to_json())
     files.write_json(folder / "scores.json", {**SCORES, **scores})
     (folder / "trainedmodel.pkl").write_bytes(CANARY_PICKLE)
     for name, text in (("latestscore.txt", "0.7\n"), ("ingestedfiles.txt", ""),

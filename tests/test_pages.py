@@ -56,7 +56,7 @@ HOSTILE = [
     "{{ 7 * 7 }}",
     "\\back\\slash",
     "株式会社 \N{PERSON WITH BALL}",
-    "x" * 5000,
+    "x" * 2000,
 ]
 
 
