@@ -24,7 +24,7 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from attrition import cli, files, idle
+from attrition import cli, files, idle, progress
 from attrition.config import Config
 from attrition.errors import DataError, NotEnoughData
 
@@ -61,9 +61,10 @@ class Stopwatch:
 
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:
-        """Time a stage, and tell the log when it is done."""
+        """Time a stage, show it at work, and tell the log when it is done."""
         start = time.perf_counter()
-        yield
+        with progress.step(name):
+            yield
         self.seconds[name] = round(time.perf_counter() - start, 3)
         logger.info("%s: %.2f s", name, self.seconds[name])
 

@@ -245,7 +245,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if (arguments.suggest_config is None) != (arguments.target is None):
         parser.error("--suggest-config FILE and --target COLUMN belong together")
     if arguments.suggest_config is None:
-        return cli.run_alone(parser, argv, _ingest)
+        return cli.run_stage(parser, argv, _ingest)
     return cli.run_without_settings(parser, argv, _suggest)
 
 

@@ -198,7 +198,7 @@ def _draw_candidate(config: Config, test: TestClients) -> list[Path]:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Rank the clients, draw the current model's confusion matrix, write the report."""
-    return cli.run_alone(cli.parser(__doc__), argv, _report)
+    return cli.run_stage(cli.parser(__doc__), argv, _report)
 
 
 if __name__ == "__main__":

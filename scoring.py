@@ -102,7 +102,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     if parser.parse_args(argv).deployed:
         return cli.run(parser, argv, _score_deployed)
-    return cli.run_alone(parser, argv, _score_candidate)
+    return cli.run_stage(parser, argv, _score_candidate)
 
 
 if __name__ == "__main__":

@@ -193,7 +193,7 @@ def _train(config: Config, _arguments: argparse.Namespace) -> int:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Train a candidate and describe it."""
-    return cli.run_alone(cli.parser(__doc__), argv, _train)
+    return cli.run_stage(cli.parser(__doc__), argv, _train)
 
 
 if __name__ == "__main__":

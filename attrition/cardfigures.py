@@ -21,6 +21,7 @@ from attrition.figures import (
     FACE,
     INK,
     LINE,
+    MINUS,
     POINTS,
     SMALL,
     SOFT,
@@ -47,8 +48,8 @@ ACROSS = 3  # panels side by side
 PANEL = POINTS / ACROSS - 24  # their width without the axis, in points
 CROWDED = 0.15  # a linear axis must give the middle half of the knots that share of its width
 DENSITY = 0.16  # share of a panel's height that the density may take
-VISIBLE = 0.05  # smaller points of a pair are rounded away
 _BARS = 28
+_HUGE = 1e300  # beyond it round values cannot be found without overflow
 _POOL = "\0"  # no level is called that: its place is the pool's
 
 ColumnTerm = NumericTerm | CategoricalTerm
@@ -197,7 +198,8 @@ def _to_scale(knots: Floats) -> Floats:
 
 def _ticks(knots: Floats, places: Floats) -> Floats:
     """Values to name: round ones on an axis to scale, knots on any other."""
-    if len(knots) > 1 and np.array_equal(places, _to_scale(knots)):
+    can_be_round = len(knots) > 1 and np.abs(knots).max() < _HUGE
+    if can_be_round and np.array_equal(places, _to_scale(knots)):
         are_whole = bool(np.all(knots == np.round(knots)))
         steps = MaxNLocator(4, steps=[1, 2, 2.5, 5, 10], integer=are_whole)
         values: Floats = np.asarray(steps.tick_values(knots[0], knots[-1]))
@@ -289,15 +291,15 @@ def pair_maps(card: Scorecard) -> Picture | Absent:
 
 def _draw_map(axes: Axes, term: PairTerm, limit: float) -> None:
     grid = np.asarray(term.points)
-    down, across = (_cells(axis, np.abs(grid).max(axis=1 - side))
+    down, across = (_cells(axis, np.abs(grid).max(axis=1 - side), limit)
                     for side, axis in enumerate(term.axes))  # fmt: skip
     grid = grid[np.ix_(down, across)]
     colors = [to_rgba(ALARM if cell > 0 else ACCENT, 0.7 * abs(cell) / limit) for cell in grid.flat]
     axes.pcolormesh(np.reshape(colors, (*grid.shape, 4)), edgecolors=LINE, linewidth=0.6)
     for (row, column), cell in np.ndenumerate(grid):
-        if abs(cell) >= VISIBLE:
-            axes.text(column + 0.5, row + 0.5, f"{cell:+.1f}".replace("-", "\N{MINUS SIGN}"),
-                      color=INK, ha="center", va="center", fontsize=SMALL)  # fmt: skip
+        if abs(cell) >= _visible(limit):
+            axes.text(column + 0.5, row + 0.5, _cell(cell, limit), color=INK, ha="center",
+                      va="center", fontsize=SMALL)  # fmt: skip
     axes.grid(visible=False)
     axes.spines[:].set_visible(False)
     first, second = term.columns
@@ -306,16 +308,28 @@ def _draw_map(axes: Axes, term: PairTerm, limit: float) -> None:
     axes.set_yticks(np.arange(len(down)) + 0.5, _names(term.axes[0], down))
 
 
-def _cells(axis: Axis, strength: Floats) -> list[int]:
+def _visible(limit: float) -> float:
+    """Points smaller than that are rounded away: one digit where they are large, else two."""
+    return 0.05 if limit >= 1 else 0.005
+
+
+def _cell(points: float, limit: float) -> str:
+    """A cell's points in at most four characters: +1.2, or +.12 where all are below one."""
+    text = f"{points:+.1f}" if limit >= 1 else f"{points:+.2f}".replace("0.", ".")
+    return text.replace("-", MINUS)
+
+
+def _cells(axis: Axis, strength: Floats, limit: float) -> list[int]:
     """Positions of an axis to show: all knots; of the levels those with the largest points."""
     if isinstance(axis, KnotAxis):
         return list(range(len(axis)))
     strongest = np.argsort(-strength, kind="stable")[:MOST_CELLS]
-    visible = [int(position) for position in strongest if strength[position] >= VISIBLE]
+    visible = [int(position) for position in strongest if strength[position] >= _visible(limit)]
     return sorted(visible) or [0]
 
 
 def _names(axis: Axis, positions: Sequence[int]) -> list[str]:
     if isinstance(axis, KnotAxis):
         return [short(axis.knots[position]) for position in positions]
-    return [fitted([*axis.levels, "others"][position], 32) for position in positions]
+    room = min(0.8 * PANEL / len(positions), 40)
+    return [fitted([*axis.levels, "others"][position], room) for position in positions]

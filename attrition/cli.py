@@ -1,7 +1,8 @@
 """What every script's `main` shares: arguments, logging, the lock, and errors as exit codes.
 
 A script's `main` builds its parser with `parser(...)` and hands it with a body to `run` (a
-reader) or `run_alone` (a writer: it holds the run lock). The exit codes are those of the house:
+reader), `run_alone` (a writer: it holds the run lock) or `run_stage` (a writer whose name stands on
+the terminal while it works). The exit codes are those of the house:
 0 fine, 1 an expected error, 2 wrong usage or settings, 3 a bug, 75 another run holds the lock,
 130 interrupted.
 """
@@ -20,7 +21,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from attrition import files
+from attrition import files, progress
 from attrition.config import Config, load_config
 from attrition.errors import AlreadyRunning, ConfigError, PipelineError
 
@@ -87,6 +88,16 @@ def run_alone(parser: argparse.ArgumentParser, argv: Sequence[str] | None, body:
             return body(config, arguments)
 
     return _guarded(parser, argv, locked)
+
+
+def run_stage(parser: argparse.ArgumentParser, argv: Sequence[str] | None, body: Body) -> int:
+    """Like `run_alone`, for a script that is one stage: who watches a terminal sees it at work."""
+
+    def shown(config: Config, arguments: argparse.Namespace) -> int:
+        with progress.step(Path(parser.prog).stem):
+            return body(config, arguments)
+
+    return run_alone(parser, argv, shown)
 
 
 def writable_folders(config: Config) -> list[Path]:

@@ -39,7 +39,7 @@ from attrition.terms import Floats
 
 DRIFT, IMPACT, TRENDS = "drift", "impact", "trends"
 NEW_ROWS = "new rows"
-MOST_COLUMNS, MOST_RUNS, MOST_STAGES = 24, 200, 3
+MOST_COLUMNS, MOST_RUNS, MOST_STAGES = 24, 60, 3
 PSI_TICKS = (0.0, 0.01, 0.03, PSI_FLOOR, 0.25, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0)
 MARKERS = ("o", "s", "^", "D")  # one a sample
 COLORS = (ACCENT, ALARM, SOFT, INK)
@@ -363,7 +363,8 @@ def _time_axis(panels: Sequence[Axes], times: Times, runs: Sequence[Record]) -> 
 def _trends_in_words(runs: Sequence[Record], threshold: float) -> str:
     deployed = sum(run["verdict"] == "deployed" for run in runs)
     failed = sum(run["verdict"] == "failed" for run in runs)
-    told = f"{len(runs):,} runs, {deployed} with a deployment, {failed} failed"
+    runs_told = f"{len(runs):,} run{'s' if len(runs) > 1 else ''}"
+    told = f"{runs_told}, {deployed} with a deployment, {failed} failed"
     known = [f1 for run in runs if (f1 := _f1(run, TEST_DATA)) is not None]
     if not known:
         return f"{told}; no F1 on test data is known."

@@ -20,18 +20,15 @@ import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cache
 from math import floor, log10, sqrt
 from typing import Any
 
 import matplotlib
 import numpy as np
-from matplotlib import font_manager
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties
 from matplotlib.layout_engine import ConstrainedLayoutEngine
-from matplotlib.text import Text
 from matplotlib.textpath import text_to_path
 
 INK, SOFT, LINE, ACCENT, ALARM, FACE = (
@@ -82,7 +79,7 @@ STYLE: dict[Any, Any] = {
 }
 CLOSE_TICKS = 0.06  # share of an axis within which a second tick's label has no room
 _LONGEST = 200  # letters of a name that anybody reads
-_REPLACEMENT, _BOX = "\N{REPLACEMENT CHARACTER}", "\N{WHITE SQUARE}"
+_REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
 
 
 @dataclass(frozen=True)
@@ -115,8 +112,12 @@ class Absent:
 
 @contextmanager
 def style() -> Iterator[None]:
-    """The house's style, for what draws or renders within."""
-    with matplotlib.rc_context(STYLE):
+    """The house's style, for what draws or renders within.
+
+    A letter that the font lacks becomes a box, without a word; in a page its own font has it.
+    """
+    with matplotlib.rc_context(STYLE), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", r"Glyph \d+ .* missing from font", UserWarning)
         yield
 
 
@@ -128,8 +129,7 @@ def canvas(height: float) -> Figure:
 
 def picture(name: str, title: str, alt: str, caption: str, figure: Figure) -> Picture:
     """A picture whose layout is settled: every rendering then shows the same, and sooner."""
-    with _drawable_texts(figure):
-        figure.draw_without_rendering()
+    figure.draw_without_rendering()
     figure.set_layout_engine("none")
     return Picture(name, title, alt, caption, figure)
 
@@ -158,7 +158,7 @@ def fitted(text: str, points: float, size: float = SMALL) -> str:
 
 
 def _width(text: str, font: FontProperties) -> float:
-    width: float = text_to_path.get_text_width_height_descent(_drawable(text), font, False)[0]
+    width: float = text_to_path.get_text_width_height_descent(text, font, False)[0]
     return width
 
 
@@ -231,7 +231,7 @@ def signed_ticks(limit: float) -> list[float]:
 def png(picture: Picture, dots_per_inch: int) -> bytes:
     """The picture as PNG, on white."""
     stream = io.BytesIO()
-    with style(), _drawable_texts(picture.figure):
+    with style():
         picture.figure.savefig(stream, format="png", dpi=dots_per_inch, facecolor=FACE)
     return stream.getvalue()
 
@@ -243,16 +243,13 @@ def svg(picture: Picture) -> str:
     colours are the page's variables --ink, --soft, --line, --accent, --alarm and --face. Its ids
     begin with hashes of its name, so several pictures may stand in one page.
     """
-    with warnings.catch_warnings():
-        # The page's font draws the letters, not the one that measures them here.
-        warnings.filterwarnings("ignore", r"Glyph \d+ .* missing from font", UserWarning)
-        code = _svg(picture, "none")
+    code = _svg(picture, "none")
     code = code[code.index("<svg") :]
     code = re.sub(
         r"<metadata>.*?</metadata>|<style[^>]*>.*?</style>|<!--.*?-->", "", code, flags=re.S
     )
     code = _without_idle_ids(code)
-    code = re.sub(r"font: ((?:bold |\d+ )?)([\d.]+)px [^;\"]*", _font, code)
+    code = re.sub(r"font-family: [^;\"]*; ?", "", code)
     for color, variable in CSS_VARIABLES.items():
         code = code.replace(color, f"var({variable})")
     code = re.sub(r">\s+<", "><", code)
@@ -261,8 +258,7 @@ def svg(picture: Picture) -> str:
 
 def svg_outlines(picture: Picture) -> bytes:
     """The picture as an SVG document with letters as outlines, on transparent ground."""
-    with _drawable_texts(picture.figure):
-        return _svg(picture, "path").encode()
+    return _svg(picture, "path").encode()
 
 
 def _svg(picture: Picture, font_type: str) -> str:
@@ -271,11 +267,6 @@ def _svg(picture: Picture, font_type: str) -> str:
     with style(), matplotlib.rc_context(own):
         picture.figure.savefig(stream, format="svg", transparent=True, metadata={"Date": None})
     return stream.getvalue()
-
-
-def _font(found: re.Match[str]) -> str:
-    weight = f"font-weight: {found[1].strip()}; " if found[1] else ""
-    return f"{weight}font-size: {found[2]}px"
 
 
 def _without_idle_ids(code: str) -> str:
@@ -295,28 +286,3 @@ def _opening(tag: str, picture: Picture) -> str:
         f'<title id="{name}-title">{html.escape(picture.title)}</title>'
         f'<desc id="{name}-desc">{html.escape(picture.alt)}</desc>'
     )
-
-
-@contextmanager
-def _drawable_texts(figure: Figure) -> Iterator[None]:
-    """While rendering, let a box stand for each letter that the font lacks."""
-    texts = [found for found in figure.findobj(Text) if isinstance(found, Text)]
-    before = [text.get_text() for text in texts]
-    for text, content in zip(texts, before, strict=True):
-        if not _glyphs().issuperset(content):
-            text.set_text(_drawable(content))
-    try:
-        yield
-    finally:
-        for text, content in zip(texts, before, strict=True):
-            text.set_text(content)
-
-
-def _drawable(text: str) -> str:
-    return "".join(letter if letter in _glyphs() else _BOX for letter in text)
-
-
-@cache
-def _glyphs() -> frozenset[str]:
-    font = font_manager.get_font(font_manager.findfont(FONT))
-    return frozenset(map(chr, font.get_charmap())) | {"\n"}

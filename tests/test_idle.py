@@ -122,7 +122,7 @@ def test_the_check_needs_the_standard_library_alone(tmp_path: Path) -> None:
     """A copy of the modules it uses, run by an interpreter that sees no site-packages."""
     package = tmp_path / "attrition"
     package.mkdir()
-    for name in ("__init__", "errors", "config", "files", "idle", "cli"):
+    for name in ("__init__", "errors", "config", "files", "idle", "cli", "progress"):
         shutil.copy(REPOSITORY / "attrition" / f"{name}.py", package)
     code = "import sys; sys.path.insert(0, '.'); from attrition import cli, idle"
     subprocess.run([sys.executable, "-I", "-S", "-c", code], cwd=tmp_path, check=True)

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
-import numpy as np
+import re
 
-from attrition import modelfigures
+import numpy as np
+import pytest
+from matplotlib.axes import Axes
+from sklearn.metrics import roc_auc_score
+
+from attrition import evaluation, figures, modelfigures
 from attrition.figures import Absent, Picture
 from attrition.scores import Minimum, Score, score
 
@@ -35,3 +40,102 @@ def test_the_picture_shows_counts_and_the_share_of_each_row() -> None:
 
 def test_an_empty_row_has_no_share() -> None:
     assert modelfigures.row_shares(np.array([[3, 1], [0, 0]])).tolist() == [[0.75, 0.25], [0, 0]]
+
+
+LABELS = np.repeat([1, 0, 1, 0], [40, 10, 10, 90])
+CHANCES = np.repeat([0.8, 0.7, 0.3, 0.1], [40, 10, 10, 90])
+
+
+def by_color(axes: Axes, color: str) -> list[tuple[float, float]]:
+    """Points of the lines of that colour."""
+    lines = [line for line in axes.lines if line.get_color() == color]
+    points = [zip(line.get_xdata(), line.get_ydata(), strict=True) for line in lines]
+    return [(float(x), float(y)) for line in points for x, y in line]
+
+
+def test_the_curves_pass_through_the_models_threshold() -> None:
+    picture = drawn(modelfigures.roc_and_precision_recall(LABELS, CHANCES, 0.5))
+    roc, pr = picture.figure.axes
+    assert by_color(roc, figures.ACCENT) == [(0, 0), (0, 0.8), (0.1, 0.8), (0.1, 1), (1, 1)]
+    assert by_color(roc, figures.ALARM) == [(0.1, 0.8)]  # 10 of 100 stayed, 40 of 50 left
+    assert by_color(pr, figures.ACCENT) == [(0.8, 1), (0.8, 0.8), (1, 50 / 60), (1, 1 / 3)]
+    assert by_color(pr, figures.ALARM) == [(0.8, 0.8)]
+    area = roc_auc_score(LABELS, CHANCES)
+    assert f"area under the ROC curve is {area:.3f}" in picture.alt
+    assert f"area {area:.3f}" in roc.get_title("left")
+    assert "base rate, 33.3%" in picture.caption
+
+
+def test_a_threshold_that_calls_nobody_is_marked_at_the_origin() -> None:
+    picture = drawn(modelfigures.roc_and_precision_recall(LABELS, CHANCES, 0.9))
+    roc, pr = picture.figure.axes
+    assert by_color(roc, figures.ALARM) == [(0, 0)]
+    assert by_color(pr, figures.ALARM) == []
+
+
+def test_calibration_shows_each_group_with_its_interval() -> None:
+    picture = drawn(modelfigures.calibration(LABELS, CHANCES))
+    upper, lower = picture.figure.axes
+    bins = evaluation.calibration(LABELS, CHANCES)
+    assert by_color(upper, figures.ACCENT) == [*zip(bins.predicted, bins.observed, strict=True)]
+    bars = [segment[:, 1].tolist() for segment in upper.collections[0].get_segments()]
+    assert bars == [[low, high] for low, high in zip(bins.low, bins.high, strict=True)]
+    assert sum(bar.get_height() for bar in lower.patches) == 150
+    assert f"{CHANCES.mean():.1%}, and 33.3% left" in picture.alt
+
+
+def test_gain_tells_what_the_first_calls_find() -> None:
+    picture = drawn(modelfigures.gain_and_lift(LABELS, CHANCES))
+    gain, lift = picture.figure.axes
+    assert by_color(gain, figures.ALARM) == [(0.1, pytest.approx(0.3))]  # 15 calls, 15 leavers
+    assert "finds 30% of the leavers, 3.0 times as many as chance" in picture.alt
+    assert by_color(lift, figures.ACCENT)[0] == pytest.approx((40 / 150, 3.0))
+
+
+def test_the_distribution_tells_how_many_of_each_class_are_called() -> None:
+    picture = drawn(modelfigures.score_distribution(LABELS, CHANCES, 0.5))
+    left, stayed = picture.figure.axes
+    assert left.get_title("left") == "50 clients who left, 80% of them called"
+    assert stayed.get_title("left") == "100 clients who stayed, 10% of them called"
+    assert left.patches[0].get_data().values.sum() == pytest.approx(1)
+    assert "80% of those who left and 10% of those who stayed" in picture.alt
+
+
+PICTURES = {
+    "roc": lambda y, p: modelfigures.roc_and_precision_recall(y, p, 0.5),
+    "calibration": modelfigures.calibration,
+    "gain": modelfigures.gain_and_lift,
+    "distribution": lambda y, p: modelfigures.score_distribution(y, p, 0.5),
+}
+
+
+@pytest.mark.parametrize("name", PICTURES)
+def test_one_class_or_no_rows_give_a_reason(name: str) -> None:
+    for labels in ([], [1] * 9, [0]):
+        shown = PICTURES[name](labels, [0.5] * len(labels))
+        assert isinstance(shown, Absent)
+        assert shown.reason.endswith(("labelled rows.", "the same label."))
+
+
+@pytest.mark.parametrize("name", PICTURES)
+@pytest.mark.parametrize(
+    "chances",
+    [np.linspace(0, 1, 10), np.full(10, 0.3), np.zeros(10), np.ones(10), np.full(10, 1e-12)],
+)
+def test_ten_rows_are_drawn_whatever_the_probabilities(name: str, chances: np.ndarray) -> None:
+    picture = drawn(PICTURES[name]([0, 1] * 5, chances))
+    assert len(figures.svg(picture)) < 100_000
+    assert figures.png(picture, 60)
+
+
+def test_an_undefined_score_gives_its_reason() -> None:
+    shown = modelfigures.confusion(score([1], [0.5], 0.5, Minimum(30, 5), 1), "Release 7")
+    assert isinstance(shown, Absent)
+    assert "too few labelled rows: 1" in shown.reason
+
+
+def test_the_confusion_matrix_follows_the_page_into_the_dark() -> None:
+    code = figures.svg(drawn(modelfigures.confusion(
+        score(LABELS, CHANCES, 0.5, Minimum(30, 5), 1), "Release <7>")))  # fmt: skip
+    assert "Release &lt;7&gt;" in code
+    assert not re.search(r"#[0-9a-f]{6}\b", code)
