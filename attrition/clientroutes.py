@@ -109,9 +109,6 @@ def _explained(release: str, features: dict[str, Any]) -> dict[str, Any]:
         )
     except DataError:
         return dict.fromkeys(("contributions", "log_odds", "average_log_odds", "threshold"))
-    return {
-        "contributions": [reason._asdict() for reason in card.explanations(table)[0]],
-        "log_odds": float(card.log_odds(table)[0]),
-        "average_log_odds": card.average_log_odds,
-        "threshold": card.threshold,
-    }
+    told = ranked_by.explained(table)
+    first = {key: told[key][0] for key in ("contributions", "log_odds")}
+    return {**told, **first, "threshold": card.threshold}

@@ -125,19 +125,8 @@ def _explanations(
         told = card.reasons(table, reasons)
         answer["reasons"] = [[live.words.of(reason) for reason in each] for each in told]
     if wants_contributions:
-        answer |= explained(live, table)
+        answer |= live.explained(table)
     return answer
-
-
-def explained(live: Served, table: columns.Columns) -> dict[str, Any]:
-    """What each term adds to each client's log-odds, the strongest first."""
-    return {
-        "contributions": [
-            [reason._asdict() for reason in each] for each in live.card.explanations(table)
-        ],
-        "log_odds": live.card.log_odds(table).tolist(),
-        "average_log_odds": live.card.average_log_odds,
-    }
 
 
 def _as_csv(answer: dict[str, Any], reasons: int) -> Response:
