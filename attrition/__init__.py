@@ -3,8 +3,8 @@
  0  errors
  1  access batches census clock config files reference scores spreadsheet summary terms
  1  charts handbook parameters phrases plaincsv schemas
- 2  checks clientbook csvfiles decision drift hats history idle ledger packages performance
- 2  columns overview replies scorecard synthetic
+ 2  checks clientbook csvfiles datafiles decision drift hats history idle ledger packages
+ 2  columns overview performance replies scorecard synthetic
  3  alerting clientquery impact model operations portrait problems reasons stored survey
  4  clienttable delivery live ranking recovery
  5  clientlist merging profile risklist serving suggestion

@@ -8,7 +8,7 @@ import numpy as np
 from flask import Blueprint, Response, abort, request
 from werkzeug.exceptions import RequestEntityTooLarge
 
-from attrition import columns, metrics, parameters, replies
+from attrition import columns, datafiles, metrics, parameters, replies
 from attrition.errors import DataError
 from attrition.live import Served
 from attrition.serving import served, state
@@ -90,7 +90,7 @@ def _named_file(name: Any) -> bytes:
     if not isinstance(name, str):
         raise DataError("filepath: expected text")
     try:
-        return columns.read_data_file(state().config, name, MAXIMUM_BYTES)
+        return datafiles.read_data_file(state().config, name, MAXIMUM_BYTES)
     except FileNotFoundError:
         abort(404, "filepath: there is no such file in the data folders")
     except OverflowError:
