@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from attrition import cli, columns, files
+from attrition import cli, datafiles, files
 from attrition.config import Config
 from attrition.errors import PipelineError
 
@@ -99,7 +99,7 @@ def _line(value: Any) -> str:
 def _test_file(config: Config) -> str:
     """The test file to predict for, as the API names it."""
     for path in sorted(config.test_data_path.glob("*.csv")):
-        name = columns.public_name(config, path)
+        name = datafiles.public_name(config, path)
         if name is not None and path.is_file() and not path.name.startswith("."):
             return name
     raise CallError("there is no CSV file among the test data")

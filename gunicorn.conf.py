@@ -23,6 +23,8 @@ graceful_timeout = 30
 keepalive = 5
 # The heartbeat of the workers is a file; on a disk it could stall with the disk.
 worker_tmp_dir = "/dev/shm" if Path("/dev/shm").is_dir() else None  # noqa: S108
+# It would listen under one fixed name in the user's home, for every server of that user.
+control_socket_disable = True
 # Longest request line (names of clients stand in it), most and longest headers.
 limit_request_line = 4094
 limit_request_fields = 50

@@ -20,7 +20,7 @@ from attrition import (
 )
 from attrition.clientbook import Book, Page
 from attrition.errors import DataError
-from attrition.live import open_served
+from attrition.live import Served, open_served
 from attrition.serving import state
 
 MOST_PER_PAGE, PER_PAGE = 1_000, 50
@@ -99,19 +99,24 @@ def _csv(page: Page) -> Response:
     return replies.csv_answer(_COLUMNS, rows)
 
 
+def _release(version: str) -> Served:
+    """A release; the live one is loaded already."""
+    live = state().model.resolve()
+    if live is not None and live.version == version:
+        return live
+    return open_served(state().config.prod_deployment_path, version)
+
+
 def _explained(release: str, features: dict[str, Any]) -> dict[str, Any]:
     """The points behind a client's risk, by the model that ranked it; nulls where that is gone."""
     try:
-        ranked_by = open_served(state().config.prod_deployment_path, release)
+        ranked_by = _release(release)
         card = ranked_by.card
         table = columns.columns_from_records(
             [features], card.numeric_columns, card.categorical_columns
         )
     except DataError:
         return dict.fromkeys(("contributions", "log_odds", "average_log_odds", "threshold"))
-    return {
-        "contributions": [reason._asdict() for reason in card.explanations(table)[0]],
-        "log_odds": float(card.log_odds(table)[0]),
-        "average_log_odds": card.average_log_odds,
-        "threshold": card.threshold,
-    }
+    told = ranked_by.explained(table)
+    first = {key: told[key][0] for key in ("contributions", "log_odds")}
+    return {**told, **first, "threshold": card.threshold}

@@ -19,6 +19,7 @@ from attrition import files
 from attrition.errors import DataError
 from attrition.reasons import Words
 from attrition.scorecard import Scorecard, load_scorecard
+from attrition.terms import Table
 
 _RETRY_SECONDS = 5.0  # a damaged release is not verified again at every request
 
@@ -38,6 +39,20 @@ class Served:
     def words(self) -> Words:
         """Tells its reasons."""
         return Words(self.card)
+
+    def explained(self, table: Table) -> dict[str, Any]:
+        """What each term adds to each client's log-odds, the strongest first, as the API tells it.
+
+        Args:
+            table: as the scorecard takes it.
+        """
+        return {
+            "contributions": [
+                [reason._asdict() for reason in each] for each in self.card.explanations(table)
+            ],
+            "log_odds": self.card.log_odds(table).tolist(),
+            "average_log_odds": self.card.average_log_odds,
+        }
 
 
 def open_served(deployment: Path, version: str) -> Served:

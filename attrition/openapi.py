@@ -9,7 +9,7 @@ from typing import Any
 
 from flask import Blueprint, Response
 
-from attrition import columns, pages, replies, schemas
+from attrition import datafiles, pages, replies, schemas
 from attrition.errors import DataError
 from attrition.live import Served
 from attrition.operations import paths
@@ -45,7 +45,7 @@ def document(now: State) -> dict[str, Any]:
         numeric, categorical = now.config.numeric_columns, now.config.categorical_columns
     else:
         numeric, categorical = live.card.numeric_columns, live.card.categorical_columns
-    folders = [str(folder) for folder in columns.data_folders(now.config)]
+    folders = [str(folder) for folder in datafiles.data_folders(now.config)]
     return {
         "openapi": "3.1.0",
         "info": {

@@ -8,7 +8,7 @@ import numpy as np
 from flask import Blueprint, Response, abort, request
 from werkzeug.exceptions import RequestEntityTooLarge
 
-from attrition import columns, metrics, parameters, replies
+from attrition import columns, datafiles, metrics, parameters, replies
 from attrition.errors import DataError
 from attrition.live import Served
 from attrition.serving import served, state
@@ -90,7 +90,7 @@ def _named_file(name: Any) -> bytes:
     if not isinstance(name, str):
         raise DataError("filepath: expected text")
     try:
-        return columns.read_data_file(state().config, name, MAXIMUM_BYTES)
+        return datafiles.read_data_file(state().config, name, MAXIMUM_BYTES)
     except FileNotFoundError:
         abort(404, "filepath: there is no such file in the data folders")
     except OverflowError:
@@ -125,19 +125,8 @@ def _explanations(
         told = card.reasons(table, reasons)
         answer["reasons"] = [[live.words.of(reason) for reason in each] for each in told]
     if wants_contributions:
-        answer |= explained(live, table)
+        answer |= live.explained(table)
     return answer
-
-
-def explained(live: Served, table: columns.Columns) -> dict[str, Any]:
-    """What each term adds to each client's log-odds, the strongest first."""
-    return {
-        "contributions": [
-            [reason._asdict() for reason in each] for each in live.card.explanations(table)
-        ],
-        "log_odds": live.card.log_odds(table).tolist(),
-        "average_log_odds": live.card.average_log_odds,
-    }
 
 
 def _as_csv(answer: dict[str, Any], reasons: int) -> Response:

@@ -16,7 +16,7 @@ from werkzeug.serving import make_server
 import apicalls
 from app import create_app
 from attrition import files
-from attrition.columns import data_folders
+from attrition.datafiles import data_folders
 from tests.conftest import Project
 from tests.releases import deploy
 from tests.serving_projects import DECISION, DIAGNOSTICS, TABLE
