@@ -79,8 +79,9 @@ def finished_state(config: Config, inputs: Inputs) -> dict[str, str]:
 def _outputs_digest(config: Config) -> str:
     """What earlier runs left; whoever deletes or replaces one of these wakes the pipeline up."""
     outputs = [config.ledger, config.final_data, config.open_clients]
-    live = files.live_release_id(config.prod_deployment_path)
-    return _digest([*_stamps(outputs), live])
+    live = config.prod_deployment_path / "current"
+    outputs += [live / name for name in (*files.RELEASE_FILES, files.MANIFEST)]
+    return _digest([*_stamps(outputs), files.live_release_id(config.prod_deployment_path)])
 
 
 def _scripts() -> list[Path]:
