@@ -147,6 +147,7 @@ def _set_up_logging() -> None:
     """Log to stderr; fullprocess.py adds a file."""
     handler = logging.StreamHandler()
     handler.setFormatter(_Formatter())
+    logging.raiseExceptions = False  # a line that a full disk does not take is no second trouble
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(logging.INFO)

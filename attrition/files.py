@@ -5,7 +5,7 @@ release.
 
 A release is a folder `production_deployment/releases/<id>/` that is complete before anyone can
 see it; the symlink `production_deployment/current` names the live one and is replaced in one
-step. `manifest.json` in it holds the SHA-256 of every other file.
+step. `manifest.json` in it holds the SHA-256 of every other file, and one of itself.
 """
 
 from __future__ import annotations
@@ -35,6 +35,7 @@ RELEASE_FILES = (
 # Two releases with the same content here are the same model, however it was scored since.
 IDENTITY_FILES = ("scorecard.json", "training.json")
 MANIFEST = "manifest.json"
+SEAL = "manifest_sha256"  # key of the manifest: the digest of all its others
 # What stands beside `current` under a plain name, as a link through it.
 LINKED_FILES = (
     "trainedmodel.pkl",
@@ -214,6 +215,8 @@ def open_release(folder: Path) -> Release:
     digests = manifest.get("sha256") if isinstance(manifest, dict) else None
     if not isinstance(digests, dict) or not digests.keys() >= set(RELEASE_FILES):
         raise DataError(f"{folder / MANIFEST}: not the manifest of a whole release")
+    if manifest != sealed(manifest):
+        raise DataError(f"{folder / MANIFEST}: damaged release (it is not what was deployed)")
     for name, digest in digests.items():
         path = folder / Path(str(name)).name
         try:
@@ -223,6 +226,13 @@ def open_release(folder: Path) -> Release:
         if found != digest:
             raise DataError(f"{path}: damaged release (its content is not what was deployed)")
     return Release(folder, manifest)
+
+
+def sealed(manifest: dict[str, Any]) -> dict[str, Any]:
+    """A manifest with the digest of what it says: a score in it that has changed is damage, too."""
+    content = {key: strict(value) for key, value in manifest.items() if key != SEAL}
+    text = json.dumps(content, sort_keys=True)
+    return {**content, SEAL: hashlib.sha256(text.encode()).hexdigest()}
 
 
 def releases(deployment: Path) -> list[Path]:
@@ -258,7 +268,7 @@ def publish_release(deployment: Path, files: dict[str, Path], about: dict[str, A
     else:
         number = int(existing[-1].name[:6]) + 1 if existing else 1
         folder = deployment / "releases" / f"{number:06d}-{content_id}"
-        manifest = {"release": folder.name, "sha256": digests, **about}
+        manifest = sealed({"release": folder.name, "sha256": digests, **about})
         _write_release(folder, {**contents, MANIFEST: json_text(manifest).encode()})
     make_live(deployment, folder)
     return open_release(folder)

@@ -137,8 +137,11 @@ def _tell(log: str) -> bool:
 
 def _watched(config: Config) -> dict[str, Any]:
     """What is to be looked at, relative to the folder of the settings."""
-    outputs = (config.ledger, config.final_data, config.open_clients)
+    from attrition.files import MANIFEST, RELEASE_FILES
+
     live = config.prod_deployment_path / "current"
+    outputs = [config.ledger, config.final_data, config.open_clients]
+    outputs += [live / name for name in (*RELEASE_FILES, MANIFEST)]  # damage wakes it up, too
     return {
         "folders": [_relative(path, config) for path in
                     (config.input_folder_path, config.test_data_path)],

@@ -18,6 +18,7 @@ from attrition.config import STANDARD_FOLDERS as FOLDERS
 from attrition.config import Config, load_config
 from attrition.synthetic import client_rows, csv_text
 from tests.nursery import Job, Nursery
+from tests.sweeping import Undisturbed, undisturbed
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 HEADER = "corporation,lastmonth_activity,lastyear_activity,number_of_employees,exited"
@@ -147,3 +148,14 @@ def drifted(small: Path, nursery: Nursery, tmp_path_factory: pytest.TempPathFact
     assert ended.code == 0, ended.text
     Project(root).write("sourcedata/february.csv", book(300, 4, drift=3.0))
     return root
+
+
+@pytest.fixture(scope="session")
+def redeploying(
+    drifted: Path, nursery: Nursery, tmp_path_factory: pytest.TempPathFactory
+) -> Undisturbed:
+    """A run that finds drift and replaces the deployed model."""
+    folder = tmp_path_factory.mktemp("redeploying") / "project"
+    run = undisturbed(nursery, "fullprocess", drifted, folder)
+    assert len(run.releases) == 2, "the run did not redeploy"
+    return run

@@ -22,6 +22,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta, tzinfo
+from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn, TextIO
 
@@ -33,6 +34,8 @@ EVENTS = frozenset(
     "open os.rename os.remove os.rmdir os.mkdir os.symlink os.link os.truncate os.listdir "
     "os.scandir os.chmod os.utime sqlite3.connect".split()
 )
+
+HANGING_SECONDS = 200
 
 
 @dataclass(frozen=True)
@@ -134,8 +137,8 @@ class Nursery:
         self._process.stdin.write(json.dumps(asdict(job)) + "\n")
         self._process.stdin.flush()
         answer = json.loads(self._process.stdout.readline())
-        texts = {name: self._read(name) for name in ("text", "calls")}
-        return Ended(**answer, operations=self._read("operations").splitlines(), **texts)
+        operations = self._read("operations").splitlines()
+        return Ended(**answer, operations=operations, calls=self._read("calls"))
 
     def _read(self, name: str) -> str:
         path = self._scratch / name
@@ -148,25 +151,38 @@ def serve(requests: TextIO, answers: TextIO, scratch: Path) -> None:
         importlib.import_module(module)
     print("warm", file=answers, flush=True)
     for line in requests:
-        for name in ("text", "calls", "operations"):
+        for name in ("calls", "operations"):
             (scratch / name).unlink(missing_ok=True)
+        reader, writer = os.pipe()  # a file would be subject to the limits the run is under
         child = os.fork()
         if child == 0:
-            live(Job(**json.loads(line)), scratch)
+            live(Job(**json.loads(line)), scratch, writer)
+        os.close(writer)
+        # A run that hangs is a failure and not the end of the tests.
+        signal.signal(signal.SIGALRM, partial(end, child))
+        signal.alarm(HANGING_SECONDS)
+        with os.fdopen(reader, encoding="utf-8", errors="replace") as stream:
+            text = stream.read()
         _, status, usage = os.wait4(child, 0)
+        signal.alarm(0)
         with contextlib.suppress(ChildProcessError):
             os.wait()  # strace's helper, if there was one
-        ended = {"code": os.waitstatus_to_exitcode(status), "peak_bytes": usage.ru_maxrss * 1024}
+        code, peak_bytes = os.waitstatus_to_exitcode(status), usage.ru_maxrss * 1024
+        ended = {"code": code, "peak_bytes": peak_bytes, "text": text}
         print(json.dumps(ended), file=answers, flush=True)
 
 
-def live(job: Job, scratch: Path) -> NoReturn:
+def end(child: int, _number: int, _frame: object) -> None:
+    """End a child that hangs."""
+    os.kill(child, signal.SIGABRT)
+
+
+def live(job: Job, scratch: Path, output: int) -> NoReturn:
     """Be the child: one run, and then no more."""
     code = 99
     try:
-        descriptor = os.open(scratch / "text", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
         for number in (1, 2):
-            os.dup2(descriptor, number)
+            os.dup2(output, number)
         os.environ.update(job.environment)
         main = importlib.import_module(job.script).main
         disturb(job, scratch)
@@ -187,7 +203,7 @@ def disturb(job: Job, scratch: Path) -> None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (job.file_bytes, job.file_bytes))
     if job.strace:
         attach_strace(job.strace, scratch / "calls")
-    else:
+    elif job.file_bytes is None:
         count_operations(f"{Path(job.config).parent}/", job.kill_at, scratch / "operations")
 
 
@@ -216,7 +232,8 @@ def attach_strace(expressions: Sequence[str], path: Path) -> None:
     command = ["strace", "-f", "-y", "-qq", "-s", "0", "-o", str(path), "-p", str(os.getpid())]
     for expression in expressions:
         command += ["-e", expression]
-    subprocess.Popen(command, stderr=subprocess.DEVNULL)
+    quiet = subprocess.DEVNULL
+    subprocess.Popen(command, stdin=quiet, stdout=quiet, stderr=quiet)
     until = time.monotonic() + 20
     while "TracerPid:\t0\n" in Path("/proc/self/status").read_text():
         assert time.monotonic() < until, "strace could not be attached"
@@ -226,19 +243,19 @@ def attach_strace(expressions: Sequence[str], path: Path) -> None:
 def shift_clock(by: timedelta) -> None:
     """Let the pipeline's clock be wrong; the stamps of files stay the kernel's."""
 
+    right, now, now_ns = datetime, time.time, time.time_ns
+
     class Shifted(datetime):
         @classmethod
         def now(cls, tz: tzinfo | None = None) -> datetime:
-            return datetime.now(tz) + by
+            return right.now(tz) + by
 
     for module in list(sys.modules.values()):
-        if getattr(module, "datetime", None) is datetime and REPOSITORY in (
-            Path(getattr(module, "__file__", None) or "/").parents
-        ):
+        path = Path(getattr(module, "__file__", None) or "/")
+        if REPOSITORY in path.parents and getattr(module, "datetime", None) is right:
             vars(module)["datetime"] = Shifted
-    real, real_ns = time.time, time.time_ns
-    time.time = lambda: real() + by.total_seconds()
-    time.time_ns = lambda: real_ns() + int(by.total_seconds() * 1e9)
+    time.time = lambda: now() + by.total_seconds()
+    time.time_ns = lambda: now_ns() + int(by.total_seconds() * 1e9)
 
 
 def has_strace() -> bool:

@@ -229,6 +229,6 @@ def test_a_manifest_that_leaves_out_a_file_is_refused(tmp_path: Path) -> None:
     release = publish(tmp_path, "one")
     manifest = files.read_json(release.folder / files.MANIFEST)
     del manifest["sha256"]["scorecard.json"]
-    files.write_json(release.folder / files.MANIFEST, manifest)
+    files.write_json(release.folder / files.MANIFEST, files.sealed(manifest))
     with pytest.raises(DataError, match="manifest"):
         files.open_release(release.folder)

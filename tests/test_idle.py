@@ -39,6 +39,10 @@ def quiet(project: Project) -> Project:
     project.write("sourcedata/a.csv", "x\n")
     project.write("testdata/t.csv", "x\n")
     project.write("ingesteddata/finaldata.csv", "x\n")
+    release = project.root / "production_deployment/releases/1"
+    release.mkdir(parents=True)
+    (release / "scorecard.json").write_text("x")
+    (project.root / "production_deployment/current").symlink_to("releases/1")
     finish(project.config)
     return project
 
@@ -52,6 +56,11 @@ def test_after_a_finished_run_it_is_idle_as_often_as_one_asks(quiet: Project) ->
     assert is_idle(quiet)
 
 
+def relink(link: Path) -> None:
+    link.unlink()
+    link.symlink_to("releases/2")
+
+
 CHANGES: dict[str, Callable[[Path], object]] = {
     "a new source file": lambda root: (root / "sourcedata/b.csv").write_text("x\n"),
     "a longer source file": lambda root: (root / "sourcedata/a.csv").write_text("x\ny\n"),
@@ -63,7 +72,10 @@ CHANGES: dict[str, Callable[[Path], object]] = {
         (root / "config.json").read_text() + " "
     ),
     "a removed output": lambda root: (root / "ingesteddata/finaldata.csv").unlink(),
-    "another live release": lambda root: (root / "production_deployment/current").symlink_to("x"),
+    "a changed file of the live release": lambda root: (
+        root / "production_deployment/releases/1/scorecard.json"
+    ).write_text("z"),
+    "another live release": lambda root: relink(root / "production_deployment/current"),
 }
 
 

@@ -19,17 +19,6 @@ def first(small: Path, nursery: Nursery, tmp_path_factory: pytest.TempPathFactor
     return undisturbed(nursery, "fullprocess", small, folder)
 
 
-@pytest.fixture(scope="session")
-def redeploying(
-    drifted: Path, nursery: Nursery, tmp_path_factory: pytest.TempPathFactory
-) -> Undisturbed:
-    """A run that finds drift and replaces the deployed model."""
-    folder = tmp_path_factory.mktemp("redeploying") / "project"
-    run = undisturbed(nursery, "fullprocess", drifted, folder)
-    assert len(run.releases) == 2, "the run did not redeploy"
-    return run
-
-
 @pytest.mark.parametrize("part", PARTS)
 def test_the_first_run_killed_at_any_operation_is_finished_by_the_next(
     first: Undisturbed, nursery: Nursery, tmp_path: Path, complete: bool, part: int

@@ -128,7 +128,6 @@ def test_killed_at_any_system_call_that_writes_the_next_run_makes_it_good(
 
 
 def test_a_whole_run_killed_at_system_calls_that_write_is_made_good(
-    drifted: Path, nursery: Nursery, tmp_path: Path, complete: bool
+    redeploying: Undisturbed, nursery: Nursery, tmp_path: Path, complete: bool
 ) -> None:
-    run = undisturbed(nursery, "fullprocess", drifted, tmp_path / "undisturbed")
-    kills_at(nursery, run, CHANGES, 4 if complete else 60, tmp_path / "project")
+    kills_at(nursery, redeploying, CHANGES, 4 if complete else 60, tmp_path / "project")

@@ -1,0 +1,149 @@
+"""When runs start: at once, never ending, with a wrong clock, from cron. And many of them."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from attrition import files
+from tests.conftest import REPOSITORY, Project
+from tests.nursery import Job, Nursery
+from tests.outcome import differences, outcome
+from tests.sweeping import Undisturbed, begin, live_release
+
+IDLE = "idle: nothing has changed"
+
+
+def test_of_runs_started_at_once_one_works_and_the_others_leave(
+    redeploying: Undisturbed, tmp_path: Path
+) -> None:
+    project = Project(begin(redeploying.template, tmp_path / "project").parent)
+    with ThreadPoolExecutor(3) as pool:
+        jobs = [pool.submit(project.run, "fullprocess.py", check=False) for _ in range(3)]
+    codes = [job.result().returncode for job in jobs]
+    assert codes.count(0) >= 1
+    assert set(codes) <= {0, 75}
+    assert differences(outcome(project.root), redeploying.outcome) == []
+
+
+HANGING = """
+import sys, time
+from dataclasses import replace
+sys.path.insert(0, sys.argv[1])
+import fullprocess, training
+from attrition import cli
+read = cli.load_config
+cli.load_config = lambda path: replace(read(path), run_deadline_minutes=0.2)
+training.run = lambda *_: time.sleep(600)
+raise SystemExit(fullprocess.main(["--config", sys.argv[2]]))
+"""
+
+
+def test_a_stage_that_hangs_is_ended_and_the_next_run_finishes_the_job(
+    redeploying: Undisturbed, nursery: Nursery, tmp_path: Path
+) -> None:
+    config = begin(redeploying.template, tmp_path / "project")
+    command = [sys.executable, "-c", HANGING, REPOSITORY, config]
+    hung = subprocess.run(command, capture_output=True, text=True, timeout=120, cwd="/")
+    assert hung.returncode == 1
+    assert "the run took longer than 0.2 minutes and was ended" in hung.stderr
+    assert live_release(config.parent) in redeploying.releases
+    after = nursery.run(Job("fullprocess", str(config)))
+    assert after.code == 0, after.text
+    left = differences(outcome(config.parent), redeploying.outcome)
+    assert left == ["models/history.db"], "beside the failed run that it tells of"
+
+
+@pytest.mark.parametrize("days", [-4000, 4000])
+def test_a_clock_that_jumps_changes_no_decision(
+    redeploying: Undisturbed, nursery: Nursery, tmp_path: Path, days: int
+) -> None:
+    config = begin(redeploying.template, tmp_path / "project")
+    ended = nursery.run(Job("fullprocess", str(config), clock_shift=86_400.0 * days))
+    assert ended.code == 0, ended.text
+    assert differences(outcome(config.parent), redeploying.outcome) == []
+    recorded = files.read_json(config.parent / "models/decision.json")["time"]
+    assert abs(int(recorded[:4]) - time.gmtime().tm_year) > 9, "the clock was not shifted"
+    # Back to the right time: nothing is ingested or decided anew.
+    assert nursery.run(Job("fullprocess", str(config))).code == 0
+    again = outcome(config.parent)
+    for name in ("ingesteddata/finaldata.csv", "production_deployment/current"):
+        assert again[name] == redeploying.outcome[name]
+
+
+@pytest.mark.parametrize("zone", ["America/St_Johns", "Pacific/Kiritimati"])
+def test_the_zone_of_the_clock_changes_no_decision(
+    redeploying: Undisturbed, nursery: Nursery, tmp_path: Path, zone: str
+) -> None:
+    config = begin(redeploying.template, tmp_path / "project")
+    ended = nursery.run(Job("fullprocess", str(config), environment={"TZ": zone}))
+    assert ended.code == 0, ended.text
+    assert differences(outcome(config.parent), redeploying.outcome) == []
+
+
+# A real cron daemon.
+
+
+@pytest.fixture
+def installation(small: Path, tmp_path: Path, complete: bool) -> Path:
+    """A copy of the scripts with a project in it, as somebody installs it."""
+    if not complete:
+        pytest.skip("cron fires on the full minute: in the complete run alone (make test-all)")
+    if os.geteuid():
+        pytest.skip("only root may start a cron daemon")
+    if shutil.which("cron") is None or shutil.which("crontab") is None:
+        pytest.skip("cron is not installed")
+    if shutil.which("unshare") is None:
+        pytest.skip("needs unshare, to leave this machine's crontabs alone")
+    folder = tmp_path / "pipeline"
+    shutil.copytree(small, folder)
+    for path in REPOSITORY.iterdir():
+        if path.suffix in (".py", ".sh") or path.name in ("cronjob.txt", "requirements.txt"):
+            shutil.copy(path, folder)
+    shutil.copytree(REPOSITORY / "attrition", folder / "attrition")
+    return folder
+
+
+DAEMON = """
+set -e
+mount -t tmpfs tmpfs /var/spool/cron
+mkdir -m 1730 /var/spool/cron/crontabs
+chgrp crontab /var/spool/cron/crontabs
+mount -t tmpfs tmpfs /run
+mount -t tmpfs tmpfs /etc/cron.d
+PYTHON="$1" ./setup_cron.sh
+crontab -l | sed 's,^[*]/3 ,* ,' | crontab -
+crontab -l >&2
+exec cron -f
+"""
+
+
+@pytest.mark.slow
+def test_a_real_cron_daemon_runs_the_pipeline(installation: Path) -> None:
+    """In a mount namespace of its own: no crontab of this machine is read or changed."""
+    command = ["unshare", "--mount", "sh", "-c", DAEMON, "daemon", sys.executable]
+    bare = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "HOME": "/root"}
+    log = installation / "cron.log"
+    with subprocess.Popen(
+        command, cwd=installation, env=bare, stderr=subprocess.PIPE, text=True
+    ) as daemon:
+        try:
+            until = time.monotonic() + 240
+            while not (log.exists() and IDLE in log.read_text()):
+                assert daemon.poll() is None, daemon.stderr and daemon.stderr.read()
+                assert time.monotonic() < until, log.read_text() if log.exists() else "no log"
+                time.sleep(1)
+        finally:
+            daemon.terminate()
+    assert live_release(installation) is not None
+    lines = log.read_text().splitlines()
+    assert sum(IDLE in line for line in lines) == 1
+    assert "a candidate is due: no model is deployed yet" in log.read_text()
+    assert not [line for line in lines if "Alder" in line], "no client's name in the log"

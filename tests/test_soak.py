@@ -1,0 +1,216 @@
+"""Many runs under random events, against a simple model of what must stand in the folders.
+
+Hypothesis chooses the events: batches that come, change, go, or are broken; a changed world; kills,
+a full disk, two runs; a rollback. The model is a list of rows and a few counts. Nothing may be
+lost, nothing counted twice, and no reader may ever find anything but a whole release.
+"""
+
+from __future__ import annotations
+
+import csv
+import itertools
+import shutil
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+from hypothesis import HealthCheck, Phase, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    rule,
+    run_state_machine_as_test,
+)
+
+from attrition import files, history
+from attrition.ledger import read_ledger
+from tests.conftest import HEADER, Project, book
+from tests.nursery import Ended, Job, Nursery
+from tests.sweeping import live_release
+
+VERDICTS = {"deployed", "kept", "not enough evidence", "failed"}
+KEEP = 3  # releases
+MOST_MEMORY = 700_000_000  # bytes, of one run
+# A kill at an operation, or a disk on which no file may grow beyond so many bytes.
+TROUBLES = st.one_of(
+    st.just({}),
+    st.builds(lambda at: {"kill_at": at}, st.integers(1, 230)),
+    st.builds(lambda most: {"file_bytes": most}, st.integers(0, 60_000)),
+)
+LATIN_1 = f"{HEADER}\nM\u00fcller,1,2,3,0\n".encode("latin-1")
+
+
+class Soak(RuleBasedStateMachine):
+    """A project, what is done to it, and what must have become of it."""
+
+    nursery: Nursery
+    template: Path
+    beside: Callable[[Path], None] = staticmethod(lambda _root: None)
+    """Called after every run with the project's folder: the place for readers at work."""
+    runs = 0
+
+    @initialize()
+    def begin(self) -> None:
+        self.folder = Path(tempfile.mkdtemp(prefix="soak-", dir=self.template.parent))
+        self.root = self.folder / "project"
+        shutil.copytree(self.template, self.root, symlinks=True)
+        self.project = Project(self.root)
+        self.project.configure(releases_to_keep=KEEP)
+        self.numbers = itertools.count(10)
+        self.rows: set[str] = set()  # labelled rows that were ever in a sound batch
+        self.broken = 0  # rows that must be in quarantine
+        self.rejected: set[bytes] = set()  # contents that are no batch
+        self.present: list[str] = []
+        for path in (self.root / "sourcedata").iterdir():
+            self._expect(path.read_text())
+
+    def teardown(self) -> None:
+        if hasattr(self, "folder"):
+            self._run_well()
+            shutil.rmtree(self.folder)
+
+    # What happens to the source folder.
+
+    def _expect(self, text: str) -> None:
+        rows = (line for line in text.splitlines()[1:] if line[-1] in "01")
+        self.rows.update(canonical(row) for row in rows)
+
+    def _write(self, name: str, text: str, trouble: dict[str, int]) -> None:
+        """A batch comes; the run that finds it may be disturbed, the one after it is not."""
+        self.project.write(f"sourcedata/{name}", text)
+        if trouble:
+            self._run(**trouble)
+        self._run_well()
+        self._expect(text)
+
+    @rule(rows=st.integers(5, 60), drift=st.sampled_from([0.0, 0.0, 3.0]), trouble=TROUBLES)
+    def a_batch_arrives(self, rows: int, drift: float, trouble: dict[str, int]) -> None:
+        number = next(self.numbers)
+        self.present.append(f"{number}.csv")
+        self._write(self.present[-1], book(rows, number, drift=drift), trouble)
+
+    @rule(data=st.data(), trouble=TROUBLES)
+    def a_batch_changes(self, data: st.DataObject, trouble: dict[str, int]) -> None:
+        if self.present:
+            name = data.draw(st.sampled_from(self.present))
+            self._write(name, book(20, next(self.numbers)), trouble)
+
+    @rule(data=st.data())
+    def a_batch_goes(self, data: st.DataObject) -> None:
+        if self.present:
+            name = data.draw(st.sampled_from(self.present))
+            self.present.remove(name)
+            (self.root / "sourcedata" / name).unlink()
+
+    @rule(data=st.data())
+    def a_batch_is_copied(self, data: st.DataObject) -> None:
+        if self.present:
+            name = data.draw(st.sampled_from(self.present))
+            shutil.copy(self.root / "sourcedata" / name, self.root / "sourcedata" / f"c{name}")
+
+    @rule(trouble=TROUBLES)
+    def a_batch_with_bad_rows_arrives(self, trouble: dict[str, int]) -> None:
+        number = next(self.numbers)
+        bad = f"b{number},many,2,3,0\nc{number},1,2,3,0,9\n"
+        self.broken += 2
+        self._write(f"{number}.csv", f"{HEADER}\na{number},1,2,3,0\n{bad}", trouble)
+        self.rows -= {canonical(row) for row in bad.splitlines()}
+
+    @rule()
+    def a_file_that_is_no_batch_arrives(self) -> None:
+        content = LATIN_1 + f"{next(self.numbers)},1,2,3,0\n".encode()
+        (self.root / "sourcedata" / f"bad{next(self.numbers)}.csv").write_bytes(content)
+        self.rejected.add(content)
+
+    # What happens to the runs.
+
+    def _run(self, **disturbance: int) -> Ended:
+        Soak.runs += 1
+        config = str(self.project.config_path)
+        ended = self.nursery.run(Job("fullprocess", config, **disturbance))  # type: ignore[arg-type]
+        assert ended.code in (0, 1, -9), ended.text
+        assert "Traceback" not in ended.text
+        assert ended.peak_bytes < MOST_MEMORY
+        self.beside(self.root)
+        return ended
+
+    def _run_well(self) -> None:
+        assert self._run().code == 0
+
+    @rule()
+    def an_undisturbed_run(self) -> None:
+        self._run_well()
+
+    @rule(trouble=TROUBLES)
+    def a_disturbed_run(self, trouble: dict[str, int]) -> None:
+        self._run(**trouble)
+
+    @rule()
+    def a_second_run_while_one_holds_the_lock(self) -> None:
+        with files.run_lock(self.project.config.lock):
+            config = str(self.project.config_path)
+            assert self.nursery.run(Job("fullprocess", config)).code == 75
+
+    # What must be true, whatever happened.
+
+    @invariant()
+    def readers_find_a_whole_release(self) -> None:
+        if not hasattr(self, "root"):
+            return
+        live = live_release(self.root)
+        releases = files.releases(self.project.config.prod_deployment_path)
+        assert live is None or live in {path.name for path in releases}
+
+    @rule()
+    def everything_is_as_the_model_says(self) -> None:
+        self._run_well()
+        config = self.project.config
+        ledger = read_ledger(config.ledger)
+        with config.final_data.open(encoding="utf-8", newline="") as stream:
+            stored = [",".join(row) for row in csv.reader(stream)][1:]
+        assert len(stored) == len(set(stored)) == ledger.committed_rows
+        assert {canonical(row) for row in stored} == self.rows
+        assert config.final_data.stat().st_size == ledger.committed_bytes
+        assert sum(entry.quarantined for entry in ledger.entries) == self.broken
+        assert sum(entry.status == "rejected" for entry in ledger.entries) == len(self.rejected)
+        for entry in ledger.entries:
+            parts = entry.kept + entry.duplicate + entry.open + entry.quarantined
+            assert entry.rows_read == parts
+        decided = files.read_json(config.decision)
+        assert decided["verdict"] in VERDICTS
+        assert {run["verdict"] for run in history.runs(config.history)} <= VERDICTS
+        self.files_are_few()
+
+    def files_are_few(self) -> None:
+        config = self.project.config
+        assert len(files.releases(config.prod_deployment_path)) <= KEEP + 1
+        names = [path.name for path in self.root.rglob("*")]
+        assert not [name for name in names if name.startswith(files.TEMPORARY_PREFIX)]
+        assert len(list(config.output_model_path.iterdir())) < 30
+        assert len(list(config.prod_deployment_path.iterdir())) < 12
+
+
+def canonical(row: str) -> str:
+    """A row with its numbers as numbers, so that two spellings of one row are one."""
+    name, *values = row.rsplit(",", 4)
+    return ",".join([name.strip('"'), *(repr(float(v)) if v.strip() else "" for v in values)])
+
+
+def test_whatever_happens_nothing_is_lost_and_nothing_mixed(
+    drifted: Path, nursery: Nursery, complete: bool
+) -> None:
+    Soak.nursery, Soak.template = nursery, drifted
+    scale = settings(
+        max_examples=40 if complete else 5,
+        stateful_step_count=40 if complete else 12,
+        phases=[Phase.generate],  # a failure tells its steps; to shorten them would take hours
+        deadline=None,
+        derandomize=not complete,
+        print_blob=True,
+        suppress_health_check=list(HealthCheck),
+    )
+    run_state_machine_as_test(Soak, settings=scale)
+    print(f"soak: {Soak.runs} runs")
+    assert Soak.runs > (300 if complete else 10)
