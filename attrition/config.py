@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from attrition.errors import ConfigError
+from attrition.sparksettings import SparkSettings, parse_engine
 
 DEFAULT_CONFIG_PATH = Path(__file__).resolve().parent.parent / "config.json"
 
@@ -81,6 +82,9 @@ class Config:
     alert_command: tuple[str, ...] | None = None
     api_url: str = "http://127.0.0.1:8000"
     random_seed: int = 20_260
+
+    # Where the stages work; None ("local" in the file): on this machine.
+    engine: SparkSettings | None = None
 
     # Where the settings came from; not a key of the file.
     source: Path = DEFAULT_CONFIG_PATH
@@ -247,8 +251,8 @@ def _convert(key: str, kind: str, value: Any, root: Path) -> Any:
         if not isinstance(value, list) or not all(isinstance(v, str) and v.strip() for v in value):
             raise ValueError("a list of column names")
         return tuple(value)
-    if key == "alert_command":
-        return _convert_command(value)
+    if key in ("engine", "alert_command"):
+        return parse_engine(value, root) if key == "engine" else _convert_command(value)
     if kind == "bool":
         if not isinstance(value, bool):
             raise ValueError("true or false")
