@@ -33,8 +33,9 @@ if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
 PACKAGE = Path(__file__).resolve().parent
-# So long a master may take to answer, and then its workers to offer cores.
-ANSWER_SECONDS, WORKER_SECONDS = 45.0, 30.0
+# So long a master may take to answer, and then its workers to offer cores. Without a cluster there
+# is nobody to wait for but this machine, which may be busy.
+ANSWER_SECONDS, WORKER_SECONDS, START_SECONDS = 60.0, 30.0, 300.0
 _CONNECT_SECONDS = 5.0
 _INSTALL = "pip install -r requirements-spark.txt"
 _LONGEST_MESSAGE = 300
@@ -167,22 +168,26 @@ def _session(conf: SparkConf, settings: SparkSettings) -> SparkSession:
 
     thread = threading.Thread(target=create, daemon=True)
     thread.start()
-    thread.join(ANSWER_SECONDS)
+    patience = START_SECONDS if _is_local(settings) else ANSWER_SECONDS
+    thread.join(patience)
     if found and isinstance(found[0], SparkSession):
         return found[0]
     if not found:
         SparkContext._gateway.proc.kill()
-    reason = _message(found[0]) if found else f"not within {ANSWER_SECONDS:.0f} seconds"
+    reason = _message(found[0]) if found else f"not within {patience:.0f} seconds"
     raise PipelineError(
         f"the Spark master {settings.master} accepts no application ({reason}); is it running, "
         f"and of the version of this pyspark, {__version__}? (pip install pyspark==VERSION)"
     )
 
 
+def _is_local(settings: SparkSettings) -> bool:
+    return settings.master.partition("[")[0] == "local"
+
+
 def _wait_for_workers(session: SparkSession, settings: SparkSettings) -> None:
     """A cluster without free workers would keep a job waiting for ever."""
-    is_local = settings.master.partition("[")[0] == "local"
-    if is_local or dict(settings.conf).get("spark.dynamicAllocation.enabled") == "true":
+    if _is_local(settings) or dict(settings.conf).get("spark.dynamicAllocation.enabled") == "true":
         return
     context = session.sparkContext._jsc.sc()
     deadline = time.monotonic() + WORKER_SECONDS
