@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test check serve bench bench-quick quality clean
+.PHONY: help install spark run test check serve bench bench-quick quality clean
 
 help:  ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -24,6 +24,13 @@ $(VENV)/.runtime: requirements.txt | $(BIN)/python
 	@$(PIP) -r requirements.txt
 	@touch $@
 
+$(VENV)/.spark: requirements-spark.txt $(VENV)/.runtime
+	@echo "installing requirements-spark.txt into $(VENV) (once; 500 MB)"
+	@$(PIP) -r requirements-spark.txt
+	@touch $@
+
+spark: $(VENV)/.spark  ## add the engine Spark to the environment (it needs Java as well)
+
 $(VENV)/.development: requirements-dev.txt requirements.txt | $(BIN)/python
 	@echo "installing requirements-dev.txt into $(VENV) (once, about a minute)"
 	@$(PIP) -r requirements-dev.txt
@@ -36,7 +43,7 @@ serve: $(VENV)/.runtime  ## serve the API and the page on http://127.0.0.1:8000
 	@$(BIN)/gunicorn wsgi:app
 
 test: $(VENV)/.development  ## all tests, with coverage
-	@COVERAGE_FILE=$(CURDIR)/.coverage $(BIN)/python -m pytest -n auto --cov=$(CURDIR) $(ARGS)
+	@COVERAGE_FILE=$(CURDIR)/.coverage $(BIN)/python -m pytest -n auto --dist loadgroup --cov=$(CURDIR) $(ARGS)
 
 check: $(VENV)/.development  ## format, lint and types
 	@$(BIN)/ruff format --check .

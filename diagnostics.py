@@ -33,9 +33,10 @@ from attrition.champion import label_settings
 from attrition.clients import Rejection, read_table
 from attrition.config import FOLDER_KEYS, Config
 from attrition.diagnosticstext import describe_data, describe_decision, describe_timings
+from attrition.engine import engine
 from attrition.errors import DataError, PipelineError
 from attrition.packages import PackageCheck, Packages
-from attrition.profile import DataProfile, missing_changes, profile_data
+from attrition.profile import DataProfile, missing_changes
 from attrition.scorecard import load_scorecard
 from attrition.summary import runs_table
 
@@ -90,7 +91,7 @@ def run(
         The result; with no ingested rows its statistics are empty.
     """
     with nullcontext(check) if check else packages.checking(config) as asked:
-        profile = profile_data(config)
+        profile = engine(config).profile()
         state = packages.finish_check(asked, PIPELINE_WAIT_SECONDS if profile.rows else 0)
     packages.store(config, state)
     seconds = {**history.latest_timings(config.history), **(timings or {})}
@@ -107,7 +108,7 @@ def look(config: Config) -> DiagnosticsResult:
         DataError: nothing is ingested yet.
     """
     with packages.checking(config) as asked:
-        profile = profile_data(config)
+        profile = engine(config).profile()
         if not profile.rows:
             raise DataError(
                 f"{config.final_data}: nothing is ingested yet; put CSV files with client rows "
@@ -216,6 +217,8 @@ def _temporary_settings(config: Config, folder: Path) -> Path:
         else:
             raw[key] = key
             (folder / key).mkdir()
+    if isinstance(raw.get("engine"), dict):
+        raw["engine"].pop("data", None)  # the master data set is an output, too
     path = folder / "config.json"
     path.write_text(json.dumps(raw), encoding="utf-8")
     return path

@@ -27,7 +27,7 @@ import textwrap
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -83,11 +83,15 @@ class Stopwatch:
 
 @dataclass(frozen=True)
 class Challenge:
-    """What became of a candidate: the verdict, its score, the evidence against the champion."""
+    """What became of a candidate: the verdict, its score, the evidence against the champion.
+
+    `sampled` says how many rows were new to both, where only a sample of them was compared.
+    """
 
     verdict: Verdict
     score: Score | None = None
     evidence: Evidence | None = None
+    sampled: dict[str, int] = field(default_factory=dict)
 
 
 def process(config: Config, inputs: idle.Inputs, watch: Stopwatch) -> dict[str, Any]:
@@ -204,6 +208,7 @@ def decision_record(
             "data": findings["data_drift"],
             "impact": findings["impact"],
         },
+        "sampled": findings["sampled"] | challenge.sampled,
         "candidate_score": challenge.score.to_json() if challenge.score else None,
         "evidence": challenge.evidence.to_json() if challenge.evidence else None,
     }
@@ -213,8 +218,8 @@ def training_situation(
     config: Config, champion: Champion | None, ledger: Ledger, test: TestClients, exam: Exam
 ) -> TrainingSituation:
     """Gather what the need for training depends on."""
-    from attrition.clients import training_clients
     from attrition.decision import TrainingSituation
+    from attrition.engine import engine
     from deployment import rolled_back_commits
     from training import versions
 
@@ -223,8 +228,7 @@ def training_situation(
     left_out = 0
     if deployed and deployed["commit"] == ledger.commit_id:
         # The same ingested rows; but other test data may change which of them may be learnt.
-        rows = training_clients(config, ledger.committed_bytes, test, unseen_start)
-        left_out = rows.left_out
+        left_out = engine(config).count_in_test(ledger, test)
     return TrainingSituation(
         commit=ledger.commit_id,
         schema=config.schema_digest,
@@ -272,7 +276,9 @@ def run_challenge(
     with watch.stage("comparison"):
         evidence = gather_evidence(config, champion, trained, test)
     verdict = promotion_verdict(need, evidence, config.promotion_confidence, asked)
-    return Challenge(verdict, score, evidence)
+    compared = int(trained.unseen.sum())
+    sampled = {"comparison": trained.unseen_rows} if compared < trained.unseen_rows else {}
+    return Challenge(verdict, score, evidence, sampled)
 
 
 def gather_evidence(

@@ -16,26 +16,21 @@ the next run cuts off before it takes in the same files again, with the same res
 from __future__ import annotations
 
 import argparse
-import contextlib
 import logging
-import os
-import shutil
 import textwrap
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from attrition import batches, cli, clock, commits, files
+from attrition import cli, files
 from attrition.batches import Refusal
-from attrition.clienttable import ClientTable, Intake, connect, unpacked
 from attrition.config import DEFAULT_CONFIG_PATH, STANDARD_FOLDERS, Config, parse_config
 from attrition.csvfiles import FOUND
-from attrition.errors import DataError
+from attrition.engine import engine
 from attrition.ledger import REJECTED, Ledger, LedgerEntry, read_ledger, write_ledger
-from attrition.recovery import repair, settle
 from attrition.suggestion import suggest_settings
-from attrition.survey import NewBatch, Survey, survey, without
+from attrition.survey import Survey, survey
 
 logger = logging.getLogger(__name__)
 
@@ -85,23 +80,24 @@ def run(config: Config) -> IngestionResult:
         PipelineError: what earlier runs left was changed by somebody else, or there is not enough
             memory or disk.
     """
-    before = repair(config)
+    place = engine(config)
+    before = place.repair()
     found = survey(config.input_folder_path, before, config.upload_settle_seconds)
     _tell(found, before)
-    found, after = _take_in(config, before, found) if found.new else (found, before)
+    found, after = place.take_in(before, found) if found.new else (found, before)
     for entry in after.entries[len(before.entries) :]:
         _log(entry)
-    after = _with_survey(config, after, found)
+    after = _with_survey(config, replace(after, store=place.store), found)
     if after != before or not config.ledger.exists():
         write_ledger(config.ledger, after)
-    settle(config, after)
+    place.settle(after)
     return _result(before, after, found)
 
 
 def pending(config: Config) -> Pending:
     """See what a run would take in; writes nothing."""
     ledger = read_ledger(config.ledger)
-    if ledger.schema != config.schema_digest:
+    if not ledger.fits(config.schema_digest, engine(config).store):
         ledger = Ledger()
     found = survey(config.input_folder_path, ledger, config.upload_settle_seconds)
     return Pending(tuple(item.batch.name for item in found.new), found.waiting, found.refused)
@@ -129,53 +125,6 @@ def _result(before: Ledger, after: Ledger, found: Survey) -> IngestionResult:
         new_rows=after.committed_rows - before.committed_rows,
         open_clients=after.open_rows,
     )
-
-
-def _take_in(config: Config, ledger: Ledger, found: Survey) -> tuple[Survey, Ledger]:
-    """Read the new batches, and write their rows; the ledger is not written yet.
-
-    Returns:
-        The survey, in which batches that changed meanwhile wait, and the ledger to be written.
-    """
-    time = clock.now()
-    size = sum(item.batch.unpacked_size for item in found.new)
-    with _scratch(config) as scratch, connect(config, scratch, size) as connection:
-        table = ClientTable(connection, config, scratch)
-        taken: list[commits.Taken] = []
-        for item in found.new:
-            outcome = _read(table, item, len(taken), scratch)
-            if outcome is None:
-                found = without(found, {item.batch.name})
-            else:
-                taken.append((item, outcome))
-        return found, commits.prepare(table, ledger, taken, scratch, time)
-
-
-def _read(table: ClientTable, item: NewBatch, number: int, scratch: Path) -> Intake | str | None:
-    """Take in one batch.
-
-    Returns:
-        What it came to; the reason, when all of it is rejected; None when it changed meanwhile.
-    """
-    try:
-        with unpacked(table.config, item.batch, scratch) as path, table.transaction():
-            intake = table.add(path, number)
-            if not batches.is_unchanged(item.batch):
-                raise DataError("changed while it was read")
-    except DataError as error:
-        return str(error) if batches.is_unchanged(item.batch) else None
-    return intake
-
-
-@contextlib.contextmanager
-def _scratch(config: Config) -> Iterator[Path]:
-    """A folder on the same disk for what does not fit into memory; removed afterwards."""
-    folder = config.output_folder_path / f"{files.TEMPORARY_PREFIX}{os.getpid()}-ingestion"
-    folder.mkdir()
-    try:
-        yield folder
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _tell(found: Survey, ledger: Ledger) -> None:

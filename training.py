@@ -16,21 +16,22 @@ import logging
 import pickle
 import platform
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.metadata import version
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from attrition import cli, files
 from attrition.champion import label_settings
-from attrition.clients import Clients, TestClients, labelled_test_clients, training_clients
+from attrition.clients import Clients, TestClients, labelled_test_clients
 from attrition.config import Config
+from attrition.engine import engine
 from attrition.errors import NotEnoughData
 from attrition.impact import baseline
 from attrition.ledger import Ledger, read_ledger
-from attrition.model import RECIPE, FittedModel, fit
+from attrition.lesson import Lesson
+from attrition.model import RECIPE
 from attrition.reference import summarise
 from attrition.scorecard import Scorecard
 from attrition.scores import Minimum, Score, score
@@ -42,22 +43,14 @@ logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class TrainingResult:
-    """A trained candidate and what it was trained on.
+class TrainingResult(Lesson):
+    """A trained candidate, what it was trained on, and how good its kind is.
 
     Attributes:
-        fitted: the model.
-        clients: its training rows.
-        unseen: array of shape (n_clients,), true for rows that the deployed model has not learnt.
-        left_out: number of rows left out because they stand in the test data.
         cross_validated: how well models of its kind predict training rows they did not see.
     """
 
-    fitted: FittedModel
-    clients: Clients
-    unseen: NDArray[np.bool_]
-    left_out: int
-    cross_validated: Score
+    cross_validated: Score = field(kw_only=True)
 
 
 def run(config: Config, test: TestClients, deployed_commit: str | None = None) -> TrainingResult:
@@ -91,25 +84,8 @@ def train(
     config: Config, ledger: Ledger, test: TestClients, deployed_commit: str | None
 ) -> TrainingResult:
     """Read the training rows and fit the model; writes nothing."""
-    unseen_start = ledger.unseen_start(deployed_commit)
-    rows = training_clients(config, ledger.committed_bytes, test, unseen_start)
-    clients = rows.clients
-    assert clients.labels is not None, "finaldata.csv holds labelled rows only"
-    try:
-        fitted = fit(
-            clients.features,
-            clients.labels,
-            numeric=config.numeric_columns,
-            categorical=config.categorical_columns,
-            minimum=Minimum(config.minimum_training_rows, config.minimum_rarer_label_rows),
-            seed=config.random_seed,
-        )
-    except NotEnoughData as error:
-        if not rows.left_out:
-            raise
-        left_out = f"{rows.left_out} rows were left out, since they stand in the test data"
-        raise NotEnoughData(f"{error}; {left_out}") from None
-    chosen = fitted.selection
+    lesson = engine(config).learn(ledger, test, deployed_commit)
+    chosen = lesson.fitted.selection
     cross_validated = score(
         chosen.labels,
         chosen.probabilities,
@@ -117,7 +93,7 @@ def train(
         Minimum(config.minimum_scoring_rows, config.minimum_rarer_label_rows),
         config.random_seed,
     )
-    return TrainingResult(fitted, clients, rows.unseen, rows.left_out, cross_validated)
+    return TrainingResult(**vars(lesson), cross_validated=cross_validated)
 
 
 def versions() -> dict[str, str]:
@@ -128,16 +104,15 @@ def versions() -> dict[str, str]:
 
 def _record(config: Config, commit: str, result: TrainingResult) -> dict[str, Any]:
     """What `training.json` holds: no clock times, so that equal rows give equal bytes."""
-    clients, fitted = result.clients, result.fitted
-    assert clients.labels is not None
+    clients, fitted = result.representatives, result.fitted
     folder = config.output_model_path
     log_odds = fitted.scorecard.log_odds(clients.columns)
     return {
         "commit": commit,
         "schema": config.schema_digest,
         "label": label_settings(config),
-        "rows": len(clients),
-        "positives": int(clients.labels.sum()),
+        "rows": result.rows,
+        "positives": result.positives,
         "left_out_test_rows": result.left_out,
         "threshold": fitted.scorecard.threshold,
         "settings": fitted.settings,
@@ -145,7 +120,7 @@ def _record(config: Config, commit: str, result: TrainingResult) -> dict[str, An
         "sha256": {
             name: files.sha256_of(folder / name) for name in ("trainedmodel.pkl", "scorecard.json")
         },
-        "versions": versions(),
+        "versions": versions() | dict(result.libraries),
         "reference": summarise(clients.features, log_odds),
         "predicted": baseline(fitted.scorecard, clients.columns, log_odds),
     }
@@ -158,10 +133,8 @@ def describe(result: TrainingResult) -> str:
         result.fitted.selection,
         result.cross_validated,
     )
-    assert result.clients.labels is not None
     lines = [
-        f"trained on         {len(result.clients):,} clients, of whom "
-        f"{int(result.clients.labels.sum()):,} left",
+        f"trained on         {result.rows:,} clients, of whom {result.positives:,} left",
         f"left out           {result.left_out:,} rows that stand in the test data",
         f"threshold          {card.threshold:.3f}   (log-odds of the average client "
         f"{card.average_log_odds:+.2f})",
@@ -174,7 +147,8 @@ def describe(result: TrainingResult) -> str:
         )
     lines.append("strongest          spread of its points over the clients, in log-odds")
     lines += [
-        f"  {spread:5.2f}  {term[:70]}" for term, spread in strongest_terms(card, result.clients)
+        f"  {spread:5.2f}  {term[:70]}"
+        for term, spread in strongest_terms(card, result.representatives)
     ]
     return "\n".join(lines)
 

@@ -17,8 +17,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from attrition import bookkeeping, clock, files, history, ranking, risklist
-from attrition.clients import Clients, final_clients, open_clients
+from attrition.clients import Clients
 from attrition.config import Config
+from attrition.engine import engine
 from attrition.errors import DataError
 from attrition.ledger import Ledger, read_ledger
 from attrition.ranking import Ranking, Remembered, Tiers
@@ -42,12 +43,14 @@ class RankingResult:
         tiers: the thresholds used.
         outcomes: of earlier rankings, newest first: time, release, the first k clients' outcomes
             for each k, and those of all clients ranked.
+        not_listed: clients of lower risk that are not on the list, since it would grow too long.
     """
 
     ranking: Ranking
     ranked: str
     tiers: Tiers
     outcomes: list[dict[str, Any]]
+    not_listed: int = 0
 
     def to_json(self) -> dict[str, Any]:
         """Counts only, no client's name: these go into records and logs."""
@@ -55,6 +58,7 @@ class RankingResult:
         return {
             "ranked": self.ranked,
             "clients": len(self.ranking),
+            "not_listed": self.not_listed,
             **{tier: self.ranking.count(tier) for tier in tiers},
             "thresholds": asdict(self.tiers),
             "outcomes": self.outcomes,
@@ -78,7 +82,7 @@ def rank(config: Config) -> RankingResult | None:
         _no_list(config, reason)
         return None
     ledger = read_ledger(config.ledger)
-    clients, ranked = _clients_to_rank(config, ledger)
+    clients, ranked, total = _clients_to_rank(config, ledger, card)
     if not len(clients):
         _no_list(config, "there are no clients")
         return None
@@ -98,13 +102,14 @@ def rank(config: Config) -> RankingResult | None:
     about = {"time": clock.now(), "release": release.id, "ranked": ranked}
     bookkeeping.write_ranking(config.client_book, found, clients.columns, tiers, about)
     if config.id_column is None:
-        return RankingResult(found, ranked, tiers, [])
+        return RankingResult(found, ranked, tiers, [], total - len(clients))
     kept = ranking.remember(found, release.id, ledger.commit_id)
     risks = found.risks(config.clients_with_reasons)
     history.record_ranking(
         config.history, kept.key, about["time"], asdict(kept), config.rankings_to_keep, risks=risks
     )
-    return RankingResult(found, ranked, tiers, earlier_outcomes(config, ledger))
+    outcomes = earlier_outcomes(config, ledger)
+    return RankingResult(found, ranked, tiers, outcomes, total - len(clients))
 
 
 def _no_list(config: Config, reason: str) -> None:
@@ -120,16 +125,14 @@ def unfit(config: Config, card: Scorecard) -> str | None:
     return f"config.json no longer names the columns {', '.join(absent)}" if absent else None
 
 
-def _clients_to_rank(config: Config, ledger: Ledger) -> tuple[Clients, str]:
-    """The clients, each once, and in words which ones they are."""
-    clients = open_clients(config)
-    if len(clients) or not ledger.commits:
-        return clients, OPEN
-    newest = ledger.commits[-1]
-    clients = final_clients(config, newest.start, newest.end)
-    if config.id_column is not None:
-        clients = clients.select(ranking.newest_of_each(clients.ids))
-    return clients, NEWEST
+def _clients_to_rank(config: Config, ledger: Ledger, card: Scorecard) -> tuple[Clients, str, int]:
+    """The clients, each once, in words which ones they are, and how many of these there are."""
+    place = engine(config)
+    clients, total = place.riskiest_opened(ledger, card)
+    if total or not ledger.commits:
+        return clients, OPEN, total
+    clients, total = place.riskiest_newest(ledger, card)
+    return clients, NEWEST, total
 
 
 def _last_list(path: Path) -> ranking.Previous | None:
@@ -180,11 +183,8 @@ def _labelled_since(
     config: Config, ledger: Ledger, commit: int, rankings: Sequence[Remembered]
 ) -> tuple[list[str], list[int], NDArray[np.intp]]:
     """Ids, labels and row numbers, from a commit on, of the rows that outcomes are read from."""
-    clients = final_clients(config, ledger.commits[commit].start, ledger.committed_bytes)
     wanted = {client for kept in rankings for client in (*kept.top, *kept.sample)}
-    rows = np.flatnonzero([client in wanted for client in clients.ids])
-    assert clients.labels is not None
-    return clients.ids[rows].tolist(), clients.labels[rows].tolist(), rows
+    return engine(config).outcomes(ledger, ledger.commits[commit].start, wanted)
 
 
 def top_table(result: RankingResult) -> str:

@@ -10,10 +10,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from attrition import alerting, files
-from attrition.clients import Clients, TestClients, final_clients, open_clients
+from attrition.clients import Clients, TestClients
 from attrition.config import Config
 from attrition.decision import PerformanceDrift, performance_drift
 from attrition.drift import Drift, compare
+from attrition.engine import engine
 from attrition.errors import DataError
 from attrition.files import Release
 from attrition.impact import Impact, impact
@@ -52,6 +53,7 @@ class Exam:
         measures: AUC and calibration against those at deployment; None when undefined.
         expected: F1 estimated from the probabilities alone; beside a measured F1, it shows how far
             the estimate can be believed.
+        sampled: number of all rows, where only a sample of them was looked at.
     """
 
     scores: dict[str, Score] = field(default_factory=dict)
@@ -60,6 +62,7 @@ class Exam:
     impact: dict[str, Impact] = field(default_factory=dict)
     measures: dict[str, dict[str, Any] | None] = field(default_factory=dict)
     expected: dict[str, ExpectedScore] = field(default_factory=dict)
+    sampled: dict[str, int] = field(default_factory=dict)
 
     @property
     def drift(self) -> bool:
@@ -79,6 +82,7 @@ class Exam:
             "impact": {name: found.to_json() for name, found in self.impact.items()},
             "measures": self.measures,
             "expected_scores": {name: found.to_json() for name, found in self.expected.items()},
+            "sampled": self.sampled,
         }
 
 
@@ -160,10 +164,12 @@ def examine(config: Config, champion: Champion, ledger: Ledger, test: TestClient
     """
     if not champion.fits:
         return Exam()
+    place = engine(config)
     labelled = {TEST_DATA: test.clients}
+    there = {TEST_DATA: len(test.clients)}  # rows, of which an engine may give a sample
     start = newest_unseen_start(champion, ledger)
     if start < ledger.committed_bytes:
-        labelled[NEW_ROWS] = final_clients(config, start)
+        labelled[NEW_ROWS], there[NEW_ROWS] = place.labelled(ledger, start)
     scores = {name: score_clients(champion.card, rows, config) for name, rows in labelled.items()}
     # Like is compared with like: the test data then and now, new rows and cross-validated old ones.
     before = {
@@ -174,7 +180,8 @@ def examine(config: Config, champion: Champion, ledger: Ledger, test: TestClient
         name: performance_drift(before[name]["f1"], found, config.drift_threshold)
         for name, found in scores.items()
     }
-    samples = labelled | {OPEN_CLIENTS: open_clients(config)}
+    opened, there[OPEN_CLIENTS] = place.opened(ledger)
+    samples = labelled | {OPEN_CLIENTS: opened}
     log_odds = {name: champion.card.log_odds(rows.columns) for name, rows in samples.items()}
     minimum_rows = max(config.minimum_scoring_rows, 1)
     return Exam(
@@ -206,6 +213,7 @@ def examine(config: Config, champion: Champion, ledger: Ledger, test: TestClient
             name: expected_score(logistic(found), champion.card.threshold, minimum_rows)
             for name, found in log_odds.items()
         },
+        sampled={name: there[name] for name, rows in samples.items() if len(rows) < there[name]},
     )
 
 

@@ -50,14 +50,15 @@ def _entries(table: ClientTable, taken: Sequence[Taken], time: str) -> list[Ledg
     intakes = [outcome for _, outcome in taken if isinstance(outcome, Intake)]
     duplicates = iter(merging.count_duplicates(table, intakes))
     return [
-        _ingested(item, outcome, next(duplicates), time)
+        ingested(item, outcome, next(duplicates), time)
         if isinstance(outcome, Intake)
-        else _rejected(item, outcome, time)
+        else rejected(item, outcome, time)
         for item, outcome in taken
     ]
 
 
-def _ingested(item: NewBatch, intake: Intake, duplicate: int, time: str) -> LedgerEntry:
+def ingested(item: NewBatch, intake: Intake, duplicate: int, time: str) -> LedgerEntry:
+    """The entry of a file whose rows were taken in."""
     return LedgerEntry(
         name=item.batch.name,
         sha256=item.sha256,
@@ -75,7 +76,8 @@ def _ingested(item: NewBatch, intake: Intake, duplicate: int, time: str) -> Ledg
     )
 
 
-def _rejected(item: NewBatch, reason: str, time: str) -> LedgerEntry:
+def rejected(item: NewBatch, reason: str, time: str) -> LedgerEntry:
+    """The entry of a file that is no good as a whole."""
     return LedgerEntry(
         name=item.batch.name,
         sha256=item.sha256,

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from attrition.errors import ConfigError
+from attrition.sparksettings import SparkSettings, parse_engine
 
 DEFAULT_CONFIG_PATH = Path(__file__).resolve().parent.parent / "config.json"
 
@@ -82,6 +83,9 @@ class Config:
     api_url: str = "http://127.0.0.1:8000"
     trusted_hosts: tuple[str, ...] = ()  # names by which others may reach the API; empty: any
     random_seed: int = 20_260
+
+    # Where the stages work; None ("local" in the file): on this machine.
+    engine: SparkSettings | None = None
 
     # Where the settings came from; not a key of the file.
     source: Path = DEFAULT_CONFIG_PATH
@@ -260,8 +264,8 @@ def _convert(key: str, kind: str, value: Any, root: Path) -> Any:
         if not isinstance(value, list) or not all(isinstance(v, str) and v.strip() for v in value):
             raise ValueError("a list of names")
         return tuple(value)
-    if key == "alert_command":
-        return _convert_command(value)
+    if key in ("engine", "alert_command"):
+        return parse_engine(value, root) if key == "engine" else _convert_command(value)
     if kind == "bool":
         if not isinstance(value, bool):
             raise ValueError("true or false")

@@ -55,9 +55,14 @@ def knot_axis(values: ArrayLike, count: int) -> KnotAxis:
         if (spare := count - len(knots)) and len(untied):
             levels = np.linspace(0.0, 1.0, spare + 2)[1:-1]
             knots = np.unique(np.concatenate([knots, np.quantile(untied, levels)]))
-    spread = [float(knots[0])]
-    spread += [float(b) for a, b in pairwise(knots) if b - a >= SMALLEST_GAP]
-    return KnotAxis(tuple(spread), float(np.median(present)))
+    return spread_axis(knots, float(np.median(present)))
+
+
+def spread_axis(knots: ArrayLike, usual_value: float) -> KnotAxis:
+    """An axis of rising knots, without those too close to the one before."""
+    rising = np.asarray(knots, dtype=np.float64).tolist()
+    apart = [b for a, b in pairwise(rising) if b - a >= SMALLEST_GAP]
+    return KnotAxis((rising[0], *apart), usual_value)
 
 
 def level_axis(values: Iterable[str], minimum_rows: int, maximum_levels: int) -> LevelAxis:

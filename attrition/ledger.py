@@ -1,7 +1,9 @@
 """The ledger of ingestion, `ingesteddata/ledger.json`: which files were taken in, and to what end.
 
 Rows reach `finaldata.csv` in commits: a commit is real when the ledger names it, and then the file
-is as long as the ledger says; what stands behind that was written by a run that was killed.
+is as long as the ledger says; what stands behind that was written by a run that was killed. On
+Spark a commit is a folder of Parquet files, and is as real as the ledger names it; where this
+module speaks of bytes of `finaldata.csv`, rows of the master data set are meant then.
 
 A commit's id is a digest of the id before it, the settings that decide how a row reads, and the
 digests of the files it took in. So the id names the content of `finaldata.csv` at that length,
@@ -93,6 +95,7 @@ class Ledger:
         events: renames, copies, changes and disappearances of files, oldest first.
         open_sha256: digest of the `openclients.csv` that belongs to this ledger; "" for none.
         open_rows: clients in it.
+        store: where the rows are; "" for `finaldata.csv`, the address of the folder on Spark.
     """
 
     schema: str = ""
@@ -103,6 +106,7 @@ class Ledger:
     events: tuple[Event, ...] = ()
     open_sha256: str = ""
     open_rows: int = 0
+    store: str = ""
 
     @property
     def committed_bytes(self) -> int:
@@ -140,6 +144,10 @@ class Ledger:
         ends = [commit.end for commit in self.commits if commit.id == commit_id]
         return ends[0] if ends else self.committed_bytes
 
+    def fits(self, schema: str, store: str) -> bool:
+        """Whether the rows were read as these settings say, and are where they say."""
+        return self.schema in ("", schema) and (not self.schema or self.store == store)
+
     def with_commit(self, commit: Commit) -> Ledger:
         """This ledger and one commit more."""
         return replace(self, commits=(*self.commits, commit))
@@ -170,6 +178,7 @@ def read_ledger(path: Path) -> Ledger:
             events=tuple(Event(**item) for item in raw["events"]),
             open_sha256=str(raw["open_clients"]["sha256"]),
             open_rows=int(raw["open_clients"]["rows"]),
+            store=str(raw.get("store", "")),
         )
     except (KeyError, TypeError, AttributeError, ValueError):
         raise DataError(
@@ -187,6 +196,7 @@ def ledger_json(ledger: Ledger) -> dict[str, Any]:
     """The ledger as the file shows it."""
     return {
         "schema": ledger.schema,
+        "store": ledger.store,
         "committed_bytes": ledger.committed_bytes,
         "committed_rows": ledger.committed_rows,
         "open_clients": {"rows": ledger.open_rows, "sha256": ledger.open_sha256},

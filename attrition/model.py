@@ -138,14 +138,30 @@ def fit(
         NotEnoughData: too few rows, or too few of the rarer label.
     """
     truth = np.asarray(labels).astype(np.int8)
-    least = Minimum(minimum.rows, max(minimum.rarer_label, 2))  # each fold needs both labels
-    if reason := undefined_reason(len(truth), int(truth.sum()), least):
-        raise NotEnoughData(f"no model can be trained: {reason}")
+    check_enough(len(truth), int(truth.sum()), minimum)
     columns = Columns(tuple(numeric), tuple(categorical))
-    sample = _sample(truth, seed)
-    selection = select(features.iloc[sample], truth[sample], columns, seed)
+    selection, sample = choose(features, truth, columns, seed)
     pipeline, scorecard = fit_selected(features, truth, columns, selection, sample)
     return FittedModel(pipeline, scorecard, selection, seed)
+
+
+def check_enough(rows: int, positives: int, minimum: Minimum) -> None:
+    """Refuse to train on too few rows.
+
+    Raises:
+        NotEnoughData: too few rows, or too few of the rarer label.
+    """
+    least = Minimum(minimum.rows, max(minimum.rarer_label, 2))  # each fold needs both labels
+    if reason := undefined_reason(rows, positives, least):
+        raise NotEnoughData(f"no model can be trained: {reason}")
+
+
+def choose(
+    features: pd.DataFrame, labels: Labels, columns: Columns, seed: int
+) -> tuple[Selection, NDArray[np.intp]]:
+    """Choose pairs, L2 strength and threshold on rows that represent all; with their positions."""
+    sample = _sample(labels, seed)
+    return select(features.iloc[sample], labels[sample], columns, seed), sample
 
 
 def out_of_fold_probabilities(

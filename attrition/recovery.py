@@ -35,17 +35,31 @@ def repair(config: Config) -> Ledger:
     Raises:
         PipelineError: committed rows are gone, so that no run of ours can repair it.
     """
+    ledger = repair_ledger(config, "")
+    _cut_tail(config, ledger)
+    settle(config, ledger)
+    return ledger
+
+
+def repair_ledger(config: Config, store: str) -> Ledger:
+    """The ledger an interrupted run left, or a new one when every row has to be read again.
+
+    Args:
+        config: the settings.
+        store: where the rows are by the settings, as a ledger names it.
+
+    Raises:
+        PipelineError: files that would have to be read again are gone.
+    """
     if not config.ledger.exists() and config.final_data.exists():
         logger.warning(
             "%s: no ledger; every source file is ingested again", config.output_folder_path
         )
     files.sweep_temporary_files([config.output_folder_path, config.quarantine])
     ledger = read_ledger(config.ledger)
-    if ledger.schema not in ("", config.schema_digest):
-        ledger = _begin_anew(config, ledger)
-    _cut_tail(config, ledger)
-    settle(config, ledger)
-    return ledger
+    return (
+        ledger if ledger.fits(config.schema_digest, store) else _begin_anew(config, ledger, store)
+    )
 
 
 def settle(config: Config, ledger: Ledger) -> None:
@@ -55,6 +69,11 @@ def settle(config: Config, ledger: Ledger) -> None:
         PipelineError: the list of open clients that the ledger names is gone.
     """
     _settle_open_clients(config, ledger)
+    settle_records(config, ledger)
+
+
+def settle_records(config: Config, ledger: Ledger) -> None:
+    """Let what tells people about the files follow the ledger, wherever the rows are."""
     _settle_quarantine(config, ledger)
     _settle_names(config, ledger)
 
@@ -71,18 +90,19 @@ def quarantine_path(config: Config, entry: LedgerEntry) -> Path:
     return config.quarantine / f"{entry.sha256[:12]}-{name}.csv"
 
 
-def _begin_anew(config: Config, ledger: Ledger) -> Ledger:
+def _begin_anew(config: Config, ledger: Ledger, store: str) -> Ledger:
     """After a change of settings every row reads differently: all files are taken in again."""
     vanished = _vanished(config, ledger)
+    what = "columns or labels" if ledger.store == store else "columns, labels or engine"
     if vanished:
         raise PipelineError(
-            f"{config.source}: the settings of columns or labels have changed, so every row must "
+            f"{config.source}: the settings of {what} have changed, so every row must "
             f"be read again, but {_some(vanished)} left {config.input_folder_path}; put back what "
             f"is missing, undo the change, or delete {config.ledger} to go on without those rows"
         )
-    logger.info("the settings of columns or labels have changed: every file is ingested again")
+    logger.info("the settings of %s have changed: every file is ingested again", what)
     # From here on nothing is committed; should this run end now, the next one begins from that.
-    anew = Ledger(schema=config.schema_digest)
+    anew = Ledger(schema=config.schema_digest, store=store)
     write_ledger(config.ledger, anew)
     return anew
 

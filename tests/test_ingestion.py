@@ -13,6 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import ingestion
+from attrition import clienttable
 from tests.conftest import HEADER, Project
 from tests.ingested import counts, final, open_list, outputs, quarantined, source
 
@@ -82,7 +83,7 @@ def test_a_file_that_changes_while_it_is_read_waits_for_the_next_run(
 ) -> None:
     path = source(project, "a.csv", "k,1,2,3,0")
     source(project, "b.csv", "l,1,2,3,0")
-    add = ingestion.ClientTable.add
+    add = clienttable.ClientTable.add
 
     def change_then_add(table: Any, file: Path, number: int) -> Any:
         taken = add(table, file, number)
@@ -90,7 +91,7 @@ def test_a_file_that_changes_while_it_is_read_waits_for_the_next_run(
             source(project, "a.csv", "k,1,2,3,0", "m,1,2,3,0")
         return taken
 
-    monkeypatch.setattr(ingestion.ClientTable, "add", change_then_add)
+    monkeypatch.setattr(clienttable.ClientTable, "add", change_then_add)
     result = ingestion.run(project.config)
     assert (counts(result), result.waiting) == ([("b.csv", 1, 1, 0, 0, 0)], ("a.csv",))
     monkeypatch.undo()

@@ -11,7 +11,7 @@ import pytest
 import attrition
 from tests.conftest import REPOSITORY
 
-STAGE_LEVEL = 8
+STAGE_LEVEL = 13
 
 
 def read_levels() -> dict[str, int]:

@@ -1,0 +1,166 @@
+"""Apache Spark as the place where the stages work: see `engine.Engine` for what each gives."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from importlib.metadata import version
+
+import numpy as np
+from numpy.typing import NDArray
+from pyspark.sql import DataFrame, functions
+
+from attrition import recovery, sparkcommits, sparkrows, sparkscore, stored
+from attrition.clients import Clients, TestClients
+from attrition.config import Config
+from attrition.errors import DataError
+from attrition.ledger import Ledger, read_ledger
+from attrition.lesson import Lesson
+from attrition.profile import DataProfile
+from attrition.scorecard import Scorecard
+from attrition.sparklesson import learn
+from attrition.sparkprofile import profile_rows
+from attrition.sparkrows import SAMPLE_ROWS, Master
+from attrition.sparksession import connect, one_line
+from attrition.sparksettings import SparkSettings, file_address
+from attrition.sparkstorage import Storage
+from attrition.survey import Survey
+
+# So many clients are listed: what a person's machine can open as one file.
+LISTED_CLIENTS = 1_000_000
+
+
+@dataclass(frozen=True)
+class SparkEngine:
+    """A cluster, or Spark on this machine: Parquet files, as `sparkrows` tells."""
+
+    config: Config
+    settings: SparkSettings
+
+    @property
+    def store(self) -> str:
+        return self.settings.data or file_address(self.config.output_folder_path / "spark")
+
+    def repair(self) -> Ledger:
+        ledger = recovery.repair_ledger(self.config, self.store)
+        for path in (self.config.final_data, self.config.open_clients):
+            path.unlink(missing_ok=True)  # of the local engine: old rows must not look like today's
+        recovery.settle_records(self.config, ledger)
+        return ledger
+
+    def take_in(self, ledger: Ledger, found: Survey) -> tuple[Survey, Ledger]:
+        with self._master() as master:
+            return sparkcommits.take_in(master, ledger, found)
+
+    def settle(self, ledger: Ledger) -> None:
+        recovery.settle_records(self.config, ledger)
+
+    def learn(self, ledger: Ledger, test: TestClients, deployed_commit: str | None) -> Lesson:
+        with self._master() as master:
+            rows = self._labelled(master, ledger)
+            unseen = ledger.unseen_start(deployed_commit)
+            first_unseen = sparkrows.first_file(ledger, unseen)
+            lesson = learn(master, rows, test, first_unseen)
+            return replace(lesson, libraries={"pyspark": version("pyspark")})
+
+    def count_in_test(self, ledger: Ledger, test: TestClients) -> int:
+        with self._master() as master:
+            rows = self._labelled(master, ledger)
+            return int(rows.count() - master.not_in_test(rows, test).count())
+
+    def labelled(self, ledger: Ledger, start: int) -> tuple[Clients, int]:
+        with self._master() as master:
+            return self._sample(self._labelled(master, ledger, start))
+
+    def opened(self, ledger: Ledger) -> tuple[Clients, int]:
+        with self._master() as master:
+            return self._sample(self._opened(master, ledger))
+
+    def riskiest_opened(self, ledger: Ledger, card: Scorecard) -> tuple[Clients, int]:
+        with self._master() as master:
+            return self._riskiest(self._opened(master, ledger), card)
+
+    def riskiest_newest(self, ledger: Ledger, card: Scorecard) -> tuple[Clients, int]:
+        with self._master() as master:
+            rows = self._labelled(master, ledger, ledger.commits[-1].start)
+            if (client := self._client()) is not None:
+                newest = sparkcommits.newest_of_each(rows, [client])
+                rows = newest.select(*rows.columns)
+            return self._riskiest(rows, card)
+
+    def outcomes(
+        self, ledger: Ledger, start: int, wanted: Collection[str]
+    ) -> tuple[list[str], list[int], NDArray[np.intp]]:
+        with self._master() as master:
+            rows = self._labelled(master, ledger, start)
+            names = master.session.createDataFrame(
+                [(name,) for name in sorted(wanted)], "name string"
+            )
+            found = rows.join(names, rows[self._client()] == names["name"], "left_semi")
+            clients, files = sparkrows.collect(found, self.config)
+        assert clients.labels is not None
+        late = [commit for commit in ledger.commits if commit.start >= start]
+        firsts = [sparkrows.first_file(ledger, commit.start) for commit in late]
+        starts = np.array([commit.start - start for commit in late], dtype=np.intp)
+        numbers = starts[np.searchsorted(firsts, files, side="right") - 1]
+        return clients.ids.tolist(), clients.labels.tolist(), numbers
+
+    def profile(self) -> DataProfile:
+        ledger = read_ledger(self.config.ledger)
+        with self._master() as master:
+            keys = self._keys()
+            return profile_rows(
+                self._labelled(master, ledger),
+                ledger,
+                self._client(),
+                {name: keys[name] for name in self.config.numeric_columns},
+                {name: keys[name] for name in self.config.categorical_columns},
+            )
+
+    @contextmanager
+    def _master(self) -> Iterator[Master]:
+        session = connect(self.settings)
+        with one_line(self.settings):
+            yield Master(session, self.config, Storage(session, self.store))
+
+    def _labelled(self, master: Master, ledger: Ledger, start: int = 0) -> DataFrame:
+        """The labelled rows from a position on."""
+        self._check(ledger)
+        return master.labelled([commit for commit in ledger.commits if commit.start >= start])
+
+    def _opened(self, master: Master, ledger: Ledger) -> DataFrame:
+        self._check(ledger)
+        return master.opened(ledger)
+
+    def _check(self, ledger: Ledger) -> None:
+        if not ledger.fits(self.config.schema_digest, self.store):
+            raise DataError(
+                f"{self.config.ledger}: of rows ingested with other settings of columns, labels "
+                f"or engine; run ingestion.py, which takes every file in again"
+            )
+
+    def _sample(self, rows: DataFrame) -> tuple[Clients, int]:
+        counts = sparkrows.count_labels(rows)
+        clients, _ = sparkrows.sample(rows, self.config, counts, SAMPLE_ROWS)
+        return clients, sum(counts.values())
+
+    def _riskiest(self, rows: DataFrame, card: Scorecard) -> tuple[Clients, int]:
+        total = rows.count()
+        if total > LISTED_CLIENTS:
+            scored = sparkscore.scored(rows, card, self._keys())
+            # As `ranking.rank` orders: equal chances by id.
+            order = [
+                functions.desc(functions.round(sparkscore.PROBABILITY, 9)),
+                self._client() or "row",
+            ]
+            rows = scored.orderBy(*order).limit(LISTED_CLIENTS).select(*rows.columns)
+        return sparkrows.collect(rows, self.config)[0], total
+
+    def _keys(self) -> dict[str, str]:
+        """Name of a stored column -> its name in SQL."""
+        return dict(zip(self.config.stored_columns, stored.keys(self.config), strict=False))
+
+    def _client(self) -> str | None:
+        """Name in SQL of the id column."""
+        return None if self.config.id_column is None else self._keys()[self.config.id_column]

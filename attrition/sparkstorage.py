@@ -1,0 +1,66 @@
+"""The folder of the master data set, on whatever file system Spark reads (Hadoop's view of it)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from attrition.errors import PipelineError
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+_OWNER = "owner.txt"
+
+
+class Storage:
+    """A folder and what lies below it; nothing written there is ever written again.
+
+    Args:
+        session: of Spark.
+        address: the folder's.
+    """
+
+    def __init__(self, session: SparkSession, address: str) -> None:
+        self.address = address.rstrip("/")
+        self._jvm: Any = session._jvm
+        path = self._jvm.org.apache.hadoop.fs.Path(self.address)
+        self._system = path.getFileSystem(session.sparkContext._jsc.hadoopConfiguration())
+
+    def path(self, *parts: str) -> str:
+        """The address of something below the folder."""
+        return "/".join([self.address, *parts])
+
+    def remove(self, *parts: str) -> None:
+        """Remove something, if it is there, and all that is below it."""
+        self._system.delete(self._path(*parts), True)
+
+    def names(self, *parts: str) -> list[str]:
+        """What lies in a folder; nothing, if it is not there."""
+        path = self._path(*parts)
+        if not self._system.exists(path):
+            return []
+        return sorted(str(status.getPath().getName()) for status in self._system.listStatus(path))
+
+    def claim(self, owner: str) -> None:
+        """Make the folder a project's own: what another one put there would be swept away.
+
+        Raises:
+            PipelineError: it belongs to another project.
+        """
+        path = self._path(_OWNER)
+        if not self._system.exists(path):
+            stream = self._system.create(path, False)
+            stream.write(bytearray(owner.encode()))
+            stream.close()
+        stream = self._system.open(path)
+        found = str(self._jvm.org.apache.commons.io.IOUtils.toString(stream, "UTF-8"))
+        stream.close()
+        if found != owner:
+            raise PipelineError(
+                f"{self.address}: holds the data of the project in {found}; give each project a "
+                f"folder of its own (setting engine, data), or, if that project was moved here, "
+                f"delete {_OWNER} there"
+            )
+
+    def _path(self, *parts: str) -> Any:
+        return self._jvm.org.apache.hadoop.fs.Path(self.path(*parts))

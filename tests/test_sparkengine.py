@@ -1,0 +1,431 @@
+"""One set of files, both engines: the same rows, the same quarantine, the same model, one list."""
+
+from __future__ import annotations
+
+import pickle
+import random
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import pytest
+
+pytest.importorskip("pyspark", reason="pip install -r requirements-spark.txt")
+pyarrow = pytest.importorskip("pyarrow", reason="pip install -r requirements-spark.txt")
+
+import deployment
+import ingestion
+import scoring
+import training
+from attrition import files, sparkengine, sparklesson, sparkscore
+from attrition.clients import labelled_test_clients
+from attrition.config import Config
+from attrition.engine import Engine
+from attrition.engine import engine as engine_of
+from attrition.errors import PipelineError
+from attrition.hats import knot_axis
+from attrition.hats import level_axis as local_level_axis
+from attrition.ledger import Ledger, read_ledger
+from attrition.lesson import Lesson
+from attrition.sparkaxes import knot_axes, level_axis
+from tests.conftest import FOLDERS, Project
+from tests.ingested import quarantined
+from tests.spark import ON_SPARK, engine
+
+pytestmark = ON_SPARK
+
+HEADER = "who,age,Age,visits,sector,worth,gone"
+COLUMNS: dict[str, Any] = {
+    "id_column": "who",
+    "numeric_columns": ["age", "Age", "visits"],
+    "categorical_columns": ["sector"],
+    "value_column": "worth",
+    "target_column": "gone",
+    "positive_label": "yes",
+    "negative_label": "no",
+    "clients_with_reasons": 50,
+}
+BAD = """"Smith, Sons",1,2,3,a,5,yes
+"Smith, Sons",1.0,2e0, 3,a ,5,yes
+é,,,,,,no
+NA,null,1,2,a,1,yes
+007,1e999,1,2,a,1,yes
+ragged,1,2,3
+p"q,1,2,3,a,1,no
+other,1,2,3,a,1,maybe
+,1,2,3,a,1,no
+soon,1,2,3,a,1,
+late,1,2,3,a,1,
+"two
+lines",1,2,3,a,1,yes
+"""
+
+
+def rows(clients: int, seed: int, first: int, open_share: float = 0.1) -> str:
+    """Clients of whom age and visits together tell who leaves; with ties, blanks, rare sectors."""
+    chance = random.Random(seed)
+    lines = [HEADER]
+    for number in range(first, first + clients):
+        age, visits = chance.randint(0, 40), chance.choice([0, 0, 0, 1, 2, 3, 5, 8])
+        sector = chance.choice(["bank", "shop", "farm", "", f"rare{chance.randint(0, 60)}"])
+        risk = 0.1 + 0.5 * (age > 20) * (visits < 2) + 0.2 * (sector == "bank")
+        label = "yes" if chance.random() < risk else "no"
+        if chance.random() < open_share:
+            label = ""
+        aged = "" if chance.random() < 0.1 else str(age)
+        lines.append(
+            f"c{number},{aged},{chance.gauss(0, 1):.6f},{visits},{sector},{number % 7},{label}"
+        )
+    lines += chance.sample(lines[1:], clients // 50)  # duplicates
+    return "\n".join(lines) + "\n"
+
+
+@dataclass(frozen=True)
+class Side:
+    """One engine's project, and what it came to."""
+
+    project: Project
+    results: list[ingestion.IngestionResult]
+
+    @property
+    def config(self) -> Config:
+        return self.project.config
+
+    @property
+    def ledger(self) -> Ledger:
+        return read_ledger(self.config.ledger)
+
+    @property
+    def engine(self) -> Engine:
+        return engine_of(self.config)
+
+    def learn(self, deployed: str | None = None) -> Lesson:
+        return self.engine.learn(self.ledger, labelled_test_clients(self.config), deployed)
+
+
+def fill(project: Project) -> Side:
+    """Two arrivals: in the second some rows are known, some clients' outcomes become known."""
+    first = rows(2500, 1, 0)
+    project.write("sourcedata/a.csv", first)
+    project.write("sourcedata/bad.csv", f"{HEADER}\n{BAD}")
+    project.write("sourcedata/no.csv", "who;age\n1;2\n")
+    results = [ingestion.run(project.config)]
+    again = "\n".join(first.splitlines()[1:300])
+    project.write("sourcedata/b.csv", f"{rows(1500, 2, 2000)}{again}\nsoon,1,2,3,a,1,no\n")
+    results.append(ingestion.run(project.config))
+    project.write("testdata/t.csv", rows(400, 3, 9000, 0.0) + again + "\n")
+    return Side(project, results)
+
+
+@pytest.fixture(scope="module")
+def sides(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Side, Side]]:
+    found = []
+    for name, setting in (("local", "local"), ("spark", engine("local[2]", data="my data"))):
+        project = Project(tmp_path_factory.mktemp(name))
+        for folder in FOLDERS.values():
+            (project.root / folder).mkdir(parents=True)
+        project.configure(engine=setting, **COLUMNS)
+        found.append(fill(project))
+    yield found[0], found[1]
+
+
+@pytest.fixture(scope="module")
+def lessons(sides: tuple[Side, Side]) -> tuple[Lesson, Lesson]:
+    commit = sides[0].ledger.commits[0].id
+    return sides[0].learn(commit), sides[1].learn(commit)
+
+
+def same_clients(one: Any, other: Any) -> None:
+    assert one.ids.tolist() == other.ids.tolist()
+    assert one.features.to_dict("list").keys() == other.features.to_dict("list").keys()
+    for name in one.features:
+        np.testing.assert_array_equal(
+            one.features[name].to_numpy(), other.features[name].to_numpy()
+        )
+        assert one.features[name].dtype == other.features[name].dtype
+    np.testing.assert_array_equal(one.values, other.values)
+    if one.labels is not None:
+        np.testing.assert_array_equal(one.labels, other.labels)
+
+
+def test_both_keep_the_same_rows_in_the_same_order(sides: tuple[Side, Side]) -> None:
+    one, other = (side.engine.labelled(side.ledger, 0) for side in sides)
+    assert one[1] == other[1] == sides[0].ledger.committed_rows > 3000
+    same_clients(one[0], other[0])
+
+
+def test_both_tell_the_same_of_every_file(sides: tuple[Side, Side]) -> None:
+    local, spark = (side.ledger for side in sides)
+    assert len(local.entries) == 4
+    assert [replace(entry, time="") for entry in local.entries] == [
+        replace(entry, time="") for entry in spark.entries
+    ]
+    assert [(c.id, c.rows, c.files) for c in local.commits] == [
+        (c.id, c.rows, c.files) for c in spark.commits
+    ]
+
+
+def test_both_quarantine_the_same_lines_for_the_same_reasons(sides: tuple[Side, Side]) -> None:
+    local, spark = (side.project for side in sides)
+    assert quarantined(local) == quarantined(spark)
+    places = {(row[1], row[2]) for row in quarantined(spark)}
+    assert {("5", "age"), ("6", "age"), ("7", ""), ("9", "gone"), ("10", "who")} <= places
+    names = [sorted(p.name for p in side.config.quarantine.iterdir()) for side in sides]
+    assert names[0] == names[1]
+    for path in sides[0].config.quarantine.iterdir():
+        assert path.read_bytes() == (sides[1].config.quarantine / path.name).read_bytes()
+
+
+def test_both_have_the_same_open_clients(sides: tuple[Side, Side]) -> None:
+    one, other = (side.engine.opened(side.ledger) for side in sides)
+    assert one[1] == other[1] == sides[1].ledger.open_rows > 200
+    same_clients(one[0], other[0])
+    assert "late" in one[0].ids.tolist()
+    assert "soon" not in one[0].ids.tolist()
+
+
+def test_the_master_data_set_is_parquet_under_the_columns_own_names(
+    sides: tuple[Side, Side],
+) -> None:
+    from pyspark.sql import SparkSession
+
+    folder = sides[1].project.root / "my data"
+    names = {commit.id for commit in sides[1].ledger.commits}
+    assert {path.name for path in (folder / "rows").iterdir()} == names
+    assert sides[1].ledger.open_sha256 in {path.name for path in (folder / "open").iterdir()}
+    session = SparkSession.getActiveSession()
+    assert session is not None
+    frame = session.read.parquet(*[str(folder / "rows" / name) for name in names])
+    assert frame.columns == [*HEADER.split(","), "attrition_file", "attrition_row"]
+    assert not (folder / "staging").exists()
+
+
+def test_nothing_new_starts_nothing_and_changes_nothing(sides: tuple[Side, Side]) -> None:
+    side = sides[1]
+    before = side.ledger
+    assert ingestion.run(side.config).files == ()
+    assert (side.ledger.entries, side.ledger.commits) == (before.entries, before.commits)
+
+
+def test_both_choose_the_same_and_fit_the_same_model(lessons: tuple[Lesson, Lesson]) -> None:
+    """Equal settings, knots and levels; chances equal to 1e-4, and nearer to the true optimum."""
+    from sklearn.linear_model import LogisticRegression
+
+    one, other = lessons
+    assert one.fitted.settings == other.fitted.settings
+    assert one.fitted.selection.pairs, "the pair of age and visits is found"
+    assert (one.rows, one.positives, one.left_out) == (other.rows, other.positives, other.left_out)
+    assert one.left_out > 200
+    np.testing.assert_array_equal(one.unseen, other.unseen)
+    same_clients(one.clients, other.clients)
+    chances = [x.fitted.pipeline.predict_proba(one.clients.features)[:, 1] for x in lessons]
+    np.testing.assert_allclose(chances[0], chances[1], atol=1e-4, rtol=0)
+    basis, regression = other.fitted.pipeline
+    matrix = basis.transform(other.clients.features)
+    exact = LogisticRegression(C=regression.C, solver="newton-cholesky", tol=1e-10)
+    exact.fit(matrix, other.clients.labels)
+    np.testing.assert_allclose(exact.predict_proba(matrix)[:, 1], chances[1], atol=2e-5, rtol=0)
+
+
+def test_both_give_axes_that_are_equal_but_for_the_last_digit(
+    lessons: tuple[Lesson, Lesson],
+) -> None:
+    one, other = (x.fitted.pipeline["basis"].named_transformers_ for x in lessons)
+    for part in ("numeric", "pairs"):
+        axes = [x[part].axes_.values() if part == "pairs" else x[part].axes_ for x in (one, other)]
+        for left, right in zip(*axes, strict=True):
+            if hasattr(left, "knots"):
+                np.testing.assert_allclose(left.knots, right.knots, rtol=1e-12)
+                assert left.usual_value == pytest.approx(right.usual_value, rel=1e-12)
+            else:
+                assert left == right
+    assert one["categorical"].axes_ == other["categorical"].axes_
+    assert one["categorical"].usual_levels_ == other["categorical"].usual_levels_
+
+
+def test_the_pipeline_is_an_ordinary_one_and_equals_its_scorecard(
+    lessons: tuple[Lesson, Lesson],
+) -> None:
+    fitted, clients = lessons[1].fitted, lessons[1].clients
+    pipeline = pickle.loads(pickle.dumps(fitted.pipeline))
+    features = clients.features.copy()
+    features.loc[:20, "age"] = np.nan
+    features.loc[10:40, "sector"] = "never seen"
+    columns = {str(name): features[name].to_numpy() for name in features}
+    chances = pipeline.predict_proba(features)[:, 1]
+    np.testing.assert_allclose(fitted.scorecard.probabilities(columns), chances, atol=1e-9, rtol=0)
+    assert pipeline.classes_.tolist() == [0, 1]
+    width = len(pipeline["basis"].get_feature_names_out())
+    assert pipeline["regression"].coef_.shape == (1, width)
+    assert pipeline["regression"].n_iter_[0] < 30
+
+
+def test_a_scorecard_says_the_same_as_a_column_of_spark(
+    sides: tuple[Side, Side], lessons: tuple[Lesson, Lesson]
+) -> None:
+    place = spark_engine(sides[1])
+    card = lessons[1].fitted.scorecard
+    assert card.pairs
+    with place._master() as master:
+        rows = master.labelled(sides[1].ledger.commits)
+        scored = sparkscore.scored(rows, card, place._keys())
+        assert scored.columns == [*rows.columns, "log_odds", "probability"]
+        table = scored.toArrow().sort_by([("file", "ascending"), ("row", "ascending")])
+    clients, _ = place.labelled(sides[1].ledger, 0)
+    expected = card.log_odds(clients.columns)
+    np.testing.assert_allclose(table["log_odds"].to_numpy(), expected, atol=1e-9, rtol=0)
+    expected = card.probabilities(clients.columns)
+    np.testing.assert_allclose(table["probability"].to_numpy(), expected, atol=1e-9, rtol=0)
+
+
+def spark_engine(side: Side) -> sparkengine.SparkEngine:
+    place = side.engine
+    assert isinstance(place, sparkengine.SparkEngine)
+    return place
+
+
+def test_the_riskiest_clients_are_those_of_the_whole_list(
+    sides: tuple[Side, Side], lessons: tuple[Lesson, Lesson], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    card, side = lessons[1].fitted.scorecard, sides[1]
+    for ask in ("riskiest_opened", "riskiest_newest"):
+        one, other = (getattr(x.engine, ask)(x.ledger, card) for x in sides)
+        assert one[1] == other[1]
+        same_clients(one[0], other[0])
+        chances = np.round(card.probabilities(one[0].columns), 9)
+        best = sorted(zip(-chances, one[0].ids.tolist(), strict=True))[:20]
+        monkeypatch.setattr(sparkengine, "LISTED_CLIENTS", 20)
+        few, total = getattr(side.engine, ask)(side.ledger, card)
+        monkeypatch.undo()
+        assert total == one[1]
+        assert sorted(few.ids.tolist()) == sorted(name for _, name in best)
+
+
+def test_outcomes_of_earlier_lists_are_found(sides: tuple[Side, Side]) -> None:
+    wanted = {"soon", "c2100", "c2200", "nobody"}
+    start = [side.ledger.commits[1].start for side in sides]
+    one, other = (
+        side.engine.outcomes(side.ledger, at, wanted) for side, at in zip(sides, start, strict=True)
+    )
+    assert one[0] == other[0]
+    assert one[1] == other[1]
+    assert "soon" in one[0]
+    assert (other[2] <= one[2]).all()
+
+
+def test_the_profile_of_the_data_is_the_same(sides: tuple[Side, Side]) -> None:
+    one, other = (side.engine.profile() for side in sides)
+    for name in ("rows", "clients", "repeated_clients", "conflicting_clients", "categories"):
+        assert getattr(one, name) == getattr(other, name), name
+    assert [(b.commit, b.rows) for b in one.batches] == [(b.commit, b.rows) for b in other.batches]
+    for left, right in zip(one.batches, other.batches, strict=True):
+        assert left.base_rate == pytest.approx(right.base_rate)
+        assert left.missing_data_percentages == pytest.approx(right.missing_data_percentages)
+    assert one.missing_data_percentages == pytest.approx(other.missing_data_percentages)
+    for column, found in one.summary_statistics.items():
+        assert list(found) == list(other.summary_statistics[column])
+        for what in ("mean", "standard_deviation", "minimum", "maximum"):
+            assert found[what] == pytest.approx(other.summary_statistics[column][what]), what
+        for what in ("median", "quantile_05", "quantile_95"):
+            assert found[what] == pytest.approx(other.summary_statistics[column][what], abs=0.02)
+
+
+def test_of_too_many_rows_samples_with_the_same_shares_are_looked_at(
+    sides: tuple[Side, Side], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The samples are the same whenever they are drawn, and the model learns from all rows."""
+    side = sides[1]
+    whole, _ = side.engine.labelled(side.ledger, 0)
+    for module in (sparkengine, sparklesson):
+        monkeypatch.setattr(module, "SAMPLE_ROWS", 600)
+    some, total = side.engine.labelled(side.ledger, 0)
+    assert total == len(whole) > 3000
+    assert len(some) == pytest.approx(600, abs=2)
+    assert whole.labels is not None
+    assert some.labels is not None
+    assert some.labels.mean() == pytest.approx(whole.labels.mean(), abs=0.003)
+    same_clients(some, side.engine.labelled(side.ledger, 0)[0])
+    opened, _ = side.engine.opened(side.ledger)
+    assert len(opened) == side.ledger.open_rows, "so few are not sampled"
+    lesson = side.learn(side.ledger.commits[0].id)
+    assert lesson.rows == total - lesson.left_out
+    assert len(lesson.representatives) == pytest.approx(600, abs=2)
+    assert lesson.unseen.sum() == pytest.approx(600, abs=2)
+    assert lesson.unseen_rows == side.ledger.commits[1].rows
+    assert len(lesson.clients) == len(lesson.unseen) < 1200
+    np.testing.assert_allclose(
+        lesson.fitted.pipeline.predict_proba(lesson.clients.features)[:, 1],
+        lesson.fitted.scorecard.probabilities(lesson.clients.columns), atol=1e-9, rtol=0,
+    )  # fmt: skip
+
+
+def test_axes_follow_the_rules_of_the_one_machine(sides: tuple[Side, Side]) -> None:
+    from pyspark.sql import SparkSession
+
+    chance = np.random.default_rng(5)
+    columns = {
+        "few": chance.choice([0.0, 1.0, 2.5], 3000),
+        "tied": np.where(chance.random(3000) < 0.8, 0.0, chance.random(3000)),
+        "eight": chance.integers(0, 8, 3000).astype(float),
+        "nine": chance.integers(0, 9, 3000).astype(float),
+        "smooth": chance.normal(size=3000),
+        "huge": chance.choice([1e308, -1e308, 0.0], 3000),
+        "none": np.full(3000, np.nan),
+    }
+    levels = chance.choice(["a", "b", "ß", ""] + [f"r{i}" for i in range(400)], 3000)
+    columns["smooth"][:300] = np.nan
+    session = SparkSession.getActiveSession()
+    assert session is not None
+    table = pyarrow.table(
+        {name: pyarrow.array(values, mask=np.isnan(values)) for name, values in columns.items()}
+        | {"level": pyarrow.array([text or None for text in levels.tolist()])}
+    )
+    frame = session.createDataFrame(table)
+    for count in (5, 8):
+        found = knot_axes(frame, 3000, list(columns), count)
+        for values, axis in zip(columns.values(), found, strict=True):
+            expected = knot_axis(values, count)
+            np.testing.assert_allclose(axis.knots, expected.knots, rtol=1e-12)
+            assert axis.usual_value == pytest.approx(expected.usual_value, rel=1e-12)
+    for least, most in ((10, 200), (1, 4), (1, 200), (8, 200)):
+        assert level_axis(frame, "level", least, most) == local_level_axis(levels, least, most)
+
+
+def test_training_writes_a_release_that_needs_no_spark(sides: tuple[Side, Side]) -> None:
+    side = sides[1]
+    test = labelled_test_clients(side.config)
+    training.run(side.config, test)
+    scoring.run(side.config, test)
+    record = files.read_json(side.config.output_model_path / "training.json")
+    assert record["versions"]["pyspark"]
+    assert record["reference"]["rows"] == record["rows"]
+    assert record["schema"] == side.config.schema_digest
+    assert training.versions().items() <= record["versions"].items()
+    assert files.read_json(side.config.scores)["rows"] > 300
+    assert deployment.run(side.config, {"verdict": "deployed", "run_id": None}).id
+
+
+def test_a_data_folder_belongs_to_one_project(
+    sides: tuple[Side, Side], make_project: Callable[[str], Project]
+) -> None:
+    other = make_project("other")
+    data = str(sides[1].project.root / "my data")
+    other.configure(engine=engine("local[2]", data=data), **COLUMNS)
+    other.write("sourcedata/a.csv", rows(60, 1, 0))
+    with pytest.raises(PipelineError, match="a folder of its own"):
+        ingestion.run(other.config)
+    assert not other.config.ledger.exists()
+    assert sides[1].engine.labelled(sides[1].ledger, 0)[1] > 3000
+
+
+def test_an_address_spark_cannot_read_is_told(project: Project) -> None:
+    project.configure(engine=engine("local[2]", data="nosuch://there/x"), **COLUMNS)
+    project.write("sourcedata/a.csv", rows(60, 1, 0))
+    with pytest.raises(PipelineError, match="nosuch") as caught:
+        ingestion.run(project.config)
+    assert "\n" not in str(caught.value)
+    assert not project.config.ledger.exists()
+    assert [path.name for path in project.config.output_folder_path.iterdir()] == [
+        "ingestedfiles.txt"
+    ]

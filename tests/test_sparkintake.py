@@ -1,0 +1,65 @@
+"""What a task on a worker does with its file, without a cluster."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+pyarrow = pytest.importorskip("pyarrow", reason="pip install -r requirements-spark.txt")
+
+from attrition import batches, sparkintake
+from attrition.batches import Batch
+from tests.conftest import Project
+from tests.ingested import source
+
+
+def handed_over(project: Project, *found: Batch, first: int = 0) -> list[dict[str, Any]]:
+    read = sparkintake.reader(project.config, found, first)
+    numbers = pyarrow.record_batch({"id": list(range(len(found)))})
+    return [row for batch in read([numbers]) for row in batch.to_pylist()]
+
+
+def report(rows: list[dict[str, Any]]) -> Any:
+    return json.loads(next(row["piece"] for row in rows if row["part"] == 0))
+
+
+def test_a_file_becomes_rows_a_report_and_its_quarantine(project: Project) -> None:
+    path = source(project, "a.csv", "k,1,2,,1", "l,x,2,3,0", "m,1,2,3,")
+    found = handed_over(project, batches.find_batch(path), first=7)
+    rows = [row for row in found if row["row"] is not None]
+    assert [(r["file"], r["row"], r["v0"], r["v3"], r["label"]) for r in rows] == [
+        (7, 0, "k", None, 1), (7, 2, "m", 3.0, None)
+    ]  # fmt: skip
+    assert report(found) == {
+        "start": 0, "rows_read": 3, "open": 1, "quarantined": 1, "extra_columns": []
+    }  # fmt: skip
+    (piece,) = (row["piece"] for row in found if row["part"] == 1)
+    assert piece.decode().splitlines()[1] == "a.csv,3,lastmonth_activity,x,not a number"
+
+
+def test_a_long_quarantine_travels_in_pieces(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sparkintake, "_PIECE", 64)
+    path = source(project, "a.csv", *(f"k{n},x,2,3,0" for n in range(20)))
+    found = handed_over(project, batches.find_batch(path))
+    parts = [(row["part"], row["piece"]) for row in found if (row["part"] or 0) > 0]
+    assert [number for number, _ in parts] == list(range(1, len(parts) + 1))
+    assert b"".join(piece for _, piece in parts).decode().count("not a number") == 20
+
+
+def test_a_file_that_is_no_good_gives_its_reason_and_no_row(project: Project) -> None:
+    path = source(project, "a.csv", "1", header="x")
+    (only,) = handed_over(project, batches.find_batch(path))
+    assert json.loads(only["piece"])["rejected"].startswith("missing columns 'corporation'")
+
+
+def test_a_file_the_worker_does_not_see_is_not_taken_for_a_bad_one(project: Project) -> None:
+    path = source(project, "a.csv", "k,1,2,3,1")
+    batch = batches.find_batch(path)
+    path.write_text("something else")
+    assert "instead of" in report(handed_over(project, batch))["unseen"]
+    path.unlink()
+    assert report(handed_over(project, batch)) == {"unseen": "No such file or directory"}
