@@ -325,8 +325,9 @@ def test_the_keyboard_is_enough(open_page: Open) -> None:
 
 def test_on_paper_the_list_stands_without_its_controls(open_page: Open) -> None:
     page = open_page()
-    page.emulate_media(media="print")
+    page.emulate_media(media="print", color_scheme="dark")
     assert page.locator("table.clients").is_visible()
+    assert brightness(page) == 255
     for control in (".asked", ".pages", ".masthead nav"):
         assert not page.locator(control).first.is_visible()
 

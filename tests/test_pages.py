@@ -208,10 +208,14 @@ def test_the_form_says_what_was_asked_for(many: Project) -> None:
         "sort": next(b["value"] for b in tags.named("button") if b["id"] == "show"),
         "tier": next(i["value"] for i in tags.named("input") if "checked" in i),
     } == {"q": "client", "sort": "-client", "tier": "low"}
-    assert [th.get("aria-sort") for th in tags.named("th") if "aria-sort" in th] == [
-        "descending",
-        "none",
-    ]
+    assert orders(tags) == ["descending", "none"]
+    by_risk = Tags(page_of(many, "/?sort=-probability"))
+    assert orders(by_risk) == ["none", "descending"]
+    assert next(b["value"] for b in by_risk.named("button") if b["id"] == "sort-risk") == "-place"
+
+
+def orders(tags: Tags) -> list[str | None]:
+    return [th["aria-sort"] for th in tags.named("th") if "aria-sort" in th]
 
 
 def test_a_page_that_is_not_there_is_an_empty_one_with_a_way_back(many: Project) -> None:
