@@ -1,4 +1,5 @@
-# make run | test | check | serve | bench | quality: each builds what it needs in .venv first.
+# make run | test | test-all | check | audit | serve | bench | quality: each builds what it needs
+# in .venv first.
 
 PYTHON ?= python3
 VENV := .venv
@@ -6,7 +7,11 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := help
+<<<<<<< HEAD
 .PHONY: help install spark run test check serve bench bench-quick quality clean
+=======
+.PHONY: help install run test test-all check audit serve bench quality clean
+>>>>>>> reliable
 
 help:  ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -44,6 +49,14 @@ serve: $(VENV)/.runtime  ## serve the API and the page on http://127.0.0.1:8000
 
 test: $(VENV)/.development  ## all tests, with coverage
 	@COVERAGE_FILE=$(CURDIR)/.coverage $(BIN)/python -m pytest -n auto --dist loadgroup --cov=$(CURDIR) $(ARGS)
+
+test-all: $(VENV)/.development  ## all tests, the long sweeps whole: kills, failing disks, a soak
+	@COVERAGE_FILE=$(CURDIR)/.coverage $(BIN)/python -m pytest -n auto --complete \
+	    --cov=$(CURDIR) $(ARGS)
+
+audit: $(VENV)/.development  ## are there known holes in the packages? (asks a public index)
+	@$(BIN)/pip-audit --requirement requirements.txt --progress-spinner off \
+	    || echo "audit: see above; without a network nothing was checked"
 
 check: $(VENV)/.development  ## format, lint and types
 	@$(BIN)/ruff format --check .

@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,10 +31,40 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
 
 
+@dataclass(frozen=True)
+class Suite:
+    """How much of the long sweeps is to be done, and what they came to.
+
+    Attributes:
+        is_complete: whether they are done whole (make test-all) or sampled (make test).
+        record: keeps a figure for the end of the run, also from another worker.
+    """
+
+    is_complete: bool
+    record: Callable[[str, object], None]
+
+    def tell(self, count: int, what: str) -> None:
+        """Have a figure added up with those of the same name, and printed at the end."""
+        self.record("figure", (what, count))
+
+
 @pytest.fixture
-def complete(request: pytest.FixtureRequest) -> bool:
-    """Whether the long sweeps are to be done whole (make test-all) or sampled (make test)."""
-    return bool(request.config.getoption("complete"))
+def suite(request: pytest.FixtureRequest, record_property: Callable[[str, object], None]) -> Suite:
+    """How much to do, and where to tell what it came to."""
+    return Suite(bool(request.config.getoption("complete")), record_property)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Print the figures that stand in RELIABILITY.md."""
+    figures: Counter[str] = Counter()
+    for report in terminalreporter.stats.get("passed", []):
+        for name, value in report.user_properties:
+            if name == "figure":
+                figures[value[0]] += value[1]
+    if figures:
+        terminalreporter.section("figures")
+    for what, count in sorted(figures.items()):
+        terminalreporter.write_line(f"{count:>8,}  {what}")
 
 
 @dataclass(frozen=True)

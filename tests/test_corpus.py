@@ -23,7 +23,7 @@ from attrition.config import parse_config
 from attrition.csvfiles import column_names
 from attrition.errors import DataError
 from attrition.ledger import LedgerEntry
-from tests.conftest import FOLDERS, REPOSITORY, Project
+from tests.conftest import FOLDERS, REPOSITORY, Project, Suite
 from tests.ingested import quarantined
 
 CORPUS = Path(__file__).parent / "corpus"
@@ -45,9 +45,9 @@ def rows_of(path: Path) -> str:
     return path.read_bytes().decode().partition("\n")[2] if path.exists() else ""
 
 
-def test_the_index_names_every_file_of_the_corpus() -> None:
+def test_the_index_names_every_file_of_the_corpus(suite: Suite) -> None:
     assert sorted(INDEX) == sorted(p.name for p in CORPUS.iterdir() if p.name != "index.json")
-    print(f"{len(INDEX)} hostile files of our own")
+    suite.tell(len(INDEX), "hostile files of our own")
 
 
 @pytest.mark.parametrize("name", INDEX)

@@ -13,6 +13,7 @@ import pytest
 from attrition import files
 from attrition.errors import DataError
 from attrition.live import LiveModel
+from tests.conftest import Suite
 from tests.nursery import Job, Nursery
 from tests.sweeping import live_release
 
@@ -40,7 +41,7 @@ def flips(data: bytes, step: int) -> Iterator[bytes]:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_flipped_bit_anywhere_in_a_release_is_refused_and_the_last_good_one_serves(
-    redeployed: Path, tmp_path: Path, complete: bool, name: str
+    redeployed: Path, tmp_path: Path, suite: Suite, name: str
 ) -> None:
     deployment = tmp_path / "deployment"
     shutil.copytree(redeployed / "production_deployment", deployment, symlinks=True)
@@ -51,7 +52,7 @@ def test_a_flipped_bit_anywhere_in_a_release_is_refused_and_the_last_good_one_se
     files.make_live(deployment, bad)
     path = bad / name
     data = path.read_bytes()
-    spoilt = list(flips(data, 1 + len(data) // (3000 if complete else 40)))
+    spoilt = list(flips(data, 1 + len(data) // (3000 if suite.is_complete else 40)))
     for content in spoilt:
         path.write_bytes(content)
         with pytest.raises(DataError):
@@ -59,7 +60,7 @@ def test_a_flipped_bit_anywhere_in_a_release_is_refused_and_the_last_good_one_se
         served = model.resolve()
         assert served is not None
         assert served.version == good.name
-    print(f"{name}: {len(spoilt)} flips refused")
+    suite.tell(len(spoilt), "bits flipped in a release, each refused")
     assert len(spoilt) >= min(len(data), 20) > 0
     path.write_bytes(data)
     assert files.open_release(bad).id == bad.name
@@ -70,9 +71,9 @@ KINDS = ("flipped", "cut", "emptied", "gone")
 
 @pytest.mark.parametrize(("name", "damage"), list(itertools.product(NAMES, KINDS)))
 def test_the_next_run_after_damage_serves_the_last_good_release_and_makes_a_new_one(
-    redeployed: Path, nursery: Nursery, tmp_path: Path, *, complete: bool, name: str, damage: str
+    redeployed: Path, nursery: Nursery, tmp_path: Path, *, suite: Suite, name: str, damage: str
 ) -> None:
-    if not complete and NAMES.index(name) % 4 != KINDS.index(damage):
+    if not suite.is_complete and NAMES.index(name) % 4 != KINDS.index(damage):
         pytest.skip("in the complete run alone (make test-all)")
     root = tmp_path / "project"
     shutil.copytree(redeployed, root, symlinks=True)

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from attrition import files
-from tests.conftest import FOLDERS
+from tests.conftest import FOLDERS, Suite
 from tests.nursery import STAGES, Ended, Job, Nursery, has_strace
 from tests.outcome import differences, outcome, tree
 from tests.sweeping import Undisturbed, begin, is_made_good, live_release, undisturbed
@@ -129,7 +129,7 @@ def calls_on_files(nursery: Nursery, run: Undisturbed, folder: Path) -> list[str
 @pytest.mark.skipif(not has_strace(), reason="needs strace and leave to follow a process (ptrace)")
 @pytest.mark.parametrize("stage", STAGES)
 def test_a_call_that_fails_is_an_error_of_one_line_or_does_no_harm(
-    drifted: Path, nursery: Nursery, tmp_path: Path, complete: bool, stage: str
+    drifted: Path, nursery: Nursery, tmp_path: Path, suite: Suite, stage: str
 ) -> None:
     template = tmp_path / "template"
     config = begin(drifted, template)
@@ -138,12 +138,14 @@ def test_a_call_that_fails_is_an_error_of_one_line_or_does_no_harm(
     run = undisturbed(nursery, stage, template, tmp_path / "undisturbed")
     calls = calls_on_files(nursery, run, tmp_path / "project")
     failed = 0
-    for call, error in zip(calls[:: 1 if complete else 9], itertools.cycle(ERRORS), strict=False):
+    for call, error in zip(
+        calls[:: 1 if suite.is_complete else 9], itertools.cycle(ERRORS), strict=False
+    ):
         name, _, when = call.partition(":")
         failure = f"{name}:error={error}:{when}"
         ended = fail_once(nursery, run, failure, tmp_path / "project")
         failed += "INJECTED" in ended.calls
-    print(f"{stage}.py: {failed} failing calls survived")
+    suite.tell(failed, "failing system calls survived")
     assert failed > 1
 
 

@@ -232,3 +232,45 @@ def test_a_manifest_that_leaves_out_a_file_is_refused(tmp_path: Path) -> None:
     files.write_json(release.folder / files.MANIFEST, files.sealed(manifest))
     with pytest.raises(DataError, match="manifest"):
         files.open_release(release.folder)
+
+
+DEPLOY = """
+import os, signal, sys
+from pathlib import Path
+sys.path.insert(0, sys.argv[1])
+from attrition import files
+root, kill_at, count = sys.argv[2], int(sys.argv[3]), 0
+def hook(event, arguments):
+    global count
+    if event != "os.kill" and event.startswith(("open", "os.")):
+        count += any(str(argument).startswith(root) for argument in arguments)
+        if count == kill_at:
+            os.kill(os.getpid(), signal.SIGKILL)
+sys.addaudithook(hook)
+candidate = {name: Path(root, "models", name) for name in files.RELEASE_FILES}
+files.publish_release(Path(root, "deployment"), candidate, {})
+files.prune_releases(Path(root, "deployment"), 5)
+"""
+
+
+def test_fifty_deployments_with_kills_leave_five_releases_and_no_litter(tmp_path: Path) -> None:
+    deployment = tmp_path / "deployment"
+    deployment.mkdir()
+    kills = 0
+    for number in range(50):
+        candidate(tmp_path / "models", str(number))
+        # Killed a step later each time; then the next run sweeps up and does it again.
+        for kill_at in (1 + number % 35, 0):
+            command = [sys.executable, "-c", DEPLOY, REPOSITORY, tmp_path, str(kill_at)]
+            ended = subprocess.run(command, env={}, check=False).returncode
+            kills += ended == -9
+            assert ended in ((0, -9) if kill_at else (0,))
+            assert files.live_release(deployment) is not None or number == 0
+            files.sweep_temporary_files([deployment, deployment / "releases"])
+        live = files.live_release(deployment)
+        assert live is not None
+        assert (live.folder / "scorecard.json").read_text() == f"scorecard.json {number}"
+    assert kills > 45
+    assert len(files.releases(deployment)) == 5
+    assert sorted(names(deployment)) == sorted([*files.LINKED_FILES, "current", "releases"])
+    assert not [name for name in names(deployment / "releases") if name.startswith(".")]

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.conftest import Suite
 from tests.nursery import STAGES, Job, Nursery
 from tests.sweeping import Undisturbed, begin, is_made_good, kill_at_each, sample, undisturbed
 
@@ -21,29 +22,29 @@ def first(small: Path, nursery: Nursery, tmp_path_factory: pytest.TempPathFactor
 
 @pytest.mark.parametrize("part", PARTS)
 def test_the_first_run_killed_at_any_operation_is_finished_by_the_next(
-    first: Undisturbed, nursery: Nursery, tmp_path: Path, complete: bool, part: int
+    first: Undisturbed, nursery: Nursery, tmp_path: Path, suite: Suite, part: int
 ) -> None:
     every = range(1, len(first.operations) + 1)
-    numbers = list(every if complete else sample(first.operations, 10))[part::2]
+    numbers = list(every if suite.is_complete else sample(first.operations, 10))[part::2]
     kills = kill_at_each(nursery, first, numbers, tmp_path / "project")
-    print(f"fullprocess.py, first run: {len(kills)} of {len(every)} kills survived")
+    suite.tell(len(kills), "kills of fullprocess.py survived")
     assert len(kills) >= 0.9 * len(numbers) > 3
 
 
 @pytest.mark.parametrize("part", PARTS)
 def test_a_redeploying_run_killed_at_any_operation_is_finished_by_the_next(
-    redeploying: Undisturbed, nursery: Nursery, tmp_path: Path, complete: bool, part: int
+    redeploying: Undisturbed, nursery: Nursery, tmp_path: Path, suite: Suite, part: int
 ) -> None:
     every = range(1, len(redeploying.operations) + 1)
-    numbers = list(every if complete else sample(redeploying.operations, 16))[part::2]
+    numbers = list(every if suite.is_complete else sample(redeploying.operations, 16))[part::2]
     kills = kill_at_each(nursery, redeploying, numbers, tmp_path / "project")
-    print(f"fullprocess.py, redeployment: {len(kills)} of {len(every)} kills survived")
+    suite.tell(len(kills), "kills of fullprocess.py survived")
     assert len(kills) >= 0.9 * len(numbers) > 5
 
 
 @pytest.mark.parametrize("stage", STAGES)
 def test_a_stage_killed_at_any_operation_is_finished_by_the_next(
-    drifted: Path, nursery: Nursery, tmp_path: Path, complete: bool, stage: str
+    drifted: Path, nursery: Nursery, tmp_path: Path, suite: Suite, stage: str
 ) -> None:
     template = tmp_path / "template"
     config = begin(drifted, template)
@@ -51,14 +52,14 @@ def test_a_stage_killed_at_any_operation_is_finished_by_the_next(
         assert nursery.run(Job(before, str(config))).code == 0
     run = undisturbed(nursery, stage, template, tmp_path / "undisturbed")
     every = range(1, len(run.operations) + 1)
-    numbers = every if complete else sample(run.operations, 4)
+    numbers = every if suite.is_complete else sample(run.operations, 4)
     kills = kill_at_each(nursery, run, numbers, tmp_path / "project")
-    print(f"{stage}.py: {len(kills)} of {len(every)} kills survived")
+    suite.tell(len(kills), "kills of a stage survived")
     assert len(kills) >= 0.7 * len(numbers) > 1
 
 
 def test_a_run_killed_again_and_again_comes_to_the_same_end(
-    redeploying: Undisturbed, nursery: Nursery, tmp_path: Path
+    redeploying: Undisturbed, nursery: Nursery, tmp_path: Path, suite: Suite
 ) -> None:
     """Each run takes up what the one before left, and is killed a little later than that one."""
     config = begin(redeploying.template, tmp_path / "project")
@@ -69,5 +70,5 @@ def test_a_run_killed_again_and_again_comes_to_the_same_end(
             break
         kills += 1
     is_made_good(nursery, redeploying, config)
-    print(f"fullprocess.py: {kills} kills in a row survived")
+    suite.tell(kills, "kills of fullprocess.py survived")
     assert kills >= 3

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from attrition import files
-from tests.conftest import REPOSITORY, Project
+from tests.conftest import REPOSITORY, Project, Suite
 from tests.nursery import Job, Nursery
 from tests.outcome import differences, outcome
 from tests.sweeping import Undisturbed, begin, live_release
@@ -92,9 +92,9 @@ def test_the_zone_of_the_clock_changes_no_decision(
 
 
 @pytest.fixture
-def installation(small: Path, tmp_path: Path, complete: bool) -> Path:
+def installation(small: Path, tmp_path: Path, suite: Suite) -> Path:
     """A copy of the scripts with a project in it, as somebody installs it."""
-    if not complete:
+    if not suite.is_complete:
         pytest.skip("cron fires on the full minute: in the complete run alone (make test-all)")
     if os.geteuid():
         pytest.skip("only root may start a cron daemon")

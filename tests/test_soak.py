@@ -26,7 +26,7 @@ from hypothesis.stateful import (
 
 from attrition import files, history
 from attrition.ledger import read_ledger
-from tests.conftest import HEADER, Project, book
+from tests.conftest import HEADER, Project, Suite, book
 from tests.nursery import Ended, Job, Nursery
 from tests.sweeping import live_release
 
@@ -199,18 +199,18 @@ def canonical(row: str) -> str:
 
 
 def test_whatever_happens_nothing_is_lost_and_nothing_mixed(
-    drifted: Path, nursery: Nursery, complete: bool
+    drifted: Path, nursery: Nursery, suite: Suite
 ) -> None:
     Soak.nursery, Soak.template = nursery, drifted
     scale = settings(
-        max_examples=40 if complete else 5,
-        stateful_step_count=40 if complete else 12,
+        max_examples=16 if suite.is_complete else 3,
+        stateful_step_count=40 if suite.is_complete else 12,
         phases=[Phase.generate],  # a failure tells its steps; to shorten them would take hours
         deadline=None,
-        derandomize=not complete,
+        derandomize=not suite.is_complete,
         print_blob=True,
         suppress_health_check=list(HealthCheck),
     )
     run_state_machine_as_test(Soak, settings=scale)
-    print(f"soak: {Soak.runs} runs")
-    assert Soak.runs > (300 if complete else 10)
+    suite.tell(Soak.runs, "runs of the soak")
+    assert Soak.runs > (300 if suite.is_complete else 10)

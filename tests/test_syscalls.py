@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.conftest import Suite
 from tests.nursery import Job, Nursery, has_strace
 from tests.sweeping import Undisturbed, begin, is_made_good, undisturbed
 
@@ -40,7 +41,7 @@ def steps(calls: str, project: Path) -> Iterator[tuple[str, str, str]]:
 
 
 def test_every_file_is_synced_before_it_gets_its_name_and_its_folder_after(
-    drifted: Path, nursery: Nursery, tmp_path: Path
+    drifted: Path, nursery: Nursery, tmp_path: Path, suite: Suite
 ) -> None:
     """So after a loss of power each name means the old content or the new, never a torn one."""
     project = tmp_path / "project"
@@ -66,7 +67,7 @@ def test_every_file_is_synced_before_it_gets_its_name_and_its_folder_after(
                 assert f"{project}/ingesteddata/finaldata.csv" not in dirty
                 assert f"{project}/ingesteddata" not in unnamed
             unnamed.add(str(Path(new).parent))
-    print(f"{renames} renames, each between two syncs")
+    suite.tell(renames, "renames, each between two syncs")
     assert not unnamed
     assert renames > 15
     left = {Path(name).name for name in dirty if Path(name).exists()}
@@ -102,8 +103,12 @@ def each_call(nursery: Nursery, run: Undisturbed, calls: str, folder: Path) -> l
     return [f"{name}:when={n}" for name, count in most.items() for n in range(1, count + 1)]
 
 
-def kills_at(nursery: Nursery, run: Undisturbed, calls: str, step: int, folder: Path) -> None:
-    """Kill a run at each `step`-th of these calls."""
+def kills_at(nursery: Nursery, run: Undisturbed, calls: str, step: int, folder: Path) -> int:
+    """Kill a run at each `step`-th of these calls.
+
+    Returns:
+        How often it was killed.
+    """
     found = each_call(nursery, run, calls, folder)[::step]
     kills = 0
     for call in found:
@@ -114,20 +119,23 @@ def kills_at(nursery: Nursery, run: Undisturbed, calls: str, step: int, folder: 
         assert ended.was_killed or ended.code == 0, ended.text
         kills += ended.was_killed
         is_made_good(nursery, run, config)
-    print(f"{run.script}.py: {kills} kills at system calls survived")
     # Threads share the work anew each time, so the last of a kind may not be reached.
     assert kills >= 0.8 * len(found) > 2
+    return kills
 
 
 @pytest.mark.parametrize("stage", STAGES)
 def test_killed_at_any_system_call_that_writes_the_next_run_makes_it_good(
-    runs: dict[str, Undisturbed], nursery: Nursery, tmp_path: Path, complete: bool, stage: str
+    runs: dict[str, Undisturbed], nursery: Nursery, tmp_path: Path, suite: Suite, stage: str
 ) -> None:
-    step = 1 if complete else 25
-    kills_at(nursery, runs[stage], OPENS_AND_CHANGES, step, tmp_path / "project")
+    step = 1 if suite.is_complete else 25
+    kills = kills_at(nursery, runs[stage], OPENS_AND_CHANGES, step, tmp_path / "project")
+    suite.tell(kills, "kills at a system call survived")
 
 
 def test_a_whole_run_killed_at_system_calls_that_write_is_made_good(
-    redeploying: Undisturbed, nursery: Nursery, tmp_path: Path, complete: bool
+    redeploying: Undisturbed, nursery: Nursery, tmp_path: Path, suite: Suite
 ) -> None:
-    kills_at(nursery, redeploying, CHANGES, 4 if complete else 60, tmp_path / "project")
+    step = 8 if suite.is_complete else 60
+    kills = kills_at(nursery, redeploying, CHANGES, step, tmp_path / "project")
+    suite.tell(kills, "kills at a system call survived")
