@@ -7,11 +7,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-<<<<<<< HEAD
-.PHONY: help install spark run test check serve bench bench-quick quality clean
-=======
-.PHONY: help install run test test-all check audit serve bench quality clean
->>>>>>> reliable
+.PHONY: help install spark run test test-all check audit serve bench bench-quick quality clean
 
 help:  ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -48,10 +44,11 @@ serve: $(VENV)/.runtime  ## serve the API and the page on http://127.0.0.1:8000
 	@$(BIN)/gunicorn wsgi:app
 
 test: $(VENV)/.development  ## all tests, with coverage
-	@COVERAGE_FILE=$(CURDIR)/.coverage $(BIN)/python -m pytest -n auto --dist loadgroup --cov=$(CURDIR) $(ARGS)
+	@COVERAGE_FILE=$(CURDIR)/.coverage $(BIN)/python -m pytest -n auto --dist loadgroup \
+	    --cov=$(CURDIR) $(ARGS)
 
 test-all: $(VENV)/.development  ## all tests, the long sweeps whole: kills, failing disks, a soak
-	@COVERAGE_FILE=$(CURDIR)/.coverage $(BIN)/python -m pytest -n auto --complete \
+	@COVERAGE_FILE=$(CURDIR)/.coverage $(BIN)/python -m pytest -n auto --dist loadgroup --complete \
 	    --cov=$(CURDIR) $(ARGS)
 
 audit: $(VENV)/.development  ## are there known holes in the packages? (asks a public index)
