@@ -208,7 +208,9 @@ def test_nothing_new_starts_nothing_and_changes_nothing(sides: tuple[Side, Side]
     assert (side.ledger.entries, side.ledger.commits) == (before.entries, before.commits)
 
 
-def test_both_choose_the_same_and_fit_the_same_model(lessons: tuple[Lesson, Lesson]) -> None:
+def test_both_choose_the_same_and_fit_the_same_model(
+    sides: tuple[Side, Side], lessons: tuple[Lesson, Lesson]
+) -> None:
     """Equal settings, knots and levels; chances equal to 1e-4, and nearer to the true optimum."""
     from sklearn.linear_model import LogisticRegression
 
@@ -217,6 +219,9 @@ def test_both_choose_the_same_and_fit_the_same_model(lessons: tuple[Lesson, Less
     assert one.fitted.selection.pairs, "the pair of age and visits is found"
     assert (one.rows, one.positives, one.left_out) == (other.rows, other.positives, other.left_out)
     assert one.left_out > 200
+    for side in sides:
+        test = labelled_test_clients(side.config)
+        assert side.engine.count_in_test(side.ledger, test) == one.left_out
     np.testing.assert_array_equal(one.unseen, other.unseen)
     same_clients(one.clients, other.clients)
     chances = [x.fitted.pipeline.predict_proba(one.clients.features)[:, 1] for x in lessons]
