@@ -181,7 +181,7 @@ def _report(config: Config, _arguments: argparse.Namespace) -> int:
     if listed is not None:
         print(calllist.top_table(listed))
         print(config.client_risk)
-    decision, diagnosed = (gathering.shown(path) for path in (config.decision, config.diagnostics))
+    decision, diagnosed = gathering.last_decision(config), gathering.shown(config.diagnostics)
     for path in [*drawn, *tell(config, decision, diagnosed, listed, test)]:
         print(path)
     return 0 if drawn else 1
