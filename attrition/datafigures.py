@@ -20,6 +20,7 @@ from attrition.figures import (
     FACE,
     INK,
     POINTS,
+    SMALL,
     SOFT,
     Absent,
     Picture,
@@ -240,7 +241,7 @@ def trends(runs: Sequence[Record], threshold: float) -> Picture | Absent:
     _draw_series(panels[4], times, _seconds(runs), "Seconds")
     for axes in panels[1:3]:
         axes.yaxis.set_major_formatter(FuncFormatter(lambda share, _: f"{100 * share:.3g}%"))
-    panels[3].yaxis.set_major_locator(MaxNLocator(3, integer=True))
+    panels[3].yaxis.set_major_locator(MaxNLocator(3, steps=[1, 2, 5, 10], integer=True))
     _time_axis(panels, times, runs)
     caption = (
         "Each mark is a run that was not idle. Triangles and dotted lines: a model was deployed; "
@@ -280,9 +281,13 @@ def _draw_series(axes: Axes, times: Times, series: Series, title: str) -> None:
         axes.plot(times, values, line, color=color, marker=marker, markersize=4, linewidth=1.3,
                   label=shown(name, 24))  # fmt: skip
     axes.set_title(title)
-    axes.yaxis.set_major_locator(MaxNLocator(3))
-    axes.set_ylim(bottom=0)
-    if series:
+    axes.yaxis.set_major_locator(MaxNLocator(3, steps=[1, 2, 5, 10]))
+    largest = max((float(np.nanmax(values)) for values in series.values()), default=0.0)
+    axes.set_ylim(0, 1.15 * largest or 1.0)
+    if not series:
+        axes.text(0.01, 0.5, "nothing is known yet", transform=axes.transAxes, va="center",
+                  color=SOFT, fontsize=SMALL)  # fmt: skip
+    else:
         axes.legend(loc="lower right", bbox_to_anchor=(1, 1), ncols=len(series),
                     borderaxespad=0.1, columnspacing=1.2, handlelength=2.4)  # fmt: skip
 
@@ -343,6 +348,8 @@ def _seconds(runs: Sequence[Record]) -> Series:
     }
     longest = sorted(by_stage, key=lambda stage: -float(np.nanmedian(by_stage[stage])))
     total = np.array([sum(run["timings"].values()) or np.nan for run in runs], dtype=float)
+    if not by_stage:
+        return {}
     return {"whole run": total} | {stage: by_stage[stage] for stage in longest[:MOST_STAGES]}
 
 

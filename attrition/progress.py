@@ -48,6 +48,7 @@ def step(name: str, total: int | None = None) -> Iterator[Callable[[], None]]:
             yield advance
         finally:
             display.remove_task(task)
+            display.refresh()
 
 
 def _nothing() -> None:

@@ -150,6 +150,9 @@ FIRST = run(1, "deployed", None, scores={}, drift={"data": {}, "performance": {}
 FAILED = run(2, "failed", None, scores={}, drift={"performance": {}, "data": {}}, timings={})
 
 
+KEPT = run(3, "kept", 0.5)
+
+
 def line(axes: Axes, label: str) -> list[float]:
     return next(line.get_ydata().tolist() for line in axes.lines if line.get_label() == label)
 
@@ -172,14 +175,17 @@ def test_runs_stand_in_their_order_with_gaps_where_nothing_is_known() -> None:
     )
 
 
-@pytest.mark.parametrize(
-    "only", [FIRST, FAILED, run(3, "kept", 0.5)], ids=["first", "failed", "kept"]
-)
+@pytest.mark.parametrize("only", [FIRST, FAILED, KEPT], ids=["first", "failed", "kept"])
 def test_one_run_alone_is_drawn(only: dict[str, Any]) -> None:
     shown = datafigures.trends([only], 0.6)
     assert len(panels(shown)) == 5
     assert isinstance(shown, Picture)
     assert shown.alt.startswith("1 run, ")
+    empty = [axes for axes in shown.figure.axes if not axes.get_legend()]
+    assert [texts[0].get_text() for axes in empty if (texts := axes.texts)] == [
+        "nothing is known yet"
+    ] * len(empty)
+    assert bool(empty) == (only is not KEPT)
 
 
 def test_without_runs_that_is_said_and_of_many_the_newest_are_drawn() -> None:

@@ -19,11 +19,14 @@ sys.path.insert(0, {repository!r})
 from attrition import cli, progress
 
 def body(arguments):
-    with progress.step("outer work"), progress.step("files", total=3) as advance:
-        for number in range(3):
-            logging.getLogger("x").info("line %d of the log [bold] is whole", number)
-            advance()
-            time.sleep(0.3)
+    with progress.step("outer work"):
+        with progress.step("files", total=3) as advance:
+            for number in range(3):
+                logging.getLogger("x").info("line %d of the log [bold] is whole", number)
+                advance()
+                time.sleep(0.3)
+        logging.getLogger("x").info("no files are left")
+        time.sleep(0.3)
     logging.getLogger("x").info("the work is done")
     print("the result")
     print("rich" in sys.modules)
@@ -82,6 +85,9 @@ def test_at_a_terminal_the_steps_are_shown_and_log_lines_stay_whole(script: Path
     assert any(re.search(r"outer work +0 s$", line) for line in lines)
     assert any(re.search(r"files +\d s, [12] of 3$", line) for line in lines)
     assert [line for line in lines if line in LOG] == LOG
+    after = lines[lines.index("no files are left") :]
+    assert any("outer work" in line for line in after)
+    assert not any("of 3" in line for line in after)
     assert lines[-1] == "the work is done"
     assert shown.rindex("\x1b[?25h") > shown.rindex("\x1b[?25l")  # the cursor is back
 
@@ -89,10 +95,10 @@ def test_at_a_terminal_the_steps_are_shown_and_log_lines_stay_whole(script: Path
 def test_in_a_pipe_and_on_a_dumb_terminal_there_is_only_the_log(script: Path) -> None:
     piped = subprocess.run([sys.executable, script], capture_output=True, text=True)
     assert piped.stdout == "the result\nFalse\n"
-    assert piped.stderr.splitlines() == [*LOG, "the work is done"]
+    assert piped.stderr.splitlines() == [*LOG, "no files are left", "the work is done"]
     _, result, shown = at_terminal([sys.executable, script], term="dumb")
     assert result == "the result\nFalse\n"
-    assert shown.splitlines() == [*LOG, "the work is done"]
+    assert shown.splitlines() == [*LOG, "no files are left", "the work is done"]
 
 
 def test_the_scripts_show_their_stages_and_an_idle_run_nothing(project: Project) -> None:
