@@ -252,7 +252,7 @@ def _diagnose(config: Config, arguments: argparse.Namespace) -> int:
     if arguments.json:
         print(files.json_text(result.to_json()).rstrip())
     else:
-        print(describe(result, gathering.shown(config.decision), clock.now()))
+        print(describe(result, gathering.last_decision(config), clock.now()))
     if files.live_release_id(config.prod_deployment_path) is None:
         raise DataError("no model is deployed yet; run fullprocess.py")
     return 0

@@ -1,11 +1,13 @@
-"""Rank the clients by their risk of leaving, and draw how good the model's predictions are.
+"""Tell people what there is to know: whom to call, what changed, how good the model is.
 
-    python reporting.py   both for the deployed model; print the first ten clients to call
-                          (while none is deployed: only the picture, of the candidate)
+    python reporting.py   of the deployed model; print the first ten clients to call
+                          (while none is deployed: of the candidate, without a list)
 
-Reads  ingesteddata/openclients.csv (finaldata.csv where no client is open), testdata/*.csv, the
-       live release or models/scorecard.json, models/history.db.
-Writes models/clientrisk.csv: the clients to call, in order, with reasons and changes;
+Reads  ingesteddata/ (openclients.csv, or finaldata.csv where no client is open; ledger.json),
+       testdata/*.csv, the live release or models/scorecard.json, models/decision.json,
+       diagnostics.json and history.db.
+Writes models/report.html and report.pdf: the same story as a page and as a document;
+       models/clientrisk.csv: the clients to call, in order, with reasons and changes;
        models/clients.db: the same for the API to look up;
        models/confusionmatrix.png; when a run replaced the deployed model, that one's matrix, and
        the new model's in models/confusionmatrix2.png: before and after, on the same rows;
@@ -36,6 +38,7 @@ from attrition import (
     pdfreport,
     story,
 )
+from attrition.blocks import Story
 from attrition.calllist import RankingResult
 from attrition.champion import score_clients
 from attrition.clients import TestClients, labelled_test_clients
@@ -134,29 +137,31 @@ def tell(
         The two files.
     """
     logging.getLogger("matplotlib").setLevel(logging.WARNING)  # it tells of its font cache
+    test = labelled_test_clients(config) if test is None else test
     model = gathering.deployed_model(config) or gathering.candidate(config)
     runs = gathering.latest_runs(config, decision)
     drawn = gallery.of_changes(decision, runs, config.model_score_threshold)
-    if model is not None:
-        test = labelled_test_clients(config) if test is None else test
-        drawn += _pictures_of(config, model, test)
-    told = story.tell(
-        Material(
-            config=config,
-            time=decision.get("time") or clock.now(),
-            decision=decision,
-            model=model,
-            ranking=listed.ranking if listed else None,
-            listed=listed.to_json() if listed else {},
-            diagnostics=diagnosed,
-            runs=runs,
-            ledger=read_ledger(config.ledger),
-            plots=gallery.labels_of(drawn),
-        )
+    drawn += _pictures_of(config, model, test) if model else []
+    material = Material(
+        config=config,
+        time=decision.get("time") or clock.now(),
+        decision=decision,
+        model=model,
+        ranking=listed.ranking if listed else None,
+        listed=listed.to_json() if listed else {},
+        diagnostics=diagnosed,
+        runs=runs,
+        ledger=read_ledger(config.ledger),
+        plots=gallery.labels_of(drawn),
     )
-    pictures = [one for one in drawn if isinstance(one, Picture)]
+    return _write(config, story.tell(material), [one for one in drawn if isinstance(one, Picture)])
+
+
+def _write(config: Config, told: Story, pictures: Sequence[Picture]) -> list[Path]:
+    """Replace the page and the document, each whole or not at all."""
     page, document = (config.output_model_path / name for name in (PAGE, DOCUMENT))
-    files.write_text(page, htmlreport.render(told, {p.name: figures.svg(p) for p in pictures}))
+    elements = {picture.name: figures.svg(picture) for picture in pictures}
+    files.write_text(page, htmlreport.render(told, elements))
     outlines = {picture.name: figures.svg_outlines(picture) for picture in pictures}
     with files.replacing(document) as temporary:
         temporary.write_bytes(pdfreport.render(told, outlines, COLOURS))
@@ -182,7 +187,7 @@ def _report(config: Config, _arguments: argparse.Namespace) -> int:
     if listed is not None:
         print(calllist.top_table(listed))
         print(config.client_risk)
-    decision, diagnosed = (gathering.shown(path) for path in (config.decision, config.diagnostics))
+    decision, diagnosed = gathering.last_decision(config), gathering.shown(config.diagnostics)
     for path in [*drawn, *tell(config, decision, diagnosed, listed, test)]:
         print(path)
     return 0 if drawn else 1

@@ -12,6 +12,7 @@ from attrition.errors import DataError
 from attrition.material import Model, Record
 from attrition.scorecard import load_scorecard
 
+_ESSENTIAL = ("time", "verdict", "reason")
 RUNS_READ = 400  # enough for trends; one run with 60 columns is some 200 kB
 
 logger = logging.getLogger(__name__)
@@ -57,9 +58,25 @@ def shown(path: Path) -> dict[str, Any]:
     return found if isinstance(found, dict) else {}
 
 
+def last_decision(config: Config) -> Record:
+    """The decision record; {} where there is none that can be told."""
+    found = shown(config.decision)
+    if not found or all(isinstance(found.get(key), str) for key in _ESSENTIAL):
+        return _whole(found) if found else {}
+    logger.warning("%s: not a decision record; the report does without it", config.decision)
+    return {}
+
+
 def latest_runs(config: Config, decision: Record) -> list[Record]:
     """The recorded runs, newest first; that of the decision stands in it once."""
     found: list[Record] = list(history.runs(config.history, limit=RUNS_READ))
     if decision.get("run_id") and decision["run_id"] not in {run.get("run_id") for run in found}:
-        found.insert(0, {"timings": {}, **decision})
-    return found
+        found.insert(0, decision)
+    return [_whole(run) for run in found]
+
+
+def _whole(record: Record) -> Record:
+    """A record with every part that a report looks at; what an older one lacks is empty."""
+    parts = {key: record.get(key) or {} for key in ("scores", "timings")}
+    drift = {"performance": {}, "data": {}, "impact": {}, **(record.get("drift") or {})}
+    return {**record, **parts, "drift": drift}

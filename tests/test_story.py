@@ -7,6 +7,7 @@ import itertools
 import json
 import re
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ import numpy as np
 import pytest
 
 from attrition import files, history
+from attrition.drift import ColumnDrift
 from attrition.material import Model
 from attrition.modelstory import term_weights
 from attrition.reference import CUTS
@@ -363,6 +365,8 @@ def test_damaged_records_are_done_without(finished_copy: Project, damage: str) -
     assert "Call these ten first." in text
     if damage == "decision":
         assert "No run is recorded yet." in text
+        path.write_text('{"verdict": 7}')
+        assert "No run is recorded yet." in report(finished_copy)
 
 
 def test_test_data_of_one_class_leave_the_rest_standing(finished_copy: Project) -> None:
@@ -437,8 +441,9 @@ def test_sixty_columns_stay_small_and_say_what_was_left_out(project: Project) ->
     project.write("testdata/testdata.csv", test_rows(stayed=(10, 60), left=(22, 8)))
     deploy(project)
     columns = [
-        {"column": f"column {'x' * 70} {place}", "verdict": "drift", "psi": place / 10,
-         "adjusted_p": 0.0, "wasserstein": 1.0, "change": "y" * 500}
+        asdict(ColumnDrift(f"column {'x' * 70} {place}", "numeric", "drift", 0.0, 0.1,
+                           "chi-square", 9.0, 9, 0.0, 0.0, place / 10, 0.0, 1.0,
+                           ("values",), "y" * 500))
         for place in range(60)
     ]  # fmt: skip
     predictions = {**columns[0], "column": "predictions"}
