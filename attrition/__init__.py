@@ -1,7 +1,8 @@
 """The nouns that two or more stages share. A module imports only from lower levels.
 
  0  errors
- 1  access batches census clock config files reference scores summary terms
+ 1  access batches census clock config files reference scores scratch summary
+ 1  terms
  2  checks columns csvfiles decision drift hats history idle ledger packages performance scorecard
  2  synthetic
  3  alerting impact live model reasons stored survey
