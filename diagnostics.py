@@ -20,7 +20,6 @@ import json
 import logging
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
@@ -38,6 +37,7 @@ from attrition.errors import DataError, PipelineError
 from attrition.packages import PackageCheck, Packages
 from attrition.profile import DataProfile, missing_changes
 from attrition.scorecard import load_scorecard
+from attrition.scratch import scratch_folder
 from attrition.summary import runs_table
 
 MEASURED_STAGES = ("ingestion", "training")
@@ -192,8 +192,8 @@ def measure(config: Config) -> dict[str, float]:
         PipelineError: a stage failed; with what it said.
     """
     seconds = {}
-    with tempfile.TemporaryDirectory(prefix="attrition-measure-") as name:
-        settings = _temporary_settings(config, Path(name))
+    with scratch_folder() as folder:
+        settings = _temporary_settings(config, folder)
         for stage in MEASURED_STAGES:
             script = Path(__file__).resolve().with_name(f"{stage}.py")
             start = time.perf_counter()

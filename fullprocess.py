@@ -158,7 +158,9 @@ def run_stages(
     from attrition.clients import labelled_test_clients
     from attrition.decision import training_need
     from attrition.ledger import read_ledger
+    from attrition.scratch import sweep_scratch_folders
 
+    sweep_scratch_folders()
     started = now()
     with watch.stage("ingestion"):
         ingested = ingestion.run(config)

@@ -2,7 +2,7 @@
 
  0  errors
  1  access batches blocks census charts clock figures files handbook parameters phrases plaincsv
- 1  progress reference schemas scores sparksettings sparkstorage spreadsheet summary terms
+ 1  progress reference schemas scores scratch sparksettings sparkstorage spreadsheet summary terms
  2  clientbook columns config csvfiles decision drift hats history htmlreport ledger overview
  2  pdfreport performance replies scorecard sparksession synthetic
  3  alerting cardfigures checks clientquery datafiles evaluation idle impact model operations

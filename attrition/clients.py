@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -19,6 +18,7 @@ from attrition.clienttable import KEPT, ClientTable, connect, unpacked
 from attrition.config import Config
 from attrition.errors import DataError
 from attrition.merging import mark_duplicates
+from attrition.scratch import scratch_folder
 
 
 @dataclass(frozen=True)
@@ -209,10 +209,10 @@ def read_table(config: Config, path: Path) -> tuple[Clients, tuple[Rejection, ..
 def _session(config: Config, input_bytes: int) -> Iterator[tuple[duckdb.DuckDBPyConnection, Path]]:
     """A connection and a folder for what it may have to write; both go away."""
     with (
-        tempfile.TemporaryDirectory(prefix="attrition-") as folder,
-        connect(config, Path(folder), input_bytes) as connection,
+        scratch_folder() as folder,
+        connect(config, folder, input_bytes) as connection,
     ):
-        yield connection, Path(folder)
+        yield connection, folder
 
 
 def _size(path: Path) -> int:

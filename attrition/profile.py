@@ -5,12 +5,10 @@ DuckDB computes them over `finaldata.csv` of any size, within the memory that th
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import accumulate
-from pathlib import Path
 from typing import Any
 
 import duckdb
@@ -19,6 +17,7 @@ from attrition.clienttable import connect
 from attrition.config import Config
 from attrition.errors import DataError
 from attrition.ledger import read_ledger
+from attrition.scratch import scratch_folder
 from attrition.stored import kind_of, read_stored, stored_header
 
 QUANTILES = (0.05, 0.25, 0.75, 0.95)
@@ -113,8 +112,8 @@ def _clients(config: Config) -> Iterator[duckdb.DuckDBPyConnection]:
     is_there = config.final_data.exists()
     size = config.final_data.stat().st_size if is_there else 0
     with (
-        tempfile.TemporaryDirectory(prefix="attrition-diagnostics-") as scratch,
-        connect(config, Path(scratch), size) as database,
+        scratch_folder() as scratch,
+        connect(config, scratch, size) as database,
     ):
         if is_there:
             _check_header(config)

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import difflib
 import re
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +25,7 @@ from attrition.census import Census, take_census
 from attrition.clienttable import connect, read_good, unpacked
 from attrition.config import STANDARD_FOLDERS, Config, label_key
 from attrition.errors import DataError
+from attrition.scratch import scratch_folder
 
 _YES = {"yes", "y", "true", "t", "1", "1.0", "churned", "left", "exited", "lost"}
 _ID_ENDINGS = {"id", "identifier", "key", "uuid", "number", "no", "code"}
@@ -71,13 +71,13 @@ def suggest_settings(config: Config, path: Path, target: str) -> Suggestion:
     try:
         batch = batches.find_batch(path)
         with (
-            tempfile.TemporaryDirectory(prefix="attrition-") as folder,
-            unpacked(config, batch, Path(folder)) as plain,
-            connect(config, Path(folder), batch.unpacked_size) as connection,
+            scratch_folder() as folder,
+            unpacked(config, batch, folder) as plain,
+            connect(config, folder, batch.unpacked_size) as connection,
         ):
             census, names = _read_header(plain)
             _check_target(names, target)
-            _load(connection, plain, census, len(names), Path(folder))
+            _load(connection, plain, census, len(names), folder)
             rows = connection.execute("SELECT count(*) FROM texts").fetchall()[0][0]
             columns = [_look_at(connection, i, name) for i, name in enumerate(names)]
             labels = _labels(connection, names.index(target))

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,8 @@ TIMED = frozenset(
 # A run that takes up a killed one found the new file ingested already. That is all it may say
 # otherwise: what it decided, deployed, listed and drew is the same.
 INGESTED_BEFORE = frozenset({"ingestion", "new_rows"})
+# How the reports end; times stand everywhere in them, in their pictures, too.
+ENDS = {"models/report.html": b"</html>", "models/report.pdf": b"%%EOF"}
 
 
 def tree(root: Path) -> dict[str, bytes | str]:
@@ -36,11 +40,24 @@ def outcome(root: Path) -> dict[str, Any]:
         if name == "models/history.db":
             path = root / name
             found[name] = timeless([history.runs(path), [r for _, r in history.rankings(path)]])
+        elif name == "models/clients.db":
+            found[name] = book(root / name)
+        elif name in ENDS and isinstance(content, bytes):
+            found[name] = content.rstrip().endswith(ENDS[name])
         elif name.endswith((".json", "returns.txt", "returns2.txt")) and isinstance(content, bytes):
             found[name] = timeless(json.loads(content))
         else:
             found[name] = content
     return found
+
+
+def book(path: Path) -> dict[str, Any]:
+    """Every row of the clients' book, the time of its making left out."""
+    with closing(sqlite3.connect(path)) as database:
+        (about,) = database.execute("SELECT about FROM about").fetchone()
+        rows = [database.execute(f"SELECT * FROM {name} ORDER BY place").fetchall()
+                for name in ("clients", "details")]  # fmt: skip
+    return {"about": timeless(json.loads(about)), "rows": rows}
 
 
 def timeless(value: Any) -> Any:

@@ -8,8 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-import reporting
-from attrition import history
+from attrition import calllist, history
 from attrition.bookkeeping import write_ranking
 from attrition.clientbook import Question, opened
 from attrition.ranking import Ranking, Tiers
@@ -72,7 +71,7 @@ def listed(project: Project) -> Project:
 
 
 def test_the_stage_writes_book_and_list_alike(listed: Project) -> None:
-    reporting.rank(listed.config)
+    calllist.rank(listed.config)
     with opened(listed.config.client_book) as book:
         page = book.page(Question(), 1, 10)
         quiet = book.client("Quiet")
@@ -84,10 +83,10 @@ def test_the_stage_writes_book_and_list_alike(listed: Project) -> None:
 
 
 def test_where_there_is_no_list_there_is_no_book(listed: Project) -> None:
-    reporting.rank(listed.config)
+    calllist.rank(listed.config)
     listed.config.open_clients.write_text("")
     (listed.config.prod_deployment_path / "current").unlink()
-    assert reporting.rank(listed.config) is None
+    assert calllist.rank(listed.config) is None
     assert not listed.config.client_book.exists()
 
 
@@ -96,7 +95,7 @@ def test_without_an_id_column_the_rows_stand_in_the_book(project: Project) -> No
     deploy(project)
     project.write("sourcedata/open.csv", rows(("Busy", "100"), ("Quiet", "0")))
     project.run("ingestion.py")
-    reporting.rank(project.config)
+    calllist.rank(project.config)
     with opened(project.config.client_book) as book:
         page = book.page(Question(), 1, 10)
     assert [client["client"] for client in page.clients] == ["row 2", "row 1"]
@@ -107,17 +106,17 @@ def test_a_risk_that_changes_is_remembered_and_one_that_does_not_is_not_repeated
     listed: Project,
 ) -> None:
     config = listed.config
-    reporting.rank(config)
-    reporting.rank(config)
+    calllist.rank(config)
+    calllist.rank(config)
     assert [found["probability"] for found in history.risks_of(config.history, "Busy")] == [0.1192]
     listed.write("sourcedata/later.csv", rows(("Busy", "0"), ("Fresh", "75")))
     listed.run("ingestion.py")
-    reporting.rank(config)
+    calllist.rank(config)
     risks = {name: [found["probability"] for found in history.risks_of(config.history, name)]
              for name in ("Busy", "Quiet", "Fresh", "Nobody")}  # fmt: skip
     assert risks == {"Busy": [0.1192, 0.8808], "Quiet": [0.8808], "Fresh": [0.2689], "Nobody": []}
     version = deploy(listed, intercept=-1.0)
-    reporting.rank(config)
+    calllist.rank(config)
     newest = history.risks_of(config.history, "Quiet")[-1]
     assert newest["release"] == version
     assert newest["probability"] == pytest.approx(1 / (1 + math.e**-1), abs=1e-4)
@@ -125,7 +124,7 @@ def test_a_risk_that_changes_is_remembered_and_one_that_does_not_is_not_repeated
 
 def test_only_the_first_clients_have_a_history(listed: Project) -> None:
     listed.configure(clients_with_reasons=1)
-    reporting.rank(listed.config)
+    calllist.rank(listed.config)
     path = listed.config.history
     assert len(history.risks_of(path, "Quiet")) == 1
     assert history.risks_of(path, "Busy") == []

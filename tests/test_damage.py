@@ -56,10 +56,11 @@ def test_a_flipped_bit_anywhere_in_a_release_is_refused_and_the_last_good_one_se
     for content in spoilt:
         path.write_bytes(content)
         with pytest.raises(DataError):
-            LiveModel(deployment).resolve()
-        served = model.resolve()
-        assert served is not None
-        assert served.version == good.name
+            files.open_release(bad)
+        for worker in (model, LiveModel(deployment)):  # one at work already, one that starts now
+            served = worker.resolve()
+            assert served is not None
+            assert served.version == good.name
     suite.tell(len(spoilt), "bits flipped in a release, each refused")
     assert len(spoilt) >= min(len(data), 20) > 0
     path.write_bytes(data)

@@ -64,7 +64,8 @@ def test_each_row_ends_where_it_must_and_none_is_lost(
     stored = written.copy()
     project.write("sourcedata/first.csv", f"{HEADER}\n{written[0]}\n")
     ingestion.run(project.config)
-    for number, ways in enumerate(batches):
+    for number, chosen in enumerate(batches):
+        ways = ["{name},7,,9,1", *chosen]  # a sound row, so that no content comes twice
         spelt = []
         for way, name in zip(ways, names, strict=False):
             template, fate = WAYS[way]
