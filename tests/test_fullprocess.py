@@ -16,6 +16,7 @@ import pytest
 
 from attrition import files, history
 from tests.conftest import REPOSITORY, Project, book
+from tests.pages import page, tables
 
 SCRIPT = "fullprocess.py"
 # Measuring coverage has a process import what it would not, and takes its time.
@@ -475,6 +476,8 @@ runpy.run_path(sys.argv[0], run_name="__main__")
         "diagnostics.json",
         "confusionmatrix2.png",
         "clientrisk.csv",
+        "report.html",
+        "report.pdf",
         "decision.json",
         "apireturns2.txt",
     ],
@@ -517,6 +520,10 @@ def outcome(root: Path) -> dict[str, Any]:
                 for key in timed:
                     record.pop(key, None)
             found[name] = value
+        elif path.name == "report.html":
+            found[name] = tables(page(root / name))["The clients most likely to leave"]
+        elif path.name == "report.pdf":
+            found[name] = content[:5] if isinstance(content, bytes) else None
         elif path.suffix != ".db" and not name.startswith("models/apireturns"):
             found[name] = content
     for name in ("apireturns.txt", "apireturns2.txt"):
