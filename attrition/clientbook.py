@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from attrition import files
-from attrition.errors import DataError
+from attrition.errors import DataError, PipelineError
 
 TIERS = ("high", "medium", "low")
 # How a client of the API asks for an order -> what SQLite orders by. Places follow the falling
@@ -97,25 +97,40 @@ def write_book(
         clients: rows of place, client, tier, probability, probability change, rank change, value,
             value at risk, value rank.
         details: rows of place, reasons (list of texts), features (column -> value).
+
+    Raises:
+        PipelineError: it cannot be written; the old book stays.
     """
-    with files.replacing(path) as temporary:
-        temporary.unlink(missing_ok=True)
-        with contextlib.closing(sqlite3.connect(temporary, isolation_level=None)) as connection:
-            # Nobody reads it before it is whole and synced: no journal is needed.
-            connection.execute("PRAGMA journal_mode = OFF")
-            connection.execute("PRAGMA synchronous = OFF")
-            connection.execute("BEGIN")
-            for statement in _SCHEMA:
-                connection.execute(statement)
-            connection.execute("INSERT INTO about VALUES (?)", (json.dumps(about),))
-            connection.executemany(
-                "INSERT INTO clients VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                ((place, client, client.casefold(), *rest) for place, client, *rest in clients),
-            )
-            connection.executemany("INSERT INTO details VALUES (?, ?, ?)", details)
-            for statement in _INDEXES:
-                connection.execute(statement)
-            connection.execute("COMMIT")
+    try:
+        with files.replacing(path) as temporary:
+            temporary.unlink(missing_ok=True)
+            with contextlib.closing(sqlite3.connect(temporary, isolation_level=None)) as connection:
+                _fill(connection, about, clients, details)
+    except sqlite3.Error as error:  # such as a full disk
+        raise PipelineError(f"{path}: cannot be written ({error})") from None
+
+
+def _fill(
+    connection: sqlite3.Connection,
+    about: Mapping[str, Any],
+    clients: Iterable[Sequence[Any]],
+    details: Iterable[Sequence[Any]],
+) -> None:
+    # Nobody reads it before it is whole and synced: no journal is needed.
+    connection.execute("PRAGMA journal_mode = OFF")
+    connection.execute("PRAGMA synchronous = OFF")
+    connection.execute("BEGIN")
+    for statement in _SCHEMA:
+        connection.execute(statement)
+    connection.execute("INSERT INTO about VALUES (?)", (json.dumps(about),))
+    connection.executemany(
+        "INSERT INTO clients VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        ((place, client, client.casefold(), *rest) for place, client, *rest in clients),
+    )
+    connection.executemany("INSERT INTO details VALUES (?, ?, ?)", details)
+    for statement in _INDEXES:
+        connection.execute(statement)
+    connection.execute("COMMIT")
 
 
 class Book:

@@ -41,7 +41,7 @@ def outcome(root: Path) -> dict[str, Any]:
             path = root / name
             found[name] = timeless([history.runs(path), [r for _, r in history.rankings(path)]])
         elif name == "models/clients.db":
-            found[name] = book(root / name)
+            found[name] = book(content) if isinstance(content, bytes) else content
         elif name in ENDS and isinstance(content, bytes):
             found[name] = content.rstrip().endswith(ENDS[name])
         elif name.endswith((".json", "returns.txt", "returns2.txt")) and isinstance(content, bytes):
@@ -51,9 +51,10 @@ def outcome(root: Path) -> dict[str, Any]:
     return found
 
 
-def book(path: Path) -> dict[str, Any]:
+def book(content: bytes) -> dict[str, Any]:
     """Every row of the clients' book, the time of its making left out."""
-    with closing(sqlite3.connect(path)) as database:
+    with closing(sqlite3.connect(":memory:")) as database:
+        database.deserialize(content)
         (about,) = database.execute("SELECT about FROM about").fetchone()
         rows = [database.execute(f"SELECT * FROM {name} ORDER BY place").fetchall()
                 for name in ("clients", "details")]  # fmt: skip
