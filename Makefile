@@ -52,7 +52,7 @@ test-all: $(VENV)/.development  ## all tests, the long sweeps whole: kills, fail
 	    --cov=$(CURDIR) $(ARGS)
 
 audit: $(VENV)/.development  ## are there known holes in the packages? (asks a public index)
-	@$(BIN)/pip-audit --requirement requirements.txt --progress-spinner off \
+	@timeout 120 $(BIN)/pip-audit --requirement requirements.txt --progress-spinner off \
 	    || echo "audit: see above; without a network nothing was checked"
 
 check: $(VENV)/.development  ## format, lint and types

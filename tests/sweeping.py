@@ -93,3 +93,8 @@ def sample(operations: Sequence[str], most: int) -> list[int]:
         if operation.startswith("os.rename") or number % 40 == 1
     ]
     return chosen[:: -(-len(chosen) // most)]
+
+
+def thinned(calls: Sequence[str], most: int) -> Sequence[str]:
+    """At most so many of the calls, from the first to the last."""
+    return calls[:: max(1, -(-len(calls) // most))]

@@ -11,7 +11,7 @@ import pytest
 
 from tests.conftest import Suite
 from tests.nursery import Job, Nursery, has_strace
-from tests.sweeping import Undisturbed, begin, is_made_good, undisturbed
+from tests.sweeping import Undisturbed, begin, is_made_good, thinned, undisturbed
 
 pytestmark = pytest.mark.skipif(
     not has_strace(), reason="needs strace and leave to follow a process (ptrace)"
@@ -103,13 +103,13 @@ def each_call(nursery: Nursery, run: Undisturbed, calls: str, folder: Path) -> l
     return [f"{name}:when={n}" for name, count in most.items() for n in range(1, count + 1)]
 
 
-def kills_at(nursery: Nursery, run: Undisturbed, calls: str, step: int, folder: Path) -> int:
-    """Kill a run at each `step`-th of these calls.
+def kills_at(nursery: Nursery, run: Undisturbed, calls: str, most: int, folder: Path) -> int:
+    """Kill a run at some of these calls, at most so many, one after another.
 
     Returns:
         How often it was killed.
     """
-    found = each_call(nursery, run, calls, folder)[::step]
+    found = thinned(each_call(nursery, run, calls, folder), most)
     kills = 0
     for call in found:
         name, _, when = call.partition(":")
@@ -128,14 +128,14 @@ def kills_at(nursery: Nursery, run: Undisturbed, calls: str, step: int, folder: 
 def test_killed_at_any_system_call_that_writes_the_next_run_makes_it_good(
     runs: dict[str, Undisturbed], nursery: Nursery, tmp_path: Path, suite: Suite, stage: str
 ) -> None:
-    step = 1 if suite.is_complete else 25
-    kills = kills_at(nursery, runs[stage], OPENS_AND_CHANGES, step, tmp_path / "project")
+    most = 10_000 if suite.is_complete else 8
+    kills = kills_at(nursery, runs[stage], OPENS_AND_CHANGES, most, tmp_path / "project")
     suite.tell(kills, "kills at a system call survived")
 
 
 def test_a_whole_run_killed_at_system_calls_that_write_is_made_good(
     redeploying: Undisturbed, nursery: Nursery, tmp_path: Path, suite: Suite
 ) -> None:
-    step = 8 if suite.is_complete else 60
-    kills = kills_at(nursery, redeploying, CHANGES, step, tmp_path / "project")
+    most = 100 if suite.is_complete else 8
+    kills = kills_at(nursery, redeploying, CHANGES, most, tmp_path / "project")
     suite.tell(kills, "kills at a system call survived")
