@@ -13,6 +13,7 @@ import logging
 import os
 import shutil
 import socket
+import subprocess
 import sys
 import tempfile
 import threading
@@ -173,12 +174,21 @@ def _session(conf: SparkConf, settings: SparkSettings) -> SparkSession:
     if found and isinstance(found[0], SparkSession):
         return found[0]
     if not found:
-        SparkContext._gateway.proc.kill()
+        _give_up(SparkContext._gateway.proc, thread)
+        found.clear()  # what it says now is that its Java is gone
     reason = _message(found[0]) if found else f"not within {patience:.0f} seconds"
     raise PipelineError(
         f"the Spark master {settings.master} accepts no application ({reason}); is it running, "
         f"and of the version of this pyspark, {__version__}? (pip install pyspark==VERSION)"
     )
+
+
+def _give_up(java: subprocess.Popen[bytes], thread: threading.Thread) -> None:
+    """End Java, and hear out the thread that waits for it: py4j would log its end with a trace."""
+    logging.disable(logging.CRITICAL)
+    java.kill()
+    thread.join(_CONNECT_SECONDS)
+    logging.disable(logging.NOTSET)
 
 
 def _is_local(settings: SparkSettings) -> bool:
