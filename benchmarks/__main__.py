@@ -1,7 +1,9 @@
-"""How fast and how big: every bar of the project, measured side by side.
+"""How fast, how big and how good: every bar of the project, measured side by side.
 
     make bench          all of it, the largest tables included; writes benchmarks/results.md
     make bench-quick    small tables, a minute; prints the same table, writes nothing
+
+    python -m benchmarks serving engines    these sections alone; the page keeps the others
 
 Exit code 1: a bar was missed. (The quick tables are too small for the bars: there it is always 0.)
 """
@@ -10,35 +12,61 @@ from __future__ import annotations
 
 import argparse
 import tempfile
-from collections.abc import Iterator, Sequence
-from datetime import UTC, datetime
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks import curves, measuring, stages
+from benchmarks import curves, engines, measuring, page, quality, serving, stages
 from benchmarks.measuring import Line
 
 RESULTS = Path(__file__).with_name("results.md")
 PLOT = Path(__file__).with_name("curves.png")
-ABOUT = """# Measured
 
-Written by `make bench`. Compare ratios, not seconds: both sides of a line were run in turn on the
-same machine, whole processes where users start processes, medians of several runs. The naive way
-stands in `benchmarks/naive.py`; judge whether it is fair.
-"""
+
+@dataclass(frozen=True)
+class Result:
+    """A section of the page as Markdown, and whether its bars are met."""
+
+    text: str
+    met: bool = True
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Measure, print, and write the results."""
     parser = argparse.ArgumentParser(description="Measure every bar.")
     parser.add_argument("--quick", action="store_true", help="small tables, nothing written")
-    quick = parser.parse_args(argv).quick
+    parser.add_argument(
+        "sections", nargs="*", metavar="SECTION", help=f"of {', '.join(SECTIONS)}; all by default"
+    )
+    arguments = parser.parse_args(argv)
+    if unknown := set(arguments.sections) - set(SECTIONS):
+        parser.error(f"no section {', '.join(sorted(unknown))}; there are {', '.join(SECTIONS)}")
+    if arguments.quick:
+        return _run_quick()
+    return _run(arguments.sections or [*SECTIONS])
+
+
+def _run_quick() -> int:
     with tempfile.TemporaryDirectory(prefix="attrition-bench-") as folder:
-        found = list(_told(stages.lines(Path(folder), stages.QUICK if quick else stages.FULL)))
-        if quick:
-            return 0
-        RESULTS.write_text(_results(found, Path(folder)), encoding="utf-8")
-    print(RESULTS)
-    return 0 if all(line.met for line in found) else 1
+        for measured in (
+            stages.lines(Path(folder), stages.QUICK),
+            serving.lines(Path(folder), serving.QUICK),
+        ):
+            list(_told(measured))
+    return 0
+
+
+def _run(names: Sequence[str]) -> int:
+    met = True
+    for name in names:
+        with tempfile.TemporaryDirectory(prefix="attrition-bench-") as folder:
+            print(f"\n{HEADINGS[name]}")
+            result = SECTIONS[name](Path(folder))
+        if result is not None:
+            met = met and result.met
+            page.write_section(RESULTS, HEADINGS[name], result.text, [*HEADINGS.values()])
+    print(f"\n{RESULTS}" + ("" if met else ": a bar was MISSED"))
+    return 0 if met else 1
 
 
 def _told(lines: Iterator[Line]) -> Iterator[Line]:
@@ -53,20 +81,59 @@ def _told(lines: Iterator[Line]) -> Iterator[Line]:
         yield line
 
 
-def _results(found: Sequence[Line], root: Path) -> str:
-    """The results page; the curves are measured for it, and drawn beside it."""
+def _table(lines: Iterator[Line]) -> Result:
+    found = list(_told(lines))
+    return Result(measuring.as_markdown(found), all(line.met for line in found))
+
+
+def _stages(root: Path) -> Result:
+    return _table(stages.lines(root, stages.FULL))
+
+
+def _serving(root: Path) -> Result:
+    return _table(serving.lines(root, serving.FULL))
+
+
+def _quality(_root: Path) -> Result | None:
+    tables = list(quality.read_tables(quality.DATA))
+    if not tables:
+        print("the real tables are not there: left out")
+        return None
+    report = quality.judge_tables(tables)
+    return Result(f"```\n{report.text}\n```", not report.missed)
+
+
+def _curves(root: Path) -> Result:
     costs = curves.measure(root)
     ticks = {"tick at rest": curves.measure_ticks(root)}
     curves.draw(costs, PLOT)
-    return "\n\n".join([
-        ABOUT.rstrip(),
-        f"{datetime.now(UTC):%Y-%m-%d}. {measuring.machine()}",
-        measuring.as_markdown(found),
-        "## How the cost grows",
-        curves.as_markdown(costs, "rows"),
-        f"![seconds over rows]({PLOT.name})",
-        curves.as_markdown(ticks, "files already ingested"),
-    ]) + "\n"  # fmt: skip
+    picture = f"![seconds over rows]({PLOT.name})"
+    parts = [curves.as_markdown(costs, "rows"), picture, curves.as_markdown(ticks, curves.TICKS)]
+    print(f"{parts[0]}\n\n{parts[2]}")
+    return Result("\n\n".join(parts))
+
+
+def _engines(root: Path) -> Result | None:
+    if not engines.are_here():
+        print("there is no Spark (make spark; it needs Java): left out")
+        return None
+    return Result(engines.measure(root))
+
+
+SECTIONS: dict[str, Callable[[Path], Result | None]] = {
+    "stages": _stages,
+    "serving": _serving,
+    "quality": _quality,
+    "curves": _curves,
+    "engines": _engines,
+}
+HEADINGS = {
+    "stages": "The tick at rest, ingestion, training",
+    "serving": "The API: gunicorn, one sync worker",
+    "quality": "How good the model is",
+    "curves": "How the cost grows",
+    "engines": "This machine and Spark",
+}
 
 
 if __name__ == "__main__":

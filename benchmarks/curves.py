@@ -33,6 +33,7 @@ FILES = (1, 10, 100, 1_000, 10_000)
 ROWS_OF_A_FILE = 20
 FITTED_FROM = 100_000
 STAGES = ("first ingestion", "10,000 rows on top", "training", "batch prediction", "report")
+TICKS = "files already ingested"
 MARKERS = "os^Dv"
 
 

@@ -1,81 +1,73 @@
 """Both engines on the same files: seconds of each stage, as whole processes.
 
-    python -m benchmarks.engines [--rows 1000000] [--master 'local[2]'] [--append results.md]
-
-Read the ratios. On one machine Spark shows what it costs, not what it gains: it gains where the
-data or the memory of one machine end.
+On one machine Spark shows what it costs, not what it gains: it gains where the data or the memory
+of one machine end.
 """
 
 from __future__ import annotations
 
-import argparse
+import importlib.util
 import json
-import tempfile
-from collections.abc import Sequence
+import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
-from attrition.config import FOLDER_KEYS
-from benchmarks.speed import FILES, FOLDERS, Measured, make_project, run, write_batch, write_test
+from attrition.config import STANDARD_FOLDERS
+from benchmarks.measuring import (
+    Measured,
+    make_project,
+    markdown_table,
+    seconds_text,
+    stage,
+    write_batches,
+    write_test,
+)
 
+ROWS = (1_000_000, 10_000_000)
 STAGES = ("ingestion.py", "training.py")
+ENGINE = {"spark": "local[2]", "memory": "4g"}
+FILES = 10
+HEAD = ("rows", "stage", "local", f"Spark ({ENGINE['spark']})", "Spark / local")
+READ = (
+    "On one machine, where Spark can only show what it costs. One machine is enough as long as the "
+    "first column is short enough for you; see SPARK.md for when it is not."
+)
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Print the table, and append it to a file if asked."""
-    parser = argparse.ArgumentParser(description="Time both engines on the same files.")
-    parser.add_argument("--rows", type=int, nargs="+", default=[1_000_000], help="rows to ingest")
-    parser.add_argument("--master", default="local[2]", help="the master of Spark")
-    parser.add_argument("--memory", default="4g", help="memory of its driver and executors")
-    parser.add_argument("--append", type=Path, metavar="FILE", help="append the table to this file")
-    arguments = parser.parse_args(argv)
-    engine = {"spark": arguments.master, "memory": arguments.memory}
-    table = [
-        f"\n## This machine and Spark ({arguments.master})\n",
-        "| rows | stage | local s | Spark s | Spark / local |",
-        "|---:|---|---:|---:|---:|",
-    ]
-    for rows in arguments.rows:
-        table += compare(rows, engine)
-    text = "\n".join(table)
-    print(text)
-    if arguments.append:
-        with arguments.append.open("a", encoding="utf-8") as stream:
-            stream.write(f"{text}\n")
-    return 0
+def are_here() -> bool:
+    """Whether Spark can be run at all."""
+    return importlib.util.find_spec("pyspark") is not None and shutil.which("java") is not None
 
 
-def compare(rows: int, engine: dict[str, str]) -> list[str]:
+def measure(root: Path) -> str:
+    """The table of both engines."""
+    body = [line for rows in ROWS for line in _compare(root / f"engines{rows}", rows)]
+    return f"{READ}\n\n{markdown_table(HEAD, body)}"
+
+
+def _compare(root: Path, rows: int) -> Iterator[tuple[str, ...]]:
     """The lines of the table for so many rows."""
-    with tempfile.TemporaryDirectory(prefix="attrition-bench-") as folder:
-        root = Path(folder)
-        local, spark = make_project(root / "local"), make_project(root / "spark")
-        for number in range(FILES):
-            write_batch(local, f"{number:02}", rows // FILES, number, number * rows // FILES)
-        write_test(local)
-        configure(spark, engine, local)
-        return [line(rows, stage, stage_run(stage, local), stage_run(stage, spark))
-                for stage in STAGES]  # fmt: skip
+    local, spark = make_project(root / "local"), make_project(root / "spark")
+    write_batches(local, rows, FILES)
+    write_test(local)
+    _configure(spark, files_of=local)
+    for script in STAGES:
+        yield _line(rows, script, stage(script, local), stage(script, spark))
+    shutil.rmtree(root)
 
 
-def configure(project: Path, engine: dict[str, str], files_of: Path) -> None:
-    """Let a project read the files of another, with an engine of its own."""
-    settings: dict[str, object] = dict(zip(FOLDER_KEYS, FOLDERS, strict=True))
+def _configure(project: Path, *, files_of: Path) -> None:
+    """Let a project read the files of another, with Spark."""
     shared = {"input_folder_path": "sourcedata", "test_data_path": "testdata"}
-    settings |= {key: str(files_of / name) for key, name in shared.items()}
-    settings |= {"package_check": False, "engine": engine}
-    (project / "config.json").write_text(json.dumps(settings))
+    settings = STANDARD_FOLDERS | {key: str(files_of / name) for key, name in shared.items()}
+    (project / "config.json").write_text(
+        json.dumps({**settings, "package_check": False, "engine": ENGINE})
+    )
 
 
-def stage_run(stage: str, project: Path) -> Measured:
-    """One stage as its user runs it."""
-    return run(stage, "--config", project / "config.json")
-
-
-def line(rows: int, stage: str, local: Measured, spark: Measured) -> str:
-    """One line of the table."""
-    ratio = spark.seconds / local.seconds
-    return f"| {rows:,} | {stage} | {local.seconds:.1f} | {spark.seconds:.1f} | {ratio:.1f} |"
-
-
-if __name__ == "__main__":
-    raise SystemExit(main())
+def _line(rows: int, script: str, local: Measured, spark: Measured) -> tuple[str, ...]:
+    """One line of the table, printed when it comes."""
+    ratio = f"{spark.seconds / local.seconds:.1f}"
+    cells = (f"{rows:,}", script, seconds_text(local.seconds), seconds_text(spark.seconds), ratio)
+    print("  ".join(cells), flush=True)
+    return cells

@@ -1,33 +1,55 @@
 """How fast the API answers, side by side with the naive way: gunicorn, one sync worker each.
 
-    python -m benchmarks.serving [--seconds 2]   (make bench)
-
-The sides take turns, so that both meet the same machine; each figure is the median of its rounds.
-Read the ratios, since machines differ.
+The naive server stands in `benchmarks/naive_server.py`. The client is a process of its own that
+asks one request after the other (`benchmarks/load.py`).
 """
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
 import statistics
 import subprocess
 import sys
-import tempfile
 import time
 import urllib.request
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from attrition.synthetic import client_rows, csv_text
-from benchmarks.speed import REPOSITORY, make_project, run, write_batch, write_test
+from benchmarks.measuring import (
+    REPOSITORY,
+    Line,
+    at_least,
+    at_most,
+    make_project,
+    memory_text,
+    seconds_text,
+    stage,
+    write_batches,
+    write_test,
+)
 
-ROUNDS = 5
-CSV_ROWS = 100_000
+TRAINED = 5_000
+PREPARED = ("/scoring", "/summarystats", "/diagnostics")
+READY_SECONDS, READY_MEBIBYTES = 1.0, 120.0
+RECORD = {"lastmonth_activity": 12, "lastyear_activity": 340, "number_of_employees": 25}
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """How much to ask: seconds of a round, rounds, rows of the CSV table."""
+
+    seconds: float
+    rounds: int
+    rows: int
+
+
+FULL = Sizes(seconds=2.0, rounds=7, rows=100_000)
+QUICK = Sizes(seconds=0.5, rounds=3, rows=10_000)
 
 
 @dataclass(frozen=True)
@@ -39,127 +61,129 @@ class Server:
     ready_seconds: float
 
     @property
-    def megabytes(self) -> float:
-        """Resident memory of its worker."""
-        text = Path(f"/proc/{self.worker}/status").read_text()
-        (line,) = (line for line in text.splitlines() if line.startswith("VmRSS"))
-        return int(line.split()[1]) / 1024
+    def mebibytes(self) -> float:
+        """Resident memory of its worker; 0 where the system does not tell it."""
+        status = Path(f"/proc/{self.worker}/status")
+        lines = status.read_text().splitlines() if status.exists() else []
+        return sum(int(line.split()[1]) for line in lines if line.startswith("VmRSS")) / 1024
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Print the table."""
-    parser = argparse.ArgumentParser(description="Time the API against the naive way.")
-    parser.add_argument("--seconds", type=float, default=2.0, help="of each round")
-    seconds = parser.parse_args(argv).seconds
-    with tempfile.TemporaryDirectory() as folder:
-        project = make_project(Path(folder) / "project")
-        write_batch(project, "a", 5000, 1)
-        write_test(project)
-        run("fullprocess.py", "--config", project / "config.json")
-        record, table = write_bodies(Path(folder))
-        ours = {"ATTRITION_CONFIG": str(project / "config.json")}
-        naive = {"MODEL": str(project / "models/trainedmodel.pkl")}
-        with (
-            serving("wsgi:app", "/ready", **ours) as one,
-            serving("benchmarks.naive_server:app", "/empty", **naive) as other,
-        ):
-            compare(one, other, record, table, seconds)
-            print(f"\nworker, after that: ready in {one.ready_seconds:.2f} s with "
-                  f"{one.megabytes:.0f} MB (naive: {other.ready_seconds:.2f} s with "
-                  f"{other.megabytes:.0f} MB)")  # fmt: skip
-    return 0
+@dataclass(frozen=True)
+class Answers:
+    """How a kind of request was answered: so many a second, half of them in so many seconds."""
+
+    rate: float
+    median: float
 
 
-def write_bodies(folder: Path) -> tuple[Path, Path]:
+def lines(root: Path, sizes: Sizes) -> Iterator[Line]:
+    """Every comparison of the two servers."""
+    project = make_project(root / "serving")
+    write_batches(project, TRAINED, 1)
+    write_test(project)
+    stage("fullprocess.py", project)
+    record, table = _write_bodies(root, sizes.rows)
+    ours = {"ATTRITION_CONFIG": str(project / "config.json")}
+    naive = {"MODEL": str(project / "models" / "trainedmodel.pkl")}
+    yield _ready(ours, sizes)
+    with ExitStack() as stack:
+        one = stack.enter_context(_serving("wsgi:app", "/ready", ours))
+        other = stack.enter_context(_serving("benchmarks.naive_server:app", "/empty", naive))
+        yield from _compare_answers(one, other, record, sizes)
+        yield _compare_tables(one, other, table, sizes)
+        yield at_most("API worker after all that: memory / limit", memory_text(one.mebibytes),
+                      memory_text(READY_MEBIBYTES), one.mebibytes / READY_MEBIBYTES, 1)  # fmt: skip
+
+
+def _write_bodies(folder: Path, rows: int) -> tuple[Path, Path]:
     """One record as JSON, and a long table as CSV."""
-    record = {"lastmonth_activity": 12, "lastyear_activity": 340, "number_of_employees": 25}
-    (folder / "record.json").write_text(json.dumps({"records": [record]}))
-    rows = client_rows(CSV_ROWS, seed=5, first_client=0)
-    (folder / "table.csv").write_text(csv_text(rows))
+    (folder / "record.json").write_text(json.dumps({"records": [RECORD]}))
+    (folder / "table.csv").write_text(csv_text(client_rows(rows, seed=5, first_client=0)))
     return folder / "record.json", folder / "table.csv"
 
 
-def compare(one: Server, other: Server, record: Path, table: Path, seconds: float) -> None:
-    """Each kind of request against the naive one, or against a route that does nothing."""
-    print(f"{'one worker; median of rounds':<40}{'a second':>10}{'p50':>10}")
-    as_json = ("application/json", record)
-    as_csv = ("text/csv", table)
-    empty, naive, ours, *prepared = in_turn(
-        seconds,
+def _ready(environment: dict[str, str], sizes: Sizes) -> Line:
+    """How long a server takes from its start to its first answer."""
+    took = []
+    for _ in range(sizes.rounds):
+        with _serving("wsgi:app", "/ready", environment) as server:
+            took.append(server.ready_seconds)
+    seconds = statistics.median(took)
+    return at_most("API ready / limit", seconds_text(seconds), seconds_text(READY_SECONDS),
+                   seconds / READY_SECONDS, 1)  # fmt: skip
+
+
+def _compare_answers(one: Server, other: Server, record: Path, sizes: Sizes) -> Iterator[Line]:
+    """One record, and the prepared answers, against the naive way and a route that does nothing."""
+    body = ("application/json", record)
+    empty, naive, ours, *prepared = _in_turn(
+        sizes,
         (other, "GET", "/empty"),
-        (other, "POST", "/prediction", *as_json),
-        (one, "POST", "/prediction", *as_json),
+        (other, "POST", "/prediction", *body),
+        (one, "POST", "/prediction", *body),
         *((one, "GET", path) for path in PREPARED),
     )
-    show("a route that does nothing", empty)
-    show("POST /prediction, naive", naive)
-    show("POST /prediction", ours)
-    told = dict(zip(PREPARED, prepared, strict=True))
-    for path, figures in told.items():
-        show(f"GET {path}", figures)
-    slow, fast = in_turn(
-        seconds, (other, "POST", "/prediction", *as_csv), (one, "POST", "/prediction", *as_csv)
-    )
-    show(f"POST /prediction, CSV of {CSV_ROWS:,}, naive", slow)
-    show(f"POST /prediction, CSV of {CSV_ROWS:,}", fast)
-    print(f"\nrequests a second, ours / naive: {ours['rate'] / naive['rate']:.1f} (one record), "
-          f"{fast['rate'] / slow['rate']:.1f} (CSV)")  # fmt: skip
-    print(
-        f"p50 / that of the empty route: {ours['p50'] / empty['p50']:.2f} (one record), "
-        + ", ".join(f"{told[path]['p50'] / empty['p50']:.2f} ({path})" for path in PREPARED)
-    )
+    yield at_least("ours / naive: one record, answers a second", f"{ours.rate:,.0f} /s",
+                   f"{naive.rate:,.0f} /s", ours.rate / naive.rate, 12)  # fmt: skip
+    yield at_least("  (a route that does nothing / naive, for comparison)", f"{empty.rate:,.0f} /s",
+                   f"{naive.rate:,.0f} /s", empty.rate / naive.rate, 1)  # fmt: skip
+    yield _beside_empty("POST /prediction, one record", ours, empty, 1.6)
+    for path, answers in zip(PREPARED, prepared, strict=True):
+        yield _beside_empty(f"GET {path}", answers, empty, 2)
 
 
-PREPARED = ("/scoring", "/summarystats", "/diagnostics")
+def _beside_empty(what: str, answers: Answers, empty: Answers, bar: float) -> Line:
+    return at_most(f"{what} / empty route, p50", f"{answers.median * 1000:.2f} ms",
+                   f"{empty.median * 1000:.2f} ms", answers.median / empty.median, bar)  # fmt: skip
 
 
-def in_turn(seconds: float, *requests: tuple[Any, ...]) -> list[dict[str, float]]:
+def _compare_tables(one: Server, other: Server, table: Path, sizes: Sizes) -> Line:
+    """A long CSV table."""
+    request = ("POST", "/prediction", "text/csv", table)
+    ours, naive = _in_turn(sizes, (one, *request), (other, *request))
+    return at_least(f"naive / ours: CSV of {sizes.rows:,} rows", seconds_text(ours.median),
+                    seconds_text(naive.median), naive.median / ours.median, 5)  # fmt: skip
+
+
+def _in_turn(sizes: Sizes, *requests: tuple[Any, ...]) -> list[Answers]:
     """The median figures of each request, the requests taking turns."""
-    rounds = [[load(seconds, *request) for request in requests] for _ in range(ROUNDS)]
+    rounds = [[_load(sizes.seconds, *request) for request in requests] for _ in range(sizes.rounds)]
     return [
-        {
-            "rate": statistics.median(one["requests"] / one["seconds"] for one in column),
-            "p50": statistics.median(one["p50"] for one in column),
-        }
+        Answers(
+            statistics.median(one.rate for one in column),
+            statistics.median(one.median for one in column),
+        )
         for column in zip(*rounds, strict=True)
     ]
 
 
-def load(seconds: float, server: Server, *request: Any) -> dict[str, float]:
+def _load(seconds: float, server: Server, *request: object) -> Answers:
     """The figures of one round, asked by a process of its own."""
     command = [sys.executable, "-m", "benchmarks.load", server.port, seconds, *request]
-    done = subprocess.run([str(word) for word in command], cwd=REPOSITORY, check=True,
-                          stdout=subprocess.PIPE)  # fmt: skip
-    figures: dict[str, float] = json.loads(done.stdout)
-    return figures
-
-
-def show(what: str, figures: dict[str, float]) -> None:
-    """One line: requests a second, and the median time of an answer."""
-    print(f"{what:<40}{figures['rate']:>10,.1f}{figures['p50']:>7.2f} ms")
+    done = subprocess.run(
+        [str(word) for word in command], cwd=REPOSITORY, check=True, stdout=subprocess.PIPE
+    )
+    figures = json.loads(done.stdout)
+    return Answers(figures["requests"] / figures["seconds"], figures["p50"] / 1000)
 
 
 @contextmanager
-def serving(application: str, path: str, **environment: str) -> Iterator[Server]:
+def _serving(application: str, path: str, environment: dict[str, str]) -> Iterator[Server]:
     """gunicorn with one worker on a free port, ready to answer."""
     command = [sys.executable, "-m", "gunicorn", "--bind", "127.0.0.1:0", "--workers", "1",
                application]  # fmt: skip
     begin = time.perf_counter()
-    process = subprocess.Popen(command, cwd=REPOSITORY, env=os.environ | environment,
-                               stderr=subprocess.PIPE, text=True)  # fmt: skip
+    process = subprocess.Popen(
+        command, cwd=REPOSITORY, env=os.environ | environment, stderr=subprocess.PIPE, text=True
+    )
     assert process.stderr is not None
     try:
-        lines = iter(process.stderr)
-        line = next(line for line in lines if "Listening at" in line)
+        told = iter(process.stderr)
+        line = next(line for line in told if "Listening at" in line)
         port = int(line.split("Listening at:")[1].split("(")[0].strip().rpartition(":")[2])
-        line = next(line for line in lines if "Booting worker" in line)
-        worker = int(line.rpartition(":")[2])
+        worker = int(next(line for line in told if "Booting worker" in line).rpartition(":")[2])
         with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=60):
             yield Server(port, worker, time.perf_counter() - begin)
     finally:
         process.terminate()
         process.communicate()
-
-
-if __name__ == "__main__":
-    raise SystemExit(main())

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import curves, measuring
+from benchmarks import curves, measuring, page
 from benchmarks.measuring import at_least, at_most
 
 
@@ -66,3 +66,17 @@ def test_both_sides_of_a_comparison_ingest_the_same_clients(tmp_path: Path) -> N
     waiting = clients(ours / "ingesteddata/openclients.csv")
     assert labelled | waiting == clients(theirs / "ingesteddata/finaldata.csv")
     assert len(waiting) > 5
+
+
+def test_a_section_of_the_page_takes_the_place_of_its_elder_and_leaves_the_others(
+    tmp_path: Path,
+) -> None:
+    path, order = tmp_path / "results.md", ["first", "second"]
+    page.write_section(path, "second", "| 2 |", order)
+    page.write_section(path, "first", "| 1 |", order)
+    page.write_section(path, "second", "| new |", order)
+    text = path.read_text(encoding="utf-8")
+    assert text.startswith("# Measured\n")
+    assert text.index("## first\n") < text.index("| 1 |") < text.index("## second\n")
+    assert text.endswith("\n\n| new |\n")
+    assert "| 2 |" not in text
