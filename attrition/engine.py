@@ -9,26 +9,23 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-import numpy as np
-from numpy.typing import NDArray
-
-from attrition import intake, lesson, ranking, recovery
-from attrition.clients import (
-    Clients,
-    TestClients,
-    final_clients,
-    open_clients,
-    training_clients,
-)
+from attrition import intake, recovery
 from attrition.config import Config
 from attrition.ledger import Ledger
-from attrition.lesson import Lesson
-from attrition.profile import DataProfile, profile_data
-from attrition.scorecard import Scorecard
 from attrition.sparksession import check_installed
 from attrition.survey import Survey
+
+# Ingestion needs no model and no tables in memory, and must not pay for what only others need.
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from attrition.clients import Clients, TestClients
+    from attrition.lesson import Lesson
+    from attrition.profile import DataProfile
+    from attrition.scorecard import Scorecard
 
 
 class Engine(Protocol):
@@ -99,36 +96,53 @@ class LocalEngine:
         recovery.settle(self.config, ledger)
 
     def learn(self, ledger: Ledger, test: TestClients, deployed_commit: str | None) -> Lesson:
+        from attrition import lesson
+
         return lesson.learn(self.config, ledger, test, deployed_commit)
 
     def count_in_test(self, ledger: Ledger, test: TestClients) -> int:
+        from attrition.clients import training_clients
+
         return training_clients(self.config, ledger.committed_bytes, test).left_out
 
     def labelled(self, ledger: Ledger, start: int) -> tuple[Clients, int]:
+        from attrition.clients import final_clients
+
         return _whole(final_clients(self.config, start, ledger.committed_bytes))
 
     def opened(self, ledger: Ledger) -> tuple[Clients, int]:
+        from attrition.clients import open_clients
+
         return _whole(open_clients(self.config))
 
     def riskiest_opened(self, ledger: Ledger, card: Scorecard) -> tuple[Clients, int]:
         return self.opened(ledger)
 
     def riskiest_newest(self, ledger: Ledger, card: Scorecard) -> tuple[Clients, int]:
+        from attrition.clients import final_clients
+        from attrition.ranking import newest_of_each
+
         newest = ledger.commits[-1]
         clients = final_clients(self.config, newest.start, newest.end)
         if self.config.id_column is not None:
-            clients = clients.select(ranking.newest_of_each(clients.ids))
+            clients = clients.select(newest_of_each(clients.ids))
         return _whole(clients)
 
     def outcomes(
         self, ledger: Ledger, start: int, wanted: Collection[str]
     ) -> tuple[list[str], list[int], NDArray[np.intp]]:
+        import numpy as np
+
+        from attrition.clients import final_clients
+
         clients = final_clients(self.config, start, ledger.committed_bytes)
         rows = np.flatnonzero([client in wanted for client in clients.ids])
         assert clients.labels is not None
         return clients.ids[rows].tolist(), clients.labels[rows].tolist(), rows
 
     def profile(self) -> DataProfile:
+        from attrition.profile import profile_data
+
         return profile_data(self.config)
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import csv
 import gzip
 import json
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +16,7 @@ from hypothesis import strategies as st
 
 import ingestion
 from attrition import clienttable
-from tests.conftest import HEADER, Project
+from tests.conftest import HEADER, REPOSITORY, Project
 from tests.ingested import counts, final, open_list, outputs, quarantined, source
 
 
@@ -202,3 +204,17 @@ def test_a_suggestion_is_refused_in_one_line_that_says_why(project: Project) -> 
         )
         assert (result.returncode, result.stdout) == (1, "")
         assert result.stderr == f"error: {path}: {reason}\n"
+
+
+def test_a_run_pays_for_no_library_of_tables_and_models(project: Project) -> None:
+    """Their imports take longer than ten thousand new rows."""
+    project.write("sourcedata/a.csv", HEADER + "\nAcme,1,2,3,0\nBolt,1,2,3,1\n")
+    code = (
+        "import sys, ingestion\n"
+        "assert ingestion.main(['--config', sys.argv[1]]) == 0\n"
+        "print(*{'pandas', 'sklearn', 'scipy', 'matplotlib', 'flask'} & set(sys.modules))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code, project.config_path], cwd=REPOSITORY,
+                          capture_output=True, text=True)  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[-1] == ""
