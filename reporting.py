@@ -6,7 +6,8 @@
 Reads  ingesteddata/ (openclients.csv, or finaldata.csv where no client is open; ledger.json),
        testdata/*.csv, the live release or models/scorecard.json, models/decision.json,
        diagnostics.json and history.db.
-Writes models/report.html and report.pdf: the same story as a page and as a document;
+Writes models/report.html and report.pdf: the same story as a page and as a document (those that
+       the setting `reports` names);
        models/clientrisk.csv: the clients to call, in order, with reasons and changes;
        models/clients.db: the same for the API to look up;
        models/confusionmatrix.png; when a run replaced the deployed model, that one's matrix, and
@@ -51,7 +52,6 @@ from attrition.scorecard import load_scorecard
 
 SCORECARD = "scorecard.json"
 FIRST, SECOND = "confusionmatrix.png", "confusionmatrix2.png"
-PAGE, DOCUMENT = "report.html", "report.pdf"
 DOTS_PER_INCH = 160
 COLOURS = {"ink": figures.INK, "soft": figures.SOFT, "line": figures.LINE,
            "accent": figures.ACCENT, "alarm": figures.ALARM}  # fmt: skip
@@ -124,7 +124,7 @@ def tell(
     listed: RankingResult | None,
     test: TestClients | None = None,
 ) -> list[Path]:
-    """Write the report, as a page and as a document.
+    """Write the report, as a page, as a document, or as both, as the settings ask for.
 
     Args:
         config: the settings.
@@ -134,8 +134,13 @@ def tell(
         test: the labelled test data; None reads them.
 
     Returns:
-        The two files.
+        The files. One that is not asked for is not kept from an earlier run either.
     """
+    for form, path in (("html", config.report), ("pdf", config.report_pdf)):
+        if form not in config.reports:
+            path.unlink(missing_ok=True)
+    if not config.reports:
+        return []
     logging.getLogger("matplotlib").setLevel(logging.WARNING)  # it tells of its font cache
     test = labelled_test_clients(config) if test is None else test
     model = gathering.deployed_model(config) or gathering.candidate(config)
@@ -159,13 +164,17 @@ def tell(
 
 def _write(config: Config, told: Story, pictures: Sequence[Picture]) -> list[Path]:
     """Replace the page and the document, each whole or not at all."""
-    page, document = (config.output_model_path / name for name in (PAGE, DOCUMENT))
-    elements = {picture.name: figures.svg(picture) for picture in pictures}
-    files.write_text(page, htmlreport.render(told, elements))
-    outlines = {picture.name: figures.svg_outlines(picture) for picture in pictures}
-    with files.replacing(document) as temporary:
-        temporary.write_bytes(pdfreport.render(told, outlines, COLOURS))
-    return [page, document]
+    written = []
+    if "html" in config.reports:
+        elements = {picture.name: figures.svg(picture) for picture in pictures}
+        files.write_text(config.report, htmlreport.render(told, elements))
+        written.append(config.report)
+    if "pdf" in config.reports:
+        outlines = {picture.name: figures.svg_outlines(picture) for picture in pictures}
+        with files.replacing(config.report_pdf) as temporary:
+            temporary.write_bytes(pdfreport.render(told, outlines, COLOURS))
+        written.append(config.report_pdf)
+    return written
 
 
 def _pictures_of(config: Config, model: Model, test: TestClients) -> list[Picture | Absent]:

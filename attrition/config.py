@@ -77,6 +77,7 @@ class Config:
     upload_settle_seconds: int = 3
     maximum_unpacked_megabytes: int = 20_000
     memory_limit: str = "3GB"
+    reports: tuple[str, ...] = ("html", "pdf")  # the forms in which a run tells its story
     package_check: bool = True
     alert_webhook: str | None = None
     alert_command: tuple[str, ...] | None = None
@@ -260,6 +261,8 @@ def _convert(key: str, kind: str, value: Any, root: Path) -> Any:
         if not isinstance(value, str) or not value or "\0" in value:
             raise ValueError("the path of a folder as text")
         return (root / value).resolve()
+    if key == "reports" and (not isinstance(value, list) or not {"html", "pdf"}.issuperset(value)):
+        raise ValueError('a list of "html" and "pdf"')
     if kind == "tuple[str, ...]":
         if not isinstance(value, list) or not all(isinstance(v, str) and v.strip() for v in value):
             raise ValueError("a list of names")

@@ -22,6 +22,7 @@ from tests.nursery import Job, Nursery
 from tests.sweeping import Undisturbed, undisturbed
 
 REPOSITORY = Path(__file__).resolve().parent.parent
+FORMS = ("html", "pdf")  # of the report
 HEADER = "corporation,lastmonth_activity,lastyear_activity,number_of_employees,exited"
 
 
@@ -69,9 +70,14 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 
 @dataclass(frozen=True)
 class Project:
-    """A project folder of its own: the five folders and a config.json."""
+    """A project folder of its own: the five folders and a config.json.
+
+    No index is asked, and no report is drawn unless `reports` names its forms: drawing takes most
+    of a small run's time.
+    """
 
     root: Path
+    reports: tuple[str, ...] = ()
 
     @property
     def config_path(self) -> Path:
@@ -83,7 +89,7 @@ class Project:
 
     def configure(self, **settings: Any) -> None:
         """Write config.json with these settings beside the folders; others keep their defaults."""
-        quiet: dict[str, Any] = {"package_check": False}
+        quiet: dict[str, Any] = {"package_check": False, "reports": self.reports}
         self.config_path.write_text(json.dumps({**FOLDERS, **quiet, **settings}))
 
     def write(self, path: str, text: str) -> Path:

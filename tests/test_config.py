@@ -59,6 +59,8 @@ def test_without_a_path_the_file_beside_the_scripts_is_read(
         ({"package_check": "yes"}, "package_check", "true or false", '"yes"'),
         ({"numeric_columns": "a"}, "numeric_columns", "a list of names", '"a"'),
         ({"numeric_columns": ["a", 3]}, "numeric_columns", "a list of names", '["a", 3]'),
+        ({"reports": ["doc"]}, "reports", 'a list of "html" and "pdf"', '["doc"]'),
+        ({"reports": "html"}, "reports", 'a list of "html" and "pdf"', '"html"'),
         ({"trusted_hosts": "localhost"}, "trusted_hosts", "a list of names", '"localhost"'),
         ({"numeric_columns": []}, "numeric_columns", "at least one", "none"),
         ({"numeric_columns": ["a", "a"]}, "numeric_columns", "each column once", "a"),

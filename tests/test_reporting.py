@@ -11,7 +11,7 @@ import pytest
 import reporting
 from attrition import files
 from attrition.clients import labelled_test_clients
-from tests.conftest import HEADER, Project
+from tests.conftest import FORMS, HEADER, Project
 from tests.releases import deploy, quiet_month_card
 
 
@@ -43,6 +43,7 @@ def is_picture(path: Path) -> bool:
 
 
 def test_the_script_draws_the_deployed_model(served: Project) -> None:
+    served.configure(reports=FORMS)
     result = served.run("reporting.py")
     path = served.root / "models/confusionmatrix.png"
     assert is_picture(path)
@@ -122,3 +123,19 @@ def test_other_columns_in_the_settings_are_said(served: Project) -> None:
 
 def test_in_the_pipeline_a_picture_that_cannot_be_drawn_stops_nothing(project: Project) -> None:
     assert reporting.run(project.config) == []
+
+
+def test_a_report_is_written_in_the_forms_that_are_asked_for_and_no_other_is_kept(
+    served: Project,
+) -> None:
+    models = served.root / "models"
+
+    def written(*forms: str) -> set[str]:
+        served.configure(reports=list(forms))
+        served.run("reporting.py")
+        return {path.name for path in models.glob("report.*")}
+
+    assert written("pdf", "html") == {"report.html", "report.pdf"}
+    assert written("html") == {"report.html"}
+    assert written("pdf") == {"report.pdf"}
+    assert written() == set()

@@ -1,8 +1,9 @@
 """Many runs under random events, against a simple model of what must stand in the folders.
 
 Hypothesis chooses the events: batches that come, change, go, or are broken; a changed world; kills,
-a full disk, two runs; a rollback. The model is a list of rows and a few counts. Nothing may be
-lost, nothing counted twice, and no reader may ever find anything but a whole release.
+a full disk, two runs. The model is a list of rows and a few counts. Nothing may be lost, nothing
+counted twice, and no reader may ever find anything but a whole release: the API is asked all the
+time.
 """
 
 from __future__ import annotations
@@ -11,8 +12,9 @@ import csv
 import itertools
 import shutil
 import tempfile
-from collections.abc import Callable
+import threading
 from pathlib import Path
+from typing import Any
 
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
@@ -24,6 +26,7 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
+from app import create_app
 from attrition import files, history
 from attrition.ledger import read_ledger
 from tests.conftest import HEADER, Project, Suite, book
@@ -39,6 +42,7 @@ TROUBLES = st.one_of(
     st.builds(lambda at: {"kill_at": at}, st.integers(1, 230)),
     st.builds(lambda most: {"file_bytes": most}, st.integers(0, 60_000)),
 )
+CLIENT = {"lastmonth_activity": 12, "lastyear_activity": 340, "number_of_employees": 25}
 LATIN_1 = f"{HEADER}\nM\u00fcller,1,2,3,0\n".encode("latin-1")
 
 
@@ -47,9 +51,7 @@ class Soak(RuleBasedStateMachine):
 
     nursery: Nursery
     template: Path
-    beside: Callable[[Path], None] = staticmethod(lambda _root: None)
-    """Called after every run with the project's folder: the place for readers at work."""
-    runs = 0
+    runs = requests = 0
 
     @initialize()
     def begin(self) -> None:
@@ -65,9 +67,11 @@ class Soak(RuleBasedStateMachine):
         self.present: list[str] = []
         for path in (self.root / "sourcedata").iterdir():
             self._expect(path.read_text())
+        self.reader = Reader(self.project)
 
     def teardown(self) -> None:
-        if hasattr(self, "folder"):
+        if hasattr(self, "reader"):
+            Soak.requests += self.reader.leave()
             self._run_well()
             shutil.rmtree(self.folder)
 
@@ -77,9 +81,12 @@ class Soak(RuleBasedStateMachine):
         rows = (line for line in text.splitlines()[1:] if line[-1] in "01")
         self.rows.update(canonical(row) for row in rows)
 
-    def _write(self, name: str, text: str, trouble: dict[str, int]) -> None:
-        """A batch comes; the run that finds it may be disturbed, the one after it is not."""
-        self.project.write(f"sourcedata/{name}", text)
+    def _write(self, name: str, text: str, trouble: dict[str, int], bad: str = "") -> None:
+        """A batch comes; the run that finds it may be disturbed, the one after it is not.
+
+        `bad` are rows at its end that must go to quarantine.
+        """
+        self.project.write(f"sourcedata/{name}", text + bad)
         if trouble:
             self._run(**trouble)
         self._run_well()
@@ -115,8 +122,7 @@ class Soak(RuleBasedStateMachine):
         number = next(self.numbers)
         bad = f"b{number},many,2,3,0\nc{number},1,2,3,0,9\n"
         self.broken += 2
-        self._write(f"{number}.csv", f"{HEADER}\na{number},1,2,3,0\n{bad}", trouble)
-        self.rows -= {canonical(row) for row in bad.splitlines()}
+        self._write(f"{number}.csv", f"{HEADER}\na{number},1,2,3,0\n", trouble, bad)
 
     @rule()
     def a_file_that_is_no_batch_arrives(self) -> None:
@@ -133,7 +139,7 @@ class Soak(RuleBasedStateMachine):
         assert ended.code in (0, 1, -9), ended.text
         assert "Traceback" not in ended.text
         assert ended.peak_bytes < MOST_MEMORY
-        self.beside(self.root)
+        self.reader.is_content()
         return ended
 
     def _run_well(self) -> None:
@@ -192,6 +198,52 @@ class Soak(RuleBasedStateMachine):
         assert len(list(config.prod_deployment_path.iterdir())) < 12
 
 
+class Reader:
+    """Asks the API while runs come and go, and remembers the first answer that did not fit."""
+
+    def __init__(self, project: Project) -> None:
+        self._client = create_app(project.config).test_client()
+        self._answers: dict[str, tuple[Any, Any]] = {}
+        self._requests = 0
+        self._fault: BaseException | None = None
+        self._leaving = threading.Event()
+        self._thread = threading.Thread(target=self._ask_on, daemon=True)
+        self._thread.start()
+
+    def is_content(self) -> None:
+        """Fail with the first answer that did not fit."""
+        if self._fault is not None:
+            raise self._fault
+
+    def leave(self) -> int:
+        """Ask no more; how many requests there were."""
+        self._leaving.set()
+        self._thread.join()
+        self.is_content()
+        return self._requests
+
+    def _ask_on(self) -> None:
+        try:
+            while not self._leaving.wait(0.2):
+                self._ask()
+        except BaseException as fault:  # noqa: BLE001 - it is raised where the test sees it
+            self._fault = fault
+
+    def _ask(self) -> None:
+        """Equal releases give equal answers, and nothing else than an answer is ever given."""
+        told = self._client.post("/prediction", json={"records": [CLIENT]})
+        assert told.status_code == 200, told.text
+        version = told.json["model_version"]
+        score = self._client.get("/scoring")
+        assert score.status_code == 200, score.text
+        if score.json["model_version"] == version:
+            answer = (told.json["probabilities"], score.json["f1_score"])
+            assert self._answers.setdefault(version, answer) == answer
+        for route in ("/clients", "/diagnostics", "/model", "/ready"):
+            assert self._client.get(route).status_code == 200, route
+        self._requests += 6
+
+
 def canonical(row: str) -> str:
     """A row with its numbers as numbers, so that two spellings of one row are one."""
     name, *values = row.rsplit(",", 4)
@@ -213,4 +265,6 @@ def test_whatever_happens_nothing_is_lost_and_nothing_mixed(
     )
     run_state_machine_as_test(Soak, settings=scale)
     suite.tell(Soak.runs, "runs of the soak")
+    suite.tell(Soak.requests, "requests during the soak, each answered well")
+    assert Soak.requests > Soak.runs
     assert Soak.runs > (300 if suite.is_complete else 10)
