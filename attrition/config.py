@@ -261,12 +261,8 @@ def _convert(key: str, kind: str, value: Any, root: Path) -> Any:
         if not isinstance(value, str) or not value or "\0" in value:
             raise ValueError("the path of a folder as text")
         return (root / value).resolve()
-    if key == "reports" and (not isinstance(value, list) or not {"html", "pdf"}.issuperset(value)):
-        raise ValueError('a list of "html" and "pdf"')
     if kind == "tuple[str, ...]":
-        if not isinstance(value, list) or not all(isinstance(v, str) and v.strip() for v in value):
-            raise ValueError("a list of names")
-        return tuple(value)
+        return _convert_names(key, value)
     if key in ("engine", "alert_command"):
         return parse_engine(value, root) if key == "engine" else _convert_command(value)
     if kind == "bool":
@@ -284,6 +280,15 @@ def _convert(key: str, kind: str, value: Any, root: Path) -> Any:
             raise ValueError("a fraction between 0 and 1" + " or null" * (kind != "float"))
         return float(value)
     return _convert_text(key, kind, value)
+
+
+def _convert_names(key: str, value: Any) -> tuple[str, ...]:
+    expected = 'a list of "html" and "pdf"' if key == "reports" else "a list of names"
+    if not isinstance(value, list) or not all(isinstance(v, str) and v.strip() for v in value):
+        raise ValueError(expected)
+    if key == "reports" and not {"html", "pdf"}.issuperset(value):
+        raise ValueError(expected)
+    return tuple(value)
 
 
 def _convert_text(key: str, kind: str, value: Any) -> str | None:

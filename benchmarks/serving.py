@@ -84,7 +84,9 @@ def lines(root: Path, sizes: Sizes) -> Iterator[Line]:
     stage("fullprocess.py", project)
     record, table = _write_bodies(root, sizes.rows)
     ours = {"ATTRITION_CONFIG": str(project / "config.json")}
-    naive = {"MODEL": str(project / "models" / "trainedmodel.pkl")}
+    # In this folder gunicorn would find our settings: the naive server has gunicorn's own.
+    naive = {"MODEL": str(project / "models" / "trainedmodel.pkl"),
+             "GUNICORN_CMD_ARGS": f"--config {os.devnull}"}  # fmt: skip
     yield _ready(ours, sizes)
     with ExitStack() as stack:
         one = stack.enter_context(_serving("wsgi:app", "/ready", ours))
