@@ -59,7 +59,7 @@ class Listing:
         summary: how many clients were found, in words.
         orders: column -> its button.
         previous, next: addresses, from the question mark on; None where there is no such page.
-        csv: address of the same clients as CSV.
+        csv: address of all that match, on every page, as CSV.
     """
 
     about: Mapping[str, Any]
@@ -85,7 +85,6 @@ def listing(
     size: int,
     *,
     has_values: bool,
-    most_rows: int,
 ) -> Listing:
     """A page of the list.
 
@@ -93,7 +92,6 @@ def listing(
         page: the clients of page `number`, `size` to a page.
         question: what was asked for.
         has_values: whether a column says what a client is worth.
-        most_rows: no CSV table has more of them.
     """
     pages = max(1, -(-page.matching // size))
     return Listing(
@@ -110,7 +108,7 @@ def listing(
         pages=pages,
         previous=address(question, min(number - 1, pages)) if number > 1 else None,
         next=address(question, number + 1) if number < pages else None,
-        csv=address(question, 1, format="csv", per_page=most_rows),
+        csv=address(question, 1, format="csv"),
     )
 
 
