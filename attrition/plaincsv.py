@@ -140,12 +140,12 @@ def plain_table(data: bytes) -> PlainTable | None:
         return None
     letters = np.frombuffer(data, dtype=np.uint8)
     width = data[: data.index(b"\n")].count(b",") + 1
-    commas, lines = np.count_nonzero(letters == _COMMA), np.count_nonzero(letters == _NEWLINE)
+    is_comma, lines = letters == _COMMA, np.count_nonzero(letters == _NEWLINE)
     # With every control character: then there are more than commas and line ends.
-    ends = np.flatnonzero((letters == _COMMA) | (letters < _SPACE))
+    ends = np.flatnonzero(is_comma | (letters < _SPACE))
     regular = (
         lines > 1
-        and len(ends) == lines * width == lines + commas
+        and len(ends) == lines * width == lines + np.count_nonzero(is_comma)
         and (letters[ends[width - 1 :: width]] == _NEWLINE).all()
     )
     if not regular or (width == 1 and b"\n\n" in data):

@@ -15,7 +15,6 @@ from attrition.columns import columns_from_csv
 from attrition.errors import DataError
 from attrition.plaincsv import plain_table
 
-
 # Whole numbers are read eight letters at once, where so many stand before the first one's end.
 HEADERS = ["a,b", "a,a_longer_name"]
 

@@ -117,19 +117,20 @@ def test_long_tables_one_after_the_other_take_no_memory_anew(project: Project) -
 
 def worker_of(port: int) -> int:
     """The process that serves a port, and is not the one that watches over it."""
-    (inode,) = (line.split()[9] for line in Path("/proc/net/tcp").read_text().splitlines()[1:]
-                if line.split()[1] == f"0100007F:{port:04X}" and line.split()[3] == "0A")  # fmt: skip
+    sockets = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()]
+    here, listening = f"0100007F:{port:04X}", "0A"
+    (inode,) = (each[9] for each in sockets if each[1] == here and each[3] == listening)
     holders = [
         int(entry.parent.parent.name)
         for entry in Path("/proc").glob("[0-9]*/fd/*")
-        if entry.is_symlink() and _target(entry) == f"socket:[{inode}]"
+        if _target(entry) == f"socket:[{inode}]"
     ]
     return next(process for process in holders if int(about(process)[1]) in holders)
 
 
 def _target(link: Path) -> str:
     try:
-        return os.readlink(link)
+        return str(link.readlink())
     except OSError:
         return ""
 
