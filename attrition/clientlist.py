@@ -57,6 +57,7 @@ class Listing:
     Attributes:
         about: of the ranking; see `clientbook.Page`.
         summary: how many clients were found, in words.
+        matching: how many clients were found, on all pages.
         orders: column -> its button.
         previous, next: addresses, from the question mark on; None where there is no such page.
         csv: address of all that match, on every page, as CSV.
@@ -66,6 +67,7 @@ class Listing:
     part: str
     sort: str
     summary: str
+    matching: str
     rows: list[Row]
     filters: list[Choice]
     orders: dict[str, Choice]
@@ -99,6 +101,7 @@ def listing(
         part=question.part,
         sort=question.sort,
         summary=_summary(page, number, pages),
+        matching=count(page.matching),
         rows=[row(client) for client in page.clients],
         filters=[_filter(name, tiers, question, page.about["tiers"]) for name, tiers in _FILTERS],
         orders={column: _order(column, question.sort) for column in _ORDERS},
