@@ -10,6 +10,7 @@ Writes models/apireturns.txt; when a run replaced the deployed model, that one's
 from __future__ import annotations
 
 import argparse
+import http.client
 import json
 import logging
 import os
@@ -137,12 +138,19 @@ def _request(url: str, body: dict[str, Any] | None) -> dict[str, Any]:
     # Without the environment's proxies: the server is on this machine, or reached directly.
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     try:
-        with opener.open(request, timeout=TIMEOUT_SECONDS) as response:
+        with _opened(opener, request) as response:
             return _decoded(response.status, response.read())
-    except urllib.error.HTTPError as error:
-        return _decoded(error.code, error.read())
-    except (OSError, ValueError) as error:
+    # What listens there need not speak HTTP, or may hang up halfway.
+    except (OSError, ValueError, http.client.HTTPException) as error:
         raise CallError(f"no answer: {getattr(error, 'reason', error)}") from None
+
+
+def _opened(opener: urllib.request.OpenerDirector, request: urllib.request.Request) -> Any:
+    """The answer, whatever its status."""
+    try:
+        return opener.open(request, timeout=TIMEOUT_SECONDS)
+    except urllib.error.HTTPError as answer:
+        return answer
 
 
 def _in_process(config: Config) -> Ask:
@@ -158,7 +166,7 @@ def _in_process(config: Config) -> Ask:
 def _decoded(status: int, data: bytes) -> dict[str, Any]:
     try:
         answer = json.loads(data)
-    except ValueError:
+    except (ValueError, RecursionError):
         answer = None
     if not isinstance(answer, dict):
         raise CallError(f"status {status}, and no JSON object")

@@ -5,6 +5,8 @@ Environment: WEB_CONCURRENCY (workers, default 2), ATTRITION_CONFIG, ATTRITION_A
 Writes       the workers' counts into a temporary folder, which goes with the server.
 """
 
+import contextlib
+import ctypes
 import os
 import shutil
 import tempfile
@@ -12,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 _COUNTS = "PROMETHEUS_MULTIPROC_DIR"
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # see mallopt(3)
 
 bind = "127.0.0.1:8000"
 # One request at a time in each worker: several threads in one made each of them slower.
@@ -20,7 +23,6 @@ worker_class = "sync"
 # A worker busy for longer than this, with whatever, is replaced; a restart waits so long for it.
 timeout = 30
 graceful_timeout = 30
-keepalive = 5
 # The heartbeat of the workers is a file; on a disk it could stall with the disk.
 worker_tmp_dir = "/dev/shm" if Path("/dev/shm").is_dir() else None  # noqa: S108
 # It would listen under one fixed name in the user's home, for every server of that user.
@@ -34,6 +36,14 @@ limit_request_field_size = 8190
 def on_starting(_server: Any) -> None:
     """Name the folder to count in before a worker imports the client library, which looks once."""
     os.environ[_COUNTS] = tempfile.mkdtemp(prefix="attrition-counts-")
+
+
+def post_worker_init(_worker: Any) -> None:
+    """Keep freed memory: a long table would ask the kernel for the same pages again each time."""
+    with contextlib.suppress(AttributeError):  # not every C library has it
+        mallopt = ctypes.CDLL(None).mallopt
+        mallopt(_M_MMAP_THRESHOLD, 32 * 2**20)
+        mallopt(_M_TRIM_THRESHOLD, 64 * 2**20)
 
 
 def child_exit(_server: Any, worker: Any) -> None:

@@ -18,8 +18,12 @@ if TYPE_CHECKING:
 TOKEN_VARIABLE = "ATTRITION_API_TOKEN"  # noqa: S105 - the name of a variable, not a secret
 _REALM = "client-attrition-risk"
 LOCAL_HOSTS = ("localhost", "127.0.0.1", "[::1]")
-# A proxy on this machine makes strangers look like loopback; it leaves one of these.
-PROXY_HEADERS = frozenset({"HTTP_X_FORWARDED_FOR", "HTTP_FORWARDED", "HTTP_X_REAL_IP"})
+# A proxy on this machine makes strangers look like loopback; it leaves one of these, if told to.
+PROXY_HEADERS = frozenset(
+    f"HTTP_{name}"
+    for name in ("FORWARDED", "VIA", "X_FORWARDED_FOR", "X_FORWARDED_HOST", "X_FORWARDED_PROTO",
+                 "X_REAL_IP")
+)  # fmt: skip
 POLICY = "Content-Security-Policy"
 _FRAMED_NOWHERE = "base-uri 'none'; frame-ancestors 'none'"
 PAGE_POLICY = (

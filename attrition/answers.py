@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,13 @@ from attrition import files, history, parameters, replies
 from attrition.access import REPORT_POLICY
 from attrition.errors import DataError
 from attrition.live import Served
-from attrition.serving import public_decision, recorded_diagnostics, served, state
+from attrition.serving import (
+    RECORDED_OTHERWISE,
+    public_decision,
+    recorded_diagnostics,
+    served,
+    state,
+)
 
 RUNS_SHOWN, MOST_RUNS = 30, 1_000
 _SUMMARY = ("mean", "median", "standard_deviation")
@@ -21,6 +28,7 @@ _INTERNAL = ("f1", "test_files", "scorecard_sha256")
 _SCORES = ("f1", "f1_interval", "roc_auc", "rows")
 
 blueprint = Blueprint("answers", __name__)
+logger = logging.getLogger(__name__)
 
 
 @blueprint.get("/scoring")
@@ -83,8 +91,17 @@ def _prepared(name: str, make: Callable[..., dict[str, Any]], *sources: Any) -> 
     prepared = state().prepared
     kept = prepared.get(name)
     if kept is None or any(old is not new for old, new in zip(kept[0], sources, strict=True)):
-        kept = prepared[name] = (sources, replies.json_bytes(make(*sources)))
+        kept = prepared[name] = (sources, replies.json_bytes(_made(make, sources)))
     return Response(kept[1], content_type=replies.JSON)
+
+
+def _made(make: Callable[..., dict[str, Any]], sources: tuple[Any, ...]) -> dict[str, Any]:
+    """An answer of records; where they are not of this version the request ends here."""
+    try:
+        return make(*sources)
+    except (LookupError, TypeError, AttributeError) as error:
+        logger.warning("the records are not as expected: %r", error)
+        abort(503, RECORDED_OTHERWISE)
 
 
 @blueprint.get("/model")

@@ -33,6 +33,11 @@ SORTS = {
     "value_at_risk": "value_rank DESC NULLS LAST, place",
     "-value_at_risk": "value_rank NULLS LAST, place",
 }
+_COLUMNS = (
+    "place, client, tier, probability, probability_change, rank_change, value, value_at_risk, "
+    "value_rank"
+)
+_ABOUT = {"time", "release", "ranked", "total", "tiers", "thresholds"}
 _SCHEMA = (
     "CREATE TABLE about (about TEXT NOT NULL)",  # one row, JSON
     """CREATE TABLE clients (
@@ -134,32 +139,36 @@ def _fill(
 
 
 class Book:
-    """A book opened for reading; nothing is written, not even beside it."""
+    """A book opened for reading; nothing is written, not even beside it.
+
+    Attributes:
+        about: see `Page`.
+    """
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
-
-    @property
-    def about(self) -> dict[str, Any]:
-        """See `Page`."""
-        (text,) = self._connection.execute("SELECT about FROM about").fetchone()
-        return dict(json.loads(text))
+        self.about = _about(connection)
 
     def page(self, question: Question, number: int, size: int) -> Page:
         """Page `number`, from 1 on, of the clients asked for; an empty one beyond the last."""
         where, values = _condition(question)
         rows = self._connection.execute(
-            f"SELECT * FROM clients WHERE {where} ORDER BY {SORTS[question.sort]} LIMIT ? OFFSET ?",
+            f"{_select(where)} ORDER BY {SORTS[question.sort]} LIMIT ? OFFSET ?",
             (*values, size, (number - 1) * size),
         ).fetchall()
-        about = self.about
         if not question.part:
-            matching = sum(about["tiers"][tier] for tier in question.tiers)
+            matching = sum(self.about["tiers"][tier] for tier in question.tiers)
         elif 0 < len(rows) < size or (number == 1 and not rows):  # the last page: no need to count
             matching = (number - 1) * size + len(rows)
         else:
             matching = self._count(where, values)
-        return Page(about, matching, [self._client(row) for row in rows])
+        return Page(self.about, matching, [self._client(row) for row in rows])
+
+    def every(self, question: Question) -> Iterator[dict[str, Any]]:
+        """All clients asked for, one after the other; none is kept in memory."""
+        where, values = _condition(question)
+        rows = self._connection.execute(f"{_select(where)} ORDER BY {SORTS[question.sort]}", values)
+        return map(self._client, rows)
 
     def _count(self, where: str, values: Sequence[Any]) -> int:
         query = f"SELECT count(*) FROM clients WHERE {where}"
@@ -168,7 +177,7 @@ class Book:
     def client(self, name: str) -> dict[str, Any] | None:
         """One client with its `features`, the first of that name; None where there is none."""
         row = self._connection.execute(
-            "SELECT * FROM clients WHERE client = ? ORDER BY place LIMIT 1", (name,)
+            f"{_select('client = ?')} ORDER BY place LIMIT 1", (name,)
         ).fetchone()
         if row is None:
             return None
@@ -178,11 +187,10 @@ class Book:
         return {**self._client(row), "features": json.loads(features)}
 
     def _client(self, row: sqlite3.Row) -> dict[str, Any]:
-        found = {key: row[key] for key in row.keys() if key != "folded"}  # noqa: SIM118
         (reasons,) = self._connection.execute(
             "SELECT reasons FROM details WHERE place = ?", (row["place"],)
         ).fetchone()
-        return {**found, "reasons": json.loads(reasons)}
+        return {**dict(row), "reasons": json.loads(reasons)}
 
 
 @contextlib.contextmanager
@@ -203,6 +211,21 @@ def opened(path: Path) -> Iterator[Book]:
             yield Book(connection)
     except (sqlite3.Error, ValueError, TypeError) as error:
         raise DataError(f"{path}: not the book that the pipeline wrote ({error})") from None
+
+
+def _about(connection: sqlite3.Connection) -> dict[str, Any]:
+    """What the book tells of itself; a ValueError where another version wrote it."""
+    written = {sql for (sql,) in connection.execute("SELECT sql FROM sqlite_master")}
+    (text,) = connection.execute("SELECT about FROM about").fetchone()
+    about = dict(json.loads(text))
+    is_whole = about.keys() >= _ABOUT and about["tiers"].keys() >= set(TIERS)
+    if not is_whole or not written >= set(_SCHEMA):
+        raise ValueError("another version of the pipeline wrote it")
+    return about
+
+
+def _select(where: str) -> str:
+    return f"SELECT {_COLUMNS} FROM clients WHERE {where}"
 
 
 def _condition(question: Question) -> tuple[str, list[Any]]:

@@ -57,15 +57,17 @@ class Listing:
     Attributes:
         about: of the ranking; see `clientbook.Page`.
         summary: how many clients were found, in words.
+        matching: how many clients were found, on all pages.
         orders: column -> its button.
         previous, next: addresses, from the question mark on; None where there is no such page.
-        csv: address of the same clients as CSV.
+        csv: address of all that match, on every page, as CSV.
     """
 
     about: Mapping[str, Any]
     part: str
     sort: str
     summary: str
+    matching: str
     rows: list[Row]
     filters: list[Choice]
     orders: dict[str, Choice]
@@ -85,7 +87,6 @@ def listing(
     size: int,
     *,
     has_values: bool,
-    most_rows: int,
 ) -> Listing:
     """A page of the list.
 
@@ -93,7 +94,6 @@ def listing(
         page: the clients of page `number`, `size` to a page.
         question: what was asked for.
         has_values: whether a column says what a client is worth.
-        most_rows: no CSV table has more of them.
     """
     pages = max(1, -(-page.matching // size))
     return Listing(
@@ -101,6 +101,7 @@ def listing(
         part=question.part,
         sort=question.sort,
         summary=_summary(page, number, pages),
+        matching=count(page.matching),
         rows=[row(client) for client in page.clients],
         filters=[_filter(name, tiers, question, page.about["tiers"]) for name, tiers in _FILTERS],
         orders={column: _order(column, question.sort) for column in _ORDERS},
@@ -110,7 +111,7 @@ def listing(
         pages=pages,
         previous=address(question, min(number - 1, pages)) if number > 1 else None,
         next=address(question, number + 1) if number < pages else None,
-        csv=address(question, 1, format="csv", per_page=most_rows),
+        csv=address(question, 1, format="csv"),
     )
 
 

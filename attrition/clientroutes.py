@@ -2,26 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
+from contextlib import ExitStack
 from typing import Any
 
 from flask import Blueprint, Response, abort
 
-from attrition import (
-    clientbook,
-    clientquery,
-    columns,
-    files,
-    history,
-    pages,
-    parameters,
-    replies,
-)
-from attrition.clientbook import Book, Page
+from attrition import clientquery, columns, files, history, pages, parameters, replies
+from attrition.clientbook import Page, Question
 from attrition.errors import DataError
-from attrition.live import Served, open_served
-from attrition.serving import state
+from attrition.live import Served
+from attrition.serving import ranking, state
 
 MOST_PER_PAGE, PER_PAGE = 1_000, 50
 _KINDS = {"json": replies.JSON, "csv": replies.CSV}
@@ -44,40 +35,42 @@ def client_list() -> Response:
         return pages.clients_page()
     question, number = clientquery.question(), clientquery.page_number()
     size = parameters.whole_number("per_page", PER_PAGE, 1, MOST_PER_PAGE)
-    with _book() as book:
+    if kind == replies.CSV and not parameters.given("page", "per_page"):
+        return _whole_list(question)
+    with ranking() as book:
         page = book.page(question, number, size)
-    return _csv(page) if kind == replies.CSV else replies.json_answer(_json(page, number, size))
+    if kind == replies.CSV:
+        return _csv(page.clients)
+    return replies.json_answer(_json(page, number, size))
 
 
 @blueprint.get("/clients/<path:client>")
 def one_client(client: str) -> Response:
     """All about one client; for a browser as a page."""
-    with _book() as book:
+    with ranking() as book:
         about, found = book.about, book.client(client)
     if found is None:
         abort(404, "there is no such client in the ranking")
+    ranked_by = _release(about["release"])
     answer = {
         **{key: about[key] for key in _ABOUT},
         "live_release": files.live_release_id(state().config.prod_deployment_path),
         **{key: found[key] for key in (*_COLUMNS, "features")},
-        **_explained(about["release"], found["features"]),
+        **_explained(ranked_by, found["features"]),
         "history": history.risks_of(state().config.history, client),
     }
     if replies.preferred(replies.JSON, replies.HTML) == replies.HTML:
-        return pages.client_page(answer, about["thresholds"])
+        card = None if ranked_by is None else ranked_by.card
+        return pages.client_page(answer, about["thresholds"], card)
     return replies.json_answer(answer)
 
 
-@contextmanager
-def _book() -> Iterator[Book]:
-    """The ranking as it is now; without one the request ends here."""
-    try:
-        with clientbook.opened(state().config.client_book) as book:
-            yield book
-    except FileNotFoundError:
-        abort(503, pages.NO_RANKING)
-    except DataError:
-        abort(503, "the ranking is damaged; write it anew with: python reporting.py")
+def _whole_list(question: Question) -> Response:
+    """All clients asked for, in CSV, read while they are sent."""
+    with ExitStack() as stack:
+        answer = _csv(stack.enter_context(ranking()).every(question))
+        answer.call_on_close(stack.pop_all().close)
+    return answer
 
 
 def _json(page: Page, number: int, size: int) -> dict[str, Any]:
@@ -90,33 +83,35 @@ def _json(page: Page, number: int, size: int) -> dict[str, Any]:
     }
 
 
-def _csv(page: Page) -> Response:
+def _csv(clients: Iterable[dict[str, Any]]) -> Response:
     """As JSON has it, the reasons joined to one text."""
     rows = (
         ["; ".join(client[key]) if key == "reasons" else client[key] for key in _COLUMNS]
-        for client in page.clients
+        for client in clients
     )
     return replies.csv_answer(_COLUMNS, rows)
 
 
-def _release(version: str) -> Served:
-    """A release; the live one is loaded already."""
-    live = state().model.resolve()
-    if live is not None and live.version == version:
-        return live
-    return open_served(state().config.prod_deployment_path, version)
-
-
-def _explained(release: str, features: dict[str, Any]) -> dict[str, Any]:
-    """The points behind a client's risk, by the model that ranked it; nulls where that is gone."""
+def _release(version: str) -> Served | None:
+    """The release that made the ranking; None where it is gone."""
     try:
-        ranked_by = _release(release)
-        card = ranked_by.card
+        return state().model.release(version)
+    except DataError:
+        return None
+
+
+def _explained(ranked_by: Served | None, features: dict[str, Any]) -> dict[str, Any]:
+    """The points behind a client's risk, by the model that ranked it; nulls where that is gone."""
+    nothing = dict.fromkeys(("contributions", "log_odds", "average_log_odds", "threshold"))
+    if ranked_by is None:
+        return nothing
+    card = ranked_by.card
+    try:
         table = columns.columns_from_records(
             [features], card.numeric_columns, card.categorical_columns
         )
     except DataError:
-        return dict.fromkeys(("contributions", "log_odds", "average_log_odds", "threshold"))
+        return nothing
     told = ranked_by.explained(table)
     first = {key: told[key][0] for key in ("contributions", "log_odds")}
     return {**told, **first, "threshold": card.threshold}

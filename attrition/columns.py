@@ -95,9 +95,10 @@ def columns_from_mlflow(body: Any, numeric: Sequence[str], categorical: Sequence
             raise DataError("columns: expected a list of names")
     elif form == "inputs" and isinstance(rows, dict):
         names, rows = list(rows), _turned(rows)
-    absent = [name for name in (*numeric, *categorical) if name not in names]
-    if absent:
-        raise DataError(f"{form}: the column {absent[0]!r} is missing")
+    for name in (*numeric, *categorical):
+        if names.count(name) != 1:
+            found = "is missing" if name not in names else "stands there more than once"
+            raise DataError(f"{form}: the column {name!r} {found}")
     if isinstance(rows, list) and form != "dataframe_records":
         rows = [_named(row, names, number) for number, row in enumerate(rows, start=1)]
     return columns_from_records(rows, numeric, categorical)

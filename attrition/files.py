@@ -185,6 +185,21 @@ class Release:
         """The release's name, such as `000003-1f0c9a2b77de`: a running number and its content."""
         return self.folder.name
 
+    def content(self, name: str) -> bytes:
+        """What stands in one of its files: read once, so that what is used is what was checked.
+
+        Raises:
+            DataError: it is gone, or no longer what was deployed.
+        """
+        path = self.folder / name
+        try:
+            content = path.read_bytes()
+        except OSError as error:
+            raise DataError(f"{path}: damaged release ({error.strerror})") from None
+        if hashlib.sha256(content).hexdigest() != self.manifest["sha256"][name]:
+            raise DataError(f"{path}: damaged release (its content is not what was deployed)")
+        return content
+
 
 def live_release_id(deployment: Path) -> str | None:
     """Name of the live release, or None before the first deployment; one readlink, no more."""

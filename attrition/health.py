@@ -3,10 +3,19 @@
 from __future__ import annotations
 
 from flask import Blueprint, Response
+from werkzeug.exceptions import ServiceUnavailable
 
 from attrition import pages, replies
 from attrition.errors import DataError
-from attrition.serving import DAMAGED, SERVICE, VERSION, served, state
+from attrition.serving import (
+    DAMAGED,
+    NO_RANKING,
+    SERVICE,
+    VERSION,
+    ranking,
+    served,
+    state,
+)
 
 LINKS = {"description": "/openapi.json", "clients": "/clients", "model": "/model"}
 
@@ -34,15 +43,27 @@ def health() -> Response:
 
 @blueprint.get("/ready")
 def ready() -> Response:
-    """A verified release is loaded; says so when it is not the live one, since that is damaged."""
+    """A verified release is loaded; says what is damaged: a newer release, or the ranking."""
     live = served()
-    damaged = state().model.damaged
+    troubles = _troubles()
     return replies.json_answer({
-        "status": "ready" if damaged is None else "degraded",
+        "status": "degraded" if troubles else "ready",
         "model_version": live.version,
-        "damaged_release": damaged,
-        "detail": None if damaged is None else DAMAGED,
+        "damaged_release": state().model.damaged,
+        "detail": "; ".join(troubles) or None,
     })  # fmt: skip
+
+
+def _troubles() -> list[str]:
+    """What is damaged, and what to do; a ranking that is not there yet is not."""
+    found = [DAMAGED] if state().model.damaged else []
+    try:
+        with ranking():
+            pass
+    except ServiceUnavailable as trouble:
+        if trouble.description != NO_RANKING:
+            found.append(str(trouble.description))
+    return found
 
 
 @blueprint.get("/ping")

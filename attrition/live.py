@@ -18,7 +18,7 @@ from typing import Any
 from attrition import files
 from attrition.errors import DataError
 from attrition.reasons import Words
-from attrition.scorecard import Scorecard, load_scorecard
+from attrition.scorecard import Scorecard, read_scorecard
 from attrition.terms import Table
 
 _RETRY_SECONDS = 5.0  # a damaged release is not verified again at every request
@@ -62,8 +62,8 @@ def open_served(deployment: Path, version: str) -> Served:
         DataError: it is gone or damaged.
     """
     release = files.open_release(deployment / "releases" / version)
-    card = load_scorecard(release.folder / "scorecard.json")
-    scores = dict(files.read_json(release.folder / "scores.json"))
+    card = read_scorecard(release.content("scorecard.json"))
+    scores = dict(json.loads(release.content("scores.json")))
     return Served(release.id, card, scores, release.manifest)
 
 
@@ -78,6 +78,7 @@ class LiveModel:
         self.damaged: str | None = None
         self._deployment = deployment
         self._served: Served | None = None
+        self._other: Served | None = None  # the one that made the ranking, where it is not live
         self._retry_at = 0.0
 
     def resolve(self) -> Served | None:
@@ -107,6 +108,19 @@ class LiveModel:
                 raise
             logger.error("%s; %s goes on serving", error, self._served.version)
         return self._served
+
+    def release(self, version: str) -> Served:
+        """One release by its name: the live one, or one before it that made what is still shown.
+
+        Raises:
+            DataError: it is gone or damaged.
+        """
+        live = self.resolve()
+        if live is not None and live.version == version:
+            return live
+        if self._other is None or self._other.version != version:
+            self._other = open_served(self._deployment, version)
+        return self._other
 
     def _load(self) -> Served:
         """Load the live release; when it was replaced meanwhile, its successor."""
@@ -147,8 +161,9 @@ class Document:
             status = self._path.stat()
             stamp = (status.st_ino, status.st_mtime_ns, status.st_size)
             if stamp != self._stamp:
-                self._value = dict(json.loads(self._path.read_bytes()))
-                self._stamp = stamp
+                content = self._path.read_bytes()
+                self._stamp = stamp  # what cannot be understood is said once
+                self._value = dict(json.loads(content))
         except FileNotFoundError:
             self._stamp = self._value = None
         except (OSError, ValueError, TypeError) as error:

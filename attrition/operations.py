@@ -59,18 +59,21 @@ def _clients() -> Described:
             "items": {"type": "string", "enum": list(clientbook.TIERS)}}  # fmt: skip
     page = _operation(
         "clients", "A page of the ranked clients",
-        {replies.JSON: {"schema": ref("ClientPage")}, replies.CSV: {"schema": _CSV_BODY},
-         replies.HTML: _PAGE},
-        problems=(400, 503),
+        {replies.JSON: {"schema": {"anyOf": [ref("ClientPage"), ref("OneClient")]}},
+         replies.CSV: {"schema": _CSV_BODY}, replies.HTML: _PAGE},
+        problems=(400, 404, 503),
         parameters=[
             _query("page", {"type": "integer", "minimum": 1, "maximum": 10**7, "default": 1}),
-            _query("per_page", {"type": "integer", "minimum": 1, "maximum": 1000, "default": 50}),
+            _query("per_page", {"type": "integer", "minimum": 1, "maximum": 1000, "default": 50},
+                   "CSV without `page` and `per_page` holds all that match"),
             {**_query("tier", tier, "one or more tiers, with commas between"), "explode": False},
             _query("q", {"type": "string"}, "a part of the client's name, whatever the case"),
             _query("sort", {"type": "string", "enum": list(clientbook.SORTS), "default": "place"},
                    "with a minus: the largest first"),
             _query("format", {"type": "string", "enum": ["json", "csv"]},
                    "instead of the Accept header"),
+            _query("client", {"type": "string"},
+                   "all about this one instead, whose name a path cannot hold, such as .."),
         ],
     )  # fmt: skip
     name = {"name": "client", "in": "path", "required": True, "schema": {"type": "string"},

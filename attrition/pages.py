@@ -9,10 +9,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from flask import Response, render_template, request
+from werkzeug.exceptions import ServiceUnavailable
 
 from attrition import (
     charts,
-    clientbook,
     clientlist,
     clientquery,
     handbook,
@@ -22,14 +22,11 @@ from attrition import (
     portrait,
 )
 from attrition.clientlist import Listing
-from attrition.errors import DataError
-from attrition.live import Served, open_served
+from attrition.live import Served
 from attrition.scorecard import Scorecard
-from attrition.serving import DAMAGED, NOTHING_DEPLOYED, state
+from attrition.serving import ranking, served, state
 
 PER_PAGE = 25
-MOST_ROWS = 1_000
-NO_RANKING = "no clients are ranked yet; run fullprocess.py, or reporting.py"
 # What the templates say numbers, times and names with.
 FILTERS = {
     "count": phrases.count,
@@ -45,14 +42,15 @@ def overview_page() -> Response:
     """What a client manager opens: whom to call, and how far the list can be trusted."""
     now = state()
     live, trouble = _live()
+    listing, no_ranking = _listing()
     decision = now.decision.read() or {}
     runs = history.runs(now.config.history, overview.RUNS)
     diagnostics = now.diagnostics.read() or {}
     compared, columns = overview.newest_comparison(decision.get("drift"))
     return _page(
         "index.html",
-        listing=_listing(),
-        no_ranking=NO_RANKING,
+        listing=listing,
+        no_ranking=no_ranking,
         trouble=trouble,
         live=live,
         sentence_of_state=live
@@ -70,17 +68,20 @@ def overview_page() -> Response:
 
 def clients_page() -> Response:
     """The list alone; the script of the overview asks for it, too."""
-    return _page("clients.html", listing=_listing(), no_ranking=NO_RANKING)
+    listing, no_ranking = _listing()
+    return _page("clients.html", listing=listing, no_ranking=no_ranking)
 
 
-def client_page(client: Mapping[str, Any], thresholds: Mapping[str, float]) -> Response:
+def client_page(
+    client: Mapping[str, Any], thresholds: Mapping[str, float], card: Scorecard | None
+) -> Response:
     """All about one client.
 
     Args:
         client: what `GET /clients/<id>` answers.
         thresholds: of the ranking: the probabilities from which on a risk is high and medium.
+        card: the scorecard that ranked the client, None where it is gone.
     """
-    card = _ranked_by(client["release"])
     explained: dict[str, Any] = {}
     if card is not None and client["contributions"] is not None:
         order = portrait.columns_by_points(card, client["contributions"])
@@ -117,36 +118,18 @@ def _page(template: str, **view: Any) -> Response:
 def _live() -> tuple[Served | None, str | None]:
     """The live model; without one what is the matter, and what to do."""
     try:
-        live = state().model.resolve()
-    except DataError:
-        return None, DAMAGED
-    return live, None if live else NOTHING_DEPLOYED
+        return served(), None
+    except ServiceUnavailable as trouble:
+        return None, trouble.description
 
 
-def _listing() -> Listing | None:
-    """The page of the list that the request asks for; None without a sound one."""
+def _listing() -> tuple[Listing | None, str | None]:
+    """The page of the list that the request asks for; without one what is the matter."""
     question, number = clientquery.question(), clientquery.page_number()
-    config = state().config
     try:
-        with clientbook.opened(config.client_book) as book:
-            return clientlist.listing(
-                book.page(question, number, PER_PAGE),
-                question,
-                number,
-                PER_PAGE,
-                has_values=config.value_column is not None,
-                most_rows=MOST_ROWS,
-            )
-    except (FileNotFoundError, DataError):
-        return None
-
-
-def _ranked_by(release: str) -> Scorecard | None:
-    """The model that made the ranking, None when it is gone."""
-    live, _ = _live()
-    if live is not None and live.version == release:
-        return live.card
-    try:
-        return open_served(state().config.prod_deployment_path, release).card
-    except DataError:
-        return None
+        with ranking() as book:
+            page = book.page(question, number, PER_PAGE)
+    except ServiceUnavailable as trouble:
+        return None, trouble.description
+    has_values = state().config.value_column is not None
+    return clientlist.listing(page, question, number, PER_PAGE, has_values=has_values), None

@@ -40,6 +40,11 @@ def choices(name: str, known: Collection[str]) -> frozenset[str]:
     return found
 
 
+def given(*names: str) -> bool:
+    """Whether any of these parameters stands in the query."""
+    return any(one(name) is not None for name in names)
+
+
 def one(name: str) -> str | None:
     """The text of a parameter that may stand once; None where it does not."""
     if not request.query_string:

@@ -43,9 +43,9 @@ def invocations() -> Response:
     names = live.card.numeric_columns, live.card.categorical_columns
     try:
         if _content_kind() == replies.CSV:
-            table = columns.columns_from_csv(request.get_data(cache=False), *names)
+            table = columns.columns_from_csv(_body(), *names)
         else:
-            body = columns.decoded_json(request.get_data(cache=False))
+            body = columns.decoded_json(_body())
             table = columns.columns_from_mlflow(body, *names)
     except DataError as error:
         abort(400, str(error))
@@ -58,8 +58,8 @@ def _requested(live: Served) -> columns.Columns:
     kind = _content_kind()
     try:
         if kind == replies.CSV:
-            return columns.columns_from_csv(request.get_data(cache=False), *names)
-        body = columns.decoded_json(request.get_data(cache=False))
+            return columns.columns_from_csv(_body(), *names)
+        body = columns.decoded_json(_body())
         if not isinstance(body, dict) or len(body.keys() & {"filepath", "records"}) != 1:
             raise DataError('expected an object with either "filepath" or "records"')
         if "records" in body:
@@ -84,6 +84,14 @@ def _content_kind() -> str:
     if asked.get("HTTP_CONTENT_ENCODING", "identity").lower() != "identity":
         abort(415, "expected a body that is not compressed")
     return kind
+
+
+def _body() -> bytes:
+    """The request's body, read at one go: in small steps a server copies the rest at each step."""
+    length = request.content_length
+    if length is None:
+        return request.get_data(cache=False)
+    return request.stream.read(length)
 
 
 def _named_file(name: Any) -> bytes:

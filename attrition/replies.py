@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain
 from typing import Any
 
 import orjson
@@ -15,6 +16,7 @@ from flask import Response, request
 
 from attrition.spreadsheet import inert
 
+_CHUNK = 2**16  # characters of a CSV table that are sent at once
 JSON, CSV, HTML, PDF = "application/json", "text/csv", "text/html", "application/pdf"
 
 
@@ -30,16 +32,26 @@ def json_bytes(value: Any) -> bytes:
     return orjson.dumps(value, option=orjson.OPT_SERIALIZE_NUMPY)
 
 
-def json_answer(value: Any, status: int = 200) -> Response:
+def json_answer(value: Any) -> Response:
     """A value as an answer in JSON."""
-    return Response(json_bytes(value), status, content_type=JSON)
+    return Response(json_bytes(value), content_type=JSON)
 
 
 def csv_answer(header: Sequence[str], rows: Iterable[Iterable[Any]]) -> Response:
-    """A table as an answer in CSV; None is a blank, and no text can act as a formula."""
+    """A table as an answer in CSV, sent while it is made: it may be long.
+
+    None is a blank, and no text can act as a formula.
+    """
+    return Response(_csv_chunks(header, rows), content_type=f"{CSV}; charset=utf-8")
+
+
+def _csv_chunks(header: Sequence[str], rows: Iterable[Iterable[Any]]) -> Iterator[bytes]:
     stream = io.StringIO(newline="")
     writer = csv.writer(stream, lineterminator="\r\n")
-    writer.writerow([inert(name) for name in header])
-    for row in rows:
+    for row in chain([header], rows):
         writer.writerow([inert(value) if isinstance(value, str) else value for value in row])
-    return Response(stream.getvalue().encode(), content_type=f"{CSV}; charset=utf-8")
+        if stream.tell() >= _CHUNK:
+            yield stream.getvalue().encode()
+            stream.seek(0)
+            stream.truncate()
+    yield stream.getvalue().encode()

@@ -222,13 +222,23 @@ def load_scorecard(path: Path) -> Scorecard:
         DataError: the file is missing or not a whole, sound scorecard; names what is wrong.
     """
     try:
-        return scorecard_from_json(json.loads(path.read_bytes()))
+        return read_scorecard(path.read_bytes())
     except OSError as error:
         raise DataError(f"{path}: cannot be read ({error.strerror})") from None
-    except (ValueError, RecursionError) as error:
-        raise DataError(f"{path}: not JSON ({error})") from None
     except DataError as error:
         raise DataError(f"{path}: {error}") from None
+
+
+def read_scorecard(content: bytes) -> Scorecard:
+    """Make a scorecard of the content of its file.
+
+    Raises:
+        DataError: it is not a whole, sound scorecard; names what is wrong.
+    """
+    try:
+        return scorecard_from_json(json.loads(content))
+    except (ValueError, RecursionError) as error:
+        raise DataError(f"not JSON ({error})") from None
 
 
 def scorecard_from_json(raw: Any) -> Scorecard:

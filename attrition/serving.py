@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import logging
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 from flask import abort, current_app
 
+from attrition import clientbook
+from attrition.clientbook import Book
 from attrition.config import Config
 from attrition.errors import DataError
 from attrition.live import Document, LiveModel, Served
@@ -22,6 +26,13 @@ DAMAGED = (
     "with: python deployment.py --rollback"
 )
 NOTHING_RECORDED = "nothing is recorded yet; run fullprocess.py first"
+RECORDED_OTHERWISE = "what is recorded is of another version; run fullprocess.py, or diagnostics.py"
+NO_RANKING = "no clients are ranked yet; run fullprocess.py, or reporting.py"
+RANKING_DAMAGED = (
+    "the ranking is damaged, or of another version; write it anew with: python reporting.py"
+)
+
+logger = logging.getLogger(__name__)
 
 
 class State:
@@ -48,6 +59,19 @@ def served() -> Served:
     except DataError:
         abort(503, DAMAGED)
     return found or abort(503, NOTHING_DEPLOYED)
+
+
+@contextmanager
+def ranking() -> Iterator[Book]:
+    """The ranked clients as they are now; without a sound list the request ends here."""
+    try:
+        with clientbook.opened(state().config.client_book) as book:
+            yield book
+    except FileNotFoundError:
+        abort(503, NO_RANKING)
+    except DataError as error:
+        logger.warning("%s", error)
+        abort(503, RANKING_DAMAGED)
 
 
 def recorded_diagnostics() -> dict[str, Any]:

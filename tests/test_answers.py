@@ -134,6 +134,29 @@ def test_prepared_answers_follow_what_is_recorded(client: FlaskClient, project: 
     assert (before["f1_score"], after["f1_score"]) == (0.7, 0.9)
 
 
+@pytest.mark.parametrize("key", ["summary_statistics", "missing_data_percentages", "packages",
+                                 "execution_times", "time"])  # fmt: skip
+@pytest.mark.parametrize("change", ["gone", "null"])
+def test_records_of_another_version_are_said(
+    client: FlaskClient, project: Project, key: str, change: str
+) -> None:
+    """As after an update, until the next run; what the records still tell is told."""
+    record = {**DIAGNOSTICS, key: None}
+    if change == "gone":
+        del record[key]
+    files.write_json(project.config.diagnostics, record)
+    routes = ("/summarystats", "/diagnostics", "/", "/scoring", "/ready")
+    statuses = {route: client.get(route).status_code for route in routes}
+    told = {route for route, status in statuses.items() if status == 503}
+    assert set(statuses.values()) <= {200, 503}
+    if change == "gone":
+        route = "/summarystats" if key == "summary_statistics" else "/diagnostics"
+        assert told == {route}
+        assert "of another version" in problem(client.get(route), 503)
+    page = client.get("/", headers={"Accept": "text/html"})
+    assert page.status_code == 200
+
+
 GETS = ("/", "/clients", "/clients/Busy", "/scoring", "/summarystats", "/diagnostics", "/model",
         "/history", "/report", "/report.pdf", "/health", "/ready", "/metrics", "/openapi.json",
         "/docs", "/ping", "/version", "/nowhere")  # fmt: skip

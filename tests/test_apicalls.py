@@ -144,7 +144,31 @@ class Listing(Nonsense):
     reply = b"[1]"
 
 
-@pytest.mark.parametrize("handler", [Nonsense, Closing, Listing])
+class Cut(Nonsense):
+    """One that fails, and hangs up in the midst of saying so."""
+
+    def do_GET(self) -> None:
+        self.send_response(500)
+        self.send_header("Content-Length", "1000")
+        self.end_headers()
+        self.wfile.write(b"{")
+        self.close_connection = True
+
+
+class Deep(Nonsense):
+    """One whose answer is nested without an end."""
+
+    reply = b"[" * 100_000
+
+
+class Mute(Nonsense):
+    """One that does not speak HTTP."""
+
+    def handle(self) -> None:
+        self.wfile.write(b"SSH-2.0-a-shell\r\n")
+
+
+@pytest.mark.parametrize("handler", [Nonsense, Closing, Listing, Cut, Deep, Mute])
 def test_some_other_service_is_not_asked(
     served: Project, handler: type[BaseHTTPRequestHandler]
 ) -> None:

@@ -176,6 +176,26 @@ def test_what_if_says_what_the_api_says(open_page: Open, port: int) -> None:
     assert outcome.get_attribute("role") == "status"
 
 
+def test_on_a_phone_the_what_if_is_one_touch_away(open_page: Open, port: int) -> None:
+    page = open_page(clientlist.client_url(first_client(port)["client"]), viewport=PHONE)
+    link = page.get_by_role("link", name="What if a value were another?")
+    expect(link).to_be_in_viewport(ratio=1)
+    link.click()
+    expect(page.locator("#what-if").get_by_label("lastmonth_activity")).to_be_in_viewport()
+    tops = [page.locator(f"#{name}-title").bounding_box()["y"] for name in ("what-if", "standings")]
+    assert tops == sorted(tops)
+
+
+def test_the_list_is_downloaded_whole(open_page: Open, port: int) -> None:
+    page = open_page("/?tier=low")
+    with page.expect_download() as started:
+        page.get_by_role("link", name=re.compile("^All .* as CSV$")).click()
+    lines = Path(started.value.path()).read_text().splitlines()
+    low = json.loads(ask(port, "/clients?per_page=1")[2])["tiers"]["low"]
+    assert len(lines) == low + 1 > 26
+    assert all(",low," in line for line in lines[1:])
+
+
 def test_what_if_takes_known_levels_other_ones_and_none(
     open_page: Open, serve: Callable[..., int], project: Project
 ) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import sqlite3
 from typing import Any
 from urllib.parse import quote
 
@@ -11,6 +12,7 @@ import pytest
 from flask.testing import FlaskClient
 
 from app import create_app
+from attrition import clientbook
 from tests.conftest import Project
 from tests.releases import NOW, deploy
 from tests.serving_projects import rank, serve_ready
@@ -120,9 +122,68 @@ def test_without_that_release_there_are_no_points(client: FlaskClient, project: 
 def test_without_a_ranking_the_answer_says_what_to_do(
     client: FlaskClient, project: Project, route: str
 ) -> None:
+    assert client.get(route).status_code == 200
     project.config.client_book.write_bytes(b"not a book")
     assert "python reporting.py" in problem(client.get(route), 503)
     project.config.client_book.unlink()
     detail = problem(client.get(route), 503)
     assert "fullprocess.py" in detail
     assert str(project.root) not in detail
+
+
+BOOKS_OF_ANOTHER_VERSION = [
+    "UPDATE about SET about = json_remove(about, '$.tiers')",
+    "UPDATE about SET about = json_remove(about, '$.thresholds')",
+    "UPDATE about SET about = json_remove(about, '$.tiers.medium')",
+    "UPDATE about SET about = '[]'",
+    "DELETE FROM about",
+    "DROP TABLE about",
+    "DROP TABLE clients",
+    "DROP TABLE details",
+    "ALTER TABLE clients RENAME COLUMN tier TO level",
+    "ALTER TABLE clients RENAME COLUMN value_rank TO rank_by_value",
+]
+
+
+@pytest.mark.parametrize("change", BOOKS_OF_ANOTHER_VERSION)
+def test_a_ranking_of_another_version_is_said_everywhere(
+    client: FlaskClient, project: Project, change: str
+) -> None:
+    """As after an update, until the next run ranks anew; the model goes on serving."""
+    with sqlite3.connect(project.config.client_book) as book:
+        book.execute(change)
+    book.close()
+    for route in ("/clients", "/clients?format=csv", "/clients?tier=high", "/clients/Busy"):
+        assert "python reporting.py" in problem(client.get(route), 503), route
+    page = client.get("/", headers={"Accept": "text/html"})
+    assert page.status_code == 200
+    assert "The ranking is damaged, or of another version" in page.text
+    record = {"lastmonth_activity": 0, "lastyear_activity": 1, "number_of_employees": 9}
+    assert client.post("/prediction", json={"records": [record]}).status_code == 200
+
+
+def test_csv_holds_all_that_match_unless_a_page_is_asked_for(
+    client: FlaskClient, project: Project
+) -> None:
+    """A download has no end at a thousand; it is read while it is sent."""
+    rank_many(project, 3000)
+    response = client.get("/clients?format=csv&tier=high&q=client&sort=-place")
+    chunks = list(response.iter_encoded())
+    assert 1 < len(chunks) < 100
+    rows = list(csv.DictReader(io.StringIO(b"".join(chunks).decode())))
+    assert [int(row["place"]) for row in rows] == list(range(3000, 0, -1))
+    assert rows[0]["reasons"] == "one; two"
+    for query, count in (("page=3&per_page=1000", 1000), ("page=2", 50), ("per_page=7", 7)):
+        answer = client.get(f"/clients?format=csv&{query}")
+        assert len(answer.text.splitlines()) == count + 1
+
+
+def rank_many(project: Project, count: int) -> None:
+    """A book of so many clients, all alike."""
+    about = {"time": NOW, "release": "000001-a", "ranked": "open clients", "total": count,
+             "tiers": {"high": count, "medium": 0, "low": 0},
+             "thresholds": {"high": 0.5, "medium": 0.25}}  # fmt: skip
+    rows = [(place, f"client {place}", "high", 0.9, "", "", None, None, None)
+            for place in range(1, count + 1)]  # fmt: skip
+    details = [(row[0], '["one", "two"]', "{}") for row in rows]
+    clientbook.write_book(project.config.client_book, about, rows, details)

@@ -242,6 +242,17 @@ def test_a_manifest_that_leaves_out_a_file_is_refused(tmp_path: Path) -> None:
         files.open_release(release.folder)
 
 
+def test_a_file_that_changes_after_the_check_is_refused_as_it_is_read(tmp_path: Path) -> None:
+    release = publish(tmp_path, "one")
+    assert release.content("scorecard.json") == b"scorecard.json one"
+    (release.folder / "scorecard.json").write_text("another")
+    with pytest.raises(DataError, match="damaged"):
+        release.content("scorecard.json")
+    (release.folder / "scorecard.json").unlink()
+    with pytest.raises(DataError, match="damaged"):
+        release.content("scorecard.json")
+
+
 DEPLOY = """
 import os, signal, sys
 from pathlib import Path

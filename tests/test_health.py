@@ -57,6 +57,17 @@ def test_a_server_that_begins_at_a_damaged_release_serves_the_one_before(project
     assert (ready["model_version"], ready["damaged_release"]) == (good, bad)
 
 
+def test_a_damaged_ranking_is_said_while_predictions_go_on(
+    client: FlaskClient, project: Project
+) -> None:
+    deploy(project)
+    project.config.client_book.write_bytes(b"not a book")
+    ready = strict_json(client.get("/ready"))
+    assert (ready["status"], ready["damaged_release"]) == ("degraded", None)
+    assert "python reporting.py" in ready["detail"]
+    assert str(project.root) not in ready["detail"]
+
+
 def test_with_no_sound_release_it_is_not_ready(client: FlaskClient, project: Project) -> None:
     version = deploy(project)
     damage(project.root / "production_deployment/releases" / version, "scorecard.json")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import os
 import re
 import subprocess
@@ -45,6 +46,32 @@ def test_every_route_stands_in_the_document_and_no_other(app: Flask) -> None:
         if rule.endpoint != "static"
     }
     assert described == routes
+
+
+def test_every_parameter_that_is_read_is_described_and_no_other(app: Flask) -> None:
+    document = app.test_client().get("/openapi.json").json
+    assert document is not None
+    described = {
+        parameter["name"]
+        for item in document["paths"].values()
+        for operation in item.values()
+        for parameter in operation.get("parameters", ())
+        if parameter["in"] == "query"
+    }
+    assert described == parameters_read()
+
+
+def parameters_read() -> set[str]:
+    """What the routes ask `attrition.parameters` for; nothing else may look at the query."""
+    read: set[str] = set()
+    for path in (REPOSITORY / "attrition").glob("*.py"):
+        text = path.read_text()
+        assert path.name == "parameters.py" or "request.args" not in text, path
+        for node in ast.walk(ast.parse(text)):
+            if isinstance(node, ast.Call) and ast.unparse(node.func).startswith("parameters."):
+                names = node.args if ast.unparse(node.func).endswith("given") else node.args[:1]
+                read.update(ast.literal_eval(name) for name in names)
+    return read
 
 
 def test_the_examples_can_be_sent_as_they_are(app: Flask, project: Project) -> None:

@@ -95,7 +95,7 @@ def page_of(project: Project, path: str = "/") -> str:
     return create_app(project.config).test_client().get(path, headers=BROWSER).text
 
 
-def rank_names(project: Project, names: list[str]) -> None:
+def rank_names(project: Project, names: list[str], features: dict[str, Any] = FEATURES) -> None:
     """A book of these clients, at falling risk, every third one in each tier."""
     tiers = [clientbook.TIERS[place % 3] for place in range(len(names))]
     rows = [
@@ -109,7 +109,7 @@ def rank_names(project: Project, names: list[str]) -> None:
         "thresholds": {"high": 0.5, "medium": 0.25},
     }  # fmt: skip
     reasons = json.dumps(["it is <quiet>", "it is small"])
-    details = [(row[0], reasons, json.dumps(FEATURES)) for row in rows]
+    details = [(row[0], reasons, json.dumps(features)) for row in rows]
     clientbook.write_book(project.config.client_book, about, rows, details)
 
 
@@ -158,7 +158,8 @@ def test_before_the_first_deployment_the_pages_say_what_to_do(project: Project) 
 def test_a_damaged_ranking_or_model_is_said(ready: Project) -> None:
     ready.config.client_book.write_bytes(b"not a database, whatever the name says" * 50)
     html = page_of(ready)
-    assert "No clients are ranked yet" in html
+    assert "The ranking is damaged" in html
+    assert "python reporting.py" in html
     assert "The model is at work" in html
     for card in ready.config.prod_deployment_path.glob("releases/*/scorecard.json"):
         card.write_text("{}")
@@ -327,6 +328,13 @@ def test_a_client_page_says_risk_reasons_points_and_history(client: FlaskClient)
     assert ">+2.00</td>" in html  # its points for a month without activity, by hand
     assert "From 78% (1 February 2026) to 88% (1 March 2026)" in html
     assert 'data-high="0.5"' in html
+
+
+def test_a_client_like_the_average_one_is_said_to_be(ready: Project) -> None:
+    rank_names(ready, ["Acme"], {**FEATURES, "lastmonth_activity": 50, "lastyear_activity": 1})
+    html = page_of(ready, "/clients/Acme")
+    assert "this client is like the average one" in html
+    assert "is gone" not in html
 
 
 def test_a_client_whose_model_is_gone_is_shown_without_its_points(ready: Project) -> None:

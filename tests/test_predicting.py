@@ -158,6 +158,7 @@ def test_csv_gets_them_too(client: FlaskClient, kind: str) -> None:
         ({"dataframe_split": []}, "columns and data"),
         ({"dataframe_split": {"columns": "x", "data": []}}, "columns: expected a list"),
         ({"dataframe_split": {"columns": ["a"], "data": []}}, "'lastmonth_activity' is missing"),
+        ({"dataframe_split": {"columns": [*NAMES, NAMES[1]], "data": []}}, "more than once"),
     ],
 )
 def test_what_cannot_be_read_is_a_400_that_says_why(

@@ -18,6 +18,7 @@ import pytest
 from attrition import files
 from attrition.errors import DataError
 from attrition.scorecard import FEW_ROWS, Reason, Scorecard, load_scorecard, scorecard_from_json
+from attrition.terms import KnotAxis, NumericTerm
 from tests.conftest import REPOSITORY
 
 CARD: dict[str, Any] = {
@@ -235,3 +236,22 @@ def test_importing_the_scorecard_takes_no_heavy_library() -> None:
         [sys.executable, "-c", code], cwd=REPOSITORY, capture_output=True, text=True, check=True
     )
     assert found.stdout.strip() == ""
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        np.random.default_rng(1).integers(0, 50, 500).astype(float),
+        np.random.default_rng(2).uniform(0, 50, 500),
+        np.random.default_rng(3).integers(-50, 50, 500).astype(float),
+        np.random.default_rng(4).integers(0, 10**12, 500).astype(float),
+        np.full(20, np.nan),
+        np.array([0.0, -0.0, 20.0, 19.5, np.nan] * 4),
+    ],
+)
+def test_points_are_read_off_alike_however_often_a_number_comes(values: np.ndarray) -> None:
+    """Whole numbers that come again and again take a shorter way, to the same bits."""
+    term = NumericTerm("x", KnotAxis((0.3, 7.0, 17.3, 40.1), 1.0), (0.1, -2.7, 3.3, 0.7), 9.0, 0, 0)
+    wanted = np.interp(values, term.axis.knots, term.points)
+    wanted[np.isnan(values)] = 9.0
+    assert term.of_column({"x": values}).tolist() == wanted.tolist()

@@ -100,6 +100,50 @@ def test_a_hundred_redeployments_under_load_give_no_error_and_no_mixture(project
             assert answer["f1_score"] == pytest.approx(number / 100 if number else 0.7)
 
 
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="Linux tells of page faults")
+def test_long_tables_one_after_the_other_take_no_memory_anew(project: Project) -> None:
+    """Else a worker asks the kernel for thousands of pages at each of them."""
+    deploy(project)
+    header = "lastmonth_activity,lastyear_activity,number_of_employees\n"
+    table = (header + "0,1,9\n100,1,9\n" * 50_000).encode()
+    with gunicorn(project, "--workers", "1") as port:
+        faults = []
+        for _ in range(6):
+            status, _, body = ask(port, "/prediction", table, **{"Content-Type": "text/csv"})
+            assert (status, json.loads(body)["predictions"]) == (200, [1, 0] * 50_000)
+            faults.append(page_faults(worker_of(port)))
+    assert faults[-1] - faults[1] < 4 * 300
+
+
+def worker_of(port: int) -> int:
+    """The process that serves a port, and is not the one that watches over it."""
+    sockets = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()]
+    here, listening = f"0100007F:{port:04X}", "0A"
+    (inode,) = (each[9] for each in sockets if each[1] == here and each[3] == listening)
+    holders = [
+        int(entry.parent.parent.name)
+        for entry in Path("/proc").glob("[0-9]*/fd/*")
+        if _target(entry) == f"socket:[{inode}]"
+    ]
+    return next(process for process in holders if int(about(process)[1]) in holders)
+
+
+def _target(link: Path) -> str:
+    try:
+        return str(link.readlink())
+    except OSError:
+        return ""
+
+
+def page_faults(process: int) -> int:
+    return int(about(process)[7])
+
+
+def about(process: int) -> list[str]:
+    """State, parent and so on; see proc(5)."""
+    return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
+
+
 def test_the_server_leaves_no_counts_behind(project: Project, tmp_path: Path) -> None:
     deploy(project)
     (tmp_path / "t").mkdir()
