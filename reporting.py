@@ -29,13 +29,14 @@ from attrition import (
     calllist,
     cli,
     clock,
+    confusionfigure,
     figures,
     files,
     gallery,
     gathering,
     htmlreport,
-    modelfigures,
     pdfreport,
+    progress,
     story,
 )
 from attrition.blocks import Story
@@ -101,7 +102,7 @@ def _draw(config: Config, scorecard: Path, title: str, test: TestClients, path: 
         logger.warning("%s: not drawn: %s", path, reason)
         return False
     logging.getLogger("matplotlib").setLevel(logging.WARNING)  # it tells of its font cache
-    picture = modelfigures.confusion(score, title)
+    picture = confusionfigure.confusion(score, title)
     assert isinstance(picture, figures.Picture), "the score is defined"
     with files.replacing(path) as temporary:
         temporary.write_bytes(figures.png(picture, DOTS_PER_INCH))
@@ -160,9 +161,13 @@ def tell(
 def _write(config: Config, told: Story, pictures: Sequence[Picture]) -> list[Path]:
     """Replace the page and the document, each whole or not at all."""
     page, document = (config.output_model_path / name for name in (PAGE, DOCUMENT))
-    elements = {picture.name: figures.svg(picture) for picture in pictures}
+    elements, outlines = {}, {}
+    with progress.step("pictures", total=len(pictures)) as advance:
+        for picture in pictures:
+            elements[picture.name] = figures.svg(picture)
+            outlines[picture.name] = figures.svg_outlines(picture)
+            advance()
     files.write_text(page, htmlreport.render(told, elements))
-    outlines = {picture.name: figures.svg_outlines(picture) for picture in pictures}
     with files.replacing(document) as temporary:
         temporary.write_bytes(pdfreport.render(told, outlines, COLOURS))
     return [page, document]

@@ -43,6 +43,8 @@ def test_what_is_harmless_stays_as_it_is() -> None:
         (phrases.seconds(7200), "120 min"),
         (phrases.plural(1, "file"), "1 file"),
         (phrases.plural(2000, "file"), "2,000 files"),
+        (phrases.listing(["a"]), "a"),
+        (phrases.listing(["a", "b", "c"]), "a, b and c"),
         (phrases.sentence("it is so"), "It is so."),
         (phrases.sentence("is it?"), "Is it?"),
         (phrases.moment("2026-03-01T06:00:00+00:00"), "1 March 2026, 06:00 UTC"),

@@ -109,11 +109,13 @@ def test_the_scripts_show_their_stages_and_an_idle_run_nothing(project: Project)
     assert code == 0
     assert "january.csv" in result  # though it is printed while the display is up
     assert any(re.search(r"ingestion +0 s$", line) for line in visible(shown))
+    assert any(re.search(r"files +0 s, [01] of 1$", line) for line in visible(shown))
     command[1] = REPOSITORY / "fullprocess.py"
     code, result, shown = at_terminal(command)
     assert code == 0, shown
     assert result.startswith("Verdict ")
     assert any(re.search(r"training +\d+ s$", line) for line in visible(shown))
+    assert any(re.search(r"pictures +\d+ s, \d of \d$", line) for line in visible(shown))
     assert any(re.match(r"training: \d+\.\d\d s$", line) for line in visible(shown))
     idle = [command[0], "-X", "importtime", *command[1:]]
     _, _, shown = at_terminal(idle)

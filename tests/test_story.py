@@ -14,11 +14,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from attrition import files, history
+from attrition import files, history, phrases
 from attrition.drift import ColumnDrift
-from attrition.material import Model
-from attrition.modelstory import term_weights
-from attrition.reference import CUTS
 from attrition.synthetic import client_rows, csv_text
 from tests.conftest import HEADER, Project, book
 from tests.pages import Element, document, document_text, page, tables
@@ -275,16 +272,6 @@ def test_the_numbers_of_the_model_and_the_data_are_their_sources(drifted: Projec
     assert [cells[1] for cells in shown["Runs that were not idle, newest first"][1:]] == runs
 
 
-def test_the_weight_of_a_term_is_its_mean_absolute_deviation() -> None:
-    card = quiet_month_card()
-    slices = np.where(np.arange(len(CUTS) - 1) % 2, 1.0, -1.0)
-    points = {"lastmonth_activity": (3 * slices).tolist(), "lastyear_activity": [0.0] * len(slices)}
-    model = Model(None, card, {}, {"predicted": {"points": points}}, {})
-    assert term_weights(model) == pytest.approx([3.0, 0.0, 0.0])
-    # Without a record of the points, half of their range: 2 - (-2), halved.
-    assert term_weights(Model(None, card, {}, {}, {})) == pytest.approx([2.0, 0.0, 0.0])
-
-
 def test_when_outcomes_come_the_report_says_whether_the_list_helped(
     finished_copy: Project,
 ) -> None:
@@ -395,10 +382,13 @@ Change = Callable[[list[str], int], list[str]]
         (lambda cells, row: [*cells[:3], f"kind {row % 7}", cells[4]],
          {"numeric_columns": ["lastmonth_activity", "lastyear_activity"],
           "categorical_columns": ["number_of_employees"]}),
+        (lambda cells, row: [*cells[:3], f"kind {row % 7}" if cells[4] else "never seen", cells[4]],
+         {"numeric_columns": ["lastmonth_activity", "lastyear_activity"],
+          "categorical_columns": ["number_of_employees"]}),
         (lambda cells, _: cells, {"id_column": None}),
         (lambda cells, _: cells, {"value_column": "lastyear_activity"}),
     ],
-    ids=["constant", "all missing", "categories", "no id", "values"],
+    ids=["constant", "all missing", "categories", "never seen", "no id", "values"],
 )  # fmt: skip
 def test_odd_columns_and_settings_give_a_report(
     project: Project, change: Change, settings: dict[str, Any]
@@ -410,6 +400,7 @@ def test_odd_columns_and_settings_give_a_report(
         lines = [",".join(f'"{cell}"' if cell else "" for cell in cells) for cells in changed]
         project.write(path, "\n".join([head, *lines, ""]))
     project.run("fullprocess.py")
+    report(project)
     assert "at high risk of leaving" in html(project).all("h1")[0].text
     found = tables(html(project))
     if "value_column" in settings:
@@ -425,15 +416,32 @@ def test_odd_columns_and_settings_give_a_report(
         assert found["The clients most likely to leave"][1][1].startswith("row ")
 
 
-def test_ten_rows_give_a_report_without_a_model(project: Project) -> None:
-    head, *rows = book(10, 1).splitlines()
-    project.write("sourcedata/a.csv", "\n".join([head, *rows, ""]))
-    project.write("testdata/t.csv", "\n".join([head, *rows, ""]))
+@pytest.mark.parametrize("case", ["ten rows", "one class"])
+def test_rows_that_give_no_model_give_a_report(project: Project, case: str) -> None:
+    head, *rows = book(400, 1, open_share=0.0).splitlines()
+    kept = rows[:10] if case == "ten rows" else [row for row in rows if row.endswith(",0")]
+    for path in ("sourcedata/a.csv", "testdata/t.csv"):
+        project.write(path, "\n".join([head, *kept, ""]))
     project.run("fullprocess.py")
-    text = html(project).text
+    text = report(project, code=1)
     assert "no model is deployed" in text
+    assert "no candidate: " in text
     assert "Labelled rows" in text
     assert len(document(project.root / "models/report.pdf").pages) <= 4
+
+
+def test_one_run_alone_and_an_empty_history_are_told_calmly(finished_copy: Project) -> None:
+    shown = tables(html(finished_copy))["Runs that were not idle, newest first"]
+    assert len(shown) == 2
+    assert shown[1][-1] == DASH  # a run that tells of itself is still at work
+    finished_copy.config.history.unlink()
+    report(finished_copy)
+    shown = tables(html(finished_copy))["Runs that were not idle, newest first"]
+    assert len(shown) == 2
+    seconds = sum(files.read_json(finished_copy.config.decision)["timings"].values())
+    assert shown[1][-1] == phrases.seconds(seconds)
+    finished_copy.config.decision.unlink()
+    assert "No run is recorded yet." in report(finished_copy)
 
 
 def test_sixty_columns_stay_small_and_say_what_was_left_out(project: Project) -> None:
