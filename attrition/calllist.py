@@ -197,7 +197,8 @@ def top_table(result: RankingResult) -> str:
     )
     lines = [head, "", "rank   risk  tier    client, and the strongest reason"]
     for place in range(min(TOP, len(found))):
-        about = f"{place + 1:4} {found.probabilities[place]:6.1%}  {found.tiers[place]:6}  "
+        risk = phrases.chance(float(found.probabilities[place]))
+        about = f"{place + 1:4} {risk:>6}  {found.tiers[place]:6}  "
         room = WIDTH - len(about)
         lines.append(about + phrases.line(found.ids[place], room))
         if place < len(found.reasons):

@@ -71,7 +71,7 @@ def risk_curves(card: Scorecard, weights: Weights, reference: Mapping[str, Any])
     first = ranked[0].column
     return picture(
         CURVES,
-        "What the model has learnt",
+        "Risk curves",
         f"Of {len(ranked)} columns, {line(first, 60)} counts most: it moves a client's log-odds "
         f"by {weights[ranked[0].columns]:.2f} from the average, on average.",
         _caption([weights[term.columns] for term in left_out]),

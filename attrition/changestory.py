@@ -64,10 +64,10 @@ def _decision(material: Material) -> Iterator[Block]:
     yield Text(decided(decision))
     if not decision:
         return
-    if (decision.get("training") or {}).get("reason"):
-        yield Text(
-            phrases.sentence(f"on training: {phrases.line(decision['training']['reason'], 300)}")
-        )
+    training = decision.get("training") or {}
+    if training.get("reason", decision["reason"]) != decision["reason"]:
+        found = "No reason" if training["kind"] == "nothing" else "The reason"
+        yield Text(phrases.sentence(f"{found} to train: {phrases.line(training['reason'], 300)}"))
     before, after = decision.get("release_before"), decision.get("release_after")
     if before and after and before != after:
         yield Text(f"Release {after} took the place of release {before}.")
@@ -156,14 +156,15 @@ def _runs(material: Material) -> Iterator[Block]:
                 phrases.short_moment(run["time"]),
                 phrases.line(run["verdict"]),
                 decimal(live_f1(run)),
-                drift_word(run.get("drift") or {}),
+                drift_word(run.get("drift") or {}).replace("-", phrases.NOT_KNOWN),
                 phrases.count(run.get("new_rows")),
                 (run.get("release_after") or phrases.NOT_KNOWN).split("-")[0],
                 phrases.seconds(seconds_taken(run)),
             )
             for run in runs
         ],
-        "F1 on the test data of the model that the run left in place.",
+        "F1 on the test data of the model that the run left in place. How long a run took is known "
+        "when it is over, and so to the next report.",
     )  # fmt: skip
     if isinstance(plot := material.plots.get("trends"), Plot):
         yield plot

@@ -8,6 +8,7 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter
 
+from attrition import phrases
 from attrition.drift import DRIFT as DRIFTED
 from attrition.drift import INSUFFICIENT, PSI_FLOOR
 from attrition.figures import (
@@ -186,7 +187,8 @@ def _risk_shifts(found: Record) -> dict[str, float]:
 def _draw_shifts(axes: Axes, shifts: Mapping[str, float], limit: float, panels: int) -> None:
     room = POINTS / panels - 50
     bars = [
-        (fitted(name, room), value, signed(round(100 * value, 1))) for name, value in shifts.items()
+        (fitted(name, room), value, phrases.signed(100 * value, 1))
+        for name, value in shifts.items()
     ]
     diverging_bars(axes, bars, limit, max(len(shifts), 3))
     axes.set_xticks(signed_ticks(limit))

@@ -199,7 +199,7 @@ def _shares(counts: Counts) -> Floats:
 
 def _move_words(before: float, now: float) -> str:
     old, new = _plain(before), _plain(now)
-    return f"median {new}, was {old}" if old != new else f"otherwise spread about median {new}"
+    return f"median {new}, was {old}" if old != new else f"median still {new}, spread otherwise"
 
 
 def _missing_words(before: float, now: float) -> str:

@@ -28,7 +28,8 @@ def performance(decision: Mapping[str, Any]) -> Iterator[Block]:
         name = phrases.line(sample)
         yield Text(f"On the {name}: {phrases.sentence(finding['reason'])}")
     measures, expected = drift.get("measures") or {}, drift.get("expected_scores") or {}
-    samples = list(dict.fromkeys([*found, *expected]))
+    told = [sample for sample, score in expected.items() if score["f1"] is not None]
+    samples = list(dict.fromkeys([*found, *told]))
     yield table(
         "The model that was deployed when the run began, against its own deployment",
         [("On the", LEFT), ("F1 then", RIGHT), ("F1 now (95% interval)", RIGHT), ("Verdict", LEFT),
@@ -46,8 +47,8 @@ def performance(decision: Mapping[str, Any]) -> Iterator[Block]:
             for sample in samples
         ],
         "Warns too often by: the mean predicted risk less the share that left, in percentage "
-        "points; ± is half a 95% interval. The estimate comes from the probabilities alone, where "
-        f"no outcome is known: {ASSUMPTION}.",
+        "points; ± is half a 95% interval. The last column, from the probabilities alone, is "
+        f"{ASSUMPTION}.",
     )  # fmt: skip
 
 

@@ -119,7 +119,8 @@ def calibration(labels: ArrayLike, probabilities: ArrayLike) -> Picture | Absent
     upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=[4, 1])
     upper.plot([0, 1], [0, 1], **CHANCE)
     upper.vlines(bins.predicted, bins.low, bins.high, color=ACCENT, linewidth=1.2)
-    upper.plot(bins.predicted, bins.observed, "o", color=ACCENT, markeredgecolor=FACE, markersize=6)
+    upper.plot(bins.predicted, bins.observed, "o", color=ACCENT, markeredgecolor=FACE, markersize=6,
+               clip_on=False, zorder=5)  # fmt: skip
     upper.set_yscale(**root_scale())
     upper.set(ylabel="share who left", ylim=(0, 1.02), yticks=STRETCHED)
     upper.yaxis.set_major_formatter(PercentFormatter(1.0))

@@ -81,17 +81,16 @@ def _identity(model: Model) -> Iterator[Block]:
     name = f"Release {model.release}" if model.release else "A candidate that is not deployed"
     when = f", deployed on {phrases.moment(deployed)}" if deployed else ""
     settings = training.get("settings") or {}
-    pairs = len(model.card.pairs)
+    card = model.card
+    kinds = (("column", "numbers", card.numeric), ("column", "categories", card.categorical),
+             ("pair", "columns", card.pairs))  # fmt: skip
+    parts = [f"{phrases.plural(len(terms), noun)} of {of}" for noun, of, terms in kinds if terms]
     yield Text(
         f"{name}{when}: a logistic regression that reads like a scorecard, with "
-        f"{phrases.plural(len(model.card.numeric), 'number')}, "
-        f"{phrases.plural(len(model.card.categorical), 'category column')} and "
-        f"{phrases.plural(pairs, 'pair')} of columns"
+        f"{phrases.listing(parts)}"
         + (f", penalty {settings['strength']:g}." if "strength" in settings else ".")
     )
-    facts = [
-        Fact("Threshold", decimal(model.card.threshold, 2), "a client counts as a leaver from")
-    ]
+    facts = [Fact("Threshold", decimal(card.threshold, 2), "the risk that raises an alarm")]
     if training.get("rows") is not None:
         facts.insert(0, Fact("Trained on", f"{training['rows']:,}", _trained(training)))
     yield Facts(tuple(facts + _score_facts(model.scores)))
@@ -107,7 +106,11 @@ def _score_facts(scores: Mapping[str, Any]) -> list[Fact]:
         return []
     return [
         Fact("F1 on the test data", decimal(scores["f1"]), phrases.between(scores["f1_interval"])),
-        Fact("Ranking (AUC)", decimal(scores.get("roc_auc")), "a leaver stands above a stayer"),
+        Fact(
+            "Ranking (AUC)",
+            decimal(scores.get("roc_auc")),
+            "how often a leaver ranks above a stayer",
+        ),
     ]
 
 

@@ -32,7 +32,7 @@ from attrition.summary import seconds_taken
 from attrition.terms import Floats
 
 TRENDS = "trends"
-MOST_RUNS, MOST_STAGES = 60, 3
+SHORTEST, MOST_RUNS, MOST_STAGES = 2, 60, 3
 COLORS = (ACCENT, ALARM, SOFT, INK)
 DASHES = ("-", "--", ":", "-.")  # one a series
 
@@ -51,8 +51,8 @@ def trends(runs: Sequence[Record], threshold: float) -> Picture | Absent:
         threshold: `model_score_threshold`, an F1.
     """
     title = "Runs over time"
-    if not runs:
-        return Absent(TRENDS, title, "No run is recorded yet.")
+    if len(runs) < SHORTEST:
+        return Absent(TRENDS, title, "It takes two runs to show how they change.")
     left_out, runs = max(len(runs) - MOST_RUNS, 0), runs[-MOST_RUNS:]
     times = np.array([_time(run) for run in runs])
     figure = canvas(6.6)
@@ -146,8 +146,10 @@ def _base_rate(run: Record, sample: str) -> float | None:
 
 
 def _missing_share(run: Record, sample: str) -> float | None:
-    columns = ((run["drift"]["data"] or {}).get(sample) or {}).get("columns") or []
-    return float(np.mean([column["missing_now"] for column in columns])) if columns else None
+    found = (run["drift"]["data"] or {}).get(sample)
+    if not found or not found["rows"] or not found["columns"]:
+        return None
+    return float(np.mean([column["missing_now"] for column in found["columns"]]))
 
 
 def _drifted_columns(run: Record, sample: str) -> float | None:
@@ -187,8 +189,7 @@ def _time_axis(panels: Sequence[Axes], times: Times, runs: Sequence[Record]) -> 
 def _trends_in_words(runs: Sequence[Record], threshold: float) -> str:
     deployed = sum(run["verdict"] == "deployed" for run in runs)
     failed = sum(run["verdict"] == "failed" for run in runs)
-    runs_told = f"{len(runs):,} run{'s' if len(runs) > 1 else ''}"
-    told = f"{runs_told}, {deployed} with a deployment, {failed} failed"
+    told = f"{len(runs):,} runs, {deployed} with a deployment, {failed} failed"
     known = [f1 for run in runs if (f1 := _f1(run, TEST_DATA)) is not None]
     if not known:
         return f"{told}; no F1 on test data is known."

@@ -66,17 +66,17 @@ def test_of_a_run_that_is_still_at_work_the_stages_are_known_and_the_whole_is_no
     *_, seconds = panels(runfigures.trends([FIRST, at_work], 0.6))
     np.testing.assert_equal(line(seconds, "whole run"), [3, np.nan])
     np.testing.assert_equal(line(seconds, "training"), [2, 2])
-    *_, alone = panels(runfigures.trends([at_work], 0.6))
+    *_, alone = panels(runfigures.trends([at_work, at_work], 0.6))
     assert {one.get_label() for one in alone.lines} >= {"training"}
     assert "whole run" not in {one.get_label() for one in alone.lines}
 
 
 @pytest.mark.parametrize("only", [FIRST, FAILED, KEPT], ids=["first", "failed", "kept"])
-def test_one_run_alone_is_drawn(only: dict[str, Any]) -> None:
-    shown = runfigures.trends([only], 0.6)
+def test_runs_of_one_kind_alone_are_drawn(only: dict[str, Any]) -> None:
+    shown = runfigures.trends([only, only], 0.6)
     assert len(panels(shown)) == 5
     assert isinstance(shown, Picture)
-    assert shown.alt.startswith("1 run, ")
+    assert shown.alt.startswith("2 runs, ")
     empty = [axes for axes in shown.figure.axes if not axes.get_legend()]
     assert [texts[0].get_text() for axes in empty if (texts := axes.texts)] == [
         "nothing is known yet"
@@ -86,6 +86,7 @@ def test_one_run_alone_is_drawn(only: dict[str, Any]) -> None:
 
 def test_without_runs_that_is_said_and_of_many_the_newest_are_drawn() -> None:
     assert isinstance(runfigures.trends([], 0.6), Absent)
+    assert isinstance(runfigures.trends([KEPT], 0.6), Absent)
     shown = runfigures.trends([run(1 + n // 24 % 28, "kept", 0.5) for n in range(90)], 0.6)
     assert len(line(panels(shown)[0], "test data")) == runfigures.MOST_RUNS
     assert isinstance(shown, Picture)
