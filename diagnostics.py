@@ -16,33 +16,28 @@ from __future__ import annotations
 import argparse
 import csv
 import io
-import json
 import logging
-import subprocess
 import sys
-import time
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from attrition import cli, clock, files, gathering, history, packages
-from attrition.champion import label_settings
+from attrition import cli, clock, files, gathering, history, packages, rehearsal
+from attrition.champion import fits
 from attrition.clients import Rejection, read_table
-from attrition.config import FOLDER_KEYS, Config
+from attrition.config import Config
 from attrition.diagnosticstext import describe_data, describe_decision, describe_timings
 from attrition.engine import engine
-from attrition.errors import DataError, PipelineError
+from attrition.errors import DataError
 from attrition.packages import PackageCheck, Packages
 from attrition.profile import DataProfile, missing_changes
 from attrition.scorecard import load_scorecard
-from attrition.scratch import scratch_folder
 from attrition.summary import runs_table
 
-MEASURED_STAGES = ("ingestion", "training")
 # Every stage of a run: the measured ones first, the others in the order in which they come.
-STAGES = (*MEASURED_STAGES, "check", "scoring", "comparison", "outgoing answers", "deployment",
+STAGES = (*rehearsal.STAGES, "check", "scoring", "comparison", "outgoing answers", "deployment",
           "reporting", "answers")  # fmt: skip
 RUNS_SHOWN = 20
 PREDICTED = ("id", "probability", "prediction")
@@ -139,7 +134,7 @@ def in_order(timings: Mapping[str, float]) -> dict[str, float | None]:
     Args:
         timings: stage -> seconds.
     """
-    known = [stage for stage in STAGES if stage in timings or stage in MEASURED_STAGES]
+    known = [stage for stage in STAGES if stage in timings or stage in rehearsal.STAGES]
     return {stage: timings.get(stage) for stage in [*known, *sorted(timings.keys() - {*STAGES})]}
 
 
@@ -162,10 +157,7 @@ def predict(config: Config, path: Path) -> tuple[list[tuple[str, float, str]], l
     if release is None:
         raise DataError("no model is deployed yet; run fullprocess.py")
     card = load_scorecard(release.folder / "scorecard.json")
-    label = files.read_json(release.folder / "training.json").get("label", label_settings(config))
-    fits = {*card.numeric_columns} <= {*config.numeric_columns}
-    fits &= {*card.categorical_columns} <= {*config.categorical_columns}
-    if not fits or label != label_settings(config):
+    if not fits(config, card, files.read_json(release.folder / "training.json")):
         raise DataError(
             f"the deployed model, {release.id}, has other columns or labels than {config.source}; "
             f"run fullprocess.py, which trains one for these settings"
@@ -178,50 +170,6 @@ def predict(config: Config, path: Path) -> tuple[list[tuple[str, float, str]], l
         for client, chance in zip(clients.ids, chances, strict=True)
     ]
     return predictions, list(rejected)
-
-
-def measure(config: Config) -> dict[str, float]:
-    """Time a fresh ingestion and training as processes of their own, start-up included.
-
-    Everything they write goes to a temporary folder; the folders of the settings stay untouched.
-
-    Returns:
-        stage -> seconds.
-
-    Raises:
-        PipelineError: a stage failed; with what it said.
-    """
-    seconds = {}
-    with scratch_folder() as folder:
-        settings = _temporary_settings(config, folder)
-        for stage in MEASURED_STAGES:
-            script = Path(__file__).resolve().with_name(f"{stage}.py")
-            start = time.perf_counter()
-            done = subprocess.run(  # noqa: S603 - our own script, under our own interpreter
-                [sys.executable, str(script), "--config", str(settings)],
-                capture_output=True, text=True, stdin=subprocess.DEVNULL, check=False,
-            )  # fmt: skip
-            seconds[stage] = round(time.perf_counter() - start, 3)
-            if done.returncode:
-                said = done.stderr.strip().splitlines()[-1:] or ["no word"]
-                raise PipelineError(f"{stage} failed while being measured: {said[0]}")
-    return seconds
-
-
-def _temporary_settings(config: Config, folder: Path) -> Path:
-    """The same settings, reading the same inputs and writing into the folder."""
-    raw = json.loads(config.source.read_text(encoding="utf-8-sig"))
-    for key in FOLDER_KEYS:
-        if key in ("input_folder_path", "test_data_path"):
-            raw[key] = str(getattr(config, key))
-        else:
-            raw[key] = key
-            (folder / key).mkdir()
-    if isinstance(raw.get("engine"), dict):
-        raw["engine"].pop("data", None)  # the master data set is an output, too
-    path = folder / "config.json"
-    path.write_text(json.dumps(raw), encoding="utf-8")
-    return path
 
 
 def describe(result: DiagnosticsResult, decision: Mapping[str, Any], now: str) -> str:
@@ -243,7 +191,7 @@ def describe(result: DiagnosticsResult, decision: Mapping[str, Any], now: str) -
 
 def _diagnose(config: Config, arguments: argparse.Namespace) -> int:
     if arguments.measure:
-        return _show_measure(measure(config), arguments)
+        return _show_measure(rehearsal.measure(config), arguments)
     if arguments.history is not None:
         return _show_history(config, arguments)
     if arguments.predict is not None:

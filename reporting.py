@@ -22,21 +22,22 @@ from __future__ import annotations
 
 import argparse
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from attrition import (
     calllist,
     cli,
     clock,
+    confusionfigure,
     figures,
     files,
     gallery,
     gathering,
     htmlreport,
-    modelfigures,
     pdfreport,
+    progress,
     story,
 )
 from attrition.blocks import Story
@@ -55,6 +56,8 @@ FIRST, SECOND = "confusionmatrix.png", "confusionmatrix2.png"
 DOTS_PER_INCH = 160
 COLOURS = {"ink": figures.INK, "soft": figures.SOFT, "line": figures.LINE,
            "accent": figures.ACCENT, "alarm": figures.ALARM}  # fmt: skip
+
+Rendered = TypeVar("Rendered", str, bytes)
 
 logger = logging.getLogger(__name__)
 
@@ -101,7 +104,7 @@ def _draw(config: Config, scorecard: Path, title: str, test: TestClients, path: 
         logger.warning("%s: not drawn: %s", path, reason)
         return False
     logging.getLogger("matplotlib").setLevel(logging.WARNING)  # it tells of its font cache
-    picture = modelfigures.confusion(score, title)
+    picture = confusionfigure.confusion(score, title)
     assert isinstance(picture, figures.Picture), "the score is defined"
     with files.replacing(path) as temporary:
         temporary.write_bytes(figures.png(picture, DOTS_PER_INCH))
@@ -166,15 +169,27 @@ def _write(config: Config, told: Story, pictures: Sequence[Picture]) -> list[Pat
     """Replace the page and the document, each whole or not at all."""
     written = []
     if "html" in config.reports:
-        elements = {picture.name: figures.svg(picture) for picture in pictures}
+        elements = _rendered(pictures, "pictures of the page", figures.svg)
         files.write_text(config.report, htmlreport.render(told, elements))
         written.append(config.report)
     if "pdf" in config.reports:
-        outlines = {picture.name: figures.svg_outlines(picture) for picture in pictures}
+        outlines = _rendered(pictures, "pictures of the document", figures.svg_outlines)
         with files.replacing(config.report_pdf) as temporary:
             temporary.write_bytes(pdfreport.render(told, outlines, COLOURS))
         written.append(config.report_pdf)
     return written
+
+
+def _rendered(
+    pictures: Sequence[Picture], what: str, render: Callable[[Picture], Rendered]
+) -> dict[str, Rendered]:
+    """Each picture in one form, by its name; who watches sees how far it is."""
+    found = {}
+    with progress.step(what, total=len(pictures)) as advance:
+        for picture in pictures:
+            found[picture.name] = render(picture)
+            advance()
+    return found
 
 
 def _pictures_of(config: Config, model: Model, test: TestClients) -> list[Picture | Absent]:

@@ -1,18 +1,20 @@
 """The nouns that two or more stages share. A module imports only from lower levels.
 
  0  errors
- 1  access batches blocks census charts clock figures files handbook parameters phrases plaincsv
- 1  progress reference schemas scores scratch sparksettings sparkstorage spreadsheet summary terms
- 2  clientbook columns config csvfiles decision drift hats history htmlreport ledger overview
- 2  pdfreport performance replies scorecard sparksession synthetic
- 3  alerting cardfigures checks clientquery datafiles evaluation idle impact model operations
- 3  packages portrait problems reasons sparkaxes sparkscore survey
- 4  cli datafigures delivery live modelfigures ranking recovery sparkmodel stored
- 5  bookkeeping clientlist clienttable material risklist serving
- 6  answers changestory clientstory datastory gallery gathering merging metrics modelstory pages
+ 1  access batches blocks census charts clock files handbook historyfile parameters phrases
+ 1  plaincsv progress reference schemas scores scratch sparksettings sparkstorage spreadsheet
+ 1  terms
+ 2  clientbook columns config csvfiles decision figures hats history homogeneity htmlreport ledger
+ 2  overview pdfreport performance replies scorecard sparksession summary synthetic
+ 3  alerting cardfigures checks clientquery confusionfigure datafiles drift evaluation idle impact
+ 3  model operations packages pairfigures portrait problems reasons rehearsal sparkaxes sparkscore
+ 3  survey
+ 4  cli datafigures delivery live modelfigures ranking recovery runfigures sparkmodel stored
+ 5  bookkeeping clientlist clienttable material outcomes risklist serving
+ 6  answers clientstory datastory driftstory gallery gathering merging metrics modelstory pages
  6  profile sparkintake suggestion
- 7  clientroutes clients commits diagnosticstext health openapi predicting story
- 8  intake lesson sparkrows
+ 7  changestory clientroutes clients commits diagnosticstext health openapi predicting
+ 8  intake lesson sparkrows story
  9  sparkcommits sparklesson sparkprofile
 10  sparkengine
 11  engine

@@ -97,7 +97,7 @@ def _strongest(impact: Mapping[str, Any] | None) -> str:
         return ""
     term = impact["terms"][0]
     verb = "lifts" if term["change"] > 0 else "lowers"
-    return f"; {term['term']} {verb} the predicted risk most, by {term['change']:+.2f} log-odds"
+    return f"; {term['term']} {verb} the predicted risk most, by {abs(term['change']):.2f} log-odds"
 
 
 def conditions(record: Mapping[str, Any], degraded_below: float) -> list[Condition]:

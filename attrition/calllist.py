@@ -16,13 +16,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from attrition import bookkeeping, clock, files, history, ranking, risklist
+from attrition import bookkeeping, clock, files, history, phrases, ranking, risklist
 from attrition.clients import Clients
 from attrition.config import Config
 from attrition.engine import engine
 from attrition.errors import DataError
 from attrition.ledger import Ledger, read_ledger
-from attrition.ranking import Ranking, Remembered, Tiers
+from attrition.outcomes import Remembered, first_outcomes, precision_at_top, remember
+from attrition.ranking import Ranking, Tiers
 from attrition.scorecard import Scorecard, load_scorecard
 
 OPEN, NEWEST = "open clients", "clients of the newest batch"
@@ -103,7 +104,7 @@ def rank(config: Config) -> RankingResult | None:
     bookkeeping.write_ranking(config.client_book, found, clients.columns, tiers, about)
     if config.id_column is None:
         return RankingResult(found, ranked, tiers, [], total - len(clients))
-    kept = ranking.remember(found, release.id, ledger.commit_id)
+    kept = remember(found, release.id, ledger.commit_id)
     risks = found.risks(config.clients_with_reasons)
     history.record_ranking(
         config.history, kept.key, about["time"], asdict(kept), config.rankings_to_keep, risks=risks
@@ -167,8 +168,8 @@ def earlier_outcomes(config: Config, ledger: Ledger) -> list[dict[str, Any]]:
     found = []
     for time, kept, place in later:
         start = int(np.searchsorted(numbers, rows[place - oldest]))
-        outcomes = ranking.first_outcomes(ids[start:], labels[start:])
-        tops, everybody = ranking.precision_at_top(kept, outcomes)
+        outcomes = first_outcomes(ids[start:], labels[start:])
+        tops, everybody = precision_at_top(kept, outcomes)
         if everybody.known or any(top.known for top in tops.values()):
             found.append({
                 "time": time,
@@ -196,14 +197,10 @@ def top_table(result: RankingResult) -> str:
     )
     lines = [head, "", "rank   risk  tier    client, and the strongest reason"]
     for place in range(min(TOP, len(found))):
-        line = f"{place + 1:4} {found.probabilities[place]:6.1%}  {found.tiers[place]:6}  "
-        lines.append(line + found.ids[place])
+        risk = phrases.chance(float(found.probabilities[place]))
+        about = f"{place + 1:4} {risk:>6}  {found.tiers[place]:6}  "
+        room = WIDTH - len(about)
+        lines.append(about + phrases.line(found.ids[place], room))
         if place < len(found.reasons):
-            lines.append(" " * len(line) + found.reasons[place][0])
-    return "\n".join(_cut(line, WIDTH) for line in lines)
-
-
-def _cut(text: str, width: int) -> str:
-    """A text no wider than that, without characters that steer a terminal."""
-    text = "".join(letter if letter.isprintable() else "?" for letter in text)
-    return text if len(text) <= width else text[: width - 1] + "…"
+            lines.append(" " * len(about) + phrases.line(found.reasons[place][0], room))
+    return "\n".join(lines)

@@ -1,9 +1,4 @@
-"""What the model has learnt: a risk curve for each column, a small map for each strong pair.
-
-Importance of a column is the spread of its points: their standard deviation over the training
-rows, in log-odds, as the reference remembers those rows. A column that moves the risk much, but of
-few clients, counts as little as one that moves it little.
-"""
+"""What the model has learnt of each column: a risk curve over its numbers, bars for its levels."""
 
 from __future__ import annotations
 
@@ -12,40 +7,34 @@ from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.colors import to_rgba
 from matplotlib.ticker import FixedFormatter, FuncFormatter, MaxNLocator
 
 from attrition.figures import (
     ACCENT,
     ALARM,
     FACE,
-    INK,
-    LINE,
-    MINUS,
-    POINTS,
+    PANEL,
+    PANELS_ACROSS,
     SMALL,
     SOFT,
     TEXT,
-    Absent,
     Picture,
     canvas,
     diverging_bars,
     fitted,
     picture,
     short,
-    shown,
     signed,
     signed_ticks,
     style,
 )
+from attrition.phrases import line
 from attrition.reference import CUTS
 from attrition.scorecard import Scorecard
-from attrition.terms import Axis, CategoricalTerm, Floats, KnotAxis, NumericTerm, PairTerm
+from attrition.terms import CategoricalTerm, Floats, NumericTerm, Weights
 
-CURVES, PAIRS = "riskcurves", "pairmaps"
-MOST_COLUMNS, MOST_LEVELS, MOST_PAIRS, MOST_CELLS = 15, 5, 6, 6
-ACROSS = 3  # panels side by side
-PANEL = POINTS / ACROSS - 24  # their width without the axis, in points
+CURVES = "riskcurves"
+MOST_COLUMNS, MOST_LEVELS = 15, 5
 CROWDED = 0.15  # a linear axis must give the middle half of the knots that share of its width
 DENSITY = 0.16  # share of a panel's height that the density may take
 _BARS = 28
@@ -56,72 +45,56 @@ ColumnTerm = NumericTerm | CategoricalTerm
 
 
 @style()
-def risk_curves(card: Scorecard, reference: Mapping[str, Any]) -> Picture | Absent:
-    """Points over the values of each column, the most important columns first.
+def risk_curves(card: Scorecard, weights: Weights, reference: Mapping[str, Any]) -> Picture:
+    """Points over the values of each column, the columns that count most first.
 
     Args:
         card: the model.
+        weights: from `impact.term_weights`.
         reference: summary of its training rows, `reference` in training.json.
     """
     columns: list[ColumnTerm] = [*card.numeric, *card.categorical]
-    spreads = {term.column: spread(term, reference) for term in columns}
-    ranked = sorted(columns, key=lambda term: -spreads[term.column])
+    ranked = sorted(columns, key=lambda term: -weights[term.columns])
     terms, left_out = ranked[:MOST_COLUMNS], ranked[MOST_COLUMNS:]
-    rows = -(-len(terms) // ACROSS)
+    rows = -(-len(terms) // PANELS_ACROSS)
     figure = canvas(1.72 * rows + 0.1)
     limit = 1.1 * max(_reach(term, reference) for term in terms)
-    panels = figure.subplots(rows, ACROSS, squeeze=False).flat
+    panels = figure.subplots(rows, PANELS_ACROSS, squeeze=False).flat
     for term, axes in zip(terms, panels, strict=False):  # so that the others are left
         if isinstance(term, NumericTerm):
             _draw_curve(axes, term, reference, limit)
         else:
             _draw_levels(axes, term, reference, limit)
-        _head(axes, term, spreads[term.column])
+        _head(axes, term, weights[term.columns])
     for axes in panels:
         axes.set_visible(False)
     first = ranked[0].column
+    return picture(
+        CURVES,
+        "Risk curves",
+        f"Of {len(ranked)} columns, {line(first, 60)} counts most: it moves a client's log-odds "
+        f"by {weights[ranked[0].columns]:.2f} from the average, on average.",
+        _caption([weights[term.columns] for term in left_out]),
+        figure,
+    )
+
+
+def _caption(left_out: Sequence[float]) -> str:
+    """How to read the curves; of the columns left out, their weights are given, largest first."""
     caption = (
         "Points (log-odds) over values, against the average client's: above zero the risk is "
         "higher, and +0.7 doubles the odds. Dots are knots; where most clients crowd together, "
         "these stand at even distances. Grey bars, and shares beside levels, show where the "
         "clients are; a diamond marks the points of a missing value. All panels have one scale; "
-        "the columns that tell clients apart most (spread: standard deviation of the points) "
-        "come first."
+        "the columns that count most come first (weight: how far the column moves a client's "
+        "points from the average, on average)."
     )
     if left_out:
-        most = spreads[left_out[0].column]
         caption += (
-            f" {len(left_out)} more columns, of a spread of at most {most:.2f}, are left out."
+            f" {len(left_out)} more columns, of a weight of at most {left_out[0]:.2f}, are left "
+            f"out."
         )
-    return picture(
-        CURVES,
-        "What the model has learnt",
-        f"Of {len(ranked)} columns, {shown(first, 60)} tells clients apart most: the standard "
-        f"deviation of its points is {spreads[first]:.2f}.",
-        caption,
-        figure,
-    )
-
-
-def spread(term: ColumnTerm, reference: Mapping[str, Any]) -> float:
-    """Standard deviation of a column's points over the training rows, in log-odds."""
-    points, rows = _points_and_rows(term, reference)
-    if not rows.sum():
-        return 0.0
-    mean = np.average(points, weights=rows)
-    return float(np.sqrt(np.average((points - mean) ** 2, weights=rows)))
-
-
-def _points_and_rows(term: ColumnTerm, reference: Mapping[str, Any]) -> tuple[Floats, Floats]:
-    """Points that occurred among the training rows, and of how many rows each."""
-    if isinstance(term, CategoricalTerm):
-        counts = _level_counts(term, reference)
-        places = term.axis.places(list(counts)).lower
-        return np.asarray(term.points)[places], np.array([*counts.values()], dtype=np.float64)
-    values, rows = _values_and_rows(term, reference)
-    missing = term.missing_share / max(1.0 - term.missing_share, 1e-9) * (rows.sum() or 1.0)
-    points = np.interp(values, term.axis.knots, term.points)
-    return np.append(points, term.missing_points), np.append(rows, missing)
+    return caption
 
 
 def _values_and_rows(term: NumericTerm, reference: Mapping[str, Any]) -> tuple[Floats, Floats]:
@@ -148,9 +121,9 @@ def _reach(term: ColumnTerm, reference: Mapping[str, Any]) -> float:
     return max(float(np.abs(np.array(points) - term.average_points).max()), 0.1)
 
 
-def _head(axes: Axes, term: ColumnTerm, importance: float) -> None:
+def _head(axes: Axes, term: ColumnTerm, weight: float) -> None:
     axes.set_title(fitted(term.column, PANEL, TEXT), pad=15)
-    about = f"spread {importance:.2f}"
+    about = f"weight {weight:.2f}"
     if isinstance(term, NumericTerm) and term.missing_share:
         about += f", missing {_percent(term.missing_share)}"
     axes.annotate(about, (0, 1), (0, 4), "axes fraction", "offset points",
@@ -254,82 +227,3 @@ def _levels_to_show(
         shown_levels.append(("all others", mean, rows))
     shown_levels.sort(key=lambda level: -level[1])
     return [(name, mean - term.average_points, rows / total) for name, mean, rows in shown_levels]
-
-
-@style()
-def pair_maps(card: Scorecard) -> Picture | Absent:
-    """What the strongest pairs of columns add beyond what each adds alone, as small maps."""
-    title = "Pairs of columns"
-    if not card.pairs:
-        return Absent(PAIRS, title, "No pair of columns earned a place in the model.")
-    strongest = sorted(card.pairs, key=lambda term: -float(np.std(term.points)))[:MOST_PAIRS]
-    rows = -(-len(strongest) // ACROSS)
-    figure = canvas(2.15 * rows)
-    panels = figure.subplots(rows, ACROSS, squeeze=False).flat
-    limit = max(float(np.abs(term.points).max()) for term in strongest) or 1.0
-    for term, axes in zip(strongest, panels, strict=False):  # so that the others are left
-        _draw_map(axes, term, limit)
-    for axes in panels:
-        axes.set_visible(False)
-    left_out = len(card.pairs) - len(strongest)
-    caption = (
-        "Points (log-odds) that two columns add together, beyond what each adds alone: plus "
-        "raises the risk, minus lowers it; between two values the points lie between."
-    )
-    if left_out:
-        caption += f" {left_out} weaker pairs are left out."
-    first, second = (shown(column, 60) for column in strongest[0].columns)
-    return picture(
-        PAIRS,
-        title,
-        f"The strongest of {len(card.pairs)} pairs is {first} with {second}: it adds up to "
-        f"{np.abs(strongest[0].points).max():.2f} to the log-odds.",
-        caption,
-        figure,
-    )
-
-
-def _draw_map(axes: Axes, term: PairTerm, limit: float) -> None:
-    grid = np.asarray(term.points)
-    down, across = (_cells(axis, np.abs(grid).max(axis=1 - side), limit)
-                    for side, axis in enumerate(term.axes))  # fmt: skip
-    grid = grid[np.ix_(down, across)]
-    colors = [to_rgba(ALARM if cell > 0 else ACCENT, 0.7 * abs(cell) / limit) for cell in grid.flat]
-    axes.pcolormesh(np.reshape(colors, (*grid.shape, 4)), edgecolors=LINE, linewidth=0.6)
-    for (row, column), cell in np.ndenumerate(grid):
-        if abs(cell) >= _visible(limit):
-            axes.text(column + 0.5, row + 0.5, _cell(cell, limit), color=INK, ha="center",
-                      va="center", fontsize=SMALL)  # fmt: skip
-    axes.grid(visible=False)
-    axes.spines[:].set_visible(False)
-    first, second = term.columns
-    axes.set(xlabel=fitted(second, PANEL), ylabel=fitted(first, PANEL))
-    axes.set_xticks(np.arange(len(across)) + 0.5, _names(term.axes[1], across))
-    axes.set_yticks(np.arange(len(down)) + 0.5, _names(term.axes[0], down))
-
-
-def _visible(limit: float) -> float:
-    """Points smaller than that are rounded away: one digit where they are large, else two."""
-    return 0.05 if limit >= 1 else 0.005
-
-
-def _cell(points: float, limit: float) -> str:
-    """A cell's points in at most four characters: +1.2, or +.12 where all are below one."""
-    text = f"{points:+.1f}" if limit >= 1 else f"{points:+.2f}".replace("0.", ".")
-    return text.replace("-", MINUS)
-
-
-def _cells(axis: Axis, strength: Floats, limit: float) -> list[int]:
-    """Positions of an axis to show: all knots; of the levels those with the largest points."""
-    if isinstance(axis, KnotAxis):
-        return list(range(len(axis)))
-    strongest = np.argsort(-strength, kind="stable")[:MOST_CELLS]
-    visible = [int(position) for position in strongest if strength[position] >= _visible(limit)]
-    return sorted(visible) or [0]
-
-
-def _names(axis: Axis, positions: Sequence[int]) -> list[str]:
-    if isinstance(axis, KnotAxis):
-        return [short(axis.knots[position]) for position in positions]
-    room = min(0.8 * PANEL / len(positions), 40)
-    return [fitted([*axis.levels, "others"][position], room) for position in positions]

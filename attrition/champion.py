@@ -6,6 +6,7 @@ Every new labelled row is first an exam for the deployed model and only then a l
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -118,12 +119,16 @@ def find_champion(config: Config) -> Champion | None:
         return None
     card = load_scorecard(release.folder / "scorecard.json")
     training = files.read_json(release.folder / "training.json")
-    fits = (
-        training["label"] == label_settings(config)
+    return Champion(release, card, training, fits(config, card, training))
+
+
+def fits(config: Config, card: Scorecard, training: Mapping[str, Any]) -> bool:
+    """Whether a model knows the labels of the settings, and no column that they do not name."""
+    return (
+        training.get("label", label_settings(config)) == label_settings(config)
         and set(card.numeric_columns) <= set(config.numeric_columns)
         and set(card.categorical_columns) <= set(config.categorical_columns)
     )
-    return Champion(release, card, training, fits)
 
 
 def _live_or_last_good(config: Config) -> Release | None:

@@ -93,7 +93,7 @@ def _call(found: Ranking, place: int) -> Call:
     return Call(
         rank=str(place + 1),
         client=phrases.line(found.ids[place], 60),
-        risk=phrases.percent(float(found.probabilities[place]), 1),
+        risk=phrases.chance(float(found.probabilities[place])),
         share=float(found.probabilities[place]),
         tier=str(found.tiers[place]),
         reasons=tuple(phrases.line(reason, 160) for reason in reasons),
@@ -134,7 +134,7 @@ def _by_value(found: Ranking, material: Material) -> Table:
             phrases.line(found.ids[place], 60),
             _money(float(found.values_at_risk[place])),
             _money(float(found.values[place])),
-            phrases.percent(float(found.probabilities[place]), 1),
+            phrases.chance(float(found.probabilities[place])),
             f"{place + 1:,}",
         )
         for place in wanted

@@ -68,9 +68,11 @@ def _rows(material: Material) -> Iterator[Block]:
     if found.get("repeated_clients"):
         yield Text(f"{phrases.plural(found['repeated_clients'], 'client')} with several rows.")
     if conflicts := found.get("conflicting_clients"):
+        what = "set" if clients is None else "client"
         yield Text(
-            f"Conflicting labels: {phrases.plural(conflicts, 'client')} with equal features under "
-            f"both labels at once. Both rows are kept; no model can get both right."
+            f"Conflicting labels: {phrases.plural(conflicts, what)} "
+            f"{'of' if clients is None else 'with'} equal features under both labels at once. "
+            f"Both rows are kept; no model can get both right."
         )
 
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from attrition import phrases
+from attrition.phrases import line
 from attrition.profile import DataProfile
 from attrition.summary import WIDTH, impact_sentence, list_helped
 
@@ -43,9 +44,9 @@ def describe_decision(decision: Mapping[str, Any], now: str) -> Iterator[str]:
     verdict = f"{decision['verdict']}, {phrases.ago(decision['time'], now)}"
     yield "\n".join([
         "LAST DECISION",
-        *_wrapped(phrases.sentence(f"{verdict}: {_clip(decision['reason'], 600)}")),
-        *(line for text in decision.get("warnings") or [] for line in
-          _wrapped(f"! {phrases.sentence(_clip(text, 600))}", "  ")),
+        *_wrapped(phrases.sentence(f"{verdict}: {line(decision['reason'], 600)}")),
+        *(row for text in decision.get("warnings") or [] for row in
+          _wrapped(f"! {phrases.sentence(line(text, 600))}", "  ")),
     ])  # fmt: skip
     drift = decision.get("drift") or {}
     yield from _describe_performance(drift)
@@ -65,7 +66,7 @@ def _describe_performance(drift: Mapping[str, Any]) -> Iterator[str]:
         auc, gap = measured.get("roc_auc") or {}, measured.get("calibration_gap") or {}
         points = "-" if gap.get("now") is None else f"{100 * gap['now']:+.1f} pts"
         lines.append(
-            f"{_clip(sample, 13):<14}{_decimal(finding.get('at_deployment')):>9}"
+            f"{line(sample, 13):<14}{_decimal(finding.get('at_deployment')):>9}"
             f"{_decimal(finding.get('now')):>7}"
             f"{_decimal((expected.get(sample) or {}).get('f1')):>10}  "
             f"{_decimal(auc.get('at_deployment')):>8}{_decimal(auc.get('now')):>7}  {points:>11}  "
@@ -83,18 +84,18 @@ def _describe_drift(drift: Mapping[str, Any]) -> Iterator[str]:
     for sample, found in data.items():
         moved = [one for one in (*found["columns"], found["predictions"])
                  if one["verdict"] == "drift"]  # fmt: skip
-        lines.append(f"{_clip(sample, 40)}: {found['verdict']}, {found['rows']:,} rows")
+        lines.append(f"{line(sample, 40)}: {found['verdict']}, {found['rows']:,} rows")
         terms = ((drift.get("impact") or {}).get(sample) or {}).get("terms", [])
         changes = {term["term"]: f"{term['change']:+.2f}" for term in terms}
         lines += [
-            f"  {_clip(one['column'], 21):<22}{one['psi']:>6.2f}"
-            f"{changes.get(one['column'], '-'):>8}  {_clip(one.get('change') or '-', 40)}"
+            f"  {line(one['column'], 21):<22}{one['psi']:>6.2f}"
+            f"{changes.get(one['column'], '-'):>8}  {line(one.get('change') or '-', 40)}"
             for one in moved[:DRIFTED_SHOWN]
         ]
         if len(moved) > DRIFTED_SHOWN:
             lines.append(f"  and {len(moved) - DRIFTED_SHOWN:,} more")
         if moved and (impact := impact_sentence(drift, sample)):
-            lines += _wrapped(phrases.sentence(_clip(impact, 400)), "  ", "  ")
+            lines += _wrapped(phrases.sentence(line(impact, 400)), "  ", "  ")
     yield "\n".join(lines)
 
 
@@ -147,7 +148,7 @@ def _describe_columns(profile: DataProfile) -> list[str]:
         keys = ("mean", "median", "standard_deviation", "quantile_05", "quantile_95")
         head = f"{'NUMBERS':<24}" + "".join(f"{name:>9}" for name in names) + f"{'missing':>9}"
         lines = [head] + [
-            f"{_clip(column, 23):<24}"
+            f"{line(column, 23):<24}"
             + "".join(f"{_number(values[key]):>9}" for key in keys)
             + _percentage(missing[column])
             for column, values in profile.summary_statistics.items()
@@ -157,12 +158,12 @@ def _describe_columns(profile: DataProfile) -> list[str]:
         lines = [f"{'CATEGORIES':<24}{'levels':>7}{'missing':>9}  most frequent"]
         for column, counts in profile.categories.items():
             top = ", ".join(
-                f"{_clip(level, 12)} {count / profile.rows:.0%}"
+                f"{line(level, 12)} {count / profile.rows:.0%}"
                 for level, count in list(counts["levels"].items())[:3]
             )
             lines.append(
-                f"{_clip(column, 23):<24}{counts['distinct']:>7,}{_percentage(missing[column])}"
-                f"  {_clip(top, 37)}"
+                f"{line(column, 23):<24}{counts['distinct']:>7,}{_percentage(missing[column])}"
+                f"  {line(top, 37)}"
             )
         tables.append("\n".join(lines))
     return tables
@@ -183,7 +184,7 @@ def _describe_missing(missing: Mapping[str, Mapping[str, float | None]]) -> list
             continue
         change = shares["change"]
         lines.append(
-            f"{_clip(column, 23):<24}{_percentage(shares['training_rows'], 12)}"
+            f"{line(column, 23):<24}{_percentage(shares['training_rows'], 12)}"
             f"{_percentage(shares['all_rows'], 12)}{_percentage(shares['newest_batch'], 14)}"
             f"{'-' if change is None else f'{change:+.1f} points':>14}"
         )
@@ -217,8 +218,3 @@ def _number(value: float | None) -> str:
     if value != 0 and not 1e-3 <= abs(value) < 1e7:
         return f"{value:.1e}"
     return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
-
-
-def _clip(text: str, width: int) -> str:
-    printable = "".join(c if c.isprintable() else "?" for c in text)
-    return printable if len(printable) <= width else printable[: width - 1] + "…"

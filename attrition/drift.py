@@ -18,9 +18,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
-from scipy import stats
 
 from attrition.errors import DataError
+from attrition.homogeneity import Test, holm, homogeneity, population_stability_index
 from attrition.reference import (
     CUTS,
     Counts,
@@ -36,9 +36,6 @@ NO_DRIFT = "no drift"
 INSUFFICIENT = "insufficient data"
 PREDICTIONS = "predictions"
 
-SMALLEST_EXPECTED = 5.0  # Cochran (1954): below it the chi-square distribution fits badly
-SIMULATIONS = 4999  # random tables that then stand in for the distribution
-SEED = 1  # of the simulation: the same samples give the same p
 PSI_FLOOR = 0.1  # the usual reading: below 0.1 no shift worth the name, above 0.25 a large one
 MISSING_FLOOR = 0.05  # so much more or less of a column missing is worth the name, whatever its PSI
 
@@ -149,35 +146,6 @@ def compare(
     )
 
 
-def holm(p_values: Sequence[float]) -> list[float]:
-    """Adjust p-values so that rejecting those <= level keeps the family's error rate at level.
-
-    Source: Holm, A simple sequentially rejective multiple test procedure (1979).
-    """
-    order = np.argsort(p_values, kind="stable")
-    factors = np.arange(len(p_values), 0, -1)
-    ascending = np.maximum.accumulate(np.asarray(p_values)[order] * factors)
-    adjusted = np.empty(len(p_values))
-    adjusted[order] = np.minimum(ascending, 1.0)
-    return [float(p) for p in adjusted]
-
-
-def population_stability_index(before: ArrayLike, now: ArrayLike) -> float:
-    """Sum of (share now - share before) * ln(share now / share before) over the bins.
-
-    This is the symmetric Kullback-Leibler divergence (Jeffreys 1946) under the name credit
-    scoring gave it. An empty bin counts as half a row, since its logarithm would be infinite.
-
-    Args:
-        before: array of shape (n_bins,), counts of the reference.
-        now: array of shape (n_bins,), counts of the sample compared with it.
-    """
-    old = np.maximum(np.asarray(before, dtype=np.float64), 0.5)
-    new = np.maximum(np.asarray(now, dtype=np.float64), 0.5)
-    old, new = old / old.sum(), new / new.sum()
-    return float(np.sum((new - old) * np.log(new / old)))
-
-
 @dataclass(frozen=True)
 class _Table:
     """One column counted before and now; the last count is of missing values."""
@@ -231,7 +199,7 @@ def _shares(counts: Counts) -> Floats:
 
 def _move_words(before: float, now: float) -> str:
     old, new = _plain(before), _plain(now)
-    return f"median {new}, was {old}" if old != new else f"otherwise spread about median {new}"
+    return f"median {new}, was {old}" if old != new else f"median still {new}, spread otherwise"
 
 
 def _missing_words(before: float, now: float) -> str:
@@ -257,12 +225,12 @@ def _last_share(counts: Counts) -> float:
 
 def _judge(tables: Sequence[_Table], level: float) -> list[ColumnDrift]:
     """Test every table and decide over all of them together."""
-    tests = [_test(table.before, table.now) for table in tables]
+    tests = [homogeneity(table.before, table.now) for table in tables]
     adjusted = holm([test.p for test in tests])
     return [_verdict(*judged, level) for judged in zip(tables, tests, adjusted, strict=True)]
 
 
-def _verdict(table: _Table, test: _Test, adjusted_p: float, level: float) -> ColumnDrift:
+def _verdict(table: _Table, test: Test, adjusted_p: float, level: float) -> ColumnDrift:
     missing_before, missing_now = table.missing
     changed = _changed(table, test.psi) if adjusted_p <= level else ()
     words = [_missing_words(missing_before, missing_now)] if MISSINGNESS in changed else []
@@ -311,46 +279,3 @@ def _changed(table: _Table, psi: float) -> tuple[str, ...]:
     if named or psi < PSI_FLOOR:
         return named
     return (MISSINGNESS if psi_missing > psi / 2 else VALUES,)  # large only together
-
-
-@dataclass(frozen=True)
-class _Test:
-    name: str
-    statistic: float
-    degrees_of_freedom: int
-    p: float
-    psi: float
-
-
-def _test(before: Counts, now: Counts) -> _Test:
-    """Test whether two rows of counts come of one distribution over their bins."""
-    table = np.array([before, now], dtype=np.int64)
-    table = table[:, table.sum(axis=0) > 0]
-    psi = population_stability_index(table[0], table[1])
-    degrees = table.shape[1] - 1
-    if degrees == 0:
-        return _Test("none (one value only)", 0.0, 0, 1.0, psi)
-    expected = np.outer(table.sum(axis=1), table.sum(axis=0)) / table.sum()
-    statistic = float(np.sum((table - expected) ** 2 / expected))
-    if expected.min() >= SMALLEST_EXPECTED:
-        return _Test(
-            "chi-square", statistic, degrees, float(stats.chi2.sf(statistic, degrees)), psi
-        )
-    return _Test("chi-square, simulated", statistic, degrees, _simulated_p(table, statistic), psi)
-
-
-def _simulated_p(table: Counts, statistic: float) -> float:
-    """Share of random tables with the same margins that lie at least as far from expectation.
-
-    Valid for any counts, however small (Davison and Hinkley 1997, section 4.3), where merging
-    rare bins would hide a level or a missingness that is new.
-    """
-    smaller = int(table.sum(axis=1).argmin())
-    totals, size = table.sum(axis=0), int(table[smaller].sum())
-    draw = np.random.default_rng(SEED).multivariate_hypergeometric
-    tables = draw(totals, size, size=SIMULATIONS, method="marginals")
-    expected = totals * (size / totals.sum())
-    # Given the margins, one row's squared deviations decide the other's: a factor makes the sum.
-    factor = totals.sum() / (totals.sum() - size)
-    simulated = np.sum((tables - expected) ** 2 / expected, axis=1) * factor
-    return float((1 + np.sum(simulated >= statistic * (1 - 1e-9))) / (1 + SIMULATIONS))

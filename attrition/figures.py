@@ -31,6 +31,8 @@ from matplotlib.font_manager import FontProperties
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.textpath import text_to_path
 
+from attrition.phrases import line
+
 INK, SOFT, LINE, ACCENT, ALARM, FACE = (
     "#1d2327", "#5a646b", "#dedbd3", "#1f5f74", "#c05621", "#ffffff",
 )  # fmt: skip
@@ -42,6 +44,8 @@ MINUS = "\N{MINUS SIGN}"
 FONT = "DejaVu Sans"  # comes with matplotlib, so it looks the same everywhere
 WIDTH = 170 / 25.4  # inches: the text width of the PDF
 POINTS = 72 * WIDTH
+PANELS_ACROSS = 3  # side by side
+PANEL = POINTS / PANELS_ACROSS - 24  # their width without the axis, in points
 TEXT, SMALL = 9.0, 8.2  # points
 STYLE: dict[Any, Any] = {
     "font.family": [FONT],
@@ -77,9 +81,9 @@ STYLE: dict[Any, Any] = {
     "figure.facecolor": "none",
     "date.converter": "concise",
 }
+MARKERS = ("o", "s", "^", "D")  # one a sample
 CLOSE_TICKS = 0.06  # share of an axis within which a second tick's label has no room
 _LONGEST = 200  # letters of a name that anybody reads
-_REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
 
 
 @dataclass(frozen=True)
@@ -134,16 +138,8 @@ def picture(name: str, title: str, alt: str, caption: str, figure: Figure) -> Pi
     return Picture(name, title, alt, caption, figure)
 
 
-def shown(text: str, limit: int) -> str:
-    """A column's or a level's name as it is shown: printable, in one line, not too long."""
-    clean = "".join(letter if letter.isprintable() else _REPLACEMENT for letter in text).strip()
-    if not clean:
-        return "(blank)"
-    return clean if len(clean) <= limit else f"{clean[: limit - 1]}…"
-
-
 def fitted(text: str, points: float, size: float = SMALL) -> str:
-    """As `shown`, cut to fit a width.
+    """A foreign text on one line, cut to fit a width.
 
     Args:
         text: a column's or a level's name.
@@ -151,9 +147,9 @@ def fitted(text: str, points: float, size: float = SMALL) -> str:
         size: of the letters, in points; those larger than SMALL are bold.
     """
     font = FontProperties(family=FONT, size=size, weight="bold" if size > SMALL else "normal")
-    candidate = shown(text, _LONGEST)
+    candidate = line(text, _LONGEST)
     while (excess := _width(candidate, font) / points) > 1 and len(candidate) > 2:
-        candidate = shown(candidate, min(int(len(candidate) / excess), len(candidate) - 1))
+        candidate = line(candidate, min(int(len(candidate) / excess), len(candidate) - 1))
     return candidate
 
 
@@ -174,11 +170,6 @@ def short(number: float) -> str:
 def signed(number: float) -> str:
     """Points on an axis: +1.5, 0."""
     return f"{number:+g}".replace("-", MINUS) if number else "0"
-
-
-def listed(names: Sequence[str]) -> str:
-    """Names as a sentence says them: "a", "a and b", "a, b and c"."""
-    return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
 
 
 def root_ticks(steps: Sequence[float], end: float) -> list[float]:

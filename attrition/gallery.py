@@ -5,9 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from attrition import cardfigures, datafigures, modelfigures
+from attrition import (
+    cardfigures,
+    confusionfigure,
+    datafigures,
+    modelfigures,
+    pairfigures,
+    runfigures,
+)
 from attrition.blocks import Plot
 from attrition.figures import Absent, Picture
+from attrition.impact import term_weights
 from attrition.material import Model
 from attrition.scores import Score
 from attrition.terms import Floats
@@ -27,7 +35,7 @@ def of_skill(
     threshold = model.card.threshold
     name = f"Release {model.release}" if model.release else "Candidate, not deployed"
     return [
-        modelfigures.confusion(score, name),
+        confusionfigure.confusion(score, name),
         modelfigures.roc_and_precision_recall(labels, probabilities, threshold),
         modelfigures.calibration(labels, probabilities),
         modelfigures.gain_and_lift(labels, probabilities),
@@ -38,8 +46,9 @@ def of_skill(
 def of_card(model: Model) -> list[Picture | Absent]:
     """What the model has learnt."""
     reference = model.training.get("reference")
-    curves = [cardfigures.risk_curves(model.card, reference)] if reference else []
-    return [*curves, cardfigures.pair_maps(model.card)]
+    weights = term_weights(model.card, model.training.get("predicted"))
+    curves = [cardfigures.risk_curves(model.card, weights, reference)] if reference else []
+    return [*curves, pairfigures.pair_maps(model.card, weights)]
 
 
 def of_changes(
@@ -56,7 +65,7 @@ def of_changes(
     return [
         datafigures.drift(drift.get("data") or {}),
         datafigures.impact(drift.get("impact") or {}),
-        datafigures.trends(list(reversed(runs)), threshold),
+        runfigures.trends(list(reversed(runs)), threshold),
     ]
 
 

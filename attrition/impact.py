@@ -17,7 +17,7 @@ from numpy.typing import ArrayLike
 
 from attrition.reference import CUTS, slice_means
 from attrition.scorecard import Scorecard, logistic
-from attrition.terms import Floats, Table
+from attrition.terms import Floats, Table, Weights
 
 STRONGEST = 5  # terms for which the risk without their shift is computed: each one sorts the rows
 
@@ -99,6 +99,27 @@ def baseline(card: Scorecard, table: Table, log_odds: Floats) -> dict[str, Any]:
         for name, term in zip(card.terms, card.all_terms, strict=True)
     }
     return {**predicted_risk(log_odds, card.threshold), "points": points}
+
+
+def term_weights(card: Scorecard, recorded: Mapping[str, Any] | None) -> Weights:
+    """How much each term counts among the rows that the model was trained on.
+
+    Args:
+        card: the model.
+        recorded: `baseline` of those rows; None when an older release lacks it.
+
+    Returns:
+        The mean absolute deviation of the term's points from their average, in log-odds; of a
+        term whose points were not recorded, half of their range.
+    """
+    spreads = recorded["points"] if recorded else {}
+    widths = np.diff(CUTS)
+    return {
+        term.columns: float(np.abs(np.asarray(spreads[name]) - term.average_points) @ widths)
+        if name in spreads
+        else float(np.ptp(np.asarray(term.points))) / 2
+        for name, term in zip(card.terms, card.all_terms, strict=True)
+    }
 
 
 def predicted_risk(log_odds: ArrayLike, threshold: float) -> dict[str, float]:

@@ -8,7 +8,7 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-from attrition import batches, clock, commits, files
+from attrition import batches, clock, commits, files, progress
 from attrition.clienttable import ClientTable, Intake, connect, unpacked
 from attrition.config import Config
 from attrition.errors import DataError
@@ -27,12 +27,14 @@ def take_in(config: Config, ledger: Ledger, found: Survey) -> tuple[Survey, Ledg
     with _scratch(config) as scratch, connect(config, scratch, size) as connection:
         table = ClientTable(connection, config, scratch)
         taken: list[commits.Taken] = []
-        for item in found.new:
-            outcome = _read(table, item, len(taken), scratch)
-            if outcome is None:
-                found = without(found, {item.batch.name})
-            else:
-                taken.append((item, outcome))
+        with progress.step("files", total=len(found.new)) as advance:
+            for item in found.new:
+                outcome = _read(table, item, len(taken), scratch)
+                if outcome is None:
+                    found = without(found, {item.batch.name})
+                else:
+                    taken.append((item, outcome))
+                advance()
         return found, commits.prepare(table, ledger, taken, scratch, time)
 
 

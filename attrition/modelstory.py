@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-import numpy as np
-
 from attrition import phrases
 from attrition.blocks import (
     LEFT,
@@ -22,11 +20,11 @@ from attrition.blocks import (
     left_out,
     table,
 )
+from attrition.impact import term_weights
 from attrition.material import Material, Model
 from attrition.performance import Z95
 from attrition.phrases import decimal, percent, signed
 from attrition.reasons import number_text
-from attrition.reference import CUTS
 from attrition.terms import Axis, CategoricalTerm, KnotAxis, NumericTerm, Term
 
 TERMS_SHOWN = 12
@@ -83,17 +81,16 @@ def _identity(model: Model) -> Iterator[Block]:
     name = f"Release {model.release}" if model.release else "A candidate that is not deployed"
     when = f", deployed on {phrases.moment(deployed)}" if deployed else ""
     settings = training.get("settings") or {}
-    pairs = len(model.card.pairs)
+    card = model.card
+    kinds = (("column", "numbers", card.numeric), ("column", "categories", card.categorical),
+             ("pair", "columns", card.pairs))  # fmt: skip
+    parts = [f"{phrases.plural(len(terms), noun)} of {of}" for noun, of, terms in kinds if terms]
     yield Text(
         f"{name}{when}: a logistic regression that reads like a scorecard, with "
-        f"{phrases.plural(len(model.card.numeric), 'number')}, "
-        f"{phrases.plural(len(model.card.categorical), 'category column')} and "
-        f"{phrases.plural(pairs, 'pair')} of columns"
+        f"{phrases.listing(parts)}"
         + (f", penalty {settings['strength']:g}." if "strength" in settings else ".")
     )
-    facts = [
-        Fact("Threshold", decimal(model.card.threshold, 2), "a client counts as a leaver from")
-    ]
+    facts = [Fact("Threshold", decimal(card.threshold, 2), "the risk that raises an alarm")]
     if training.get("rows") is not None:
         facts.insert(0, Fact("Trained on", f"{training['rows']:,}", _trained(training)))
     yield Facts(tuple(facts + _score_facts(model.scores)))
@@ -109,7 +106,11 @@ def _score_facts(scores: Mapping[str, Any]) -> list[Fact]:
         return []
     return [
         Fact("F1 on the test data", decimal(scores["f1"]), phrases.between(scores["f1_interval"])),
-        Fact("Ranking (AUC)", decimal(scores.get("roc_auc")), "a leaver stands above a stayer"),
+        Fact(
+            "Ranking (AUC)",
+            decimal(scores.get("roc_auc")),
+            "how often a leaver ranks above a stayer",
+        ),
     ]
 
 
@@ -156,15 +157,14 @@ def _metric(score: Mapping[str, Any], key: str, error: str | None) -> str:
 
 
 def _card(model: Model) -> Iterator[Block]:
-    weights = term_weights(model)
-    order = sorted(range(len(weights)), key=lambda i: -weights[i])
-    names, terms = model.card.terms, model.card.all_terms
+    weights = term_weights(model.card, model.training.get("predicted"))
+    terms = sorted(model.card.all_terms, key=lambda term: -weights[term.columns])
     rows = []
-    for position in order[:TERMS_SHOWN]:
-        high, low = _extremes(terms[position])
-        name = " and ".join(phrases.line(column, 36) for column in terms[position].columns)
-        rows.append((name, decimal(weights[position], 2), high, low))
-    more = left_out(len(names), len(rows), "columns and pairs", "scorecard.json")
+    for term in terms[:TERMS_SHOWN]:
+        high, low = _extremes(term)
+        name = " and ".join(phrases.line(column, 36) for column in term.columns)
+        rows.append((name, decimal(weights[term.columns], 2), high, low))
+    more = left_out(len(terms), len(rows), "columns and pairs", "scorecard.json")
     yield _card_table(rows, more)
 
 
@@ -177,23 +177,6 @@ def _card_table(rows: Sequence[tuple[str, ...]], more: str) -> Table:
         "Weight: how far the column moves a client's log-odds of leaving from the average, on "
         f"average. In brackets: points above the average; +0.7 doubles the odds. {more}".strip(),
     )  # fmt: skip
-
-
-def term_weights(model: Model) -> list[float]:
-    """How much each term of the scorecard matters among the rows it was trained on.
-
-    Returns:
-        For each of `card.all_terms` the mean absolute deviation of its points from their average,
-        in log-odds; of a model that did not record its points, half of their range.
-    """
-    recorded = (model.training.get("predicted") or {}).get("points") or {}
-    widths = np.diff(CUTS)
-    return [
-        float(np.abs(np.asarray(recorded[name]) - term.average_points) @ widths)
-        if name in recorded
-        else float(np.ptp(np.asarray(term.points))) / 2
-        for name, term in zip(model.card.terms, model.card.all_terms, strict=True)
-    ]
 
 
 def _extremes(term: Term) -> tuple[str, str]:

@@ -31,6 +31,7 @@ UNREACHABLE = "index unreachable"
 UNANSWERED = "no answer in time"
 SWITCHED_OFF = "switched off"
 
+_OUTDATED = ("name", "current_version", "latest_version")
 _PIP = tuple(
     "-m pip list --outdated --format json --disable-pip-version-check --no-input "
     "--retries 0 --timeout 5".split()
@@ -138,13 +139,10 @@ def finish_check(check: PackageCheck, seconds: float) -> Packages:
 
 def outdated_packages(answer: str) -> tuple[dict[str, str], ...]:
     """What `pip list --outdated --format json` answered, under this project's names."""
+    keys = ("name", "version", "latest_version")
     return tuple(
-        {
-            "name": package["name"],
-            "current_version": package["version"],
-            "latest_version": package["latest_version"],
-        }
-        for package in json.loads(answer)
+        {ours: one[theirs] for ours, theirs in zip(_OUTDATED, keys, strict=True)}
+        for one in json.loads(answer)
     )
 
 
@@ -152,9 +150,14 @@ def stored(config: Config) -> Packages:
     """The last answer, as `store` kept it."""
     try:
         raw = files.read_json(_path(config))
-        return Packages(raw["state"], raw["time"], raw["as_of"], tuple(raw["outdated"]))
+        outdated = tuple({key: str(one[key]) for key in _OUTDATED} for one in raw["outdated"])
+        return Packages(str(raw["state"]), _text(raw["time"]), _text(raw["as_of"]), outdated)
     except (DataError, KeyError, TypeError):
         return Packages("never asked")
+
+
+def _text(value: Any) -> str | None:
+    return value if isinstance(value, str) else None
 
 
 def store(config: Config, packages: Packages) -> None:

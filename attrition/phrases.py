@@ -48,6 +48,12 @@ def percent(share: float | None, digits: int = 0) -> str:
     return NOT_KNOWN if share is None else f"{share:.{digits}%}".replace("-", _MINUS)
 
 
+def chance(probability: float) -> str:
+    """A predicted probability, a fraction 0-1, as a percentage; never as certain as no or yes."""
+    text = f"{probability:.1%}"
+    return {"0.0%": "<0.1%", "100.0%": ">99.9%"}.get(text, text)
+
+
 def points(difference: float | None, digits: int = 1) -> str:
     """A difference of percentages in percentage points, with its sign."""
     return NOT_KNOWN if difference is None else f"{signed(difference, digits)} pts"

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from attrition.phrases import line
 from attrition.scorecard import Reason, Scorecard
 from attrition.terms import CategoricalTerm, KnotAxis, NumericTerm, PairTerm
 
@@ -35,9 +36,9 @@ class Words:
     def _tell(self, reason: Reason) -> str:
         term, value = self._terms[reason.term], reason.values[0]
         if isinstance(term, NumericTerm):
-            return f"{_line(term.column)} is {_number_in_words(term.axis, value)}"
+            return f"{line(term.column, LONGEST_VALUE)} is {_number_in_words(term.axis, value)}"
         if isinstance(term, CategoricalTerm):
-            return f"{_line(term.column)} is {_level_in_words(term, value)}"
+            return f"{line(term.column, LONGEST_VALUE)} is {_level_in_words(term, value)}"
         return self._pair_in_words(term, reason.values)
 
     def _pair_in_words(self, term: PairTerm, values: tuple[Any, ...]) -> str:
@@ -46,7 +47,7 @@ class Words:
             usual = axis.usual_value if isinstance(axis, KnotAxis) else self._usual[column]
             found, expected = _value_text(value), _value_text(usual)
             aside = "as usual" if found == expected else f"usually {expected}"
-            parts.append(f"{_line(column)} {found} ({aside})")
+            parts.append(f"{line(column, LONGEST_VALUE)} {found} ({aside})")
         return " together with ".join(parts)
 
 
@@ -89,11 +90,4 @@ def _level_in_words(term: CategoricalTerm, value: str | None) -> str:
 def _value_text(value: Any) -> str:
     if value is None or value == "":
         return "missing"
-    return _line(value) if isinstance(value, str) else number_text(value)
-
-
-def _line(text: str) -> str:
-    """A text on one line, not too long, without characters that steer a terminal."""
-    line = "".join(letter if letter.isprintable() else " " for letter in text)
-    line = " ".join(line.split())
-    return line if len(line) <= LONGEST_VALUE else line[: LONGEST_VALUE - 1] + "…"
+    return line(value, LONGEST_VALUE) if isinstance(value, str) else number_text(value)

@@ -6,6 +6,8 @@ import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from attrition.phrases import plural
+
 WIDTH = 80
 _INDENT = 13
 
@@ -34,12 +36,12 @@ def runs_table(records: Sequence[Mapping[str, Any]]) -> str:
 def _run_lines(record: Mapping[str, Any]) -> Iterator[str]:
     f1, new_rows = live_f1(record), record.get("new_rows")
     release = (record.get("release_after") or "-").split("-")[0] or "-"
-    seconds = sum((record.get("timings") or {}).values())
+    seconds = seconds_taken(record)
     yield (
         f"{record['time'][:16].replace('T', ' '):<16}  {record['verdict'][:19]:<19} "
         f"{'-' if f1 is None else f'{f1:.3f}':>5} {drift_word(record.get('drift') or {}):<5} "
         f"{'-' if new_rows is None else f'{new_rows:,}':>9}  {release[:7]:<7} "
-        f"{f'{seconds:,.1f} s':>9}"
+        f"{'-' if seconds is None else f'{seconds:,.1f} s':>9}"
     )
     if record["verdict"] == "failed":
         margin = " " * 18
@@ -47,6 +49,12 @@ def _run_lines(record: Mapping[str, Any]) -> Iterator[str]:
             record["reason"], WIDTH, initial_indent=margin, subsequent_indent=margin,
             max_lines=3, placeholder=" …",
         )  # fmt: skip
+
+
+def seconds_taken(record: Mapping[str, Any]) -> float | None:
+    """Seconds of all stages of a run; None while it is still at work, as it is when it reports."""
+    is_over = "finished_at" in record or record["verdict"] == "failed"
+    return sum((record.get("timings") or {}).values()) if is_over else None
 
 
 def live_f1(record: Mapping[str, Any]) -> float | None:
@@ -84,7 +92,7 @@ def _paragraphs(record: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     for warning in record["warnings"]:
         yield "Attention", warning if warning.endswith("?") else f"{warning}."
     yield "Live model", _live(record)
-    yield "Took", ", ".join(f"{stage} {_seconds(s)}" for stage, s in record["timings"].items())
+    yield "Took", ", ".join(f"{stage} {s:.1f} s" for stage, s in record["timings"].items())
 
 
 def _wrap(label: str, text: str) -> list[str]:
@@ -107,17 +115,17 @@ def _new_data(ingestion: Mapping[str, Any]) -> str:
             for key in ("kept", "duplicate", "open", "quarantined")
         }
         said = [f"{count:,} {_ROWS[key]}" for key, count in counts.items() if count]
-        parts.append(f"{_plural(len(files), 'file')}: {', '.join(said) or 'no rows'}.")
+        parts.append(f"{plural(len(files), 'file')}: {', '.join(said) or 'no rows'}.")
     if rejected:
         names = ", ".join(entry["name"] for entry in rejected)
         parts.append(
-            f"{_plural(len(rejected), 'file')} rejected: {names} (ledger.json tells the reasons)."
+            f"{plural(len(rejected), 'file')} rejected: {names} (ledger.json tells the reasons)."
         )
     if ingestion["refused"]:
         names = ", ".join(refusal["name"] for refusal in ingestion["refused"])
         parts.append(f"No regular files, so not read: {names}.")
     if ingestion["waiting"]:
-        waiting = _plural(len(ingestion["waiting"]), "file")
+        waiting = plural(len(ingestion["waiting"]), "file")
         parts.append(f"{waiting} still being written, left for the next run.")
     return " ".join(parts) or "nothing."
 
@@ -234,11 +242,3 @@ def _live(record: Mapping[str, Any]) -> str:
     if live is None:
         return "none yet."
     return f"{live} (before: {before})." if before and before != live else f"{live}."
-
-
-def _seconds(seconds: float) -> str:
-    return f"{seconds:.1f} s"
-
-
-def _plural(count: int, noun: str) -> str:
-    return f"{count:,} {noun}{'' if count == 1 else 's'}"

@@ -23,6 +23,7 @@ from numpy.typing import ArrayLike, NDArray
 
 Record = Mapping[str, Any]  # column name -> value of one client
 Floats = NDArray[np.float64]
+Weights = Mapping[tuple[str, ...], float]  # columns of a term -> how much it counts
 
 
 class Table(Protocol):

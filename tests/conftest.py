@@ -122,9 +122,9 @@ def make_project(tmp_path: Path) -> Callable[[str], Project]:
     return lambda name: new_project(tmp_path / name)
 
 
-def new_project(root: Path) -> Project:
-    """An empty project with the default settings."""
-    project = Project(root)
+def new_project(root: Path, reports: tuple[str, ...] = ()) -> Project:
+    """An empty project with the default settings; which forms of the report it shall have."""
+    project = Project(root, reports)
     for folder in FOLDERS.values():
         (root / folder).mkdir(parents=True)
     project.configure()

@@ -11,6 +11,7 @@ from matplotlib.axes import Axes
 
 from attrition import cardfigures, figures
 from attrition.figures import Absent, Picture
+from attrition.impact import term_weights
 from attrition.reference import summarise
 from attrition.scorecard import Scorecard
 from attrition.terms import CategoricalTerm, KnotAxis, LevelAxis, NumericTerm, PairTerm
@@ -53,45 +54,41 @@ def texts(axes: Axes) -> list[str]:
     return [text.get_text() for text in axes.texts]
 
 
-def test_the_columns_that_tell_clients_apart_most_come_first() -> None:
-    """Of a 0/1 column with points -1 and +1 in halves the spread is 1; one client in 100: 0.2."""
+def drawn(model: Scorecard, summary: dict[str, Any]) -> Picture:
+    """The curves of a model that recorded no points: a column counts half of their range."""
+    return cardfigures.risk_curves(model, term_weights(model, None), summary)
+
+
+def test_the_columns_that_count_most_come_first() -> None:
+    """The weights are given: they need not follow the range of the points."""
     half, rare = np.repeat([0.0, 1.0], 50), np.repeat([0.0, 1.0], [99, 1])
     shown = cardfigures.risk_curves(
         card(number("rare", (0, 1), (-1, 1)), number("half", (0, 1), (-1, 1)),
              level("plan", {"a": 0.5, "b": -0.5})),
+        {("rare",): 0.2, ("half",): 1.0, ("plan",): 0.5},
         reference(rare=rare, half=half, plan=["a", "b"] * 50),
     )  # fmt: skip
     first, second, third = panels(shown)
     assert [axes.get_title("left") for axes in (first, second, third)] == ["half", "plan", "rare"]
     assert [texts(axes)[-1] for axes in (first, second, third)] == [
-        "spread 1.00", "spread 0.50", "spread 0.20",
+        "weight 1.00", "weight 0.50", "weight 0.20",
     ]  # fmt: skip
     assert isinstance(shown, Picture)
     assert "half" in shown.alt
     assert "1.00" in shown.alt
 
 
-def test_missing_values_count_in_the_spread_and_have_a_mark() -> None:
+def test_missing_values_have_a_mark() -> None:
     term = number("x", (0, 1), (0, 0), missing=2.0, share=0.5, average=1.0)
-    summary = reference(x=[0.0, 1.0, np.nan, np.nan])
-    assert cardfigures.spread(term, summary) == pytest.approx(1.0)
-    (axes,) = panels(cardfigures.risk_curves(card(term), summary))
+    (axes,) = panels(drawn(card(term), reference(x=[0.0, 1.0, np.nan, np.nan])))
     marks = [line for line in axes.lines if line.get_marker() == "D"]
     assert [line.get_ydata()[0] for line in marks] == [1.0]  # above the average client's
     assert "missing 50%" in texts(axes)[-1]
 
 
-def test_the_spread_is_that_of_the_training_rows() -> None:
-    values = RNG.lognormal(3, 1.5, 20_000)
-    knots = tuple(np.quantile(values, np.linspace(0, 1, 9)))
-    term = number("x", knots, (1.0, 0.5, 0.7, 0.0, -0.2, -0.3, -1.0, -2.0, -2.5))
-    spread = np.interp(values, knots, term.points).std()
-    assert cardfigures.spread(term, reference(x=values)) == pytest.approx(spread, rel=0.02)
-
-
 def test_points_are_drawn_over_their_knots() -> None:
     term = number("x", (0, 10, 20), (1.0, -1.0, 0.0), average=0.5)
-    (axes,) = panels(cardfigures.risk_curves(card(term), reference(x=RNG.uniform(0, 20, 500))))
+    (axes,) = panels(drawn(card(term), reference(x=RNG.uniform(0, 20, 500))))
     knots = next(line for line in axes.lines if line.get_marker() == "o")
     assert knots.get_xdata().tolist() == [0, 0.5, 1]
     assert knots.get_ydata().tolist() == [0.5, -1.5, -0.5]
@@ -105,7 +102,7 @@ def test_a_very_skewed_column_keeps_its_knots_apart() -> None:
     values = RNG.lognormal(3, 4, 5000)
     knots = tuple(np.quantile(values, np.linspace(0, 1, 9)))
     term = number("x", knots, tuple(np.linspace(1, -1, 9)))
-    (axes,) = panels(cardfigures.risk_curves(card(term), reference(x=values)))
+    (axes,) = panels(drawn(card(term), reference(x=values)))
     line = next(line for line in axes.lines if line.get_marker() == "o")
     assert np.diff(line.get_xdata()) == pytest.approx(np.full(8, 1 / 8))
     named = [text.get_text() for text in axes.get_xticklabels()]
@@ -117,7 +114,7 @@ def test_of_200_levels_the_largest_are_named_and_the_rest_pooled() -> None:
     names = [f"level {number}" for number in range(200)]
     rows = np.repeat(names, [400, 300, 200, 100, *[1] * 196])
     points = {name: 1.0 if place < 4 else -0.5 for place, name in enumerate(names[:30])}
-    (axes,) = panels(cardfigures.risk_curves(card(level("x", points, -0.5)), reference(x=rows)))
+    (axes,) = panels(drawn(card(level("x", points, -0.5)), reference(x=rows)))
     assert [bar.get_width() for bar in axes.patches] == pytest.approx([1, 1, 1, 1, -0.5])
     assert texts(axes)[:10] == [
         "level 0", "33%", "level 1", "25%", "level 2", "17%", "level 3", "8%", "all others", "16%",
@@ -126,33 +123,30 @@ def test_of_200_levels_the_largest_are_named_and_the_rest_pooled() -> None:
 
 def test_a_blank_level_is_named() -> None:
     summary = reference(x=["a", "a", "", "a"])
-    (axes,) = panels(cardfigures.risk_curves(card(level("x", {"a": 0.1, "": -0.3})), summary))
+    (axes,) = panels(drawn(card(level("x", {"a": 0.1, "": -0.3})), summary))
     assert texts(axes)[:4] == ["a", "75%", "(blank)", "25%"]
 
 
 def test_sixty_columns_are_cut_and_that_is_said() -> None:
     names = [f"column{place}" for place in range(60)]
     terms = [number(name, (0, 1), (-place, place)) for place, name in enumerate(names)]
-    shown = cardfigures.risk_curves(
-        card(*terms), reference(**{name: np.repeat([0.0, 1.0], 20) for name in names})
-    )
-    drawn = panels(shown)
-    assert [axes.get_title("left") for axes in drawn] == names[:-16:-1]
+    shown = drawn(card(*terms), reference(**{name: np.repeat([0.0, 1.0], 20) for name in names}))
+    assert [axes.get_title("left") for axes in panels(shown)] == names[:-16:-1]
     assert isinstance(shown, Picture)
-    assert "45 more columns, of a spread of at most 44.00, are left out" in shown.caption
+    assert "45 more columns, of a weight of at most 44.00, are left out" in shown.caption
     assert len(figures.svg(shown)) < 100_000
 
 
 @pytest.mark.parametrize("values", [np.full(50, 7.0), np.full(50, np.nan), np.full(10, 1e308)])
 def test_constant_and_empty_columns_are_drawn(values: np.ndarray) -> None:
     term = number("x", (7.0,), (0.0,), share=float(np.isnan(values).mean()))
-    (axes,) = panels(cardfigures.risk_curves(card(term), reference(x=values)))
+    (axes,) = panels(drawn(card(term), reference(x=values)))
     assert [text.get_text() for text in axes.get_xticklabels()] == ["7"]
 
 
 def test_huge_numbers_do_not_overflow() -> None:
     term = number("x", (-1.7e308, 0.0, 1.7e308), (0.0, 1.0, 2.0))
-    (axes,) = panels(cardfigures.risk_curves(card(term), reference(x=[-1.7e308, 0.0, 1.7e308])))
+    (axes,) = panels(drawn(card(term), reference(x=[-1.7e308, 0.0, 1.7e308])))
     line = next(line for line in axes.lines if line.get_marker() == "o")
     assert line.get_xdata().tolist() == [0, 0.5, 1]
 
@@ -161,7 +155,7 @@ def test_a_release_without_slices_or_without_the_column_is_drawn() -> None:
     summary = {"rows": 5, "numeric": {"x": {"edges": [], "counts": [5], "missing": 0}},
                "categorical": {}}  # fmt: skip
     terms = number("x", (0, 1), (0, 1)), level("new", {"a": 1.0})
-    assert len(panels(cardfigures.risk_curves(card(*terms), summary))) == 2
+    assert len(panels(drawn(card(*terms), summary))) == 2
 
 
 @pytest.mark.parametrize("name", [name for name in HOSTILE if name != "\ud800"], ids=ascii)
@@ -170,43 +164,8 @@ def test_hostile_names_of_columns_and_levels(name: str) -> None:
     terms = (
         number(name, (0, 1), (0, 1)),
         level(other, {name: 1.0, "b": -1.0}),
-        PairTerm((name, other), (KnotAxis((0, 1), 0), LevelAxis((name, "b"))),
-                 ((1.0, -1.0, 0.0), (0.5, 0.0, 0.0)), 0.0),
     )  # fmt: skip
     summary = reference(**{name: [0.0, 1.0], other: [name or "x", "b"]})
-    for picture in (
-        cardfigures.risk_curves(card(*terms), summary),
-        cardfigures.pair_maps(card(*terms)),
-    ):
-        assert panels(picture)
-        assert isinstance(picture, Picture)
-        figures.png(picture, 50)
-
-
-def test_pairs_show_their_points_strongest_first() -> None:
-    axes_of = (KnotAxis((0, 10), 0), LevelAxis(("a", "b")))
-    weak = PairTerm(("x", "w"), axes_of, ((0.1, 0.0, 0.0), (0.0, 0.1, 0.0)), 0.0)
-    strong = PairTerm(("x", "s"), axes_of, ((1.2, -0.7, 0.0), (0.0, 0.5, 0.0)), 0.0)
-    shown = cardfigures.pair_maps(card(number("x", (0, 10), (0, 0)), weak, strong))
-    first, second = panels(shown)
-    assert (first.get_ylabel(), first.get_xlabel(), second.get_xlabel()) == ("x", "s", "w")
-    assert texts(first) == ["+1.2", f"{figures.MINUS}0.7", "+0.5"]
-    assert [text.get_text() for text in first.get_xticklabels()] == ["a", "b"]  # no empty pool
-    assert [text.get_text() for text in first.get_yticklabels()] == ["0", "10"]
-    assert isinstance(shown, Picture)
-    assert "x with s: it adds up to 1.20" in shown.alt
-
-
-def test_without_pairs_that_is_said() -> None:
-    shown = cardfigures.pair_maps(card(number("x", (0, 1), (0, 1))))
-    assert isinstance(shown, Absent)
-    assert "No pair" in shown.reason
-
-
-def test_a_pair_with_200_levels_shows_the_strongest() -> None:
-    names = tuple(f"level {place}" for place in range(200))
-    grid = tuple((float(place) / 100, 0.0) for place in range(201))
-    pair = PairTerm(("x", "y"), (LevelAxis(names), KnotAxis((0, 1), 0)), grid, 0.0)
-    (axes,) = panels(cardfigures.pair_maps(card(number("y", (0, 1), (0, 0)), pair)))
-    assert len(axes.get_yticks()) == cardfigures.MOST_CELLS
-    assert texts(axes)[-1] == "+2.0"
+    picture = drawn(card(*terms), summary)
+    assert panels(picture)
+    figures.png(picture, 50)

@@ -1,4 +1,4 @@
-"""Drift, its effect on the risk, and the runs over time, as pictures."""
+"""Drift, and its effect on the risk, as pictures."""
 
 from __future__ import annotations
 
@@ -126,74 +126,6 @@ def test_an_older_release_has_no_risk_before() -> None:
     (axes,) = panels(datafigures.impact({"new rows": card_impact(np.full(40, 50.0), False)}))
     assert axes.get_title("left") == "new rows: 50.0%"
     assert isinstance(datafigures.impact({}), Absent)
-
-
-def score(f1: float | None) -> dict[str, Any]:
-    interval = None if f1 is None else [f1 - 0.05, f1 + 0.05]
-    return {"f1": f1, "f1_interval": interval, "base_rate": None if f1 is None else 0.2}
-
-
-def run(day: int, verdict: str, f1: float | None, **more: Any) -> dict[str, Any]:
-    return {
-        "time": f"2026-03-{day:02}T06:00:00+00:00",
-        "verdict": verdict,
-        "reason": "",
-        "scores": {"test data": score(f1)},
-        "drift": {"data": {"test data": compared(table(200))}, "performance": {}},
-        "timings": {"ingestion": 1.0, "training": 2.0},
-        **more,
-    }
-
-
-FIRST = run(1, "deployed", None, scores={}, drift={"data": {}, "performance": {}},
-            candidate_score=score(0.7))  # fmt: skip
-FAILED = run(2, "failed", None, scores={}, drift={"performance": {}, "data": {}}, timings={})
-
-
-KEPT = run(3, "kept", 0.5)
-
-
-def line(axes: Axes, label: str) -> list[float]:
-    return next(line.get_ydata().tolist() for line in axes.lines if line.get_label() == label)
-
-
-def test_runs_stand_in_their_order_with_gaps_where_nothing_is_known() -> None:
-    runs = [FIRST, FAILED, run(3, "kept", 0.5), run(9, "deployed", 0.4, candidate_score=score(0.8))]
-    shown = datafigures.trends(runs, 0.6)
-    f1, base_rate, _missing, drifted, seconds = panels(shown)
-    np.testing.assert_equal(line(f1, "test data"), [0.7, np.nan, 0.5, 0.8])  # after the run
-    np.testing.assert_equal(line(base_rate, "test data"), [0.2, np.nan, 0.2, 0.2])
-    np.testing.assert_equal(line(drifted, "test data"), [np.nan, np.nan, 0, 0])
-    np.testing.assert_equal(line(seconds, "whole run"), [3, np.nan, 3, 3])
-    np.testing.assert_equal(line(seconds, "training"), [2, np.nan, 2, 2])
-    marks = {line.get_marker(): len(line.get_xdata()) for line in f1.lines if len(line.get_xdata())}
-    assert marks["^"] == 2
-    assert marks["x"] == 1
-    assert isinstance(shown, Picture)
-    assert shown.alt == (
-        "4 runs, 2 with a deployment, 1 failed; the last F1 on test data is 0.800, at or above 0.6."
-    )
-
-
-@pytest.mark.parametrize("only", [FIRST, FAILED, KEPT], ids=["first", "failed", "kept"])
-def test_one_run_alone_is_drawn(only: dict[str, Any]) -> None:
-    shown = datafigures.trends([only], 0.6)
-    assert len(panels(shown)) == 5
-    assert isinstance(shown, Picture)
-    assert shown.alt.startswith("1 run, ")
-    empty = [axes for axes in shown.figure.axes if not axes.get_legend()]
-    assert [texts[0].get_text() for axes in empty if (texts := axes.texts)] == [
-        "nothing is known yet"
-    ] * len(empty)
-    assert bool(empty) == (only is not KEPT)
-
-
-def test_without_runs_that_is_said_and_of_many_the_newest_are_drawn() -> None:
-    assert isinstance(datafigures.trends([], 0.6), Absent)
-    shown = datafigures.trends([run(1 + n // 24 % 28, "kept", 0.5) for n in range(90)], 0.6)
-    assert len(line(panels(shown)[0], "test data")) == datafigures.MOST_RUNS
-    assert isinstance(shown, Picture)
-    assert "30 older runs are left out" in shown.caption
 
 
 @pytest.mark.parametrize("name", HOSTILE, ids=ascii)

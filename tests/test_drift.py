@@ -14,6 +14,7 @@ from scipy import stats
 
 from attrition import drift
 from attrition.errors import DataError
+from attrition.homogeneity import holm, population_stability_index
 from attrition.reference import LEVELS, summarise
 
 LEVEL = 0.05
@@ -80,19 +81,19 @@ def test_with_small_expected_counts_the_p_value_is_that_of_the_exact_test() -> N
 
 def test_psi_is_the_number_computed_by_hand() -> None:
     """Shares .5/.5 -> .8/.2: .3 ln 1.6 - .3 ln .4 = .3 ln 4 = .41589."""
-    assert drift.population_stability_index([50, 50], [80, 20]) == pytest.approx(0.3 * math.log(4))
+    assert population_stability_index([50, 50], [80, 20]) == pytest.approx(0.3 * math.log(4))
     result = compare_plans(plans(a=50, b=50), plans(a=80, b=20))
     assert result.psi == pytest.approx(0.3 * math.log(4))
 
 
 def test_psi_of_an_empty_bin_is_finite() -> None:
-    assert 0 < drift.population_stability_index([100, 0], [50, 50]) < 10
+    assert 0 < population_stability_index([100, 0], [50, 50]) < 10
 
 
 def test_holm_is_the_textbook_example() -> None:
     """p .01 .04 .03 .005: times 4, 3, 2, 1 from the smallest, never falling."""
-    assert drift.holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
-    assert drift.holm([0.9, 0.8]) == [1.0, 1.0]
+    assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
+    assert holm([0.9, 0.8]) == [1.0, 1.0]
 
 
 @pytest.mark.parametrize(("before_rows", "rows", "repetitions"), [(3000, 300, 500), (400, 60, 250)])

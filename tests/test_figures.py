@@ -12,6 +12,7 @@ import pytest
 
 from attrition import figures
 from attrition.figures import Picture
+from attrition.phrases import line
 from tests.conftest import REPOSITORY
 
 HOSTILE = (
@@ -27,7 +28,7 @@ def sketch(name: str = "sketch", text: str = "a title") -> Picture:
     axes = figure.subplots()
     axes.plot([0, 1, 2], [0, 1, 0], "o-", color=figures.ACCENT)
     axes.axhline(0.5, color=figures.ALARM)
-    axes.set_title(figures.shown(text, 60))
+    axes.set_title(line(text, 60))
     return figures.picture(name, "A <title>", 'It "shows" 0.5 & more', "Caption.", figure)
 
 
@@ -104,7 +105,7 @@ def test_hostile_names_are_drawn_as_they_stand_and_warn_of_nothing(text: str) ->
     texts = [
         element.text for element in ET.fromstring(svg).iter("{http://www.w3.org/2000/svg}text")
     ]
-    assert figures.shown(text, 60) in texts
+    assert line(text, 60) in texts
 
 
 def test_letters_the_font_lacks_stay_letters_in_the_page() -> None:
@@ -115,14 +116,9 @@ def test_letters_the_font_lacks_stay_letters_in_the_page() -> None:
     assert figures.svg(picture) == before
 
 
-def test_names_are_shown_in_one_line() -> None:
-    assert figures.shown("a\nb\x00c", 9) == "a\ufffdb\ufffdc"
-    assert figures.shown("  ", 9) == "(blank)"
-    assert figures.shown("x" * 200, 9) == "x" * 8 + "…"
-
-
 def test_a_name_is_cut_to_the_width_there_is() -> None:
     assert figures.fitted("short", 60) == "short"
+    assert figures.fitted("a\nb\x00c", 60) == "a b c"
     wide, narrow = figures.fitted("W" * 200, 60), figures.fitted("i" * 200, 60)
     assert wide.endswith("…")
     assert len(wide) < len(narrow) < 60

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
+import random
 import signal
 import sqlite3
 import subprocess
@@ -14,7 +15,8 @@ from typing import Any
 
 import pytest
 
-from attrition import history
+from attrition import history, historyfile
+from attrition.summary import runs_table
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -121,6 +123,31 @@ def test_a_damaged_history_is_moved_aside_and_the_run_recorded(
     assert "history-corrupt-1.db" in caplog.text
 
 
+def test_no_flipped_bit_stops_a_run_or_changes_what_is_read(path: Path) -> None:
+    """SQLite sees a damaged page, and no damaged letter; a run is read as it was, or not at all."""
+    recorded = [record(f"run {number}", time=f"2026-03-0{number + 1}") for number in range(4)]
+    for one in recorded:
+        history.record_run(path, one)
+    history.record_ranking(path, "a", "t1", {"top": ["Acme"]}, 9, risks={"Acme": 0.5})
+    whole, missed = path.read_bytes(), 0
+    for place in random.Random(6).sample(range(len(whole)), 300):
+        damaged = bytearray(whole)
+        damaged[place] ^= 1 << (place % 8)
+        path.write_bytes(damaged)
+        found = [{**run, "timings": record()["timings"]} for run in history.runs(path)]
+        assert all(run in recorded for run in found)
+        assert history.rankings(path) in ([], [("t1", {"top": ["Acme"]})])
+        missed += found != recorded[::-1]
+        runs_table(history.runs(path))
+        assert all(seconds > 0 for seconds in history.latest_timings(path).values())
+        history.risks_of(path, "Acme")
+        history.record_run(path, record("after"))
+        history.record_ranking(path, "b", "t2", {"top": []}, 9, risks={"Acme": 0.6})
+    assert missed > 10  # so that some flips met a run
+    for aside in path.parent.glob("history-corrupt-*"):
+        aside.unlink()
+
+
 def test_a_second_damaged_history_does_not_overwrite_the_first(path: Path) -> None:
     for text in ("first", "second"):
         path.write_text(f"{text}: no database" * 100)
@@ -153,14 +180,14 @@ def test_a_history_of_a_newer_pipeline_is_left_alone(
 
 def test_a_later_migration_keeps_the_runs_and_is_all_or_nothing(path: Path) -> None:
     history.record_run(path, record())
-    newest = len(history.MIGRATIONS)
+    newest = len(historyfile.MIGRATIONS)
     column = ("ALTER TABLE runs ADD COLUMN alert TEXT",)
     with closing(sqlite3.connect(path, isolation_level=None)) as connection:
         with pytest.raises(sqlite3.OperationalError):
-            history.migrate(connection, [*history.MIGRATIONS, (*column, "NO SQL")])
+            historyfile.migrate(connection, [*historyfile.MIGRATIONS, (*column, "NO SQL")])
         assert connection.execute("PRAGMA user_version").fetchone() == (newest,)
-        history.migrate(connection, [*history.MIGRATIONS, column])
-        history.migrate(connection, [*history.MIGRATIONS, column])
+        historyfile.migrate(connection, [*historyfile.MIGRATIONS, column])
+        historyfile.migrate(connection, [*historyfile.MIGRATIONS, column])
         assert connection.execute("PRAGMA user_version").fetchone() == (newest + 1,)
         assert connection.execute("SELECT run_id, alert FROM runs").fetchall() == [("run 1", None)]
 
@@ -177,7 +204,7 @@ def test_rankings_come_back_newest_first_each_once_and_only_so_many(path: Path) 
 
 def test_a_history_from_before_the_rankings_keeps_its_runs_and_takes_them(path: Path) -> None:
     with closing(sqlite3.connect(path, isolation_level=None)) as connection:
-        history.migrate(connection, history.MIGRATIONS[:1])
+        historyfile.migrate(connection, historyfile.MIGRATIONS[:1])
         connection.execute(
             "INSERT INTO runs (run_id, time, verdict, reason, scores, drift, details) "
             "VALUES ('old', '2026-01-01', 'kept', 'no', '{}', '{}', '{}')"
@@ -190,7 +217,7 @@ def test_a_history_from_before_the_rankings_keeps_its_runs_and_takes_them(path: 
 
 def test_a_history_of_version_1_is_read_as_it_is_and_lifted_by_the_next_run(path: Path) -> None:
     with closing(sqlite3.connect(path, isolation_level=None)) as connection:
-        history.migrate(connection, history.MIGRATIONS[:1])
+        historyfile.migrate(connection, historyfile.MIGRATIONS[:1])
         connection.execute(
             "INSERT INTO runs VALUES (1, 'old', '2026-01-01', 'kept', 'no', NULL, NULL, 3, '{}', "
             "'{}', '{}')"
@@ -202,7 +229,7 @@ def test_a_history_of_version_1_is_read_as_it_is_and_lifted_by_the_next_run(path
         (version,) = connection.execute("PRAGMA user_version").fetchone()
         indexes = connection.execute("SELECT name FROM sqlite_master WHERE type = 'index'")
         assert ("timings_by_stage",) in indexes.fetchall()
-    assert version == len(history.MIGRATIONS) >= 2
+    assert version == len(historyfile.MIGRATIONS) >= 2
     assert [run["run_id"] for run in history.runs(path)] == ["new", "old"]
     assert history.latest_timings(path) == {"ingestion": 0.5, "training": 1.25}
 
@@ -218,7 +245,7 @@ def test_a_history_that_cannot_be_written_is_said_and_does_not_raise(
 def test_a_history_locked_by_somebody_else_is_said_and_does_not_raise(
     path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(history, "_BUSY_SECONDS", 0.05)
+    monkeypatch.setattr(historyfile, "_BUSY_SECONDS", 0.05)
     history.record_run(path, record())
     with closing(sqlite3.connect(path, isolation_level=None)) as other:
         other.execute("BEGIN EXCLUSIVE")
@@ -293,7 +320,7 @@ def test_risks_are_kept_where_they_change_and_go_with_the_rankings_they_were_tol
 
 def test_a_history_from_before_the_risks_keeps_its_rankings_and_takes_them(path: Path) -> None:
     with closing(sqlite3.connect(path, isolation_level=None)) as connection:
-        history.migrate(connection, history.MIGRATIONS[:3])
+        historyfile.migrate(connection, historyfile.MIGRATIONS[:3])
         connection.execute("INSERT INTO rankings VALUES (7, 'old', 't0', '{}')")
     assert history.risks_of(path, "Acme") == []
     history.record_ranking(path, "new", "t1", {}, 5, risks={"Acme": 0.5})

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from attrition.impact import baseline, impact, predicted_risk
+from attrition.impact import baseline, impact, predicted_risk, term_weights
 from attrition.model import fit
 from attrition.scorecard import Scorecard
 from attrition.scores import Minimum
@@ -132,3 +132,18 @@ def test_without_the_one_shift_there_is_the_risk_of_unshifted_clients(trained: A
     assert share.risk_without == pytest.approx(card.probabilities(same).mean(), abs=0.005)
     moved = same.assign(x=same["x"] + 1.0)
     assert judge(moved, recorded, card).terms[0].columns[0] == "x"
+
+
+def test_the_weight_of_a_term_is_its_mean_absolute_deviation_over_the_training_rows(
+    trained: Any,
+) -> None:
+    card, rows = trained
+    weights = term_weights(card, baseline(card, rows, card.log_odds(rows)))
+    for term in card.all_terms:
+        points = term.of_column(rows)
+        expected = np.abs(points - points.mean()).mean()
+        assert weights[term.columns] == pytest.approx(expected, rel=0.02)
+
+
+def test_without_a_record_the_weight_of_a_term_is_half_of_its_range() -> None:
+    assert term_weights(CARD, None) == {("x",): 1.0, ("plan",): 0.5, ("x", "plan"): 0.5}

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-
 import numpy as np
 import pytest
 from matplotlib.axes import Axes
@@ -11,35 +9,11 @@ from sklearn.metrics import roc_auc_score
 
 from attrition import evaluation, figures, modelfigures
 from attrition.figures import Absent, Picture
-from attrition.scores import Minimum, Score, score
 
 
 def drawn(result: Picture | Absent) -> Picture:
     assert isinstance(result, Picture), result
     return result
-
-
-def texts(figure_score: Score) -> str:
-    figure = drawn(modelfigures.confusion(figure_score, "Release 7")).figure
-    axes = figure.axes[0]
-    labels = [*axes.texts, *axes.get_xticklabels(), *axes.get_yticklabels()]
-    return "\n".join(text.get_text() for text in labels)
-
-
-def test_the_picture_shows_counts_and_the_share_of_each_row() -> None:
-    labels = np.repeat([0, 0, 1, 1], [60, 10, 8, 22])
-    chances = np.repeat([0.1, 0.9, 0.1, 0.9], [60, 10, 8, 22])
-    shown = texts(score(labels, chances, 0.5, Minimum(30, 5), 1))
-    # 60 + 10 stayed, 8 + 22 left; F1 = 44 / (44 + 18)
-    for text in ("60", "85.7% of those who stayed", "14.3% of those who stayed", "8",
-                 "26.7% of those who left", "22", "73.3% of those who left",
-                 "stayed\n70", "left\n30", "predicted to stay\n68", "predicted to leave\n32",
-                 "Release 7", "F1 0.710", "on 100 test rows", "95% interval"):  # fmt: skip
-        assert text in shown
-
-
-def test_an_empty_row_has_no_share() -> None:
-    assert modelfigures.row_shares(np.array([[3, 1], [0, 0]])).tolist() == [[0.75, 0.25], [0, 0]]
 
 
 LABELS = np.repeat([1, 0, 1, 0], [40, 10, 10, 90])
@@ -126,16 +100,3 @@ def test_ten_rows_are_drawn_whatever_the_probabilities(name: str, chances: np.nd
     picture = drawn(PICTURES[name]([0, 1] * 5, chances))
     assert len(figures.svg(picture)) < 100_000
     assert figures.png(picture, 60)
-
-
-def test_an_undefined_score_gives_its_reason() -> None:
-    shown = modelfigures.confusion(score([1], [0.5], 0.5, Minimum(30, 5), 1), "Release 7")
-    assert isinstance(shown, Absent)
-    assert "too few labelled rows: 1" in shown.reason
-
-
-def test_the_confusion_matrix_follows_the_page_into_the_dark() -> None:
-    code = figures.svg(drawn(modelfigures.confusion(
-        score(LABELS, CHANCES, 0.5, Minimum(30, 5), 1), "Release <7>")))  # fmt: skip
-    assert "Release &lt;7&gt;" in code
-    assert not re.search(r"#[0-9a-f]{6}\b", code)

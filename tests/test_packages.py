@@ -76,6 +76,18 @@ def test_a_stored_time_that_makes_no_sense_means_asking_again(config: Config, ti
     packages.finish_check(check, 0)
 
 
+@pytest.mark.parametrize(
+    "damage", [{"outdated": [{"name": "Flask"}]}, {"outdated": 5}, {"time": 5, "as_of": []}, {}]
+)
+def test_a_damaged_answer_is_none(config: Config, damage: dict[str, object]) -> None:
+    kept = {"state": "checked", "time": hours_ago(1), "as_of": None, "outdated": [OLD_FLASK]}
+    packages.store(config, Packages("checked", hours_ago(1), None, (OLD_FLASK,)))
+    (config.output_model_path / "packages.json").write_text(json.dumps({**kept, **damage}))
+    found = packages.stored(config)
+    assert found.time is None if damage else found.outdated == (OLD_FLASK,)
+    assert found.describe()
+
+
 def test_an_answer_that_does_not_come_is_not_waited_for(config: Config) -> None:
     check = packages.start_check(config)
     assert check.process is not None

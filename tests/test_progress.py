@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import REPOSITORY, Project, book
+from tests.conftest import FORMS, REPOSITORY, Project, book
 
 SCRIPT = """
 import logging, sys, time
@@ -102,6 +102,7 @@ def test_in_a_pipe_and_on_a_dumb_terminal_there_is_only_the_log(script: Path) ->
 
 
 def test_the_scripts_show_their_stages_and_an_idle_run_nothing(project: Project) -> None:
+    project.configure(reports=FORMS)
     project.write("sourcedata/january.csv", book(600, 1))
     project.write("testdata/testdata.csv", book(300, 2, open_share=0.0))
     command = [sys.executable, REPOSITORY / "ingestion.py", "--config", project.config_path]
@@ -109,11 +110,15 @@ def test_the_scripts_show_their_stages_and_an_idle_run_nothing(project: Project)
     assert code == 0
     assert "january.csv" in result  # though it is printed while the display is up
     assert any(re.search(r"ingestion +0 s$", line) for line in visible(shown))
+    assert any(re.search(r"files +0 s, [01] of 1$", line) for line in visible(shown))
     command[1] = REPOSITORY / "fullprocess.py"
     code, result, shown = at_terminal(command)
     assert code == 0, shown
     assert result.startswith("Verdict ")
     assert any(re.search(r"training +\d+ s$", line) for line in visible(shown))
+    assert any(
+        re.search(r"pictures of the page +\d+ s, \d of \d$", line) for line in visible(shown)
+    )
     assert any(re.match(r"training: \d+\.\d\d s$", line) for line in visible(shown))
     idle = [command[0], "-X", "importtime", *command[1:]]
     _, _, shown = at_terminal(idle)

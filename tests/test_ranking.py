@@ -1,4 +1,4 @@
-"""The ranking by hand-made numbers: order, tiers, value at risk, changes, and whether it helped."""
+"""The ranking by hand-made numbers: order, tiers, value at risk, changes."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from attrition import ranking
-from attrition.ranking import Previous, Ranking, Remembered, Tiers
+from attrition.ranking import Previous, Ranking, Tiers
 from attrition.reasons import NO_REASON
 from attrition.scorecard import Scorecard
 from attrition.terms import KnotAxis, NumericTerm
@@ -129,51 +129,3 @@ def test_the_same_ranking_again_keeps_the_changes_it_told() -> None:
     for ids, chances in ((["b", "a"], [0.8, 0.2]), (["a", "b"], [0.8, 0.3])):
         other = Previous(ids, np.array(chances), ["x", "x"], ["x", "x"])
         assert "x" not in ranking.with_changes(found, other).rank_changes
-
-
-def remembered(clients: int) -> Remembered:
-    names = tuple(f"{place:02}" for place in range(1, clients + 1))
-    return Remembered("key", "release", "commit", clients, names[:50], tuple(sorted(names)))
-
-
-def test_precision_at_the_top_counts_known_outcomes_only() -> None:
-    # Of the first ten three left, one stayed; 11 to 20 one left, two stayed; 21 to 30 four stayed.
-    outcomes = {"01": 1, "02": 1, "05": 1, "09": 0, "11": 1, "12": 0, "20": 0}
-    outcomes |= {"21": 0, "22": 0, "23": 0, "30": 0, "somebody else": 1}
-    tops, everybody = ranking.precision_at_top(remembered(30), outcomes)
-    assert {size: (top.known, top.left, top.share) for size, top in tops.items()} == {
-        10: (4, 3, 0.75),
-        20: (7, 4, 4 / 7),
-    }
-    assert (everybody.clients, everybody.known, everybody.left) == (30, 11, 4)
-    assert everybody.share == pytest.approx(4 / 11)
-
-
-def test_a_short_list_is_its_own_top_and_nothing_known_is_no_precision() -> None:
-    tops, everybody = ranking.precision_at_top(remembered(3), {})
-    assert list(tops) == [3]
-    assert tops[3].share is None
-    assert everybody.to_json() == {"clients": 3, "known": 0, "left": 0, "share_left": None}
-
-
-def test_an_outcome_is_the_first_label_that_came() -> None:
-    assert ranking.first_outcomes(["a", "b", "a"], [1, 0, 0]) == {"a": 1, "b": 0}
-
-
-def test_what_is_remembered_is_bounded_and_the_sample_stands_for_all() -> None:
-    clients = 12_000
-    chances = np.linspace(0.99, 0.01, clients)
-    names = {f"client {place}": chance for place, chance in enumerate(chances.tolist())}
-    kept = ranking.remember(ranked(names), "release", "commit")
-    assert kept.clients == clients
-    assert kept.top == tuple(f"client {place}" for place in range(50))
-    assert len(kept.sample) == len(set(kept.sample)) == 5000
-    places = np.array([int(name.split()[1]) for name in kept.sample])
-    # Mean place of a uniform sample: 6000, standard error 12000 / sqrt(12 * 5000) = 49, less still
-    # for one drawn without putting back.
-    assert abs(places.mean() - clients / 2) < 150
-    mixed = dict(reversed(list(names.items())))
-    assert ranking.remember(ranked(mixed), "release", "commit") == kept
-    assert ranking.remember(ranked(names), "other", "commit").key != kept.key
-    small = ranking.remember(ranked({"b": 0.9, "a": 0.1}), "release", None)
-    assert (small.top, small.sample) == (("b", "a"), ("a", "b"))

@@ -6,6 +6,7 @@ import csv
 import itertools
 import json
 import re
+import shutil
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
@@ -14,13 +15,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from attrition import files, history
+from attrition import files, history, phrases
 from attrition.drift import ColumnDrift
-from attrition.material import Model
-from attrition.modelstory import term_weights
-from attrition.reference import CUTS
 from attrition.synthetic import client_rows, csv_text
-from tests.conftest import HEADER, Project, book
+from tests.conftest import FORMS, HEADER, Project, book, new_project
 from tests.pages import Element, document, document_text, page, tables
 from tests.releases import deploy, quiet_month_card
 from tests.test_reporting import test_rows
@@ -52,11 +50,10 @@ def first_ten(project: Project) -> list[dict[str, str]]:
 @pytest.fixture(scope="session")
 def drifted_root(finished: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The finished project after a second run in which the world has changed."""
-    import shutil
-
     root = tmp_path_factory.mktemp("drifted") / "project"
     shutil.copytree(finished, root, symlinks=True)
-    project = Project(root)
+    project = Project(root, FORMS)
+    project.configure()
     rows = client_rows(2000, seed=9, drift=1.0, first_client=90_000)
     project.write("sourcedata/may.csv", csv_text(rows) + "Broken,abc,1,1,1\n")
     project.run("fullprocess.py")
@@ -65,7 +62,23 @@ def drifted_root(finished: Path, tmp_path_factory: pytest.TempPathFactory) -> Pa
 
 @pytest.fixture
 def drifted(drifted_root: Path) -> Project:
-    return Project(drifted_root)
+    return Project(drifted_root, FORMS)
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Project:
+    """An empty project that tells all it knows."""
+    return new_project(tmp_path / "project", FORMS)
+
+
+@pytest.fixture
+def finished_copy(finished: Path, tmp_path: Path) -> Project:
+    """A copy of the finished project, which tells from now on."""
+    root = tmp_path / "finished"
+    shutil.copytree(finished, root, symlinks=True)
+    project = Project(root, FORMS)
+    project.configure()
+    return project
 
 
 # --- form -------------------------------------------------------------------------------------
@@ -275,16 +288,6 @@ def test_the_numbers_of_the_model_and_the_data_are_their_sources(drifted: Projec
     assert [cells[1] for cells in shown["Runs that were not idle, newest first"][1:]] == runs
 
 
-def test_the_weight_of_a_term_is_its_mean_absolute_deviation() -> None:
-    card = quiet_month_card()
-    slices = np.where(np.arange(len(CUTS) - 1) % 2, 1.0, -1.0)
-    points = {"lastmonth_activity": (3 * slices).tolist(), "lastyear_activity": [0.0] * len(slices)}
-    model = Model(None, card, {}, {"predicted": {"points": points}}, {})
-    assert term_weights(model) == pytest.approx([3.0, 0.0, 0.0])
-    # Without a record of the points, half of their range: 2 - (-2), halved.
-    assert term_weights(Model(None, card, {}, {}, {})) == pytest.approx([2.0, 0.0, 0.0])
-
-
 def test_when_outcomes_come_the_report_says_whether_the_list_helped(
     finished_copy: Project,
 ) -> None:
@@ -395,10 +398,13 @@ Change = Callable[[list[str], int], list[str]]
         (lambda cells, row: [*cells[:3], f"kind {row % 7}", cells[4]],
          {"numeric_columns": ["lastmonth_activity", "lastyear_activity"],
           "categorical_columns": ["number_of_employees"]}),
+        (lambda cells, row: [*cells[:3], f"kind {row % 7}" if cells[4] else "never seen", cells[4]],
+         {"numeric_columns": ["lastmonth_activity", "lastyear_activity"],
+          "categorical_columns": ["number_of_employees"]}),
         (lambda cells, _: cells, {"id_column": None}),
         (lambda cells, _: cells, {"value_column": "lastyear_activity"}),
     ],
-    ids=["constant", "all missing", "categories", "no id", "values"],
+    ids=["constant", "all missing", "categories", "never seen", "no id", "values"],
 )  # fmt: skip
 def test_odd_columns_and_settings_give_a_report(
     project: Project, change: Change, settings: dict[str, Any]
@@ -410,6 +416,7 @@ def test_odd_columns_and_settings_give_a_report(
         lines = [",".join(f'"{cell}"' if cell else "" for cell in cells) for cells in changed]
         project.write(path, "\n".join([head, *lines, ""]))
     project.run("fullprocess.py")
+    report(project)
     assert "at high risk of leaving" in html(project).all("h1")[0].text
     found = tables(html(project))
     if "value_column" in settings:
@@ -425,15 +432,35 @@ def test_odd_columns_and_settings_give_a_report(
         assert found["The clients most likely to leave"][1][1].startswith("row ")
 
 
-def test_ten_rows_give_a_report_without_a_model(project: Project) -> None:
-    head, *rows = book(10, 1).splitlines()
-    project.write("sourcedata/a.csv", "\n".join([head, *rows, ""]))
-    project.write("testdata/t.csv", "\n".join([head, *rows, ""]))
+@pytest.mark.parametrize("case", ["ten rows", "one class"])
+def test_rows_that_give_no_model_give_a_report(project: Project, case: str) -> None:
+    head, *rows = book(400, 1, open_share=0.0).splitlines()
+    kept = rows[:10] if case == "ten rows" else [row for row in rows if row.endswith(",0")]
+    for path in ("sourcedata/a.csv", "testdata/t.csv"):
+        project.write(path, "\n".join([head, *kept, ""]))
     project.run("fullprocess.py")
-    text = html(project).text
+    text = report(project, code=1)
     assert "no model is deployed" in text
+    assert "no candidate: " in text
     assert "Labelled rows" in text
     assert len(document(project.root / "models/report.pdf").pages) <= 4
+
+
+def test_one_run_alone_and_an_empty_history_are_told_calmly(project: Project) -> None:
+    project.write("sourcedata/january.csv", book(600, 1))
+    project.write("testdata/testdata.csv", book(300, 2, open_share=0.0))
+    project.run("fullprocess.py")
+    shown = tables(html(project))["Runs that were not idle, newest first"]
+    assert len(shown) == 2
+    assert shown[1][-1] == DASH  # a run that tells of itself is still at work
+    project.config.history.unlink()
+    report(project)
+    shown = tables(html(project))["Runs that were not idle, newest first"]
+    assert len(shown) == 2
+    seconds = sum(files.read_json(project.config.decision)["timings"].values())
+    assert shown[1][-1] == phrases.seconds(seconds)
+    project.config.decision.unlink()
+    assert "No run is recorded yet." in report(project)
 
 
 def test_sixty_columns_stay_small_and_say_what_was_left_out(project: Project) -> None:

@@ -169,6 +169,7 @@ def test_the_table_of_runs_shows_the_score_of_the_model_that_stayed() -> None:
         "candidate_score": {"f1": 0.7},
         "drift": {"performance": {}, "data": {"new rows": {"verdict": "drift"}}},
         "timings": {"ingestion": 100.25, "training": 4000.0},
+        "finished_at": "2026-03-01T07:08:20+00:00",
     }
     kept = {**run, "verdict": "not enough evidence"}
     failed = {"time": "2026", "verdict": "failed", "reason": "no room " * 40}
