@@ -153,7 +153,8 @@ def _transaction(connection: sqlite3.Connection) -> Iterator[None]:
     try:
         yield
     except BaseException:
-        connection.execute("ROLLBACK")
+        if connection.in_transaction:  # SQLite has ended it already where the disk is full
+            connection.execute("ROLLBACK")
         raise
     connection.execute("COMMIT")
 
