@@ -22,6 +22,10 @@ from attrition.serving import (
 )
 
 RUNS_SHOWN, MOST_RUNS = 30, 1_000
+_NO_REPORT = (
+    "the report is not written in this form; run fullprocess.py or reporting.py, or let the setting "
+    "reports name the form"
+)
 _SUMMARY = ("mean", "median", "standard_deviation")
 # Of a release's scores: names of files and digests are the pipeline's own business.
 _INTERNAL = ("f1", "test_files", "scorecard_sha256")
@@ -188,5 +192,5 @@ def _report_file(path: Path, kind: str) -> Response:
     try:
         content = path.read_bytes()
     except FileNotFoundError:
-        abort(503, "the report is not written yet; run fullprocess.py, or reporting.py")
+        abort(503, _NO_REPORT)
     return Response(content, content_type=kind, headers={"Content-Security-Policy": REPORT_POLICY})

@@ -91,7 +91,8 @@ def _stages(root: Path) -> Result:
 
 
 def _serving(root: Path) -> Result:
-    return _table(serving.lines(root, serving.FULL))
+    table = _table(serving.lines(root, serving.FULL))
+    return Result(f"{table.text}\n\n{serving.READ}", table.met)
 
 
 def _quality(_root: Path) -> Result | None:
