@@ -23,8 +23,8 @@ from attrition.serving import (
 
 RUNS_SHOWN, MOST_RUNS = 30, 1_000
 _NO_REPORT = (
-    "the report is not written in this form; run fullprocess.py or reporting.py, or let the setting "
-    "reports name the form"
+    "the report is not written in this form; run fullprocess.py or reporting.py, or let the "
+    "setting reports name the form"
 )
 _SUMMARY = ("mean", "median", "standard_deviation")
 # Of a release's scores: names of files and digests are the pipeline's own business.

@@ -37,8 +37,8 @@ TRAINED = 5_000
 PREPARED = ("/scoring", "/summarystats", "/diagnostics")
 READY_SECONDS, READY_MEBIBYTES = 1.0, 120.0
 READ = (
-    "The naive server calls this project's own pipeline on a DataFrame. Where even a route that does "
-    "nothing is less than 12 x as fast as that, no answer can be."
+    "The naive server calls this project's own pipeline on a DataFrame. Where even a route that "
+    "does nothing is less than 12 x as fast as that, no answer can be."
 )
 RECORD = {"lastmonth_activity": 12, "lastyear_activity": 340, "number_of_employees": 25}
 
