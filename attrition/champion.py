@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from attrition import alerting, files
@@ -182,7 +182,10 @@ def examine(config: Config, champion: Champion, ledger: Ledger, test: TestClient
         NEW_ROWS: champion.training["cross_validated"],
     }
     performance = {
-        name: performance_drift(before[name]["f1"], found, config.drift_threshold)
+        name: replace(
+            performance_drift(before[name]["f1"], found, config.drift_threshold),
+            interval_at_deployment=before[name].get("f1_interval"),
+        )
         for name, found in scores.items()
     }
     opened, there[OPEN_CLIENTS] = place.opened(ledger)

@@ -19,7 +19,8 @@ MODEL_LIBRARIES = ("pipeline", "scikit-learn")
 class PerformanceDrift:
     """Whether a model's F1 has fallen since it was deployed.
 
-    `verdict` is "drift", "no drift" or "insufficient data"; `fall` is a difference of F1.
+    `verdict` is "drift", "no drift" or "insufficient data"; `fall` is a difference of F1, and the
+    interval (95 %) that of F1 at deployment, where it is known.
     """
 
     verdict: str
@@ -27,6 +28,7 @@ class PerformanceDrift:
     at_deployment: float | None = None
     now: float | None = None
     fall: float | None = None
+    interval_at_deployment: tuple[float, float] | None = None
 
     def to_json(self) -> dict[str, Any]:
         """The finding as plain values for JSON."""

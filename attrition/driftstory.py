@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from attrition import phrases
@@ -32,45 +32,66 @@ def performance(decision: Mapping[str, Any]) -> Iterator[Block]:
     samples = list(dict.fromkeys([*found, *told]))
     yield table(
         "The model that was deployed when the run began, against its own deployment",
-        [("On the", LEFT), ("F1 then", RIGHT), ("F1 now (95% interval)", RIGHT), ("Verdict", LEFT),
-         ("AUC then", RIGHT), ("AUC now", RIGHT), ("Warns too often by", RIGHT),
-         ("F1, estimate", RIGHT)],
+        [("On the", LEFT), ("F1 then (95% interval)", RIGHT), ("F1 now (95% interval)", RIGHT),
+         ("Verdict", LEFT), ("F1, estimate", RIGHT)],
         [
             (
                 phrases.line(sample),
-                decimal((found.get(sample) or {}).get("at_deployment")),
-                _f1(scores.get(sample)),
+                _f1_then(found.get(sample) or {}),
+                _f1_now(scores.get(sample) or {}),
                 str((found.get(sample) or {}).get("verdict", "outcome not known")),
-                *_measures(measures.get(sample) or {}),
                 decimal((expected.get(sample) or {}).get("f1")),
             )
             for sample in samples
         ],
-        "Warns too often by: the mean predicted risk less the share that left, in percentage "
-        "points; ± is half a 95% interval. The last column, from the probabilities alone, is "
-        f"{ASSUMPTION}.",
+        f"The last column, from the probabilities alone, is {ASSUMPTION}.",
+    )  # fmt: skip
+    yield from _measures(measures)
+
+
+def _measures(measures: Mapping[str, Any]) -> Iterator[Block]:
+    """AUC and calibration then and now."""
+    samples = [sample for sample, found in measures.items() if found]
+    if not samples:
+        return
+    yield table(
+        "How it ranks, and whether its probabilities can be believed",
+        [("On the", LEFT), ("AUC then", RIGHT), ("AUC now", RIGHT),
+         ("Warned too often by, then", RIGHT), ("Warns too often by, now", RIGHT)],
+        [
+            (phrases.line(sample), *_then_and_now(measures[sample].get("roc_auc") or {}, decimal),
+             *_then_and_now(measures[sample].get("calibration_gap") or {}, _points))
+            for sample in samples
+        ],
+        "AUC: how often a leaver has the higher risk of two clients. Warns too often by: the mean "
+        "predicted risk less the share that left, in percentage points. ± is half a 95% interval.",
     )  # fmt: skip
 
 
-def _f1(score: Mapping[str, Any] | None) -> str:
-    if not score or score.get("f1") is None:
-        return phrases.NOT_KNOWN
-    return f"{decimal(score['f1'])} ({phrases.between(score['f1_interval'])})"
+def _f1_then(finding: Mapping[str, Any]) -> str:
+    return _between(finding.get("at_deployment"), finding.get("interval_at_deployment"))
 
 
-def _measures(measures: Mapping[str, Any]) -> tuple[str, str, str]:
-    """AUC then and now, and the calibration gap now."""
-    auc, gap = measures.get("roc_auc") or {}, measures.get("calibration_gap") or {}
-    return (
-        decimal(auc.get("at_deployment")),
-        decimal(auc.get("now")) + _reach(auc.get("standard_error")),
-        phrases.NOT_KNOWN if gap.get("now") is None
-        else signed(100 * gap["now"], 1) + _reach(gap.get("standard_error"), 100, 1),
-    )  # fmt: skip
+def _f1_now(score: Mapping[str, Any]) -> str:
+    return _between(score.get("f1"), score.get("f1_interval"))
 
 
-def _reach(error: float | None, factor: float = 1, digits: int = 3) -> str:
-    return "" if error is None else f" ± {Z95 * factor * error:.{digits}f}"
+def _between(value: float | None, interval: Sequence[float] | None) -> str:
+    """A value with its interval, as far as they are known."""
+    told = decimal(value)
+    return told if value is None or interval is None else f"{told} ({phrases.between(interval)})"
+
+
+def _then_and_now(measure: Mapping[str, Any], told: Callable[[float | None], str]) -> Iterator[str]:
+    """A measure at deployment and today, each with half its 95 % interval."""
+    for value, error in (("at_deployment", "error_at_deployment"), ("now", "standard_error")):
+        reach = measure.get(error)
+        half = "" if reach is None else f" ± {told(Z95 * reach).lstrip('+')}"
+        yield told(measure.get(value)) + half
+
+
+def _points(fraction: float | None) -> str:
+    return phrases.NOT_KNOWN if fraction is None else signed(100 * fraction, 1)
 
 
 def data(material: Material) -> Iterator[Block]:

@@ -33,6 +33,7 @@ class MeasureChange:
         measure: "roc_auc", "calibration_gap" (mean probability less the observed share: above 0 the
             model warns of too many) or "calibration_error" (see `attrition/scores.py`).
         at_deployment: None when an older release did not record it, or it was undefined.
+        error_at_deployment: its standard error; None where it is not known.
         now, standard_error: today's value.
         change: today's less that at deployment.
         change_error: its standard error as if the two samples were apart; too wide, never too
@@ -45,6 +46,7 @@ class MeasureChange:
     standard_error: float | None
     change: float | None = None
     change_error: float | None = None
+    error_at_deployment: float | None = None
     not_recorded: str | None = None
 
 
@@ -106,7 +108,7 @@ def _change(
         return MeasureChange(measure, None, now, error, not_recorded=reason)
     both = error is not None and then_error is not None
     change_error = hypot(error or 0.0, then_error or 0.0) if both else None
-    return MeasureChange(measure, then, now, error, now - then, change_error)
+    return MeasureChange(measure, then, now, error, now - then, change_error, then_error)
 
 
 def expected_score(probabilities: ArrayLike, threshold: float, minimum_rows: int) -> ExpectedScore:

@@ -208,6 +208,10 @@ def number(value: float | None, form: str = ".3f") -> str:
     return text.lstrip("+-") if float(text) == 0 else text.replace("-", MINUS)
 
 
+def between(interval: list[float]) -> str:
+    return f"{interval[0]:.3f} to {interval[1]:.3f}"
+
+
 def test_the_numbers_of_the_changes_are_those_of_the_record(drifted: Project) -> None:
     record, root = files.read_json(drifted.config.decision), html(drifted)
     shown = tables(root)
@@ -224,19 +228,33 @@ def test_the_numbers_of_the_changes_are_those_of_the_record(drifted: Project) ->
         assert cells[5] == f"{part['confidence']:.1%}"
     table = shown["The model that was deployed when the run began, against its own deployment"]
     performance = {cells[0]: cells[1:] for cells in table[1:]}
+    believed = {
+        cells[0]: cells[1:]
+        for cells in shown["How it ranks, and whether its probabilities can be believed"][1:]
+    }
     for sample, found in record["drift"]["performance"].items():
         score, measures = record["scores"][sample], record["drift"]["measures"][sample]
-        auc, gap = measures["roc_auc"], measures["calibration_gap"]
-        low, high = score["f1_interval"]
         assert performance[sample] == [
-            number(found["at_deployment"]),
-            f"{found['now']:.3f} ({low:.3f} to {high:.3f})",
+            f"{found['at_deployment']:.3f} ({between(found['interval_at_deployment'])})",
+            f"{found['now']:.3f} ({between(score['f1_interval'])})",
             found["verdict"],
-            number(auc["at_deployment"]),
-            f"{auc['now']:.3f} ± {1.959964 * auc['standard_error']:.3f}",
-            f"{number(100 * gap['now'], '+.1f')} ± {195.9964 * gap['standard_error']:.1f}",
             number(record["drift"]["expected_scores"][sample]["f1"]),
         ]
+        auc, gap = measures["roc_auc"], measures["calibration_gap"]
+        assert believed[sample] == [
+            f"{auc['at_deployment']:.3f} ± {1.959964 * auc['error_at_deployment']:.3f}",
+            f"{auc['now']:.3f} ± {1.959964 * auc['standard_error']:.3f}",
+            f"{number(100 * gap['at_deployment'], '+.1f')} ± "
+            f"{195.9964 * gap['error_at_deployment']:.1f}",
+            f"{number(100 * gap['now'], '+.1f')} ± {195.9964 * gap['standard_error']:.1f}",
+        ]
+    # Then is what the release that was live when the run began says of itself.
+    before = drifted.config.prod_deployment_path / "releases" / record["release_before"]
+    scored = files.read_json(before / "scores.json")
+    assert (
+        record["drift"]["performance"]["test data"]["interval_at_deployment"]
+        == (scored["f1_interval"])
+    )
     assert performance["open clients"][-1] == number(
         record["drift"]["expected_scores"]["open clients"]["f1"]
     )
