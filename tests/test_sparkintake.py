@@ -9,6 +9,10 @@ import pytest
 
 pyarrow = pytest.importorskip("pyarrow", reason="pip install -r requirements-spark.txt")
 
+pickling = pytest.importorskip(
+    "pyspark.cloudpickle", reason="pip install -r requirements-spark.txt"
+)
+
 from attrition import batches, sparkintake
 from attrition.batches import Batch
 from tests.conftest import Project
@@ -63,3 +67,10 @@ def test_a_file_the_worker_does_not_see_is_not_taken_for_a_bad_one(project: Proj
     assert "instead of" in report(handed_over(project, batch))["unseen"]
     path.unlink()
     assert report(handed_over(project, batch)) == {"unseen": "No such file or directory"}
+
+
+def test_no_worker_is_told_where_alerts_go(project: Project) -> None:
+    project.configure(alert_webhook="https://hooks.example/SECRET", alert_command=["SECRET"])
+    shipped = pickling.dumps(sparkintake.reader(project.config, [], 0))
+    assert b"lastmonth_activity" in shipped  # the settings are within it
+    assert b"SECRET" not in shipped
