@@ -6,7 +6,6 @@ import json
 import os
 import shutil
 import subprocess
-import sys
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -20,6 +19,7 @@ from attrition.config import Config, load_config
 from attrition.synthetic import client_rows, csv_text
 from tests.nursery import Job, Nursery
 from tests.sweeping import Undisturbed, undisturbed
+from tests.warm import warm
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 FORMS = ("html", "pdf")  # of the report
@@ -102,13 +102,10 @@ class Project:
         self, script: str, *arguments: str, check: bool = True
     ) -> subprocess.CompletedProcess[str]:
         """Run a stage script on this project as its user would, from another folder."""
-        result = subprocess.run(
-            [sys.executable, REPOSITORY / script, "--config", self.config_path, *arguments],
-            cwd="/",
-            env=os.environ | {"COLUMNS": "80"},
-            capture_output=True,
-            text=True,
-            timeout=300,
+        result = warm().run(
+            REPOSITORY / script,
+            ["--config", self.config_path, *arguments],
+            os.environ | {"COLUMNS": "80"},
         )
         if check:
             assert result.returncode == 0, result.stdout + result.stderr
