@@ -84,7 +84,7 @@ class Cluster:
         try:
             with urllib.request.urlopen(f"http://127.0.0.1:{self.page}/json/", timeout=5) as page:
                 return dict(json.load(page))
-        except OSError:
+        except (OSError, ValueError):  # at first every address gives the front page, in HTML
             return {}
 
     def kill(self, process: subprocess.Popen[bytes]) -> None:
