@@ -173,10 +173,11 @@ def _session(conf: SparkConf, settings: SparkSettings) -> SparkSession:
     thread.join(patience)
     if found and isinstance(found[0], SparkSession):
         return found[0]
-    if not found:
+    if found:
+        reason = _message(found[0])
+    else:
+        reason = f"not within {patience:.0f} seconds"
         _give_up(SparkContext._gateway.proc, thread)
-        found.clear()  # what it says now is that its Java is gone
-    reason = _message(found[0]) if found else f"not within {patience:.0f} seconds"
     raise PipelineError(
         f"the Spark master {settings.master} accepts no application ({reason}); is it running, "
         f"and of the version of this pyspark, {__version__}? (pip install pyspark==VERSION)"

@@ -25,7 +25,8 @@ from functools import partial
 from pathlib import Path
 from typing import NoReturn, TextIO
 
-REPOSITORY = Path(__file__).resolve().parent.parent
+from tests.nursery import REPOSITORY, end
+
 WARM = ("duckdb", "pandas", "sklearn.linear_model", "sklearn.model_selection", "sklearn.pipeline",
         "scipy.stats", "matplotlib.figure", "matplotlib.backends.backend_svg",
         "matplotlib.backends.backend_agg", "flask", "typst")  # fmt: skip
@@ -89,11 +90,6 @@ def serve(requests: TextIO, answers: TextIO) -> None:
         print(os.waitstatus_to_exitcode(status), file=answers, flush=True)
 
 
-def end(child: int, _number: int, _frame: object) -> None:
-    """End a child that hangs."""
-    os.kill(child, signal.SIGABRT)
-
-
 def live(command: list[str], environment: dict[str, str], places: list[str]) -> NoReturn:
     """Be the script; in the end take down what it has set up, and not all of the libraries."""
     for number, place in enumerate([os.devnull, *places]):
@@ -110,8 +106,8 @@ def live(command: list[str], environment: dict[str, str], places: list[str]) -> 
     code = 1
     try:
         runpy.run_path(command[0], run_name="__main__")
-    except SystemExit as end:
-        code = int(end.code or 0)
+    except SystemExit as exit_:
+        code = int(exit_.code or 0)
     except BaseException:  # noqa: BLE001 - as Python itself ends a script
         traceback.print_exc()
     finally:
