@@ -29,6 +29,7 @@ from attrition import (
     pages,
     predicting,
     problems,
+    shortcut,
 )
 from attrition.config import Config, load_config
 from attrition.serving import SERVICE, State
@@ -56,16 +57,20 @@ def create_app(config: Config | None = None) -> Flask:
     app.debug = False  # whatever FLASK_DEBUG says
     config = config or load_config()
     app.config["MAX_CONTENT_LENGTH"] = predicting.MAXIMUM_BYTES
-    app.extensions[SERVICE] = State(config)
+    found = app.extensions[SERVICE] = State(config)
     app.jinja_env.filters.update(pages.FILTERS)
-    hosts = frozenset(host.lower() for host in config.trusted_hosts)
-    app.before_request(partial(_enter, os.environ.get(access.TOKEN_VARIABLE), hosts))
+    admitted = (
+        os.environ.get(access.TOKEN_VARIABLE),
+        frozenset(host.lower() for host in config.trusted_hosts),
+    )
+    app.before_request(partial(_enter, *admitted))
     app.after_request(metrics.count_request)
     app.register_error_handler(HTTPException, problems.problem_answer)
     for blueprint in BLUEPRINTS:
         app.register_blueprint(blueprint)
     # Flask documents this as the way to wrap it.
-    app.wsgi_app = access.secured(app.wsgi_app)  # type: ignore[method-assign,assignment]
+    shorter = shortcut.with_shortcut(app.wsgi_app, found.model, *admitted)
+    app.wsgi_app = access.secured(shorter)  # type: ignore[method-assign,assignment]
     return app
 
 

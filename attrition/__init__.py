@@ -14,7 +14,7 @@
  6  answers clientstory datastory driftstory gallery gathering merging metrics modelstory pages
  6  profile sparkintake suggestion
  7  changestory clientroutes clients commits diagnosticstext health openapi predicting
- 8  intake lesson sparkrows story
+ 8  intake lesson shortcut sparkrows story
  9  sparkcommits sparklesson sparkprofile
 10  sparkengine
 11  engine

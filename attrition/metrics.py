@@ -59,11 +59,16 @@ def count_request(response: Response) -> Response:
     """Count a request that is answered, by its route: a path could hold a client's name."""
     asked = request.environ
     rule = request.url_rule
-    count, watch = _meters(asked["REQUEST_METHOD"], rule.rule if rule else "none",
-                           response.status_code)  # fmt: skip
-    count.inc()
-    watch.observe(time.perf_counter() - asked[BEGAN])
+    count(asked["REQUEST_METHOD"], rule.rule if rule else "none", response.status_code,
+          time.perf_counter() - asked[BEGAN])  # fmt: skip
     return response
+
+
+def count(method: str, route: str, status: int, seconds: float) -> None:
+    """Count a request by what it asked for, how it was answered, and how long that took."""
+    counter, watch = _meters(method, route, status)
+    counter.inc()
+    watch.observe(seconds)
 
 
 @functools.lru_cache(maxsize=1024)

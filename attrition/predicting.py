@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 from flask import Blueprint, Response, abort, request
-from werkzeug.exceptions import RequestEntityTooLarge
+from werkzeug.exceptions import ClientDisconnected, RequestEntityTooLarge
 
 from attrition import columns, datafiles, metrics, parameters, replies
 from attrition.errors import DataError
@@ -17,6 +17,7 @@ MAXIMUM_BYTES = 16 * 2**20  # of a request's body, and of a data file it names
 MAXIMUM_ROWS = 200_000
 MAXIMUM_EXPLAINED_ROWS = 1_000
 MAXIMUM_REASONS = 20
+FORMS = frozenset(("filepath", "records"))  # a request in JSON has exactly one of them
 
 blueprint = Blueprint("predicting", __name__)
 
@@ -28,7 +29,7 @@ def prediction() -> Response:
     wants_contributions = parameters.yes_or_no("contributions")
     live = served()
     table = _requested(live)
-    answer = _predictions(live, table)
+    answer = predictions(live, table)
     if reasons or wants_contributions:
         answer |= _explanations(live, table, reasons, wants_contributions)
     if replies.preferred(replies.JSON, replies.CSV) == replies.CSV:
@@ -49,7 +50,7 @@ def invocations() -> Response:
             table = columns.columns_from_mlflow(body, *names)
     except DataError as error:
         abort(400, str(error))
-    return replies.json_answer({"predictions": _predictions(live, table)["predictions"]})
+    return replies.json_answer({"predictions": predictions(live, table)["predictions"]})
 
 
 def _requested(live: Served) -> columns.Columns:
@@ -60,7 +61,7 @@ def _requested(live: Served) -> columns.Columns:
         if kind == replies.CSV:
             return columns.columns_from_csv(_body(), *names)
         body = columns.decoded_json(_body())
-        if not isinstance(body, dict) or len(body.keys() & {"filepath", "records"}) != 1:
+        if not isinstance(body, dict) or len(FORMS & body.keys()) != 1:
             raise DataError('expected an object with either "filepath" or "records"')
         if "records" in body:
             return columns.columns_from_records(body["records"], *names)
@@ -91,7 +92,10 @@ def _body() -> bytes:
     length = request.content_length
     if length is None:
         return request.get_data(cache=False)
-    return request.stream.read(length)
+    body = request.stream.read(length)
+    if len(body) < length:
+        raise ClientDisconnected("the body ends before the length that was announced")
+    return body
 
 
 def _named_file(name: Any) -> bytes:
@@ -105,7 +109,8 @@ def _named_file(name: Any) -> bytes:
         raise RequestEntityTooLarge(f"the file is larger than {MAXIMUM_BYTES:,} bytes") from None
 
 
-def _predictions(live: Served, table: columns.Columns) -> dict[str, Any]:
+def predictions(live: Served, table: columns.Columns) -> dict[str, Any]:
+    """What is predicted for the clients of a table, as the API tells it; they are counted."""
     probabilities = live.card.probabilities(table)
     if len(probabilities) > MAXIMUM_ROWS:
         raise RequestEntityTooLarge(f"expected at most {MAXIMUM_ROWS:,} rows")
