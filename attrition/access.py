@@ -35,15 +35,21 @@ REPORT_POLICY = (
     f"default-src 'none'; style-src 'unsafe-inline'; img-src data:; form-action 'none'; "
     f"{_FRAMED_NOWHERE}; sandbox"
 )
-SECURITY_HEADERS = [
+_ON_ANSWERS = [
+    (POLICY, PAGE_POLICY),
     ("X-Content-Type-Options", "nosniff"),
-    ("X-Frame-Options", "DENY"),
-    ("Referrer-Policy", "no-referrer"),
     ("Cross-Origin-Resource-Policy", "same-origin"),
-    ("Cross-Origin-Opener-Policy", "same-origin"),
-    ("Permissions-Policy", "camera=(), geolocation=(), microphone=()"),
     ("Cache-Control", "no-store"),
 ]
+# What a browser shows as a page obeys these as well; data has no links, windows or sensors.
+_ON_PAGES = [
+    *_ON_ANSWERS,
+    ("X-Frame-Options", "DENY"),
+    ("Referrer-Policy", "no-referrer"),
+    ("Cross-Origin-Opener-Policy", "same-origin"),
+    ("Permissions-Policy", "camera=(), geolocation=(), microphone=()"),
+]
+_PAGES = ("text/html", "application/pdf")
 
 
 def refusal(
@@ -108,15 +114,17 @@ def _host_name(host: str) -> str:
 
 
 def secured(application: WSGIApplication) -> WSGIApplication:
-    """The same application, with the security headers on every answer."""
+    """The same application, with the security headers on every answer, and more on pages."""
 
     def answer(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         def start(
             status: str, headers: list[tuple[str, str]], exc_info: Any = None
         ) -> Callable[[bytes], object]:
-            has_policy = any(name == POLICY for name, _ in headers)
-            policy = [] if has_policy else [(POLICY, PAGE_POLICY)]
-            return start_response(status, headers + policy + SECURITY_HEADERS, exc_info)
+            told = dict(headers)
+            added = _ON_PAGES if told.get("Content-Type", "").startswith(_PAGES) else _ON_ANSWERS
+            if POLICY in told:
+                added = [header for header in added if header[0] != POLICY]
+            return start_response(status, headers + added, exc_info)
 
         return application(environ, start)
 

@@ -1,7 +1,7 @@
 """The rules of a client row, as DuckDB expressions: what is blank, a number, a label, an empty row.
 
 - Blank is text of nothing but white space (Python's and Unicode's idea of it).
-- A number is what DuckDB reads as a finite double, without underscores; `-0` is `0`.
+- A number is what DuckDB and Python both read as a finite double, without underscores; `-0` is `0`.
 - A label is the positive or the negative one of the settings, compared as numbers where both are
   numbers (`1` is `1.0`), else as trimmed text.
 - An id is any text that is not blank, unchanged. A category is trimmed.
@@ -50,7 +50,11 @@ def is_blank(column: str) -> str:
 def number(column: str) -> str:
     """The number a text stands for; NULL where it is blank or none."""
     value = f"coalesce(try_cast({column} AS DOUBLE), try_cast({trimmed(column)} AS DOUBLE)) + 0.0"
-    return f"CASE WHEN isfinite({value}) AND NOT contains({column}, '_') THEN {value} END"
+    # DuckDB alone reads `1_000` and `+-5` as numbers.
+    return (
+        f"CASE WHEN isfinite({value}) AND NOT contains({column}, '_') "
+        f"AND NOT contains({column}, '+-') THEN {value} END"
+    )
 
 
 def category(column: str) -> str:
@@ -85,7 +89,7 @@ def number_problem(column: str) -> str:
     """Why a text is no number; to be asked of texts that are none."""
     value = f"try_cast({trimmed(column)} AS DOUBLE)"
     return (
-        f"CASE WHEN {value} IS NULL THEN 'not a number' "
+        f"CASE WHEN {value} IS NULL OR contains({column}, '+-') THEN 'not a number' "
         f"WHEN contains({column}, '_') THEN 'not a number (an underscore)' "
         f"ELSE 'not a finite number' END"
     )

@@ -37,8 +37,9 @@ TRAINED = 5_000
 PREPARED = ("/scoring", "/summarystats", "/diagnostics")
 READY_SECONDS, READY_MEBIBYTES = 1.0, 120.0
 READ = (
-    "The naive server calls this project's own pipeline on a DataFrame. Where even a route that "
-    "does nothing is less than 12 x as fast as that, no answer can be."
+    "The naive server calls this project's own pipeline on a DataFrame. How much of an answer's "
+    "time is gunicorn's own shows in the two comparisons: from release 26 on it waits for the "
+    "client to close each connection, and looks closer at headers."
 )
 RECORD = {"lastmonth_activity": 12, "lastyear_activity": 340, "number_of_employees": 25}
 
@@ -95,7 +96,8 @@ def lines(root: Path, sizes: Sizes) -> Iterator[Line]:
     with ExitStack() as stack:
         one = stack.enter_context(_serving("wsgi:app", "/ready", ours))
         other = stack.enter_context(_serving("benchmarks.naive_server:app", "/empty", naive))
-        yield from _compare_answers(one, other, record, sizes)
+        bare = stack.enter_context(_serving("benchmarks.naive_server:nothing", "/", naive))
+        yield from _compare_answers(one, other, bare, record, sizes)
         yield _compare_tables(one, other, table, sizes)
         yield at_most("API worker after all that: memory / limit", memory_text(one.mebibytes),
                       memory_text(READY_MEBIBYTES), one.mebibytes / READY_MEBIBYTES, 1)  # fmt: skip
@@ -119,11 +121,14 @@ def _ready(environment: dict[str, str], sizes: Sizes) -> Line:
                    seconds / READY_SECONDS, 1)  # fmt: skip
 
 
-def _compare_answers(one: Server, other: Server, record: Path, sizes: Sizes) -> Iterator[Line]:
+def _compare_answers(
+    one: Server, other: Server, bare: Server, record: Path, sizes: Sizes
+) -> Iterator[Line]:
     """One record, and the prepared answers, against the naive way and a route that does nothing."""
     body = ("application/json", record)
-    empty, naive, ours, *prepared = _in_turn(
+    nothing, empty, naive, ours, *prepared = _in_turn(
         sizes,
+        (bare, "GET", "/"),
         (other, "GET", "/empty"),
         (other, "POST", "/prediction", *body),
         (one, "POST", "/prediction", *body),
@@ -131,8 +136,10 @@ def _compare_answers(one: Server, other: Server, record: Path, sizes: Sizes) -> 
     )
     yield at_least("ours / naive: one record, answers a second", f"{ours.rate:,.0f} /s",
                    f"{naive.rate:,.0f} /s", ours.rate / naive.rate, 12)  # fmt: skip
-    yield at_least("  (a route that does nothing / naive, for comparison)", f"{empty.rate:,.0f} /s",
-                   f"{naive.rate:,.0f} /s", empty.rate / naive.rate, 1)  # fmt: skip
+    for what, answers in (("a Flask route", empty), ("gunicorn", nothing)):
+        yield at_least(f"  ({what} that does nothing / naive, for comparison)",
+                       f"{answers.rate:,.0f} /s", f"{naive.rate:,.0f} /s",
+                       answers.rate / naive.rate, 1)  # fmt: skip
     yield _beside_empty("POST /prediction, one record", ours, empty, 1.6)
     for path, answers in zip(PREPARED, prepared, strict=True):
         yield _beside_empty(f"GET {path}", answers, empty, 2)

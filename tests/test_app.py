@@ -358,7 +358,7 @@ def test_only_this_machine_is_loopback(
 
 @pytest.mark.parametrize(
     ("method", "route", "status"),
-    [("GET", "/", 200), ("GET", "/health", 200), ("GET", "/nowhere", 404),
+    [("GET", "/", 200), ("GET", "/docs", 200), ("GET", "/health", 200), ("GET", "/nowhere", 404),
      ("GET", "/prediction", 405), ("DELETE", "/scoring", 405), ("GET", "/static/page.css", 200)],
 )  # fmt: skip
 def test_every_answer_carries_the_security_headers(
@@ -370,7 +370,10 @@ def test_every_answer_carries_the_security_headers(
     assert "default-src 'none'" in policy
     assert "unsafe" not in policy
     assert response.headers["X-Content-Type-Options"] == "nosniff"
-    assert response.headers["X-Frame-Options"] == "DENY"
+    assert "no-store" in response.headers.getlist("Cache-Control")
+    is_page = response.mimetype == "text/html"
+    assert response.headers.get("X-Frame-Options") == ("DENY" if is_page else None)
+    assert response.headers.get("Referrer-Policy") == ("no-referrer" if is_page else None)
     if status >= 400:
         problem(response, status)
     if status == 405:

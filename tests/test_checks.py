@@ -66,6 +66,7 @@ def test_null_is_blank(database: duckdb.DuckDBPyConnection) -> None:
 @example(" 1 ")
 @example("\u00a01\u3000")
 @example("-0")
+@example("+-5")
 @example("1e-400")
 @example("0x10")
 @example("1d")

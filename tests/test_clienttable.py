@@ -83,7 +83,7 @@ def test_values_are_checked_and_stored_in_one_form(config: Config) -> None:
 
 
 def test_each_bad_value_is_named_with_line_column_and_reason(config: Config) -> None:
-    data = b'id,x,c,y\na,1e309,,1\nb,nan,,1\nc,1_000,,1\nd,twelve,,1\n"e\ne",1,,2\n ,1,,1\ng,1,,1\n'
+    data = b'id,x,c,y\na,1e309,,1\nb,nan,,1\nc,1_000,,1\nd,twelve,,1\n"e\ne",1,,2\n ,1,,1\nf,+-5,,1\ng,1,,1\n'
     rows, rejections = read(config, data)
     assert rows == [("g", 1.0, None, 1)]
     assert rejections == [
@@ -93,6 +93,7 @@ def test_each_bad_value_is_named_with_line_column_and_reason(config: Config) -> 
         (5, "x", "twelve", "not a number"),
         (6, "y", "2", "neither '1' nor '0'"),
         (8, "id", " ", "blank; every client has an id"),
+        (9, "x", "+-5", "not a number"),
     ]
     assert read_slowly(config, data) == (rows, rejections)
 
