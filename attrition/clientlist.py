@@ -11,7 +11,7 @@ from typing import Any
 from urllib.parse import quote, urlencode
 
 from attrition.clientbook import TIERS, Page, Question
-from attrition.phrases import count, line, percent, plural, points
+from attrition.phrases import chance, count, line, plural, points
 from attrition.ranking import NEW
 
 LONGEST_NAME = 200
@@ -121,7 +121,7 @@ def row(client: Mapping[str, Any]) -> Row:
         place=count(client["place"]),
         client=line(client["client"], LONGEST_NAME),
         url=client_url(client["client"]),
-        risk=percent(client["probability"]),
+        risk=chance(client["probability"], 0),
         share=client["probability"],
         tier=client["tier"],
         reasons=tuple(client["reasons"]),

@@ -48,10 +48,12 @@ def percent(share: float | None, digits: int = 0) -> str:
     return NOT_KNOWN if share is None else f"{share:.{digits}%}".replace("-", _MINUS)
 
 
-def chance(probability: float) -> str:
+def chance(probability: float, digits: int = 1) -> str:
     """A predicted probability, a fraction 0-1, as a percentage; never as certain as no or yes."""
-    text = f"{probability:.1%}"
-    return {"0.0%": "<0.1%", "100.0%": ">99.9%"}.get(text, text)
+    text, least = f"{probability:.{digits}%}", 0.1 ** (digits + 2)
+    if text == f"{0:.{digits}%}":
+        return f"<{least:.{digits}%}"
+    return f">{1 - least:.{digits}%}" if text == f"{1:.{digits}%}" else text
 
 
 def points(difference: float | None, digits: int = 1) -> str:

@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import Any
 
 from attrition.charts import Bar, Chart, Reading, bar, curve, staircase, stems
-from attrition.phrases import amount, day, decimal, line, percent, signed
+from attrition.phrases import amount, chance, day, decimal, line, percent, signed
 from attrition.scorecard import Scorecard
 from attrition.terms import CategoricalTerm, NumericTerm
 
@@ -188,7 +188,7 @@ def risk_history(history: Sequence[Mapping[str, Any]]) -> tuple[Chart, str] | No
     times = [datetime.fromisoformat(item["time"]).timestamp() for item in history]
     first, last = readings[0], readings[-1]
     text = (
-        f"From {percent(first.value)} ({first.name}) to {percent(last.value)} ({last.name}), "
+        f"From {chance(first.value, 0)} ({first.name}) to {chance(last.value, 0)} ({last.name}), "
         f"in {len(readings)} readings."
     )
     return staircase(readings, times, percent), text

@@ -178,7 +178,8 @@ function tier(form, probability) {
 }
 
 function percent(probability) {
-  return `${(100 * probability).toFixed(0)}%`;
+  const text = (100 * probability).toFixed(0);
+  return { 0: "<1%", 100: ">99%" }[text] || `${text}%`;  // never as certain as no or yes
 }
 
 function difference(before, after) {
