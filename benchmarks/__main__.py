@@ -58,13 +58,15 @@ def _run_quick() -> int:
 
 def _run(names: Sequence[str]) -> int:
     met = True
+    headings = [heading for heading, _ in SECTIONS.values()]
     for name in names:
+        heading, measure = SECTIONS[name]
         with tempfile.TemporaryDirectory(prefix="attrition-bench-") as folder:
-            print(f"\n{HEADINGS[name]}")
-            result = SECTIONS[name](Path(folder))
+            print(f"\n{heading}")
+            result = measure(Path(folder))
         if result is not None:
             met = met and result.met
-            page.write_section(RESULTS, HEADINGS[name], result.text, [*HEADINGS.values()])
+            page.write_section(RESULTS, heading, result.text, headings)
     print(f"\n{RESULTS}" + ("" if met else ": a bar was MISSED"))
     return 0 if met else 1
 
@@ -121,19 +123,13 @@ def _engines(root: Path) -> Result | None:
     return Result(engines.measure(root))
 
 
-SECTIONS: dict[str, Callable[[Path], Result | None]] = {
-    "stages": _stages,
-    "serving": _serving,
-    "quality": _quality,
-    "curves": _curves,
-    "engines": _engines,
-}
-HEADINGS = {
-    "stages": "The tick at rest, ingestion, training",
-    "serving": "The API: gunicorn, one sync worker",
-    "quality": "How good the model is",
-    "curves": "How the cost grows",
-    "engines": "This machine and Spark",
+# Name on the command line -> heading on the page, and what measures it.
+SECTIONS: dict[str, tuple[str, Callable[[Path], Result | None]]] = {
+    "stages": ("The tick at rest, ingestion, training", _stages),
+    "serving": ("The API: gunicorn, one sync worker", _serving),
+    "quality": ("How good the model is", _quality),
+    "curves": ("How the cost grows", _curves),
+    "engines": ("This machine and Spark", _engines),
 }
 
 
