@@ -5,9 +5,10 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+PYTEST := $(BIN)/python -m pytest -n auto --dist loadgroup
 
 .DEFAULT_GOAL := help
-.PHONY: help install spark run test test-all check audit serve bench bench-quick quality clean
+.PHONY: help install spark run test test-all coverage check audit serve bench bench-quick quality clean
 
 help:  ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -43,13 +44,14 @@ run: $(VENV)/.runtime  ## one run of the whole pipeline
 serve: $(VENV)/.runtime  ## serve the API and the page on http://127.0.0.1:8000
 	@$(BIN)/gunicorn wsgi:app
 
-test: $(VENV)/.development  ## all tests, with coverage
-	@COVERAGE_FILE=$(CURDIR)/.coverage $(BIN)/python -m pytest -n auto --dist loadgroup \
-	    --cov=$(CURDIR) $(ARGS)
+test: $(VENV)/.development  ## every test, the long sweeps sampled
+	@$(PYTEST) $(ARGS)
 
-test-all: $(VENV)/.development  ## all tests, the long sweeps whole: kills, failing disks, a soak
-	@COVERAGE_FILE=$(CURDIR)/.coverage $(BIN)/python -m pytest -n auto --dist loadgroup --complete \
-	    --cov=$(CURDIR) $(ARGS)
+test-all: $(VENV)/.development  ## the sweeps whole: every kill, failing disks, a long soak
+	@$(PYTEST) --complete $(ARGS)
+
+coverage: $(VENV)/.development  ## every test, the long sweeps sampled, with coverage
+	@COVERAGE_FILE=$(CURDIR)/.coverage $(PYTEST) --cov=$(CURDIR) $(ARGS)
 
 audit: $(VENV)/.development  ## are there known holes in the packages? (asks a public index)
 	@timeout 120 $(BIN)/pip-audit --requirement requirements.txt --progress-spinner off \
