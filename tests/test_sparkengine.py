@@ -18,7 +18,7 @@ import deployment
 import ingestion
 import scoring
 import training
-from attrition import files, sparkengine, sparklesson, sparkscore
+from attrition import files, sparkengine, sparklesson, sparkmodel, sparkscore
 from attrition.clients import labelled_test_clients
 from attrition.config import Config
 from attrition.engine import Engine
@@ -364,6 +364,14 @@ def test_of_too_many_rows_samples_with_the_same_shares_are_looked_at(
         lesson.fitted.pipeline.predict_proba(lesson.clients.features)[:, 1],
         lesson.fitted.scorecard.probabilities(lesson.clients.columns), atol=1e-9, rtol=0,
     )  # fmt: skip
+
+
+def test_a_model_too_wide_for_spark_is_told(
+    sides: tuple[Side, Side], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sparkmodel, "WIDEST", 5)
+    with pytest.raises(PipelineError, match="takes up to 5; leave out categorical columns"):
+        sides[1].learn()
 
 
 def test_axes_follow_the_rules_of_the_one_machine(sides: tuple[Side, Side]) -> None:
