@@ -1,5 +1,5 @@
-# make run | test | test-all | check | audit | serve | bench | quality: each builds what it needs
-# in .venv first.
+# make run | serve | test | test-all | check | audit | bench | bench-quick | quality | spark: each
+# builds what it needs in .venv first.
 
 PYTHON ?= python3
 VENV := .venv

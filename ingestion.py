@@ -44,10 +44,10 @@ class IngestionResult:
         refused: what is called like a batch and is none (links, pipes, folders, ...).
         waiting: names of files that are still being written; a later run takes them in.
         commit: the newest commit's id; None while nothing was ever committed.
-        start: length of finaldata.csv before, in bytes; the new rows begin there.
+        start: length of finaldata.csv before, in bytes (on Spark: rows); the new ones begin there.
         end: its length after.
         new_rows: rows added to it.
-        open_clients: clients in openclients.csv.
+        open_clients: clients whose outcome is not known yet.
     """
 
     files: tuple[LedgerEntry, ...]

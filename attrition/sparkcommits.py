@@ -31,7 +31,7 @@ def take_in(master: Master, ledger: Ledger, found: Survey) -> tuple[Survey, Ledg
         PipelineError: a worker does not see the source files, or the driver not what it wrote.
     """
     storage, first = master.storage, len(ledger.entries)
-    storage.claim(str(master.config.output_folder_path))
+    master.claim()
     sweep(storage, ledger)
     while found.new:
         listed = [item.batch for item in found.new]

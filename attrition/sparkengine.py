@@ -43,6 +43,9 @@ class SparkEngine:
         return self.settings.data or file_address(self.config.output_folder_path / "spark")
 
     def repair(self) -> Ledger:
+        if not read_ledger(self.config.ledger).fits(self.config.schema_digest, self.store):
+            with self._master() as master:  # it answers, before the rows so far are given up
+                master.claim()
         ledger = recovery.repair_ledger(self.config, self.store)
         for path in (self.config.final_data, self.config.open_clients):
             path.unlink(missing_ok=True)  # of the local engine: old rows must not look like today's

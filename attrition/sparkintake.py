@@ -8,7 +8,6 @@ reasons by construction. What the tasks hand over is staged as Parquet, once.
 from __future__ import annotations
 
 import json
-import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -19,6 +18,8 @@ from attrition.batches import Batch
 from attrition.clienttable import ClientTable, Intake, connect, unpacked
 from attrition.config import Config
 from attrition.errors import DataError
+from attrition.scratch import scratch_folder, sweep_scratch_folders
+from attrition.sparkstorage import literal
 
 if TYPE_CHECKING:
     from pyarrow import RecordBatch, Schema
@@ -61,7 +62,7 @@ def stage(
     session.range(0, len(batches), 1, tasks).mapInArrow(read, _columns(config)).write.parquet(
         address
     )
-    return session.read.schema(_columns(config)).parquet(address)
+    return session.read.schema(_columns(config)).parquet(literal(address))
 
 
 def outcomes(staged: DataFrame) -> dict[int, Intake | str | Unseen]:
@@ -94,6 +95,7 @@ def reader(
     config = replace(config, alert_webhook=None, alert_command=None)
 
     def read(numbers: Iterable[RecordBatch]) -> Iterator[RecordBatch]:
+        sweep_scratch_folders()  # of killed tasks: they hold clients' rows
         for some in numbers:  # Spark's own batches of one column
             for number in some.column(0).to_pylist():
                 yield from _read(config, batches[number], first + number)
@@ -107,10 +109,9 @@ def _read(config: Config, batch: Batch, number: int) -> Iterator[RecordBatch]:
         yield _report(schema, number, 0, {_UNSEEN: unseen})
         return
     with (
-        tempfile.TemporaryDirectory(prefix="attrition-") as folder,
-        connect(config, Path(folder), batch.unpacked_size) as connection,
+        scratch_folder() as scratch,
+        connect(config, scratch, batch.unpacked_size) as connection,
     ):
-        scratch = Path(folder)
         table = ClientTable(connection, config, scratch)
         try:
             with unpacked(config, batch, scratch) as path, table.transaction():

@@ -25,10 +25,12 @@ from sklearn.compose import ColumnTransformer
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import Pipeline
 
+from attrition.errors import PipelineError
 from attrition.model import KNOTS, Columns, Floats, Labels, Selection, export, make_basis
 from attrition.scorecard import Scorecard
 from attrition.sparkaxes import knot_axes, level_axis
 
+WIDEST = 4096  # columns that MLlib's regression takes
 _TOLERANCE = 1e-6  # relative change of the coefficients in the last step
 _STEPS = 50
 _WEIGHT_TOLERANCE = 1e-3  # by which the penalty may be off; one of the tenfold would hardly be seen
@@ -183,9 +185,18 @@ def _regress(
 
     Returns:
         Coefficients, intercept and number of steps.
+
+    Raises:
+        PipelineError: there are more columns than MLlib takes.
     """
     # A column that never changes says nothing: scikit-learn's penalty leaves it at 0.
     kept = np.flatnonzero(deviations > 0.0)
+    if len(kept) > WIDEST:
+        raise PipelineError(
+            f"the model would have {len(kept):,} columns, and Spark's regression takes up to "
+            f"{WIDEST:,}; leave out categorical columns of many levels (setting "
+            f'categorical_columns), or learn on one machine ("engine": "local")'
+        )
     slicer = VectorSlicer(inputCol="features", outputCol="kept", indices=kept.tolist())
     rows = slicer.transform(expanded).select("kept", "label")
     steps, coefficients = 0, np.zeros(len(deviations))

@@ -25,7 +25,7 @@ from attrition.clients import Clients, TestClients
 from attrition.config import Config
 from attrition.ledger import Commit, Ledger
 from attrition.sparkintake import POSITION
-from attrition.sparkstorage import Storage
+from attrition.sparkstorage import Storage, literal
 
 ROWS, OPEN, STAGING = "rows", "open", "staging"
 # At most so many rows are looked at on this machine where a sample does.
@@ -47,6 +47,14 @@ class Master:
     def columns(self) -> list[str]:
         """Columns of a row, in their order in the files."""
         return [*stored.keys(self.config), "label", *POSITION]
+
+    def claim(self) -> None:
+        """Make the folder this project's own.
+
+        Raises:
+            PipelineError: it belongs to another project.
+        """
+        self.storage.claim(str(self.config.output_folder_path))
 
     def labelled(self, commits: Sequence[Commit]) -> DataFrame:
         """The labelled rows of some commits."""
@@ -70,7 +78,7 @@ class Master:
 
     def _read(self, addresses: Sequence[str]) -> DataFrame:
         if addresses:
-            return self.session.read.parquet(*addresses).toDF(*self.columns)
+            return self.session.read.parquet(*map(literal, addresses)).toDF(*self.columns)
         kinds = {"DOUBLE": "double", "VARCHAR": "string"}
         values = [kinds[stored.kind_of(self.config, n)] for n in self.config.stored_columns[:-1]]
         types = zip(self.columns, [*values, "byte", "int", "long"], strict=True)

@@ -11,6 +11,7 @@ import contextlib
 import importlib.util
 import logging
 import os
+import re
 import shutil
 import socket
 import subprocess
@@ -27,6 +28,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from attrition.errors import PipelineError
+from attrition.scratch import scratch_folder
 from attrition.sparksettings import SparkSettings
 
 if TYPE_CHECKING:
@@ -40,6 +42,7 @@ ANSWER_SECONDS, WORKER_SECONDS, START_SECONDS = 60.0, 30.0, 300.0
 _CONNECT_SECONDS = 5.0
 _INSTALL = "pip install -r requirements-spark.txt"
 _LONGEST_MESSAGE = 300
+_CHATTER = re.compile(r"\s|WARNING: |Picked up |Using Spark's |.* WARN |.*spark-class: line ")
 _DEFAULTS = {
     "spark.app.name": "client attrition risk",
     "spark.log.level": "ERROR",
@@ -110,6 +113,8 @@ def _check_reachable(master: str) -> None:
                 return
         except OSError as error:
             reasons.append(f"{address}: {error.strerror or error}")
+        except UnicodeError:
+            reasons.append(f"{address}: no name of a host")
     raise PipelineError(
         f"no answer from the Spark master {master} ({'; '.join(reasons)}); start it, or correct "
         f"the setting engine"
@@ -129,7 +134,9 @@ def _start(settings: SparkSettings) -> SparkSession:
             try:
                 SparkContext._ensure_initialized(conf=conf)
             except Exception:  # noqa: BLE001 - it raises several kinds; Java's words tell more
-                raise PipelineError(f"Spark cannot start Java: {_last_words(story)}") from None
+                raise PipelineError(
+                    f"Spark does not start (it needs Java 17 or newer): {_last_words(story)}"
+                ) from None
         session = _session(conf, settings)
         _wait_for_workers(session, settings)
         _ship_package(session)
@@ -214,9 +221,9 @@ def _wait_for_workers(session: SparkSession, settings: SparkSettings) -> None:
 
 def _ship_package(session: SparkSession) -> None:
     """Give the workers this package: they run its checks of client rows."""
-    folder = tempfile.TemporaryDirectory(prefix="attrition-")  # fetched from while workers come
-    atexit.register(folder.cleanup)
-    path = Path(folder.name) / "attrition.zip"
+    kept = contextlib.ExitStack()
+    atexit.register(kept.close)  # it is fetched while workers come
+    path = kept.enter_context(scratch_folder()) / "attrition.zip"
     with zipfile.ZipFile(path, "w") as archive:
         for source in sorted(PACKAGE.glob("*.py")):
             archive.write(source, f"attrition/{source.name}")
@@ -239,9 +246,10 @@ def _output_to(descriptor: int) -> Iterator[None]:
 
 
 def _last_words(story: Any) -> str:
+    """What Java said before it ended, without warnings and traces."""
     story.seek(0)
-    lines = story.read().strip().splitlines()
-    return str(lines[-1])[:_LONGEST_MESSAGE] if lines else "it said nothing"
+    lines = [line.strip() for line in story if line.strip() and not _CHATTER.match(line)]
+    return "; ".join(lines)[:_LONGEST_MESSAGE] or "it said nothing"
 
 
 def _message(error: BaseException) -> str:
@@ -249,8 +257,17 @@ def _message(error: BaseException) -> str:
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     causes = [line.removeprefix("Caused by: ") for line in lines if line.startswith("Caused by: ")]
     modules = [line for line in lines if "ModuleNotFoundError" in line]
+    raised = _raised_on_worker(str(error))
     lines = [line for line in lines if not line.startswith("An error occurred while calling")]
-    text = (modules or causes[-1:] or lines or [type(error).__name__])[0].lstrip(": ")
+    text = (modules or raised or causes[-1:] or lines or [type(error).__name__])[0].lstrip(": ")
     if modules:
         text += "; the workers need this project's packages (requirements.txt) as well"
     return text[:_LONGEST_MESSAGE]
+
+
+def _raised_on_worker(text: str) -> list[str]:
+    """What Python raised on a worker: the first line behind a trace that is not indented."""
+    _, trace, rest = text.rpartition("Traceback (most recent call last):")
+    found = [line for line in rest.splitlines() if line and not line[0].isspace()]
+    ours = f"{PipelineError.__module__}.{PipelineError.__name__}: "
+    return [line.removeprefix(ours) for line in found[:1]] if trace else []

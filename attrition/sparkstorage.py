@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 from attrition.errors import PipelineError
@@ -10,6 +11,11 @@ if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
 _OWNER = "owner.txt"
+
+
+def literal(address: str) -> str:
+    """An address for Spark to read, which else takes some characters for patterns of names."""
+    return re.sub(r"([][{}*?\\])", r"\\\1", address)
 
 
 class Storage:
@@ -47,20 +53,29 @@ class Storage:
         Raises:
             PipelineError: it belongs to another project.
         """
-        path = self._path(_OWNER)
-        if not self._system.exists(path):
-            stream = self._system.create(path, False)
+        if not self._owner():
+            path = self._path(_OWNER)
+            # An empty file is nobody's: a run ended amid its claim.
+            stream = self._system.create(path, self._system.exists(path))
             stream.write(bytearray(owner.encode()))
             stream.close()
-        stream = self._system.open(path)
-        found = str(self._jvm.org.apache.commons.io.IOUtils.toString(stream, "UTF-8"))
-        stream.close()
+        found = self._owner()
         if found != owner:
             raise PipelineError(
                 f"{self.address}: holds the data of the project in {found}; give each project a "
                 f"folder of its own (setting engine, data), or, if that project was moved here, "
                 f"delete {_OWNER} there"
             )
+
+    def _owner(self) -> str:
+        """What the file says that names the folder's owner; nothing, if it is not there."""
+        path = self._path(_OWNER)
+        if not self._system.exists(path):
+            return ""
+        stream = self._system.open(path)
+        found = str(self._jvm.org.apache.commons.io.IOUtils.toString(stream, "UTF-8"))
+        stream.close()
+        return found
 
     def _path(self, *parts: str) -> Any:
         return self._jvm.org.apache.hadoop.fs.Path(self.path(*parts))

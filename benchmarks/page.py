@@ -12,8 +12,9 @@ from benchmarks.measuring import machine
 ABOUT = """# Measured
 
 Written by `make bench`. Compare ratios, not seconds: both sides of a line were run in turn on the
-same machine, whole processes where users start processes, medians of several runs. The naive way
-stands in `benchmarks/naive.py` and `benchmarks/naive_server.py`; judge whether it is fair."""
+same machine, whole processes where users start processes; medians of several runs, but for the
+50,000,000 rows, the curves over rows and the two engines, which run once. The naive way stands in
+`benchmarks/naive.py` and `benchmarks/naive_server.py`; judge whether it is fair."""
 
 
 def write_section(path: Path, heading: str, text: str, order: Sequence[str]) -> None:

@@ -1,7 +1,7 @@
 """How fast the API answers, side by side with the naive way: gunicorn, one sync worker each.
 
-The naive server stands in `benchmarks/naive_server.py`. The client is a process of its own that
-asks one request after the other (`benchmarks/load.py`).
+The naive server stands in `benchmarks/naive_server.py`. The client is a process of its own
+that keeps two requests on their way (`benchmarks/load.py`).
 """
 
 from __future__ import annotations

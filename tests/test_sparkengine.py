@@ -18,7 +18,7 @@ import deployment
 import ingestion
 import scoring
 import training
-from attrition import files, sparkengine, sparklesson, sparkscore
+from attrition import files, sparkengine, sparklesson, sparkmodel, sparkscore
 from attrition.clients import labelled_test_clients
 from attrition.config import Config
 from attrition.engine import Engine
@@ -29,6 +29,7 @@ from attrition.hats import level_axis as local_level_axis
 from attrition.ledger import Ledger, read_ledger
 from attrition.lesson import Lesson
 from attrition.sparkaxes import knot_axes, level_axis
+from attrition.sparksession import one_line
 from tests.conftest import FOLDERS, Project
 from tests.ingested import quarantined
 from tests.spark import ON_SPARK, engine
@@ -365,6 +366,14 @@ def test_of_too_many_rows_samples_with_the_same_shares_are_looked_at(
     )  # fmt: skip
 
 
+def test_a_model_too_wide_for_spark_is_told(
+    sides: tuple[Side, Side], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sparkmodel, "WIDEST", 5)
+    with pytest.raises(PipelineError, match="takes up to 5; leave out categorical columns"):
+        sides[1].learn()
+
+
 def test_axes_follow_the_rules_of_the_one_machine(sides: tuple[Side, Side]) -> None:
     from pyspark.sql import SparkSession
 
@@ -416,12 +425,23 @@ def test_a_data_folder_belongs_to_one_project(
 ) -> None:
     other = make_project("other")
     data = str(sides[1].project.root / "my data")
-    other.configure(engine=engine("local[2]", data=data), **COLUMNS)
+    other.configure(**COLUMNS)
     other.write("sourcedata/a.csv", rows(60, 1, 0))
+    ingestion.run(other.config)
+    before = other.config.ledger.read_bytes()
+    other.configure(engine=engine("local[2]", data=data), **COLUMNS)
     with pytest.raises(PipelineError, match="a folder of its own"):
         ingestion.run(other.config)
-    assert not other.config.ledger.exists()
+    assert other.config.ledger.read_bytes() == before
+    assert other.config.final_data.exists()
     assert sides[1].engine.labelled(sides[1].ledger, 0)[1] > 3000
+    # A run that ended amid its claim leaves a file that names nobody.
+    folder = other.root / "unclaimed [1] {of 2}"
+    folder.mkdir()
+    (folder / "owner.txt").touch()
+    other.configure(engine=engine("local[2]", data=str(folder)), **COLUMNS)
+    assert ingestion.run(other.config).new_rows > 40
+    assert (folder / "owner.txt").read_text() == str(other.config.output_folder_path)
 
 
 def test_an_address_spark_cannot_read_is_told(project: Project) -> None:
@@ -434,3 +454,25 @@ def test_an_address_spark_cannot_read_is_told(project: Project) -> None:
     assert [path.name for path in project.config.output_folder_path.iterdir()] == [
         "ingestedfiles.txt"
     ]
+
+
+def test_what_stops_a_worker_is_told(sides: tuple[Side, Side]) -> None:
+    """A full disk there, a file it may not read: the cause, not that there is one."""
+    from pyspark.sql import SparkSession
+
+    session = SparkSession.getActiveSession()
+    assert session is not None
+
+    def told(error: Exception) -> str:
+        def fail(batches: Iterator[Any]) -> Iterator[Any]:
+            yield from batches
+            raise error
+
+        settings = spark_engine(sides[1]).settings
+        with pytest.raises(PipelineError) as caught, one_line(settings):
+            session.range(3).mapInArrow(fail, "id long").collect()
+        return str(caught.value)
+
+    assert told(PipelineError("no disk space\nand more")) == "Spark (local[2]): no disk space"
+    refused = "Spark (local[2]): PermissionError: [Errno 13] Permission denied: '/a.csv'"
+    assert told(PermissionError(13, "Permission denied", "/a.csv")) == refused

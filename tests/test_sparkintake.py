@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import tempfile
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -74,3 +77,21 @@ def test_no_worker_is_told_where_alerts_go(project: Project) -> None:
     shipped = pickling.dumps(sparkintake.reader(project.config, [], 0))
     assert b"lastmonth_activity" in shipped  # the settings are within it
     assert b"SECRET" not in shipped
+
+
+def test_what_a_killed_task_left_on_the_worker_is_removed_a_day_later(
+    project: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A task keeps rows in a scratch folder, as every stage does, and clears away old ones."""
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(temporary))
+    path = source(project, "a.csv", "k,1,2,3,1")
+    read = sparkintake.reader(project.config, [batches.find_batch(path)], 0)
+    numbers = pyarrow.record_batch({"id": [0]})
+    killed = read([numbers])
+    next(killed)
+    (left,) = temporary.iterdir()
+    os.utime(left, (0, 0))
+    assert len(list(read([numbers]))) == 2
+    assert list(temporary.iterdir()) == []

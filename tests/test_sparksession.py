@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import REPOSITORY, Project, book
+from tests.ingested import outputs
 from tests.spark import NEEDS_SPARK, engine
 
 # A script as its user runs it, but for how long it waits for an answer.
@@ -75,7 +76,20 @@ def test_a_java_that_does_not_start(waiting: Project, tmp_path: Path) -> None:
     java.write_text("#!/bin/sh\necho 'Unrecognized VM option' >&2\nexit 1\n")
     java.chmod(0o755)
     line = refused(waiting, ingest(waiting, JAVA_HOME=str(tmp_path)))
-    assert "Spark cannot start Java" in line
+    assert line.endswith("it needs Java 17 or newer): Unrecognized VM option")
+
+
+@pytest.mark.slow
+@NEEDS_SPARK
+def test_a_master_that_needs_more_than_an_address(
+    waiting: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of what Java says at its end the reason counts, not the trace behind it."""
+    for name in ("HADOOP_CONF_DIR", "YARN_CONF_DIR"):
+        monkeypatch.delenv(name, raising=False)
+    waiting.configure(engine=engine("yarn"))
+    line = refused(waiting, ingest(waiting))
+    assert "must be set in the environment" in line
 
 
 @NEEDS_SPARK
@@ -86,6 +100,26 @@ def test_a_master_whose_door_is_shut(waiting: Project) -> None:
     line = refused(waiting, ingest(waiting))
     assert f"no answer from the Spark master spark://127.0.0.1:{port}" in line
     assert "Connection refused" in line
+
+
+@NEEDS_SPARK
+def test_a_master_that_no_host_can_be_called(waiting: Project) -> None:
+    waiting.configure(engine=engine("spark://my..host:7077"))
+    assert "my..host:7077: no name of a host" in refused(waiting, ingest(waiting))
+
+
+@NEEDS_SPARK
+def test_rows_are_not_given_up_for_a_master_that_does_not_answer(waiting: Project) -> None:
+    """Who names a wrong master has the rows of this machine still, and goes on with them."""
+    waiting.configure()
+    waiting.run("ingestion.py")
+    before = outputs(waiting) | {"ledger.json": waiting.config.ledger.read_bytes()}
+    assert "finaldata.csv" in before
+    waiting.configure(engine=engine("spark://nowhere.invalid:7077"))
+    assert "no answer from the Spark master" in ingest(waiting).stderr
+    assert outputs(waiting) | {"ledger.json": waiting.config.ledger.read_bytes()} == before
+    waiting.configure()
+    assert "nothing new" in waiting.run("ingestion.py").stdout
 
 
 @pytest.mark.slow
