@@ -83,7 +83,10 @@ def test_values_are_checked_and_stored_in_one_form(config: Config) -> None:
 
 
 def test_each_bad_value_is_named_with_line_column_and_reason(config: Config) -> None:
-    data = b'id,x,c,y\na,1e309,,1\nb,nan,,1\nc,1_000,,1\nd,twelve,,1\n"e\ne",1,,2\n ,1,,1\nf,+-5,,1\ng,1,,1\n'
+    data = (
+        b"id,x,c,y\na,1e309,,1\nb,nan,,1\nc,1_000,,1\nd,twelve,,1\n"
+        b'"e\ne",1,,2\n ,1,,1\nf,+-5,,1\ng,1,,1\n'
+    )
     rows, rejections = read(config, data)
     assert rows == [("g", 1.0, None, 1)]
     assert rejections == [
