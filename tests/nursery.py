@@ -126,9 +126,9 @@ class Nursery:
         return Path(f"/proc/{self._process.pid}/root")
 
     @property
-    def left_behind(self) -> list[Path]:
-        """What killed runs left in the folder of temporary files."""
-        return sorted((self._scratch / "tmp").iterdir())
+    def temporary(self) -> Path:
+        """The runs' folder of temporary files."""
+        return self._scratch / "tmp"
 
     def run(self, job: Job) -> Ended:
         """Run a script to its end, or to where it is killed."""

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import fcntl
 import os
+import signal
 import socket
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -17,6 +19,20 @@ from attrition.errors import DataError
 def names_in(folder: Path) -> tuple[list[str], dict[str, str]]:
     found, refused = batches.list_batches(folder)
     return [batch.name for batch in found], {item.name: item.reason for item in refused}
+
+
+@pytest.fixture
+def impatient() -> Iterator[None]:
+    """Who waits for a pipe's other end gets an error, where he would wait for ever."""
+
+    def give_up(_number: int, _frame: object) -> None:
+        raise TimeoutError("waited too long")
+
+    before = signal.signal(signal.SIGALRM, give_up)
+    signal.alarm(10)
+    yield
+    signal.alarm(0)
+    signal.signal(signal.SIGALRM, before)
 
 
 def test_only_csv_files_are_batches_in_the_order_of_their_names(tmp_path: Path) -> None:
@@ -56,6 +72,7 @@ def test_what_is_no_regular_file_is_refused_without_waiting_for_it(
     }
 
 
+@pytest.mark.usefixtures("impatient")
 def test_a_batch_that_became_a_link_or_a_pipe_is_not_read(tmp_path: Path) -> None:
     path = tmp_path / "a.csv"
     path.write_text("a,b\n")

@@ -1,4 +1,4 @@
-"""The exam of the deployed model also works on releases that recorded less, and on few rows."""
+"""The deployed model is found, and examined also where it recorded less, or on few rows."""
 
 from __future__ import annotations
 
@@ -6,11 +6,13 @@ import copy
 import json
 from dataclasses import replace
 
+from attrition import files
 from attrition.champion import Champion, Exam, alerts, examine, find_champion
 from attrition.clients import labelled_test_clients
 from attrition.config import Config
 from attrition.ledger import read_ledger
 from tests.conftest import Project
+from tests.releases import deploy
 
 
 def champion_of(project: Project) -> Champion:
@@ -50,3 +52,12 @@ def test_with_few_rows_nothing_is_claimed(finished_copy: Project) -> None:
     assert all(found.f1 is None for found in exam.expected.values())
     assert exam.measures["test data"] is None
     assert alerts(config, exam) == []
+
+
+def test_in_place_of_a_damaged_release_the_last_good_one_goes_live(project: Project) -> None:
+    """Whether or not the run finds a better model afterwards."""
+    deployment = project.config.prod_deployment_path
+    good, bad = deploy(project), deploy(project, intercept=1.0)
+    (deployment / "releases" / bad / "scorecard.json").write_bytes(b"")
+    assert champion_of(project).release.id == good
+    assert files.live_release_id(deployment) == good

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -167,6 +168,15 @@ def test_a_failure_is_told_in_words_and_goes_on(error: BaseException, words: lis
     with pytest.raises(type(error)), cli.on_failure(told.append):
         raise error
     assert told == words
+
+
+def test_a_run_that_leaves_this_interpreter_no_turn_is_ended_by_the_kernel(
+    project: Project,
+) -> None:
+    """A regular expression holds the interpreter to itself, here for years."""
+    slow = "__import__('re').match('(a+)+$', 'a' * 60 + 'b')"
+    body = f"\n    cli._GRACE_SECONDS = 1\n    with cli.deadline(0.2): {slow}"
+    assert run(project, body).returncode == -signal.SIGALRM
 
 
 def test_a_run_within_its_deadline_is_left_alone(project: Project) -> None:

@@ -81,21 +81,20 @@ def test_what_a_killed_run_left_is_swept(tmp_path: Path) -> None:
 
 
 HOLDER = """
-import sys
+import sys, time
 sys.path.insert(0, sys.argv[1])
 from pathlib import Path
 from attrition.files import run_lock
 with run_lock(Path(sys.argv[2])):
     print("held", flush=True)
-    sys.stdin.read()
+    time.sleep(30)  # one that waits for the lock has it then, and fails the test
 """
 
 
 def test_the_lock_excludes_another_process_and_ends_with_it(tmp_path: Path) -> None:
     lock = tmp_path / ".lock"
     command = [sys.executable, "-c", HOLDER, str(REPOSITORY), str(lock)]
-    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
-    with subprocess.Popen(command, **pipes) as holder:
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as holder:
         assert holder.stdout is not None
         holder.stdout.readline()
         with pytest.raises(AlreadyRunning, match="another run"), files.run_lock(lock):
@@ -285,6 +284,8 @@ def test_fifty_deployments_with_kills_leave_five_releases_and_no_litter(tmp_path
             kills += ended == -9
             assert ended in ((0, -9) if kill_at else (0,))
             assert files.live_release(deployment) is not None or number == 0
+            for folder in files.releases(deployment):
+                files.open_release(folder)  # none is half there
             files.sweep_temporary_files([deployment, deployment / "releases"])
         live = files.live_release(deployment)
         assert live is not None

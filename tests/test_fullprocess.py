@@ -376,6 +376,8 @@ def test_test_rows_among_the_training_rows_are_left_out_and_counted(project: Pro
     project.run(SCRIPT)
     training = files.read_json(project.root / "models/training.json")
     assert training["left_out_test_rows"] == 100
+    ledger = files.read_json(project.root / "ingesteddata/ledger.json")
+    assert training["rows"] == ledger["committed_rows"] - 100
 
 
 def test_a_file_open_for_writing_waits_and_is_taken_in_once_closed(project: Project) -> None:

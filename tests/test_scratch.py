@@ -10,12 +10,18 @@ from pathlib import Path
 import pytest
 
 from attrition.scratch import scratch_folder, sweep_scratch_folders
+from tests.nursery import Job, Nursery
+from tests.sweeping import begin
 
 
 @pytest.fixture(autouse=True)
 def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     return tmp_path
+
+
+def two_days_ago() -> float:
+    return time.time() - 2 * 24 * 3600
 
 
 def test_a_scratch_folder_is_private_and_goes_away(temporary: Path) -> None:
@@ -34,7 +40,7 @@ def test_what_a_killed_process_left_is_removed_a_day_later(temporary: Path) -> N
         link = temporary / f"{left.name}-link"
         others.mkdir()
         link.symlink_to(others)
-        old = time.time() - 2 * 24 * 3600
+        old = two_days_ago()
         for path in (left, others, link):
             os.utime(path, (old, old), follow_symlinks=False)
         assert sweep_scratch_folders() == [left]
@@ -42,3 +48,16 @@ def test_what_a_killed_process_left_is_removed_a_day_later(temporary: Path) -> N
         left.mkdir()
     assert others.is_dir()
     assert link.is_symlink()
+
+
+def test_a_run_of_the_pipeline_removes_what_a_killed_one_left(
+    small: Path, nursery: Nursery, tmp_path: Path
+) -> None:
+    with scratch_folder() as gone:
+        left = nursery.temporary / gone.name
+    left.mkdir()
+    (left / "rows").touch()
+    os.utime(left, (two_days_ago(), two_days_ago()))
+    ended = nursery.run(Job("fullprocess", str(begin(small, tmp_path / "project"))))
+    assert ended.code == 0, ended.text
+    assert not left.exists()

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 
+import pytest
+
 import ingestion
 from attrition.ledger import Ledger, read_ledger
 from attrition.survey import survey, without
@@ -65,6 +67,20 @@ def test_a_change_that_leaves_size_and_time_alone_is_seen_while_the_file_is_youn
     stamp = path.stat()
     path.write_text(f"{HEADER}\nk,1,2,4,0\n")
     os.utime(path, ns=(stamp.st_atime_ns, stamp.st_mtime_ns))
+    assert ingestion.run(project.config).new_rows == 1
+
+
+@pytest.mark.parametrize("sign", ["size", "time", "inode"])
+def test_a_change_of_an_old_file_is_seen_by_each_sign_alone(project: Project, sign: str) -> None:
+    path = source(project, "a.csv", "k,1,2,3,0")
+    os.utime(path, (1, 1))
+    inode = path.stat().st_ino
+    ingestion.run(project.config)
+    changed = path if sign != "inode" else path.with_name("upload.part")
+    changed.write_text(f"{HEADER}\nk,1,2,{44 if sign == 'size' else 4},0\n")
+    os.utime(changed, (1, 2 if sign == "time" else 1))
+    changed.replace(path)
+    assert (path.stat().st_ino != inode) == (sign == "inode")
     assert ingestion.run(project.config).new_rows == 1
 
 

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from attrition import files
-from tests.conftest import REPOSITORY, Project
+from tests.conftest import REPOSITORY, Project, Suite
 from tests.releases import deploy
 from tests.servers import ask, gunicorn
 from tests.serving_projects import serve_ready
@@ -65,7 +65,9 @@ def test_the_counts_of_several_workers_are_added_up(project: Project) -> None:
                    status="200") == 4  # fmt: skip
 
 
-def test_a_hundred_redeployments_under_load_give_no_error_and_no_mixture(project: Project) -> None:
+def test_a_hundred_redeployments_under_load_give_no_error_and_no_mixture(
+    project: Project, suite: Suite
+) -> None:
     """Each answer's probability, threshold and version are those of one and the same release."""
     expected = {deploy(project): LEAVES}
     answers: list[tuple[int, dict[str, Any]]] = []
@@ -98,6 +100,8 @@ def test_a_hundred_redeployments_under_load_give_no_error_and_no_mixture(project
         else:
             number = int(version[:6]) - 1
             assert answer["f1_score"] == pytest.approx(number / 100 if number else 0.7)
+    suite.tell(len(expected) - 1, "redeployments under load")
+    suite.tell(len(answers), "requests during them, each answered by one model")
 
 
 @pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="Linux tells of page faults")
