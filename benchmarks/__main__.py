@@ -111,7 +111,11 @@ def _curves(root: Path) -> Result:
     ticks = {"tick at rest": curves.measure_ticks(root)}
     curves.draw(costs, PLOT)
     picture = f"![seconds over rows]({PLOT.name})"
-    parts = [curves.as_markdown(costs, "rows"), picture, curves.as_markdown(ticks, curves.TICKS)]
+    parts = [
+        curves.as_markdown(costs, "rows", curves.FITTED_ROWS),
+        picture,
+        curves.as_markdown(ticks, curves.TICKS, curves.FITTED_FILES),
+    ]
     print(f"{parts[0]}\n\n{parts[2]}")
     return Result("\n\n".join(parts))
 

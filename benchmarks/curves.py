@@ -1,8 +1,8 @@
 """How the cost grows: seconds over rows, and those of a tick at rest over files already ingested.
 
 The exponent is the slope of a straight line through the points of a curve on logarithmic axes,
-from 100,000 rows on, where the work outweighs the start of a process: 1 means that twice the rows
-take twice the time.
+from where on the work outweighs the start of a process: 1 means that twice the rows take twice the
+time.
 """
 
 from __future__ import annotations
@@ -31,7 +31,8 @@ Curve = dict[int, float]
 ROWS = (10_000, 100_000, 1_000_000, 10_000_000)
 FILES = (1, 10, 100, 1_000, 10_000)
 ROWS_OF_A_FILE = 20
-FITTED_FROM = 100_000
+# From where on the work outweighs the start of a process.
+FITTED_ROWS, FITTED_FILES = 100_000, 100
 STAGES = ("first ingestion", "10,000 rows on top", "training", "batch prediction", "report")
 TICKS = "files already ingested"
 MARKERS = "os^Dv"
@@ -74,7 +75,7 @@ def measure_ticks(root: Path, sizes: tuple[int, ...] = FILES) -> Curve:
     return curve
 
 
-def exponent(curve: Mapping[int, float], start: int = FITTED_FROM) -> float | None:
+def exponent(curve: Mapping[int, float], start: int) -> float | None:
     """The slope on logarithmic axes from a size on; None with fewer than two such points."""
     points = [(size, seconds) for size, seconds in curve.items() if size >= start]
     if len(points) < 2:
@@ -83,13 +84,13 @@ def exponent(curve: Mapping[int, float], start: int = FITTED_FROM) -> float | No
     return float(np.polyfit(size, seconds, 1)[0])
 
 
-def as_markdown(curves: Mapping[str, Curve], what: str) -> str:
-    """The curves as a table: a row for each, a column for each size."""
+def as_markdown(curves: Mapping[str, Curve], what: str, start: int) -> str:
+    """The curves as a table: a row for each, a column for each size; fitted from one size on."""
     sizes = sorted({size for curve in curves.values() for size in curve})
     head = [f"seconds over {what}", *(f"{size:,}" for size in sizes), "exponent"]
     body = []
     for name, curve in curves.items():
-        slope = exponent(curve)
+        slope = exponent(curve, start)
         cells = [seconds_text(curve[size]) if size in curve else "-" for size in sizes]
         body.append([name, *cells, "-" if slope is None else f"{slope:.2f}"])
     return markdown_table(head, body)

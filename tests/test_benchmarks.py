@@ -25,8 +25,8 @@ def test_a_bar_is_met_on_its_own_side() -> None:
 
 def test_the_exponent_of_a_power_law_is_its_power() -> None:
     curve = {10_000: 99.0, 100_000: 2.0, 1_000_000: 2.0 * 10**0.5, 10_000_000: 20.0}
-    assert curves.exponent(curve) == pytest.approx(0.5)
-    assert curves.exponent({10_000: 1.0, 100_000: 2.0}) is None
+    assert curves.exponent(curve, 100_000) == pytest.approx(0.5)
+    assert curves.exponent({10_000: 1.0, 100_000: 2.0}, 100_000) is None
 
 
 def test_a_table_is_markdown_with_columns_of_equal_width() -> None:
