@@ -10,6 +10,7 @@ from tests.conftest import Suite
 from tests.nursery import STAGES, Job, Nursery
 from tests.sweeping import Undisturbed, begin, is_made_good, kill_at_each, sample, undisturbed
 
+pytestmark = pytest.mark.slow
 PARTS = (0, 1)  # so that two workers share the work
 
 

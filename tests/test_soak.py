@@ -16,6 +16,7 @@ import threading
 from pathlib import Path
 from typing import Any
 
+import pytest
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
@@ -250,6 +251,7 @@ def canonical(row: str) -> str:
     return ",".join([name.strip('"'), *(repr(float(v)) if v.strip() else "" for v in values)])
 
 
+@pytest.mark.slow
 def test_whatever_happens_nothing_is_lost_and_nothing_mixed(
     drifted: Path, nursery: Nursery, suite: Suite
 ) -> None:
