@@ -1,5 +1,5 @@
-# make run | serve | test | test-all | check | audit | bench | bench-quick | quality | spark: each
-# builds what it needs in .venv first.
+# make run | serve | test | test-all | coverage | check | audit | bench | bench-quick | quality |
+# spark: each builds what it needs in .venv first.
 
 PYTHON ?= python3
 VENV := .venv
