@@ -165,6 +165,10 @@ def test_a_body_or_a_file_that_is_too_large_is_refused(
     with (served.root / "testdata/large.csv").open("wb") as stream:
         stream.truncate(size)
     problem(client.post("/prediction", json={"filepath": "testdata/large.csv"}), 413)
+    rows = "lastmonth_activity,lastyear_activity,number_of_employees\n" + "0,1,9\n" * 200_001
+    assert "200,000 rows" in problem(
+        client.post("/prediction", data=rows, content_type="text/csv"), 413
+    )
 
 
 @pytest.mark.parametrize(
