@@ -10,10 +10,11 @@ from pathlib import Path
 
 import pytest
 
+from app import create_app
 from attrition import files
 from attrition.errors import DataError
 from attrition.live import LiveModel
-from tests.conftest import Suite
+from tests.conftest import Project, Suite
 from tests.nursery import Job, Nursery
 from tests.sweeping import live_release
 
@@ -83,6 +84,9 @@ def test_the_next_run_after_damage_serves_the_last_good_release_and_makes_a_new_
     data = path.read_bytes()
     spoilt = {"flipped": bytes([data[0] ^ 1]) + data[1:], "cut": data[:-1], "emptied": b""}
     path.unlink() if damage == "gone" else path.write_bytes(spoilt[damage])
+    ready = create_app(Project(root).config).test_client().get("/ready").json
+    assert ready is not None
+    assert ready["damaged_release"] == before
     ended = nursery.run(Job("fullprocess", str(root / "config.json")))
     assert ended.code == 0, ended.text
     assert "last good release" in ended.text

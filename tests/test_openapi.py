@@ -14,7 +14,7 @@ from flask import Flask
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
 from app import create_app
-from tests.conftest import REPOSITORY, Project
+from tests.conftest import REPOSITORY, Project, Suite
 from tests.servers import gunicorn
 from tests.serving_projects import serve_ready
 
@@ -92,7 +92,7 @@ def test_before_the_first_model_the_columns_are_those_of_the_settings(project: P
     assert tuple(properties) == project.config.feature_columns
 
 
-def test_a_fuzzer_finds_no_answer_other_than_described(project: Project) -> None:
+def test_a_fuzzer_finds_no_answer_other_than_described(project: Project, suite: Suite) -> None:
     """Over HTTP, every check of the fuzzer; as a stranger, so that the token is needed, too."""
     serve_ready(project)
     command = [
@@ -110,4 +110,6 @@ def test_a_fuzzer_finds_no_answer_other_than_described(project: Project) -> None
             capture_output=True, timeout=300,
         )  # fmt: skip
     assert done.returncode == 0, done.stdout[-20_000:] + done.stderr
-    assert re.search(r"Operations:\s+\d+", done.stdout), done.stdout
+    told = re.search(r"([\d,]+) generated", done.stdout)
+    assert told, done.stdout
+    suite.tell(int(told[1].replace(",", "")), "requests of a fuzzer, each answered as described")
