@@ -9,7 +9,9 @@ No text in it can act as a formula; `spreadsheet.plain` gives back what stood th
 from __future__ import annotations
 
 import csv
+import errno
 import math
+import os
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -46,12 +48,15 @@ def read_list(path: Path) -> Previous | None:
 
     Raises:
         DataError: it is not as `write_list` wrote it (somebody has edited it, or damaged it).
+        OSError: the disk fails; another time it may be read.
     """
     try:
         columns = _told_columns(path)
     except FileNotFoundError:
         return None
-    except (OSError, ValueError, StopIteration, csv.Error, duckdb.Error):
+    except duckdb.IOException as error:
+        raise OSError(errno.EIO, os.strerror(errno.EIO), str(path)) from error
+    except (PermissionError, IsADirectoryError, ValueError, StopIteration, csv.Error, duckdb.Error):
         # What it was that could not be read may be a client's: it has no place in a log.
         raise DataError(f"{path}: not the list that the pipeline wrote") from None
     ids = [plain(client) for client in columns[_CLIENT].tolist()]

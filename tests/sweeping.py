@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -83,6 +84,25 @@ def kill_at_each(
         is_made_good(nursery, run, config)
         kills += [ended] if ended.was_killed else []
     return kills
+
+
+def calls_of(
+    nursery: Nursery, run: Undisturbed, names: str, folder: Path
+) -> Iterator[tuple[str, bool]]:
+    """Each system call of a run, such as `fsync:when=3`, and whether its file is the project's.
+
+    strace counts by kind of call and thread: a number stands for one call in each thread.
+    """
+    config = begin(run.template, folder)
+    ended = nursery.run(Job(run.script, str(config), strace=(f"trace={names}",)))
+    counts: Counter[tuple[str, str]] = Counter()
+    for line in ended.calls.splitlines():
+        thread, call = line.split(maxsplit=1)
+        name = call.partition("(")[0]
+        if name in names.split(","):
+            counts[thread, name] += 1
+            is_ours = f"{folder}/" in line and "config.json" not in line
+            yield f"{name}:when={counts[thread, name]}", is_ours
 
 
 def sample(operations: Sequence[str], most: int) -> list[int]:

@@ -10,7 +10,6 @@ import os
 import shutil
 import signal
 import subprocess
-from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -20,7 +19,15 @@ from attrition import files
 from tests.conftest import FOLDERS, Suite
 from tests.nursery import STAGES, Ended, Job, Nursery, has_strace
 from tests.outcome import differences, outcome, tree
-from tests.sweeping import Undisturbed, begin, is_made_good, live_release, thinned, undisturbed
+from tests.sweeping import (
+    Undisturbed,
+    begin,
+    calls_of,
+    is_made_good,
+    live_release,
+    thinned,
+    undisturbed,
+)
 
 ERRORS = ("ENOSPC", "EIO", "EDQUOT")
 # What can fail when a disk does, whoever calls it: Python, DuckDB or SQLite.
@@ -109,22 +116,11 @@ def fill(path: Path, free: int) -> None:
 
 
 def calls_on_files(nursery: Nursery, run: Undisturbed, folder: Path) -> list[str]:
-    """The calls of a run on files of the project alone, such as `fsync:when=3`.
-
-    strace counts by kind of call and thread: a number stands for one call in each thread.
-    """
-    config = begin(run.template, folder)
-    ended = nursery.run(Job(run.script, str(config), strace=(f"trace={FAILING}",)))
-    counts: Counter[tuple[str, str]] = Counter()
+    """The calls of a run that fail in no thread on any other file than the project's."""
     found: dict[str, bool] = {}
-    for line in ended.calls.splitlines():
-        thread, call = line.split(maxsplit=1)
-        name = call.partition("(")[0]
-        if name in FAILING.split(","):
-            counts[thread, name] += 1
-            key = f"{name}:when={counts[thread, name]}"
-            found[key] = found.get(key, True) and f"{folder}/" in line and "config.json" not in line
-    return [key for key, is_ours in found.items() if is_ours]
+    for call, is_ours in calls_of(nursery, run, FAILING, folder):
+        found[call] = found.get(call, True) and is_ours
+    return [call for call, is_ours in found.items() if is_ours]
 
 
 @pytest.mark.skipif(not has_strace(), reason="needs strace and leave to follow a process (ptrace)")

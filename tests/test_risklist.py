@@ -133,3 +133,11 @@ def test_an_edited_or_damaged_list_is_refused_without_telling_its_values(
         read_list(path)
     assert "Acme" not in str(caught.value)
     assert "Secret" not in str(caught.value)
+
+
+def test_a_list_that_cannot_be_read_today_is_no_damaged_list(tmp_path: Path) -> None:
+    """Else the changes since then would be lost for good."""
+    path = tmp_path / "clientrisk.csv"
+    path.symlink_to(path.name)
+    with pytest.raises(OSError, match="symbolic links"):
+        read_list(path)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,7 +10,7 @@ import pytest
 
 from tests.conftest import Suite
 from tests.nursery import STAGES, Job, Nursery, has_strace
-from tests.sweeping import Undisturbed, begin, is_made_good, thinned, undisturbed
+from tests.sweeping import Undisturbed, begin, calls_of, is_made_good, thinned, undisturbed
 
 pytestmark = pytest.mark.skipif(
     not has_strace(), reason="needs strace and leave to follow a process (ptrace)"
@@ -89,25 +88,14 @@ def runs(
     return found
 
 
-def each_call(nursery: Nursery, run: Undisturbed, calls: str, folder: Path) -> list[str]:
-    """The calls of a run, such as `fsync:when=3`: strace counts by kind of call and thread."""
-    config = begin(run.template, folder)
-    ended = nursery.run(Job(run.script, str(config), strace=(f"trace={calls}",)))
-    words = (line.split(maxsplit=2) for line in ended.calls.splitlines())
-    found = Counter((word[0], word[1].partition("(")[0]) for word in words if "(" in word[1])
-    most: dict[str, int] = {}
-    for (_, name), count in found.items():
-        most[name] = max(count, most.get(name, 0))
-    return [f"{name}:when={n}" for name, count in most.items() for n in range(1, count + 1)]
-
-
 def kills_at(nursery: Nursery, run: Undisturbed, calls: str, most: int, folder: Path) -> int:
-    """Kill a run at some of these calls, at most so many, one after another.
+    """Kill a run at some of these calls on files of the project, one after another.
 
     Returns:
         How often it was killed.
     """
-    found = thinned(each_call(nursery, run, calls, folder), most)
+    ours = dict.fromkeys(call for call, mine in calls_of(nursery, run, calls, folder) if mine)
+    found = thinned([*ours], most)
     kills = 0
     for call in found:
         name, _, when = call.partition(":")
