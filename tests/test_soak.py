@@ -257,7 +257,7 @@ def test_whatever_happens_nothing_is_lost_and_nothing_mixed(
 ) -> None:
     Soak.nursery, Soak.template = nursery, drifted
     scale = settings(
-        max_examples=10 if suite.is_complete else 5,
+        max_examples=24 if suite.is_complete else 5,
         stateful_step_count=40 if suite.is_complete else 12,
         phases=[Phase.generate],  # a failure tells its steps; to shorten them would take hours
         deadline=None,
