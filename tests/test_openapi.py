@@ -110,6 +110,7 @@ def test_a_fuzzer_finds_no_answer_other_than_described(project: Project, suite: 
             capture_output=True, timeout=300,
         )  # fmt: skip
     assert done.returncode == 0, done.stdout[-20_000:] + done.stderr
+    assert re.search(r"Operations:\s+\d+", done.stdout), done.stdout
     told = re.search(r"([\d,]+) generated", done.stdout)
     assert told, done.stdout
     suite.tell(int(told[1].replace(",", "")), "requests of a fuzzer, each answered as described")

@@ -122,6 +122,6 @@ def test_killed_at_any_system_call_that_writes_the_next_run_makes_it_good(
 def test_a_whole_run_killed_at_system_calls_that_write_is_made_good(
     redeploying: Undisturbed, nursery: Nursery, tmp_path: Path, suite: Suite
 ) -> None:
-    most = 60 if suite.is_complete else 5
+    most = 100 if suite.is_complete else 5
     kills = kills_at(nursery, redeploying, OPENS_AND_CHANGES, most, tmp_path / "project")
     suite.tell(kills, "kills at a system call survived")
