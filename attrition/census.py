@@ -32,6 +32,7 @@ class Census:
     size: int
     newlines: int
     returns: int
+    pairs: int  # a return and a newline after it
     commas: int
     quotes: int
     has_spaced_quotes: bool
@@ -43,10 +44,20 @@ class Census:
         return "\n" if self.newlines or not self.returns else "\r"
 
     @property
+    def has_one_line_end(self) -> bool:
+        """Whether all lines surely end alike, also those inside quotation marks."""
+        return are_alike(self.newlines, self.returns, self.pairs)
+
+    @property
     def lines(self) -> int:
         """Physical lines, the last one with or without a line end."""
         ends = self.newlines if self.line_end == "\n" else self.returns
         return ends if self.ends_in_line_end else ends + 1
+
+
+def are_alike(newlines: int, returns: int, pairs: int) -> bool:
+    """Whether so many line ends are all LF, or all CR LF."""
+    return returns == pairs and pairs in (0, newlines)
 
 
 def unpack(packed: IO[bytes], plain: IO[bytes], maximum_megabytes: int) -> None:
@@ -77,7 +88,7 @@ def take_census(stream: IO[bytes]) -> Census:
         DataError: the file is empty, not UTF-8, or holds NUL bytes.
     """
     decoder = codecs.getincrementaldecoder("utf-8")("strict")
-    size = newlines = returns = commas = quotes = 0
+    size = newlines = returns = pairs = commas = quotes = 0
     spaced = blank = False
     before = b""
     while chunk := stream.read(_CHUNK):
@@ -85,7 +96,10 @@ def take_census(stream: IO[bytes]) -> Census:
             _refuse_utf16(chunk)
         _check_text(decoder, chunk, newlines)
         newlines += _count(chunk, b"\n")
-        returns += _count(chunk, b"\r")
+        if found := _count(chunk, b"\r"):
+            returns += found
+            pairs += chunk.count(b"\r\n")
+        pairs += before.endswith(b"\r") and chunk.startswith(b"\n")
         commas += _count(chunk, b",")
         found = _count(chunk, b'"')
         quotes += found
@@ -100,7 +114,8 @@ def take_census(stream: IO[bytes]) -> Census:
         decoder.decode(b"", final=True)
     except UnicodeDecodeError:
         raise DataError(f"not UTF-8: line {newlines + 1} ends within a character") from None
-    return Census(size, newlines, returns, commas, quotes, spaced, before in (b"\n", b"\r"))
+    ends_in_line_end = before in (b"\n", b"\r")
+    return Census(size, newlines, returns, pairs, commas, quotes, spaced, ends_in_line_end)
 
 
 def _has_spaced_quotes(data: bytes) -> bool:

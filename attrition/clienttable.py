@@ -8,6 +8,7 @@ with is taken apart by `csvfiles` first.
 from __future__ import annotations
 
 import contextlib
+import operator
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -17,7 +18,7 @@ from typing import Any
 import duckdb
 
 from attrition import batches, checks, csvfiles, stored
-from attrition.census import MEGABYTE, Census, take_census, unpack
+from attrition.census import MEGABYTE, Census, are_alike, take_census, unpack
 from attrition.config import Config
 from attrition.errors import DataError, PipelineError
 
@@ -148,20 +149,22 @@ class ClientTable:
         return True
 
     def _separators_add_up(self, source: str, file: _File, rows: int) -> bool:
-        """Whether every comma of a file separates values or stands in one.
+        """Whether every comma and line end of a file separates values or stands in one.
 
-        DuckDB passes over a comma too many at a row's end: the row may be shifted by then.
+        DuckDB passes over a comma too many at a row's end, and over a line end of another kind
+        after blank values: the row may be shifted by then, or not be one.
         """
-        width = len(file.header.names)
-        surplus = file.census.commas - (width - 1) * (rows + 1)
-        surplus -= sum(name.count(",") for name in file.header.names)
-        if surplus and file.census.quotes:
-            commas = " + ".join(
-                f"coalesce(len(c{i}) - len(replace(c{i}, ',', '')), 0)" for i in range(width)
-            )
-            query = f"SELECT sum({commas}) FROM {source}"
-            surplus -= int(self.scalar(query, [str(file.path)]) or 0)
-        return surplus == 0
+        census, names = file.census, file.header.names
+        commas = census.commas - (len(names) - 1) * (rows + 1) - "".join(names).count(",")
+        if commas == 0 and census.has_one_line_end:
+            return True
+        if census.quotes == 0:
+            return False
+        counts = ", ".join(_occurrences(len(names), text) for text in (",", "\n", "\r", "\r\n"))
+        query = f"SELECT {counts} FROM {source}"
+        inside = self.connection.execute(query, [str(file.path)]).fetchall()[0]
+        ends = (census.newlines, census.returns, census.pairs)
+        return commas == inside[0] and are_alike(*map(operator.sub, ends, inside[1:]))
 
     def _load_damaged(self, file: _File) -> int:
         """Take a file apart ourselves, and let DuckDB read what is sound of it.
@@ -308,6 +311,13 @@ def read_csv(columns: Iterable[str]) -> str:
 def read_good(columns: Iterable[str]) -> str:
     """The same for what `csvfiles.separate` found good."""
     return f"read_csv(?, columns={{{_texts(columns)}}}, header=false, {stored.READ_OWN_OPTIONS})"
+
+
+def _occurrences(width: int, text: str) -> str:
+    """How often a text stands in the values of so many columns, as SQL."""
+    without = [f"replace(c{i}, {checks.literal(text)}, '')" for i in range(width)]
+    values = " + ".join(f"coalesce(len(c{i}) - len({without[i]}), 0)" for i in range(width))
+    return f"(sum({values}) // {len(text)})::BIGINT"
 
 
 def _texts(columns: Iterable[str]) -> str:

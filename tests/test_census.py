@@ -43,7 +43,27 @@ def test_a_census_counts_over_all_chunks(monkeypatch: pytest.MonkeyPatch) -> Non
     assert census_of(data) == whole
     assert (whole.newlines, whole.commas, whole.quotes, whole.lines) == (2, 4, 3, 3)
     assert whole.has_spaced_quotes
+    assert whole.has_one_line_end
     assert not whole.ends_in_line_end
+
+
+@pytest.mark.parametrize("chunk", [1, 2, 3, 100])
+@pytest.mark.parametrize(
+    ("data", "is_one"),
+    [
+        (b"a\r\n1\r\n\r\n", True),
+        (b"a\r\n1", True),
+        (b"a\n1\r\n", False),
+        (b"a\r1\r\n", False),
+        (b"a\r\n1\r", False),
+        (b"a\r\n1\r2\n", False),
+    ],
+)
+def test_line_ends_of_two_kinds_are_seen(
+    monkeypatch: pytest.MonkeyPatch, chunk: int, data: bytes, is_one: bool
+) -> None:
+    monkeypatch.setattr(census, "_CHUNK", chunk)
+    assert census_of(data).has_one_line_end == is_one
 
 
 def test_a_bad_byte_is_named_with_its_line_in_a_later_chunk(
