@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import settings
 
 from attrition.config import STANDARD_FOLDERS as FOLDERS
 from attrition.config import Config, load_config
@@ -22,6 +23,8 @@ from tests.sweeping import Undisturbed, undisturbed
 from tests.warm import warm
 
 REPOSITORY = Path(__file__).resolve().parent.parent
+# Test files of which one worker runs all: they share Java machines, a browser.
+TOGETHER = ("test_spark", "test_browser")
 FORMS = ("html", "pdf")  # of the report
 HEADER = "corporation,lastmonth_activity,lastyear_activity,number_of_employees,exited"
 
@@ -32,9 +35,37 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_configure(config: pytest.Config) -> None:
+    """Hypothesis tries fewer examples where the long sweeps are sampled."""
+    settings.register_profile("sampled", max_examples=30)
+    settings.load_profile("default" if config.getoption("complete") else "sampled")
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Tests that share a costly beginning stay together; any other goes to the next free worker.
+
+    The mark xdist_group would say so, too, but is passed over from pytest 9.2 on (pytest-xdist's
+    issue 1386).
+    """
+    from xdist.scheduler import LoadScopeScheduling
+
+    class Scheduling(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            file = Path(nodeid.partition("::")[0]).stem
+            return next((shared for shared in TOGETHER if file.startswith(shared)), nodeid)
+
+    return Scheduling(config, log)
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """The long ones first: at the end a worker would be left alone with them."""
     items.sort(key=lambda item: item.get_closest_marker("slow") is None)
+    if not config.getoption("complete"):
+        left_out = pytest.mark.skip(reason="in the complete run alone (make test-all)")
+        for item in items:
+            if item.get_closest_marker("complete"):
+                item.add_marker(left_out)
 
 
 @dataclass(frozen=True)

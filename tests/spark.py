@@ -12,8 +12,7 @@ NEEDS_SPARK = pytest.mark.skipif(
     importlib.util.find_spec("pyspark") is None or shutil.which("java") is None,
     reason="Spark is not there: pip install -r requirements-spark.txt, and Java 17 or newer",
 )
-# One worker of pytest runs them all: each would start a Java machine of its own.
-ON_SPARK = [pytest.mark.slow, pytest.mark.xdist_group("spark"), NEEDS_SPARK]
+ON_SPARK = [pytest.mark.slow, NEEDS_SPARK]
 QUICK_JAVA = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"
 
 

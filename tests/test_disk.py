@@ -29,6 +29,8 @@ from tests.sweeping import (
     undisturbed,
 )
 
+pytestmark = pytest.mark.slow
+
 ERRORS = ("ENOSPC", "EIO", "EDQUOT")
 # What can fail when a disk does, whoever calls it: Python, DuckDB or SQLite.
 FAILING = "write,pwrite64,fsync,fdatasync,rename,mkdir,symlink,openat,ftruncate"
@@ -43,7 +45,7 @@ def says_one_clear_line(ended: Ended) -> bool:
 # A limit on the size of files stands for a full disk wherever one may run the tests.
 
 
-@pytest.mark.parametrize("limit", [0, 500, 4_000, 20_000])
+@pytest.mark.parametrize("limit", [0, pytest.param(500, marks=pytest.mark.complete), 4_000, 20_000])
 def test_where_no_file_may_grow_a_whole_run_keeps_the_old_state_and_says_so(
     redeploying: Undisturbed, nursery: Nursery, tmp_path: Path, limit: int
 ) -> None:
@@ -135,7 +137,7 @@ def test_a_call_that_fails_is_an_error_of_one_line_or_does_no_harm(
     run = undisturbed(nursery, stage, template, tmp_path / "undisturbed")
     calls = calls_on_files(nursery, run, tmp_path / "project")
     failed = 0
-    chosen = calls if suite.is_complete else thinned(calls, 8)
+    chosen = calls if suite.is_complete else thinned(calls, 6)
     for call, error in zip(chosen, itertools.cycle(ERRORS), strict=False):
         name, _, when = call.partition(":")
         failure = f"{name}:error={error}:{when}"

@@ -26,10 +26,10 @@ def test_the_first_run_killed_at_any_operation_is_finished_by_the_next(
     first: Undisturbed, nursery: Nursery, tmp_path: Path, suite: Suite, part: int
 ) -> None:
     every = range(1, len(first.operations) + 1)
-    numbers = list(every if suite.is_complete else sample(first.operations, 10))[part::2]
+    numbers = list(every if suite.is_complete else sample(first.operations, 8))[part::2]
     kills = kill_at_each(nursery, first, numbers, tmp_path / "project")
     suite.tell(len(kills), "kills of fullprocess.py survived")
-    assert len(kills) >= 0.9 * len(numbers) > 3
+    assert len(kills) >= 0.9 * len(numbers) > 2
 
 
 @pytest.mark.parametrize("part", PARTS)
@@ -37,10 +37,10 @@ def test_a_redeploying_run_killed_at_any_operation_is_finished_by_the_next(
     redeploying: Undisturbed, nursery: Nursery, tmp_path: Path, suite: Suite, part: int
 ) -> None:
     every = range(1, len(redeploying.operations) + 1)
-    numbers = list(every if suite.is_complete else sample(redeploying.operations, 16))[part::2]
+    numbers = list(every if suite.is_complete else sample(redeploying.operations, 12))[part::2]
     kills = kill_at_each(nursery, redeploying, numbers, tmp_path / "project")
     suite.tell(len(kills), "kills of fullprocess.py survived")
-    assert len(kills) >= 0.9 * len(numbers) > 5
+    assert len(kills) >= 0.9 * len(numbers) > 2
 
 
 @pytest.mark.parametrize("stage", STAGES)

@@ -210,7 +210,7 @@ ODD_COLUMNS: dict[str, Callable[[int], list[float] | list[str]]] = {
 
 
 @pytest.mark.parametrize("kind", ODD_COLUMNS)
-@pytest.mark.parametrize("rows", [60, 600])
+@pytest.mark.parametrize("rows", [60, pytest.param(600, marks=pytest.mark.complete)])
 def test_an_odd_column_does_no_harm(kind: str, rows: int) -> None:
     features, labels = clients(rows)
     without = fitted_on(features, labels)

@@ -80,6 +80,7 @@ def test_without_the_real_tables_the_report_says_so(
 
 
 @pytest.mark.slow
+@pytest.mark.complete
 @pytest.mark.skipif(
     not quality.DATA.is_dir(), reason=f"the real tables are not there: {quality.DATA}"
 )

@@ -129,6 +129,7 @@ def test_duplicate_rows_without_an_id_are_dropped_and_counted(
     assert ledger["files"][0]["duplicate"] == len(rows) - distinct == 300
 
 
+@pytest.mark.complete
 def test_monthly_snapshots_fed_one_by_one_keep_the_model_up_to_date(
     make_project: Callable[[str], Project],
 ) -> None:

@@ -120,6 +120,8 @@ ingestion.run(load_config(Path(sys.argv[1])))
 """
 
 
+@pytest.mark.slow
+@pytest.mark.complete
 @pytest.mark.parametrize("moment", ["before", "after"])
 @pytest.mark.parametrize("step", STEPS)
 def test_a_run_killed_at_any_step_is_made_good_by_the_next(

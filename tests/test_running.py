@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from attrition import files
-from tests.conftest import REPOSITORY, Project, Suite
+from tests.conftest import REPOSITORY, Project
 from tests.nursery import Job, Nursery
 from tests.outcome import differences, outcome
 from tests.sweeping import Undisturbed, begin, live_release
@@ -92,10 +92,8 @@ def test_the_zone_of_the_clock_changes_no_decision(
 
 
 @pytest.fixture
-def installation(small: Path, tmp_path: Path, suite: Suite) -> Path:
+def installation(small: Path, tmp_path: Path) -> Path:
     """A copy of the scripts with a project in it, as somebody installs it."""
-    if not suite.is_complete:
-        pytest.skip("cron fires on the full minute: in the complete run alone (make test-all)")
     if os.geteuid():
         pytest.skip("only root may start a cron daemon")
     if shutil.which("cron") is None or shutil.which("crontab") is None:
@@ -126,6 +124,7 @@ exec cron -f
 
 
 @pytest.mark.slow
+@pytest.mark.complete  # cron fires on the full minute
 def test_a_real_cron_daemon_runs_the_pipeline(installation: Path) -> None:
     """In a mount namespace of its own: no crontab of this machine is read or changed."""
     command = ["unshare", "--mount", "sh", "-c", DAEMON, "daemon", sys.executable]

@@ -26,7 +26,7 @@ from tests.conftest import REPOSITORY, Project, book
 from tests.ingested import quarantined
 from tests.spark import ON_SPARK, engine
 
-pytestmark = ON_SPARK
+pytestmark = [*ON_SPARK, pytest.mark.complete]
 
 PATIENCE = 120.0
 FILES = 24

@@ -53,7 +53,7 @@ SPOILT_WHOLE = {
 tables = st.lists(st.lists(st.sampled_from(sorted(WAYS)), min_size=1, max_size=14), max_size=4)
 
 
-@settings(deadline=None, max_examples=40, suppress_health_check=list(HealthCheck))
+@settings(deadline=None, suppress_health_check=list(HealthCheck))
 @given(batches=tables)
 def test_each_row_ends_where_it_must_and_none_is_lost(
     tmp_path_factory: pytest.TempPathFactory, batches: list[list[str]]

@@ -12,9 +12,12 @@ from tests.conftest import Suite
 from tests.nursery import STAGES, Job, Nursery, has_strace
 from tests.sweeping import Undisturbed, begin, calls_of, is_made_good, thinned, undisturbed
 
-pytestmark = pytest.mark.skipif(
-    not has_strace(), reason="needs strace and leave to follow a process (ptrace)"
-)
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(
+        not has_strace(), reason="needs strace and leave to follow a process (ptrace)"
+    ),
+]
 # What changes files, whoever calls it: Python, DuckDB or SQLite.
 CHANGES = (
     "write,pwrite64,writev,fsync,fdatasync,rename,renameat,renameat2,unlink,unlinkat,"
@@ -119,9 +122,9 @@ def test_killed_at_any_system_call_that_writes_the_next_run_makes_it_good(
     suite.tell(kills, "kills at a system call survived")
 
 
+@pytest.mark.complete
 def test_a_whole_run_killed_at_system_calls_that_write_is_made_good(
     redeploying: Undisturbed, nursery: Nursery, tmp_path: Path, suite: Suite
 ) -> None:
-    most = 100 if suite.is_complete else 5
-    kills = kills_at(nursery, redeploying, OPENS_AND_CHANGES, most, tmp_path / "project")
+    kills = kills_at(nursery, redeploying, OPENS_AND_CHANGES, 40, tmp_path / "project")
     suite.tell(kills, "kills at a system call survived")
