@@ -36,9 +36,8 @@ if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
 PACKAGE = Path(__file__).resolve().parent
-# So long a master may take to answer, and then its workers to offer cores. Without a cluster there
-# is nobody to wait for but this machine, which may be busy.
-ANSWER_SECONDS, WORKER_SECONDS, START_SECONDS = 60.0, 30.0, 300.0
+# Without a cluster there is nobody to wait for but this machine, which may be busy.
+_START_SECONDS = 300.0
 _CONNECT_SECONDS = 5.0
 _INSTALL = "pip install -r requirements-spark.txt"
 _LONGEST_MESSAGE = 300
@@ -176,7 +175,7 @@ def _session(conf: SparkConf, settings: SparkSettings) -> SparkSession:
 
     thread = threading.Thread(target=create, daemon=True)
     thread.start()
-    patience = START_SECONDS if _is_local(settings) else ANSWER_SECONDS
+    patience = _START_SECONDS if _is_local(settings) else settings.patience_seconds
     thread.join(patience)
     if found and isinstance(found[0], SparkSession):
         return found[0]
@@ -208,13 +207,14 @@ def _wait_for_workers(session: SparkSession, settings: SparkSettings) -> None:
     if _is_local(settings) or dict(settings.conf).get("spark.dynamicAllocation.enabled") == "true":
         return
     context = session.sparkContext._jsc.sc()
-    deadline = time.monotonic() + WORKER_SECONDS
+    deadline = time.monotonic() + settings.patience_seconds
     while context.getExecutorMemoryStatus().size() < 2:  # the driver counts as one
         if time.monotonic() > deadline:
             session.stop()
             raise PipelineError(
                 f"no worker of {settings.master} offered a core and the memory asked for within "
-                f"{WORKER_SECONDS:.0f} seconds; start workers, or ask for less (memory, conf)"
+                f"{settings.patience_seconds:.0f} seconds; start workers, ask for less (memory, "
+                f"conf), or wait longer (patience_seconds)"
             )
         time.sleep(0.1)
 

@@ -15,7 +15,7 @@ _MASTER = re.compile(
     r"local(\[(\*|\d+)(,\d+)?\])?|local-cluster\[\d+,\d+,\d+\]|spark://[^\s/]+:\d+(,[^\s/]+:\d+)*"
     r"|yarn|k8s://\S+"
 )
-_KEYS = ("spark", "data", "memory", "python", "conf")
+_KEYS = ("spark", "data", "memory", "python", "patience_seconds", "conf")
 
 
 @dataclass(frozen=True)
@@ -29,6 +29,8 @@ class SparkSettings:
         memory: of the driver, and of each executor, as Spark writes it (`4g`); None: Spark's own.
         python: the interpreter on the workers; None: the path of the one that runs the script.
         conf: further settings of Spark, by name.
+        patience_seconds: so long the master may take to accept an application, and then so long
+            its workers to offer a core.
     """
 
     master: str
@@ -36,6 +38,7 @@ class SparkSettings:
     memory: str | None = None
     python: str | None = None
     conf: tuple[tuple[str, str], ...] = ()
+    patience_seconds: float = 60
 
 
 def parse_engine(value: Any, root: Path) -> SparkSettings | None:
@@ -59,9 +62,8 @@ def parse_engine(value: Any, root: Path) -> SparkSettings | None:
         raise ValueError('a master under "spark", such as "spark://host:7077" or "local[2]"')
     if memory is not None and not (isinstance(memory, str) and re.fullmatch(r"\d+[mg]", memory)):
         raise ValueError('a size such as "4g" under "memory"')
-    return SparkSettings(
-        master, _data(value, root), memory, _text(value, "python"), _conf(value.get("conf", {}))
-    )
+    python, conf = _text(value, "python"), _conf(value.get("conf", {}))
+    return SparkSettings(master, _data(value, root), memory, python, conf, _patience(value))
 
 
 def _data(value: dict[str, Any], root: Path) -> str | None:
@@ -81,6 +83,17 @@ def _text(value: dict[str, Any], key: str) -> str | None:
     if found is None or (isinstance(found, str) and found.strip()):
         return found
     raise ValueError(f'text under "{key}"')
+
+
+def _patience(value: dict[str, Any]) -> float:
+    seconds = value.get("patience_seconds", SparkSettings.patience_seconds)
+    if (
+        isinstance(seconds, bool)
+        or not isinstance(seconds, int | float)
+        or not 1 <= seconds <= 3600
+    ):
+        raise ValueError('seconds from 1 to 3600 under "patience_seconds"')
+    return float(seconds)
 
 
 def _conf(value: Any) -> tuple[tuple[str, str], ...]:

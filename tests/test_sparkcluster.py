@@ -128,17 +128,11 @@ def begin(project: Project, script: str) -> subprocess.Popen[str]:
 
 def test_a_cluster_without_workers_is_told_and_left(project: Project, cluster: Cluster) -> None:
     fill(project)
-    project.configure(engine=engine(cluster.address))
-    run = (
-        "import sys; from attrition import sparksession; import ingestion; "
-        "sparksession.WORKER_SECONDS = 2.0; raise SystemExit(ingestion.main(sys.argv[1:]))"
-    )
-    result = subprocess.run(
-        [sys.executable, "-c", run, "--config", str(project.config_path)],
-        cwd=REPOSITORY, capture_output=True, text=True, timeout=PATIENCE,
-    )  # fmt: skip
-    assert result.returncode == 1
-    (line,) = result.stderr.splitlines()
+    project.configure(engine=engine(cluster.address, patience_seconds=45))
+    process = begin(project, "ingestion.py")
+    _, told = process.communicate(timeout=PATIENCE)
+    assert process.returncode == 1
+    (line,) = told.splitlines()
     assert f"no worker of {cluster.address} offered a core" in line
     assert not project.config.ledger.exists()
 

@@ -15,16 +15,10 @@ from tests.conftest import REPOSITORY, Project, book
 from tests.ingested import outputs
 from tests.spark import NEEDS_SPARK, engine
 
-# A script as its user runs it, but for how long it waits for an answer.
-RUN = (
-    "import sys; from attrition import sparksession; import ingestion; "
-    "sparksession.ANSWER_SECONDS = 4.0; raise SystemExit(ingestion.main(sys.argv[1:]))"
-)
-
 
 def ingest(project: Project, **environment: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-c", RUN, "--config", str(project.config_path)],
+        [sys.executable, REPOSITORY / "ingestion.py", "--config", project.config_path],
         cwd=REPOSITORY, env=os.environ | environment, capture_output=True, text=True, timeout=240,
     )  # fmt: skip
 
@@ -127,7 +121,8 @@ def test_rows_are_not_given_up_for_a_master_that_does_not_answer(waiting: Projec
 def test_a_master_that_opens_and_says_nothing(waiting: Project) -> None:
     """As one of another version does."""
     with socket.create_server(("127.0.0.1", 0)) as server:
-        waiting.configure(engine=engine(f"spark://127.0.0.1:{server.getsockname()[1]}"))
+        address = f"spark://127.0.0.1:{server.getsockname()[1]}"
+        waiting.configure(engine=engine(address, patience_seconds=4))
         start = time.monotonic()
         line = refused(waiting, ingest(waiting))
     assert "accepts no application (not within 4 seconds)" in line

@@ -49,10 +49,11 @@ def test_further_settings_of_spark_are_taken_as_they_are() -> None:
         "spark": "local",
         "memory": "4g",
         "python": "/venv/python",
+        "patience_seconds": 200,
         "conf": {"spark.b": "2", "spark.a": "1"},
     }
     conf = (("spark.a", "1"), ("spark.b", "2"))
-    expected = SparkSettings("local", None, "4g", "/venv/python", conf)
+    expected = SparkSettings("local", None, "4g", "/venv/python", conf, 200.0)
     assert parse_engine(raw, Path("/p")) == expected
 
 
@@ -69,6 +70,9 @@ def test_further_settings_of_spark_are_taken_as_they_are() -> None:
         ({"spark": "local", "memory": 4}, 'under "memory"'),
         ({"spark": "local", "data": ""}, 'under "data"'),
         ({"spark": "local", "python": ["x"]}, 'under "python"'),
+        ({"spark": "yarn", "patience_seconds": "60"}, 'under "patience_seconds"'),
+        ({"spark": "yarn", "patience_seconds": True}, 'under "patience_seconds"'),
+        ({"spark": "yarn", "patience_seconds": 0}, 'under "patience_seconds"'),
         ({"spark": "local", "conf": {"cores": "2"}}, 'under "conf"'),
         ({"spark": "local", "conf": {"spark.cores": 2}}, 'under "conf"'),
     ],
