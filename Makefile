@@ -44,18 +44,23 @@ run: $(VENV)/.runtime  ## one run of the whole pipeline
 serve: $(VENV)/.runtime  ## serve the API and the page on http://127.0.0.1:8000
 	@$(BIN)/gunicorn wsgi:app
 
-test: $(VENV)/.development  ## every test, the long sweeps sampled
+test: $(VENV)/.development  ## the tests, the long sweeps sampled
 	@$(PYTEST) $(ARGS)
 
-test-all: $(VENV)/.development  ## the sweeps whole: every kill, failing disks, a long soak
+test-all: $(VENV)/.development  ## every test, the sweeps whole: every kill, failing disks, a long soak
 	@$(PYTEST) --complete $(ARGS)
 
-coverage: $(VENV)/.development  ## every test, the long sweeps sampled, with coverage
+coverage: $(VENV)/.development  ## the same, with coverage
 	@COVERAGE_FILE=$(CURDIR)/.coverage $(PYTEST) --cov=$(CURDIR) $(ARGS)
 
 audit: $(VENV)/.development  ## are there known holes in the packages? (asks a public index)
-	@timeout 120 $(BIN)/pip-audit --requirement requirements.txt --progress-spinner off \
-	    || echo "audit: see above; without a network nothing was checked"
+	@told=$$(timeout 120 $(BIN)/pip-audit --requirement requirements.txt --progress-spinner off 2>&1); \
+	echo "$$told"; \
+	case "$$told" in \
+	    *"Found "*" known vulnerabilit"*) exit 1;; \
+	    *"No known vulnerabilities"*) ;; \
+	    *) echo "audit: no index answered, nothing was checked";; \
+	esac
 
 check: $(VENV)/.development  ## format, lint and types
 	@$(BIN)/ruff format --check .

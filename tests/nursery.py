@@ -20,11 +20,12 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta, tzinfo
 from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn, TextIO
+from zoneinfo import ZoneInfo
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 STAGES = ("ingestion", "training", "scoring", "deployment", "reporting")
@@ -49,7 +50,7 @@ class Job:
         strace: what strace is to trace or do, such as `inject=fsync:signal=KILL:when=3`.
         file_bytes: no file may grow beyond this, as on a full disk; None: any may.
         clock_shift: seconds by which the run's clock is wrong.
-        environment: what is set in its environment.
+        zone: the time zone of its clock, such as `Pacific/Kiritimati`; "": that of the tests.
     """
 
     script: str
@@ -58,7 +59,7 @@ class Job:
     strace: tuple[str, ...] = ()
     file_bytes: int | None = None
     clock_shift: float = 0.0
-    environment: dict[str, str] = field(default_factory=dict)
+    zone: str = ""
 
 
 @dataclass(frozen=True)
@@ -183,7 +184,6 @@ def live(job: Job, scratch: Path, output: int) -> NoReturn:
     try:
         for number in (1, 2):
             os.dup2(output, number)
-        os.environ.update(job.environment)
         main = importlib.import_module(job.script).main
         disturb(job, scratch)
         code = main(["--config", job.config])
@@ -196,6 +196,8 @@ def live(job: Job, scratch: Path, output: int) -> NoReturn:
 
 def disturb(job: Job, scratch: Path) -> None:
     """Arm what shall disturb the run."""
+    if job.zone:
+        set_zone(job.zone)
     if job.clock_shift:
         shift_clock(timedelta(seconds=job.clock_shift))
     if job.file_bytes is not None:
@@ -240,6 +242,13 @@ def attach_strace(expressions: Sequence[str], path: Path) -> None:
         time.sleep(0.005)
 
 
+def set_zone(name: str) -> None:
+    """Move the process to another time zone."""
+    os.environ["TZ"] = name
+    time.tzset()
+    assert datetime.now().astimezone().utcoffset() == datetime.now(ZoneInfo(name)).utcoffset()
+
+
 def shift_clock(by: timedelta) -> None:
     """Let the pipeline's clock be wrong; the stamps of files stay the kernel's."""
 
@@ -256,6 +265,13 @@ def shift_clock(by: timedelta) -> None:
             vars(module)["datetime"] = Shifted
     time.time = lambda: now() + by.total_seconds()
     time.time_ns = lambda: now_ns() + int(by.total_seconds() * 1e9)
+
+
+def may_run(*command: str) -> bool:
+    """Whether a program is there and may do what it is asked for."""
+    if shutil.which(command[0]) is None:
+        return False
+    return subprocess.run(command, capture_output=True, check=False).returncode == 0
 
 
 def has_strace() -> bool:

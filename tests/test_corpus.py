@@ -45,14 +45,13 @@ def rows_of(path: Path) -> str:
     return path.read_bytes().decode().partition("\n")[2] if path.exists() else ""
 
 
-def test_the_index_names_every_file_of_the_corpus(suite: Suite) -> None:
+def test_the_index_names_every_file_of_the_corpus() -> None:
     assert sorted(INDEX) == sorted(p.name for p in CORPUS.iterdir() if p.name != "index.json")
-    suite.tell(len(INDEX), "hostile files of our own")
 
 
 @pytest.mark.parametrize("name", INDEX)
 def test_a_hostile_file_is_taken_in_exactly_or_set_aside_with_a_reason(
-    project: Project, name: str
+    project: Project, suite: Suite, name: str
 ) -> None:
     expected = INDEX[name]
     shutil.copy(CORPUS / name, project.root / "sourcedata")
@@ -65,6 +64,7 @@ def test_a_hostile_file_is_taken_in_exactly_or_set_aside_with_a_reason(
     assert rows_of(project.config.open_clients) == expected.get("open_clients", "")
     found = [[int(line), *rest] for _, line, *rest in quarantined(project)]
     assert found == expected.get("quarantined", [])
+    suite.tell(1, "hostile files of our own")
 
 
 def test_all_hostile_files_together_stop_no_sound_one(project: Project) -> None:
@@ -112,7 +112,7 @@ def config_for(tmp_path: Path) -> Callable[[Path], Any]:
 
 @pytest.mark.parametrize("path", MESSY or [NONE], ids=lambda p: p.name if p else "none")
 def test_a_messy_public_file_is_read_exactly_or_refused_with_a_reason(
-    config_for: Callable[[Path], Any], tmp_path: Path, path: Path
+    config_for: Callable[[Path], Any], tmp_path: Path, suite: Suite, path: Path
 ) -> None:
     """The other reader is Python's, in its strict mode, on files where it can find its way."""
     data = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
@@ -121,13 +121,15 @@ def test_a_messy_public_file_is_read_exactly_or_refused_with_a_reason(
     try:
         config = config_for(plain)
         clients, rejected = read_table(config, plain)
-    except DataError as error:
-        assert str(error)
+    except DataError:
+        assert sound_rows(data, 1) is None, "refused, though the other reader finds its way"
+        suite.tell(1, "messy public files refused")
         return
     assert all(rejection.line and rejection.reason for rejection in rejected)
     expected = sound_rows(data, len(column_names(plain)))
     if expected is not None and len(column_names(plain)) == len(config.categorical_columns):
         assert clients.features.to_numpy().tolist() == expected
+        suite.tell(1, "messy public files read as by another reader")
 
 
 @pytest.mark.parametrize("path", MESSY or [NONE], ids=lambda p: p.name if p else "none")

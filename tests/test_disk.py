@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import itertools
 import os
-import shutil
 import signal
 import subprocess
 from collections.abc import Iterator
@@ -17,7 +16,7 @@ import pytest
 
 from attrition import files
 from tests.conftest import FOLDERS, Suite
-from tests.nursery import STAGES, Ended, Job, Nursery, has_strace
+from tests.nursery import STAGES, Ended, Job, Nursery, has_strace, may_run
 from tests.outcome import differences, outcome, tree
 from tests.sweeping import (
     Undisturbed,
@@ -35,11 +34,24 @@ ERRORS = ("ENOSPC", "EIO", "EDQUOT")
 # What can fail when a disk does, whoever calls it: Python, DuckDB or SQLite.
 FAILING = "write,pwrite64,fsync,fdatasync,rename,mkdir,symlink,openat,ftruncate"
 HISTORY = "models/history.db"  # what cannot be recorded there is said, and stops nothing
+UNREAD = (HISTORY, "ingesteddata/openclients.pending.csv")  # the latter until it is committed
 
 
 def says_one_clear_line(ended: Ended) -> bool:
     """Whether a failed run told its error in one line, and in words."""
     return len(ended.errors) == 1 and "Traceback" not in ended.text
+
+
+def assert_old_or_new(run: Undisturbed, project: Path) -> None:
+    """Each file is what it was before the run, or what the run makes of it, whole."""
+    found = outcome(project)
+    assert run.before.keys() <= found.keys()
+    for name, content in found.items():
+        if name == "ingesteddata/finaldata.csv":  # the next run cuts off what is not committed
+            assert content.startswith(run.before.get(name, b""))
+        elif not name.startswith(UNREAD) and files.TEMPORARY_PREFIX not in name:
+            either = (run.before.get(name), run.outcome.get(name))
+            assert content in either, f"{name} is neither the old one nor the new one"
 
 
 # A limit on the size of files stands for a full disk wherever one may run the tests.
@@ -54,11 +66,11 @@ def test_where_no_file_may_grow_a_whole_run_keeps_the_old_state_and_says_so(
     if ended.code == 0:  # only pictures and the history were too large; each was said
         assert limit >= 20_000
         assert "warning: " in ended.text
-        assert live_release(config.parent) in redeploying.releases
-        return
-    assert ended.code == 1, ended.text
-    assert says_one_clear_line(ended), ended.text
+    else:
+        assert ended.code == 1, ended.text
+        assert says_one_clear_line(ended), ended.text
     assert live_release(config.parent) in redeploying.releases
+    assert_old_or_new(redeploying, config.parent)
     after = nursery.run(Job("fullprocess", str(config)))
     assert after.code == 0, after.text
     left = set(differences(outcome(config.parent), redeploying.outcome))
@@ -99,6 +111,7 @@ def test_on_a_full_disk_a_whole_run_keeps_the_old_state_and_the_next_recovers(
     assert ended.code == 1, ended.text
     assert says_one_clear_line(ended), ended.text
     assert live_release(project) in redeploying.releases
+    assert_old_or_new(redeploying, project)
     filler.unlink()
     assert nursery.run(job).code == 0
     assert set(differences(outcome(project), redeploying.outcome)) <= {HISTORY}
@@ -144,7 +157,8 @@ def test_a_call_that_fails_is_an_error_of_one_line_or_does_no_harm(
         ended = fail_once(nursery, run, failure, tmp_path / "project")
         failed += "INJECTED" in ended.calls
     suite.tell(failed, "failing system calls survived")
-    assert failed > 1
+    # Threads share the work anew each time, so the last of a kind may not be reached.
+    assert failed >= 0.7 * len(chosen) > 1
 
 
 def fail_once(nursery: Nursery, run: Undisturbed, failure: str, folder: Path) -> Ended:
@@ -158,7 +172,11 @@ def fail_once(nursery: Nursery, run: Undisturbed, failure: str, folder: Path) ->
     assert ended.code in (0, 1) or is_aborted, told
     if ended.code == 1:
         assert says_one_clear_line(ended), told
+    if ended.code == 0:
+        left = differences(outcome(folder), run.outcome)
+        assert left == [] or (left == [HISTORY] and "warning: " in ended.text), f"{left}\n{told}"
     assert live_release(config.parent) in run.releases, told
+    assert_old_or_new(run, folder)
     is_made_good(nursery, run, config)
     return ended
 
@@ -172,10 +190,10 @@ def plain_user(nursery: Nursery, tmp_path_factory: pytest.TempPathFactory) -> It
     if os.geteuid():
         yield nursery
         return
-    if shutil.which("setpriv") is None:
-        pytest.skip("root may write anywhere, and there is no setpriv to give that up")
     rights = "-dac_override,-dac_read_search,-fowner"
     drop = ["setpriv", f"--bounding-set={rights}", f"--inh-caps={rights}"]
+    if not may_run(*drop, "true"):
+        pytest.skip("root may write anywhere, and needs setpriv to give that up")
     with Nursery(tmp_path_factory.mktemp("plain"), drop) as bound:
         yield bound
 

@@ -110,7 +110,11 @@ def test_a_fuzzer_finds_no_answer_other_than_described(project: Project, suite: 
             capture_output=True, timeout=300,
         )  # fmt: skip
     assert done.returncode == 0, done.stdout[-20_000:] + done.stderr
-    assert re.search(r"Operations:\s+\d+", done.stdout), done.stdout
+    operations = re.search(r"Operations:\s+(\d+) selected / (\d+) total", done.stdout)
+    assert operations, done.stdout
+    assert int(operations[1]) == int(operations[2]) > 10
     told = re.search(r"([\d,]+) generated", done.stdout)
     assert told, done.stdout
-    suite.tell(int(told[1].replace(",", "")), "requests of a fuzzer, each answered as described")
+    requests = int(told[1].replace(",", ""))
+    assert requests > 300
+    suite.tell(requests, "requests of a fuzzer, each answered as described")

@@ -52,10 +52,10 @@ class Soak(RuleBasedStateMachine):
 
     nursery: Nursery
     template: Path
-    runs = requests = 0
+    runs = kills = failures = comparisons = requests = 0
 
-    @initialize()
-    def begin(self) -> None:
+    @initialize(kill_at=st.integers(10, 150), file_bytes=st.integers(0, 20_000))
+    def begin(self, kill_at: int, file_bytes: int) -> None:
         self.folder = Path(tempfile.mkdtemp(prefix="soak-", dir=self.template.parent))
         self.root = self.folder / "project"
         shutil.copytree(self.template, self.root, symlinks=True)
@@ -69,11 +69,14 @@ class Soak(RuleBasedStateMachine):
         for path in (self.root / "sourcedata").iterdir():
             self._expect(path.read_text())
         self.reader = Reader(self.project)
+        # Whatever is drawn later: one run at least is killed, and one finds the disk full.
+        self.a_batch_arrives(40, 3.0, {"kill_at": kill_at})
+        self.a_batch_arrives(40, 0.0, {"file_bytes": file_bytes})
 
     def teardown(self) -> None:
         if hasattr(self, "reader"):
             Soak.requests += self.reader.leave()
-            self._run_well()
+            self._compare()
             shutil.rmtree(self.folder)
 
     # What happens to the source folder.
@@ -138,6 +141,8 @@ class Soak(RuleBasedStateMachine):
         config = str(self.project.config_path)
         ended = self.nursery.run(Job("fullprocess", config, **disturbance))  # type: ignore[arg-type]
         assert ended.code in (0, 1, -9), ended.text
+        Soak.kills += ended.was_killed
+        Soak.failures += ended.code == 1
         assert "Traceback" not in ended.text
         assert ended.peak_bytes < MOST_MEMORY
         self.reader.is_content()
@@ -172,7 +177,11 @@ class Soak(RuleBasedStateMachine):
 
     @rule()
     def everything_is_as_the_model_says(self) -> None:
+        self._compare()
+
+    def _compare(self) -> None:
         self._run_well()
+        Soak.comparisons += 1
         config = self.project.config
         ledger = read_ledger(config.ledger)
         with config.final_data.open(encoding="utf-8", newline="") as stream:
@@ -188,15 +197,17 @@ class Soak(RuleBasedStateMachine):
         decided = files.read_json(config.decision)
         assert decided["verdict"] in VERDICTS
         assert {run["verdict"] for run in history.runs(config.history)} <= VERDICTS
-        self.files_are_few()
+        self._count_files()
 
-    def files_are_few(self) -> None:
+    def _count_files(self) -> None:
         config = self.project.config
         assert len(files.releases(config.prod_deployment_path)) <= KEEP + 1
         names = [path.name for path in self.root.rglob("*")]
         assert not [name for name in names if name.startswith(files.TEMPORARY_PREFIX)]
         assert len(list(config.output_model_path.iterdir())) < 30
         assert len(list(config.prod_deployment_path.iterdir())) < 12
+        assert len(list(config.output_folder_path.iterdir())) < 10
+        assert len(list(config.quarantine.glob("*"))) <= len(read_ledger(config.ledger).entries)
 
 
 class Reader:
@@ -257,7 +268,7 @@ def test_whatever_happens_nothing_is_lost_and_nothing_mixed(
 ) -> None:
     Soak.nursery, Soak.template = nursery, drifted
     scale = settings(
-        max_examples=16 if suite.is_complete else 4,
+        max_examples=16 if suite.is_complete else 3,
         stateful_step_count=40 if suite.is_complete else 10,
         phases=[Phase.generate],  # a failure tells its steps; to shorten them would take hours
         deadline=None,
@@ -267,6 +278,10 @@ def test_whatever_happens_nothing_is_lost_and_nothing_mixed(
     )
     run_state_machine_as_test(Soak, settings=scale)
     suite.tell(Soak.runs, "runs of the soak")
+    suite.tell(Soak.kills, "runs of the soak that were killed")
+    suite.tell(Soak.failures, "runs of the soak for which the disk was too small")
     suite.tell(Soak.requests, "requests during the soak, each answered well")
+    assert min(Soak.kills, Soak.failures) >= (16 if suite.is_complete else 3)
+    assert Soak.comparisons >= (16 if suite.is_complete else 3)
     assert Soak.requests > Soak.runs
     assert Soak.runs > (200 if suite.is_complete else 10)

@@ -51,13 +51,20 @@ def test_every_file_is_synced_before_it_gets_its_name_and_its_folder_after(
     assert ended.code == 0, ended.text
     dirty: set[str] = set()  # written and not synced
     unnamed: set[str] = set()  # folders in which a new name is not synced
+    written: set[str] = set()
+    unlisted: set[str] = set()  # folders in which a new file is not synced
+    releases = f"{project}/production_deployment/releases"
     renames = 0
     for what, path, new in steps(ended.calls, project):
         if what == "write":
             dirty.add(path)
+            if path not in written:
+                unlisted.add(str(Path(path).parent))
+            written.add(path)
         elif what == "sync":
             dirty.discard(path)
             unnamed.discard(path)
+            unlisted.discard(path)
         elif Path(path).parent == project:
             assert Path(new).name.startswith("cron.log")
         else:
@@ -67,6 +74,9 @@ def test_every_file_is_synced_before_it_gets_its_name_and_its_folder_after(
             if new.endswith("ledger.json"):
                 assert f"{project}/ingesteddata/finaldata.csv" not in dirty
                 assert f"{project}/ingesteddata" not in unnamed
+            assert path not in unlisted, f"renamed to {new} before what is in it was synced"
+            if new.endswith("/current"):
+                assert releases not in unnamed, "live before its release has a name"
             unnamed.add(str(Path(new).parent))
     suite.tell(renames, "renames, each between two syncs")
     assert not unnamed
