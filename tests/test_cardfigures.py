@@ -17,8 +17,6 @@ from attrition.scorecard import Scorecard
 from attrition.terms import CategoricalTerm, KnotAxis, LevelAxis, NumericTerm, PairTerm
 from tests.test_figures import HOSTILE
 
-RNG = np.random.default_rng(5)
-
 
 def number(
     name: str, knots: tuple[float, ...], points: tuple[float, ...], **more: Any
@@ -88,7 +86,7 @@ def test_missing_values_have_a_mark() -> None:
 
 def test_points_are_drawn_over_their_knots() -> None:
     term = number("x", (0, 10, 20), (1.0, -1.0, 0.0), average=0.5)
-    (axes,) = panels(drawn(card(term), reference(x=RNG.uniform(0, 20, 500))))
+    (axes,) = panels(drawn(card(term), reference(x=np.random.default_rng(5).uniform(0, 20, 500))))
     knots = next(line for line in axes.lines if line.get_marker() == "o")
     assert knots.get_xdata().tolist() == [0, 0.5, 1]
     assert knots.get_ydata().tolist() == [0.5, -1.5, -0.5]
@@ -99,7 +97,7 @@ def test_points_are_drawn_over_their_knots() -> None:
 
 
 def test_a_very_skewed_column_keeps_its_knots_apart() -> None:
-    values = RNG.lognormal(3, 4, 5000)
+    values = np.random.default_rng(5).lognormal(3, 4, 5000)
     knots = tuple(np.quantile(values, np.linspace(0, 1, 9)))
     term = number("x", knots, tuple(np.linspace(1, -1, 9)))
     (axes,) = panels(drawn(card(term), reference(x=values)))

@@ -17,18 +17,18 @@ from attrition.terms import Floats
 from tests.releases import quiet_month_card
 from tests.test_figures import HOSTILE
 
-RNG = np.random.default_rng(8)
-
 
 def table(rows: int, **columns: Any) -> pd.DataFrame:
+    rng = np.random.default_rng(rows)
     return pd.DataFrame(
-        {"calm": RNG.normal(0, 1, rows), "moved": RNG.normal(0, 1, rows), **columns}
+        {"calm": rng.normal(0, 1, rows), "moved": rng.normal(0, 1, rows), **columns}
     )
 
 
 def compared(now: pd.DataFrame) -> dict[str, Any]:
-    reference = summarise(table(2000), RNG.normal(0, 1, 2000))
-    return drift.compare(reference, now, RNG.normal(0, 1, len(now)), 0.05, 30).to_json()
+    rng = np.random.default_rng(1)
+    reference = summarise(table(2000), rng.normal(0, 1, 2000))
+    return drift.compare(reference, now, rng.normal(0, 1, len(now)), 0.05, 30).to_json()
 
 
 def panels(picture: Picture | Absent) -> list[Axes]:
@@ -50,7 +50,7 @@ def filled(axes: Axes) -> dict[str, list[float]]:
 
 def test_what_drifted_is_filled_and_stands_at_its_psi() -> None:
     found = {"test data": compared(table(500)),
-             "new rows": compared(table(500, moved=RNG.normal(2, 1, 500))),
+             "new rows": compared(table(500, moved=np.random.default_rng(2).normal(2, 1, 500))),
              "open clients": compared(table(5))}  # fmt: skip
     shown = datafigures.drift(found)
     (axes,) = panels(shown)
@@ -80,7 +80,10 @@ def test_without_drift_or_data_that_is_said() -> None:
 
 def test_sixty_columns_are_cut_and_that_is_said() -> None:
     def wide(rows: int) -> pd.DataFrame:
-        return pd.DataFrame(RNG.normal(0, 1, (rows, 60)), columns=[f"c{n}" for n in range(60)])
+        return pd.DataFrame(
+            np.random.default_rng(rows).normal(0, 1, (rows, 60)),
+            columns=[f"c{n}" for n in range(60)],
+        )
 
     reference = summarise(wide(500), np.zeros(500))
     found = drift.compare(reference, wide(500), np.zeros(500), 0.05, 30).to_json()

@@ -55,7 +55,7 @@ def test_the_distance_is_scipys_to_a_percent(now: np.ndarray) -> None:
 
 
 def test_a_move_by_a_tenth_of_a_deviation_is_a_distance_of_a_tenth_whatever_the_unit() -> None:
-    values = RNG.normal(0, 1, 10_000)
+    values = np.random.default_rng(5).normal(0, 1, 10_000)
     assert distance(values, values + 0.1 * values.std()) == pytest.approx(0.1)
     large = 1e9 + values
     assert distance(large, large + 0.1 * values.std()) == pytest.approx(0.1, rel=1e-4)
