@@ -138,13 +138,18 @@ def runs(path: Path, limit: int | None = None) -> list[dict[str, Any]]:
 
 
 def has_run(path: Path, run_id: str) -> bool:
-    """Whether a run is recorded."""
+    """Whether a run is recorded; of a history that cannot be read, nothing more is asked for.
+
+    For who holds the run lock: what a run that failed wrote by halves is taken back.
+    """
+    if not path.exists():
+        return False
 
     def find(reader: sqlite3.Connection) -> bool:
         found = reader.execute("SELECT 1 FROM runs WHERE run_id = ?", (run_id,)).fetchone()
         return found is not None
 
-    return historyfile.read(path, find, False)
+    return historyfile.read(path, find, True, mode="rw")
 
 
 def latest_timings(path: Path) -> dict[str, float]:

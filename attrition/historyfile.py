@@ -101,12 +101,15 @@ def _add(path: Path, add: Callable[[sqlite3.Connection], None]) -> None:
             add(connection)
 
 
-def read(path: Path, ask: Callable[[sqlite3.Connection], T], otherwise: T) -> T:
-    """Ask over a connection that cannot write; without a readable history, the other answer."""
+def read(path: Path, ask: Callable[[sqlite3.Connection], T], otherwise: T, mode: str = "ro") -> T:
+    """Ask over a connection that cannot write; without a readable history, the other answer.
+
+    In mode `rw`, for who may write, SQLite first takes back what was written by halves.
+    """
     if not path.exists():
         return otherwise
     try:
-        uri = f"{path.absolute().as_uri()}?mode=ro"
+        uri = f"{path.absolute().as_uri()}?mode={mode}"
         with contextlib.closing(sqlite3.connect(uri, uri=True, timeout=_BUSY_SECONDS)) as reader:
             reader.row_factory = sqlite3.Row
             reader.text_factory = _text

@@ -479,6 +479,15 @@ def test_under_crons_bare_environment_and_a_shifted_clock_zone_it_works(project:
     assert os.environ.get("TZ") != "Pacific/Kiritimati"
 
 
+def test_a_history_that_cannot_be_read_keeps_no_new_rows_waiting(finished_copy: Project) -> None:
+    """Nor is a deployment reported anew only because nobody can look it up."""
+    finished_copy.config.history.write_bytes(b"not a history" * 1000)
+    finished_copy.write("sourcedata/new.csv", book(40, 7, open_share=0.0))
+    done = finished_copy.run("fullprocess.py")
+    assert "could not finish" not in done.stderr
+    assert "new.csv: 40 rows" in done.stderr
+
+
 def test_an_ingestion_that_had_nothing_to_do_is_not_timed(finished_copy: Project) -> None:
     before = json.loads(finished_copy.run("diagnostics.py", "--json").stdout)["execution_times"]
     finished_copy.write("testdata/testdata.csv", book(900, 5, open_share=0.0))

@@ -156,6 +156,33 @@ def test_a_second_damaged_history_does_not_overwrite_the_first(path: Path) -> No
     assert kept == ["history-corrupt-1.db", "history-corrupt-2.db", "history.db"]
 
 
+def half_written(path: Path, copy: Path) -> None:
+    """Copy a history amid a large transaction, its journal beside it: so a full disk leaves it."""
+    with closing(sqlite3.connect(path, isolation_level=None)) as writer:
+        writer.execute("PRAGMA cache_size = 1")  # so that pages go to the file before the end
+        writer.execute("BEGIN IMMEDIATE")
+        writer.execute("UPDATE runs SET run_id = 'nobody'")
+        writer.execute("CREATE TABLE ballast (filling BLOB)")
+        for _ in range(500):
+            writer.execute("INSERT INTO ballast VALUES (zeroblob(4000))")
+        for end in ("", "-journal"):
+            Path(f"{copy}{end}").write_bytes(Path(f"{path}{end}").read_bytes())
+
+
+def test_whether_a_run_is_recorded_is_known_of_a_half_written_history_too(
+    path: Path, tmp_path: Path
+) -> None:
+    assert not history.has_run(path, "run 1")
+    assert not path.exists()
+    history.record_run(path, record())
+    copy = tmp_path / "copy.db"
+    half_written(path, copy)
+    assert history.runs(copy) == [], "a reader may not take back what was written by halves"
+    assert history.has_run(copy, "run 1")
+    assert not history.has_run(copy, "nobody")
+    assert history.runs(copy) == [record()]
+
+
 def test_reading_a_damaged_history_says_so_and_leaves_it(
     path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
