@@ -25,6 +25,7 @@ from urllib.parse import urlsplit
 from attrition import cli, datafiles, files
 from attrition.config import Config
 from attrition.errors import PipelineError
+from attrition.phrases import line
 
 FIRST, SECOND = "apireturns.txt", "apireturns2.txt"
 ROUTES = ("/prediction", "/scoring", "/summarystats", "/diagnostics")
@@ -115,8 +116,7 @@ def _server(config: Config) -> Ask | None:
     try:
         found = ask("/health", None)
     except CallError as error:
-        logger.debug("%s: %s", config.api_url, error)
-        logger.info("no server is running at %s: asked the application itself", config.api_url)
+        logger.info("%s: %s; asked the application itself", config.api_url, line(error))
         return None
     live = files.live_release_id(config.prod_deployment_path)
     if found.get("model_version") != live:
@@ -131,10 +131,8 @@ def _request(url: str, body: dict[str, Any] | None) -> dict[str, Any]:
     if urlsplit(url).scheme not in ("http", "https"):
         raise CallError("api_url is no http or https address")
     data = None if body is None else json.dumps(body).encode()
-    request = urllib.request.Request(url, data)  # noqa: S310 - the scheme is checked above
-    request.add_header("Content-Type", "application/json")
-    if token := os.environ.get("ATTRITION_API_TOKEN"):
-        request.add_header("Authorization", f"Bearer {token}")
+    headers = {"Content-Type": "application/json", **_authorization()}
+    request = urllib.request.Request(url, data, headers)  # noqa: S310 - the scheme is checked above
     # Without the environment's proxies: the server is on this machine, or reached directly.
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     try:
@@ -143,6 +141,13 @@ def _request(url: str, body: dict[str, Any] | None) -> dict[str, Any]:
     # What listens there need not speak HTTP, or may hang up halfway.
     except (OSError, ValueError, http.client.HTTPException) as error:
         raise CallError(f"no answer: {getattr(error, 'reason', error)}") from None
+
+
+def _authorization() -> dict[str, str]:
+    """The header with the token, which a server asks for that has one."""
+    token = os.environ.get("ATTRITION_API_TOKEN", "")
+    # Headers are sent in Latin-1; the server expects the bytes of UTF-8.
+    return {"Authorization": f"Bearer {token.encode().decode('latin-1')}"} if token else {}
 
 
 def _opened(opener: urllib.request.OpenerDirector, request: urllib.request.Request) -> Any:
@@ -157,7 +162,8 @@ def _in_process(config: Config) -> Ask:
     client = pkgutil.resolve_name(APPLICATION)(config).test_client()
 
     def ask(route: str, body: dict[str, Any] | None) -> Any:
-        response = client.get(route) if body is None else client.post(route, json=body)
+        method = "GET" if body is None else "POST"
+        response = client.open(route, method=method, json=body, headers=_authorization())
         return _decoded(response.status_code, response.data)
 
     return ask

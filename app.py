@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from functools import partial
 
 from flask import Flask, request
-from werkzeug.exceptions import HTTPException
+from werkzeug.exceptions import HTTPException, Unauthorized
 
 from attrition import (
     access,
@@ -51,7 +51,7 @@ def create_app(config: Config | None = None) -> Flask:
         config: the settings; None reads `config.json` beside the scripts.
 
     Returns:
-        The application; it asks for a token where `ATTRITION_API_TOKEN` is set or needed.
+        The application; it asks for the token in `ATTRITION_API_TOKEN`, where that is set.
     """
     app = Flask(__name__)
     app.debug = False  # whatever FLASK_DEBUG says
@@ -59,25 +59,28 @@ def create_app(config: Config | None = None) -> Flask:
     app.config["MAX_CONTENT_LENGTH"] = predicting.MAXIMUM_BYTES
     found = app.extensions[SERVICE] = State(config)
     app.jinja_env.filters.update(pages.FILTERS)
-    admitted = (
+    rules = access.Rules(
         os.environ.get(access.TOKEN_VARIABLE),
         frozenset(host.lower() for host in config.trusted_hosts),
+        config.trust_this_machine,
     )
-    app.before_request(partial(_enter, *admitted))
+    app.before_request(partial(_enter, rules, access.WrongTokens()))
     app.after_request(metrics.count_request)
     app.register_error_handler(HTTPException, problems.problem_answer)
     for blueprint in BLUEPRINTS:
         app.register_blueprint(blueprint)
     # Flask documents this as the way to wrap it.
-    shorter = shortcut.with_shortcut(app.wsgi_app, found.model, *admitted)
+    shorter = shortcut.with_shortcut(app.wsgi_app, found.model, rules)
     app.wsgi_app = access.secured(shorter)  # type: ignore[method-assign,assignment]
     return app
 
 
-def _enter(token: str | None, trusted_hosts: frozenset[str]) -> None:
-    """Let this machine in; anybody else needs the token."""
+def _enter(rules: access.Rules, wrong_tokens: access.WrongTokens) -> None:
+    """Let in whom the rules let in; the request of anybody else ends here."""
     request.environ[metrics.BEGAN] = time.perf_counter()
-    refusal = access.refusal(request.environ, token, trusted_hosts)
+    refusal = access.refusal(request.environ, rules)
+    if isinstance(refusal, Unauthorized):
+        wrong_tokens.refused(request.environ)
     if refusal is not None:
         raise refusal
 

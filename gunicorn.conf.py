@@ -28,6 +28,8 @@ graceful_timeout = 30
 worker_tmp_dir = "/dev/shm" if Path("/dev/shm").is_dir() else None  # noqa: S108
 # It would listen under one fixed name in the user's home, for every server of that user.
 control_socket_disable = True
+# No header of a request names the path it is for: by default SCRIPT_NAME does, from this machine.
+forwarder_headers = ""
 # Longest request line (names of clients stand in it), most and longest headers.
 limit_request_line = 4094
 limit_request_fields = 50

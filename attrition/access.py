@@ -6,7 +6,12 @@ import base64
 import functools
 import hmac
 import ipaddress
-from collections.abc import Callable, Collection, Iterable
+import logging
+import math
+import re
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from werkzeug.datastructures import WWWAuthenticate
@@ -18,6 +23,8 @@ if TYPE_CHECKING:
 TOKEN_VARIABLE = "ATTRITION_API_TOKEN"  # noqa: S105 - the name of a variable, not a secret
 _REALM = "client-attrition-risk"
 LOCAL_HOSTS = ("localhost", "127.0.0.1", "[::1]")
+_HOST = re.compile(r"([^:\[\]]+|\[[^\[\]]+\])(?::([0-9]{1,5}))?")  # a name, perhaps with a port
+_HIGHEST_PORT = 65_535
 # A proxy on this machine makes strangers look like loopback; it leaves one of these, if told to.
 PROXY_HEADERS = frozenset(
     f"HTTP_{name}"
@@ -50,29 +57,91 @@ _ON_PAGES = [
     ("Permissions-Policy", "camera=(), geolocation=(), microphone=()"),
 ]
 _PAGES = ("text/html", "application/pdf")
+# A wrong token that follows another within a second waits: a lone slip of the pen holds up nobody.
+_SECONDS_TOGETHER = 1.0
+_SECONDS_TO_WAIT = 0.2
+_SECONDS_BETWEEN_WARNINGS = 60.0
+
+logger = logging.getLogger(__name__)
 
 
-def refusal(
-    environ: WSGIEnvironment, token: str | None, trusted_hosts: Collection[str] = ()
-) -> HTTPException | None:
-    """Why a request is not let in: this machine is, anybody else needs the token.
+@dataclass(frozen=True)
+class Rules:
+    """Who is let in.
 
-    They must also have asked for one of the trusted hosts, in lower case, where some are named.
-
-    The token comes as `Authorization: Bearer TOKEN`, or as the password of HTTP's basic
-    authentication (whatever the user name), which a browser asks for by itself.
+    Attributes:
+        token: what every request must bring; None or empty: this machine alone is let in.
+        trusted_hosts: names, in lower case, by which others may reach the server; empty: any.
+        trust_this_machine: whether this machine needs no token where there is one.
     """
-    if is_local(environ):
+
+    token: str | None = None
+    trusted_hosts: frozenset[str] = frozenset()
+    trust_this_machine: bool = False
+
+
+def refusal(environ: WSGIEnvironment, rules: Rules) -> HTTPException | None:
+    """Why a request is not let in; None where it is.
+
+    Without a token this machine is let in, and nobody else. With one everybody needs it: a plain
+    forwarder (ssh -R, socat) makes any stranger look like this machine. It comes as
+    `Authorization: Bearer TOKEN`, or as the password of HTTP's basic authentication (whatever the
+    user name), which a browser asks for by itself.
+    """
+    if _is_of_another_site(environ):
+        return Forbidden("pages of other sites may link to this server, and nothing else")
+    local = is_local(environ)
+    if local and (not rules.token or rules.trust_this_machine):
         return None
-    if not token:
+    if not rules.token:
         return Forbidden(f"set {TOKEN_VARIABLE} on the server to allow requests from elsewhere")
-    if trusted_hosts and _host_name(environ.get("HTTP_HOST", "")) not in trusted_hosts:
+    trusted = rules.trusted_hosts
+    if trusted and not local and _host_name(environ.get("HTTP_HOST", "")) not in trusted:
         return BadRequest("this server does not answer to that host name")
-    if hmac.compare_digest(_given_token(environ.get("HTTP_AUTHORIZATION", "")), token.encode()):
+    given = _given_token(environ.get("HTTP_AUTHORIZATION", ""))
+    if hmac.compare_digest(given, rules.token.encode()):
         return None
     challenges = [WWWAuthenticate(kind, {"realm": _REALM}) for kind in ("bearer", "basic")]
     text = "expected the header Authorization: Bearer TOKEN, or the token as a password"
     return Unauthorized(text, None, challenges)
+
+
+class WrongTokens:
+    """Slows down whoever tries one token after the other, and warns of it in the log."""
+
+    def __init__(self) -> None:
+        self._last = self._warned = -math.inf  # by the monotonic clock
+        self._untold = 0
+
+    def refused(self, environ: WSGIEnvironment) -> None:
+        """Take note of a request that was refused for its token; without any it may be the first.
+
+        While it waits, so does a worker that serves one request at a time: hence not for long.
+        """
+        if "HTTP_AUTHORIZATION" not in environ:
+            return
+        now, before = time.monotonic(), self._last
+        self._last = now
+        self._untold += 1
+        if now - self._warned >= _SECONDS_BETWEEN_WARNINGS:
+            logger.warning("requests with a wrong token: %d, the last one from %s",
+                           self._untold, environ.get("REMOTE_ADDR"))  # fmt: skip
+            self._warned, self._untold = now, 0
+        if now - before < _SECONDS_TOGETHER:
+            time.sleep(_SECONDS_TO_WAIT)
+
+
+def _is_of_another_site(environ: WSGIEnvironment) -> bool:
+    """Whether a page of another site makes a browser ask, other than by a link to a page of ours.
+
+    Such a page cannot read the answer, but can tell from the time it takes whether there is such a
+    client (https://web.dev/articles/fetch-metadata).
+    """
+    return environ.get("HTTP_SEC_FETCH_SITE") == "cross-site" and not (
+        environ["REQUEST_METHOD"] == "GET"
+        and environ.get("HTTP_SEC_FETCH_MODE") == "navigate"
+        and environ.get("HTTP_SEC_FETCH_DEST") == "document"
+    )
 
 
 def _given_token(header: str) -> bytes:
@@ -107,10 +176,13 @@ def _is_loopback(text: str) -> bool:
     return (mapped or address).is_loopback
 
 
+@functools.lru_cache(maxsize=256)
 def _host_name(host: str) -> str:
-    """A Host header without its port."""
-    end = host.find("]") + 1 if host.startswith("[") else host.find(":")
-    return host.lower() if end < 1 else host[:end].lower()
+    """A Host header without its port, in lower case; empty where it is not as HTTP has it."""
+    found = _HOST.fullmatch(host)
+    if found is None or int(found[2] or 0) > _HIGHEST_PORT:
+        return ""
+    return found[1].lower()
 
 
 def secured(application: WSGIApplication) -> WSGIApplication:

@@ -11,6 +11,7 @@ import csv
 import io
 import json
 import math
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -23,8 +24,15 @@ from attrition.plaincsv import plain_table
 
 Columns = dict[str, NDArray[Any]]
 
+# What Python and MLflow's client write for some numbers and JSON has not, after all that is before
+# it (texts may hold the same letters). It matches from any place on, so nothing is read twice.
+_NO_JSON = re.compile(
+    rb"""((?:[^"NI-]++|"[^"\\]*+(?:\\.[^"\\]*+)*+"?|(?!NaN|-?Infinity).)*+)(NaN|-?Infinity|\Z)""",
+    re.DOTALL,
+)
 
-def decoded_json(data: bytes) -> Any:
+
+def decoded_json(data: bytes | bytearray) -> Any:
     """Decode strict JSON (RFC 8259): UTF-8, and no NaN or Infinity.
 
     Raises:
@@ -35,7 +43,24 @@ def decoded_json(data: bytes) -> Any:
     except orjson.JSONDecodeError as error:
         if "depth" in str(error):
             raise DataError("the JSON is nested too deeply") from None
-        raise DataError("the body is not valid JSON in UTF-8") from None
+    found = _NO_JSON.match(data)
+    if found is not None and found[2]:
+        raise DataError(
+            f"the body holds {found[2].decode()}, which is not JSON: "
+            "write null where a value is missing, else a finite number"
+        )
+    raise DataError("the body is not valid JSON in UTF-8")
+
+
+def decoded_mlflow_json(data: bytes) -> Any:
+    """The same; but NaN, which MLflow's own client writes for a missing value, means null."""
+    if b"NaN" not in data:
+        return decoded_json(data)
+    strict = bytearray()  # re.sub would keep all the pieces of a long table at once
+    for found in _NO_JSON.finditer(data):
+        strict += found[1]
+        strict += b"null" if found[2] == b"NaN" else found[2]
+    return decoded_json(strict)
 
 
 def columns_from_records(

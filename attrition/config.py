@@ -83,6 +83,7 @@ class Config:
     alert_command: tuple[str, ...] | None = None
     api_url: str = "http://127.0.0.1:8000"
     trusted_hosts: tuple[str, ...] = ()  # names by which others may reach the API; empty: any
+    trust_this_machine: bool = False  # whether it needs no token where the API has one
     random_seed: int = 20_260
 
     # Where the stages work; None ("local" in the file): on this machine.

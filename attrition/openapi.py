@@ -17,8 +17,8 @@ from attrition.serving import VERSION, State, state
 
 _DESCRIPTION = (
     "Which clients will leave, in which order to call them, and why. A GET reads what the pipeline "
-    "recorded and runs nothing. From the server's own machine no token is needed; from anywhere "
-    "else each request needs it. Errors are problem documents (RFC 9457)."
+    "recorded and runs nothing. A server that has a token wants it with each request; one that has "
+    "none answers its own machine alone. Errors are problem documents (RFC 9457)."
 )
 
 blueprint = Blueprint("openapi", __name__)

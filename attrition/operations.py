@@ -14,7 +14,7 @@ _CSV_BODY = {"type": "string", "description": "CSV with a header, UTF-8"}
 _PROBLEMS = {
     400: "a parameter or the body is not as described",
     401: "the token is missing or wrong",
-    403: "requests from elsewhere are not allowed",
+    403: "requests from elsewhere, or from pages of other sites, are not allowed",
     404: "there is no such thing",
     405: "this route does not know that method",
     413: "too large",

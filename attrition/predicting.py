@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 from flask import Blueprint, Response, abort, request
-from werkzeug.exceptions import ClientDisconnected, RequestEntityTooLarge
+from werkzeug.exceptions import BadRequest, ClientDisconnected, RequestEntityTooLarge
+from werkzeug.wsgi import get_input_stream
 
 from attrition import columns, datafiles, metrics, parameters, replies
 from attrition.errors import DataError
@@ -18,6 +19,7 @@ MAXIMUM_ROWS = 200_000
 MAXIMUM_EXPLAINED_ROWS = 1_000
 MAXIMUM_REASONS = 20
 FORMS = frozenset(("filepath", "records"))  # a request in JSON has exactly one of them
+_CUT_OFF = "the body ends before the end that was announced"
 
 blueprint = Blueprint("predicting", __name__)
 
@@ -46,7 +48,7 @@ def invocations() -> Response:
         if _content_kind() == replies.CSV:
             table = columns.columns_from_csv(_body(), *names)
         else:
-            body = columns.decoded_json(_body())
+            body = columns.decoded_mlflow_json(_body())
             table = columns.columns_from_mlflow(body, *names)
     except DataError as error:
         abort(400, str(error))
@@ -88,14 +90,37 @@ def _content_kind() -> str:
 
 
 def _body() -> bytes:
-    """The request's body, read at one go: in small steps a server copies the rest at each step."""
+    """The request's body; one over the limit ends the request, whether it has a length or not.
+
+    Read at one go: in small steps a server copies the rest at each step.
+    """
     length = request.content_length
-    if length is None:
-        return request.get_data(cache=False)
-    body = request.stream.read(length)
-    if len(body) < length:
-        raise ClientDisconnected("the body ends before the length that was announced")
+    # One byte more than is allowed tells a body that goes on from one that ends there.
+    stream = get_input_stream(request.environ, max_content_length=MAXIMUM_BYTES + 1)
+    body = _read(stream, MAXIMUM_BYTES + 1 if length is None else length)
+    if len(body) > MAXIMUM_BYTES:
+        raise RequestEntityTooLarge(f"the body is larger than {MAXIMUM_BYTES:,} bytes")
+    if length is not None and len(body) < length:
+        raise ClientDisconnected(_CUT_OFF)
     return body
+
+
+def _read(stream: IO[bytes], most: int) -> bytes:
+    """What a stream holds, up to so many bytes; the request ends here where it breaks off."""
+    # Not on top: where no gunicorn serves, it takes longer to load than all of this package.
+    from gunicorn.http.errors import ParseException
+
+    pieces: list[bytes] = []
+    left = most
+    try:
+        while left > 0 and (piece := stream.read(left)):
+            pieces.append(piece)
+            left -= len(piece)
+    except ParseException:
+        raise BadRequest("the chunks of the body are not as HTTP has them") from None
+    except ClientDisconnected:
+        raise ClientDisconnected(_CUT_OFF) from None
+    return b"".join(pieces)
 
 
 def _named_file(name: Any) -> bytes:

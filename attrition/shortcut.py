@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import io
 import time
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from werkzeug.exceptions import HTTPException
@@ -29,19 +29,19 @@ _SENT_OTHERWISE = frozenset(("HTTP_CONTENT_ENCODING", "HTTP_TRANSFER_ENCODING"))
 
 
 def with_shortcut(
-    application: WSGIApplication, model: LiveModel, token: str | None, hosts: Collection[str]
+    application: WSGIApplication, model: LiveModel, rules: access.Rules
 ) -> WSGIApplication:
     """The same application, with a shorter way for one kind of request.
 
     Args:
         application: answers everything else.
         model: the release it serves.
-        token, hosts: as `access.refusal` takes them.
+        rules: who is let in.
     """
 
     def answer(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         began = time.perf_counter()
-        if not _is_usual(environ) or access.refusal(environ, token, hosts):
+        if not _is_usual(environ) or access.refusal(environ, rules):
             return application(environ, start_response)
         length = int(environ["CONTENT_LENGTH"])
         body = environ["wsgi.input"].read(length)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import json
 import os
+import socket
+import socketserver
 import subprocess
 import sys
 import threading
@@ -43,6 +46,53 @@ def gunicorn(project: Project, *options: str, **environment: str) -> Iterator[in
         process.wait(60)
         reader.join()
         process.stderr.close()
+
+
+@contextmanager
+def forwarder(port: int) -> Iterator[int]:
+    """A plain TCP forwarder to a server here, such as ssh -R and socat are; its own port.
+
+    It passes bytes on, and says nothing about whom they come from.
+    """
+
+    class Forward(socketserver.BaseRequestHandler):
+        def handle(self) -> None:
+            with socket.create_connection(("127.0.0.1", port), timeout=60) as server:
+                there = threading.Thread(target=_pass_on, args=(self.request, server))
+                there.start()
+                _pass_on(server, self.request)
+                there.join()
+
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Forward) as forwarding:
+        thread = threading.Thread(target=forwarding.serve_forever)
+        thread.start()
+        try:
+            yield forwarding.server_address[1]
+        finally:
+            forwarding.shutdown()
+            thread.join()
+
+
+def _pass_on(source: socket.socket, target: socket.socket) -> None:
+    """Pass on what comes, until there is no more."""
+    try:
+        while data := source.recv(65_536):
+            target.sendall(data)
+        target.shutdown(socket.SHUT_WR)
+    except OSError:  # the other side hung up
+        pass
+
+
+def raw(port: int, request: bytes) -> bytes:
+    """The answer to the bytes of a request; a server that has heard enough may hang up on it."""
+    with socket.create_connection(("127.0.0.1", port), timeout=60) as connection:
+        with contextlib.suppress(ConnectionError):
+            connection.sendall(request)
+        answer = b""
+        with contextlib.suppress(ConnectionError):
+            while data := connection.recv(65_536):
+                answer += data
+    return answer
 
 
 def ask(

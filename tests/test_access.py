@@ -1,4 +1,4 @@
-"""Who may ask: this machine; anybody else with the token, by a name that is trusted."""
+"""Who may ask: with a token who brings it, by a name that is trusted; without one this machine."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import pytest
 from flask.testing import FlaskClient
 
 from app import create_app
+from attrition import access
 from tests.conftest import Project
 from tests.releases import deploy
 
@@ -69,5 +70,119 @@ def test_strangers_reach_it_by_trusted_names_alone(
     assert status(client, f"Bearer {TOKEN}", host) == expected
 
 
-def test_this_machine_needs_neither(client: FlaskClient) -> None:
-    assert client.get("/scoring").status_code == 200
+def test_this_machine_needs_the_token_too_and_no_trusted_name(client: FlaskClient) -> None:
+    assert client.get("/scoring").status_code == 401
+    headers = {"Authorization": f"Bearer {TOKEN}"}
+    assert client.get("/scoring", headers=headers).status_code == 200
+
+
+def test_a_machine_that_the_settings_trust_needs_none(
+    project: Project, client: FlaskClient
+) -> None:
+    project.configure(trust_this_machine=True)
+    trusting = create_app(project.config).test_client()
+    assert trusting.get("/scoring").status_code == 200
+    assert trusting.get("/scoring", environ_base=STRANGER).status_code == 401
+
+
+# --- what counts as this machine --------------------------------------------------------------
+
+THIS_MACHINE = {"REMOTE_ADDR": "127.0.0.1", "REQUEST_METHOD": "GET"}
+
+
+@pytest.mark.parametrize(
+    "host", ["localhost", "LocalHost:8000", "127.0.0.1:1", "[::1]", "[::1]:65535"]
+)
+def test_its_names_count(host: str) -> None:
+    assert access.is_local({**THIS_MACHINE, "HTTP_HOST": host})
+
+
+@pytest.mark.parametrize(
+    "host",
+    ["", "[::1].evil", "[::1]evil", "[::1", "::1", "localhost:evil.example", "localhost:-1",
+     "localhost:+1", "localhost: 1", "localhost:", "localhost:65536", "localhost:\u0661",
+     "localhost:80:80", "localhost.evil.example", "evil.example:localhost", "localhost\n",
+     "localhost,evil.example", "a@localhost", "127.0.0.1.evil.example", "[127.0.0.1]"],
+)  # fmt: skip
+def test_what_only_looks_like_them_does_not(host: str) -> None:
+    assert not access.is_local({**THIS_MACHINE, "HTTP_HOST": host})
+
+
+# --- pages of other sites ---------------------------------------------------------------------
+
+BY_A_LINK = {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "navigate",
+             "Sec-Fetch-Dest": "document"}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("headers", "expected"),
+    [
+        ({}, 200),
+        (BY_A_LINK, 200),
+        (BY_A_LINK | {"Sec-Fetch-Dest": "iframe"}, 403),
+        (BY_A_LINK | {"Sec-Fetch-Mode": "no-cors", "Sec-Fetch-Dest": "image"}, 403),
+        (BY_A_LINK | {"Sec-Fetch-Mode": "cors", "Sec-Fetch-Dest": "empty"}, 403),
+        ({"Sec-Fetch-Site": "cross-site"}, 403),
+        (BY_A_LINK | {"Sec-Fetch-Site": "same-origin", "Sec-Fetch-Mode": "cors"}, 200),
+        (BY_A_LINK | {"Sec-Fetch-Site": "none"}, 200),
+    ],
+)
+def test_they_may_link_to_a_page_and_nothing_else(
+    client: FlaskClient, headers: dict[str, str], expected: int
+) -> None:
+    """With the token, too: a browser sends it along once it has been told."""
+    known = headers | {"Authorization": f"Bearer {TOKEN}"}
+    assert client.get("/scoring", headers=known).status_code == expected
+    if expected == 403:
+        assert client.get("/scoring", headers=headers).status_code == 403
+
+
+def test_a_form_of_another_site_is_refused(client: FlaskClient) -> None:
+    headers = BY_A_LINK | {"Authorization": f"Bearer {TOKEN}"}
+    answer = client.post("/prediction", headers=headers, json={"records": []})
+    assert answer.status_code == 403
+
+
+# --- who tries tokens -------------------------------------------------------------------------
+
+
+def test_who_tries_tokens_waits_and_stands_in_the_log(
+    client: FlaskClient, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    now, waits = [1000.0], []
+    monkeypatch.setattr(access.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(access.time, "sleep", waits.append)
+
+    def try_again(seconds: float, times: int = 1, authorization: str = "Bearer guess") -> None:
+        for _ in range(times):
+            now[0] += seconds
+            assert status(client, authorization) == 401
+
+    try_again(0)
+    assert waits == []  # a slip of the pen
+    try_again(2, times=3)
+    assert waits == []
+    try_again(0.1, times=5)
+    assert waits == [0.2] * 5
+    try_again(0.1, authorization="")  # a browser that has not been asked yet
+    assert len(waits) == 5
+    assert len(caplog.records) == 1
+    try_again(60)
+    assert [record.getMessage() for record in caplog.records] == [
+        "requests with a wrong token: 1, the last one from 192.0.2.7",
+        "requests with a wrong token: 9, the last one from 192.0.2.7",
+    ]
+    assert "guess" not in caplog.text
+
+
+def test_by_the_short_way_a_wrong_token_counts_once(
+    client: FlaskClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waits: list[float] = []
+    monkeypatch.setattr(access.time, "sleep", waits.append)
+    for _ in range(2):
+        headers = {"Host": "risk.example", "Authorization": "Bearer x"}
+        answer = client.post("/prediction", json={"records": []}, environ_base=STRANGER,
+                             headers=headers)  # fmt: skip
+        assert answer.status_code == 401
+    assert waits == [0.2]

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from flask import Flask
 from werkzeug.serving import make_server
 
 import apicalls
@@ -36,9 +37,9 @@ def served(project: Project) -> Project:
 
 
 @contextmanager
-def server_of(project: Project) -> Iterator[str]:
+def server_of(project: Project, app: Flask | None = None) -> Iterator[str]:
     """A real server of a project's application."""
-    server = make_server("127.0.0.1", 0, create_app(project.config), threaded=True)
+    server = make_server("127.0.0.1", 0, app or create_app(project.config), threaded=True)
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
     try:
@@ -210,27 +211,29 @@ def test_before_the_first_deployment_every_answer_says_so(project: Project) -> N
 
 
 def test_the_token_is_sent(served: Project, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The server takes a request for another host name as one from elsewhere."""
-    monkeypatch.setenv("ATTRITION_API_TOKEN", "s3cret")
+    """To a server, and to the application here, which asks for it as well."""
+    monkeypatch.setenv("ATTRITION_API_TOKEN", "s\u00e9same")
+    served.run("apicalls.py")
+    here = answers(served)
     with server_of(served) as url:
-        served.configure(api_url=url.replace("127.0.0.1", "127.0.0.2"))
-        with server_on_all_loopback(served) as other:
-            served.configure(api_url=other)
-            assert "asking the server" in served.run("apicalls.py").stderr
+        served.configure(api_url=url)
+        assert "asking the server" in served.run("apicalls.py").stderr
+    assert answers(served) == here
 
 
-@contextmanager
-def server_on_all_loopback(project: Project) -> Iterator[str]:
-    """Reached as 127.0.0.2, a Host that is not trusted without a token."""
-    server = make_server("127.0.0.2", 0, create_app(project.config), threaded=True)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    try:
-        yield f"http://127.0.0.2:{server.server_port}"
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
+def test_a_server_that_wants_the_token_is_said_and_the_application_answers_here(
+    served: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As under cron, whose environment does not hold it."""
+    with monkeypatch.context() as environment:
+        environment.setenv("ATTRITION_API_TOKEN", "s3cret")
+        app = create_app(served.config)
+    with server_of(served, app) as url:
+        served.configure(api_url=url)
+        told = served.run("apicalls.py").stderr
+    assert f"{url}: status 401: expected the header Authorization" in told
+    assert "asked the application itself" in told
+    assert answers(served)["/prediction"]["predictions"] == [1, 0, 1]
 
 
 def test_the_first_csv_file_of_the_test_data_is_asked_for(served: Project) -> None:

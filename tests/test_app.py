@@ -122,7 +122,10 @@ def test_no_records_get_no_predictions(client: FlaskClient) -> None:
         (b"", "application/json", 400, "JSON"),
         (b"{", "application/json", 400, "JSON"),
         (b"[" * 100_000, "application/json", 400, "deep"),
-        (b'{"records": [NaN]}', "application/json", 400, "JSON"),
+        (b'{"records": [NaN]}', "application/json", 400, "NaN, which is not JSON: write null"),
+        (b'{"records": [{"lastmonth_activity": Infinity}]}', "application/json", 400, "Infinity"),
+        (b'{"records": [{"x": "NaN", "y": -Infinity}]}', "application/json", 400, "-Infinity"),
+        (b'{"records": ["NaN", Nan]}', "application/json", 400, "not valid JSON"),
         (b'{"records": [{"lastmonth_activity": 1e999}]}', "application/json", 400, "JSON"),
         (b'{"records": ' + b"9" * 5000 + b"}", "application/json", 400, "JSON"),
         (b"\xff\xfe{}", "application/json", 400, "JSON"),
@@ -330,7 +333,8 @@ def test_strangers_need_the_right_token(
     assert response.headers["WWW-Authenticate"].startswith("Bearer")
     right = {"Authorization": "Bearer s3cret"}
     assert client.get("/scoring", environ_base=STRANGER, headers=right).status_code == 200
-    assert client.get("/scoring").status_code == 200  # this machine needs none
+    assert client.get("/scoring").status_code == 401  # this machine needs it, too
+    assert client.get("/scoring", headers=right).status_code == 200
 
 
 @pytest.mark.parametrize(
@@ -461,13 +465,18 @@ def call(address: tuple[str, int], send: Callable[[http.client.HTTPConnection], 
 def test_over_a_real_socket_a_body_without_a_length_is_read_or_refused(
     address: tuple[str, int],
 ) -> None:
-    body = json.dumps({"records": [QUIET]}).encode()
+    """Also by the server that `python app.py` is."""
+    records = json.dumps({"records": [QUIET]}).encode()
 
-    def chunked(connection: http.client.HTTPConnection) -> None:
+    def chunked(body: bytes) -> Callable[[http.client.HTTPConnection], None]:
         headers = {"Content-Type": "application/json", "Transfer-Encoding": "chunked"}
-        connection.request("POST", "/prediction", iter([body]), headers, encode_chunked=True)
+        return lambda connection: connection.request(
+            "POST", "/prediction", iter([body]), headers, encode_chunked=True
+        )
 
-    assert call(address, chunked) == 200
+    assert call(address, chunked(records)) == 200
+    assert call(address, chunked(records.ljust(16 * 2**20))) == 200
+    assert call(address, chunked(records.ljust(16 * 2**20 + 1))) == 413
 
 
 def test_app_py_serves_on_this_machine_alone(served: Project) -> None:

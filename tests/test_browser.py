@@ -232,13 +232,10 @@ def test_the_token_is_asked_for_once(
     open_page: Open, serve: Callable[..., int], finished: Path
 ) -> None:
     """A browser that has been asked sends it along with what the script asks, too."""
-    stranger = {"X-Forwarded-For": "192.0.2.7"}
     port = serve(Project(finished), ATTRITION_API_TOKEN="open sesame")
-    assert ask(port, "/", **stranger)[0] == 401
-    page = open_page(
-        "/", port, extra_http_headers=stranger,
-        http_credentials={"username": "me", "password": "open sesame"},
-    )  # fmt: skip
+    assert ask(port, "/")[0] == 401
+    credentials = {"username": "me", "password": "open sesame"}
+    page = open_page("/", port, http_credentials=credentials)
     choose(page, "Medium")
     page.wait_for_url("**/?tier=medium")
     assert set(page.locator("td.in-tier").all_inner_texts()) == {"medium"}

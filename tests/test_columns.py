@@ -38,6 +38,43 @@ def test_records_become_columns_in_any_order_and_extra_keys_are_ignored() -> Non
     assert found == {"age": [40.0, 41.0], "spend": [1.5, 20.0], "plan": ["pro", "7"]}
 
 
+TEXTS = st.text(st.sampled_from('aN"\\\n\u00e9')) | st.sampled_from(
+    ["NaN", '"NaN', "\\", "Infinity"]
+)
+JSON = st.recursive(
+    st.none() | st.just(math.nan) | st.integers(-9, 9) | TEXTS,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(TEXTS, inner, max_size=3),
+    max_leaves=8,
+)
+
+
+@settings(deadline=None)
+@given(JSON, st.booleans())
+def test_for_mlflow_nan_means_null_and_a_text_stays_what_it_is(value: object, ascii: bool) -> None:
+    text = json.dumps(value, ensure_ascii=ascii)
+    wanted = json.loads(text, parse_constant=lambda _: None)
+    assert columns.decoded_mlflow_json(text.encode()) == wanted
+    if json.loads(text, parse_constant=lambda _: "gap") == wanted:
+        assert columns.decoded_json(text.encode()) == wanted
+    else:
+        with pytest.raises(DataError, match="the body holds NaN, which is not JSON: write null"):
+            columns.decoded_json(text.encode())
+
+
+@pytest.mark.parametrize(
+    "text", ['"' * 51, '"\\', '"NaN', "xNaN", "NaNNaN", "-NaN", "[NaN", "1NaN"]
+)
+def test_what_is_no_json_is_none_for_mlflow_either(text: str) -> None:
+    with pytest.raises(DataError):
+        columns.decoded_mlflow_json(text.encode())
+
+
+def test_a_long_body_of_open_texts_is_refused_in_a_moment() -> None:
+    for text in ('\\"' * 2**20, '"\\' * 2**20, '"' + "\\" * 2**20, '"a' * 2**20):
+        with pytest.raises(DataError):
+            columns.decoded_mlflow_json(f"NaN{text}".encode())
+
+
 def test_null_and_blank_are_missing() -> None:
     found = from_records(
         {"age": None, "spend": "", "plan": None}, {"age": " ", "spend": 0, "plan": " "}

@@ -56,6 +56,7 @@ def test_without_a_path_the_file_beside_the_scripts_is_read(
         ({"promotion_confidence": 90}, "promotion_confidence", "a fraction between 0 and 1", "90"),
         ({"releases_to_keep": 0}, "releases_to_keep", "at least 1", "0"),
         ({"releases_to_keep": 2.5}, "releases_to_keep", "a whole number", "2.5"),
+        ({"trust_this_machine": 1}, "trust_this_machine", "true or false", "1"),
         ({"package_check": "yes"}, "package_check", "true or false", '"yes"'),
         ({"numeric_columns": "a"}, "numeric_columns", "a list of names", '"a"'),
         ({"numeric_columns": ["a", 3]}, "numeric_columns", "a list of names", '["a", 3]'),

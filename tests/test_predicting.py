@@ -8,6 +8,8 @@ import json
 import math
 from typing import Any
 
+import numpy as np
+import pandas as pd
 import pytest
 from flask.testing import FlaskClient
 
@@ -15,6 +17,7 @@ from app import create_app
 from attrition import predicting
 from tests.conftest import Project
 from tests.releases import deploy
+from tests.servers import ask, gunicorn
 from tests.serving_projects import FEATURES, TABLE, serve_ready
 from tests.test_app import BUSY, LEAVES, QUIET, problem, strict_json
 
@@ -138,6 +141,33 @@ def test_every_documented_form_gets_the_same_predictions(
 def test_csv_gets_them_too(client: FlaskClient, kind: str) -> None:
     response = client.post("/invocations", data=TABLE, content_type=kind)
     assert strict_json(response) == {"predictions": [1, 0, 1]}
+
+
+def test_a_missing_value_as_the_client_of_mlflow_writes_it(project: Project) -> None:
+    """The bytes that its ScoringServerClient 3.17 sends for a table with gaps, over HTTP."""
+    names, rows = ["segment", *NAMES], [["NaN", np.nan, 1, 9.0], [None, 100.0, 1, np.nan]]
+    table = pd.DataFrame(rows, columns=names)
+    body = json.dumps({"dataframe_split": table.to_dict(orient="split")}).encode()
+    assert body == (
+        b'{"dataframe_split": {"index": [0, 1], "columns": ["segment", "lastmonth_activity", '
+        b'"lastyear_activity", "number_of_employees"], "data": [["NaN", NaN, 1, 9.0], '
+        b"[NaN, 100.0, 1, NaN]]}}"
+    )
+    deploy(project)
+    records = json.loads(table.to_json(orient="records"))
+    assert records[0]["lastmonth_activity"] is None
+    with gunicorn(project) as port:
+        status, _, answer = ask(port, "/invocations", body)
+        wanted = ask(port, "/invocations", {"dataframe_records": records})
+    assert (status, answer) == (wanted[0], wanted[2]) == (200, b'{"predictions":[1,0]}')
+
+
+@pytest.mark.parametrize("word", ["Infinity", "-Infinity"])
+def test_an_infinite_number_is_none_and_is_named(client: FlaskClient, word: str) -> None:
+    body = f'{{"instances": [[NaN, 1, {word}]]}}'
+    answer = client.post("/invocations", data=body, content_type="application/json")
+    assert answer.status_code == 400
+    assert f"holds {word}, which is not JSON" in strict_json(answer)["message"]
 
 
 @pytest.mark.parametrize(

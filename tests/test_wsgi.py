@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import math
 import os
@@ -10,17 +11,18 @@ import socket
 import subprocess
 import sys
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from attrition import files
-from tests.conftest import REPOSITORY, Project, Suite
+from attrition import files, predicting
+from tests.conftest import REPOSITORY, Project, Suite, new_project
 from tests.releases import deploy
-from tests.servers import ask, gunicorn
+from tests.servers import ask, forwarder, gunicorn, raw
 from tests.serving_projects import serve_ready
-from tests.test_app import LEAVES, QUIET
+from tests.test_app import BUSY, LEAVES, QUIET
 
 
 def counted(text: str, name: str, **labels: str) -> float:
@@ -155,6 +157,122 @@ def test_the_server_leaves_no_counts_behind(project: Project, tmp_path: Path) ->
         ask(port, "/health")
         assert list((tmp_path / "t").glob("attrition-counts-*/*.db"))
     assert not list((tmp_path / "t").glob("attrition-counts-*"))
+
+
+# --- bodies -----------------------------------------------------------------------------------
+
+
+def chunked(path: str, kind: str, body: bytes, step: int = 2**16) -> bytes:
+    """A POST whose length is not announced."""
+    chunks = (body[start : start + step] for start in range(0, len(body), step))
+    head = f"POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: {kind}\r\n"
+    return b"".join([
+        head.encode(), b"Transfer-Encoding: chunked\r\n\r\n",
+        *(b"%x\r\n%s\r\n" % (len(chunk), chunk) for chunk in chunks), b"0\r\n\r\n",
+    ])  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def one_worker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
+    """A server with one worker, for tests of bodies."""
+    project = new_project(tmp_path_factory.mktemp("bodies") / "project")
+    deploy(project)
+    with gunicorn(project, "--workers", "1") as port:
+        yield port
+
+
+def as_long_as_allowed(path: str, kind: str) -> tuple[bytes, int]:
+    """A body of exactly the bytes that are allowed, which may end in lines of its last 128 bytes.
+
+    Returns:
+        The body, and how many clients it holds.
+    """
+    if kind == "application/json":
+        form = "records" if path == "/prediction" else "dataframe_records"
+        return json.dumps({form: [BUSY]}).encode().ljust(predicting.MAXIMUM_BYTES), 1
+    lines = (f"{','.join(BUSY)},", f"{','.join(map(str, BUSY.values()))},")
+    header, row = (line.ljust(127, "x").encode() + b"\n" for line in lines)
+    clients = predicting.MAXIMUM_BYTES // 128 - 1
+    return header + row * clients, clients
+
+
+@pytest.mark.parametrize("path", ["/prediction", "/invocations"])
+@pytest.mark.parametrize("kind", ["text/csv", "application/json"])
+def test_a_body_in_chunks_is_read_to_its_end_or_refused(
+    one_worker: int, path: str, kind: str
+) -> None:
+    """Never answered for a part of it: where the cut falls inside a number it is another one."""
+    body, clients = as_long_as_allowed(path, kind)
+    head, _, answer = raw(one_worker, chunked(path, kind, body)).partition(b"\r\n\r\n")
+    assert head.split()[1] == b"200", answer
+    assert json.loads(answer)["predictions"] == [0] * clients
+    for more in (1, 128, 2**21):
+        longer = body + (body[-128:] * (more // 128) or body[-1:])
+        head, _, answer = raw(one_worker, chunked(path, kind, longer)).partition(b"\r\n\r\n")
+        assert head.split()[1] == b"413", answer[:300]
+        assert json.loads(answer)["detail"] == "the body is larger than 16,777,216 bytes"
+
+
+def test_chunks_without_an_end_take_no_more_memory_than_the_limit(one_worker: int) -> None:
+    request = chunked("/prediction", "text/csv", b"").removesuffix(b"0\r\n\r\n")
+    before = most_memory(worker_of(one_worker))
+    assert b" 413 " in raw(one_worker, request + b"ffffffffff\r\n" + b"x" * 2**27)
+    assert most_memory(worker_of(one_worker)) - before < 8 * predicting.MAXIMUM_BYTES
+
+
+def most_memory(process: int) -> int:
+    """The most bytes that a process ever held."""
+    text = Path(f"/proc/{process}/status").read_text()
+    found = re.search(r"VmHWM:\s+(\d+) kB", text)
+    assert found
+    return 1024 * int(found[1])
+
+
+@pytest.mark.parametrize(
+    "chunks",
+    [b"-1\r\nx\r\n", b"1_0\r\n0123456789abcdef\r\n", b"1\r\nxyz\r\n", b"\r\n",
+     b"0x1\r\nx\r\n", b"1;\r\nx\r\n", b"5\r\nabcdeXX"],
+)  # fmt: skip
+@pytest.mark.parametrize("path", ["/prediction", "/invocations"])
+def test_chunks_that_are_none_are_a_bad_request(one_worker: int, path: str, chunks: bytes) -> None:
+    request = chunked(path, "text/csv", b"").removesuffix(b"0\r\n\r\n")
+    assert b" 400 " in raw(one_worker, request + chunks + b"0\r\n\r\n").partition(b"\r\n")[0]
+
+
+# --- who may ask ------------------------------------------------------------------------------
+
+
+def test_through_a_plain_forwarder_nobody_comes_in_without_the_token(project: Project) -> None:
+    """It makes whoever uses it look like this machine."""
+    deploy(project)
+    right = {"Authorization": "Bearer s3cret"}
+    routes = (("/scoring", None), ("/prediction", {"records": [QUIET]}))
+    with gunicorn(project, ATTRITION_API_TOKEN="s3cret") as port, forwarder(port) as forwarded:
+        for place, host, (path, body) in itertools.product(
+            (forwarded, port), ("localhost", f"127.0.0.1:{port}", "[::1]"), routes
+        ):
+            asked: dict[str, str] = {"Host": host}
+            assert ask(place, path, body, **asked)[0] == 401
+            assert ask(place, path, body, **asked, Authorization="Bearer wrong")[0] == 401
+            assert ask(place, path, body, **asked, **right)[0] == 200
+
+
+def test_where_the_settings_trust_this_machine_it_needs_no_token(project: Project) -> None:
+    project.configure(trust_this_machine=True)
+    deploy(project)
+    with gunicorn(project, ATTRITION_API_TOKEN="s3cret") as port:
+        assert ask(port, "/scoring")[0] == 200
+        assert ask(port, "/prediction", {"records": [QUIET]})[0] == 200
+        assert ask(port, "/scoring", Host="risk.example")[0] == 401
+        assert ask(port, "/scoring", **{"X-Forwarded-For": "192.0.2.7"})[0] == 401
+
+
+@pytest.mark.parametrize("name", ["SCRIPT_NAME", "PATH_INFO", "Script-Name"])
+def test_no_header_says_which_path_is_asked_for(one_worker: int, name: str) -> None:
+    request = f"GET /health HTTP/1.1\r\nHost: localhost\r\n{name}: /scoring\r\n\r\n"
+    head, _, answer = raw(one_worker, request.encode()).partition(b"\r\n\r\n")
+    assert head.split()[1] == b"200"
+    assert json.loads(answer)["status"] == "ok"
 
 
 def test_hostile_requests_are_refused_and_the_server_lives_on(project: Project) -> None:
