@@ -24,6 +24,10 @@ from tests.servers import ask, forwarder, gunicorn, raw
 from tests.serving_projects import serve_ready
 from tests.test_app import BUSY, LEAVES, QUIET
 
+LINUX = pytest.mark.skipif(
+    not Path("/proc/self/stat").exists(), reason="Linux tells of a process's memory"
+)
+
 
 def counted(text: str, name: str, **labels: str) -> float:
     """One number of Prometheus' text format."""
@@ -106,7 +110,7 @@ def test_a_hundred_redeployments_under_load_give_no_error_and_no_mixture(
     suite.tell(len(answers), "requests during them, each answered by one model")
 
 
-@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="Linux tells of page faults")
+@LINUX
 def test_long_tables_one_after_the_other_take_no_memory_anew(project: Project) -> None:
     """Else a worker asks the kernel for thousands of pages at each of them."""
     deploy(project)
@@ -213,6 +217,7 @@ def test_a_body_in_chunks_is_read_to_its_end_or_refused(
         assert json.loads(answer)["detail"] == "the body is larger than 16,777,216 bytes"
 
 
+@LINUX
 def test_chunks_without_an_end_take_no_more_memory_than_the_limit(one_worker: int) -> None:
     request = chunked("/prediction", "text/csv", b"").removesuffix(b"0\r\n\r\n")
     before = most_memory(worker_of(one_worker))
