@@ -4,9 +4,10 @@
     python deployment.py --list                 list the releases
     python deployment.py --rollback [RELEASE]   let an older release be the live one
 
-Reads  models/ (the candidate and its scores), ingesteddata/ingestedfiles.txt.
+Reads  models/ (the candidate and its scores), ingesteddata/.
 Writes production_deployment/: a folder for each release, one symlink that names the live one, and
-       rollbacks.json.
+       rollbacks.json;
+       models/clientrisk.csv, clients.db and history.db: the clients ranked by the live release.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from attrition import cli, clock, files
+from attrition import cli, clock, files, phrases
 from attrition.config import Config
 from attrition.errors import DataError, PipelineError
 from attrition.files import Release
@@ -162,7 +163,24 @@ def _deploy(config: Config, _arguments: argparse.Namespace) -> int:
     reason = "deployed by hand with deployment.py"
     release = run(config, {"verdict": "deployed", "reason": reason, "run_id": None})
     print(f"{release.id} {'was live already' if release.id == before else 'is live now'}")
+    if before not in (None, release.id):
+        _rank_again(config)
     return 0
+
+
+def _rank_again(config: Config) -> None:
+    """Rank the clients by the release that went live: the old one's list is none of today's."""
+    from attrition import calllist  # heavy, and --list needs nothing of it
+
+    try:
+        listed = calllist.rank(config)
+    except (PipelineError, OSError) as error:
+        listed = calllist.give_up(config, str(error))
+    if isinstance(listed, str):
+        print(phrases.no_list(listed))
+    else:
+        print(f"The clients are ranked anew: {config.client_risk}")
+    print("The report follows with the next run.")
 
 
 def _list(config: Config, _arguments: argparse.Namespace) -> int:
@@ -173,6 +191,7 @@ def _list(config: Config, _arguments: argparse.Namespace) -> int:
 def _roll_back(config: Config, arguments: argparse.Namespace) -> int:
     release = rollback(config, arguments.rollback or None)
     print(f"{release.id} is live now.")
+    _rank_again(config)
     print("The pipeline trains again when new labelled rows arrive.")
     return 0
 

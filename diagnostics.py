@@ -25,8 +25,8 @@ from pathlib import Path
 from typing import Any
 
 from attrition import cli, clock, files, gathering, history, packages, rehearsal
-from attrition.champion import fits
 from attrition.clients import Rejection, read_table
+from attrition.compatibility import misfit
 from attrition.config import Config
 from attrition.diagnosticstext import describe_data, describe_decision, describe_timings
 from attrition.engine import engine
@@ -157,10 +157,11 @@ def predict(config: Config, path: Path) -> tuple[list[tuple[str, float, str]], l
     if release is None:
         raise DataError("no model is deployed yet; run fullprocess.py")
     card = load_scorecard(release.folder / "scorecard.json")
-    if not fits(config, card, files.read_json(release.folder / "training.json")):
+    reason = misfit(config, card, files.read_json(release.folder / "training.json"))
+    if reason is not None:
         raise DataError(
-            f"the deployed model, {release.id}, has other columns or labels than {config.source}; "
-            f"run fullprocess.py, which trains one for these settings"
+            f"the deployed model, {release.id}, has other columns or labels than {config.source}: "
+            f"{reason}; run fullprocess.py, which trains one for these settings"
         )
     clients, rejected = read_table(config, path)
     chances = card.probabilities(clients.columns)

@@ -138,7 +138,7 @@ def report(
     reporting.run(config, outgoing, test)
     listed = calllist.rank(config)
     diagnosed = diagnostics.run(config, watch.seconds, package_check)
-    record = {**record, "ranking": listed.to_json() if listed else None}
+    record = {**record, **calllist.recorded(listed)}
     live = files.live_release_id(config.prod_deployment_path)
     so_far = {**record, "release_after": live, "timings": dict(watch.seconds)}
     reporting.tell(config, so_far, diagnosed.to_json(), listed, test)

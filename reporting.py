@@ -37,6 +37,7 @@ from attrition import (
     gathering,
     htmlreport,
     pdfreport,
+    phrases,
     progress,
     story,
 )
@@ -44,6 +45,7 @@ from attrition.blocks import Story
 from attrition.calllist import RankingResult
 from attrition.champion import score_clients
 from attrition.clients import TestClients, labelled_test_clients
+from attrition.compatibility import misfit
 from attrition.config import Config
 from attrition.figures import Absent, Picture
 from attrition.files import Release
@@ -95,7 +97,7 @@ def run(
 def _draw(config: Config, scorecard: Path, title: str, test: TestClients, path: Path) -> bool:
     """Draw a model's matrix; where that is not possible, say why and leave no older picture."""
     card = load_scorecard(scorecard)
-    reason = calllist.unfit(config, card)
+    reason = misfit(config, card, gathering.shown(scorecard.with_name("training.json")))
     if reason is None:
         score = score_clients(card, test.clients, config)
         reason = score.undefined and score.undefined + _rejections(test)
@@ -124,7 +126,7 @@ def tell(
     config: Config,
     decision: Mapping[str, Any],
     diagnosed: Mapping[str, Any],
-    listed: RankingResult | None,
+    listed: RankingResult | str,
     test: TestClients | None = None,
 ) -> list[Path]:
     """Write the report, as a page, as a document, or as both, as the settings ask for.
@@ -133,7 +135,7 @@ def tell(
         config: the settings.
         decision: the decision record; {} where no run is known.
         diagnosed: the diagnostics, as `diagnostics.json` holds them; {} for none.
-        listed: the ranking; None where no client could be ranked.
+        listed: the ranking, or why there is none.
         test: the labelled test data; None reads them.
 
     Returns:
@@ -155,8 +157,8 @@ def tell(
         time=decision.get("time") or clock.now(),
         decision=decision,
         model=model,
-        ranking=listed.ranking if listed else None,
-        listed=listed.to_json() if listed else {},
+        ranking=listed if isinstance(listed, str) else listed.ranking,
+        listed={} if isinstance(listed, str) else listed.to_json(),
         diagnostics=diagnosed,
         runs=runs,
         ledger=read_ledger(config.ledger),
@@ -195,7 +197,7 @@ def _rendered(
 def _pictures_of(config: Config, model: Model, test: TestClients) -> list[Picture | Absent]:
     """What the model has learnt, and its skill where today's columns are those it knows."""
     learnt = gallery.of_card(model)
-    if calllist.unfit(config, model.card) is not None:
+    if misfit(config, model.card, model.training) is not None:
         return learnt
     score = score_clients(model.card, test.clients, config)
     labels = [] if test.clients.labels is None else test.clients.labels.tolist()
@@ -208,7 +210,9 @@ def _report(config: Config, _arguments: argparse.Namespace) -> int:
     test = labelled_test_clients(config)
     drawn = run(config, test=test) if is_deployed else _draw_candidate(config, test)
     listed = calllist.rank(config)
-    if listed is not None:
+    if isinstance(listed, str):
+        print(phrases.no_list(listed))
+    else:
         print(calllist.top_table(listed))
         print(config.client_risk)
     decision, diagnosed = gathering.last_decision(config), gathering.shown(config.diagnostics)

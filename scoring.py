@@ -13,9 +13,10 @@ import argparse
 import logging
 from collections.abc import Sequence
 
-from attrition import cli, files
+from attrition import cli, files, gathering
 from attrition.champion import score_clients
 from attrition.clients import TestClients, labelled_test_clients
+from attrition.compatibility import misfit
 from attrition.config import Config
 from attrition.errors import DataError
 from attrition.scorecard import load_scorecard
@@ -80,6 +81,10 @@ def describe(result: Score) -> str:
 
 
 def _score_candidate(config: Config, _arguments: argparse.Namespace) -> int:
+    models = config.output_model_path
+    path, training = models / "scorecard.json", gathering.shown(models / "training.json")
+    if path.exists() and (reason := misfit(config, load_scorecard(path), training)) is not None:
+        raise DataError(f"{path}: {reason}; run training.py")
     print(describe(run(config, labelled_test_clients(config))))
     return 0
 
@@ -89,6 +94,9 @@ def _score_deployed(config: Config, _arguments: argparse.Namespace) -> int:
     if release is None:
         raise DataError("no model is deployed yet; run fullprocess.py")
     card = load_scorecard(release.folder / "scorecard.json")
+    reason = misfit(config, card, files.read_json(release.folder / "training.json"))
+    if reason is not None:
+        raise DataError(f"release {release.id} cannot be scored: {reason}; run fullprocess.py")
     print(f"release            {release.id}")
     print(describe(score_clients(card, labelled_test_clients(config).clients, config)))
     return 0

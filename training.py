@@ -23,8 +23,8 @@ from typing import Any
 import numpy as np
 
 from attrition import cli, files
-from attrition.champion import label_settings
 from attrition.clients import Clients, TestClients, labelled_test_clients
+from attrition.compatibility import label_settings
 from attrition.config import Config
 from attrition.engine import engine
 from attrition.errors import NotEnoughData

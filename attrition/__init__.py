@@ -6,9 +6,9 @@
  1  terms
  2  clientbook columns config csvfiles decision figures hats history homogeneity htmlreport ledger
  2  overview pdfreport performance replies scorecard sparksession summary synthetic
- 3  alerting cardfigures checks clientquery confusionfigure datafiles drift evaluation idle impact
- 3  model operations packages pairfigures portrait problems reasons rehearsal sparkaxes sparkscore
- 3  survey
+ 3  alerting cardfigures checks clientquery compatibility confusionfigure datafiles drift
+ 3  evaluation idle impact model operations packages pairfigures portrait problems reasons
+ 3  rehearsal sparkaxes sparkscore survey
  4  cli datafigures delivery live modelfigures ranking recovery runfigures sparkmodel stored
  5  bookkeeping clientlist clienttable material outcomes risklist serving
  6  answers clientstory datastory driftstory gallery gathering merging metrics modelstory pages

@@ -14,6 +14,7 @@ from attrition.access import REPORT_POLICY
 from attrition.errors import DataError
 from attrition.live import Served
 from attrition.serving import (
+    NOT_YET_RECORDED,
     RECORDED_OTHERWISE,
     public_decision,
     recorded_diagnostics,
@@ -26,6 +27,8 @@ _NO_REPORT = (
     "the report is not written in this form; run fullprocess.py or reporting.py, or let the "
     "setting reports name the form"
 )
+_OF_THE_DATA = ("missing_data_percentages", "outdated_packages", "packages", "missing_by_column",
+                "time")  # fmt: skip
 _SUMMARY = ("mean", "median", "standard_deviation")
 # Of a release's scores: names of files and digests are the pipeline's own business.
 _INTERNAL = ("f1", "test_files", "scorecard_sha256")
@@ -58,8 +61,10 @@ def summarystats() -> Response:
     return _prepared("summarystats", statistics_of, recorded_diagnostics())
 
 
-def statistics_of(recorded: Mapping[str, Any]) -> dict[str, Any]:
-    """The statistics, in order and by name."""
+def statistics_of(recorded: Mapping[str, Any] | None) -> dict[str, Any]:
+    """The statistics, in order and by name; what is not recorded yet is null."""
+    if recorded is None:
+        return {"summary_statistics": None, "by_column": None, "detail": NOT_YET_RECORDED}
     by_column = recorded["summary_statistics"]
     flat = [column[name] for column in by_column.values() for name in _SUMMARY]
     return {"summary_statistics": flat, "by_column": by_column}
@@ -68,14 +73,26 @@ def statistics_of(recorded: Mapping[str, Any]) -> dict[str, Any]:
 @blueprint.get("/diagnostics")
 def diagnostics() -> Response:
     """Timings, missing data, outdated packages, drift and the last decision."""
-    return _prepared("diagnostics", diagnostics_of, recorded_diagnostics(), state().decision.read())
+    recorded, decided = recorded_diagnostics(), state().decision.read()
+    if recorded is None and decided is None:  # the live model knows why it was deployed
+        decided = served().manifest.get("decision")
+    return _prepared("diagnostics", diagnostics_of, recorded, decided)
 
 
 def diagnostics_of(
-    recorded: Mapping[str, Any], decided: Mapping[str, Any] | None
+    recorded: Mapping[str, Any] | None, decided: Mapping[str, Any] | None
 ) -> dict[str, Any]:
-    """What was recorded, as the API tells it."""
+    """What was recorded, as the API tells it; what is not recorded yet is null."""
     decision = decided or {}
+    if recorded is None:
+        times = decision.get("timings") or {}
+        return {
+            "execution_times": [times.get("ingestion"), times.get("training")],
+            **dict.fromkeys(_OF_THE_DATA),
+            "drift": decision.get("drift"),
+            "decision": public_decision(decision),
+            "detail": NOT_YET_RECORDED,
+        }
     # The diagnostics were recorded within the run that the decision is of: its timings are newer.
     times = {**recorded["execution_times"], **(decision.get("timings") or {})}
     return {

@@ -8,6 +8,7 @@ into models/history.db.
 from __future__ import annotations
 
 import logging
+import textwrap
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -18,15 +19,17 @@ from numpy.typing import NDArray
 
 from attrition import bookkeeping, clock, files, history, phrases, ranking, risklist
 from attrition.clients import Clients
+from attrition.compatibility import misfit
 from attrition.config import Config
 from attrition.engine import engine
 from attrition.errors import DataError
 from attrition.ledger import Ledger, read_ledger
 from attrition.outcomes import Remembered, first_outcomes, precision_at_top, remember
+from attrition.phrases import NO_OPEN_CLIENTS, OPEN_CLIENTS
 from attrition.ranking import Ranking, Tiers
 from attrition.scorecard import Scorecard, load_scorecard
 
-OPEN, NEWEST = "open clients", "clients of the newest batch"
+STAYED = "clients of the newest batch who stayed"
 TOLD_OUTCOMES = 12  # old rankings whose outcomes a record tells
 TOP = 10  # clients that are shown to a person
 WIDTH = 80
@@ -66,27 +69,30 @@ class RankingResult:
         }
 
 
-def rank(config: Config) -> RankingResult | None:
-    """Rank the open clients (where none is open, those of the newest batch) by the live model.
+def rank(config: Config) -> RankingResult | str:
+    """Rank the open clients by the live model; where none is open, those of the newest batch who
+    stayed. Nobody who has left is ranked.
 
     Returns:
-        What was written; None where there is no model or no client. Then no older list is kept,
-        and the log says why.
+        What was written; or in words why no list could be made. Then no older list is kept.
     """
     path = config.client_risk
     release = files.live_release(config.prod_deployment_path)
     if release is None:
-        _no_list(config, "no model is deployed")
-        return None
+        return give_up(config, "no model is deployed")
     card = load_scorecard(release.folder / "scorecard.json")
-    if (reason := unfit(config, card)) is not None:
-        _no_list(config, reason)
-        return None
+    training = files.read_json(release.folder / "training.json")
+    if (reason := misfit(config, card, training)) is not None:
+        return give_up(config, reason)
     ledger = read_ledger(config.ledger)
     clients, ranked, total = _clients_to_rank(config, ledger, card)
     if not len(clients):
-        _no_list(config, "there are no clients")
-        return None
+        return give_up(
+            config,
+            "there are no clients"
+            if ranked == OPEN_CLIENTS
+            else f"{NO_OPEN_CLIENTS}; of the newest batch all have left",
+        )
     tiers = ranking.choose_tiers(
         config.high_risk_threshold, config.medium_risk_threshold, card.threshold
     )
@@ -113,17 +119,23 @@ def rank(config: Config) -> RankingResult | None:
     return RankingResult(found, ranked, tiers, outcomes, total - len(clients))
 
 
-def _no_list(config: Config, reason: str) -> None:
+def recorded(listed: RankingResult | str) -> dict[str, Any]:
+    """What `rank` gave, as the decision record holds it: the ranking, or why there is none."""
+    if isinstance(listed, str):
+        return {"ranking": None, "no_ranking": listed}
+    return {"ranking": listed.to_json(), "no_ranking": None}
+
+
+def give_up(config: Config, reason: str) -> str:
+    """Keep no older list, which would be taken for today's.
+
+    Returns:
+        The reason.
+    """
     config.client_risk.unlink(missing_ok=True)
     config.client_book.unlink(missing_ok=True)
     logger.info("%s: not written: %s", config.client_risk, reason)
-
-
-def unfit(config: Config, card: Scorecard) -> str | None:
-    """Why a model cannot be asked about today's columns; None if it can."""
-    known = {*card.numeric_columns, *card.categorical_columns}
-    absent = sorted(known.difference(config.feature_columns))
-    return f"config.json no longer names the columns {', '.join(absent)}" if absent else None
+    return reason
 
 
 def _clients_to_rank(config: Config, ledger: Ledger, card: Scorecard) -> tuple[Clients, str, int]:
@@ -131,9 +143,9 @@ def _clients_to_rank(config: Config, ledger: Ledger, card: Scorecard) -> tuple[C
     place = engine(config)
     clients, total = place.riskiest_opened(ledger, card)
     if total or not ledger.commits:
-        return clients, OPEN, total
-    clients, total = place.riskiest_newest(ledger, card)
-    return clients, NEWEST, total
+        return clients, OPEN_CLIENTS, total
+    clients, total = place.riskiest_stayed(ledger, card)
+    return clients, STAYED, total
 
 
 def _last_list(path: Path) -> ranking.Previous | None:
@@ -195,7 +207,9 @@ def top_table(result: RankingResult) -> str:
         f"{len(found):,} {result.ranked}: {found.count(ranking.HIGH):,} at high risk (from "
         f"{result.tiers.high:.0%} on), {found.count(ranking.MEDIUM):,} at medium"
     )
-    lines = [head, "", "rank   risk  tier    client, and the strongest reason"]
+    lines = [] if result.ranked == OPEN_CLIENTS else [f"{NO_OPEN_CLIENTS}."]
+    lines += textwrap.wrap(head, WIDTH)
+    lines += ["", "rank   risk  tier    client, and the strongest reason"]
     for place in range(min(TOP, len(found))):
         risk = phrases.chance(float(found.probabilities[place]))
         about = f"{place + 1:4} {risk:>6}  {found.tiers[place]:6}  "

@@ -6,12 +6,12 @@ Every new labelled row is first an exam for the deployed model and only then a l
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from attrition import alerting, files
 from attrition.clients import Clients, TestClients
+from attrition.compatibility import misfit
 from attrition.config import Config
 from attrition.decision import PerformanceDrift, performance_drift
 from attrition.drift import Drift, compare
@@ -33,13 +33,19 @@ logger = logging.getLogger(__name__)
 class Champion:
     """The deployed model: its release, its scorecard and the record of its training.
 
-    `fits` is False when config.json now names other columns or labels: it cannot be asked then.
+    `misfit` says why it cannot be asked about today's clients: config.json now names other columns
+    or labels. None when it can.
     """
 
     release: Release
     card: Scorecard
     training: dict[str, Any]
-    fits: bool
+    misfit: str | None
+
+    @property
+    def fits(self) -> bool:
+        """Whether it can be asked about today's clients."""
+        return self.misfit is None
 
 
 @dataclass(frozen=True)
@@ -103,15 +109,6 @@ def score_clients(card: Scorecard, clients: Clients, config: Config) -> Score:
     )
 
 
-def label_settings(config: Config) -> dict[str, str]:
-    """What a label means, as `training.json` records it."""
-    return {
-        "column": config.target_column,
-        "positive": config.positive_label,
-        "negative": config.negative_label,
-    }
-
-
 def find_champion(config: Config) -> Champion | None:
     """The deployed model; None before the first deployment, or when no good release is left."""
     release = _live_or_last_good(config)
@@ -119,16 +116,7 @@ def find_champion(config: Config) -> Champion | None:
         return None
     card = load_scorecard(release.folder / "scorecard.json")
     training = files.read_json(release.folder / "training.json")
-    return Champion(release, card, training, fits(config, card, training))
-
-
-def fits(config: Config, card: Scorecard, training: Mapping[str, Any]) -> bool:
-    """Whether a model knows the labels of the settings, and no column that they do not name."""
-    return (
-        training.get("label", label_settings(config)) == label_settings(config)
-        and set(card.numeric_columns) <= set(config.numeric_columns)
-        and set(card.categorical_columns) <= set(config.categorical_columns)
-    )
+    return Champion(release, card, training, misfit(config, card, training))
 
 
 def _live_or_last_good(config: Config) -> Release | None:

@@ -12,6 +12,7 @@ from __future__ import annotations
 import contextlib
 import json
 import sqlite3
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -70,11 +71,13 @@ class Page:
     Attributes:
         about: of the ranking: `time`, `release`, `ranked` (what they are), `total`, `tiers`
             (tier -> how many), `thresholds` (tier -> probability).
-        matching: how many clients the question is about.
+        found: tier -> how many of its clients have the part of the name that was asked for.
+        matching: how many clients the question is about; those of its tiers.
         clients: those on this page; see `client_of`.
     """
 
     about: dict[str, Any]
+    found: dict[str, int]
     matching: int
     clients: list[dict[str, Any]]
 
@@ -157,12 +160,14 @@ class Book:
             (*values, size, (number - 1) * size),
         ).fetchall()
         if not question.part:
-            matching = sum(self.about["tiers"][tier] for tier in question.tiers)
-        elif 0 < len(rows) < size or (number == 1 and not rows):  # the last page: no need to count
-            matching = (number - 1) * size + len(rows)
+            found = dict(self.about["tiers"])
+        elif number == 1 and len(rows) < size and question.tiers == set(TIERS):  # all of them
+            found = Counter(row["tier"] for row in rows)
         else:
-            matching = self._count(where, values)
-        return Page(self.about, matching, [self._client(row) for row in rows])
+            found = self._count(question.part)
+        found = {tier: found.get(tier, 0) for tier in TIERS}
+        matching = sum(found[tier] for tier in question.tiers)
+        return Page(self.about, found, matching, [self._client(row) for row in rows])
 
     def every(self, question: Question) -> Iterator[dict[str, Any]]:
         """All clients asked for, one after the other; none is kept in memory."""
@@ -170,9 +175,11 @@ class Book:
         rows = self._connection.execute(f"{_select(where)} ORDER BY {SORTS[question.sort]}", values)
         return map(self._client, rows)
 
-    def _count(self, where: str, values: Sequence[Any]) -> int:
-        query = f"SELECT count(*) FROM clients WHERE {where}"
-        return int(self._connection.execute(query, values).fetchone()[0])
+    def _count(self, part: str) -> dict[str, int]:
+        """Tier -> how many clients with a part of the name are in it."""
+        where, values = _condition(Question(part=part))
+        query = f"SELECT tier, count(*) AS clients FROM clients WHERE {where} GROUP BY tier"
+        return {row["tier"]: row["clients"] for row in self._connection.execute(query, values)}
 
     def client(self, name: str) -> dict[str, Any] | None:
         """One client with its `features`, the first of that name; None where there is none."""

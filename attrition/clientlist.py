@@ -11,7 +11,7 @@ from typing import Any
 from urllib.parse import quote, urlencode
 
 from attrition.clientbook import TIERS, Page, Question
-from attrition.phrases import chance, count, line, plural, points
+from attrition.phrases import OPEN_CLIENTS, chance, count, line, plural, points
 from attrition.ranking import NEW
 
 LONGEST_NAME = 200
@@ -56,6 +56,7 @@ class Listing:
 
     Attributes:
         about: of the ranking; see `clientbook.Page`.
+        is_open: whether the clients are open ones, whom one may still call.
         summary: how many clients were found, in words.
         matching: how many clients were found, on all pages.
         orders: column -> its button.
@@ -64,6 +65,7 @@ class Listing:
     """
 
     about: Mapping[str, Any]
+    is_open: bool
     part: str
     sort: str
     summary: str
@@ -98,12 +100,13 @@ def listing(
     pages = max(1, -(-page.matching // size))
     return Listing(
         about=page.about,
+        is_open=page.about["ranked"] == OPEN_CLIENTS,
         part=question.part,
         sort=question.sort,
         summary=_summary(page, number, pages),
         matching=count(page.matching),
         rows=[row(client) for client in page.clients],
-        filters=[_filter(name, tiers, question, page.about["tiers"]) for name, tiers in _FILTERS],
+        filters=[_filter(name, tiers, question, page.found) for name, tiers in _FILTERS],
         orders={column: _order(column, question.sort) for column in _ORDERS},
         has_values=has_values,
         has_changes=any(client["probability_change"] for client in page.clients),

@@ -12,6 +12,7 @@ from attrition import clientquery, columns, files, history, pages, parameters, r
 from attrition.clientbook import Page, Question
 from attrition.errors import DataError
 from attrition.live import Served
+from attrition.ranking import NEW
 from attrition.serving import ranking, state
 
 MOST_PER_PAGE, PER_PAGE = 1_000, 50
@@ -62,7 +63,19 @@ def one_client(client: str) -> Response:
     if replies.preferred(replies.JSON, replies.HTML) == replies.HTML:
         card = None if ranked_by is None else ranked_by.card
         return pages.client_page(answer, about["thresholds"], card)
-    return replies.json_answer(answer)
+    return replies.json_answer(answer | _changes(answer))
+
+
+def _changes(client: dict[str, Any]) -> dict[str, Any]:
+    """What changed since the last list, as numbers; null where there is nothing to compare with."""
+    moved, climbed = client["probability_change"], client["rank_change"]
+    is_new = moved == NEW
+    known = moved != "" and not is_new
+    return {
+        "probability_change": float(moved) if known else None,
+        "rank_change": int(climbed) if known else None,
+        "is_new": is_new,
+    }
 
 
 def _whole_list(question: Question) -> Response:
@@ -79,12 +92,14 @@ def _json(page: Page, number: int, size: int) -> dict[str, Any]:
         "matching": page.matching,
         "page": number,
         "per_page": size,
-        "clients": [{key: client[key] for key in _COLUMNS} for client in page.clients],
+        "clients": [
+            {key: client[key] for key in _COLUMNS} | _changes(client) for client in page.clients
+        ],
     }
 
 
 def _csv(clients: Iterable[dict[str, Any]]) -> Response:
-    """As JSON has it, the reasons joined to one text."""
+    """As `clientrisk.csv` has them: changes as text, the reasons joined to one."""
     rows = (
         ["; ".join(client[key]) if key == "reasons" else client[key] for key in _COLUMNS]
         for client in clients

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from attrition import phrases, ranking
-from attrition.blocks import LEFT, RIGHT, Call, Calls, Note, Section, Table, Text, table
+from attrition.blocks import LEFT, RIGHT, Block, Call, Calls, Note, Section, Table, Text, table
 from attrition.material import Material
 from attrition.ranking import Ranking
 
@@ -22,9 +22,11 @@ def headline(material: Material) -> str:
     listed = material.listed
     if material.model is None or material.model.release is None:
         return "There is no list of clients yet: no model is deployed."
-    if material.ranking is None or not listed:
-        return "There is no list of clients to call."
+    if isinstance(material.ranking, str):
+        return phrases.no_list(material.ranking)
     high, clients, ranked = listed["high"], listed["clients"], listed["ranked"]
+    if ranked != phrases.OPEN_CLIENTS:
+        return f"{phrases.NO_OPEN_CLIENTS}."
     shown = min(TOP, clients)
     if clients == 1:
         tier = material.ranking.tiers[0]
@@ -44,28 +46,29 @@ def _number_word(number: int) -> str:
 def chapter(material: Material) -> Section:
     """The clients to call: by risk and, where they have values, by value at risk."""
     found = material.ranking
-    if found is None:
-        return Section("clients", "Whom to call", (Text(_no_list(material)), _caveat()))
-    blocks: list[Calls | Table | Note] = [_calls(found, material)]
+    if isinstance(found, str):
+        return Section("clients", "Whom to call", (Text(_no_list(material, found)), _caveat()))
+    blocks: list[Block] = [_calls(found, material)]
     if found.values is not None:
         blocks.append(_by_value(found, material))
-    return Section("clients", "Whom to call", (*blocks, _caveat()))
+    ranked = material.listed["ranked"]
+    if ranked == phrases.OPEN_CLIENTS:
+        return Section("clients", "Whom to call", (*blocks, _caveat()))
+    about = f"This is no list to call: it ranks the {ranked}, whose outcome is known already."
+    return Section("clients", "No client to call", (Text(about), *blocks))
 
 
 def _caveat() -> Note:
     return Note("What this list is not", UPLIFT)
 
 
-def _no_list(material: Material) -> str:
+def _no_list(material: Material, reason: str) -> str:
     if material.model is None or material.model.release is None:
         return (
             "As soon as a model is deployed, the clients whose outcome is open are ranked here. "
             "It takes labelled client rows in the source folder and labelled test rows."
         )
-    return (
-        "No client could be ranked: no client is open and no batch is there, or the settings name "
-        "other columns than the model knows. The log tells which."
-    )
+    return phrases.no_list(reason)
 
 
 def _calls(found: Ranking, material: Material) -> Calls:

@@ -39,7 +39,7 @@ def prepare(
     merging.mark_duplicates(table, final_data, ledger.committed_rows, scratch)
     entries = _entries(table, taken, time)
     ledger = _with_rows(table, ledger, entries, scratch, time)
-    if any(entry.kept or entry.open for entry in entries):
+    if any(entry.kept or entry.open or entry.duplicate for entry in entries):
         ledger = _with_open_clients(table, ledger, scratch)
     _write_quarantine(table, entries)
     return ledger

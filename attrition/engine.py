@@ -62,8 +62,8 @@ class Engine(Protocol):
     def riskiest_opened(self, ledger: Ledger, card: Scorecard) -> tuple[Clients, int]:
         """The open clients, or the riskiest of them, and how many there are."""
 
-    def riskiest_newest(self, ledger: Ledger, card: Scorecard) -> tuple[Clients, int]:
-        """The same for the clients of the newest commit, each once."""
+    def riskiest_stayed(self, ledger: Ledger, card: Scorecard) -> tuple[Clients, int]:
+        """The same for the clients of the newest commit who stayed, by each one's newest row."""
 
     def outcomes(
         self, ledger: Ledger, start: int, wanted: Collection[str]
@@ -118,7 +118,7 @@ class LocalEngine:
     def riskiest_opened(self, ledger: Ledger, card: Scorecard) -> tuple[Clients, int]:
         return self.opened(ledger)
 
-    def riskiest_newest(self, ledger: Ledger, card: Scorecard) -> tuple[Clients, int]:
+    def riskiest_stayed(self, ledger: Ledger, card: Scorecard) -> tuple[Clients, int]:
         from attrition.clients import final_clients
         from attrition.ranking import newest_of_each
 
@@ -126,7 +126,8 @@ class LocalEngine:
         clients = final_clients(self.config, newest.start, newest.end)
         if self.config.id_column is not None:
             clients = clients.select(newest_of_each(clients.ids))
-        return _whole(clients)
+        assert clients.labels is not None
+        return _whole(clients.select(clients.labels == 0))
 
     def outcomes(
         self, ledger: Ledger, start: int, wanted: Collection[str]

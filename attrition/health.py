@@ -9,7 +9,7 @@ from attrition import pages, replies
 from attrition.errors import DataError
 from attrition.serving import (
     DAMAGED,
-    NO_RANKING,
+    RANKING_DAMAGED,
     SERVICE,
     VERSION,
     ranking,
@@ -61,7 +61,7 @@ def _troubles() -> list[str]:
         with ranking():
             pass
     except ServiceUnavailable as trouble:
-        if trouble.description != NO_RANKING:
+        if trouble.description == RANKING_DAMAGED:
             found.append(str(trouble.description))
     return found
 

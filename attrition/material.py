@@ -41,7 +41,7 @@ class Material:
         time: of the run, or of the report where no run is known, UTC, ISO 8601.
         decision: the decision record.
         model: None where there is none at all.
-        ranking: the clients in order; None where none could be ranked.
+        ranking: the clients in order; or in words why none could be ranked.
         listed: the counts of that ranking and the outcomes of earlier ones, as the record holds
             them.
         diagnostics: as `diagnostics.json` holds them.
@@ -54,7 +54,7 @@ class Material:
     time: str
     decision: Record
     model: Model | None
-    ranking: Ranking | None
+    ranking: Ranking | str
     listed: Record
     diagnostics: Record
     runs: Sequence[Record]

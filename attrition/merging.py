@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from attrition import stored
+from attrition import checks, stored
 from attrition.census import count_lines
 from attrition.clienttable import GOOD, KEPT, ClientTable, Intake
 
@@ -126,7 +126,9 @@ def count_duplicates(table: ClientTable, intakes: Sequence[Intake]) -> list[int]
 def write_open_clients(table: ClientTable, previous: Path | None, path: Path) -> int:
     """Write the open clients: each one's newest row, without those whose outcome is known now.
 
-    A client leaves the list when a labelled row arrives later that is no duplicate.
+    A client leaves the list when a labelled row arrives later that is no duplicate; and also when
+    it is one, if it is the last of that client to arrive and says that it left. (An old row that
+    says that it stayed comes again with every whole export.)
 
     Args:
         table: the rows, duplicates marked.
@@ -147,8 +149,10 @@ def write_open_clients(table: ClientTable, previous: Path | None, path: Path) ->
     )
     run(f"INSERT INTO opened SELECT rowid, {columns} FROM rows WHERE raw IS NULL AND label IS NULL")
     run(
-        f"CREATE TEMP TABLE closed AS SELECT DISTINCT opened.r FROM opened JOIN rows "
-        f"ON {_same('opened', 'rows', client)} AND rows.rowid > opened.r WHERE {KEPT}"
+        f"CREATE TEMP TABLE closed AS SELECT opened.r FROM opened JOIN rows "
+        f"ON {_same('opened', 'rows', client)} AND rows.rowid > opened.r WHERE {GOOD} "
+        f"GROUP BY opened.r HAVING bool_or(NOT is_duplicate) "
+        f"OR arg_max(label, rows.rowid) = {checks.POSITIVE}"
     )
     run(
         f"CREATE TEMP TABLE still_open AS SELECT *, NULL::TINYINT AS label FROM opened "

@@ -111,7 +111,8 @@ def docs_page(document: Mapping[str, Any]) -> Response:
 
 
 def _page(template: str, **view: Any) -> Response:
-    html = render_template(template, charts=charts, **view)
+    view = {"charts": charts, "no_open_clients": phrases.NO_OPEN_CLIENTS, **view}
+    html = render_template(template, **view)
     return Response(html, content_type="text/html; charset=utf-8")
 
 

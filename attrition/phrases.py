@@ -6,6 +6,9 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 
 NOT_KNOWN = "\N{EN DASH}"
+OPEN_CLIENTS = "open clients"  # whom a list is usually made of, as its records say it
+# What stands first wherever a list is shown that is made of others.
+NO_OPEN_CLIENTS = "No open clients: leave the outcome blank for those whom you may still call"
 LONGEST = 80
 _MINUS = "\N{MINUS SIGN}"
 
@@ -26,6 +29,13 @@ def sentence(text: str) -> str:
     """A text with a capital at its begin and a full stop at its end."""
     text = text.strip()
     return text[:1].upper() + text[1:] + ("" if text[-1:] in ".?!" else ".")
+
+
+def no_list(reason: str) -> str:
+    """That there is no list of whom to call, and why, in a sentence."""
+    if reason.startswith(NO_OPEN_CLIENTS):
+        return sentence(reason)
+    return sentence(f"there is no list of clients to call: {reason}")
 
 
 def listing(words: Sequence[str]) -> str:

@@ -135,8 +135,16 @@ def _client_answers() -> dict[str, Schema]:
         probability=FRACTION,
         tier={"type": "string", "enum": ["high", "medium", "low"]},
         reasons=listed(TEXT, description="strongest first"),
-        probability_change={**TEXT, "description": "since the last list that differed, or `new`"},
-        rank_change={**TEXT, "description": "places climbed since then, or `new`"},
+        probability_change={
+            **optional(NUMBER),
+            "description": "since the last list that differed; "
+            "null without one, and for a new client",
+        },
+        rank_change={
+            **optional({"type": "integer"}),
+            "description": "places climbed since then, negative for a fall",
+        },
+        is_new={**FLAG, "description": "whether that list did not name the client"},
         value=optional(NUMBER),
         value_at_risk=optional(NUMBER),
         value_rank=optional(WHOLE),
@@ -186,6 +194,13 @@ def _record_answers() -> dict[str, Schema]:
     )
     statistics = thing(**dict.fromkeys(("mean", "median", "standard_deviation"), optional(NUMBER)))
     package = thing(name=TEXT, current_version=TEXT, latest_version=TEXT)
+    described = {  # by the first run, when it is finished
+        "missing_data_percentages": listed(optional(NUMBER)),
+        "outdated_packages": listed(package),
+        "packages": ANYTHING,
+        "missing_by_column": {"type": "object", "additionalProperties": optional(NUMBER)},
+        "time": TIME,
+    }
     score = thing(f1=optional(FRACTION), f1_interval=optional(listed(FRACTION)),
                   roc_auc=optional(FRACTION), rows=optional(WHOLE))  # fmt: skip
     run = thing(
@@ -204,18 +219,18 @@ def _record_answers() -> dict[str, Schema]:
         "Decision": decision,
         "Scoring": scoring,
         "SummaryStatistics": thing(
-            summary_statistics=listed(optional(NUMBER)),
-            by_column={"type": "object", "additionalProperties": statistics},
+            ("summary_statistics", "by_column"),
+            summary_statistics=optional(listed(optional(NUMBER))),
+            by_column=optional({"type": "object", "additionalProperties": statistics}),
+            detail={**TEXT, "description": "why something is null"},
         ),
         "Diagnostics": thing(
+            ("execution_times", *described, "drift", "decision"),
             execution_times=listed(optional(NUMBER), description="ingestion, training; seconds"),
-            missing_data_percentages=listed(optional(NUMBER)),
-            outdated_packages=listed(package),
-            packages=ANYTHING,
-            missing_by_column={"type": "object", "additionalProperties": optional(NUMBER)},
-            time=TIME,
+            **{name: optional(schema) for name, schema in described.items()},
             drift=optional(ANYTHING),
             decision=optional(ref("Decision")),
+            detail={**TEXT, "description": "why something is null"},
         ),
         "Model": thing(
             model_version=VERSION,

@@ -9,7 +9,7 @@ from typing import Any
 
 from flask import abort, current_app
 
-from attrition import clientbook
+from attrition import clientbook, phrases
 from attrition.clientbook import Book
 from attrition.config import Config
 from attrition.errors import DataError
@@ -25,7 +25,10 @@ DAMAGED = (
     "the deployed model is damaged; go back to the release before it "
     "with: python deployment.py --rollback"
 )
-NOTHING_RECORDED = "nothing is recorded yet; run fullprocess.py first"
+NOT_YET_RECORDED = (
+    "a model is live, but the data are not described yet: the first run is not finished; "
+    "where none is at work run fullprocess.py"
+)
 RECORDED_OTHERWISE = "what is recorded is of another version; run fullprocess.py, or diagnostics.py"
 NO_RANKING = "no clients are ranked yet; run fullprocess.py, or reporting.py"
 RANKING_DAMAGED = (
@@ -68,15 +71,22 @@ def ranking() -> Iterator[Book]:
         with clientbook.opened(state().config.client_book) as book:
             yield book
     except FileNotFoundError:
-        abort(503, NO_RANKING)
+        reason = (state().decision.read() or {}).get("no_ranking")
+        abort(503, phrases.no_list(reason) if isinstance(reason, str) else NO_RANKING)
     except DataError as error:
         logger.warning("%s", error)
         abort(503, RANKING_DAMAGED)
 
 
-def recorded_diagnostics() -> dict[str, Any]:
-    """What the pipeline last found; before that the request ends here."""
-    return state().diagnostics.read() or abort(503, NOTHING_RECORDED)
+def recorded_diagnostics() -> dict[str, Any] | None:
+    """What the pipeline last found; None while a model is live whose first run is not finished.
+
+    Where no model is live either the request ends here.
+    """
+    recorded = state().diagnostics.read()
+    if recorded is None:
+        served()
+    return recorded
 
 
 def public_decision(decision: Mapping[str, Any] | None) -> dict[str, Any] | None:

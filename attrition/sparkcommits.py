@@ -12,7 +12,7 @@ from dataclasses import replace
 
 from pyspark.sql import DataFrame, functions
 
-from attrition import batches, clock, files, recovery, sparkintake, stored
+from attrition import batches, checks, clock, files, recovery, sparkintake, stored
 from attrition.clienttable import Intake
 from attrition.commits import ingested, rejected
 from attrition.config import Config
@@ -106,7 +106,7 @@ def _commit(
     if total := sum(kept_rows.values()):
         start = ledger.committed_rows
         ledger = ledger.with_commit(Commit(identity, start, start + total, total, time, contents))
-    if any(entry.kept or entry.open for entry in entries):
+    if any(entry.kept or entry.open or entry.duplicate for entry in entries):
         ledger = _with_open_clients(master, ledger, staged, kept, contents)
     _write_quarantine(master.config, entries, first, staged)
     return replace(ledger, entries=(*ledger.entries, *entries))
@@ -142,7 +142,10 @@ def _with_open_clients(
     kept: DataFrame,
     contents: Sequence[str],
 ) -> Ledger:
-    """Write the open clients: each one's newest row, unless a new labelled one came later."""
+    """Write the open clients: each one's newest row, unless an outcome came later.
+
+    See `merging.write_open_clients`.
+    """
     config, columns = master.config, master.columns
     keys = zip(stored.keys(config), config.stored_columns, strict=False)
     client = [key for key, name in keys if config.id_column in (name, None)]
@@ -150,6 +153,12 @@ def _with_open_clients(
     opened = newest_of_each(opened.union(master.opened(ledger)), client).select(*columns)
     position = functions.struct(*POSITION)
     closed = kept.groupBy(*client).agg(functions.max(position).alias("closed"))
+    labelled = staged.where("row IS NOT NULL AND label IS NOT NULL")
+    last = labelled.groupBy(*client).agg(
+        functions.max(position).alias("closed"), functions.max_by("label", position).alias("said")
+    )
+    left = last.where(f"said = {checks.POSITIVE}").select(*closed.columns)
+    closed = closed.union(left)
     is_closed = same(opened, closed, client) & (position < closed["closed"])
     name = next_commit_id(ledger.open_sha256, config.schema_digest, contents)
     still_open = master.write(opened.join(closed, is_closed, "left_anti"), OPEN, name)

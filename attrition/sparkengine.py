@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pyspark.sql import DataFrame, functions
 
-from attrition import recovery, sparkcommits, sparkrows, sparkscore, stored
+from attrition import checks, recovery, sparkcommits, sparkrows, sparkscore, stored
 from attrition.clients import Clients, TestClients
 from attrition.config import Config
 from attrition.errors import DataError
@@ -84,13 +84,13 @@ class SparkEngine:
         with self._master() as master:
             return self._riskiest(self._opened(master, ledger), card)
 
-    def riskiest_newest(self, ledger: Ledger, card: Scorecard) -> tuple[Clients, int]:
+    def riskiest_stayed(self, ledger: Ledger, card: Scorecard) -> tuple[Clients, int]:
         with self._master() as master:
             rows = self._labelled(master, ledger, ledger.commits[-1].start)
             if (client := self._client()) is not None:
                 newest = sparkcommits.newest_of_each(rows, [client])
                 rows = newest.select(*rows.columns)
-            return self._riskiest(rows, card)
+            return self._riskiest(rows.where(f"label = {checks.NEGATIVE}"), card)
 
     def outcomes(
         self, ledger: Ledger, start: int, wanted: Collection[str]

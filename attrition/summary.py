@@ -6,7 +6,7 @@ import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from attrition.phrases import plural
+from attrition.phrases import NO_OPEN_CLIENTS, OPEN_CLIENTS, no_list, plural
 
 WIDTH = 80
 _INDENT = 13
@@ -77,6 +77,9 @@ def drift_word(drift: Mapping[str, Any]) -> str:
 
 
 def _paragraphs(record: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    ranking, no_ranking = record.get("ranking"), record.get("no_ranking") or ""
+    if no_ranking.startswith(NO_OPEN_CLIENTS) or (ranking and ranking["ranked"] != OPEN_CLIENTS):
+        yield "Attention", f"{NO_OPEN_CLIENTS}."
     yield "Verdict", f"{record['verdict'].upper()}: {record['reason']}."
     yield "New data", _new_data(record["ingestion"])
     for sample, score in record["scores"].items():
@@ -84,8 +87,10 @@ def _paragraphs(record: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     if record["candidate_score"]:
         yield "Candidate", f"on the test data it has {_score(record['candidate_score'])}"
     yield "Drift", _drift(record["drift"])
-    if record.get("ranking"):
-        yield "Clients", _clients(record["ranking"])
+    if ranking:
+        yield "Clients", _clients(ranking)
+    elif no_ranking:
+        yield "Clients", no_list(no_ranking)
     impact = _impact(record["drift"])
     if impact:
         yield "Impact", impact

@@ -81,12 +81,16 @@ function parsed(html) {
   return page.querySelector("#results") ? page : null;
 }
 
-/** The results alone, so that a search field keeps what is being typed, and its place. */
+/** The results and their counts alone, so that a search field keeps what is being typed, and its place. */
 function replaceResults(page) {
   const focused = document.activeElement?.id;
   const isWithin = document.querySelector("#results").contains(document.activeElement);
   document.querySelector("#results").replaceWith(page.querySelector("#results"));
   document.querySelector("#found").textContent = page.querySelector("#found").textContent;
+  const counts = page.querySelectorAll("#asked small"); // of each tier, what the search leaves
+  for (const [place, shown] of document.querySelectorAll("#asked small").entries()) {
+    shown.textContent = counts[place].textContent;
+  }
   for (const link of document.querySelectorAll("a[data-list]")) link.pathname = location.pathname;
   if (!isWithin) return;
   const again = focused && document.getElementById(focused);

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -155,6 +157,45 @@ def test_records_of_another_version_are_said(
         assert "of another version" in problem(client.get(route), 503)
     page = client.get("/", headers={"Accept": "text/html"})
     assert page.status_code == 200
+
+
+def test_while_the_first_run_is_at_work_what_is_not_known_is_null_and_that_is_said(
+    client: FlaskClient, project: Project
+) -> None:
+    """A model is live before anything is recorded of the data."""
+    project.config.diagnostics.unlink()
+    statistics = strict_json(client.get("/summarystats"))
+    assert (statistics["summary_statistics"], statistics["by_column"]) == (None, None)
+    assert "first run is not finished" in statistics["detail"]
+    shown = strict_json(client.get("/diagnostics"))
+    assert shown["decision"]["verdict"] == "kept"
+    assert shown["execution_times"] == [1.5, 2.5]
+    project.config.decision.unlink()
+    shown = strict_json(client.get("/diagnostics"))
+    assert shown["execution_times"] == [None, None]
+    assert shown["missing_data_percentages"] is None
+    assert "first run is not finished" in shown["detail"]
+    files.write_json(project.config.diagnostics, DIAGNOSTICS)
+    assert strict_json(client.get("/summarystats"))["summary_statistics"][0] == 50.5
+    assert "detail" not in strict_json(client.get("/diagnostics"))
+
+
+def test_a_model_deployed_by_hand_answers_before_the_first_run(small_stages: Project) -> None:
+    client = create_app(small_stages.config).test_client()
+    assert strict_json(client.get("/summarystats"))["summary_statistics"] is None
+    shown = strict_json(client.get("/diagnostics"))
+    assert "by hand" in shown["decision"]["reason"]
+    assert shown["drift"] is None
+
+
+@pytest.fixture
+def small_stages(small: Path, tmp_path: Path) -> Project:
+    """A project of which the stages up to the deployment were run by hand."""
+    shutil.copytree(small, tmp_path / "stages")
+    project = Project(tmp_path / "stages")
+    for script in ("ingestion.py", "training.py", "scoring.py", "deployment.py"):
+        project.run(script)
+    return project
 
 
 GETS = ("/", "/clients", "/clients/Busy", "/scoring", "/summarystats", "/diagnostics", "/model",

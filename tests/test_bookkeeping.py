@@ -86,7 +86,7 @@ def test_where_there_is_no_list_there_is_no_book(listed: Project) -> None:
     calllist.rank(listed.config)
     listed.config.open_clients.write_text("")
     (listed.config.prod_deployment_path / "current").unlink()
-    assert calllist.rank(listed.config) is None
+    assert calllist.rank(listed.config) == "no model is deployed"
     assert not listed.config.client_book.exists()
 
 

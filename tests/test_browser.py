@@ -126,6 +126,8 @@ def test_a_manager_finds_whom_to_call_and_tries_what_would_help(open_page: Open,
     page.wait_for_url("**/?q=ag&tier=high")
     assert names(page)
     assert all("ag" in name.lower() for name in names(page))
+    found = json.loads(ask(port, "/clients?q=ag&per_page=1")[2])["matching"]
+    expect(page.locator("#asked small").first).to_have_text(f"{found:,}")
     page.get_by_label("Find a client").fill("")
     choose(page, "All")
     page.wait_for_url(f"http://127.0.0.1:{port}/")

@@ -6,8 +6,12 @@ import csv
 
 import pytest
 
+from app import create_app
 from attrition import calllist, risklist
-from tests.conftest import HEADER, Project
+from attrition.calllist import RankingResult
+from tests.conftest import FORMS, HEADER, Project
+from tests.pages import document_text
+from tests.pages import page as html
 from tests.releases import deploy
 from tests.test_reporting import test_rows
 
@@ -38,7 +42,7 @@ def table(project: Project) -> list[dict[str, str]]:
 
 def test_the_list_ranks_the_open_clients_with_tiers_and_reasons(listed: Project) -> None:
     result = calllist.rank(listed.config)
-    assert result is not None
+    assert isinstance(result, RankingResult)
     rows = table(listed)
     assert [(row["rank"], row["client"], row["probability"], row["tier"]) for row in rows] == [
         ("1", "'=Quiet()", "0.8808", "high"),
@@ -104,26 +108,112 @@ def test_with_a_value_column_the_value_at_risk_is_told(listed: Project) -> None:
     ]  # fmt: skip
 
 
-def test_where_no_client_is_open_the_newest_batch_is_ranked_each_client_once(
+def test_where_no_client_is_open_those_who_stayed_of_the_newest_batch_are_ranked(
     project: Project,
 ) -> None:
     deploy(project)
-    project.write("sourcedata/january.csv", source_rows([("Old", "0")], "1"))
+    project.write("sourcedata/january.csv", source_rows([("Old", "0")], "0"))
     project.run("ingestion.py")
-    project.write("sourcedata/february.csv", source_rows([*CLIENTS, ("Busy", "0")], "0"))
+    project.write("sourcedata/february1.csv", source_rows([*CLIENTS, ("Gone", "2")], "0"))
+    project.write("sourcedata/february2.csv", source_rows([("Gone", "0"), ("Late", "1")], "1"))
+    project.write("sourcedata/february3.csv", source_rows([("Busy", "0")], "0"))
     project.run("ingestion.py")
     result = calllist.rank(project.config)
-    assert result is not None
-    assert result.ranked == "clients of the newest batch"
+    assert isinstance(result, RankingResult)
+    assert result.ranked == "clients of the newest batch who stayed"
+    assert result.to_json()["clients"] == 5
     clients = [row["client"] for row in table(project)]
     assert clients == ["'=Quiet()", "Busy", "Absent", "Middling", "Calm"]
+
+
+def test_nobody_who_has_left_is_on_a_list_where_all_outcomes_are_known(project: Project) -> None:
+    """The first trial of most people: page, report and terminal say what is missing first."""
+    first = "No open clients: leave the outcome blank for those whom you may still call"
+    project.configure(reports=FORMS)
+    deploy(project)
+    project.write("testdata/testdata.csv", test_rows(stayed=(10, 60), left=(22, 8)))
+    project.write("sourcedata/known.csv", test_rows(stayed=(3, 40), left=(30, 2)))
+    project.run("ingestion.py")
+    lines = project.run("reporting.py").stdout.splitlines()
+    assert lines[:2] == [
+        f"{first}.",
+        "43 clients of the newest batch who stayed: 3 at high risk (from 50% on), 0 at",
+    ]
+    assert len(table(project)) == 43
+    left = {f"client {number}" for number in range(44, 76)}
+    assert not left.intersection(row["client"] for row in table(project))
+    report = html(project.config.report)
+    assert report.all("h1")[0].text == f"{first}."
+    assert "Call these" not in report.text
+    assert "it ranks the clients of the newest batch who stayed" in report.text
+    assert first in document_text(project.config.report_pdf)
+    browser = create_app(project.config).test_client()
+    for path in ("/", "/clients"):
+        page = browser.get(path, headers={"Accept": "text/html"}).text
+        assert f"<h1>{first}</h1>" in page
+        assert "Whom to call first" not in page
+        assert "it ranks the clients of the newest batch who stayed, whose outcome is known" in page
+    answer = browser.get("/clients?per_page=1000").get_json()
+    assert answer["ranked"] == "clients of the newest batch who stayed"
+    assert not left.intersection(client["client"] for client in answer["clients"])
+
+
+def test_where_all_have_left_there_is_no_list_and_what_is_missing_is_said(project: Project) -> None:
+    deploy(project)
+    project.write("testdata/testdata.csv", test_rows(stayed=(10, 60), left=(22, 8)))
+    project.write("sourcedata/known.csv", source_rows(CLIENTS, "1"))
+    project.run("ingestion.py")
+    assert project.run("reporting.py").stdout.startswith(
+        "No open clients: leave the outcome blank for those whom you may still call; "
+        "of the newest batch all have left."
+    )
+    assert not project.config.client_risk.exists()
+    assert not project.config.client_book.exists()
+
+
+def test_without_an_id_column_a_row_that_left_is_not_on_the_list(project: Project) -> None:
+    project.configure(id_column=None)
+    deploy(project)
+    project.write("sourcedata/1.csv", source_rows([("", "0"), ("", "1")], "1"))
+    project.write("sourcedata/2.csv", source_rows([("", "2"), ("", "0")], "0"))
+    project.run("ingestion.py")
+    assert isinstance(calllist.rank(project.config), RankingResult)
+    assert [row["client"] for row in table(project)] == ["row 4", "row 3"]
+
+
+@pytest.mark.parametrize(
+    ("settings", "reason"),
+    [
+        ({"numeric_columns": ["lastmonth_activity"]}, "no longer names the columns"),
+        (
+            {
+                "numeric_columns": ["lastyear_activity", "number_of_employees"],
+                "categorical_columns": ["lastmonth_activity"],
+            },
+            "unlike the model: lastmonth_activity",
+        ),
+    ],
+)
+def test_a_model_that_does_not_fit_the_settings_makes_no_list(
+    listed: Project, settings: dict[str, list[str]], reason: str
+) -> None:
+    calllist.rank(listed.config)
+    listed.configure(**settings)
+    listed.run("ingestion.py")
+    listed.write("testdata/testdata.csv", test_rows(stayed=(10, 60), left=(22, 8)))
+    shown = listed.run("reporting.py", check=False)
+    assert shown.returncode == 1, shown.stderr  # the matrix is not drawn either
+    assert shown.stdout.startswith("There is no list of clients to call: config.json ")
+    assert reason in shown.stdout
+    assert not listed.config.client_risk.exists()
+    assert not listed.config.client_book.exists()
 
 
 def test_one_client_is_a_list_of_one(project: Project) -> None:
     deploy(project)
     project.write("sourcedata/open.csv", source_rows([("Only", "0")]))
     project.run("ingestion.py")
-    assert calllist.rank(project.config) is not None
+    assert isinstance(calllist.rank(project.config), RankingResult)
     assert [row["rank"] for row in table(project)] == ["1"]
 
 
@@ -140,11 +230,11 @@ def test_without_an_id_column_rows_are_ranked_and_never_compared(listed: Project
 def test_without_a_model_or_clients_no_older_list_is_kept(project: Project) -> None:
     path = project.root / "models/clientrisk.csv"
     path.write_text("old")
-    assert calllist.rank(project.config) is None
+    assert calllist.rank(project.config) == "no model is deployed"
     assert not path.exists()
     deploy(project)
     path.write_text("old")
-    assert calllist.rank(project.config) is None
+    assert calllist.rank(project.config) == "there are no clients"
     assert not path.exists()
 
 
@@ -161,7 +251,7 @@ def test_an_edited_list_is_said_and_the_new_one_tells_no_changes(
 
 def test_when_outcomes_come_the_old_list_is_judged_by_them(listed: Project) -> None:
     first = calllist.rank(listed.config)
-    assert first is not None
+    assert isinstance(first, RankingResult)
     assert first.outcomes == []
     left = source_rows([("=Quiet()", "0"), ("Absent", "")], "1")
     listed.write("sourcedata/outcomes1.csv", left)
@@ -169,7 +259,7 @@ def test_when_outcomes_come_the_old_list_is_judged_by_them(listed: Project) -> N
     listed.run("ingestion.py")
     for _ in range(2):  # again and again: the same
         second = calllist.rank(listed.config)
-        assert second is not None
+        assert isinstance(second, RankingResult)
         assert len(second.ranking) == 2
         (outcome,) = second.outcomes
         assert outcome["top"] == {"5": {"clients": 5, "known": 3, "left": 2, "share_left": 2 / 3}}
@@ -178,7 +268,7 @@ def test_when_outcomes_come_the_old_list_is_judged_by_them(listed: Project) -> N
     listed.write("sourcedata/outcomes3.csv", source_rows([("Calm", "75")], "1"))
     listed.run("ingestion.py")
     third = calllist.rank(listed.config)
-    assert third is not None
+    assert isinstance(third, RankingResult)
     tops = [next(iter(outcome["top"].values())) for outcome in third.outcomes]
     assert [(top["known"], top["left"]) for top in tops] == [(1, 1), (4, 3)]
 
@@ -191,7 +281,7 @@ def test_each_list_is_judged_by_what_came_after_it_alone(listed: Project) -> Non
         listed.write(f"sourcedata/batch{number}.csv", source_rows(clients, label))
         listed.run("ingestion.py")
         result = calllist.rank(listed.config)
-    assert result is not None
+    assert isinstance(result, RankingResult)
     known = [(outcome["all"]["known"], outcome["all"]["left"]) for outcome in result.outcomes]
     assert known == [(1, 0), (1, 1)]
 

@@ -38,9 +38,25 @@ def test_the_list_has_the_shape_that_the_page_reads(client: FlaskClient) -> None
     assert (answer["matching"], answer["page"], answer["per_page"]) == (3, 1, 1)
     assert answer["clients"] == [{
         "place": 1, "client": "Quiet AG", "probability": 0.8808, "tier": "high",
-        "reasons": ["it is quiet"], "probability_change": "0.1000", "rank_change": "2",
-        "value": 10.0, "value_at_risk": 8.81, "value_rank": 2,
+        "reasons": ["it is quiet"], "probability_change": 0.1, "rank_change": 2,
+        "value": 10.0, "value_at_risk": 8.81, "value_rank": 2, "is_new": False,
     }]  # fmt: skip
+
+
+def test_changes_are_numbers_and_null_where_there_is_nothing_to_compare_with(
+    client: FlaskClient,
+) -> None:
+    keys = ("probability_change", "rank_change", "is_new")
+    clients = strict_json(client.get("/clients"))["clients"]
+    assert [[found[key] for key in keys] for found in clients] == [
+        [0.1, 2, False],
+        [None, None, True],
+        [None, None, False],
+    ]
+    for found in clients:
+        one = strict_json(client.get("/clients/" + quote(found["client"], safe="")))
+        assert [one[key] for key in keys] == [found[key] for key in keys]
+        assert not any(isinstance(one[key], str) for key in keys)
 
 
 def test_it_is_paged_filtered_searched_and_sorted(client: FlaskClient) -> None:
@@ -70,6 +86,9 @@ def test_as_csv_no_name_can_act_as_a_formula(
     rows = list(csv.DictReader(io.StringIO(response.text)))
     assert [row["client"] for row in rows] == ["Quiet AG", "'=Öl/Gas & Co", "Busy"]
     assert (rows[1]["value"], rows[0]["reasons"]) == ("", "it is quiet")
+    changes = [(row["probability_change"], row["rank_change"]) for row in rows]
+    assert changes == [("0.1000", "2"), ("new", "new"), ("", "")]
+    assert "is_new" not in rows[0]
 
 
 def test_one_client_has_features_points_and_the_history_of_its_risk(client: FlaskClient) -> None:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
 
-from attrition import files
+from app import create_app
+from attrition import clientbook, files
 from tests.conftest import Project, book
 
 
@@ -54,6 +58,73 @@ def test_rollback_goes_one_back_or_where_one_says(finished_copy: Project) -> Non
     assert live(finished_copy) == second
     finished_copy.run("deployment.py", "--rollback", str(first))
     assert live(finished_copy) == first
+
+
+def ranked_by(project: Project) -> set[str]:
+    """The releases that clients.db and each route of the API name as that which ranked."""
+    with clientbook.opened(project.config.client_book) as opened:
+        releases = {str(opened.about["release"])}
+    browser = create_app(project.config).test_client()
+    answer = browser.get("/clients?per_page=1").get_json()
+    (first,) = answer["clients"]
+    one = browser.get(f"/clients?client={quote(first['client'])}").get_json()
+    return releases | {answer["release"], one["release"], one["live_release"]}
+
+
+def test_after_a_rollback_list_book_and_api_are_those_of_the_live_release(
+    finished_copy: Project,
+) -> None:
+    first = live(finished_copy)
+    before = finished_copy.config.client_risk.read_text()
+    retrain(finished_copy, 7)
+    shown = finished_copy.run("deployment.py").stdout
+    assert "ranked anew" in shown
+    assert ranked_by(finished_copy) == {live(finished_copy)} != {first}
+    between = finished_copy.config.client_risk.read_text()
+    assert "ranked anew" in finished_copy.run("deployment.py", "--rollback").stdout
+    assert ranked_by(finished_copy) == {first}
+    after = risks(finished_copy)
+    assert after.items() >= risks_in(before).items()
+    assert after != risks_in(between)
+
+
+def risks(project: Project) -> dict[str, str]:
+    return risks_in(project.config.client_risk.read_text())
+
+
+def risks_in(text: str) -> dict[str, str]:
+    """Client -> probability."""
+    return {row["client"]: row["probability"] for row in csv.DictReader(io.StringIO(text))}
+
+
+def test_where_a_rollback_leaves_no_list_it_says_why_and_no_other_list_is_shown(
+    finished_copy: Project,
+) -> None:
+    """The older model asks for a column that the settings no longer name."""
+    retrain(finished_copy, 7)
+    finished_copy.configure(numeric_columns=["lastmonth_activity", "lastyear_activity"])
+    for script in ("ingestion.py", "training.py", "scoring.py", "deployment.py"):
+        finished_copy.run(script)
+    assert ranked_by(finished_copy) == {live(finished_copy)}
+    shown = finished_copy.run("deployment.py", "--rollback", "1").stdout
+    assert "There is no list of clients to call: config.json no longer names the columns" in shown
+    assert not finished_copy.config.client_risk.exists()
+    browser = create_app(finished_copy.config).test_client()
+    assert browser.get("/clients").status_code == 503
+
+
+def test_a_rollback_whose_list_fails_leaves_none_of_the_other_release(
+    finished_copy: Project,
+) -> None:
+    first = live(finished_copy)
+    retrain(finished_copy, 7)
+    finished_copy.run("deployment.py")
+    finished_copy.config.open_clients.write_text("damaged\n")
+    shown = finished_copy.run("deployment.py", "--rollback").stdout
+    assert live(finished_copy) == first
+    assert "There is no list of clients to call: " in shown
+    assert "openclients.csv" in shown
+    assert not finished_copy.config.client_book.exists()
 
 
 def test_a_rollback_that_cannot_be_done_names_the_releases(finished_copy: Project) -> None:

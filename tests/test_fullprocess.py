@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from app import create_app
 from attrition import files, history
 from tests.conftest import REPOSITORY, Project, book
 from tests.outcome import tree
@@ -289,6 +290,35 @@ def test_after_the_ledger_was_deleted_known_rows_are_no_exam(project: Project) -
     assert list(record["scores"]) == ["test data"]
     assert record["evidence"]["unseen"] is None
     assert "ingested anew" in record["training"]["reason"]
+
+
+def test_a_model_that_does_not_fit_the_settings_is_not_asked_and_that_is_said(
+    project: Project,
+) -> None:
+    """A column has become a category, and no candidate can be deployed: no run stumbles."""
+    first = live(project)
+    project.configure(
+        numeric_columns=["lastmonth_activity", "lastyear_activity"],
+        categorical_columns=["number_of_employees"],
+        minimum_training_rows=100_000,
+    )
+    shown = " ".join(project.run(SCRIPT).stdout.split())
+    reason = "unlike the model: number_of_employees"
+    assert "There is no list of clients to call: config.json takes numbers" in shown
+    assert live(project) == first
+    record = decision(project)
+    assert record["ranking"] is None
+    assert reason in record["no_ranking"]
+    settle(project)
+    browser = create_app(project.config).test_client()
+    assert reason in browser.get("/clients").get_json()["detail"]
+    assert reason in browser.get("/", headers={"Accept": "text/html"}).text
+    assert browser.get("/ready").get_json()["status"] == "ready"
+    for script, option in (("scoring.py", "--deployed"), ("diagnostics.py", "--predict")):
+        arguments = [option] if option == "--deployed" else [option, project.config.final_data]
+        result = project.run(script, *map(str, arguments), check=False)
+        assert result.returncode == 1
+        assert reason in result.stderr
 
 
 def test_after_a_change_of_columns_nothing_unknown_replaces_the_model(project: Project) -> None:

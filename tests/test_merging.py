@@ -57,6 +57,21 @@ def test_an_open_client_leaves_the_list_when_its_outcome_arrives_later(project: 
     assert open_list(project) == ["l,3,3,3,"], "l's outcome is an old one, known before"
 
 
+def test_an_open_client_of_whom_it_is_said_again_later_that_it_left_is_not_listed(
+    project: Project,
+) -> None:
+    source(project, "a.csv", "k,1,1,1,1", "l,2,2,2,1", "m,3,3,3,0", "n,4,4,4,1", "n,5,5,5,0")
+    source(project, "b.csv", "k,1,1,1,", "l,2,2,2,", "m,3,3,3,", "n,6,6,6,")
+    ingestion.run(project.config)
+    assert len(open_list(project)) == 4, "they came back"
+    source(project, "c.csv", "k,1,1,1,1", "m,3,3,3,0", "n,4,4,4,1", "n,5,5,5,0")
+    assert ingestion.run(project.config).new_rows == 0
+    assert open_list(project) == ["l,2,2,2,", "m,3,3,3,", "n,6,6,6,"]
+    source(project, "d.csv", "l,7,7,7,", "l,2,2,2,1")
+    ingestion.run(project.config)
+    assert open_list(project) == ["m,3,3,3,", "n,6,6,6,"]
+
+
 def test_without_an_id_an_open_client_is_its_row(project: Project) -> None:
     project.configure(id_column=None, numeric_columns=["x"], target_column="y")
     source(project, "a.csv", "1,", "2,", "1,", ",", header="x,y")

@@ -202,6 +202,20 @@ def test_the_list_is_searched_filtered_sorted_and_paged_without_a_script(many: P
     assert names_on(page_of(many, "/clients?tier=medium")) == names_on(medium)
 
 
+def tier_counts(html: str) -> list[str]:
+    return re.findall(r"<small>([\d,]+)</small></span></label>", html)
+
+
+def test_with_a_search_the_tiers_count_what_it_leaves(many: Project) -> None:
+    assert tier_counts(page_of(many)) == ["60", "20", "40", "20", "20"]
+    # Of the ten clients 010 to 019: 012, 015, 018 are at high risk, 010, 013, 016, 019 at medium.
+    for query in ("q=T+01", "q=T+01&tier=low", "q=T+01&tier=high", "q=T+01&page=2"):
+        assert tier_counts(page_of(many, f"/?{query}")) == ["10", "3", "7", "4", "3"], query
+    assert "3 of 60 clients" in page_of(many, "/?q=T+01&tier=low")
+    assert tier_counts(page_of(many, "/?q=client&tier=low")) == ["60", "20", "40", "20", "20"]
+    assert tier_counts(page_of(many, "/?q=nobody")) == ["0"] * 5
+
+
 def test_the_form_says_what_was_asked_for(many: Project) -> None:
     tags = Tags(page_of(many, "/?q=client&tier=low&sort=-client"))
     assert {
@@ -323,7 +337,7 @@ def test_a_page_has_nothing_inline_nothing_from_elsewhere_and_one_heading(
 def test_a_client_page_says_risk_reasons_points_and_history(client: FlaskClient) -> None:
     html = client.get("/clients/Quiet%20AG", headers=BROWSER).text
     assert "<strong>88%</strong>" in html
-    assert "rank 1 of 3; +10.0 pts, up 2 since the last list" in html
+    assert "rank 1 of 3 open clients; +10.0 pts, up 2 since the last list" in html
     assert "it is quiet" in html
     assert ">+2.00</td>" in html  # its points for a month without activity, by hand
     assert "From 78% (1 February 2026) to 88% (1 March 2026)" in html

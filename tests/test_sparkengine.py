@@ -63,6 +63,20 @@ lines",1,2,3,a,1,yes
 """
 
 
+# Open once more after they have left; of the last two the same row says again that they left.
+LEAVING = """back,1,2,3,a,1,yes
+gone,1,2,3,a,1,yes
+left,1,2,3,a,1,no
+left,2,2,3,a,1,yes
+back,1,2,3,a,1,
+gone,1,2,3,a,1,
+left,1,2,3,a,1,
+gone,1,2,3,a,1,yes
+left,1,2,3,a,1,no
+left,2,2,3,a,1,yes
+"""
+
+
 def rows(clients: int, seed: int, first: int, open_share: float = 0.1) -> str:
     """Clients of whom age and visits together tell who leaves; with ties, blanks, rare sectors."""
     chance = random.Random(seed)
@@ -113,7 +127,7 @@ def fill(project: Project) -> Side:
     project.write("sourcedata/no.csv", "who;age\n1;2\n")
     results = [ingestion.run(project.config)]
     again = "\n".join(first.splitlines()[1:300])
-    project.write("sourcedata/b.csv", f"{rows(1500, 2, 2000)}{again}\nsoon,1,2,3,a,1,no\n")
+    project.write("sourcedata/b.csv", f"{rows(1500, 2, 2000)}{again}\nsoon,1,2,3,a,1,no\n{LEAVING}")
     results.append(ingestion.run(project.config))
     project.write("testdata/t.csv", rows(400, 3, 9000, 0.0) + again + "\n")
     return Side(project, results)
@@ -181,6 +195,7 @@ def test_both_quarantine_the_same_lines_for_the_same_reasons(sides: tuple[Side, 
 def test_both_have_the_same_open_clients(sides: tuple[Side, Side]) -> None:
     one, other = (side.engine.opened(side.ledger) for side in sides)
     assert one[1] == other[1] == sides[1].ledger.open_rows > 200
+    assert {"back"} == {"back", "gone", "left"}.intersection(one[0].ids.tolist())
     same_clients(one[0], other[0])
     assert "late" in one[0].ids.tolist()
     assert "soon" not in one[0].ids.tolist()
@@ -295,8 +310,10 @@ def test_the_riskiest_clients_are_those_of_the_whole_list(
     sides: tuple[Side, Side], lessons: tuple[Lesson, Lesson], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     card, side = lessons[1].fitted.scorecard, sides[1]
-    for ask in ("riskiest_opened", "riskiest_newest"):
+    for ask in ("riskiest_opened", "riskiest_stayed"):
         one, other = (getattr(x.engine, ask)(x.ledger, card) for x in sides)
+        assert one[0].labels is None or not one[0].labels.any()
+        assert not {"gone", "left"}.intersection(one[0].ids.tolist())
         assert one[1] == other[1]
         same_clients(one[0], other[0])
         chances = np.round(card.probabilities(one[0].columns), 9)
