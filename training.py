@@ -29,6 +29,7 @@ from attrition.config import Config
 from attrition.engine import engine
 from attrition.errors import NotEnoughData
 from attrition.impact import baseline
+from attrition.leakage import suspicious_columns
 from attrition.ledger import Ledger, read_ledger
 from attrition.lesson import Lesson
 from attrition.model import RECIPE
@@ -48,9 +49,11 @@ class TrainingResult(Lesson):
 
     Attributes:
         cross_validated: how well models of its kind predict training rows they did not see.
+        suspicious: columns that alone tell the answer beyond belief, with their AUC.
     """
 
     cross_validated: Score = field(kw_only=True)
+    suspicious: dict[str, float] = field(kw_only=True)
 
 
 def run(config: Config, test: TestClients, deployed_commit: str | None = None) -> TrainingResult:
@@ -93,7 +96,13 @@ def train(
         Minimum(config.minimum_scoring_rows, config.minimum_rarer_label_rows),
         config.random_seed,
     )
-    return TrainingResult(**vars(lesson), cross_validated=cross_validated)
+    rows = lesson.representatives
+    assert rows.labels is not None, "training rows are labelled"
+    return TrainingResult(
+        **vars(lesson),
+        cross_validated=cross_validated,
+        suspicious=suspicious_columns(rows.features, rows.labels),
+    )
 
 
 def versions() -> dict[str, str]:
@@ -117,6 +126,7 @@ def _record(config: Config, commit: str, result: TrainingResult) -> dict[str, An
         "threshold": fitted.scorecard.threshold,
         "settings": fitted.settings,
         "cross_validated": result.cross_validated.to_json(),
+        "suspicious_columns": result.suspicious,
         "sha256": {
             name: files.sha256_of(folder / name) for name in ("trainedmodel.pkl", "scorecard.json")
         },
@@ -145,6 +155,10 @@ def describe(result: TrainingResult) -> str:
             f"cross-validated    F1 {quality.f1:.3f}, ROC AUC {quality.roc_auc:.3f}, "
             f"log loss {quality.log_loss:.3f}"
         )
+    lines += [
+        f"suspicious         {column[:40]}: its AUC alone is {power:.3f}; is it known too late?"
+        for column, power in result.suspicious.items()
+    ]
     lines.append("strongest          spread of its points over the clients, in log-odds")
     lines += [
         f"  {spread:5.2f}  {term[:70]}"

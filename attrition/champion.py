@@ -234,8 +234,15 @@ def newest_unseen_start(champion: Champion, ledger: Ledger) -> int:
     return max([unseen, *(commit.start for commit in ledger.commits[-1:])])
 
 
-def alerts(config: Config, exam: Exam) -> list[str]:
-    """What somebody should hear about, in plain sentences: a degraded model, and drift."""
+def alerts(config: Config, exam: Exam, suspicious: Mapping[str, Any] | None = None) -> list[str]:
+    """What somebody should hear about, in plain sentences.
+
+    Args:
+        config: the settings.
+        exam: says whether the deployed model is degraded, and what drifts.
+        suspicious: columns that alone tell the answer beyond belief, as the decision record holds
+            them.
+    """
     look = exam.to_json()
     found = alerting.findings(
         look["scores"],
@@ -243,5 +250,6 @@ def alerts(config: Config, exam: Exam) -> list[str]:
         look["data_drift"],
         config.model_score_threshold,
         look["impact"],
+        suspicious=suspicious,
     )
     return [condition.text for condition in found]
