@@ -134,9 +134,9 @@ def report(
     import diagnostics
     import reporting
     from attrition import calllist
-    from attrition.clients import labelled_test_clients
+    from attrition.testrows import gather_test_clients
 
-    test = labelled_test_clients(config)
+    test = gather_test_clients(config)
     reporting.run(config, outgoing, test)
     listed = calllist.rank(config)
     diagnosed = diagnostics.run(config, watch.seconds, package_check)
@@ -157,10 +157,10 @@ def run_stages(
     """
     import ingestion
     from attrition.champion import Exam, examine
-    from attrition.clients import labelled_test_clients
     from attrition.decision import training_need
     from attrition.ledger import read_ledger
     from attrition.scratch import sweep_scratch_folders
+    from attrition.testrows import gather_test_clients
 
     sweep_scratch_folders()
     started = now()
@@ -170,7 +170,7 @@ def run_stages(
         watch.forget("ingestion")
     with watch.stage("check"):
         ledger = read_ledger(config.ledger)
-        test = labelled_test_clients(config)
+        test = gather_test_clients(config)
         exam = examine(config, champion, ledger, test) if champion else Exam()
         need = training_need(training_situation(config, champion, ledger, test, exam))
     logger.info("%s: %s", "a candidate is due" if need.train else "no candidate", need.reason)
@@ -244,6 +244,7 @@ def training_situation(
         deployed=deployed,
         rolled_back_commits=rolled_back_commits(config),
         drift=exam.drift,
+        test_share=config.test_share,
     )
 
 
@@ -280,7 +281,7 @@ def run_challenge(
     asked, evidence, sampled = config.model_score_threshold, None, {}
     if champion is None:
         verdict = first_model_verdict(need, scored, asked)
-    elif not champion.fits:
+    elif not champion.fits or champion.has_learnt_test_rows:
         before = champion.release.manifest["f1_score"]
         crossed = champion.training["cross_validated"]["f1"]
         verdict = new_columns_verdict(need, scored, before, crossed, asked)

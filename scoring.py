@@ -15,11 +15,12 @@ from collections.abc import Sequence
 
 from attrition import cli, files
 from attrition.champion import score_clients
-from attrition.clients import TestClients, labelled_test_clients
+from attrition.clients import TestClients
 from attrition.config import Config
 from attrition.errors import DataError
 from attrition.scorecard import load_scorecard
 from attrition.scores import Score
+from attrition.testrows import gather_test_clients
 
 logger = logging.getLogger(__name__)
 
@@ -29,7 +30,7 @@ def run(config: Config, test: TestClients) -> Score:
 
     Args:
         config: the settings.
-        test: the labelled test data, as `labelled_test_clients` reads them.
+        test: the labelled test data, as `gather_test_clients` reads them.
 
     Returns:
         The candidate's score.
@@ -47,6 +48,7 @@ def run(config: Config, test: TestClients) -> Score:
         "test_rows_rejected": len(test.rejected),
         "test_rows_without_label": test.blank_labels,
         "test_rows_duplicate": test.duplicates,
+        "test_rows_held_out": test.held_out,
         **result.to_json(),
     }
     files.write_json(config.scores, record)
@@ -80,7 +82,7 @@ def describe(result: Score) -> str:
 
 
 def _score_candidate(config: Config, _arguments: argparse.Namespace) -> int:
-    print(describe(run(config, labelled_test_clients(config))))
+    print(describe(run(config, gather_test_clients(config))))
     return 0
 
 
@@ -90,7 +92,7 @@ def _score_deployed(config: Config, _arguments: argparse.Namespace) -> int:
         raise DataError("no model is deployed yet; run fullprocess.py")
     card = load_scorecard(release.folder / "scorecard.json")
     print(f"release            {release.id}")
-    print(describe(score_clients(card, labelled_test_clients(config).clients, config)))
+    print(describe(score_clients(card, gather_test_clients(config).clients, config)))
     return 0
 
 

@@ -24,7 +24,7 @@ import numpy as np
 
 from attrition import cli, files
 from attrition.champion import label_settings
-from attrition.clients import Clients, TestClients, labelled_test_clients
+from attrition.clients import Clients, TestClients
 from attrition.config import Config
 from attrition.engine import engine
 from attrition.errors import NotEnoughData
@@ -36,6 +36,7 @@ from attrition.model import RECIPE
 from attrition.reference import summarise
 from attrition.scorecard import Scorecard
 from attrition.scores import Minimum, Score, score
+from attrition.testrows import gather_test_clients
 
 STRONGEST_TERMS = 8
 LIBRARIES = ("numpy", "scipy", "pandas", "scikit-learn", "duckdb")
@@ -123,6 +124,7 @@ def _record(config: Config, commit: str, result: TrainingResult) -> dict[str, An
         "rows": result.rows,
         "positives": result.positives,
         "left_out_test_rows": result.left_out,
+        "test_share": config.test_share,
         "threshold": fitted.scorecard.threshold,
         "settings": fitted.settings,
         "cross_validated": result.cross_validated.to_json(),
@@ -145,7 +147,7 @@ def describe(result: TrainingResult) -> str:
     )
     lines = [
         f"trained on         {result.rows:,} clients, of whom {result.positives:,} left",
-        f"left out           {result.left_out:,} rows that stand in the test data",
+        f"left out           {result.left_out:,} rows of the test data",
         f"threshold          {card.threshold:.3f}   (log-odds of the average client "
         f"{card.average_log_odds:+.2f})",
         f"pairs of columns   {len(selection.pairs)}   (L2 strength C = {selection.strength:g})",
@@ -175,7 +177,7 @@ def strongest_terms(card: Scorecard, clients: Clients) -> list[tuple[str, float]
 
 
 def _train(config: Config, _arguments: argparse.Namespace) -> int:
-    print(describe(run(config, labelled_test_clients(config))))
+    print(describe(run(config, gather_test_clients(config))))
     return 0
 
 

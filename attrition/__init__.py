@@ -10,7 +10,7 @@
  3  model operations packages pairfigures portrait problems reasons rehearsal sparkaxes sparkscore
  3  survey
  4  cli datafigures delivery live modelfigures ranking recovery runfigures sparkmodel stored
- 5  bookkeeping clientlist clienttable material outcomes risklist serving
+ 5  bookkeeping clientlist clienttable holdout material outcomes risklist serving
  6  answers clientstory datastory driftstory gallery gathering merging metrics modelstory pages
  6  profile sparkintake suggestion
  7  changestory clientroutes clients commits diagnosticstext health openapi predicting
@@ -18,7 +18,7 @@
  9  sparkcommits sparklesson sparkprofile
 10  sparkengine
 11  engine
-12  calllist champion
+12  calllist champion testrows
 13  ingestion training scoring deployment diagnostics reporting apicalls
 14  fullprocess app
 15  wsgi

@@ -34,12 +34,15 @@ class Champion:
     """The deployed model: its release, its scorecard and the record of its training.
 
     `fits` is False when config.json now names other columns or labels: it cannot be asked then.
+    `has_learnt_test_rows` when `test_share` was smaller: what it says of the rows held out now is
+    no evidence.
     """
 
     release: Release
     card: Scorecard
     training: dict[str, Any]
     fits: bool
+    has_learnt_test_rows: bool = False
 
 
 @dataclass(frozen=True)
@@ -119,7 +122,13 @@ def find_champion(config: Config) -> Champion | None:
         return None
     card = load_scorecard(release.folder / "scorecard.json")
     training = files.read_json(release.folder / "training.json")
-    return Champion(release, card, training, fits(config, card, training))
+    return Champion(
+        release,
+        card,
+        training,
+        fits(config, card, training),
+        has_learnt_test_rows=training.get("test_share", 0.0) < config.test_share,
+    )
 
 
 def fits(config: Config, card: Scorecard, training: Mapping[str, Any]) -> bool:
@@ -170,8 +179,8 @@ def examine(config: Config, champion: Champion, ledger: Ledger, test: TestClient
     if not champion.fits:
         return Exam()
     place = engine(config)
-    labelled = {TEST_DATA: test.clients}
-    there = {TEST_DATA: len(test.clients)}  # rows, of which an engine may give a sample
+    labelled = {TEST_DATA: test.of_folder if champion.has_learnt_test_rows else test.clients}
+    there = {TEST_DATA: len(labelled[TEST_DATA])}  # rows, of which an engine may give a sample
     start = newest_unseen_start(champion, ledger)
     if start < ledger.committed_bytes:
         labelled[NEW_ROWS], there[NEW_ROWS] = place.labelled(ledger, start)

@@ -80,13 +80,14 @@ class TrainingSituation:
     deployed: Mapping[str, Any] | None
     rolled_back_commits: Collection[str]
     drift: bool
+    test_share: float = 0.0  # of the labelled rows, held out as test data today
 
 
 @dataclass(frozen=True)
 class TrainingNeed:
     """Whether to train, and why (not).
 
-    `kind` is "nothing", "first", "new columns", "new rows" or "new library".
+    `kind` is "nothing", "first", "new columns", "new test rows", "new rows" or "new library".
     """
 
     kind: str
@@ -109,6 +110,12 @@ def training_need(now: TrainingSituation) -> TrainingNeed:
         return TrainingNeed("first", "no model is deployed yet")
     if now.schema != now.deployed["schema"]:
         return TrainingNeed("new columns", "the columns or labels in config.json have changed")
+    if now.test_share > (share := now.deployed.get("test_share", 0.0)):
+        reason = (
+            f"more rows are held out as test data (test_share {now.test_share:g}, it was "
+            f"{share:g}), and the deployed model has learnt them"
+        )
+        return TrainingNeed("new test rows", reason)
     if now.commit != now.deployed["commit"]:
         if now.unseen_rows == 0:
             return TrainingNeed("new rows", "the source files have been ingested anew")
@@ -202,7 +209,8 @@ def new_columns_verdict(
 ) -> Verdict:
     """Judge the candidate alone, where the deployed model cannot be asked about today's rows.
 
-    So it is after a change of columns or labels. The candidate takes its place if it is known to be
+    So it is after a change of columns or labels, or when it has learnt rows that are held out now.
+    The candidate takes its place if it is known to be
     good enough, or no worse than it was.
 
     Args:

@@ -72,6 +72,9 @@ TODAY = TrainingSituation(
     ("change", "kind", "words"),
     [
         ({}, "nothing", "no drift"),
+        ({"test_share": 0.2}, "new test rows", "test_share 0.2, it was 0"),
+        ({"test_share": 0.2, "commit": "c2", "unseen_rows": 5}, "new test rows", "has learnt them"),
+        ({"deployed": {**DEPLOYED, "test_share": 0.3}, "test_share": 0.2}, "nothing", "no drift"),
         ({"drift": True}, "nothing", "the same rows give the same model"),
         ({"commit": None}, "nothing", "no labelled client rows"),
         ({"commit": None, "deployed": None}, "nothing", "no labelled client rows"),
