@@ -30,7 +30,7 @@ from attrition.holdout import is_held_out
 from attrition.ledger import Ledger, read_ledger
 from attrition.lesson import Lesson
 from attrition.sparkaxes import knot_axes, level_axis
-from attrition.sparksession import one_line
+from attrition.sparksession import connect, one_line
 from attrition.testrows import gather_test_clients
 from tests.conftest import FOLDERS, Project
 from tests.ingested import quarantined
@@ -212,29 +212,31 @@ def test_both_hold_out_the_same_clients_and_learn_from_the_others(
     same_clients(judged[0][0], judged[1][0])
 
 
-def test_both_hold_out_the_same_rows_where_there_is_no_id(sides: tuple[Side, Side]) -> None:
+def test_both_hold_out_the_same_rows_where_there_is_no_id(project: Project) -> None:
     """By the whole row, numbers of any size and blanks among it."""
     import duckdb
-    from pyspark.sql import SparkSession
 
-    config = replace(
-        sides[0].config, id_column=None, value_column=None, test_share=0.3,
-        numeric_columns=("age",), categorical_columns=("sector",),
+    project.configure(
+        engine=engine("local[2]"), id_column=None, test_share=0.3,
+        numeric_columns=["age"], categorical_columns=["sector"],
     )  # fmt: skip
+    config = project.config
+    assert config.engine is not None
     chance = random.Random(7)
     values = [None, 0.0, 1e300, 5e-324, -1.5, 1234567890.5, 0.1, 1 / 3, 2.0**53]
     values += [chance.gauss(0, 10.0 ** chance.randint(-9, 9)) for _ in range(500)]
-    kept = [
-        (number, value, chance.choice(["é", "a b", "", None]), chance.randint(0, 1))
-        for number, value in enumerate(values)
-    ]
-    session = SparkSession.getActiveSession()
-    assert session is not None
-    frame = session.createDataFrame(kept, "n int, v0 double, v1 string, label byte")
-    spark = [row["n"] for row in frame.where(is_held_out(config)).orderBy("n").collect()]
+    kept = pyarrow.table(
+        {
+            "n": list(range(len(values))),
+            "v0": values,
+            "v1": [chance.choice(["é", "a b", "c", None]) for _ in values],
+            "label": pyarrow.array([chance.randint(0, 1) for _ in values], pyarrow.int8()),
+        }
+    )
+    frame = connect(config.engine).createDataFrame(kept).where(is_held_out(config))
+    spark = [row["n"] for row in frame.orderBy("n").collect()]
     with duckdb.connect() as connection:
-        connection.execute("CREATE TABLE kept (n INT, v0 DOUBLE, v1 VARCHAR, label TINYINT)")
-        connection.executemany("INSERT INTO kept VALUES (?, ?, ?, ?)", kept)
+        connection.register("kept", kept)
         query = f"SELECT n FROM kept WHERE {is_held_out(config)} ORDER BY n"
         local = [row[0] for row in connection.execute(query).fetchall()]
     assert spark == local
