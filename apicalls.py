@@ -2,7 +2,8 @@
 
     python apicalls.py   ask the server at `api_url`; without one, ask the application right here
 
-Reads  testdata/ (the first CSV file is what predictions are asked for), and what the server reads.
+Reads  testdata/ (the first CSV file is what predictions are asked for; without one, some of the
+       labelled rows held out or ingested last), and what the server reads.
 Writes models/apireturns.txt; when a run replaced the deployed model, that one's answers, and the
        new model's in models/apireturns2.txt: before and after, for the same rows.
 """
@@ -32,6 +33,7 @@ ROUTES = ("/prediction", "/scoring", "/summarystats", "/diagnostics")
 # Named as a WSGI server names it, and loaded as late: this script stands below the application.
 APPLICATION = "app:create_app"
 TIMEOUT_SECONDS = 30.0
+RECORDS = 100  # so many clients are asked for where no file names them
 
 # (route, body as JSON or None) -> the decoded answer; raises CallError.
 Ask = Callable[[str, dict[str, Any] | None], Any]
@@ -72,7 +74,7 @@ def collect(config: Config) -> Answers:
     answers: Answers = {}
     for route in ROUTES:
         try:
-            body = {"filepath": _test_file(config)} if route == "/prediction" else None
+            body = _clients_to_predict(config) if route == "/prediction" else None
             answers[route] = ask(route, body)
         except CallError as error:
             answers[route] = {"error": str(error)}
@@ -98,13 +100,39 @@ def _line(value: Any) -> str:
     return json.dumps(files.strict(value), ensure_ascii=False, allow_nan=False)
 
 
-def _test_file(config: Config) -> str:
-    """The test file to predict for, as the API names it."""
+def _clients_to_predict(config: Config) -> dict[str, Any]:
+    """Whom to ask predictions for, as a body: the first test file, or some labelled clients."""
+    name = _test_file(config)
+    return {"records": _some_records(config)} if name is None else {"filepath": name}
+
+
+def _some_records(config: Config) -> list[dict[str, Any]]:
+    """Some clients of the test data, or of the newest labelled rows where there are none."""
+    from attrition.engine import engine
+    from attrition.ledger import read_ledger
+    from attrition.testrows import gather_test_clients
+
+    try:
+        clients = gather_test_clients(config).clients
+        ledger = read_ledger(config.ledger)
+        if not len(clients) and ledger.commits:
+            clients, _ = engine(config).labelled(ledger, ledger.commits[-1].start)
+    except PipelineError as error:
+        raise CallError(f"there is no CSV file among the test data, and {error}") from None
+    if not len(clients):
+        raise CallError("there is no CSV file among the test data, and no labelled row")
+    some = clients.features.iloc[:RECORDS].astype(object)
+    rows = some.where(some.notna() & (some != ""), None).to_dict("records")
+    return [{str(name): value for name, value in row.items()} for row in rows]
+
+
+def _test_file(config: Config) -> str | None:
+    """The test file to predict for, as the API names it; None without one."""
     for path in sorted(config.test_data_path.glob("*.csv")):
         name = datafiles.public_name(config, path)
         if name is not None and path.is_file() and not path.name.startswith("."):
             return name
-    raise CallError("there is no CSV file among the test data")
+    return None
 
 
 def _server(config: Config) -> Ask | None:

@@ -25,7 +25,7 @@ import argparse
 import logging
 import textwrap
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -42,11 +42,10 @@ if TYPE_CHECKING:  # heavy modules: an idle run must not pay for them
 
     from attrition.champion import Champion, Exam
     from attrition.clients import Clients, TestClients
-    from attrition.decision import Evidence, TrainingNeed, TrainingSituation, Verdict
+    from attrition.decision import Evidence, Scored, TrainingNeed, TrainingSituation, Verdict
     from attrition.files import Release
     from attrition.ledger import Ledger
     from attrition.packages import PackageCheck
-    from attrition.scores import Score
     from ingestion import IngestionResult
     from training import TrainingResult
 
@@ -83,14 +82,17 @@ class Stopwatch:
 
 @dataclass(frozen=True)
 class Challenge:
-    """What became of a candidate: the verdict, its score, the evidence against the champion.
+    """What became of a candidate: the verdict, its scores, the evidence against the champion.
 
-    `sampled` says how many rows were new to both, where only a sample of them was compared.
+    `suspicious` holds the columns that alone tell the answer beyond belief (column -> AUC), and the
+    AUC of the whole model; `sampled` says how many rows were new to both, where only a sample of
+    them was compared.
     """
 
     verdict: Verdict
-    score: Score | None = None
+    scored: Scored | None = None
     evidence: Evidence | None = None
+    suspicious: dict[str, Any] = field(default_factory=dict)
     sampled: dict[str, int] = field(default_factory=dict)
 
 
@@ -132,9 +134,9 @@ def report(
     import diagnostics
     import reporting
     from attrition import calllist
-    from attrition.clients import labelled_test_clients
+    from attrition.testrows import gather_test_clients
 
-    test = labelled_test_clients(config)
+    test = gather_test_clients(config)
     reporting.run(config, outgoing, test)
     listed = calllist.rank(config)
     diagnosed = diagnostics.run(config, watch.seconds, package_check)
@@ -155,10 +157,10 @@ def run_stages(
     """
     import ingestion
     from attrition.champion import Exam, examine
-    from attrition.clients import labelled_test_clients
     from attrition.decision import training_need
     from attrition.ledger import read_ledger
     from attrition.scratch import sweep_scratch_folders
+    from attrition.testrows import gather_test_clients
 
     sweep_scratch_folders()
     started = now()
@@ -168,7 +170,7 @@ def run_stages(
         watch.forget("ingestion")
     with watch.stage("check"):
         ledger = read_ledger(config.ledger)
-        test = labelled_test_clients(config)
+        test = gather_test_clients(config)
         exam = examine(config, champion, ledger, test) if champion else Exam()
         need = training_need(training_situation(config, champion, ledger, test, exam))
     logger.info("%s: %s", "a candidate is due" if need.train else "no candidate", need.reason)
@@ -194,11 +196,12 @@ def decision_record(
     """What was found and decided, as plain values for JSON."""
     from attrition.champion import alerts
 
-    verdict, findings = challenge.verdict, exam.to_json()
+    verdict, scored, findings = challenge.verdict, challenge.scored, exam.to_json()
     return {
         "verdict": verdict.verdict,
         "reason": verdict.reason,
-        "warnings": [*alerts(config, exam), *verdict.warnings],
+        "warnings": [*alerts(config, exam, challenge.suspicious), *verdict.warnings],
+        "suspicious": challenge.suspicious,
         "training": {"kind": need.kind, "reason": need.reason},
         "new_rows": ingested.new_rows,
         "ingestion": ingested.to_json(),
@@ -211,7 +214,8 @@ def decision_record(
             "impact": findings["impact"],
         },
         "sampled": findings["sampled"] | challenge.sampled,
-        "candidate_score": challenge.score.to_json() if challenge.score else None,
+        "candidate_score": scored.test.to_json() if scored else None,
+        "cross_validated": scored.cross_validated.to_json() if scored else None,
         "evidence": challenge.evidence.to_json() if challenge.evidence else None,
     }
 
@@ -240,6 +244,7 @@ def training_situation(
         deployed=deployed,
         rolled_back_commits=rolled_back_commits(config),
         drift=exam.drift,
+        test_share=config.test_share,
     )
 
 
@@ -254,33 +259,59 @@ def run_challenge(
     import scoring
     import training
     from attrition.decision import (
+        Scored,
         Verdict,
+        disbelieved,
         first_model_verdict,
         new_columns_verdict,
         promotion_verdict,
     )
 
+    known = suspicions(champion.training) if champion else {}
     if not need.train:
-        return Challenge(Verdict("kept", need.reason))
+        return Challenge(Verdict("kept", need.reason), suspicious=known)
     try:
         with watch.stage("training"):
             trained = training.run(config, test, champion.training["commit"] if champion else None)
     except NotEnoughData as error:
-        return Challenge(Verdict("not enough evidence", f"no candidate: {error}"))
+        verdict = Verdict("not enough evidence", f"no candidate: {error}")
+        return Challenge(verdict, suspicious=known)
     with watch.stage("scoring"):
-        score = scoring.run(config, test)
-    asked = config.model_score_threshold
+        scored = Scored(scoring.run(config, test), trained.cross_validated)
+    asked, evidence, sampled = config.model_score_threshold, None, {}
     if champion is None:
-        return Challenge(first_model_verdict(need, score, asked), score)
-    if not champion.fits:
+        verdict = first_model_verdict(need, scored, asked)
+    elif not champion.fits or champion.has_learnt_test_rows:
         before = champion.release.manifest["f1_score"]
-        return Challenge(new_columns_verdict(need, score, before, asked), score)
-    with watch.stage("comparison"):
-        evidence = gather_evidence(config, champion, trained, test)
-    verdict = promotion_verdict(need, evidence, config.promotion_confidence, asked)
-    compared = int(trained.unseen.sum())
-    sampled = {"comparison": trained.unseen_rows} if compared < trained.unseen_rows else {}
-    return Challenge(verdict, score, evidence, sampled)
+        crossed = champion.training["cross_validated"]["f1"]
+        verdict = new_columns_verdict(need, scored, before, crossed, asked)
+    else:
+        with watch.stage("comparison"):
+            evidence = gather_evidence(config, champion, trained, test)
+        verdict = promotion_verdict(need, evidence, config.promotion_confidence, asked)
+        if (compared := trained.unseen_rows) > int(trained.unseen.sum()):
+            sampled = {"comparison": compared}
+    found = suspicions(files.read_json(config.output_model_path / "training.json"))
+    return Challenge(
+        disbelieved(verdict, trained.suspicious) if verdict.deploy else verdict,
+        scored,
+        evidence,
+        found or ({} if verdict.deploy else known),
+        sampled,
+    )
+
+
+def suspicions(training: Mapping[str, Any]) -> dict[str, Any]:
+    """Columns that alone tell the answer beyond belief, by the record of a training.
+
+    Returns:
+        `columns` (column -> its AUC) and `model_auc`; empty when there is no such column, or when
+        an older version trained the model.
+    """
+    columns = training.get("suspicious_columns")
+    if not columns:
+        return {}
+    return {"columns": columns, "model_auc": training["cross_validated"]["roc_auc"]}
 
 
 def gather_evidence(

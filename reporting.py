@@ -44,7 +44,7 @@ from attrition import (
 from attrition.blocks import Story
 from attrition.calllist import RankingResult
 from attrition.champion import score_clients
-from attrition.clients import TestClients, labelled_test_clients
+from attrition.clients import TestClients
 from attrition.compatibility import misfit
 from attrition.config import Config
 from attrition.figures import Absent, Picture
@@ -52,6 +52,7 @@ from attrition.files import Release
 from attrition.ledger import read_ledger
 from attrition.material import Material, Model
 from attrition.scorecard import load_scorecard
+from attrition.testrows import gather_test_clients
 
 SCORECARD = "scorecard.json"
 FIRST, SECOND = "confusionmatrix.png", "confusionmatrix2.png"
@@ -79,7 +80,7 @@ def run(
         rows for a score) is not kept from an earlier model either, and the log says why.
     """
     live = files.live_release(config.prod_deployment_path)
-    test = labelled_test_clients(config) if test is None else test
+    test = gather_test_clients(config) if test is None else test
     pictures = [(FIRST, live)] if outgoing is None else [(FIRST, outgoing), (SECOND, live)]
     if len(pictures) == 1:
         (config.output_model_path / SECOND).unlink(missing_ok=True)
@@ -147,7 +148,7 @@ def tell(
     if not config.reports:
         return []
     logging.getLogger("matplotlib").setLevel(logging.WARNING)  # it tells of its font cache
-    test = labelled_test_clients(config) if test is None else test
+    test = gather_test_clients(config) if test is None else test
     model = gathering.deployed_model(config) or gathering.candidate(config)
     runs = gathering.latest_runs(config, decision)
     drawn = gallery.of_changes(decision, runs, config.model_score_threshold)
@@ -207,7 +208,7 @@ def _pictures_of(config: Config, model: Model, test: TestClients) -> list[Pictur
 
 def _report(config: Config, _arguments: argparse.Namespace) -> int:
     is_deployed = files.live_release_id(config.prod_deployment_path) is not None
-    test = labelled_test_clients(config)
+    test = gather_test_clients(config)
     drawn = run(config, test=test) if is_deployed else _draw_candidate(config, test)
     listed = calllist.rank(config)
     if isinstance(listed, str):

@@ -15,12 +15,13 @@ from collections.abc import Sequence
 
 from attrition import cli, files, gathering
 from attrition.champion import score_clients
-from attrition.clients import TestClients, labelled_test_clients
+from attrition.clients import TestClients
 from attrition.compatibility import misfit
 from attrition.config import Config
 from attrition.errors import DataError
 from attrition.scorecard import load_scorecard
 from attrition.scores import Score
+from attrition.testrows import gather_test_clients
 
 logger = logging.getLogger(__name__)
 
@@ -30,7 +31,7 @@ def run(config: Config, test: TestClients) -> Score:
 
     Args:
         config: the settings.
-        test: the labelled test data, as `labelled_test_clients` reads them.
+        test: the labelled test data, as `gather_test_clients` reads them.
 
     Returns:
         The candidate's score.
@@ -48,6 +49,7 @@ def run(config: Config, test: TestClients) -> Score:
         "test_rows_rejected": len(test.rejected),
         "test_rows_without_label": test.blank_labels,
         "test_rows_duplicate": test.duplicates,
+        "test_rows_held_out": test.held_out,
         **result.to_json(),
     }
     files.write_json(config.scores, record)
@@ -85,7 +87,7 @@ def _score_candidate(config: Config, _arguments: argparse.Namespace) -> int:
     path, training = models / "scorecard.json", gathering.shown(models / "training.json")
     if path.exists() and (reason := misfit(config, load_scorecard(path), training)) is not None:
         raise DataError(f"{path}: {reason}; run training.py")
-    print(describe(run(config, labelled_test_clients(config))))
+    print(describe(run(config, gather_test_clients(config))))
     return 0
 
 
@@ -98,7 +100,7 @@ def _score_deployed(config: Config, _arguments: argparse.Namespace) -> int:
     if reason is not None:
         raise DataError(f"release {release.id} cannot be scored: {reason}; run fullprocess.py")
     print(f"release            {release.id}")
-    print(describe(score_clients(card, labelled_test_clients(config).clients, config)))
+    print(describe(score_clients(card, gather_test_clients(config).clients, config)))
     return 0
 
 

@@ -23,18 +23,20 @@ from typing import Any
 import numpy as np
 
 from attrition import cli, files
-from attrition.clients import Clients, TestClients, labelled_test_clients
+from attrition.clients import Clients, TestClients
 from attrition.compatibility import label_settings
 from attrition.config import Config
 from attrition.engine import engine
 from attrition.errors import NotEnoughData
 from attrition.impact import baseline
+from attrition.leakage import suspicious_columns
 from attrition.ledger import Ledger, read_ledger
 from attrition.lesson import Lesson
 from attrition.model import RECIPE
 from attrition.reference import summarise
 from attrition.scorecard import Scorecard
 from attrition.scores import Minimum, Score, score
+from attrition.testrows import gather_test_clients
 
 STRONGEST_TERMS = 8
 LIBRARIES = ("numpy", "scipy", "pandas", "scikit-learn", "duckdb")
@@ -48,9 +50,11 @@ class TrainingResult(Lesson):
 
     Attributes:
         cross_validated: how well models of its kind predict training rows they did not see.
+        suspicious: columns that alone tell the answer beyond belief, with their AUC.
     """
 
     cross_validated: Score = field(kw_only=True)
+    suspicious: dict[str, float] = field(kw_only=True)
 
 
 def run(config: Config, test: TestClients, deployed_commit: str | None = None) -> TrainingResult:
@@ -93,7 +97,13 @@ def train(
         Minimum(config.minimum_scoring_rows, config.minimum_rarer_label_rows),
         config.random_seed,
     )
-    return TrainingResult(**vars(lesson), cross_validated=cross_validated)
+    rows = lesson.representatives
+    assert rows.labels is not None, "training rows are labelled"
+    return TrainingResult(
+        **vars(lesson),
+        cross_validated=cross_validated,
+        suspicious=suspicious_columns(rows.features, rows.labels),
+    )
 
 
 def versions() -> dict[str, str]:
@@ -114,9 +124,11 @@ def _record(config: Config, commit: str, result: TrainingResult) -> dict[str, An
         "rows": result.rows,
         "positives": result.positives,
         "left_out_test_rows": result.left_out,
+        "test_share": config.test_share,
         "threshold": fitted.scorecard.threshold,
         "settings": fitted.settings,
         "cross_validated": result.cross_validated.to_json(),
+        "suspicious_columns": result.suspicious,
         "sha256": {
             name: files.sha256_of(folder / name) for name in ("trainedmodel.pkl", "scorecard.json")
         },
@@ -135,7 +147,7 @@ def describe(result: TrainingResult) -> str:
     )
     lines = [
         f"trained on         {result.rows:,} clients, of whom {result.positives:,} left",
-        f"left out           {result.left_out:,} rows that stand in the test data",
+        f"left out           {result.left_out:,} rows of the test data",
         f"threshold          {card.threshold:.3f}   (log-odds of the average client "
         f"{card.average_log_odds:+.2f})",
         f"pairs of columns   {len(selection.pairs)}   (L2 strength C = {selection.strength:g})",
@@ -145,6 +157,10 @@ def describe(result: TrainingResult) -> str:
             f"cross-validated    F1 {quality.f1:.3f}, ROC AUC {quality.roc_auc:.3f}, "
             f"log loss {quality.log_loss:.3f}"
         )
+    lines += [
+        f"suspicious         {column[:40]}: its AUC alone is {power:.3f}; is it known too late?"
+        for column, power in result.suspicious.items()
+    ]
     lines.append("strongest          spread of its points over the clients, in log-odds")
     lines += [
         f"  {spread:5.2f}  {term[:70]}"
@@ -161,7 +177,7 @@ def strongest_terms(card: Scorecard, clients: Clients) -> list[tuple[str, float]
 
 
 def _train(config: Config, _arguments: argparse.Namespace) -> int:
-    print(describe(run(config, labelled_test_clients(config))))
+    print(describe(run(config, gather_test_clients(config))))
     return 0
 
 

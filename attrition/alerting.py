@@ -14,6 +14,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from attrition.ledger import REJECTED, Ledger
+from attrition.phrases import listing
 
 TEST_DATA = "test data"
 FAILED = "failed run"
@@ -52,6 +53,8 @@ def findings(
     data: Mapping[str, Any],
     degraded_below: float,
     impact: Mapping[str, Any] | None = None,
+    *,
+    suspicious: Mapping[str, Any] | None = None,
 ) -> list[Condition]:
     """What a look at a model found wrong.
 
@@ -61,8 +64,9 @@ def findings(
         data: sample -> finding on data drift, likewise.
         degraded_below: F1 under which a model is degraded, a fraction 0-1.
         impact: sample -> what its data drift does to the risk, likewise; None when unknown.
+        suspicious: columns that alone tell the answer beyond belief, likewise; None when unknown.
     """
-    found = []
+    found = [_suspicion(suspicious)] if suspicious and suspicious["columns"] else []
     f1 = (scores.get(TEST_DATA) or {}).get("f1")
     if f1 is not None and f1 < degraded_below:
         text = f"its F1 on the test data, {f1:.3f}, is under {degraded_below:g}"
@@ -82,6 +86,20 @@ def findings(
             strongest = _strongest((impact or {}).get(sample))
             found.append(Condition(key, names, f"{key}: {shown}{strongest}"))
     return found
+
+
+def _suspicion(suspicious: Mapping[str, Any]) -> Condition:
+    """Columns that may be the answer in disguise."""
+    columns, model_auc = suspicious["columns"], suspicious["model_auc"]
+    shown = listing([f"{name} (AUC {power:.3f})" for name, power in columns.items()])
+    model = "" if model_auc is None else f"; the whole model reaches {model_auc:.3f}"
+    alone = "alone tells" if len(columns) == 1 else "each alone tell"
+    is_filled = "Is it filled in" if len(columns) == 1 else "Are they filled in"
+    text = (
+        f"too good to be true: {shown} {alone} who left{model}. {is_filled} only once a client has "
+        f"left? Then take {'it' if len(columns) == 1 else 'them'} out of config.json"
+    )
+    return Condition("too good to be true", ", ".join(columns), text)
 
 
 def _drifted(column: Mapping[str, Any]) -> str:
@@ -112,7 +130,12 @@ def conditions(record: Mapping[str, Any], degraded_below: float) -> list[Conditi
         scores = {TEST_DATA: record["candidate_score"]}
     drift = record["drift"]
     return findings(
-        scores, drift["performance"], drift["data"], degraded_below, drift.get("impact")
+        scores,
+        drift["performance"],
+        drift["data"],
+        degraded_below,
+        drift.get("impact"),
+        suspicious=record.get("suspicious"),
     )
 
 

@@ -6,6 +6,7 @@ Every new labelled row is first an exam for the deployed model and only then a l
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -35,12 +36,15 @@ class Champion:
 
     `misfit` says why it cannot be asked about today's clients: config.json now names other columns
     or labels. None when it can.
+    `has_learnt_test_rows` when `test_share` was smaller: what it says of the rows held out now is
+    no evidence.
     """
 
     release: Release
     card: Scorecard
     training: dict[str, Any]
     misfit: str | None
+    has_learnt_test_rows: bool = False
 
     @property
     def fits(self) -> bool:
@@ -116,7 +120,13 @@ def find_champion(config: Config) -> Champion | None:
         return None
     card = load_scorecard(release.folder / "scorecard.json")
     training = files.read_json(release.folder / "training.json")
-    return Champion(release, card, training, misfit(config, card, training))
+    return Champion(
+        release,
+        card,
+        training,
+        misfit(config, card, training),
+        has_learnt_test_rows=training.get("test_share", 0.0) < config.test_share,
+    )
 
 
 def _live_or_last_good(config: Config) -> Release | None:
@@ -158,8 +168,8 @@ def examine(config: Config, champion: Champion, ledger: Ledger, test: TestClient
     if not champion.fits:
         return Exam()
     place = engine(config)
-    labelled = {TEST_DATA: test.clients}
-    there = {TEST_DATA: len(test.clients)}  # rows, of which an engine may give a sample
+    labelled = {TEST_DATA: test.of_folder if champion.has_learnt_test_rows else test.clients}
+    there = {TEST_DATA: len(labelled[TEST_DATA])}  # rows, of which an engine may give a sample
     start = newest_unseen_start(champion, ledger)
     if start < ledger.committed_bytes:
         labelled[NEW_ROWS], there[NEW_ROWS] = place.labelled(ledger, start)
@@ -222,8 +232,15 @@ def newest_unseen_start(champion: Champion, ledger: Ledger) -> int:
     return max([unseen, *(commit.start for commit in ledger.commits[-1:])])
 
 
-def alerts(config: Config, exam: Exam) -> list[str]:
-    """What somebody should hear about, in plain sentences: a degraded model, and drift."""
+def alerts(config: Config, exam: Exam, suspicious: Mapping[str, Any] | None = None) -> list[str]:
+    """What somebody should hear about, in plain sentences.
+
+    Args:
+        config: the settings.
+        exam: says whether the deployed model is degraded, and what drifts.
+        suspicious: columns that alone tell the answer beyond belief, as the decision record holds
+            them.
+    """
     look = exam.to_json()
     found = alerting.findings(
         look["scores"],
@@ -231,5 +248,6 @@ def alerts(config: Config, exam: Exam) -> list[str]:
         look["data_drift"],
         config.model_score_threshold,
         look["impact"],
+        suspicious=suspicious,
     )
     return [condition.text for condition in found]

@@ -17,6 +17,7 @@ from attrition import batches, csvfiles, stored
 from attrition.clienttable import KEPT, ClientTable, connect, unpacked
 from attrition.config import Config
 from attrition.errors import DataError
+from attrition.holdout import is_held_out
 from attrition.merging import mark_duplicates
 from attrition.scratch import scratch_folder
 
@@ -68,7 +69,15 @@ class Rejection:
 
 @dataclass(frozen=True)
 class TestClients:
-    """The labelled clients of the test folder, each row once, and what was left aside."""
+    """The labelled clients to test on, each row once, and what was left aside.
+
+    Attributes:
+        clients: those of the test folder, then those held out of the ingested ones.
+        files: the files of the test folder.
+        rejected: their rows that cannot be used.
+        blank_labels, duplicates: numbers of their rows that are left aside.
+        held_out: how many of the clients are held out by `test_share`.
+    """
 
     __test__ = False  # to pytest: not a class of tests
 
@@ -77,6 +86,12 @@ class TestClients:
     rejected: tuple[Rejection, ...]
     blank_labels: int
     duplicates: int
+    held_out: int = 0
+
+    @property
+    def of_folder(self) -> Clients:
+        """The clients of the test folder alone."""
+        return self.clients.select(np.arange(len(self.clients)) < len(self.clients) - self.held_out)
 
 
 @dataclass(frozen=True)
@@ -86,7 +101,7 @@ class TrainingClients:
     Attributes:
         clients: in the order of their arrival.
         unseen: (n,) of bool, True for the rows that arrived at or after the asked byte.
-        left_out: number of rows left out because they stand in the test data.
+        left_out: number of rows left out because they are test data.
     """
 
     clients: Clients
@@ -110,10 +125,52 @@ def final_clients(config: Config, start: int = 0, end: int | None = None) -> Cli
         return _fetch(connection, config, *rows)
 
 
+def judging_clients(config: Config, start: int, end: int) -> Clients:
+    """The same, without those that are held out as test data, where they are judged already."""
+    with _session(config, _size(config.final_data)) as (connection, scratch):
+        rows, parameters = stored.read_range(config, config.final_data, start, end, scratch)
+        return _fetch(connection, config, f"{rows} WHERE NOT {is_held_out(config)}", parameters)
+
+
+def held_out_clients(config: Config, committed_bytes: int) -> Clients:
+    """The ingested clients that are held out as test data.
+
+    Args:
+        config: the settings.
+        committed_bytes: length of `finaldata.csv` by the ledger.
+    """
+    with _session(config, _size(config.final_data)) as (connection, scratch):
+        rows, parameters = stored.read_range(config, config.final_data, 0, committed_bytes, scratch)
+        return _fetch(connection, config, f"{rows} WHERE {is_held_out(config)}", parameters)
+
+
+def with_held_out(config: Config, test: TestClients, held_out: Clients) -> TestClients:
+    """The test data with the clients held out; a row that stands in both counts once."""
+    with _session(config, 0) as (connection, _):
+        doubled = _positions_in(connection, config, held_out, test.clients)
+    fresh = np.ones(len(held_out), dtype=bool)
+    fresh[doubled] = False
+    added = held_out.select(fresh)
+    return replace(test, clients=joined(test.clients, added), held_out=len(added))
+
+
+def joined(one: Clients, other: Clients) -> Clients:
+    """Labelled clients, one set after the other."""
+    assert one.labels is not None
+    assert other.labels is not None
+    both_values = one.values is not None and other.values is not None
+    return Clients(
+        ids=np.concatenate([one.ids, other.ids]),
+        features=pd.concat([one.features, other.features], ignore_index=True),
+        labels=np.concatenate([one.labels, other.labels]),
+        values=np.concatenate([one.values, other.values]) if both_values else None,
+    )
+
+
 def training_clients(
     config: Config, committed_bytes: int, test: TestClients, unseen_start: int = 0
 ) -> TrainingClients:
-    """The ingested clients but those whose whole row (id, features, label) is test data.
+    """The ingested clients but those held out, or whose row (id, features, label) is test data.
 
     Args:
         config: the settings.
@@ -131,11 +188,14 @@ def training_clients(
         if unseen_start < committed_bytes:
             late = _count_rows(connection, config, unseen_start, committed_bytes, scratch)
             unseen[len(clients) - late :] = True
-        in_test = _positions_in(connection, config, clients, test.clients)
-    stays = np.ones(len(clients), dtype=bool)
-    stays[in_test] = False
+        stays = np.ones(len(clients), dtype=bool)
+        if config.test_share:
+            source, parameters = rows
+            query = f"SELECT NOT {is_held_out(config)} AS stays FROM {source}"
+            stays = np.ma.getdata(connection.execute(query, parameters).fetchnumpy()["stays"])
+        stays[_positions_in(connection, config, clients, test.clients)] = False
     remaining = clients if stays.all() else clients.select(stays)
-    return TrainingClients(remaining, unseen[stays], len(in_test))
+    return TrainingClients(remaining, unseen[stays], len(clients) - len(remaining))
 
 
 def labelled_test_clients(config: Config) -> TestClients:

@@ -59,6 +59,10 @@ class Config:
     data_drift_threshold: float = 0.05
     promotion_confidence: float = 0.90
 
+    # Share of the ingested labelled rows that are never learnt from: test data beside the files of
+    # the test folder. A digest of the client's id, or of the row where there is none, decides.
+    test_share: float = 0.0
+
     # The ranked client list. Probabilities from which on a client is at high and at medium risk;
     # None: the deployed model's own threshold, and half of the high one. How many clients, from the
     # top, get their reasons in words, and how many old rankings are remembered until outcomes come.
@@ -275,12 +279,20 @@ def _convert(key: str, kind: str, value: Any, root: Path) -> Any:
             raise ValueError("a whole number of at least 1")
         return value
     if kind.startswith("float"):
-        if value is None and kind == "float | None":
-            return None
-        if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < 1:
-            raise ValueError("a fraction between 0 and 1" + " or null" * (kind != "float"))
-        return float(value)
+        return _convert_fraction(key, kind, value)
     return _convert_text(key, kind, value)
+
+
+def _convert_fraction(key: str, kind: str, value: Any) -> float | None:
+    if value is None and kind == "float | None":
+        return None
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    if key == "test_share":
+        if not is_number or not 0 <= value < 0.5:
+            raise ValueError("a fraction of at least 0 and below 0.5")
+    elif not is_number or not 0 < value < 1:
+        raise ValueError("a fraction between 0 and 1" + " or null" * (kind != "float"))
+    return float(value)
 
 
 def _convert_names(key: str, value: Any) -> tuple[str, ...]:

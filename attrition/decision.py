@@ -6,7 +6,7 @@ Values in, a decision with its reason in plain words out; no file, clock or logg
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from attrition.scores import Comparison, Score
@@ -80,13 +80,14 @@ class TrainingSituation:
     deployed: Mapping[str, Any] | None
     rolled_back_commits: Collection[str]
     drift: bool
+    test_share: float = 0.0  # of the labelled rows, held out as test data today
 
 
 @dataclass(frozen=True)
 class TrainingNeed:
     """Whether to train, and why (not).
 
-    `kind` is "nothing", "first", "new columns", "new rows" or "new library".
+    `kind` is "nothing", "first", "new columns", "new test rows", "new rows" or "new library".
     """
 
     kind: str
@@ -109,6 +110,12 @@ def training_need(now: TrainingSituation) -> TrainingNeed:
         return TrainingNeed("first", "no model is deployed yet")
     if now.schema != now.deployed["schema"]:
         return TrainingNeed("new columns", "the columns or labels in config.json have changed")
+    if now.test_share > (share := now.deployed.get("test_share", 0.0)):
+        reason = (
+            f"more rows are held out as test data (test_share {now.test_share:g}, it was "
+            f"{share:g}), and the deployed model has learnt them"
+        )
+        return TrainingNeed("new test rows", reason)
     if now.commit != now.deployed["commit"]:
         if now.unseen_rows == 0:
             return TrainingNeed("new rows", "the source files have been ingested anew")
@@ -141,40 +148,98 @@ class Verdict:
         return self.verdict == "deployed"
 
 
-def first_model_verdict(need: TrainingNeed, candidate: Score, score_threshold: float) -> Verdict:
-    """With no comparable deployed model the candidate is deployed, with a warning if it is weak."""
-    warnings: tuple[str, ...] = ()
-    if candidate.f1 is None:
-        warnings = (f"nobody knows how good this model is: {candidate.undefined} in the test data",)
-        known = "its score is undefined"
-    else:
-        known = f"its F1 on the test data is {candidate.f1:.3f}"
-        if candidate.f1 < score_threshold:
-            warnings = (f"the model is weak: F1 {candidate.f1:.3f} is under {score_threshold:g}",)
+@dataclass(frozen=True)
+class Scored:
+    """What is known of a model by itself: its score on the test data, and cross-validated.
+
+    The second one is of rows that the model has learnt, each predicted by a model of its kind that
+    has not; it is what to judge by where the test data cannot tell.
+    """
+
+    test: Score
+    cross_validated: Score
+
+    @property
+    def f1(self) -> float | None:
+        """The F1 to judge by; None when neither is known."""
+        return self.cross_validated.f1 if self.test.f1 is None else self.test.f1
+
+    @property
+    def words(self) -> str:
+        """That F1, and which it is."""
+        if self.test.f1 is not None:
+            return f"F1 on the test data is {self.test.f1:.3f}"
+        if self.cross_validated.f1 is None:
+            return "score is undefined"
+        return (
+            f"cross-validated F1 is {self.cross_validated.f1:.3f} on "
+            f"{self.cross_validated.rows:,} of the rows it learnt from"
+        )
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What is not known."""
+        if self.test.f1 is not None:
+            return ()
+        if self.cross_validated.f1 is None:
+            return (f"nobody knows how good this model is: {self.test.undefined} in the test data",)
+        text = (
+            f"no test data to judge by ({self.test.undefined}): cross-validation stands in for "
+            f"them; put labelled rows into the test folder, or set test_share in config.json"
+        )
+        return (text,)
+
+
+def first_model_verdict(need: TrainingNeed, candidate: Scored, score_threshold: float) -> Verdict:
+    """With no deployed model the candidate is deployed, with a warning if it is weak."""
+    warnings = candidate.warnings
+    if candidate.f1 is not None and candidate.f1 < score_threshold:
+        weak = f"the model is weak: F1 {candidate.f1:.3f} is under {score_threshold:g}"
+        warnings = (*warnings, weak)
     why = "it is the first model" if need.kind == "first" else need.reason
-    return Verdict("deployed", f"{why}; {known}", warnings)
+    return Verdict("deployed", f"{why}; its {candidate.words}", warnings)
 
 
 def new_columns_verdict(
-    need: TrainingNeed, candidate: Score, champion_f1: float | None, score_threshold: float
+    need: TrainingNeed,
+    candidate: Scored,
+    champion_f1: float | None,
+    champion_cross_validated_f1: float | None,
+    score_threshold: float,
 ) -> Verdict:
-    """After a change of columns or labels the deployed model cannot be asked about today's rows.
+    """Judge the candidate alone, where the deployed model cannot be asked about today's rows.
 
-    The candidate takes its place if it is known to be good enough, or no worse than it was.
+    So it is after a change of columns or labels, or when it has learnt rows that are held out now.
+    The candidate takes its place if it is known to be
+    good enough, or no worse than it was.
 
     Args:
         need: why the candidate was trained.
-        candidate: its score on the test data.
-        champion_f1: F1 of the deployed model when it was deployed; None when undefined.
+        candidate: its scores.
+        champion_f1: F1 of the deployed model on the test data of its deployment; None when
+            undefined.
+        champion_cross_validated_f1: likewise, cross-validated; what the candidate is compared with
+            where its own score on the test data is undefined.
         score_threshold: `model_score_threshold`, a fraction 0-1.
     """
     if candidate.f1 is None:
-        reason = f"{need.reason}, and nobody knows how good the candidate is: {candidate.undefined}"
+        undefined = candidate.test.undefined
+        reason = f"{need.reason}, and nobody knows how good the candidate is: {undefined}"
         return Verdict("not enough evidence", reason)
-    known = f"{need.reason}; the candidate's F1 on the test data is {candidate.f1:.3f}"
-    if champion_f1 is not None and candidate.f1 < min(score_threshold, champion_f1):
-        return Verdict("kept", f"{known}, that of the deployed model was {champion_f1:.3f}")
-    return Verdict("deployed", known)
+    known = f"{need.reason}; the candidate's {candidate.words}"
+    before = champion_cross_validated_f1 if candidate.test.f1 is None else champion_f1
+    if before is not None and candidate.f1 < min(score_threshold, before):
+        reason = f"{known}, that of the deployed model was {before:.3f}"
+        return Verdict("kept", reason, candidate.warnings)
+    return Verdict("deployed", known, candidate.warnings)
+
+
+def disbelieved(verdict: Verdict, columns: Collection[str]) -> Verdict:
+    """The verdict, with a word of doubt where single columns tell the answer beyond belief."""
+    if not columns:
+        return verdict
+    text = f"{verdict.reason}; do not believe it before you have looked at {', '.join(columns)}"
+    return replace(verdict, reason=text)
 
 
 @dataclass(frozen=True)
@@ -215,26 +280,51 @@ def promotion_verdict(
         return Verdict("not enough evidence", reason)
     if test.challenger_f1 < score_threshold <= test.champion_f1:
         reason = (
-            f"the candidate is degraded where the deployed model is not: F1 on the test data "
-            f"{test.challenger_f1:.3f} against {test.champion_f1:.3f}, asked {score_threshold:g}"
+            f"the test data alone decide, on which the candidate is degraded where the deployed "
+            f"model is not: F1 {test.challenger_f1:.3f} against {test.champion_f1:.3f} on "
+            f"{test.rows:,} rows, asked {score_threshold:g}"
         )
+        if evidence.unseen is not None and evidence.unseen.difference is not None:
+            reason += f"; {_figures('new rows', evidence.unseen)}"
         return Verdict("kept", reason)
     pooled = evidence.pooled
     assert pooled.difference is not None and pooled.confidence is not None
+    where = "on the test data" if evidence.unseen is None else "on test data and new rows pooled"
     numbers = (
-        f"F1 {pooled.challenger_f1:.3f} against {pooled.champion_f1:.3f} of the deployed model "
-        f"on the same {pooled.rows:,} rows"
+        f"{where}: F1 {pooled.challenger_f1:.3f} against {pooled.champion_f1:.3f} of the deployed "
+        f"model on the same {pooled.rows:,} rows"
     )
     sure = f"better in {pooled.confidence:.1%} of resamples"
+    parts = _parts(evidence)
     warnings = _disagreement(evidence)
     if need.kind == "new library" and pooled.difference >= 0:
-        return Verdict("deployed", f"{need.reason}; no worse: {numbers}", warnings)
+        return Verdict("deployed", f"{need.reason}; no worse {numbers}{parts}", warnings)
     if pooled.difference <= 0:
-        return Verdict("kept", f"the candidate is not better: {numbers}", warnings)
+        return Verdict("kept", f"the candidate is not better {numbers}{parts}", warnings)
     if pooled.confidence < confidence:
-        reason = f"the candidate may be better by chance: {numbers}, {sure}; {confidence:.0%} asked"
-        return Verdict("not enough evidence", reason, warnings)
-    return Verdict("deployed", f"the candidate is better: {numbers}, {sure}", warnings)
+        reason = f"the candidate may be better by chance {numbers}, {sure}; {confidence:.0%} asked"
+        return Verdict("not enough evidence", reason + parts, warnings)
+    return Verdict("deployed", f"the candidate is better {numbers}, {sure}{parts}", warnings)
+
+
+def _parts(evidence: Evidence) -> str:
+    """The comparisons that were pooled, and which of them the pooled one overruled."""
+    if evidence.unseen is None:
+        return ""
+    test, unseen, pooled = evidence.test, evidence.unseen, evidence.pooled
+    if unseen.difference is None:
+        return f"; the {unseen.rows:,} new rows alone are too few to tell"
+    assert test.difference is not None and pooled.difference is not None
+    text = f"; by parts: {_figures('test data', test)}, {_figures('new rows', unseen)}"
+    if test.difference * pooled.difference < 0:
+        return f"{text}: the new rows outvote the test data"
+    if unseen.difference * pooled.difference < 0:
+        return f"{text}: the test data outvote the new rows"
+    return text
+
+
+def _figures(name: str, part: Comparison) -> str:
+    return f"{name} {part.challenger_f1:.3f} against {part.champion_f1:.3f} on {part.rows:,} rows"
 
 
 def _disagreement(evidence: Evidence) -> tuple[str, ...]:

@@ -51,10 +51,17 @@ class Engine(Protocol):
         """Fit a candidate to all labelled rows that are not in the test data."""
 
     def count_in_test(self, ledger: Ledger, test: TestClients) -> int:
-        """How many labelled rows are left out of training, since they stand in the test data."""
+        """How many labelled rows are left out of training, since they are test data."""
 
     def labelled(self, ledger: Ledger, start: int) -> tuple[Clients, int]:
-        """Labelled rows from a position on: all of them or a sample, and how many there are."""
+        """Labelled rows from a position on, without those held out as test data.
+
+        Returns:
+            All of them or a sample, and how many there are.
+        """
+
+    def held_out(self, ledger: Ledger) -> tuple[Clients, int]:
+        """The labelled rows held out as test data: all or a sample, and how many there are."""
 
     def opened(self, ledger: Ledger) -> tuple[Clients, int]:
         """Open clients: all of them or a sample, and how many there are."""
@@ -106,9 +113,14 @@ class LocalEngine:
         return training_clients(self.config, ledger.committed_bytes, test).left_out
 
     def labelled(self, ledger: Ledger, start: int) -> tuple[Clients, int]:
-        from attrition.clients import final_clients
+        from attrition.clients import judging_clients
 
-        return _whole(final_clients(self.config, start, ledger.committed_bytes))
+        return _whole(judging_clients(self.config, start, ledger.committed_bytes))
+
+    def held_out(self, ledger: Ledger) -> tuple[Clients, int]:
+        from attrition.clients import held_out_clients
+
+        return _whole(held_out_clients(self.config, ledger.committed_bytes))
 
     def opened(self, ledger: Ledger) -> tuple[Clients, int]:
         from attrition.clients import open_clients

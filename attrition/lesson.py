@@ -24,7 +24,7 @@ class Lesson:
         fitted: the model.
         rows: number of its training rows.
         positives: how many of these left.
-        left_out: number of rows left out because they stand in the test data.
+        left_out: number of rows left out because they are test data.
         representatives: training rows that stand for all; all of them where they are not too many.
         clients: training rows it is compared with the deployed model on; again all, if possible.
         unseen: array of shape (n_clients,), true for rows that the deployed model has not learnt.
@@ -52,9 +52,7 @@ def too_few(error: NotEnoughData, left_out: int) -> NotEnoughData:
     """Why no model can be trained, with the rows that may not be learnt, if there are any."""
     if not left_out:
         return error
-    return NotEnoughData(
-        f"{error}; {left_out} rows were left out, since they stand in the test data"
-    )
+    return NotEnoughData(f"{error}; {left_out} rows were left out, since they are test data")
 
 
 def learn(config: Config, ledger: Ledger, test: TestClients, deployed_commit: str | None) -> Lesson:

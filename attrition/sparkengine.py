@@ -74,7 +74,11 @@ class SparkEngine:
 
     def labelled(self, ledger: Ledger, start: int) -> tuple[Clients, int]:
         with self._master() as master:
-            return self._sample(self._labelled(master, ledger, start))
+            return self._sample(master.not_held_out(self._labelled(master, ledger, start)))
+
+    def held_out(self, ledger: Ledger) -> tuple[Clients, int]:
+        with self._master() as master:
+            return self._sample(master.held_out(self._labelled(master, ledger)))
 
     def opened(self, ledger: Ledger) -> tuple[Clients, int]:
         with self._master() as master:

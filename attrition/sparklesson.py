@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from pyspark.sql import DataFrame
 
 from attrition import sparkrows, stored
-from attrition.clients import Clients, TestClients
+from attrition.clients import Clients, TestClients, joined
 from attrition.config import Config
 from attrition.errors import NotEnoughData
 from attrition.lesson import Lesson, too_few, training_minimum
@@ -86,7 +86,7 @@ def _to_compare(
         return representatives, unseen, total
     learnt = representatives.select(~unseen)
     fresh, _ = sparkrows.sample(late, config, counts, SAMPLE_ROWS)
-    both = sparkrows.joined(learnt, fresh)
+    both = joined(learnt, fresh)
     return both, np.arange(len(both)) >= len(learnt), total
 
 

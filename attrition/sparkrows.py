@@ -23,6 +23,7 @@ from pyspark.sql import Column, DataFrame, SparkSession, functions
 from attrition import stored
 from attrition.clients import Clients, TestClients
 from attrition.config import Config
+from attrition.holdout import is_held_out
 from attrition.ledger import Commit, Ledger
 from attrition.sparkintake import POSITION
 from attrition.sparkstorage import Storage, literal
@@ -76,6 +77,14 @@ class Master:
         rows.select(*self.columns).toDF(*names).write.parquet(address)
         return self._read([address])
 
+    def held_out(self, rows: DataFrame) -> DataFrame:
+        """The labelled rows that `test_share` makes test data."""
+        return rows.where(is_held_out(self.config))
+
+    def not_held_out(self, rows: DataFrame) -> DataFrame:
+        """The labelled rows that it does not."""
+        return rows.where(f"NOT {is_held_out(self.config)}") if self.config.test_share else rows
+
     def _read(self, addresses: Sequence[str]) -> DataFrame:
         if addresses:
             return self.session.read.parquet(*map(literal, addresses)).toDF(*self.columns)
@@ -85,11 +94,12 @@ class Master:
         return self.session.createDataFrame([], ", ".join(map(" ".join, types)))
 
     def not_in_test(self, rows: DataFrame, test: TestClients) -> DataFrame:
-        """The labelled rows whose whole row (id, features, label) is not test data."""
+        """The labelled rows but those held out, or whose row (id, features, label) is test data."""
         mine = (self.config.id_column, *self.config.feature_columns)
         keys = zip(stored.keys(self.config), self.config.stored_columns, strict=False)
         whole = [key for key, name in keys if name in mine]
         others = _to_frame(self.session, self.config, test.clients)
+        rows = self.not_held_out(rows)
         return rows.join(others, same(rows, others, [*whole, "label"]), "left_anti")
 
 
@@ -172,19 +182,6 @@ def _to_frame(session: SparkSession, config: Config, clients: Clients) -> DataFr
             arrays[key] = pyarrow.array(values.tolist(), kind, mask=np.asarray(blank, dtype=bool))
     arrays["label"] = pyarrow.array(clients.labels, pyarrow.int8())
     return session.createDataFrame(pyarrow.table(arrays))
-
-
-def joined(one: Clients, other: Clients) -> Clients:
-    """Labelled clients, one set after the other."""
-    assert one.labels is not None
-    assert other.labels is not None
-    both_values = one.values is not None and other.values is not None
-    return Clients(
-        ids=np.concatenate([one.ids, other.ids]),
-        features=pd.concat([one.features, other.features], ignore_index=True),
-        labels=np.concatenate([one.labels, other.labels]),
-        values=np.concatenate([one.values, other.values]) if both_values else None,
-    )
 
 
 def _clients(config: Config, table: Any) -> tuple[Clients, NDArray[np.intp]]:

@@ -85,7 +85,7 @@ def _paragraphs(record: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     for sample, score in record["scores"].items():
         yield f"On {sample}", f"release {record['release_before'][:6]} has {_score(score)}"
     if record["candidate_score"]:
-        yield "Candidate", f"on the test data it has {_score(record['candidate_score'])}"
+        yield "Candidate", _candidate(record["candidate_score"], record.get("cross_validated"))
     yield "Drift", _drift(record["drift"])
     if ranking:
         yield "Clients", _clients(ranking)
@@ -152,6 +152,14 @@ def _score(score: Mapping[str, Any]) -> str:
         f"found {score['recall']:.0%} of the leavers, {score['precision']:.0%} of its "
         f"alarms were right."
     )
+
+
+def _candidate(score: Mapping[str, Any], cross_validated: Mapping[str, Any] | None) -> str:
+    """Its score on the test data, and cross-validated where these cannot tell."""
+    text = f"on the test data it has {_score(score)}"
+    if score["f1"] is not None or not cross_validated or cross_validated["f1"] is None:
+        return text
+    return f"{text} Cross-validated, it has {_score(cross_validated)}"
 
 
 def _drift(drift: Mapping[str, Any]) -> str:

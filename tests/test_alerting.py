@@ -53,6 +53,24 @@ def test_a_model_deployed_by_the_run_is_judged_by_its_own_score() -> None:
     assert found(verdict="deployed", scores=old, candidate_score=None) == []
 
 
+def test_columns_beyond_belief_are_a_condition_until_the_model_is_another() -> None:
+    suspicious = {"columns": {"refund": 1.0, "state": 0.978}, "model_auc": 0.99}
+    (condition,) = alerting.conditions(record(suspicious=suspicious), 0.6)
+    assert condition == Condition(
+        "too good to be true",
+        "refund, state",
+        "too good to be true: refund (AUC 1.000) and state (AUC 0.978) each alone tell who left; "
+        "the whole model reaches 0.990. Are they filled in only once a client has left? Then take "
+        "them out of config.json",
+    )
+    one = alerting.conditions(record(suspicious={"columns": {"x": 1.0}, "model_auc": None}), 0.6)
+    assert one[0].text == (
+        "too good to be true: x (AUC 1.000) alone tells who left. Is it filled in only once a "
+        "client has left? Then take it out of config.json"
+    )
+    assert found(suspicious={}) == found(suspicious=None) == []
+
+
 def test_drift_is_told_by_sample_and_data_drift_by_its_columns() -> None:
     performance = {
         "test data": {"verdict": "drift", "reason": "F1 fell"},

@@ -9,8 +9,11 @@ import pytest
 
 from attrition.decision import (
     Evidence,
+    Scored,
     TrainingNeed,
     TrainingSituation,
+    Verdict,
+    disbelieved,
     first_model_verdict,
     new_columns_verdict,
     performance_drift,
@@ -22,6 +25,9 @@ from attrition.scores import Comparison, Score
 
 def scored(f1: float, low: float, high: float) -> Score:
     return Score(rows=1000, positives=200, f1=f1, f1_interval=(low, high))
+
+
+UNKNOWN = Score(2, 1, "too few labelled rows: 2")
 
 
 @pytest.mark.parametrize(
@@ -66,6 +72,9 @@ TODAY = TrainingSituation(
     ("change", "kind", "words"),
     [
         ({}, "nothing", "no drift"),
+        ({"test_share": 0.2}, "new test rows", "test_share 0.2, it was 0"),
+        ({"test_share": 0.2, "commit": "c2", "unseen_rows": 5}, "new test rows", "has learnt them"),
+        ({"deployed": {**DEPLOYED, "test_share": 0.3}, "test_share": 0.2}, "nothing", "no drift"),
         ({"drift": True}, "nothing", "the same rows give the same model"),
         ({"commit": None}, "nothing", "no labelled client rows"),
         ({"commit": None, "deployed": None}, "nothing", "no labelled client rows"),
@@ -138,13 +147,53 @@ def test_stale_test_data_cannot_veto_but_is_named() -> None:
     case = evidence(compared(-0.02, 0.2), compared(0.2, 1.0), compared(0.05, 0.97))
     found = promotion_verdict(NEW_ROWS, case, 0.90, 0.60)
     assert found.deploy
+    assert found.reason == (
+        "the candidate is better on test data and new rows pooled: F1 0.750 against 0.700 of the "
+        "deployed model on the same 500 rows, better in 97.0% of resamples; by parts: test data "
+        "0.680 against 0.700 on 500 rows, new rows 0.900 against 0.700 on 500 rows: the new rows "
+        "outvote the test data"
+    )
     assert "disagree" in found.warnings[0]
     assert "-0.020 on the test data and by +0.200" in found.warnings[0]
 
 
-def test_parts_that_agree_raise_no_warning() -> None:
+def test_parts_that_agree_raise_no_warning_and_stand_in_the_reason() -> None:
     case = evidence(compared(0.02, 0.8), compared(0.2, 1.0), compared(0.05, 0.97))
-    assert promotion_verdict(NEW_ROWS, case, 0.90, 0.60).warnings == ()
+    found = promotion_verdict(NEW_ROWS, case, 0.90, 0.60)
+    assert found.warnings == ()
+    assert "outvote" not in found.reason
+    assert found.reason.endswith("new rows 0.900 against 0.700 on 500 rows")
+
+
+@pytest.mark.parametrize(
+    ("test", "unseen", "pooled", "verdict", "words"),
+    [
+        (0.05, None, 0.05, "deployed", "is better on the test data: F1"),
+        (-0.05, None, -0.05, "kept", "is not better on the test data: F1"),
+        (0.02, -0.2, -0.05, "kept", "the new rows outvote the test data"),
+        (-0.09, 0.02, -0.05, "kept", "the test data outvote the new rows"),
+        (-0.2, 0.1, 0.05, "kept", "the test data alone decide"),
+        (-0.2, 0.1, 0.05, "kept", "on 500 rows, asked 0.6; new rows 0.800 against 0.700"),
+        (-0.02, 0.2, 0.01, "not enough evidence", "the new rows outvote the test data"),
+    ],
+)
+def test_the_reason_says_which_rows_decided(
+    test: float, unseen: float | None, pooled: float, verdict: str, words: str
+) -> None:
+    case = evidence(
+        compared(test, 0.5),
+        None if unseen is None else compared(unseen, 0.5),
+        compared(pooled, 0.95 if pooled > 0.01 else 0.6),
+    )
+    found = promotion_verdict(NEW_ROWS, case, 0.90, 0.60)
+    assert found.verdict == verdict
+    assert words in found.reason
+
+
+def test_new_rows_too_few_to_judge_alone_are_said_to_be() -> None:
+    few = Comparison(7, 1, "too few labelled rows: 7")
+    found = promotion_verdict(NEW_ROWS, evidence(compared(0.05, 0.95), few), 0.90, 0.60)
+    assert found.reason.endswith("; the 7 new rows alone are too few to tell")
 
 
 def test_nothing_is_deployed_over_a_champion_when_the_test_data_cannot_tell() -> None:
@@ -172,10 +221,32 @@ def test_a_new_library_needs_no_improvement_but_no_fall_either() -> None:
 def test_the_first_model_is_deployed_and_a_weak_one_with_a_warning(
     score: Score, warning: str | None
 ) -> None:
-    found = first_model_verdict(TrainingNeed("first", "no model is deployed yet"), score, 0.60)
+    found = first_model_verdict(
+        TrainingNeed("first", "no model is deployed yet"), Scored(score, UNKNOWN), 0.60
+    )
     assert found.deploy
     assert bool(found.warnings) is (warning is not None)
     assert warning is None or warning in found.warnings[0]
+
+
+def test_without_test_data_cross_validation_speaks_and_is_called_so() -> None:
+    need = TrainingNeed("first", "no model is deployed yet")
+    found = first_model_verdict(need, Scored(UNKNOWN, scored(0.55, 0.5, 0.6)), 0.60)
+    assert found.reason == (
+        "it is the first model; its cross-validated F1 is 0.550 on 1,000 of the rows it learnt from"
+    )
+    assert "no test data to judge by (too few labelled rows: 2)" in found.warnings[0]
+    assert "test_share" in found.warnings[0]
+    assert found.warnings[1] == "the model is weak: F1 0.550 is under 0.6"
+
+
+def test_a_verdict_on_columns_beyond_belief_says_so() -> None:
+    verdict = Verdict("deployed", "it is the first model; its F1 on the test data is 1.000")
+    found = disbelieved(verdict, ["refund", "reason"])
+    assert found.reason == (
+        f"{verdict.reason}; do not believe it before you have looked at refund, reason"
+    )
+    assert disbelieved(verdict, []) == verdict
 
 
 def test_a_degraded_candidate_never_replaces_a_model_that_is_not() -> None:
@@ -190,17 +261,21 @@ def test_a_degraded_candidate_never_replaces_a_model_that_is_not() -> None:
 
 
 @pytest.mark.parametrize(
-    ("candidate", "champion_f1", "verdict"),
+    ("candidate", "crossed", "champion_f1", "verdict"),
     [
-        (scored(0.70, 0.6, 0.8), 0.75, "deployed"),  # good enough
-        (scored(0.55, 0.5, 0.6), 0.50, "deployed"),  # weak, but no weaker than before
-        (scored(0.55, 0.5, 0.6), 0.75, "kept"),
-        (scored(0.55, 0.5, 0.6), None, "deployed"),
-        (Score(2, 1, "too few labelled rows: 2"), 0.75, "not enough evidence"),
+        (scored(0.70, 0.6, 0.8), UNKNOWN, 0.75, "deployed"),  # good enough
+        (scored(0.55, 0.5, 0.6), UNKNOWN, 0.50, "deployed"),  # weak, but no weaker than before
+        (scored(0.55, 0.5, 0.6), UNKNOWN, 0.75, "kept"),
+        (scored(0.55, 0.5, 0.6), UNKNOWN, None, "deployed"),
+        (UNKNOWN, UNKNOWN, 0.75, "not enough evidence"),
+        # Cross-validated now against cross-validated then (0.58), never against test data.
+        (UNKNOWN, scored(0.59, 0.5, 0.6), 0.75, "deployed"),
+        (UNKNOWN, scored(0.57, 0.5, 0.6), 0.50, "kept"),
     ],
 )
 def test_after_a_change_of_columns_the_candidate_must_be_known_to_be_good(
-    candidate: Score, champion_f1: float | None, verdict: str
+    candidate: Score, crossed: Score, champion_f1: float | None, verdict: str
 ) -> None:
     need = TrainingNeed("new columns", "the columns have changed")
-    assert new_columns_verdict(need, candidate, champion_f1, 0.60).verdict == verdict
+    both = Scored(candidate, crossed)
+    assert new_columns_verdict(need, both, champion_f1, 0.58, 0.60).verdict == verdict

@@ -321,10 +321,23 @@ def test_a_model_that_does_not_fit_the_settings_is_not_asked_and_that_is_said(
         assert reason in result.stderr
 
 
-def test_after_a_change_of_columns_nothing_unknown_replaces_the_model(project: Project) -> None:
+def test_after_a_change_of_columns_without_test_data_cross_validation_judges(
+    project: Project,
+) -> None:
     first = live(project)
     project.configure(numeric_columns=["lastmonth_activity", "lastyear_activity"])
     (project.root / "testdata/testdata.csv").unlink()
+    project.run(SCRIPT)
+    record = decision(project)
+    assert record["verdict"] == "deployed"
+    assert "the candidate's cross-validated F1 is" in record["reason"]
+    assert "no test data to judge by" in " ".join(record["warnings"])
+    assert live(project) != first
+
+
+def test_after_a_change_of_columns_nothing_unknown_replaces_the_model(project: Project) -> None:
+    first = live(project)
+    project.configure(numeric_columns=["lastmonth_activity"], minimum_scoring_rows=5000)
     project.run(SCRIPT)
     assert decision(project)["verdict"] == "not enough evidence"
     assert live(project) == first
@@ -390,14 +403,64 @@ def test_without_test_data_the_first_model_is_deployed_with_a_warning_and_no_sec
     project = make_project("blind")
     project.write("sourcedata/january.csv", book(1500, 1))
     project.run(SCRIPT)
-    first = live(project)
+    first, record = live(project), decision(project)
     assert first is not None
-    assert "nobody knows how good" in " ".join(decision(project)["warnings"])
+    assert f"its cross-validated F1 is {record['cross_validated']['f1']:.3f}" in record["reason"]
+    assert "no test data to judge by" in " ".join(record["warnings"])
     assert (project.root / "models/latestscore.txt").read_text() == "undefined\n"
+    answers = files.read_json(project.root / "models/apireturns.txt")
+    assert len(answers["/prediction"]["predictions"]) == 100
     project.write("sourcedata/february.csv", book(1500, 4, drift=1.0))
     project.run(SCRIPT)
     assert decision(project)["verdict"] == "not enough evidence"
     assert live(project) == first
+
+
+def with_columns(text: str, **columns: Callable[[int, int], object]) -> str:
+    """A book of clients with further columns: name -> value by label and row number."""
+    header, *rows = text.splitlines()
+    lines = [f"{header},{','.join(columns)}"]
+    for number, row in enumerate(rows):
+        label = row.rpartition(",")[2]
+        values = [str(made(int(label), number)) for made in columns.values()] if label else []
+        lines.append(",".join([row, *(values or ["" for _ in columns])]))
+    return "\n".join(lines) + "\n"
+
+
+def test_a_column_that_is_the_answer_in_disguise_is_named_and_not_praised(
+    make_project: Callable[[str], Project],
+) -> None:
+    """One is a copy, the other a copy with 2 % of the labels flipped; the third is honest."""
+    project = make_project("leaking")
+    numeric = ["lastmonth_activity", "lastyear_activity", "number_of_employees", "refund", "visits"]
+    project.configure(numeric_columns=numeric, categorical_columns=["state"])
+    clients = with_columns(
+        book(1500, 1),
+        refund=lambda label, number: label * (number % 7 + 1),
+        state=lambda label, number: "here" if label == (number % 50 == 0) else "gone",
+        visits=lambda label, number: number % 11 + label,
+    )
+    project.write("sourcedata/january.csv", clients)
+    shown = project.run(SCRIPT).stdout
+    record = decision(project)
+    assert record["verdict"] == "deployed"
+    assert "do not believe it before you have looked at refund, state" in record["reason"]
+    (warning,) = [text for text in record["warnings"] if "too good to be true" in text]
+    assert "refund (AUC 1.000) and state (AUC 0.9" in warning
+    assert "visits" not in warning
+    assert "too good to be true" in shown
+    # The next run, which trains nothing, says so still.
+    project.write("sourcedata/again.csv", clients + "\n")
+    project.run(SCRIPT)
+    assert decision(project)["training"]["kind"] == "nothing"
+    assert "too good to be true" in " ".join(decision(project)["warnings"])
+    # Without them it is an honest model, and nothing is said.
+    project.configure(numeric_columns=[*numeric[:3], "visits"])
+    project.run(SCRIPT)
+    record = decision(project)
+    assert record["verdict"] == "deployed"
+    assert "too good" not in " ".join(record["warnings"])
+    assert "believe" not in record["reason"]
 
 
 def test_test_rows_among_the_training_rows_are_left_out_and_counted(project: Project) -> None:

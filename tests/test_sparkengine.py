@@ -26,10 +26,12 @@ from attrition.engine import engine as engine_of
 from attrition.errors import PipelineError
 from attrition.hats import knot_axis
 from attrition.hats import level_axis as local_level_axis
+from attrition.holdout import is_held_out
 from attrition.ledger import Ledger, read_ledger
 from attrition.lesson import Lesson
 from attrition.sparkaxes import knot_axes, level_axis
-from attrition.sparksession import one_line
+from attrition.sparksession import connect, one_line
+from attrition.testrows import gather_test_clients
 from tests.conftest import FOLDERS, Project
 from tests.ingested import quarantined
 from tests.spark import ON_SPARK, engine
@@ -199,6 +201,61 @@ def test_both_have_the_same_open_clients(sides: tuple[Side, Side]) -> None:
     same_clients(one[0], other[0])
     assert "late" in one[0].ids.tolist()
     assert "soon" not in one[0].ids.tolist()
+
+
+def test_both_hold_out_the_same_clients_and_learn_from_the_others(
+    sides: tuple[Side, Side],
+) -> None:
+    configs = [replace(side.config, test_share=0.2) for side in sides]
+    one, other = (
+        engine_of(config).held_out(side.ledger) for config, side in zip(configs, sides, strict=True)
+    )
+    assert one[1] == other[1] == pytest.approx(0.2 * sides[0].ledger.committed_rows, rel=0.15)
+    same_clients(one[0], other[0])
+    tests = [gather_test_clients(config) for config in configs]
+    assert tests[0].held_out == tests[1].held_out > 400
+    counts = [
+        engine_of(config).count_in_test(side.ledger, test)
+        for config, side, test in zip(configs, sides, tests, strict=True)
+    ]
+    assert counts[0] == counts[1] > one[1]
+    judged = [
+        engine_of(config).labelled(side.ledger, 0)
+        for config, side in zip(configs, sides, strict=True)
+    ]
+    assert judged[0][1] == judged[1][1] == sides[0].ledger.committed_rows - one[1]
+    same_clients(judged[0][0], judged[1][0])
+
+
+def test_both_hold_out_the_same_rows_where_there_is_no_id(project: Project) -> None:
+    """By the whole row, numbers of any size and blanks among it."""
+    import duckdb
+
+    project.configure(
+        engine=engine("local[2]"), id_column=None, test_share=0.3,
+        numeric_columns=["age"], categorical_columns=["sector"],
+    )  # fmt: skip
+    config = project.config
+    assert config.engine is not None
+    chance = random.Random(7)
+    values = [None, 0.0, 1e300, 5e-324, -1.5, 1234567890.5, 0.1, 1 / 3, 2.0**53]
+    values += [chance.gauss(0, 10.0 ** chance.randint(-9, 9)) for _ in range(500)]
+    kept = pyarrow.table(
+        {
+            "n": list(range(len(values))),
+            "v0": values,
+            "v1": [chance.choice(["é", "a b", "c", None]) for _ in values],
+            "label": pyarrow.array([chance.randint(0, 1) for _ in values], pyarrow.int8()),
+        }
+    )
+    frame = connect(config.engine).createDataFrame(kept).where(is_held_out(config))
+    spark = [row["n"] for row in frame.orderBy("n").collect()]
+    with duckdb.connect() as connection:
+        connection.register("kept", kept)
+        query = f"SELECT n FROM kept WHERE {is_held_out(config)} ORDER BY n"
+        local = [row[0] for row in connection.execute(query).fetchall()]
+    assert spark == local
+    assert len(local) == pytest.approx(150, abs=40)
 
 
 def test_the_master_data_set_is_parquet_under_the_columns_own_names(

@@ -87,6 +87,11 @@ def test_scores_are_told_in_words_and_undefined_ones_with_their_reason() -> None
     flat = " ".join(text.split())
     assert "F1 0.700 (0.650 to 0.750) on 900 rows; found 80% of the leavers" in flat
     assert "no score: too few labelled rows: 3." in flat
+    text = summary({**RECORD, "candidate_score": blind, "cross_validated": score})
+    assert (
+        "Candidate on the test data it has no score: too few labelled rows: 3. Cross-validated, it "
+        "has F1 0.700 (0.650 to 0.750) on 900 rows;" in " ".join(text.split())
+    )
 
 
 def test_clients_are_counted_and_an_older_list_is_judged_once_half_its_top_is_known() -> None:
