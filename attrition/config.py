@@ -14,6 +14,7 @@ from typing import Any
 
 from attrition.errors import ConfigError
 from attrition.sparksettings import SparkSettings, parse_engine
+from attrition.spelling import did_you_mean
 
 DEFAULT_CONFIG_PATH = Path(__file__).resolve().parent.parent / "config.json"
 
@@ -236,7 +237,8 @@ def parse_config(raw: dict[str, Any], source: Path) -> Config:
     known = {field.name: field for field in fields(Config) if field.name != "source"}
     for key in raw:
         if key not in known:
-            raise ConfigError(f"{source}: unknown key {key!r}; known keys: {', '.join(known)}")
+            hint = did_you_mean(key, known) or f"; known keys: {', '.join(known)}"
+            raise ConfigError(f"{source}: unknown key {key!r}{hint}")
     for key in FOLDER_KEYS:
         if key not in raw:
             raise ConfigError(f"{source}: {key}: missing; expected the path of a folder")

@@ -11,7 +11,6 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -196,14 +195,7 @@ def _read_header(path: Path) -> tuple[Census, tuple[str, ...]]:
 
 def _check_target(names: Sequence[str], target: str) -> None:
     """Refuse a target that is none of a table's columns, or two of them."""
-    try:
-        csvfiles.check_header(names, [target], ())
-    except DataError as error:
-        spellings = {name.casefold(): name for name in names}
-        close = difflib.get_close_matches(target.casefold(), spellings, n=1)
-        if not close or target in names:
-            raise
-        raise DataError(f"{error}; did you mean {spellings[close[0]]!r}?") from None
+    csvfiles.check_header(names, [target], ())
 
 
 def _load(

@@ -92,7 +92,7 @@ def test_each_column_finds_its_part() -> None:
     ("target", "reason"),
     [
         ("y", "missing column 'y'; expected 'y'; found 'plan', 'Left[?]', 'x'$"),
-        ("LEFT", r"found 'plan', 'Left\?', 'x'; did you mean 'Left\?'\?$"),
+        ("LEFT", r"missing column 'LEFT' \(did you mean 'Left\?'\?\); expected 'LEFT'; found"),
         ("", "missing column ''; expected ''; found 'plan'"),
     ],
 )
