@@ -1,9 +1,9 @@
 """The nouns that two or more stages share. A module imports only from lower levels.
 
  0  errors spelling
- 1  access batches blocks census charts clock commandline files handbook historyfile parameters
- 1  phrases plaincsv progress reference schemas scores scratch sparksettings sparkstorage
- 1  spreadsheet terms
+ 1  access batches blocks census charts clock files handbook historyfile leakage parameters
+ 1  phrases plaincsv progress reference schemas scores scratch sparksettings sparkstorage spreadsheet
+ 1  commandline terms
  2  clientbook columns config csvfiles decision figures hats history homogeneity htmlreport ledger
  2  overview pdfreport performance replies scorecard sparksession summary synthetic
  3  alerting cardfigures checks clientquery confusionfigure datafiles drift evaluation idle impact
