@@ -2,14 +2,15 @@
 
  0  errors spelling
  1  access batches blocks census charts clock files handbook historyfile leakage parameters
- 1  phrases plaincsv progress reference schemas scores scratch sparksettings sparkstorage spreadsheet
- 1  commandline terms
+ 1  phrases plaincsv progress reference schemas scores scratch sparksettings sparkstorage
+ 1  columnnames commandline spreadsheet terms
  2  clientbook columns config csvfiles decision figures hats history homogeneity htmlreport ledger
  2  overview pdfreport performance replies scorecard sparksession summary synthetic
  3  alerting cardfigures checks clientquery confusionfigure datafiles drift evaluation idle impact
  3  model operations packages pairfigures portrait problems reasons rehearsal sparkaxes sparkscore
- 3  survey
- 4  cli datafigures delivery live modelfigures ranking recovery runfigures sparkmodel stored
+ 3  labelchoice settingsfile survey
+ 4  cli columnchoice datafigures delivery live modelfigures ranking recovery runfigures sparkmodel
+ 4  stored
  5  bookkeeping clientlist clienttable material outcomes risklist serving
  6  answers clientstory datastory driftstory gallery gathering merging metrics modelstory pages
  6  profile sparkintake suggestion

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
-from typing import Any, NoReturn
+from typing import NoReturn
 
 from attrition.spelling import did_you_mean
 
@@ -13,7 +13,10 @@ from attrition.spelling import did_you_mean
 class Parser(argparse.ArgumentParser):
     """An argument parser that says of an unknown option which one was probably meant."""
 
-    def parse_args(self, args: Sequence[str] | None = None, namespace: Any = None) -> Any:
+    # Nobody hands in a namespace, of whose type typeshed's other forms speak.
+    def parse_args(  # type: ignore[override]
+        self, args: Sequence[str] | None = None, namespace: None = None
+    ) -> argparse.Namespace:
         """Parse as argparse does; unknown options are refused before any other mistake."""
         words = list(sys.argv[1:] if args is None else args)
         for word in words[: words.index("--")] if "--" in words else words:
