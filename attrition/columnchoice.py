@@ -36,7 +36,8 @@ class Column:
         dates: values that are dates or times and no numbers.
         has_fractions: whether a number is not whole.
         smallest, largest: of the numbers.
-        digits: where all values are of digits alone and equally long, how long; else 0.
+        digits: where all values are of digits alone, but for a plus, and equally long, how long;
+            else 0.
         has_leading_zeros: whether a value such as `007` is there, which no number begins like.
     """
 

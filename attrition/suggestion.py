@@ -121,7 +121,11 @@ def _suggest(table: Table, target: str) -> Suggestion:
     keys = {label_key(positive): 1, label_key(negative): 0}
     known = {text: keys[label_key(text)] for text in labels if label_key(text) in keys}
     rows = len(table.lines)
-    candidates = {p: c for p, c in columns.items() if reason_to_leave_out(c, rows) is None}
+    candidates = {
+        place: column
+        for place, column in columns.items()
+        if reason_to_leave_out(column, rows) is None and table.names.count(column.name) == 1
+    }
     power = _power(table, candidates, label, known)
     choice = choose_columns(
         list(columns.values()),
@@ -146,11 +150,11 @@ def _why_revealing(name: str, target: str, power: Mapping[str, float]) -> str | 
     """Why a column is probably the label in disguise; None: nothing speaks for it."""
     if name in power:
         return (
-            f"alone it nearly decides {target} (AUC {power[name]:.3f}): is it known before a "
+            f"alone it nearly decides {target!r} (AUC {power[name]:.3f}): is it known before a "
             f"client leaves?"
         )
     if columnnames.carries(name, target):
-        return f"its name has that of {target} in it: is it known before a client leaves?"
+        return f"its name has that of {target!r} in it: is it known before a client leaves?"
     return None
 
 
@@ -199,14 +203,15 @@ def _load(connection: duckdb.DuckDBPyConnection, path: Path, target: str, scratc
 def _look_at(table: Table, place: int) -> Column:
     column = f"c{place}"
     number = checks.number(column)
-    is_digits = f"coalesce(bool_and(regexp_full_match({column}, '[0-9]+')), false)"
+    digits = f"ltrim({column}, '+')"
+    is_digits = f"coalesce(bool_and(regexp_full_match({column}, '[+]?[0-9]+')), false)"
     found = table.connection.execute(
         f"SELECT count({column}), count(DISTINCT {column}), count({number}), "
         f"count(CASE WHEN {number} IS NULL THEN try_cast({column} AS TIMESTAMP) END), "
         f"coalesce(bool_or({number} <> trunc({number})), false), "
         f"coalesce(min({number}), 0), coalesce(max({number}), 0), "
-        f"CASE WHEN {is_digits} AND min(len({column})) = max(len({column})) "
-        f"THEN max(len({column})) ELSE 0 END, "
+        f"CASE WHEN {is_digits} AND min(len({digits})) = max(len({digits})) "
+        f"THEN max(len({digits})) ELSE 0 END, "
         f"coalesce(bool_or(regexp_full_match({column}, '0[0-9]+')), false) FROM texts"
     ).fetchall()[0]
     return Column(table.names[place], *found)
@@ -243,5 +248,5 @@ def _power(
         f"QUALIFY {number} * {MOST_ROWS} // {rows} > ({number} - 1) * {MOST_ROWS} // {rows} "
         f"ORDER BY place"
     ).df()
-    found.columns = ["label", *(column.name for column in columns.values())]
-    return suspicious_columns(found.drop(columns="label"), found["label"])
+    features = found.iloc[:, 1:].set_axis([column.name for column in columns.values()], axis=1)
+    return suspicious_columns(features, found.iloc[:, 0])

@@ -218,8 +218,8 @@ def test_a_card_issuers_table_with_a_client_number_and_the_answer_in_disguise(
     assert found.settings["positive_label"] == "Attrited"
     assert list(found.left_out) == ["Naive_Bayes_Attrition_Flag_1", "last_bill_reason"]
     by_name, by_value = found.left_out.values()
-    assert by_name.startswith("its name has that of Attrition_Flag in it")
-    assert by_value.startswith("alone it nearly decides Attrition_Flag (AUC 0.9")
+    assert by_name.startswith("its name has that of 'Attrition_Flag' in it")
+    assert by_value.startswith("alone it nearly decides 'Attrition_Flag' (AUC 0.9")
 
 
 def test_numbers_that_tell_the_outcome_are_left_out_on_their_way_through_bins(
@@ -234,7 +234,7 @@ def test_numbers_that_tell_the_outcome_are_left_out_on_their_way_through_bins(
     path = table(project, "months,final_refund,left_us", rows)
     found = suggest_settings(project.config, path, "left_us")
     assert found.settings["numeric_columns"] == ["months"]
-    assert "alone it nearly decides left_us" in found.left_out["final_refund"]
+    assert "alone it nearly decides 'left_us'" in found.left_out["final_refund"]
 
 
 def test_a_table_of_which_nothing_is_left_is_refused_with_the_reasons(project: Project) -> None:
@@ -310,3 +310,19 @@ def test_labels_that_are_too_many_are_told_with_their_counts_and_lines(project: 
         f"('a' in 10 rows from line 2 on; 'b' in 10 rows from line 3 on; "
         f"'c' in 10 rows from line 4 on)"
     )
+
+
+def test_columns_may_be_called_anything(project: Project) -> None:
+    draw = random.Random(4)
+    header = '"",label,x,"a ""b"", c",x,place,phone,y'
+    rows = [[i, draw.random(), i % 7, draw.choice("ab"), 3, draw.choice("cd"),
+             f"+49{draw.randrange(10**8, 10**9)}", i % 3 // 2] for i in range(300)]  # fmt: skip
+    rows[1][6] = rows[0][6]
+    found = suggest_settings(project.config, table(project, header, rows), "y")
+    assert found.settings["numeric_columns"] == ["label"]
+    assert found.settings["categorical_columns"] == ['a "b", c', "place"]
+    assert found.left_out == {
+        "": "it counts the rows",
+        "x": "several columns have this name",
+        "phone": "an id by its looks: nearly every row has 11 digits of its own",
+    }
