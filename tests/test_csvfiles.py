@@ -70,6 +70,15 @@ def test_a_file_without_a_header_is_not_answered_with_the_values_of_a_client() -
     assert "did you mean" not in str(error.value)
 
 
+def test_a_misspelt_column_is_answered_with_the_one_that_was_meant() -> None:
+    with pytest.raises(DataError) as error:
+        csvfiles.check_header(["id", "activity", "left"], ["id", "actvity", "left"], [])
+    assert str(error.value) == (
+        "missing column 'actvity' (did you mean 'activity'?); "
+        "expected 'id', 'actvity', 'left'; found 'id', 'activity', 'left'"
+    )
+
+
 def test_a_column_that_is_needed_itself_is_not_offered_for_another() -> None:
     with pytest.raises(DataError) as error:
         csvfiles.check_header(
