@@ -2,6 +2,7 @@
 
     python ingestion.py                                        take in what is new in sourcedata/
     python ingestion.py --suggest-config FILE --target COLUMN  print a config.json for a table
+                                                               (with --write: write it)
 
 Reads  sourcedata/*.csv and *.csv.gz.
 Writes ingesteddata/finaldata.csv (labelled rows, each once), openclients.csv (clients without an
@@ -29,6 +30,7 @@ from attrition.config import DEFAULT_CONFIG_PATH, STANDARD_FOLDERS, Config, pars
 from attrition.csvfiles import FOUND
 from attrition.engine import engine
 from attrition.ledger import REJECTED, Ledger, LedgerEntry, read_ledger, write_ledger
+from attrition.settingsfile import Written, replace_settings
 from attrition.suggestion import suggest_settings
 from attrition.survey import Survey, survey
 
@@ -190,9 +192,16 @@ def main(argv: Sequence[str] | None = None) -> int:
         "--suggest-config", type=Path, metavar="FILE", help="print settings for this table"
     )
     parser.add_argument("--target", metavar="COLUMN", help="the column of labels in that table")
+    parser.add_argument(
+        "--write",
+        action="store_true",
+        help="write the suggested settings instead; the old file is kept as config.json.bak",
+    )
     arguments = parser.parse_args(argv)
     if (arguments.suggest_config is None) != (arguments.target is None):
         parser.error("--suggest-config FILE and --target COLUMN belong together")
+    if arguments.write and arguments.suggest_config is None:
+        parser.error("--write writes what --suggest-config FILE --target COLUMN suggests")
     if arguments.suggest_config is None:
         return cli.run_stage(parser, argv, _ingest)
     return cli.run_without_settings(parser, argv, _suggest)
@@ -204,13 +213,34 @@ def _ingest(config: Config, arguments: argparse.Namespace) -> int:
 
 
 def _suggest(arguments: argparse.Namespace) -> int:
-    # No settings are read: `> config.json` has emptied the file before this script begins.
+    # No settings are read: they may be missing, or of another table.
     config = parse_config(STANDARD_FOLDERS, DEFAULT_CONFIG_PATH)
     suggestion = suggest_settings(config, arguments.suggest_config, arguments.target)
+    for name, (part, reason) in suggestion.chosen.items():
+        logger.info("%s: %s (%s)", part, name, reason)
     for name, reason in suggestion.left_out.items():
         logger.info("left out: %s (%s)", name, reason)
-    print(files.json_text(suggestion.settings), end="")
+    for note in suggestion.notes:
+        logger.info("note: %s", note)
+    if arguments.write:
+        path = arguments.config or DEFAULT_CONFIG_PATH
+        _tell_written(replace_settings(path, suggestion.settings))
+    else:
+        print(files.json_text(suggestion.settings), end="")
     return 0
+
+
+def _tell_written(written: Written) -> None:
+    if written.problem is not None:
+        logger.warning("nothing of the old settings was taken over: %s", written.problem)
+    if written.kept:
+        logger.info("kept as they were: %s", ", ".join(written.kept))
+    if not written.is_new:
+        logger.info("%s says so already; nothing was written", written.path)
+    elif written.backup is None:
+        logger.info("written: %s", written.path)
+    else:
+        logger.info("written: %s; the old one is %s", written.path, written.backup.name)
 
 
 if __name__ == "__main__":

@@ -96,5 +96,5 @@ case "${1:-}" in
 "") install_entry ;;
 --remove) remove_entry ;;
 --status) show_status ;;
-*) usage >&2; exit 2 ;;
+*) fail "unknown option '$1'; did you mean --status, --remove or, to install, none?" 2 ;;
 esac

@@ -22,6 +22,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from attrition import files, progress
+from attrition.commandline import Parser
 from attrition.config import Config, load_config
 from attrition.errors import AlreadyRunning, ConfigError, PipelineError
 from attrition.idle import LARGEST_LOG
@@ -39,7 +40,7 @@ logger = logging.getLogger(__name__)
 def parser(docstring: str | None) -> argparse.ArgumentParser:
     """A parser with what every script takes; its description is the script's first line."""
     lines = (docstring or "").strip().splitlines()
-    result = argparse.ArgumentParser(
+    result = Parser(
         description=lines[0] if lines else None,
         epilog="\n".join(lines[1:]).strip() or None,
         formatter_class=argparse.RawDescriptionHelpFormatter,

@@ -14,6 +14,7 @@ from typing import Any
 
 from attrition.errors import ConfigError
 from attrition.sparksettings import SparkSettings, parse_engine
+from attrition.spelling import did_you_mean
 
 DEFAULT_CONFIG_PATH = Path(__file__).resolve().parent.parent / "config.json"
 
@@ -205,6 +206,23 @@ def load_config(path: Path | None = None) -> Config:
             type or range, columns contradict each other, or a folder does not exist.
     """
     source = (path or DEFAULT_CONFIG_PATH).absolute()
+    config = parse_config(read_settings(source), source)
+    for key in FOLDER_KEYS:
+        folder = getattr(config, key)
+        if not folder.is_dir():
+            raise ConfigError(
+                f"{source}: {key}: expected an existing folder, found nothing at {folder}; "
+                f"create it with: mkdir -p '{folder}'"
+            )
+    return config
+
+
+def read_settings(source: Path) -> dict[str, Any]:
+    """Decode a settings file without looking at what it says.
+
+    Raises:
+        ConfigError: the file is missing or no JSON object.
+    """
     try:
         text = source.read_text(encoding="utf-8-sig")
     except FileNotFoundError:
@@ -217,15 +235,7 @@ def load_config(path: Path | None = None) -> Config:
         raise ConfigError(f"{source}: not valid JSON ({error})") from None
     if not isinstance(raw, dict):
         raise ConfigError(f"{source}: expected a JSON object, found {_describe(raw)}")
-    config = parse_config(raw, source)
-    for key in FOLDER_KEYS:
-        folder = getattr(config, key)
-        if not folder.is_dir():
-            raise ConfigError(
-                f"{source}: {key}: expected an existing folder, found nothing at {folder}; "
-                f"create it with: mkdir -p '{folder}'"
-            )
-    return config
+    return raw
 
 
 def parse_config(raw: dict[str, Any], source: Path) -> Config:
@@ -241,7 +251,8 @@ def parse_config(raw: dict[str, Any], source: Path) -> Config:
     known = {field.name: field for field in fields(Config) if field.name != "source"}
     for key in raw:
         if key not in known:
-            raise ConfigError(f"{source}: unknown key {key!r}; known keys: {', '.join(known)}")
+            hint = did_you_mean(key, known) or f"; known keys: {', '.join(known)}"
+            raise ConfigError(f"{source}: unknown key {key!r}{hint}")
     for key in FOLDER_KEYS:
         if key not in raw:
             raise ConfigError(f"{source}: {key}: missing; expected the path of a folder")

@@ -16,6 +16,7 @@ from typing import IO
 
 from attrition.census import Census, take_census
 from attrition.errors import DataError
+from attrition.spelling import closest
 
 # A client row longer than this is none; also the longest value Python's csv module takes.
 MAXIMUM_RECORD = 131_072
@@ -82,7 +83,8 @@ def check_header(found: Sequence[str], required: Sequence[str], optional: Sequen
     missing = [name for name in required if name not in found]
     if missing:
         raise DataError(
-            f"missing column{'s' if len(missing) > 1 else ''} {_listed(missing)}; "
+            f"missing column{'s' if len(missing) > 1 else ''} {_listed(missing)}"
+            f"{_spelling_hint(found, required, missing)}; "
             f"expected {_listed(required)}{_separator_hint(found)}{FOUND}{_listed(found)}"
         )
     doubled = [name for name in (*required, *optional) if found.count(name) > 1]
@@ -93,6 +95,19 @@ def check_header(found: Sequence[str], required: Sequence[str], optional: Sequen
 def _listed(names: Sequence[str], most: int = 30) -> str:
     shown = ", ".join(repr(name if len(name) <= 60 else name[:57] + "...") for name in names[:most])
     return shown + (f" and {len(names) - most} more" if len(names) > most else "")
+
+
+def _spelling_hint(found: Sequence[str], required: Sequence[str], missing: Sequence[str]) -> str:
+    """Which columns of a header were probably meant.
+
+    Only where most columns are there or nearly so: the first record of a file without a header is a
+    client, of whom no log may tell.
+    """
+    others = [name for name in found if name not in required]
+    meant = [name for name in (closest(column, others) for column in missing) if name is not None]
+    if 2 * (len(required) - len(missing) + len(meant)) <= len(required) or not meant:
+        return ""
+    return f" (did you mean {_listed(meant)}?)"
 
 
 def _separator_hint(found: Sequence[str]) -> str:

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from attrition.spelling import did_you_mean
+
 LOCAL = "local"
 _MASTER = re.compile(
     r"local(\[(\*|\d+)(,\d+)?\])?|local-cluster\[\d+,\d+,\d+\]|spark://[^\s/]+:\d+(,[^\s/]+:\d+)*"
@@ -56,7 +58,11 @@ def parse_engine(value: Any, root: Path) -> SparkSettings | None:
     if not isinstance(value, dict) or "spark" not in value:
         raise ValueError('"local", or an object such as {"spark": "spark://host:7077"}')
     if unknown := sorted(map(str, value.keys() - set(_KEYS))):
-        raise ValueError(f"of the keys {', '.join(_KEYS)} only, but not {', '.join(unknown)}")
+        hint = did_you_mean(unknown[0], _KEYS).removeprefix("; ")
+        raise ValueError(
+            f"of the keys {', '.join(_KEYS)} only, but not {', '.join(unknown)}"
+            + (f" ({hint})" if hint else "")
+        )
     master, memory = value["spark"], value.get("memory")
     if not isinstance(master, str) or not _MASTER.fullmatch(master):
         raise ValueError('a master under "spark", such as "spark://host:7077" or "local[2]"')

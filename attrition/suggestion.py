@@ -1,60 +1,81 @@
 """Settings for somebody's table, guessed from all of its rows.
 
-- The id is the column that is called one (`customerID`, `account_number`) or, of text, is different
-  in every row; it must never be blank. Without one a client is its row.
-- A column is numeric when all its values are numbers, categorical otherwise. Numbers that are
-  called a code or an id are names, not amounts: categorical too.
-- Of the two labels that one is positive which says so (yes, true, 1), else the rarer one.
+- The id is the column whose name is that of a client's id (`customerID`, `account_number`), before
+  one that may only count the rows; else a text that is different in every row. Without one a client
+  is its row.
+- A column is numeric when its values are numbers, categorical otherwise. Numbers that are called a
+  code or an id are names, not amounts: categorical too.
+- Of the two labels that one is positive which says so (yes, true, 1), else the rarer one. Third
+  labels, and texts among numbers, are damage where they are rare: ingestion sets such rows aside.
 - Left out, and told: columns with one value only, dates and times (a model would learn the
-  calendar), and texts that nearly every row has one of its own of (names, remarks).
+  calendar), counters, ids, names, texts that few rows share, and what reveals the label.
 """
 
 from __future__ import annotations
 
-import difflib
-import re
-from collections.abc import Sequence
+from array import array
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import duckdb
 
-from attrition import batches, checks, csvfiles
-from attrition.census import Census, take_census
+from attrition import batches, checks, columnnames, csvfiles
+from attrition.census import take_census
 from attrition.clienttable import connect, read_good, unpacked
+from attrition.columnchoice import (
+    Choice,
+    Column,
+    choose_columns,
+    is_numeric,
+    reason_to_leave_out,
+)
 from attrition.config import STANDARD_FOLDERS, Config, label_key
 from attrition.errors import DataError
+from attrition.labelchoice import choose_labels
 from attrition.scratch import scratch_folder
 
-_YES = {"yes", "y", "true", "t", "1", "1.0", "churned", "left", "exited", "lost"}
-_ID_ENDINGS = {"id", "identifier", "key", "uuid", "number", "no", "code"}
-_ID_NAMES = {"client", "customer", "account", "corporation", "company", "name"}
-_CODE_ENDINGS = {"id", "code", "zip", "postcode"}
-_MOST_CODES = 50
-# An id may come back in later batches of one table, but not in most of its rows.
-_FEWEST_IDS = 0.1
-_MOST_TEXTS = 0.5
+_LINES_SHOWN = 5
 
 
 @dataclass(frozen=True)
-class Column:
-    """What stands in a column, in counts; blanks are no values."""
+class Table:
+    """A table as texts in a database, and where its rows stand.
 
-    name: str
-    values: int
-    distinct: int
-    numbers: int
-    dates: int
-    has_fractions: bool
+    Attributes:
+        connection: has it as `texts`, with columns `c0`, `c1`, ..., NULL for blank.
+        names: of its columns.
+        lines: the line each row starts in.
+        unreadable: the lines in which records start that are no rows.
+    """
+
+    connection: duckdb.DuckDBPyConnection
+    names: tuple[str, ...]
+    lines: array[int]
+    unreadable: list[int]
+
+    def where(self, condition: str) -> list[int]:
+        """The lines of the rows of which something is true."""
+        query = f"SELECT rowid FROM texts WHERE {condition} ORDER BY rowid"
+        return [self.lines[row] for (row,) in self.connection.execute(query).fetchall()]
 
 
 @dataclass(frozen=True)
 class Suggestion:
-    """Settings for a table, and why columns of it are left out."""
+    """Settings for a table.
+
+    Attributes:
+        settings: as config.json has them.
+        chosen: column -> its part, and why.
+        left_out: column -> why.
+        notes: what a person should look at.
+    """
 
     settings: dict[str, Any]
+    chosen: dict[str, tuple[str, str]]
     left_out: dict[str, str]
+    notes: tuple[str, ...]
 
 
 def suggest_settings(config: Config, path: Path, target: str) -> Suggestion:
@@ -66,7 +87,8 @@ def suggest_settings(config: Config, path: Path, target: str) -> Suggestion:
         target: name of the column of labels.
 
     Raises:
-        DataError: the table cannot be read, has no such column, or that has not two labels.
+        DataError: the table cannot be read, has no such column, that has not two labels, or no
+            column is left to learn from.
     """
     try:
         batch = batches.find_batch(path)
@@ -75,164 +97,156 @@ def suggest_settings(config: Config, path: Path, target: str) -> Suggestion:
             unpacked(config, batch, folder) as plain,
             connect(config, folder, batch.unpacked_size) as connection,
         ):
-            census, names = _read_header(plain)
-            _check_target(names, target)
-            _load(connection, plain, census, len(names), folder)
-            rows = connection.execute("SELECT count(*) FROM texts").fetchall()[0][0]
-            columns = [_look_at(connection, i, name) for i, name in enumerate(names)]
-            labels = _labels(connection, names.index(target))
+            table = _load(connection, plain, target, folder)
+            return _suggest(table, target)
     except DataError as error:
         raise DataError(f"{path}: {error}") from None
-    positive, negative = choose_labels(labels, target)
-    suggestion = choose_columns([c for c in columns if c.name != target], rows)
+
+
+def in_lines(lines: Sequence[int]) -> str:
+    """Some rows in words: how many, and the first lines."""
+    shown = ", ".join(map(str, lines[:_LINES_SHOWN]))
+    if len(lines) == 1:
+        return f"1 row (line {shown})"
+    more = ", ..." if len(lines) > _LINES_SHOWN else ""
+    return f"{len(lines):,} rows (lines {shown}{more})"
+
+
+def _suggest(table: Table, target: str) -> Suggestion:
+    columns = {place: _look_at(table, place) for place in range(len(table.names))}
+    label = table.names.index(target)
+    del columns[label]
+    labels, lines = _labels(table, label)
+    positive, negative = choose_labels(labels, target, lines)
+    keys = {label_key(positive): 1, label_key(negative): 0}
+    known = {text: keys[label_key(text)] for text in labels if label_key(text) in keys}
+    rows = len(table.lines)
+    candidates = {
+        place: column
+        for place, column in columns.items()
+        if reason_to_leave_out(column, rows) is None and table.names.count(column.name) == 1
+    }
+    power = _power(table, candidates, label, known)
+    choice = choose_columns(
+        list(columns.values()),
+        rows,
+        {c.name: _why_revealing(c.name, target, power) for c in candidates.values()},
+    )
+    if not choice.settings["numeric_columns"] + choice.settings["categorical_columns"]:
+        reasons = "; ".join(f"{name}: {reason}" for name, reason in choice.left_out.items())
+        raise DataError(f"no column is left that a model could learn from ({reasons})")
     settings = {
         **STANDARD_FOLDERS,
-        **suggestion.settings,
+        **choice.settings,
         "target_column": target,
         "positive_label": positive,
         "negative_label": negative,
     }
-    return Suggestion(settings, suggestion.left_out)
+    damage = _damage(table, columns, label, known, choice)
+    return Suggestion(settings, choice.chosen, choice.left_out, (*damage, *choice.notes))
 
 
-def choose_columns(columns: Sequence[Column], rows: int) -> Suggestion:
-    """Give each column of a table its part.
-
-    Args:
-        columns: all but that of the labels.
-        rows: number of rows of the table.
-    """
-    identity = _choose_id(columns, rows)
-    numeric, categorical, left_out = [], [], {}
-    for column in columns:
-        reason = _reason_to_leave_out(column, rows)
-        if column.name == identity:
-            continue
-        if reason:
-            left_out[column.name] = reason
-        elif column.numbers == column.values and not _is_code(column):
-            numeric.append(column.name)
-        else:
-            categorical.append(column.name)
-    settings = {
-        "id_column": identity,
-        "numeric_columns": numeric,
-        "categorical_columns": categorical,
-    }
-    return Suggestion(settings, left_out)
-
-
-def choose_labels(labels: dict[str, int], target: str) -> tuple[str, str]:
-    """Tell the positive label from the negative one.
-
-    Args:
-        labels: label as it is spelt -> number of rows.
-        target: name of their column.
-
-    Raises:
-        DataError: there are not two.
-    """
-    spellings: dict[str, dict[str, int]] = {}
-    for text, count in labels.items():
-        spellings.setdefault(label_key(text), {})[text.strip()] = count
-    if len(spellings) != 2:
-        some = ", ".join(repr(text) for text in sorted(labels)[:5])
-        raise DataError(
-            f"column {target!r}: expected two different labels, found {len(spellings)}"
-            + (f" ({some}{', ...' if len(labels) > 5 else ''})" if labels else "")
+def _why_revealing(name: str, target: str, power: Mapping[str, float]) -> str | None:
+    """Why a column is probably the label in disguise; None: nothing speaks for it."""
+    if name in power:
+        return (
+            f"alone it nearly decides {target!r} (AUC {power[name]:.3f}): is it known before a "
+            f"client leaves?"
         )
-    counted = [
-        (max(texts, key=lambda text: (texts[text], text)), sum(texts.values()))
-        for texts in spellings.values()
+    if columnnames.carries(name, target):
+        return f"its name has that of {target!r} in it: is it known before a client leaves?"
+    return None
+
+
+def _damage(
+    table: Table,
+    columns: Mapping[int, Column],
+    label: int,
+    known: Mapping[str, int],
+    choice: Choice,
+) -> list[str]:
+    """What ingestion will set aside of this table, and where it stands."""
+    texts = ", ".join(checks.literal(text) for text in known)
+    target = table.names[label]
+    problems = {f"another label in {target} than the two": f"c{label} NOT IN ({texts})"}
+    for place, column in columns.items():
+        if column.name == choice.settings["id_column"]:
+            problems[f"no {column.name}"] = f"c{place} IS NULL"
+        if column.name in choice.settings["numeric_columns"]:
+            number = checks.number(f"c{place}")
+            problems[f"no number in {column.name}"] = f"c{place} IS NOT NULL AND {number} IS NULL"
+    found = {"no sound rows of this header": table.unreadable}
+    found |= {what: table.where(condition) for what, condition in problems.items()}
+    return [
+        f"{what}: {in_lines(lines)}; ingestion will set aside such rows"
+        for what, lines in found.items()
+        if lines
     ]
-    # Yes before no, then the rarer one, then by the alphabet so that a tie is decided, too.
-    counted.sort(key=lambda item: (item[0].lower() not in _YES, item[1], item[0]))
-    return counted[0][0], counted[1][0]
 
 
-def _choose_id(columns: Sequence[Column], rows: int) -> str | None:
-    for column in columns:
-        is_named = _is_called(column.name, _ID_ENDINGS) or column.name.lower() in _ID_NAMES
-        if is_named and _may_be_id(column, rows) and column.distinct > _FEWEST_IDS * rows:
-            return column.name
-    for column in columns:
-        if _may_be_id(column, rows) and column.distinct == rows and column.numbers == 0:
-            return column.name
-    return None
-
-
-def _may_be_id(column: Column, rows: int) -> bool:
-    return column.values == rows and not column.dates and not column.has_fractions
-
-
-def _reason_to_leave_out(column: Column, rows: int) -> str | None:
-    if column.distinct < 2:
-        return "no two different values"
-    if column.dates == column.values:
-        return "dates or times"
-    many = column.distinct > max(_MOST_CODES, _MOST_TEXTS * rows)
-    if column.numbers < column.values and many:
-        return "nearly every row has a text of its own"
-    if _is_called(column.name, _CODE_ENDINGS) and column.distinct > _MOST_CODES:
-        return "an id or a code with many values"
-    return None
-
-
-def _is_code(column: Column) -> bool:
-    return _is_called(column.name, _CODE_ENDINGS) and not column.has_fractions
-
-
-def _is_called(name: str, endings: set[str]) -> bool:
-    """Whether the last word of a name is one of these: `customerID`, `area_code`, `Client Id`."""
-    words = re.findall(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+", name)
-    return bool(words) and words[-1].lower() in endings
-
-
-def _read_header(path: Path) -> tuple[Census, tuple[str, ...]]:
+def _load(connection: duckdb.DuckDBPyConnection, path: Path, target: str, scratch: Path) -> Table:
+    """Read all sound rows of a table as trimmed text, NULL for blank."""
     with path.open("rb") as stream:
         census = take_census(stream)
-    return census, csvfiles.read_header(path, census).names
-
-
-def _check_target(names: Sequence[str], target: str) -> None:
-    """Refuse a target that is none of a table's columns, or two of them."""
-    try:
-        csvfiles.check_header(names, [target], ())
-    except DataError as error:
-        spellings = {name.casefold(): name for name in names}
-        close = difflib.get_close_matches(target.casefold(), spellings, n=1)
-        if not close or target in names:
-            raise
-        raise DataError(f"{error}; did you mean {spellings[close[0]]!r}?") from None
-
-
-def _load(
-    connection: duckdb.DuckDBPyConnection, path: Path, census: Census, width: int, scratch: Path
-) -> None:
-    """Read all sound rows of a table as trimmed text, NULL for blank."""
+    names = csvfiles.read_header(path, census).names
+    csvfiles.check_header(names, [target], ())
     good = scratch / "good.csv"
     with good.open("w", encoding="utf-8", newline="") as stream:
-        csvfiles.separate(path, census, width, range(width), stream)
-    columns = [f"c{i}" for i in range(width)]
+        lines, bad = csvfiles.separate(path, census, len(names), range(len(names)), stream)
+    columns = [f"c{i}" for i in range(len(names))]
     texts = ", ".join(f"{checks.category(column)} AS {column}" for column in columns)
     source = read_good(columns)
     connection.execute(f"CREATE TABLE texts AS SELECT {texts} FROM {source}", [str(good)])
+    return Table(connection, names, lines, [record.line for record in bad])
 
 
-def _look_at(connection: duckdb.DuckDBPyConnection, position: int, name: str) -> Column:
-    column = f"c{position}"
+def _look_at(table: Table, place: int) -> Column:
+    column = f"c{place}"
     number = checks.number(column)
-    found = connection.execute(
+    digits = f"ltrim({column}, '+')"
+    is_digits = f"coalesce(bool_and(regexp_full_match({column}, '[+]?[0-9]+')), false)"
+    found = table.connection.execute(
         f"SELECT count({column}), count(DISTINCT {column}), count({number}), "
         f"count(CASE WHEN {number} IS NULL THEN try_cast({column} AS TIMESTAMP) END), "
-        f"coalesce(bool_or({number} <> trunc({number})), false) FROM texts"
+        f"coalesce(bool_or({number} <> trunc({number})), false), "
+        f"coalesce(min({number}), 0), coalesce(max({number}), 0), "
+        f"CASE WHEN {is_digits} AND min(len({digits})) = max(len({digits})) "
+        f"THEN max(len({digits})) ELSE 0 END, "
+        f"coalesce(bool_or(regexp_full_match({column}, '0[0-9]+')), false) FROM texts"
     ).fetchall()[0]
-    return Column(name, *found)
+    return Column(table.names[place], *found)
 
 
-def _labels(connection: duckdb.DuckDBPyConnection, position: int) -> dict[str, int]:
-    column = f"c{position}"
-    found = connection.execute(
-        f"SELECT {column}, count(*) FROM texts WHERE {column} IS NOT NULL GROUP BY 1"
-    )
-    return {str(text): int(count) for text, count in found.fetchall()}
+def _labels(table: Table, place: int) -> tuple[dict[str, int], dict[str, int]]:
+    """How many rows have each label, and the line of the first one."""
+    found = table.connection.execute(
+        f"SELECT c{place}, count(*), min(rowid) FROM texts WHERE c{place} IS NOT NULL GROUP BY 1"
+    ).fetchall()
+    labels = {text: rows for text, rows, _ in found}
+    return labels, {text: table.lines[first] for text, _, first in found}
+
+
+def _power(
+    table: Table, columns: Mapping[int, Column], label: int, known: Mapping[str, int]
+) -> dict[str, float]:
+    """The columns that alone tell the label better than honest ones do, and how well (AUC)."""
+    # Imported here: ingestion itself must not pay for pandas.
+    from attrition.leakage import MOST_ROWS, suspicious_columns
+
+    cases = " ".join(f"WHEN {checks.literal(text)} THEN {value}" for text, value in known.items())
+    values = [
+        checks.number(f"c{place}") if is_numeric(column) else f"c{place}"
+        for place, column in columns.items()
+    ]
+    # Of each label at most so many rows, evenly spread.
+    number = "row_number() OVER (PARTITION BY label ORDER BY place)"
+    rows = "count(*) OVER (PARTITION BY label)"
+    found = table.connection.execute(
+        f"SELECT {', '.join(['label', *values])} FROM "
+        f"(SELECT *, rowid AS place, CASE c{label} {cases} END AS label FROM texts) "
+        f"WHERE label IS NOT NULL "
+        f"QUALIFY {number} * {MOST_ROWS} // {rows} > ({number} - 1) * {MOST_ROWS} // {rows} "
+        f"ORDER BY place"
+    ).df()
+    features = found.iloc[:, 1:].set_axis([column.name for column in columns.values()], axis=1)
+    return suspicious_columns(features, found.iloc[:, 0])

@@ -12,7 +12,6 @@ month says less while the quiet year says more, so that a model of the old world
 
 from __future__ import annotations
 
-import argparse
 import csv
 import io
 from collections.abc import Sequence
@@ -22,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from attrition import files
+from attrition.commandline import Parser
 
 COLUMNS = (
     "corporation",
@@ -157,7 +157,7 @@ def csv_text(rows: Sequence[Sequence[str]]) -> str:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Write a CSV file of made-up client rows."""
-    parser = argparse.ArgumentParser(description="Make a CSV file of made-up client rows.")
+    parser = Parser(description="Make a CSV file of made-up client rows.")
     parser.add_argument("--clients", type=int, default=5000, help="number of clients")
     parser.add_argument("--seed", type=int, default=1, help="equal seeds give equal rows")
     parser.add_argument("--drift", type=float, default=0.0, help="0 none to 1 far")

@@ -10,12 +10,12 @@ Exit code 1: a bar was missed. (The quick tables are too small for the bars: the
 
 from __future__ import annotations
 
-import argparse
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from attrition.commandline import Parser
 from benchmarks import curves, engines, measuring, page, quality, serving, stages
 from benchmarks.measuring import Line
 
@@ -33,7 +33,7 @@ class Result:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Measure, print, and write the results."""
-    parser = argparse.ArgumentParser(description="Measure every bar.")
+    parser = Parser(description="Measure every bar.")
     parser.add_argument("--quick", action="store_true", help="small tables, nothing written")
     parser.add_argument(
         "sections", nargs="*", metavar="SECTION", help=f"of {', '.join(SECTIONS)}; all by default"

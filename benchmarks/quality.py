@@ -21,7 +21,6 @@ Exit code: 0 the bars are met, or there is nothing to check; 1 one is missed.
 
 from __future__ import annotations
 
-import argparse
 import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -41,6 +40,7 @@ from sklearn.model_selection import StratifiedKFold, cross_val_predict
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder, StandardScaler
 
+from attrition.commandline import Parser
 from attrition.model import best_threshold, fit
 from attrition.scores import Minimum
 from attrition.synthetic import COLUMNS, client_rows
@@ -274,7 +274,7 @@ def judge_tables(tables: Sequence[Table]) -> Report:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Print the report; 1 when a bar is missed."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser = Parser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--data", type=Path, default=DATA, metavar="FOLDER", help="the tables")
     if not (tables := list(read_tables(parser.parse_args(argv).data))):
         print("the real tables are not there; generated clients stand in, no bar is checked\n")

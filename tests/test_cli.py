@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from attrition import cli
+from attrition.commandline import Parser
 from attrition.errors import AlreadyRunning, ConfigError, DataError
 from tests.conftest import REPOSITORY, Project
 
@@ -44,7 +45,7 @@ def run(project: Project, body: str, runner: str = "run_alone") -> subprocess.Co
         ("open('/nowhere/a.csv')", 1, "error: /nowhere/a.csv: No such file or directory\n"),
         ("raise OSError(28, 'No space left on device', 'x')", 1, "error: x: No space left"),
         ("raise KeyboardInterrupt", 130, "error: interrupted"),
-        ("cli.parser('').parse_args(['--nonsense'])", 2, "unrecognized arguments"),
+        ("cli.parser('').parse_args(['--nonsense'])", 2, "unknown option '--nonsense'\nusage: "),
     ],
 )
 def test_an_expected_error_is_one_line_and_an_exit_code(
@@ -182,6 +183,40 @@ def test_a_run_that_leaves_this_interpreter_no_turn_is_ended_by_the_kernel(
 def test_a_run_within_its_deadline_is_left_alone(project: Project) -> None:
     body = "\n    with cli.deadline(0.2): pass\n    time.sleep(0.5)\n    return 0"
     assert run(project, body).returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("script", "word", "meant"),
+    [
+        ("ingestion.py", "--sugest-config", "--suggest-config"),
+        ("training.py", "--conifg", "--config"),
+        ("scoring.py", "--deploid", "--deployed"),
+        ("deployment.py", "--rolback=000001", "--rollback"),
+        ("deployment.py", "list", "--list"),
+        ("diagnostics.py", "--Predict", "--predict"),
+        ("reporting.py", "-config", "--config"),
+        ("apicalls.py", "--confg", "--config"),
+        ("fullprocess.py", "--dryrun", "--dry-run"),
+        ("app.py", "--prot", "--port"),
+    ],
+)
+def test_a_misspelt_option_is_answered_first_with_the_one_that_was_meant(
+    project: Project, script: str, word: str, meant: str
+) -> None:
+    result = project.run(script, word, "x", check=False)
+    assert (result.returncode, result.stdout) == (2, "")
+    kind = "option" if word.startswith("-") else "argument"
+    first = result.stderr.splitlines()[0]
+    written = word.partition("=")[0]
+    assert first == f"{script}: error: unknown {kind} {written!r}; did you mean {meant!r}?"
+
+
+def test_options_may_be_shortened_and_what_stands_behind_two_hyphens_is_none() -> None:
+    parser = Parser()
+    parser.add_argument("--dry-run", action="store_true")
+    parser.add_argument("names", nargs="*")
+    assert parser.parse_args(["--dry"]).dry_run
+    assert parser.parse_args(["--", "--list"]).names == ["--list"]
 
 
 SCRIPTS = ["scoring.py", "deployment.py", "fullprocess.py"]

@@ -50,7 +50,20 @@ def test_without_a_path_the_file_beside_the_scripts_is_read(
 @pytest.mark.parametrize(
     ("settings", "key", "expected", "found"),
     [
-        ({"drift_treshold": 0.1}, "drift_treshold", "unknown key", "drift_threshold"),
+        (
+            {"drift_treshold": 0.1},
+            "drift_treshold",
+            "unknown key",
+            "; did you mean 'drift_threshold'?",
+        ),
+        ({"Webhook-Alert": 1, "x": 2}, "Webhook-Alert", "unknown key", "known keys: input_folder"),
+        ({"alertWebhook": "x"}, "alertWebhook", "unknown key", "; did you mean 'alert_webhook'?"),
+        (
+            {"engine": {"spark": "local", "patience": 1, "memry": "4g"}},
+            "engine",
+            "not memry, pat",
+            "(did you mean 'memory'?)",
+        ),
         ({"drift_threshold": "0.1"}, "drift_threshold", "a fraction between 0 and 1", '"0.1"'),
         ({"drift_threshold": True}, "drift_threshold", "a fraction between 0 and 1", "true"),
         ({"promotion_confidence": 90}, "promotion_confidence", "a fraction between 0 and 1", "90"),
@@ -206,6 +219,18 @@ def test_another_meaning_of_the_rows_gives_another_schema_digest(project: Projec
     assert project.config.schema_digest == digest
     project.configure(positive_label="0", negative_label="1")
     assert project.config.schema_digest != digest
+
+
+def test_a_slip_of_the_pen_is_answered_with_the_key_that_was_meant_and_no_list(
+    project: Project,
+) -> None:
+    project.configure(numeric_colums=["x"])
+    result = project.run("ingestion.py", check=False)
+    assert result.returncode == 2
+    assert result.stderr == (
+        f"error: {project.config_path}: unknown key 'numeric_colums'; "
+        f"did you mean 'numeric_columns'?\n"
+    )
 
 
 def test_a_settings_mistake_exits_with_2_and_one_line(project: Project) -> None:

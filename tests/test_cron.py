@@ -116,7 +116,9 @@ def test_a_crontab_that_cannot_be_read_is_not_overwritten(cron: Cron) -> None:
 
 
 def test_a_missing_interpreter_or_a_wrong_option_installs_nothing(cron: Cron) -> None:
-    assert cron.setup("--nonsense").returncode == 2
+    wrong = cron.setup("--stauts")
+    assert wrong.returncode == 2
+    assert "unknown option '--stauts'; did you mean --status" in wrong.stderr
     cron.python.unlink()
     result = cron.setup()
     assert result.returncode == 1

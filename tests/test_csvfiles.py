@@ -48,6 +48,8 @@ def test_a_header_may_be_quoted_and_span_lines(tmp_path: Path) -> None:
     [
         (["a"], "missing column 'b'; expected 'a', 'b'; found 'a'"),
         (["x", "y"], "missing columns 'a', 'b'"),
+        (["a", "B "], "missing column 'b' (did you mean 'B '?); expected 'a', 'b'; found"),
+        (["b", "x", "A"], "missing column 'a' (did you mean 'A'?); "),
         (["a;b"], "separated by semicolons"),
         (["a\tb"], "separated by tabs"),
         (["a|b"], "separated by vertical bars"),
@@ -58,6 +60,31 @@ def test_a_header_with_missing_or_doubled_columns_is_refused(found: list[str], r
     with pytest.raises(DataError) as error:
         csvfiles.check_header(found, ["a", "b"], [])
     assert reason in str(error.value)
+
+
+def test_a_file_without_a_header_is_not_answered_with_the_values_of_a_client() -> None:
+    needed = ["corporation", "activity", "size", "exited"]
+    with pytest.raises(DataError) as error:
+        csvfiles.check_header(["Corporation", "3", "17", "0"], needed, [])
+    assert str(error.value).startswith("missing columns 'corporation', 'activity', 'size', 'exit")
+    assert "did you mean" not in str(error.value)
+
+
+def test_a_misspelt_column_is_answered_with_the_one_that_was_meant() -> None:
+    with pytest.raises(DataError) as error:
+        csvfiles.check_header(["id", "activity", "left"], ["id", "actvity", "left"], [])
+    assert str(error.value) == (
+        "missing column 'actvity' (did you mean 'activity'?); "
+        "expected 'id', 'actvity', 'left'; found 'id', 'activity', 'left'"
+    )
+
+
+def test_a_column_that_is_needed_itself_is_not_offered_for_another() -> None:
+    with pytest.raises(DataError) as error:
+        csvfiles.check_header(
+            ["lastyear_activity"], ["lastmonth_activity", "lastyear_activity"], []
+        )
+    assert "did you mean" not in str(error.value)
 
 
 def test_a_header_may_hold_more_columns_in_any_order_even_twice() -> None:

@@ -183,6 +183,58 @@ def test_the_script_suggests_settings_that_ingestion_can_use(project: Project) -
     assert ingestion.run(project.config).new_rows == 60
 
 
+def suggested(project: Project, *arguments: str) -> subprocess.CompletedProcess[str]:
+    path = project.write("table.csv", "Client Id,spend,plan,churned\n" + "".join(
+        f"c{i},{i / 2},{'ab'[i % 2]},{'yes' if i % 5 else 'no'}\n" for i in range(60)
+    ))  # fmt: skip
+    words = ("--suggest-config", str(path), "--target", "churned", *arguments)
+    return project.run("ingestion.py", *words, check=False)
+
+
+def test_a_suggestion_says_why_each_column_was_chosen(project: Project) -> None:
+    assert suggested(project).stderr.splitlines() == [
+        "id_column: Client Id (its name is that of a client's id; 60 different ones in 60 rows)",
+        "value_column and numeric: spend (its name says what a client is worth; "
+        "60 different numbers)",
+        "categorical: plan (2 different texts)",
+    ]
+
+
+def test_suggested_settings_are_written_beside_the_old_ones(project: Project) -> None:
+    project.configure(drift_threshold=0.1, id_column="corporation")
+    old = project.config_path.read_text()
+    done = suggested(project, "--write")
+    assert (done.returncode, done.stdout) == (0, "")
+    config = project.config
+    assert (config.id_column, config.target_column, config.drift_threshold) == (
+        "Client Id", "churned", 0.1
+    )  # fmt: skip
+    assert (project.root / "config.json.bak").read_text() == old
+    said = done.stderr.splitlines()
+    assert said[-2] == "kept as they were: package_check, reports, drift_threshold"
+    assert said[-1] == f"written: {project.config_path}; the old one is config.json.bak"
+    again = suggested(project, "--write").stderr.splitlines()
+    assert again[-1] == f"{project.config_path} says so already; nothing was written"
+    assert (project.root / "config.json.bak").read_text() == old
+
+
+def test_a_suggestion_that_fails_leaves_the_settings_as_they_are(project: Project) -> None:
+    before = project.config_path.read_bytes()
+    table = project.write("table.csv", "plan,left,x\na,1,2\nb,0,2\n")
+    words = ("--suggest-config", str(table), "--target", "lft", "--write")
+    done = project.run("ingestion.py", *words, check=False)
+    assert done.returncode == 1
+    assert "did you mean 'left'?" in done.stderr
+    assert project.config_path.read_bytes() == before
+    assert not (project.root / "config.json.bak").exists()
+
+
+def test_write_belongs_to_a_suggestion(project: Project) -> None:
+    done = project.run("ingestion.py", "--write", check=False)
+    assert done.returncode == 2
+    assert "--write writes what --suggest-config" in done.stderr
+
+
 def test_suggest_config_and_target_belong_together(project: Project) -> None:
     for arguments in (("--target", "x"), ("--suggest-config", "x.csv")):
         result = project.run("ingestion.py", *arguments, check=False)
@@ -195,6 +247,11 @@ def test_a_suggestion_is_refused_in_one_line_that_says_why(project: Project) -> 
     hint = "expected the path of a .csv or .csv.gz file"
     for path, target, reason in (
         (table, "gone", "missing column 'gone'; expected 'gone'; found 'plan', 'left', 'x'"),
+        (
+            table,
+            "x",
+            "column 'x': expected two different labels, found 1 ('2' in 2 rows from line 2 on)",
+        ),
         (table.with_name("no.csv"), "left", f"no such file; {hint}"),
         (Path("/no/such.csv"), "left", f"no such file; {hint}"),
         (project.config_path, "left", f"not called like a table; {hint}"),

@@ -78,3 +78,13 @@ def test_the_text_is_csv_with_the_columns_in_order() -> None:
     lines = list(csv.reader(csv_text(rows).splitlines()))
     assert tuple(lines[0]) == COLUMNS
     assert lines[1:] == rows
+
+
+def test_a_misspelt_option_is_answered_before_one_that_is_missing(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["--ouput", "x.csv"])
+    assert ended.value.code == 2
+    first = capsys.readouterr().err.splitlines()[0]
+    assert first.endswith(": error: unknown option '--ouput'; did you mean '--output'?")
