@@ -1,9 +1,9 @@
 """The nouns that two or more stages share. A module imports only from lower levels.
 
  0  errors
- 1  access batches blocks census charts clock files handbook historyfile parameters phrases
- 1  plaincsv progress reference schemas scores scratch sparksettings sparkstorage spreadsheet
- 1  terms
+ 1  access batches blocks census charts clock files handbook historyfile parameters permissions
+ 1  phrases plaincsv progress reference schemas scores scratch sparksettings sparkstorage
+ 1  spreadsheet terms
  2  clientbook columns config csvfiles decision figures hats history homogeneity htmlreport ledger
  2  overview pdfreport performance replies scorecard sparksession summary synthetic
  3  alerting cardfigures checks clientquery confusionfigure datafiles drift evaluation idle impact

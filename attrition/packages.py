@@ -153,7 +153,7 @@ def outdated_packages(answer: str) -> tuple[dict[str, str], ...]:
 def stored(config: Config) -> Packages:
     """The last answer, as `store` kept it."""
     try:
-        raw = files.read_json(_path(config))
+        raw = files.read_json(config.packages)
         outdated = tuple({key: str(one[key]) for key in _OUTDATED} for one in raw["outdated"])
         return Packages(str(raw["state"]), _text(raw["time"]), _text(raw["as_of"]), outdated)
     except (DataError, KeyError, TypeError):
@@ -167,7 +167,7 @@ def _text(value: Any) -> str | None:
 def store(config: Config, packages: Packages) -> None:
     """Keep an answer for a day; one that is kept already, or none, is not written."""
     if packages.time is not None and packages != stored(config):
-        files.write_json(_path(config), packages.to_json())
+        files.write_json(config.packages, packages.to_json())
 
 
 def required_names(requirements: str) -> set[str]:
@@ -195,7 +195,3 @@ def _is_fresh(time: str) -> bool:
     except (ValueError, TypeError):
         return False
     return timedelta(0) <= age < FRESH_FOR
-
-
-def _path(config: Config) -> Path:
-    return config.output_model_path / "packages.json"

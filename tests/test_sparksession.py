@@ -32,7 +32,8 @@ def refused(project: Project, result: subprocess.CompletedProcess[str]) -> str:
     assert line.startswith("error: ")
     assert not project.config.ledger.exists()
     assert {path.name for path in project.config.output_folder_path.iterdir()} <= {
-        "ingestedfiles.txt"
+        "ingestedfiles.txt",
+        ".lock",
     }
     return line
 
