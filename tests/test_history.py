@@ -407,12 +407,12 @@ def test_of_old_runs_the_figures_stay_and_the_oldest_are_forgotten(
 
 
 def test_the_history_of_many_runs_stays_small(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(history, "FULL_RUNS", 5)
+    monkeypatch.setattr(history, "FULL_RUNS", 3)
     sizes = []
-    for number in range(90):
-        history.record_run(path, detailed(f"run {number}"), keep=20)
+    for number in range(40):
+        history.record_run(path, detailed(f"run {number}"), keep=10)
         sizes.append(path.stat().st_size)
-    assert sizes[-1] <= sizes[29]
+    assert sizes[-1] <= sizes[15]
 
 
 def test_a_long_history_from_before_is_thinned_once(
