@@ -28,7 +28,7 @@ from attrition.config import Config
 from attrition.errors import PipelineError
 from attrition.phrases import line
 
-FIRST, SECOND = "apireturns.txt", "apireturns2.txt"
+SECOND = "apireturns2.txt"
 ROUTES = ("/prediction", "/scoring", "/summarystats", "/diagnostics")
 # Named as a WSGI server names it, and loaded as late: this script stands below the application.
 APPLICATION = "app:create_app"
@@ -48,7 +48,7 @@ class CallError(Exception):
 def record_current(config: Config) -> Answers:
     """Keep the live model's answers in `apireturns.txt`; those of an older replacement go."""
     answers = collect(config)
-    write(config.output_model_path / FIRST, answers)
+    write(config.api_returns, answers)
     (config.output_model_path / SECOND).unlink(missing_ok=True)
     return answers
 
@@ -211,7 +211,7 @@ def _decoded(status: int, data: bytes) -> dict[str, Any]:
 
 def _call(config: Config, _arguments: argparse.Namespace) -> int:
     answers = record_current(config)
-    path = config.output_model_path / FIRST
+    path = config.api_returns
     print(path)
     if failed(answers):
         raise PipelineError(f"{path}: not every call succeeded; the reasons stand there")

@@ -79,6 +79,24 @@ def candidate_files(config: Config) -> dict[str, Path]:
     return paths
 
 
+def restore_candidate(config: Config, deployed: Release) -> None:
+    """Where a file of the candidate in `models/` is gone or empty, the deployed model stands in.
+
+    A whole one: its files are of one model. What is missing is written last, so that a run that
+    is killed meanwhile leaves something missing, and the next one begins again.
+    """
+    paths = [config.output_model_path / name for name in files.RELEASE_FILES
+             if name != config.ingested_files.name]  # fmt: skip
+    missing = [path for path in paths if not path.is_file() or not path.stat().st_size]
+    if not missing:
+        return
+    names = ", ".join(path.name for path in missing)
+    logger.warning("%s: %s missing; the candidate is now %s, the deployed model",
+                   config.output_model_path, names, deployed.id)  # fmt: skip
+    for path in [*(path for path in paths if path not in missing), *missing]:
+        files.write_bytes(path, deployed.content(path.name))
+
+
 def rollback(config: Config, target: str | None) -> Release:
     """Let an older release be the live one; the pipeline will not redeploy what was left.
 

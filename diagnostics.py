@@ -222,7 +222,7 @@ def _show_history(config: Config, arguments: argparse.Namespace) -> int:
     if not records and config.history.exists():
         raise DataError(
             f"{config.history}: no run can be read from it; "
-            f"a damaged history is moved aside by the next run that is not idle"
+            f"a damaged history is moved aside by one of the next runs that are not idle"
         )
     if arguments.json:
         print(files.json_text(records).rstrip())

@@ -107,11 +107,14 @@ def process(config: Config, inputs: idle.Inputs, watch: Stopwatch) -> dict[str, 
     Returns:
         The decision record, as `decision.json` holds it.
     """
+    import deployment
     from attrition import packages
     from attrition.champion import find_champion
 
     with packages.checking(config) as package_check:  # pip answers, or not, meanwhile
         champion = find_champion(config)
+        if champion is not None:
+            deployment.restore_candidate(config, champion.release)
         owed = owed_report(config, champion)
         record, outgoing = owed or run_stages(config, champion, inputs, watch)
         with watch.stage("reporting"):
@@ -395,7 +398,7 @@ def close(
             record_answers = apicalls.record_redeployed if outgoing else apicalls.record_current
             record_answers(config)
     record = {**record, "timings": watch.seconds, "finished_at": clock.now()}
-    history.record_run(config.history, record)
+    history.record_run(config.history, record, config.runs_to_keep)
     delivery.tell_run(config, record)
     is_all_seen = inputs.settled and inputs.digest == record["inputs"]
     if is_all_seen and not record["ingestion"]["waiting"]:
@@ -420,8 +423,10 @@ def owed_report(
     if decision["run_id"] is None:  # deployed by hand
         return None
     shown = _shown_decision(config)
+    if "finished_at" in shown and shown.get("release_after") == live.id:
+        return None  # whatever became of the history
     is_half_shown = shown.get("run_id") == decision["run_id"] and "finished_at" not in shown
-    if history.has_run(config.history, decision["run_id"]) and not is_half_shown:
+    if history.has_run(config.history, decision["run_id"], live.id) and not is_half_shown:
         return None
     logger.info("reporting the deployment of %s, which an earlier run could not finish", live.id)
     folder = config.prod_deployment_path / "releases" / str(live.manifest["replaces"])
@@ -466,7 +471,7 @@ def fail(config: Config, started: str, watch: Stopwatch, message: str) -> None:
             "drift": {"performance": {}, "data": {}},
             "timings": dict(watch.seconds),
         }
-        history.record_run(config.history, record)
+        history.record_run(config.history, record, config.runs_to_keep)
     delivery.tell_failure(config, message)
 
 

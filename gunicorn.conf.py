@@ -2,7 +2,8 @@
 
 Environment: WEB_CONCURRENCY (workers, default 2), ATTRITION_CONFIG, ATTRITION_API_TOKEN,
              FORWARDED_ALLOW_IPS and others of gunicorn's own. Options on the command line win.
-Writes       the workers' counts into a temporary folder, which goes with the server.
+Writes       the workers' counts into a temporary folder, which goes with the server; a server that
+             was killed leaves it, and a later run of the pipeline removes it.
 """
 
 import contextlib
@@ -38,7 +39,12 @@ limit_request_field_size = 8190
 
 def on_starting(_server: Any) -> None:
     """Name the folder to count in before a worker imports the client library, which looks once."""
-    os.environ[_COUNTS] = tempfile.mkdtemp(prefix="attrition-counts-")
+    from attrition.permissions import keep_private
+    from attrition.scratch import COUNTS, hold
+
+    keep_private()
+    os.environ[_COUNTS] = tempfile.mkdtemp(prefix=COUNTS)
+    hold(Path(os.environ[_COUNTS]))  # by the workers as well, as long as one of them is there
 
 
 def post_worker_init(worker: Any) -> None:

@@ -55,7 +55,7 @@ from attrition.scorecard import load_scorecard
 from attrition.testrows import gather_test_clients
 
 SCORECARD = "scorecard.json"
-FIRST, SECOND = "confusionmatrix.png", "confusionmatrix2.png"
+SECOND = "confusionmatrix2.png"  # of the new model; the first one is then that of the old
 DOTS_PER_INCH = 160
 COLOURS = {"ink": figures.INK, "soft": figures.SOFT, "line": figures.LINE,
            "accent": figures.ACCENT, "alarm": figures.ALARM}  # fmt: skip
@@ -81,12 +81,12 @@ def run(
     """
     live = files.live_release(config.prod_deployment_path)
     test = gather_test_clients(config) if test is None else test
-    pictures = [(FIRST, live)] if outgoing is None else [(FIRST, outgoing), (SECOND, live)]
+    first, second = config.confusion_matrix, config.output_model_path / SECOND
+    pictures = [(first, live)] if outgoing is None else [(first, outgoing), (second, live)]
     if len(pictures) == 1:
-        (config.output_model_path / SECOND).unlink(missing_ok=True)
+        second.unlink(missing_ok=True)
     drawn = []
-    for name, release in pictures:
-        path = config.output_model_path / name
+    for path, release in pictures:
         if release is None:
             path.unlink(missing_ok=True)
             logger.info("%s: not drawn: no model is deployed", path)
@@ -223,7 +223,7 @@ def _report(config: Config, _arguments: argparse.Namespace) -> int:
 
 
 def _draw_candidate(config: Config, test: TestClients) -> list[Path]:
-    scorecard, path = config.output_model_path / SCORECARD, config.output_model_path / FIRST
+    scorecard, path = config.output_model_path / SCORECARD, config.confusion_matrix
     if not scorecard.exists():
         path.unlink(missing_ok=True)
         logger.warning("no model is deployed and none is trained yet; run fullprocess.py")

@@ -48,12 +48,14 @@ quoted() {
     printf "'%s'" "${text//%/"\\%"}"
 }
 
+# The folder's name is never looked through for a mark: it may be called anything.
 entry() {
-    local line
+    local line before between after
     line=$(tail -n 1 "$folder/cronjob.txt")
-    line=${line//@FOLDER@/"$(quoted "$folder")"}
-    line=${line//@PYTHON@/"$(quoted "$python")"}
-    printf '%s %s\n' "$line" "$mark"
+    before=${line%%@FOLDER@*} after=${line#*@FOLDER@}
+    between=${after%%@PYTHON@*} after=${after#*@PYTHON@}
+    printf '%s%s%s%s%s %s\n' \
+        "$before" "$(quoted "$folder")" "$between" "$(quoted "$python")" "$after" "$mark"
 }
 
 install_entry() {

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from attrition import alerting, files
+from attrition import alerting, files, gathering
 from attrition.clients import Clients, TestClients
 from attrition.compatibility import misfit
 from attrition.config import Config
@@ -130,16 +130,24 @@ def find_champion(config: Config) -> Champion | None:
 
 
 def _live_or_last_good(config: Config) -> Release | None:
-    """The live release; if something has damaged it, the newest good one takes its place."""
+    """The live release; if it is damaged, or none is live, the last good one takes its place.
+
+    That is the one which the last run left, if it is good, else the newest.
+    """
     deployment = config.prod_deployment_path
+    folders = files.releases(deployment)[::-1]
     try:
         release = files.live_release(deployment)
         if release is not None:
             files.make_live(deployment, release.folder)  # links a killed deployment still owes
-        return release
+            return release
+        if not folders:
+            return None
+        logger.warning("%s: no release is live, though there are some", deployment)
     except DataError as error:
         logger.warning("%s", error)
-    for folder in reversed(files.releases(deployment)):
+    last = gathering.last_decision(config).get("release_after")
+    for folder in sorted(folders, key=lambda folder: folder.name != last):
         try:
             release = files.open_release(folder)
         except DataError:

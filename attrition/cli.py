@@ -21,7 +21,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from attrition import files, progress
+from attrition import files, permissions, progress
 from attrition.commandline import Parser
 from attrition.config import Config, load_config
 from attrition.errors import AlreadyRunning, ConfigError, PipelineError
@@ -84,8 +84,9 @@ def run_alone(parser: argparse.ArgumentParser, argv: Sequence[str] | None, body:
         config = load_config(arguments.config)
         folders = writable_folders(config)
         files.check_writable(folders)
-        with files.run_lock(config.lock):
+        with files.run_lock(*config.locks):
             files.sweep_temporary_files(folders)
+            permissions.tighten(_written(config))
             return body(config, arguments)
 
     return _guarded(parser, argv, locked)
@@ -108,6 +109,17 @@ def writable_folders(config: Config) -> list[Path]:
     return folders + [folder for folder in inner if folder.is_dir()]
 
 
+def _written(config: Config) -> Iterator[Path]:
+    """Everything in the folders the pipeline writes to, and its logs."""
+    yield from config.root.glob(f"{config.log.name}*")
+    for folder in (
+        config.output_folder_path,
+        config.output_model_path,
+        config.prod_deployment_path,
+    ):
+        yield from folder.rglob("*")
+
+
 def _guarded(
     parser: argparse.ArgumentParser,
     argv: Sequence[str] | None,
@@ -115,6 +127,7 @@ def _guarded(
 ) -> int:
     """The one place where errors become messages and exit codes."""
     arguments = parser.parse_args(argv)
+    permissions.keep_private()
     _set_up_logging()
     try:
         return body(arguments)

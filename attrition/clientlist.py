@@ -15,6 +15,7 @@ from attrition.phrases import OPEN_CLIENTS, chance, count, line, plural, points
 from attrition.ranking import NEW
 
 LONGEST_NAME = 200
+LONGEST_ADDRESS = 4000  # a server takes request lines of little more
 _FILTERS = (("All", TIERS), ("High", ("high",)), ("High and medium", ("high", "medium")),
             ("Medium", ("medium",)), ("Low", ("low",)))  # fmt: skip
 # Column -> the order that its button asks for first, and the one after that.
@@ -30,7 +31,7 @@ class Row:
 
     place: str
     client: str
-    url: str
+    url: str | None
     risk: str
     share: float
     tier: str
@@ -133,15 +134,17 @@ def row(client: Mapping[str, Any]) -> Row:
     )
 
 
-def client_url(name: str) -> str:
-    """The address of a client's page, whatever the client is called.
+def client_url(name: str) -> str | None:
+    """The address of a client's page, whatever the client is called; None where it is too long.
 
     Browsers and proxies tidy up paths with empty parts and dots; such a name goes elsewhere.
     """
     is_tidy = all(part not in ("", ".", "..") for part in name.split("/"))
     if is_tidy and name.isprintable():
-        return f"/clients/{quote(name, safe='')}"
-    return f"/clients?{urlencode({'client': name})}"
+        found = f"/clients/{quote(name, safe='')}"
+    else:
+        found = f"/clients?{urlencode({'client': name})}"
+    return found if len(found) <= LONGEST_ADDRESS else None
 
 
 def address(question: Question, number: int, **others: Any) -> str:

@@ -8,6 +8,7 @@ with is taken apart by `csvfiles` first.
 from __future__ import annotations
 
 import contextlib
+import json
 import operator
 import os
 from collections.abc import Iterable, Iterator, Sequence
@@ -361,7 +362,14 @@ def _bytes(size: str) -> int:
 
 def _first_line(error: Exception) -> str:
     # Further lines may quote the data, and client values have no place in a log.
-    return str(error).partition("\n")[0]
+    text = str(error).partition("\n")[0]
+    # Of an error in a thread of its own DuckDB tells the JSON it was handed over in.
+    before, brace, packed = text.partition("{")
+    try:
+        words = json.loads(brace + packed)["exception_message"]
+    except (ValueError, KeyError, TypeError):
+        return text
+    return f"{before.partition(':')[0]}: {words}"
 
 
 @contextlib.contextmanager

@@ -78,6 +78,7 @@ class Config:
     minimum_rarer_label_rows: int = 5
 
     releases_to_keep: int = 10
+    runs_to_keep: int = 10_000  # in the history
     run_deadline_minutes: int = 120
     upload_settle_seconds: int = 3
     maximum_unpacked_megabytes: int = 20_000
@@ -184,8 +185,26 @@ class Config:
         return self.output_model_path / "history.db"
 
     @property
+    def confusion_matrix(self) -> Path:
+        return self.output_model_path / "confusionmatrix.png"
+
+    @property
+    def api_returns(self) -> Path:
+        return self.output_model_path / "apireturns.txt"
+
+    @property
+    def packages(self) -> Path:
+        return self.output_model_path / "packages.json"
+
+    @property
     def lock(self) -> Path:
         return self.output_model_path / ".lock"
+
+    @property
+    def locks(self) -> tuple[Path, ...]:
+        """Of every folder that is written to, in one order: other settings may share some."""
+        folders = (self.output_folder_path, self.output_model_path, self.prod_deployment_path)
+        return tuple(folder / self.lock.name for folder in sorted(folders))
 
     @property
     def log(self) -> Path:
@@ -262,7 +281,7 @@ def parse_config(raw: dict[str, Any], source: Path) -> Config:
             values[key] = _convert(key, str(known[key].type), value, source.parent)
         except ValueError as error:
             raise ConfigError(
-                f"{source}: {key}: expected {error}, found {_describe(value)}"
+                f"{source}: {key}: expected {error}, found {_describe(_without_secret(key, value))}"
             ) from None
     config = Config(**values, source=source)
     _check_folders(config)
@@ -325,7 +344,7 @@ def _convert_text(key: str, kind: str, value: Any) -> str | None:
     if key == "memory_limit" and not _is_memory_size(value):
         raise ValueError('a size such as "3GB"')
     if key == "alert_webhook" and not _is_web_address(value):
-        raise ValueError("an http or https address, or null")
+        raise ValueError("an http or https address without user and password, or null")
     return value
 
 
@@ -341,10 +360,11 @@ def _convert_command(value: Any) -> tuple[str, ...] | None:
 
 
 def _is_web_address(text: str) -> bool:
-    """Whether it is an http or https address with a host, of characters an address may have."""
-    match = re.fullmatch(
-        r"https?://(?:[^/?#@]*@)?(?:[^/?#@:\[\]]+|\[[^\]]+\])(?::\d+)?(?:[/?#].*)?", text
-    )
+    """Whether it is an http or https address with a host, of characters an address may have.
+
+    One with a user and a password is none: Python would look for a host of all of it.
+    """
+    match = re.fullmatch(r"https?://(?:[^/?#@:\[\]]+|\[[^\]]+\])(?::\d+)?(?:[/?#].*)?", text)
     return match is not None and text.isascii() and text.isprintable() and " " not in text
 
 
@@ -428,6 +448,11 @@ def _refuse_doubled_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         if keys.count(key) > 1:
             raise ValueError(f"the key {key!r} stands twice")
     return dict(pairs)
+
+
+def _without_secret(key: str, value: Any) -> Any:
+    """A value that may be told: a webhook's address is often a secret."""
+    return f"{value[:8]}..." if key == "alert_webhook" and isinstance(value, str) else value
 
 
 def _describe(value: Any) -> str:

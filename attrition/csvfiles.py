@@ -24,6 +24,7 @@ MAXIMUM_RECORD = 131_072
 
 # Before what a reason quotes of the file itself: a log, which must not hold clients, stops there.
 FOUND = "; found "
+_RETURN = "a carriage return inside the row"
 
 
 @dataclass(frozen=True)
@@ -54,6 +55,12 @@ def read_header(path: Path, census: Census) -> Header:
     with _open_text(path, census) as stream:
         lines = _Lines(stream)
         for record in _records(lines):
+            if record.problem == _RETURN:
+                raise DataError(
+                    f"its lines end in two ways, {census.newlines - census.pairs:,} in LF, "
+                    f"{census.pairs:,} in CR LF and {census.returns - census.pairs:,} in CR alone; "
+                    f"save it with one kind of line end"
+                )
             if record.problem:
                 raise DataError(
                     f"the header in line {record.line} cannot be read: {record.problem}"
@@ -273,7 +280,7 @@ def _quoting_problem(error: csv.Error, first: int, last: int) -> str:
     if "unexpected end" in text:
         raise DataError(f"a quotation mark opened in line {first} is never closed")
     if "new-line character" in text:
-        return "a carriage return inside the row"
+        return _RETURN
     if last > first:
         raise DataError(
             f"a quotation mark opened in line {first} is still open in line {last}, "

@@ -80,6 +80,12 @@ def write_text(path: Path, text: str) -> None:
         temporary.write_text(text, encoding="utf-8")
 
 
+def write_bytes(path: Path, content: bytes) -> None:
+    """Replace a file by bytes, whole or not at all."""
+    with replacing(path) as temporary:
+        temporary.write_bytes(content)
+
+
 def write_json(path: Path, value: Any) -> None:
     """Replace a file by indented strict JSON; numbers that are not finite become null."""
     write_text(path, json_text(value))
@@ -147,22 +153,24 @@ def check_writable(folders: Iterable[Path]) -> None:
 
 
 @contextlib.contextmanager
-def run_lock(path: Path) -> Iterator[None]:
-    """Hold the one lock under which files of the pipeline change.
+def run_lock(*paths: Path) -> Iterator[None]:
+    """Hold the locks under which files of the pipeline change.
 
-    The lock is the kernel's (`flock`): it ends with the process, however that ends. The file is
+    They are the kernel's (`flock`): they end with the process, however that ends. The files are
     never unlinked, since two runs could then hold locks on two files of one name.
 
     Raises:
-        AlreadyRunning: another process holds it.
+        AlreadyRunning: another process holds one of them.
     """
-    with _open_lock(path) as stream:
-        try:
-            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise AlreadyRunning(
-                f"another run is at work (it holds {path}); nothing was done, try again later"
-            ) from None
+    with contextlib.ExitStack() as held:
+        for path in paths:
+            stream = held.enter_context(_open_lock(path))
+            try:
+                fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise AlreadyRunning(
+                    f"another run is at work (it holds {path}); nothing was done, try again later"
+                ) from None
         yield
 
 
@@ -233,6 +241,13 @@ def open_release(folder: Path) -> Release:
     written = json_text(sealed(manifest)).encode(errors="replace")
     if (folder / MANIFEST).read_bytes() != written:
         raise DataError(f"{folder / MANIFEST}: damaged release (it is not what was deployed)")
+    if manifest.get("release") != folder.name:
+        raise DataError(
+            f"{folder}: damaged release (its manifest names {manifest.get('release')!r})"
+        )
+    strange = sorted({path.name for path in folder.iterdir()} - {*digests, MANIFEST})
+    if strange:
+        raise DataError(f"{folder / strange[0]}: damaged release (no file of it; remove it)")
     for name, digest in digests.items():
         path = folder / Path(str(name)).name
         try:

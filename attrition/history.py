@@ -1,6 +1,8 @@
 """Every run that was not idle, in `models/history.db` (SQLite), for trends and for questions later.
 
 Beside the runs it remembers the last rankings of clients, until outcomes tell whether they helped.
+The newest FULL_RUNS stay as they were recorded; of older ones the figures are kept that trends are
+drawn from, and the oldest are forgotten, so that the file does not grow for ever.
 
 Standard library only. The record of a run is a mapping with at least `time` (UTC, ISO 8601),
 `verdict` and `reason`; the keys `release_before`, `release_after`, `new_rows`, `scores`, `drift`
@@ -13,6 +15,7 @@ left out.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import logging
@@ -28,12 +31,22 @@ _PLAIN = ("run_id", "time", "verdict", "reason", "release_before", "release_afte
 _JSON = ("scores", "drift")
 _RUN = (*_PLAIN, *_JSON, "details")  # columns whose digest stands beside them
 _RANKING = ("key", "time", "ranking")
+FULL_RUNS = 400
+_SCORE = (
+    "f1",
+    "f1_interval",
+    "roc_auc",
+    "base_rate",
+    "rows",
+)  # what is kept of an old run's scores,
+_COLUMN = ("column", "verdict", "psi", "missing_now")  # of its columns
+_DETAILS = ("finished_at", "warnings")  # and of its details
 _RANKINGS_SINCE, _RISKS_SINCE = 2, 4  # version of the file
 
 logger = logging.getLogger(__name__)
 
 
-def record_run(path: Path, record: Mapping[str, Any]) -> None:
+def record_run(path: Path, record: Mapping[str, Any], keep: int | None = None) -> None:
     """Add a run to the history; one that stands there already (by `run_id`) is left as it is.
 
     A damaged history is moved aside and a new one begun.
@@ -41,10 +54,14 @@ def record_run(path: Path, record: Mapping[str, Any]) -> None:
     Args:
         path: the database.
         record: see the module. Without a `run_id` the record's content stands for it.
+        keep: so many runs stay; None for all.
     """
 
     def add(connection: sqlite3.Connection) -> None:
         _add_run(connection, _row(record), dict(record.get("timings") or {}))
+        _thin_runs(connection)
+        if keep is not None:
+            _forget_runs(connection, keep)
 
     historyfile.write(path, add, "this run")
 
@@ -137,8 +154,10 @@ def runs(path: Path, limit: int | None = None) -> list[dict[str, Any]]:
     return historyfile.read(path, newest, [])
 
 
-def has_run(path: Path, run_id: str) -> bool:
-    """Whether a run is recorded; of a history that cannot be read, nothing more is asked for.
+def has_run(path: Path, run_id: str, release: str | None = None) -> bool:
+    """Whether a run is recorded, or a later one that left the release in place which it deployed.
+
+    Of a history that cannot be read, nothing more is asked for.
 
     For who holds the run lock: what a run that failed wrote by halves is taken back.
     """
@@ -146,8 +165,11 @@ def has_run(path: Path, run_id: str) -> bool:
         return False
 
     def find(reader: sqlite3.Connection) -> bool:
-        found = reader.execute("SELECT 1 FROM runs WHERE run_id = ?", (run_id,)).fetchone()
-        return found is not None
+        found = reader.execute(
+            "SELECT 1 FROM runs WHERE run_id = ? OR (release_after = ? AND verdict <> 'failed')",
+            (run_id, release),
+        )
+        return found.fetchone() is not None
 
     return historyfile.read(path, find, True, mode="rw")
 
@@ -206,6 +228,67 @@ def _add_run(
             "INSERT INTO timings VALUES (?, ?, ?)",
             [(done.lastrowid, stage, seconds) for stage, seconds in timings.items()],
         )
+
+
+def _thin_runs(connection: sqlite3.Connection) -> None:
+    """Leave of runs that are not among the newest what trends are drawn from."""
+    cursor = connection.cursor()
+    cursor.row_factory = sqlite3.Row
+    rows = cursor.execute(
+        "SELECT * FROM runs WHERE is_thin = 0 AND number <= "
+        "(SELECT number FROM runs ORDER BY number DESC LIMIT 1 OFFSET ?)",
+        (FULL_RUNS,),
+    ).fetchall()
+    for row in rows:
+        content = {column: row[column] for column in _RUN}
+        if row["digest"] is None or _sealed(content)["digest"] == row["digest"]:
+            with contextlib.suppress(ValueError):  # text of an old row that is no JSON
+                content = _thinned(content)
+        else:
+            content = {}  # damaged: it stays, and is left out
+        changed = ", ".join(f"{column} = :{column}" for column in ("is_thin", *content))
+        connection.execute(
+            f"UPDATE runs SET {changed} WHERE number = :number",
+            {**content, "is_thin": 1, "number": row["number"]},
+        )
+
+
+def _thinned(row: Mapping[str, Any]) -> dict[str, Any]:
+    """The columns of a run, its figures alone left in them."""
+    scores, drift, details = (json.loads(row[key]) or {} for key in (*_JSON, "details"))
+    data = {
+        sample: {**_only(found, ("verdict", "rows")),
+                 "columns": [_only(column, _COLUMN) for column in found.get("columns") or ()],
+                 "predictions": _only(found.get("predictions"), _COLUMN)}
+        for sample, found in (drift.get("data") or {}).items()
+    }  # fmt: skip
+    performance = {
+        sample: _only(found, ("verdict", "fall"))
+        for sample, found in (drift.get("performance") or {}).items()
+    }
+    kept = _only(details, _DETAILS)
+    if details.get("candidate_score"):
+        kept["candidate_score"] = _only(details["candidate_score"], _SCORE)
+    return _sealed({
+        **row,
+        "scores": _json({sample: _only(found, _SCORE) for sample, found in scores.items()}),
+        "drift": _json({"performance": performance, "data": data}),
+        "details": _json(kept),
+    })  # fmt: skip
+
+
+def _only(found: Any, keys: Sequence[str]) -> dict[str, Any]:
+    """Some keys of a mapping, those that it has."""
+    return {key: found[key] for key in keys if key in found} if isinstance(found, Mapping) else {}
+
+
+def _forget_runs(connection: sqlite3.Connection, keep: int) -> None:
+    """Forget the oldest runs."""
+    found = connection.execute(
+        "SELECT number FROM runs ORDER BY number DESC LIMIT 1 OFFSET ?", (keep,)
+    ).fetchone()
+    for table in ("timings", "runs") if found else ():
+        connection.execute(f"DELETE FROM {table} WHERE number <= ?", found)
 
 
 def _insert(

@@ -64,10 +64,17 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
     ),
     # SQLite sees a damaged page, and no damaged letter in it. Rows of before have no digest.
     ("ALTER TABLE runs ADD COLUMN digest TEXT", "ALTER TABLE rankings ADD COLUMN digest TEXT"),
+    # Old runs are thinned to their figures; those that are not yet are found without a search.
+    (
+        "ALTER TABLE runs ADD COLUMN is_thin INTEGER NOT NULL DEFAULT 0",
+        "CREATE INDEX full_runs ON runs (number) WHERE is_thin = 0",
+    ),
 )
 # An SQL error in a history of today's version: its tables are not those that we made.
 _DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR)
 _BUSY_SECONDS = 5.0
+_WHOLE_EVERY = 20  # runs; the whole file is looked through as often, and where a reader met damage
+_suspected: set[Path] = set()  # histories in which this process met damage as it read them
 
 T = TypeVar("T")
 logger = logging.getLogger(__name__)
@@ -93,12 +100,22 @@ def _add(path: Path, add: Callable[[sqlite3.Connection], None]) -> None:
         connection.text_factory = _text
         connection.execute("PRAGMA synchronous = EXTRA")  # the journal's end is durable, too
         connection.execute("PRAGMA foreign_keys = ON")
-        (finding,) = connection.execute("PRAGMA quick_check(1)").fetchone()
-        if finding != "ok":
-            raise _Damaged(finding)
+        if path in _suspected or _is_check_due(connection):
+            (finding,) = connection.execute("PRAGMA quick_check(1)").fetchone()
+            _suspected.discard(path)
+            if finding != "ok":
+                raise _Damaged(finding)
         migrate(connection)
         with _transaction(connection):
             add(connection)
+
+
+def _is_check_due(connection: sqlite3.Connection) -> bool:
+    """Whether every page is to be looked at: that takes the longer the more runs there are."""
+    if not version(connection):
+        return False
+    found = connection.execute("SELECT seq FROM sqlite_sequence WHERE name = 'runs'").fetchone()
+    return found is not None and int(found[0]) % _WHOLE_EVERY == 0
 
 
 def read(path: Path, ask: Callable[[sqlite3.Connection], T], otherwise: T, mode: str = "ro") -> T:
@@ -116,6 +133,7 @@ def read(path: Path, ask: Callable[[sqlite3.Connection], T], otherwise: T, mode:
             return ask(reader) if version(reader) else otherwise
     # IndexError: a column of another name; ValueError: text of an old row that is no JSON.
     except (sqlite3.Error, IndexError, ValueError) as error:
+        _suspected.add(path)
         logger.warning("%s: the history cannot be read (%s)", path, error)
         return otherwise
 

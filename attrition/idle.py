@@ -17,6 +17,8 @@ import os
 import sys
 import time
 
+from attrition import permissions
+
 TYPE_CHECKING = False  # that of `typing`, without the price of importing it
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -90,6 +92,7 @@ def rests(arguments: Sequence[str]) -> bool:
         True: nothing has changed, the log was told, there is nothing else to do. False: do a whole
         run, which may find the same at more leisure, or say what is wrong.
     """
+    permissions.keep_private()
     source = _settings_file(arguments)
     try:
         return source is not None and _rests(source)
@@ -137,16 +140,23 @@ def _tell(log: str) -> bool:
 
 def _watched(config: Config) -> dict[str, Any]:
     """What is to be looked at, relative to the folder of the settings."""
-    from attrition.files import MANIFEST, RELEASE_FILES
+    from attrition.files import LINKED_FILES, MANIFEST, RELEASE_FILES
 
     live = config.prod_deployment_path / "current"
     outputs = [config.ledger, config.final_data, config.open_clients]
     outputs += [live / name for name in (*RELEASE_FILES, MANIFEST)]  # damage wakes it up, too
+    models = config.output_model_path
+    left = [config.history, config.client_risk, config.client_book, config.report,
+            config.report_pdf, config.confusion_matrix, config.api_returns, config.diagnostics,
+            config.packages, config.alerts, config.ingested_files]  # fmt: skip
+    left += [models / name for name in RELEASE_FILES if name != config.ingested_files.name]
+    left += [config.prod_deployment_path / name for name in LINKED_FILES]
     return {
         "folders": [_relative(path, config) for path in
                     (config.input_folder_path, config.test_data_path)],
         "settings": _relative(config.source, config),
         "outputs": [_relative(path, config) for path in outputs],
+        "left": [_relative(path, config) for path in left],
         "live": _relative(live, config),
     }  # fmt: skip
 
@@ -180,7 +190,16 @@ def _outputs_digest(watched: dict[str, Any], root: str) -> str:
         live = os.readlink(f"{root}/{watched['live']}")
     except OSError:
         live = None
-    return _digest([*_stamps(f"{root}/{path}" for path in watched["outputs"]), live])
+    left = [path for path in watched["left"] if _is_left(f"{root}/{path}")]
+    return _digest([*_stamps(f"{root}/{path}" for path in watched["outputs"]), live, left])
+
+
+def _is_left(path: str) -> bool:
+    """Whether a file that any run may write anew is there, and not emptied."""
+    try:
+        return os.lstat(path).st_size > 0
+    except OSError:
+        return False
 
 
 def _scripts_folder() -> str:

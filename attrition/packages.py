@@ -1,7 +1,9 @@
 """Which of the packages that requirements.txt names have newer versions; pip is asked.
 
 pip asks an index over the network, which may take its time: the question runs in a child process
-beside the work, at most once a day, and nobody waits long for the answer.
+beside the work, at most once a day, and nobody waits long for the answer. It runs in a folder of
+its own and imports nothing from there, so no file in the folder that somebody started us from, a
+`pip.py` or `token.py`, is run.
 """
 
 from __future__ import annotations
@@ -10,10 +12,9 @@ import json
 import re
 import subprocess
 import sys
-import tempfile
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from contextlib import ExitStack, contextmanager
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime, timedelta
 from importlib import metadata
 from pathlib import Path
@@ -22,6 +23,7 @@ from typing import Any
 from attrition import clock, files
 from attrition.config import Config
 from attrition.errors import DataError
+from attrition.scratch import PACKAGES, scratch_folder
 
 REQUIREMENTS = Path(__file__).resolve().parent.parent / "requirements.txt"
 FRESH_FOR = timedelta(days=1)
@@ -33,7 +35,7 @@ SWITCHED_OFF = "switched off"
 
 _OUTDATED = ("name", "current_version", "latest_version")
 _PIP = tuple(
-    "-m pip list --outdated --format json --disable-pip-version-check --no-input "
+    "-P -m pip list --outdated --format json --disable-pip-version-check --no-input "
     "--retries 0 --timeout 5".split()
 )
 # pip goes on without an index it cannot reach, and tells its log alone; a 404 is an answer.
@@ -78,7 +80,8 @@ class PackageCheck:
 
     known: Packages
     process: subprocess.Popen[bytes] | None = None
-    folder: tempfile.TemporaryDirectory[str] | None = None
+    folder: Path | None = None
+    clean_up: ExitStack = field(default_factory=ExitStack)  # removes the folder
 
 
 @contextmanager
@@ -101,16 +104,16 @@ def start_check(config: Config) -> PackageCheck:
     known = stored(config)
     if known.time is not None and _is_fresh(known.time):
         return PackageCheck(known)
-    folder = tempfile.TemporaryDirectory(prefix="attrition-packages-")
+    clean_up = ExitStack()
+    folder = clean_up.enter_context(scratch_folder(PACKAGES))
     others = _installed_names() - required_names(REQUIREMENTS.read_text(encoding="utf-8"))
     excludes = [part for name in sorted(others) for part in ("--exclude", name)]
-    answer = Path(folder.name)
-    with (answer / "stdout").open("wb") as out:
+    with (folder / "stdout").open("wb") as out:
         process = subprocess.Popen(  # noqa: S603 - pip of our own interpreter
-            [sys.executable, *_PIP, "--log", str(answer / "log"), *excludes],
+            [sys.executable, *_PIP, "--log", str(folder / "log"), *excludes], cwd=folder,
             stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.DEVNULL,
         )  # fmt: skip
-    return PackageCheck(known, process, folder)
+    return PackageCheck(known, process, folder, clean_up)
 
 
 def finish_check(check: PackageCheck, seconds: float) -> Packages:
@@ -118,16 +121,17 @@ def finish_check(check: PackageCheck, seconds: float) -> Packages:
 
     Once finished there is no second answer: what was known before is returned.
     """
-    if check.process is None or check.folder is None or not Path(check.folder.name).exists():
+    folder = check.folder
+    if check.process is None or folder is None or not folder.exists():
         return check.known
-    with check.folder as folder:
+    with check.clean_up:
         try:
             code = check.process.wait(seconds)
         except subprocess.TimeoutExpired:
             check.process.kill()
             check.process.wait()
             return _unanswered(check.known, UNANSWERED)
-        log, answer = Path(folder, "log"), Path(folder, "stdout")
+        log, answer = folder / "log", folder / "stdout"
         if code or not log.exists():
             return _unanswered(check.known, f"pip failed (exit code {code})")
         if _NOT_FETCHED.search(log.read_text(encoding="utf-8", errors="replace")):
@@ -149,7 +153,7 @@ def outdated_packages(answer: str) -> tuple[dict[str, str], ...]:
 def stored(config: Config) -> Packages:
     """The last answer, as `store` kept it."""
     try:
-        raw = files.read_json(_path(config))
+        raw = files.read_json(config.packages)
         outdated = tuple({key: str(one[key]) for key in _OUTDATED} for one in raw["outdated"])
         return Packages(str(raw["state"]), _text(raw["time"]), _text(raw["as_of"]), outdated)
     except (DataError, KeyError, TypeError):
@@ -163,7 +167,7 @@ def _text(value: Any) -> str | None:
 def store(config: Config, packages: Packages) -> None:
     """Keep an answer for a day; one that is kept already, or none, is not written."""
     if packages.time is not None and packages != stored(config):
-        files.write_json(_path(config), packages.to_json())
+        files.write_json(config.packages, packages.to_json())
 
 
 def required_names(requirements: str) -> set[str]:
@@ -191,7 +195,3 @@ def _is_fresh(time: str) -> bool:
     except (ValueError, TypeError):
         return False
     return timedelta(0) <= age < FRESH_FOR
-
-
-def _path(config: Config) -> Path:
-    return config.output_model_path / "packages.json"

@@ -34,7 +34,7 @@ def measure(config: Config) -> dict[str, float]:
             script = SCRIPTS / f"{stage}.py"
             start = time.perf_counter()
             done = subprocess.run(  # noqa: S603 - our own script, under our own interpreter
-                [sys.executable, str(script), "--config", str(settings)],
+                [sys.executable, str(script), "--config", str(settings)], cwd=folder,
                 capture_output=True, text=True, stdin=subprocess.DEVNULL, check=False,
             )  # fmt: skip
             seconds[stage] = round(time.perf_counter() - start, 3)

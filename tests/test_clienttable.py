@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import itertools
+import resource
 from pathlib import Path
 from typing import Any
 
@@ -272,3 +273,15 @@ def test_large_files_with_quoted_line_ends_keep_their_order(config: Config) -> N
             assert table.add(Path(path), 0).rows_read == count
         wrong = "SELECT count(*) FROM rows WHERE rowid <> v1 OR trim(v0, chr(10)) <> rowid::VARCHAR"
         assert table.scalar(wrong) == 0
+
+
+def test_a_disk_that_takes_no_more_is_told_in_words(project: Project, tmp_path: Path) -> None:
+    """DuckDB hands errors of its own threads over as JSON."""
+    most, path = resource.getrlimit(resource.RLIMIT_FSIZE), tmp_path / "out.csv"
+    try:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (4000, most[1]))
+        with pytest.raises(PipelineError) as caught, connect(project.config, tmp_path, 0) as duck:
+            duck.execute(f"COPY (SELECT range FROM range(1000000)) TO '{path}'")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, most)
+    assert str(caught.value) == f'IO Error: Could not write file "{path}": File too large'

@@ -69,11 +69,12 @@ def test_three_set_ups_leave_one_entry_and_other_peoples_entries(cron: Cron) -> 
     lines = cron.table.splitlines()
     assert lines[:2] == ["# mine", "0 5 * * * backup"]
     assert len(lines) == 3
-    assert lines[2].startswith("*/3 * * * * cd ")
+    assert lines[2].startswith("*/3 * * * * umask g-w,o=; cd ")
 
 
 @pytest.mark.parametrize(
-    "folder", ["plain", "with space", "100%", "it's", 'a"b$HOME', "back\\slash"]
+    "folder",
+    ["plain", "with space", "100%", "it's", 'a"b$HOME', "back\\slash", "@PYTHON@", "@FOLDER@&"],
 )
 def test_the_entry_runs_in_its_folder_under_crons_bare_environment(
     tmp_path: Path, folder: str
@@ -86,6 +87,7 @@ def test_the_entry_runs_in_its_folder_under_crons_bare_environment(
     subprocess.run(["/bin/sh", "-c", command.replace("\\%", "%")], env={}, cwd="/", check=True)
     assert (cron.folder / "cron.log").read_text() == "ran fullprocess.py\n"
     assert (cron.folder / "here").read_text() == f"{cron.folder}\n"
+    assert (cron.folder / "cron.log").stat().st_mode & 0o027 == 0
     assert cron.setup("--status").stdout.startswith("installed")
     assert cron.setup("--remove").returncode == 0
     assert "fullprocess" not in cron.table

@@ -173,3 +173,16 @@ def test_what_the_csv_module_writes_is_read_back(
     found = records_of(tmp_path_factory.mktemp("t"), text.getvalue().encode())
     assert [tuple(record.values) for record in found] == rows
     assert not [record for record in found if record.problem]
+
+
+@pytest.mark.parametrize("rows", ["A,1\rB,2\n", '"A\nB",1\rC,2\r'])
+def test_lines_that_end_in_two_ways_are_said_and_the_header_is_not_blamed(
+    tmp_path: Path, rows: str
+) -> None:
+    """Only a line feed somewhere behind tells that carriage returns end no lines."""
+    path = tmp_path / "mixed.csv"
+    path.write_bytes(f"name,value\r{rows}".encode())
+    with pytest.raises(DataError, match="save it with one kind of line end") as caught:
+        csvfiles.column_names(path)
+    assert "1 in LF, 0 in CR LF and" in str(caught.value)
+    assert "header" not in str(caught.value)

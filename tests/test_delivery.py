@@ -306,3 +306,19 @@ def test_a_damaged_history_is_said_and_moved_aside_by_the_next_run(project: Proj
         version = connection.execute("PRAGMA user_version").fetchone()
     assert version == (len(historyfile.MIGRATIONS),)
     assert len(project.run("diagnostics.py", "--history").stdout.splitlines()) == 2
+
+
+def test_no_name_of_a_file_addresses_people_or_hides_a_link(project: Project, hook: Hook) -> None:
+    """A webhook's tool reads markup; a command gets the name as it is."""
+    names = ["<!channel> & co.csv", "@here.csv", "[click](http:, ,evil).csv"]
+    for name in names:
+        project.write(f"sourcedata/{name}", f'no,such,"columns{name}"\n1,2,3\n')
+    project.run("ingestion.py")
+    project.configure(alert_webhook=hook.url, alert_command=COMMAND)
+    delivery.tell_run(project.config, WELL)
+    (text,) = hook.texts
+    assert "&lt;!channel&gt; &amp; co.csv" in text
+    assert "@\u200bhere.csv" in text
+    assert "[click]\u200b(http" in text
+    assert not any(odd in text for odd in ("<", ">", "@h", "]("))
+    assert all(name in told(project)[0] for name in names)

@@ -39,7 +39,7 @@ UNREAD = (HISTORY, "ingesteddata/openclients.pending.csv")  # the latter until i
 
 def says_one_clear_line(ended: Ended) -> bool:
     """Whether a failed run told its error in one line, and in words."""
-    return len(ended.errors) == 1 and "Traceback" not in ended.text
+    return len(ended.errors) == 1 and not any(odd in ended.text for odd in ("Traceback", '{"'))
 
 
 def assert_old_or_new(run: Undisturbed, project: Path) -> None:

@@ -294,3 +294,16 @@ def test_fifty_deployments_with_kills_leave_five_releases_and_no_litter(tmp_path
     assert len([files.open_release(folder) for folder in files.releases(deployment)]) == 5
     assert sorted(names(deployment)) == sorted([*files.LINKED_FILES, "current", "releases"])
     assert not [name for name in names(deployment / "releases") if name.startswith(".")]
+
+
+@pytest.mark.parametrize("change", ["another name", "an extra file"])
+def test_a_release_of_another_name_or_with_an_extra_file_is_refused(
+    tmp_path: Path, change: str
+) -> None:
+    folder = publish(tmp_path, "one").folder
+    if change == "another name":
+        folder = folder.rename(folder.with_name(f"000009-{folder.name[7:]}"))
+    else:
+        (folder / "sitecustomize.py").touch()
+    with pytest.raises(DataError, match="damaged release"):
+        files.open_release(folder)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import math
 import random
@@ -15,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from attrition import history, historyfile
+from attrition import answers, history, historyfile, overview
 from attrition.summary import runs_table
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -104,7 +105,7 @@ def test_reading_changes_nothing_on_disk(path: Path) -> None:
 def test_a_damaged_history_is_moved_aside_and_the_run_recorded(
     path: Path, damage: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    for number in range(60):
+    for number in range(61):
         history.record_run(path, record(f"run {number}"))
     content = bytearray(path.read_bytes())
     if damage == "text":
@@ -114,9 +115,11 @@ def test_a_damaged_history_is_moved_aside_and_the_run_recorded(
     elif damage == "flipped":
         content[5000:9000] = b"\xff" * 4000
     else:  # a page that writing a new run would never touch
-        content[20_480:24_576] = b"\xff" * 4096
+        start = content.index(b"run 0") // 4096 * 4096
+        content[start : start + 4096] = b"\xff" * 4096
     path.write_bytes(content)
     with caplog.at_level(logging.WARNING):
+        history.runs(path)  # as a run does before it is recorded
         history.record_run(path, record("after"))
     assert [run["run_id"] for run in history.runs(path)] == ["after"]
     assert path.with_name("history-corrupt-1.db").read_bytes() == content
@@ -353,3 +356,78 @@ def test_a_history_from_before_the_risks_keeps_its_rankings_and_takes_them(path:
     history.record_ranking(path, "new", "t1", {}, 5, risks={"Acme": 0.5})
     assert [time for time, _ in history.rankings(path)] == ["t1", "t0"]
     assert risks(path, "Acme") == [("t1", 0.5)]
+
+
+def test_damage_that_no_reader_has_met_is_found_within_twenty_runs(path: Path) -> None:
+    for number in range(61):
+        history.record_run(path, record(f"run {number}"))
+    content = bytearray(path.read_bytes())
+    start = content.index(b"run 0") // 4096 * 4096
+    content[start : start + 4096] = b"\xff" * 4096
+    path.write_bytes(content)
+    for number in range(20):
+        history.record_run(path, record(f"later {number}"))
+    assert path.with_name("history-corrupt-1.db").exists()
+    assert 1 <= len(history.runs(path)) <= 20
+
+
+def detailed(run_id: str) -> dict[str, Any]:
+    """A run as long as one of a wide table."""
+    column = {"column": "tenure", "verdict": "drift", "psi": 0.4, "missing_now": 0.1}
+    columns = [{**column, "change": "higher" * 100}] * 20
+    finding = {"verdict": "drift", "rows": 90, "columns": columns, "predictions": column}
+    score = {"f1": 0.6, "f1_interval": [0.5, 0.7], "rows": 90, "confusion": {"tp": 3}}
+    return record(
+        run_id,
+        verdict="deployed",
+        scores={"test data": score},
+        drift={"performance": {"test data": {"verdict": "drift", "reason": "F1 fell"}},
+               "data": {"test data": finding}, "impact": {"test data": {"terms": [1] * 99}}},
+        candidate_score={**score, "f1": 0.8},
+        finished_at="2026-03-01T06:01:00+00:00",
+    )  # fmt: skip
+
+
+def test_of_old_runs_the_figures_stay_and_the_oldest_are_forgotten(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(history, "FULL_RUNS", 3)
+    whole = [detailed(f"run {number}") for number in range(9)]
+    for one in whole:
+        history.record_run(path, one, keep=7)
+    found = history.runs(path)
+    assert [run["run_id"] for run in found] == [f"run {number}" for number in range(8, 1, -1)]
+    assert found[:3] == whole[:5:-1]
+    assert runs_table(found) == runs_table(whole[:1:-1])
+    assert [answers.run_of(run) for run in found] == [answers.run_of(run) for run in whole[:1:-1]]
+    assert overview.trends(found, []) == overview.trends(whole[:1:-1], [])
+    assert all(len(json.dumps(run)) < len(json.dumps(whole[0])) / 4 for run in found[3:])
+    assert history.latest_timings(path) == whole[0]["timings"]
+    assert not history.has_run(path, "run 0")
+
+
+def test_the_history_of_many_runs_stays_small(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(history, "FULL_RUNS", 3)
+    sizes = []
+    for number in range(40):
+        history.record_run(path, detailed(f"run {number}"), keep=10)
+        sizes.append(path.stat().st_size)
+    assert sizes[-1] <= sizes[15]
+
+
+def test_a_long_history_from_before_is_thinned_once(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(historyfile, "MIGRATIONS", historyfile.MIGRATIONS[:5])
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        historyfile.migrate(connection, historyfile.MIGRATIONS)
+        for number in range(4):
+            row = history._row(detailed(f"run {number}")) | ({} if number else {"drift": "["})
+            history._insert(connection, "runs", "run_id", row)
+    monkeypatch.undo()
+    monkeypatch.setattr(history, "FULL_RUNS", 2)
+    history.record_run(path, detailed("new"))
+    found = history.runs(path)
+    assert [run["run_id"] for run in found] == ["new", "run 3", "run 2", "run 1"]  # one was damaged
+    assert "impact" in found[1]["drift"]
+    assert "impact" not in found[2]["drift"]

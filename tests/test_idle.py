@@ -189,3 +189,54 @@ def test_a_project_that_was_moved_goes_on_resting(quiet: Project, tmp_path: Path
     moved = Project(tmp_path / "elsewhere")
     quiet.root.rename(moved.root)
     assert rests(moved)
+
+
+def outputs(project: Project) -> list[Path]:
+    """What a run has left, but for the rows and what ingestion alone can make again."""
+    models = [path for path in project.config.output_model_path.iterdir() if path.name != ".lock"]
+    links = [path for path in project.config.prod_deployment_path.iterdir() if path.is_symlink()]
+    return sorted([*models, *links, project.config.ingested_files])
+
+
+def test_an_output_that_is_gone_or_empty_is_made_again_by_a_run_which_then_rests(
+    finished_copy: Project,
+) -> None:
+    config = finished_copy.config
+    finished_copy.configure(reports=["html"])
+    finished_copy.run("fullprocess.py")
+    assert rests(finished_copy)
+    before, live = outputs(finished_copy), files.live_release_id(config.prod_deployment_path)
+    assert len(before) == 20
+    aside = finished_copy.root / "aside"
+    for path in before:
+        path.rename(aside)
+        assert not rests(finished_copy), path
+        assert not is_idle(finished_copy), path
+        path.touch()
+        assert not rests(finished_copy), path
+        aside.rename(path)
+        assert rests(finished_copy), path
+    apart = [config.history, config.prod_deployment_path / "current"]
+    for gone in ([apart[0]], [apart[1]], [path for path in before if path not in apart]):
+        for path in gone:
+            path.unlink()
+        assert "DEPLOYED" not in finished_copy.run("fullprocess.py").stdout
+        assert outputs(finished_copy) == before
+        assert all(path.stat().st_size for path in before)
+        assert files.live_release_id(config.prod_deployment_path) == live
+        assert rests(finished_copy)
+
+
+@pytest.mark.parametrize("name", ["packages.json", "report.pdf"])
+def test_a_run_rests_whether_or_not_it_made_what_is_optional(quiet: Project, name: str) -> None:
+    path = quiet.write(f"models/{name}", "x")
+    assert not rests(quiet)
+    finish(quiet.config)
+    assert rests(quiet)
+    path.unlink()
+    assert not rests(quiet)
+    finish(quiet.config)
+    assert rests(quiet)
+    for second in ("confusionmatrix2.png", "apireturns2.txt"):  # of a model that was replaced
+        quiet.write(f"models/{second}", "x")
+        assert rests(quiet)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import stat
+import subprocess
 import sys
 import time
 from dataclasses import replace
@@ -16,6 +17,7 @@ import pytest
 from attrition import packages
 from attrition.config import Config, parse_config
 from attrition.packages import Packages
+from tests.conftest import REPOSITORY, Project
 
 DEAD_INDEX = "http://127.0.0.1:9/simple"  # the discard port: nothing listens there
 
@@ -143,3 +145,26 @@ def test_names_are_read_from_a_requirements_file() -> None:
 
 def test_all_up_to_date_is_said() -> None:
     assert "all up to date" in Packages(packages.CHECKED).describe()
+
+
+@pytest.mark.parametrize("script", ["fullprocess.py", "diagnostics.py"])
+def test_nothing_is_imported_from_the_folder_that_one_starts_in(
+    finished_copy: Project, tmp_path: Path, script: str
+) -> None:
+    """Neither by a script nor by the pip that it starts."""
+    folder = tmp_path / "shared"
+    folder.mkdir()
+    for module in ("pip", "token", "sitecustomize", "attrition", "json", "duckdb"):
+        (folder / f"{module}.py").write_text(
+            "import pathlib; pathlib.Path(__file__).with_suffix('.run').touch()"
+        )
+    finished_copy.configure(package_check=True)
+    done = subprocess.run(
+        [sys.executable, REPOSITORY / script, "--config", finished_copy.config_path],
+        cwd=folder, capture_output=True, text=True, check=False,
+        env=os.environ | {"PIP_CONFIG_FILE": os.devnull, "PIP_INDEX_URL": DEAD_INDEX},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert {path.suffix for path in folder.iterdir()} == {".py"}
+    if script == "fullprocess.py":
+        assert packages.stored(finished_copy.config).state == packages.UNREACHABLE

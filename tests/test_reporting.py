@@ -66,7 +66,7 @@ def test_after_a_replacement_both_models_are_drawn_and_later_only_the_live_one(
     served: Project,
 ) -> None:
     config = served.config
-    first, second = (served.root / "models" / name for name in (reporting.FIRST, reporting.SECOND))
+    first, second = config.confusion_matrix, config.output_model_path / reporting.SECOND
     reporting.run(config)
     old_picture = first.read_bytes()
     outgoing = files.live_release(config.prod_deployment_path)

@@ -7,12 +7,14 @@ import shutil
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from attrition import files
-from tests.conftest import REPOSITORY, Project
+from attrition.files import run_lock
+from tests.conftest import REPOSITORY, Project, book
 from tests.nursery import Job, Nursery, may_run
 from tests.outcome import differences, outcome
 from tests.sweeping import Undisturbed, begin, live_release
@@ -147,3 +149,21 @@ def test_a_real_cron_daemon_runs_the_pipeline(installation: Path) -> None:
     assert sum(IDLE in line for line in lines) == 1
     assert "a candidate is due: no model is deployed yet" in log.read_text()
     assert not [line for line in lines if "Alder" in line], "no client's name in the log"
+
+
+def test_settings_that_share_a_folder_do_not_write_to_it_at_once(
+    make_project: Callable[[str], Project],
+) -> None:
+    """Neither sweeps away what the other has under way, whichever folder they share."""
+    one, other = make_project("one"), make_project("other")
+    other.write("sourcedata/a.csv", book(60, 1))
+    for key in ("output_folder_path", "output_model_path", "prod_deployment_path"):
+        shared = getattr(one.config, key)
+        other.configure(**{key: str(shared)})
+        at_work = shared / ".tmp-1-finaldata.csv"
+        at_work.touch()
+        with run_lock(*one.config.locks):
+            done = other.run("ingestion.py", check=False)
+        assert done.returncode == 75
+        assert f"it holds {shared}/.lock" in done.stderr
+        assert at_work.exists()

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from attrition.scratch import scratch_folder, sweep_scratch_folders
+from attrition.scratch import COUNTS, PACKAGES, ROWS, scratch_folder, sweep_scratch_folders
 from tests.nursery import Job, Nursery
 from tests.sweeping import begin
 
@@ -33,21 +33,25 @@ def test_a_scratch_folder_is_private_and_goes_away(temporary: Path) -> None:
     assert list(temporary.iterdir()) == []
 
 
-def test_what_a_killed_process_left_is_removed_a_day_later(temporary: Path) -> None:
-    with scratch_folder() as at_work, scratch_folder() as left:
-        (left / "rows").touch()
-        others = temporary / "somebody-elses"
-        link = temporary / f"{left.name}-link"
-        others.mkdir()
-        link.symlink_to(others)
-        old = two_days_ago()
-        for path in (left, others, link):
-            os.utime(path, (old, old), follow_symlinks=False)
-        assert sweep_scratch_folders() == [left]
+@pytest.mark.parametrize("prefix", [ROWS, PACKAGES, COUNTS])
+def test_what_a_killed_process_left_is_removed_a_day_later(temporary: Path, prefix: str) -> None:
+    left, young, others = (temporary / name for name in (f"{prefix}a", f"{prefix}b", "others"))
+    link = temporary / f"{prefix}link"
+    for folder in (left, young, others):
+        folder.mkdir()
+        (folder / "rows").touch()
+    link.symlink_to(others)
+    for path in (left, others, link):
+        os.utime(path, (two_days_ago(), two_days_ago()), follow_symlinks=False)
+    assert sweep_scratch_folders() == [left]
+    assert sorted(temporary.iterdir()) == sorted([young, others, link])
+
+
+def test_a_folder_in_use_is_left_however_old_it_is() -> None:
+    with scratch_folder() as at_work:
+        os.utime(at_work, (two_days_ago(), two_days_ago()))
+        assert sweep_scratch_folders() == []
         assert at_work.is_dir()
-        left.mkdir()
-    assert others.is_dir()
-    assert link.is_symlink()
 
 
 def test_a_run_of_the_pipeline_removes_what_a_killed_one_left(

@@ -10,6 +10,7 @@ import re
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,6 +19,7 @@ from typing import Any
 import pytest
 
 from attrition import files, predicting
+from attrition.scratch import sweep_scratch_folders
 from tests.conftest import REPOSITORY, Project, Suite, new_project
 from tests.releases import deploy
 from tests.servers import ask, forwarder, gunicorn, raw
@@ -154,12 +156,19 @@ def about(process: int) -> list[str]:
     return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
 
 
-def test_the_server_leaves_no_counts_behind(project: Project, tmp_path: Path) -> None:
+def test_the_server_leaves_no_counts_behind(
+    project: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And no run of the pipeline takes them from a server that has been there for days."""
     deploy(project)
     (tmp_path / "t").mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "t"))
     with gunicorn(project, TMPDIR=str(tmp_path / "t")) as port:
         ask(port, "/health")
-        assert list((tmp_path / "t").glob("attrition-counts-*/*.db"))
+        (counts,) = (tmp_path / "t").glob("attrition-counts-*")
+        os.utime(counts, (0, 0))
+        assert sweep_scratch_folders() == []
+        assert list(counts.glob("*.db"))
     assert not list((tmp_path / "t").glob("attrition-counts-*"))
 
 
