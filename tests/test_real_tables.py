@@ -91,6 +91,7 @@ def test_a_real_table_runs_by_settings_alone(
     result = project.run("fullprocess.py")
     record = decision(project)
     assert record["verdict"] == "deployed"
+    assert record["suspicious"] == {}
     assert [entry["quarantined"] for entry in record["ingestion"]["files"]] == [0]
     assert max(map(len, result.stdout.splitlines())) <= 80
     reference = json.loads((DATA / name / "manifest.json").read_text())["reference"]
