@@ -129,22 +129,3 @@ def test_a_master_that_opens_and_says_nothing(waiting: Project) -> None:
     assert "accepts no application (not within 4 seconds)" in line
     assert "pip install pyspark==VERSION" in line
     assert time.monotonic() - start < 120
-
-
-@pytest.mark.slow
-@NEEDS_SPARK
-def test_workers_import_nothing_from_the_folder_that_one_starts_in(
-    waiting: Project, tmp_path: Path
-) -> None:
-    folder = tmp_path / "shared"
-    folder.mkdir()
-    for module in ("pyspark", "token"):
-        (folder / f"{module}.py").write_text(
-            "import pathlib; pathlib.Path(__file__).with_suffix('.run').touch()"
-        )
-    result = subprocess.run(
-        [sys.executable, REPOSITORY / "ingestion.py", "--config", waiting.config_path],
-        cwd=folder, capture_output=True, text=True, timeout=240,
-    )  # fmt: skip
-    assert result.returncode == 0, result.stderr
-    assert {path.suffix for path in folder.iterdir()} == {".py"}
