@@ -195,10 +195,13 @@ def decision_record(
     from attrition.champion import alerts
 
     verdict, findings = challenge.verdict, exam.to_json()
+    last = _shown_decision(config).get("ingestion")
+    told = last.get("notices", ()) if isinstance(last, dict) else ()
+    untold = [notice for notice in ingested.notices if notice not in told]
     return {
         "verdict": verdict.verdict,
         "reason": verdict.reason,
-        "warnings": [*alerts(config, exam), *verdict.warnings],
+        "warnings": [*untold, *alerts(config, exam), *verdict.warnings],
         "training": {"kind": need.kind, "reason": need.reason},
         "new_rows": ingested.new_rows,
         "ingestion": ingested.to_json(),
@@ -354,7 +357,8 @@ def close(
         The decision record, complete.
     """
     import apicalls
-    from attrition import clock, delivery, history
+    from attrition import clock, committed, delivery, history
+    from attrition.ledger import read_ledger
 
     live = files.live_release_id(config.prod_deployment_path)
     record = {**record, "release_after": live}
@@ -367,6 +371,7 @@ def close(
     history.record_run(config.history, record)
     delivery.tell_run(config, record)
     is_all_seen = inputs.settled and inputs.digest == record["inputs"]
+    is_all_seen = is_all_seen and committed.is_as_left(config, read_ledger(config.ledger))
     if is_all_seen and not record["ingestion"]["waiting"]:
         record |= {idle.STATE: idle.finished_state(config, inputs)}
     files.write_json(config.decision, record)

@@ -1,6 +1,7 @@
 """Take in new client rows: checked, without duplicates, added to the training set.
 
     python ingestion.py                                        take in what is new in sourcedata/
+    python ingestion.py --accept-edits                         keep finaldata.csv as edited by hand
     python ingestion.py --suggest-config FILE --target COLUMN  print a config.json for a table
 
 Reads  sourcedata/*.csv and *.csv.gz.
@@ -10,7 +11,9 @@ became of every file), ingestedfiles.txt.
 
 New is what the ledger does not know by its content, whatever its name. Rows are appended to
 finaldata.csv and belong to it once the ledger says so: a run that is killed leaves a tail, which
-the next run cuts off before it takes in the same files again, with the same result.
+the next run cuts off before it takes in the same files again, with the same result. What somebody
+else has changed is refused until it is restored, or accepted with --accept-edits. Where ledger.json
+is missing, a new one is made of the rows that stand there.
 """
 
 from __future__ import annotations
@@ -28,7 +31,9 @@ from attrition.batches import Refusal
 from attrition.config import DEFAULT_CONFIG_PATH, STANDARD_FOLDERS, Config, parse_config
 from attrition.csvfiles import FOUND
 from attrition.engine import engine
+from attrition.errors import PipelineError
 from attrition.ledger import REJECTED, Ledger, LedgerEntry, read_ledger, write_ledger
+from attrition.rebuilding import accept_edits
 from attrition.suggestion import suggest_settings
 from attrition.survey import Survey, survey
 
@@ -48,6 +53,7 @@ class IngestionResult:
         end: its length after.
         new_rows: rows added to it.
         open_clients: clients whose outcome is not known yet.
+        notices: what ever happened to the ledger and its files, each with its time, oldest first.
     """
 
     files: tuple[LedgerEntry, ...]
@@ -58,6 +64,7 @@ class IngestionResult:
     end: int
     new_rows: int
     open_clients: int
+    notices: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """As the decision record holds it."""
@@ -84,11 +91,13 @@ def run(config: Config) -> IngestionResult:
     before = place.repair()
     found = survey(config.input_folder_path, before, config.upload_settle_seconds)
     _tell(found, before)
-    found, after = place.take_in(before, found) if found.new else (found, before)
+    took_in = bool(found.new)
+    found, after = place.take_in(before, found) if took_in else (found, before)
     for entry in after.entries[len(before.entries) :]:
         _log(entry)
-    after = _with_survey(config, replace(after, store=place.store), found)
-    if after != before or not config.ledger.exists():
+    after = _with_survey(config, replace(after, store=place.store, writing=False), found)
+    # Whoever took something in has written there that rows were coming.
+    if after != before or took_in or not config.ledger.exists():
         write_ledger(config.ledger, after)
     place.settle(after)
     return _result(before, after, found)
@@ -124,6 +133,7 @@ def _result(before: Ledger, after: Ledger, found: Survey) -> IngestionResult:
         end=after.committed_bytes,
         new_rows=after.committed_rows - before.committed_rows,
         open_clients=after.open_rows,
+        notices=tuple(f"{notice.text} ({notice.time})" for notice in after.notices),
     )
 
 
@@ -189,10 +199,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--suggest-config", type=Path, metavar="FILE", help="print settings for this table"
     )
+    parser.add_argument(
+        "--accept-edits",
+        action="store_true",
+        help="keep finaldata.csv and openclients.csv as edited by hand, if every row is sound",
+    )
     parser.add_argument("--target", metavar="COLUMN", help="the column of labels in that table")
     arguments = parser.parse_args(argv)
     if (arguments.suggest_config is None) != (arguments.target is None):
         parser.error("--suggest-config FILE and --target COLUMN belong together")
+    if arguments.accept_edits:
+        return cli.run_stage(parser, argv, _accept_edits)
     if arguments.suggest_config is None:
         return cli.run_stage(parser, argv, _ingest)
     return cli.run_without_settings(parser, argv, _suggest)
@@ -200,6 +217,15 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _ingest(config: Config, arguments: argparse.Namespace) -> int:
     print(table_text(run(config)))
+    return 0
+
+
+def _accept_edits(config: Config, _arguments: argparse.Namespace) -> int:
+    if config.engine is not None:
+        raise PipelineError(
+            f"{config.source}: engine: the rows are on Spark; --accept-edits is for finaldata.csv"
+        )
+    print(textwrap.fill(accept_edits(config), 80, break_on_hyphens=False))
     return 0
 
 

@@ -144,9 +144,14 @@ def write_stored(
     )
 
 
-def append(part: Path, stream: IO[bytes], config: Config) -> None:
-    """Append written rows to a stream, after the header when it is empty."""
-    if stream.tell() == 0:
-        stream.write(stored_header(config).encode() + b"\n")
+def append(part: Path, stream: IO[bytes], config: Config) -> bytes:
+    """Append written rows to a stream, after the header when it is empty.
+
+    Returns:
+        The header's line, if it was written.
+    """
+    header = b"" if stream.tell() else stored_header(config).encode() + b"\n"
+    stream.write(header)
     with part.open("rb") as rows:
         shutil.copyfileobj(rows, stream, 1 << 20)
+    return header
