@@ -164,6 +164,8 @@ def run_stages(
     started = now()
     with watch.stage("ingestion"):
         ingested = ingestion.run(config)
+    if ingested.all_rejected is not None:
+        raise DataError(ingested.all_rejected)
     if not ingested.files:
         watch.forget("ingestion")
     with watch.stage("check"):
@@ -225,11 +227,15 @@ def training_situation(
     """Gather what the need for training depends on."""
     from attrition.decision import TrainingSituation
     from attrition.engine import engine
-    from deployment import rolled_back_commits
+    from deployment import is_rolled_back, rolled_back_commits
     from training import versions
 
     deployed = champion.training if champion else None
     unseen_start = ledger.unseen_start(deployed["commit"]) if deployed else 0
+    rolled_back = set(rolled_back_commits(config))
+    if ledger.commit_id is not None and ledger.earlier_end == ledger.committed_bytes:
+        # The ledger was made anew, and no row came since: those are the rows of that time.
+        rolled_back |= {ledger.commit_id} if is_rolled_back(config) else set()
     left_out = 0
     if deployed and deployed["commit"] == ledger.commit_id:
         # The same ingested rows; but other test data may change which of them may be learnt.
@@ -241,7 +247,7 @@ def training_situation(
         unseen_rows=sum(commit.rows for commit in ledger.commits if commit.start >= unseen_start),
         versions=versions(),
         deployed=deployed,
-        rolled_back_commits=rolled_back_commits(config),
+        rolled_back_commits=rolled_back,
         drift=exam.drift,
     )
 

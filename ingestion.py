@@ -32,8 +32,9 @@ from attrition.config import DEFAULT_CONFIG_PATH, STANDARD_FOLDERS, Config, pars
 from attrition.csvfiles import FOUND
 from attrition.engine import engine
 from attrition.errors import PipelineError
-from attrition.ledger import REJECTED, Ledger, LedgerEntry, read_ledger, write_ledger
+from attrition.ledger import READ_AGAIN, REJECTED, Ledger, LedgerEntry, read_ledger, write_ledger
 from attrition.rebuilding import accept_edits
+from attrition.recovery import some
 from attrition.suggestion import suggest_settings
 from attrition.survey import Survey, survey
 
@@ -53,6 +54,7 @@ class IngestionResult:
         end: its length after.
         new_rows: rows added to it.
         open_clients: clients whose outcome is not known yet.
+        all_rejected: that no file could be taken in, ever, and why; None where one was.
         notices: what ever happened to the ledger and its files, each with its time, oldest first.
     """
 
@@ -64,6 +66,7 @@ class IngestionResult:
     end: int
     new_rows: int
     open_clients: int
+    all_rejected: str | None = None
     notices: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
@@ -88,7 +91,7 @@ def run(config: Config) -> IngestionResult:
             memory or disk.
     """
     place = engine(config)
-    before = place.repair()
+    before = place.repair().reopened(config)
     found = survey(config.input_folder_path, before, config.upload_settle_seconds)
     _tell(found, before)
     took_in = bool(found.new)
@@ -100,12 +103,12 @@ def run(config: Config) -> IngestionResult:
     if after != before or took_in or not config.ledger.exists():
         write_ledger(config.ledger, after)
     place.settle(after)
-    return _result(before, after, found)
+    return _result(config, before, after, found)
 
 
 def pending(config: Config) -> Pending:
     """See what a run would take in; writes nothing."""
-    ledger = read_ledger(config.ledger)
+    ledger = read_ledger(config.ledger).reopened(config)
     if not ledger.fits(config.schema_digest, engine(config).store):
         ledger = Ledger()
     found = survey(config.input_folder_path, ledger, config.upload_settle_seconds)
@@ -123,7 +126,7 @@ def _with_survey(config: Config, ledger: Ledger, found: Survey) -> Ledger:
     )
 
 
-def _result(before: Ledger, after: Ledger, found: Survey) -> IngestionResult:
+def _result(config: Config, before: Ledger, after: Ledger, found: Survey) -> IngestionResult:
     return IngestionResult(
         files=after.entries[len(before.entries) :],
         refused=found.refused,
@@ -133,7 +136,27 @@ def _result(before: Ledger, after: Ledger, found: Survey) -> IngestionResult:
         end=after.committed_bytes,
         new_rows=after.committed_rows - before.committed_rows,
         open_clients=after.open_rows,
+        all_rejected=all_rejected(config, after),
         notices=tuple(f"{notice.text} ({notice.time})" for notice in after.notices),
+    )
+
+
+def all_rejected(config: Config, ledger: Ledger) -> str | None:
+    """Why there are no client rows, where every file that is there is rejected; else None."""
+    present = {sighting.sha256 for sighting in ledger.sightings.values()}
+    entries = [e for e in ledger.entries if e.sha256 in present and e.status != READ_AGAIN]
+    if not entries or ledger.commits or ledger.open_rows:
+        return None
+    if any(entry.status != REJECTED for entry in entries):
+        return None
+    names: dict[str, list[str]] = {}
+    for entry in entries:
+        names.setdefault(str(entry.reason).partition(FOUND)[0], []).append(entry.name)
+    reasons = "; ".join(f"{some(files)}: {reason}" for reason, files in names.items())
+    which = "the only file was" if len(entries) == 1 else f"all {len(entries):,} files were"
+    return (
+        f"{config.input_folder_path}: {which} rejected: {reasons}; "
+        f"correct the files, or the columns in {config.source}"
     )
 
 
@@ -177,7 +200,7 @@ def table_text(result: IngestionResult) -> str:
     for name in result.waiting:
         lines += _told(f"{name}: still being written, left for the next run")
     if len(lines) == 1:
-        lines = ["nothing new"]
+        lines = ["nothing new", *_told(result.all_rejected or "")]
     lines.append(
         f"{result.new_rows:,} rows added to the training set; {result.open_clients:,} open clients"
     )

@@ -8,13 +8,17 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 
 from attrition import committed, files, merging, recovery, stored
 from attrition.clienttable import KEPT, ClientTable, Intake
+from attrition.config import Config
+from attrition.csvfiles import FOUND
 from attrition.errors import PipelineError
 from attrition.ledger import (
     INGESTED,
@@ -27,6 +31,7 @@ from attrition.ledger import (
 )
 from attrition.survey import NewBatch
 
+_SETTING = re.compile(r"\(setting (\w+)\)")
 # A batch, and what taking it in came to: the reason, when all of it is rejected.
 Taken = tuple[NewBatch, Intake | str]
 
@@ -66,11 +71,9 @@ def _ingested_before(ledger: Ledger, taken: Sequence[Taken]) -> list[tuple[int, 
     found = [
         (item.batch.name, outcome.start) for item, outcome in taken if isinstance(outcome, Intake)
     ]
-    ends = [start for _, start in found[1:]] + [sys.maxsize]
+    ranges = pairwise([*(start for _, start in found), sys.maxsize])
     return [
-        (start, end)
-        for (name, start), end in zip(found, ends, strict=True)
-        if name in ledger.earlier_names
+        rows for (name, _), rows in zip(found, ranges, strict=True) if name in ledger.earlier_names
     ]
 
 
@@ -81,7 +84,7 @@ def _entries(table: ClientTable, taken: Sequence[Taken], time: str) -> list[Ledg
     return [
         ingested(item, outcome, next(duplicates), time)
         if isinstance(outcome, Intake)
-        else rejected(item, outcome, time)
+        else rejected(table.config, item, outcome, time)
         for item, outcome in taken
     ]
 
@@ -105,8 +108,13 @@ def ingested(item: NewBatch, intake: Intake, duplicate: int, time: str) -> Ledge
     )
 
 
-def rejected(item: NewBatch, reason: str, time: str) -> LedgerEntry:
-    """The entry of a file that is no good as a whole."""
+def rejected(config: Config, item: NewBatch, reason: str, time: str) -> LedgerEntry:
+    """The entry of a file that is no good as a whole.
+
+    A reason that is a limit names its setting: `(setting maximum_unpacked_megabytes)`.
+    """
+    named = _SETTING.findall(reason.partition(FOUND)[0])
+    limits = {name: getattr(config, name, None) for name in named}
     return LedgerEntry(
         name=item.batch.name,
         sha256=item.sha256,
@@ -121,6 +129,7 @@ def rejected(item: NewBatch, reason: str, time: str) -> LedgerEntry:
         extra_columns=(),
         commit=None,
         time=time,
+        limits={name: limit for name, limit in limits.items() if isinstance(limit, int)},
     )
 
 

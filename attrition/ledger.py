@@ -26,6 +26,7 @@ from attrition import files
 from attrition.errors import DataError
 
 INGESTED, REJECTED = "ingested", "rejected"
+READ_AGAIN = "read again"  # it was rejected for a limit that was raised since; see `reopened`
 
 
 @dataclass(frozen=True)
@@ -51,7 +52,7 @@ class LedgerEntry:
     """What became of one content: rows_read = kept + duplicate + open + quarantined.
 
     `name` is the name it came under, `commit` the id its rows were committed with (None: no row
-    of it was new).
+    of it was new), `limits` the settings that it was rejected for, as they were then.
     """
 
     name: str
@@ -67,6 +68,7 @@ class LedgerEntry:
     extra_columns: tuple[str, ...]
     commit: str | None
     time: str
+    limits: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -160,6 +162,30 @@ class Ledger:
     def entry(self, sha256: str) -> LedgerEntry | None:
         """What became of a content, None when it was never seen."""
         return next((entry for entry in self.entries if entry.sha256 == sha256), None)
+
+    @property
+    def known(self) -> set[str]:
+        """Digests of the contents that need not be read."""
+        return {entry.sha256 for entry in self.entries if entry.status != READ_AGAIN}
+
+    def reopened(self, settings: object) -> Ledger:
+        """This ledger, in which files rejected for a limit that has been raised are unknown.
+
+        Args:
+            settings: has the limits as attributes.
+        """
+        entries = tuple(
+            replace(entry, status=READ_AGAIN)
+            if entry.status == REJECTED
+            and any(getattr(settings, name, 0) > limit for name, limit in entry.limits.items())
+            else entry
+            for entry in self.entries
+        )
+        known = replace(self, entries=entries).known
+        sightings = {name: item for name, item in self.sightings.items() if item.sha256 in known}
+        return (
+            self if entries == self.entries else replace(self, entries=entries, sightings=sightings)
+        )
 
     def unseen_start(self, commit_id: str | None) -> int:
         """First byte of `finaldata.csv` that a model trained at a commit has certainly not seen.

@@ -71,6 +71,7 @@ def settle(config: Config, ledger: Ledger) -> None:
     Raises:
         PipelineError: the list of open clients that the ledger names is gone.
     """
+    settle_final_data(config, ledger)
     _settle_open_clients(config, ledger)
     settle_records(config, ledger)
 
@@ -131,7 +132,7 @@ def _begin_anew(config: Config, ledger: Ledger, store: str) -> Ledger:
     if vanished:
         raise PipelineError(
             f"{config.source}: the settings of {what} have changed, so every row must "
-            f"be read again, but {_some(vanished)} left {config.input_folder_path}; put back what "
+            f"be read again, but {some(vanished)} left {config.input_folder_path}; put back what "
             f"is missing, undo the change, or delete {config.ledger}: then what cannot be read by "
             f"the new settings is set aside under another name, and the run goes on without it"
         )
@@ -170,7 +171,8 @@ def _vanished(config: Config, ledger: Ledger) -> list[str]:
     ]
 
 
-def _some(names: Sequence[str], most: int = 5) -> str:
+def some(names: Sequence[str], most: int = 5) -> str:
+    """The first few names, and how many more there are."""
     more = f" and {len(names) - most} more" if len(names) > most else ""
     return ", ".join(names[:most]) + more
 

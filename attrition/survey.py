@@ -109,7 +109,7 @@ def _digest(batch: Batch) -> str:
 
 def _new(changed: list[Batch], digests: dict[str, str], ledger: Ledger) -> list[NewBatch]:
     """The batches with unknown content, each content once."""
-    known = {entry.sha256 for entry in ledger.entries}
+    known = ledger.known
     new = []
     for batch in changed:
         sha256 = digests.get(batch.name)
@@ -123,7 +123,7 @@ def _events(ledger: Ledger, present: set[str], digests: dict[str, str]) -> list[
     """What happened to known files: a new name of a known content, a new content, a loss."""
     now = clock.now()
     gone = {name: old.sha256 for name, old in ledger.sightings.items() if name not in present}
-    known = {entry.sha256 for entry in ledger.entries}
+    known = ledger.known
     events = []
     renamed = set()
     for name, sha256 in sorted(digests.items()):
