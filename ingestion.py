@@ -32,11 +32,10 @@ from attrition.config import DEFAULT_CONFIG_PATH, STANDARD_FOLDERS, Config, pars
 from attrition.csvfiles import FOUND
 from attrition.engine import engine
 from attrition.errors import PipelineError
-from attrition.ledger import READ_AGAIN, REJECTED, Ledger, LedgerEntry, read_ledger, write_ledger
+from attrition.ledger import REJECTED, Ledger, LedgerEntry, read_ledger, write_ledger
 from attrition.rebuilding import accept_edits
-from attrition.recovery import some
 from attrition.suggestion import suggest_settings
-from attrition.survey import Survey, survey
+from attrition.survey import Survey, all_rejected, survey
 
 logger = logging.getLogger(__name__)
 
@@ -138,25 +137,6 @@ def _result(config: Config, before: Ledger, after: Ledger, found: Survey) -> Ing
         open_clients=after.open_rows,
         all_rejected=all_rejected(config, after),
         notices=tuple(f"{notice.text} ({notice.time})" for notice in after.notices),
-    )
-
-
-def all_rejected(config: Config, ledger: Ledger) -> str | None:
-    """Why there are no client rows, where every file that is there is rejected; else None."""
-    present = {sighting.sha256 for sighting in ledger.sightings.values()}
-    entries = [e for e in ledger.entries if e.sha256 in present and e.status != READ_AGAIN]
-    if not entries or ledger.commits or ledger.open_rows:
-        return None
-    if any(entry.status != REJECTED for entry in entries):
-        return None
-    names: dict[str, list[str]] = {}
-    for entry in entries:
-        names.setdefault(str(entry.reason).partition(FOUND)[0], []).append(entry.name)
-    reasons = "; ".join(f"{some(files)}: {reason}" for reason, files in names.items())
-    which = "the only file was" if len(entries) == 1 else f"all {len(entries):,} files were"
-    return (
-        f"{config.input_folder_path}: {which} rejected: {reasons}; "
-        f"correct the files, or the columns in {config.source}"
     )
 
 

@@ -14,7 +14,7 @@ import logging
 import os
 import re
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -22,7 +22,7 @@ from attrition import clock, committed, files
 from attrition.config import Config
 from attrition.errors import PipelineError
 from attrition.ledger import Ledger, LedgerEntry, read_ledger, write_ledger
-from attrition.survey import survey
+from attrition.survey import some, survey
 
 logger = logging.getLogger(__name__)
 
@@ -169,12 +169,6 @@ def _vanished(config: Config, ledger: Ledger) -> list[str]:
             if entry.kept + entry.open and entry.sha256 not in present
         ),
     ]
-
-
-def some(names: Sequence[str], most: int = 5) -> str:
-    """The first few names, and how many more there are."""
-    more = f" and {len(names) - most} more" if len(names) > most else ""
-    return ", ".join(names[:most]) + more
 
 
 def _without_tail(config: Config, ledger: Ledger) -> Ledger:
