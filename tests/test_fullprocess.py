@@ -293,6 +293,7 @@ def test_after_the_ledger_was_deleted_known_rows_are_no_exam(project: Project) -
 def test_after_rows_and_ledger_were_lost_rows_read_again_are_no_exam(project: Project) -> None:
     for name in ("ledger.json", "finaldata.csv"):
         (project.root / "ingesteddata" / name).unlink()
+    project.write("sourcedata/february.csv", FEBRUARY)
     project.run(SCRIPT)
     record = decision(project)
     assert record["new_rows"] > 0
