@@ -115,14 +115,19 @@ def accept_edits(config: Config) -> str:
     return "; ".join(texts) or "nothing was edited: the rows are those that the last run left"
 
 
+def damage(config: Config) -> str | None:
+    """What is wrong with a ledger that is there but cannot be read, of which a copy is kept."""
+    try:
+        read_ledger(config.ledger)
+    except DataError:
+        return f"ledger.json was damaged and is kept as {files.keep_copy(config.ledger).name}"
+    return None
+
+
 def _what_is_wrong(config: Config) -> str | None:
     """Why a new ledger is needed; None when none is."""
     if config.ledger.exists():
-        try:
-            read_ledger(config.ledger)
-        except DataError:
-            return f"ledger.json was damaged and is kept as {files.keep_copy(config.ledger).name}"
-        return None
+        return damage(config)
     ours = (config.final_data, config.open_clients, recovery.pending_open_clients(config))
     return "ledger.json was missing" if any(map(_size, ours)) else None
 

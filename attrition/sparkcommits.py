@@ -49,6 +49,15 @@ def take_in(master: Master, ledger: Ledger, found: Survey) -> tuple[Survey, Ledg
     return found, ledger
 
 
+def set_aside(storage: Storage) -> list[str]:
+    """Keep the rows that no ledger names under other names.
+
+    Returns:
+        Where they are now.
+    """
+    return [storage.set_aside(kind) for kind in (ROWS, OPEN) if storage.names(kind)]
+
+
 def sweep(storage: Storage, ledger: Ledger) -> None:
     """Remove what the ledger does not name: of killed runs, of older lists, of older settings."""
     storage.remove(STAGING)
