@@ -49,6 +49,15 @@ def take_in(master: Master, ledger: Ledger, found: Survey) -> tuple[Survey, Ledg
     return found, ledger
 
 
+def set_aside(storage: Storage) -> list[str]:
+    """Keep the rows that no ledger names under other names.
+
+    Returns:
+        Where they are now.
+    """
+    return [storage.set_aside(kind) for kind in (ROWS, OPEN) if storage.names(kind)]
+
+
 def sweep(storage: Storage, ledger: Ledger) -> None:
     """Remove what the ledger does not name: of killed runs, of older lists, of older settings."""
     storage.remove(STAGING)
@@ -100,7 +109,7 @@ def _commit(
     kept_rows = {row["file"]: row["count"] for row in kept.groupBy("file").count().collect()}
     first = len(ledger.entries)
     entries = [
-        _entry(item, outcome, kept_rows.get(number, 0), identity, time)
+        _entry(master.config, item, outcome, kept_rows.get(number, 0), identity, time=time)
         for number, (item, outcome) in enumerate(zip(new, outcomes, strict=True), start=first)
     ]
     if total := sum(kept_rows.values()):
@@ -113,11 +122,11 @@ def _commit(
 
 
 def _entry(
-    item: NewBatch, outcome: Intake | str, kept: int, identity: str, time: str
+    config: Config, item: NewBatch, outcome: Intake | str, kept: int, identity: str, *, time: str
 ) -> LedgerEntry:
     """What became of a file, for the ledger."""
     if isinstance(outcome, str):
-        return rejected(item, outcome, time)
+        return rejected(config, item, outcome, time)
     labelled = outcome.rows_read - outcome.open - outcome.quarantined
     entry = ingested(item, outcome, labelled - kept, time)
     return replace(entry, commit=identity if kept else None)

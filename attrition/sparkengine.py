@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -11,11 +12,21 @@ import numpy as np
 from numpy.typing import NDArray
 from pyspark.sql import DataFrame, functions
 
-from attrition import checks, recovery, sparkcommits, sparkrows, sparkscore, stored
+from attrition import (
+    checks,
+    clock,
+    files,
+    rebuilding,
+    recovery,
+    sparkcommits,
+    sparkrows,
+    sparkscore,
+    stored,
+)
 from attrition.clients import Clients, TestClients
 from attrition.config import Config
 from attrition.errors import DataError
-from attrition.ledger import Ledger, read_ledger
+from attrition.ledger import Ledger, read_ledger, write_ledger
 from attrition.lesson import Lesson
 from attrition.profile import DataProfile
 from attrition.scorecard import Scorecard
@@ -26,6 +37,8 @@ from attrition.sparksession import connect, one_line
 from attrition.sparksettings import SparkSettings, file_address
 from attrition.sparkstorage import Storage
 from attrition.survey import Survey
+
+logger = logging.getLogger(__name__)
 
 # So many clients are listed: what a person's machine can open as one file.
 LISTED_CLIENTS = 1_000_000
@@ -43,6 +56,9 @@ class SparkEngine:
         return self.settings.data or file_address(self.config.output_folder_path / "spark")
 
     def repair(self) -> Ledger:
+        lost = rebuilding.damage(self.config)
+        if lost or not self.config.ledger.exists():
+            self._begin(lost or "ledger.json was missing")
         if not read_ledger(self.config.ledger).fits(self.config.schema_digest, self.store):
             with self._master() as master:  # it answers, before the rows so far are given up
                 master.claim()
@@ -51,6 +67,26 @@ class SparkEngine:
             path.unlink(missing_ok=True)  # of the local engine: old rows must not look like today's
         recovery.settle_records(self.config, ledger)
         return ledger
+
+    def _begin(self, lost: str) -> None:
+        """Write the first ledger; rows and open clients that none names are set aside."""
+        with self._master() as master:
+            master.claim()
+            kept = sparkcommits.set_aside(master.storage)
+        kept += [
+            str(files.keep_copy(path))
+            for path in (self.config.final_data, self.config.open_clients)
+            if path.exists()
+        ]
+        ledger = Ledger(schema=self.config.schema_digest, store=self.store, writing=True)
+        if kept:
+            text = (
+                f"{lost}; the rows that stood there are kept in {', '.join(kept)}; every source "
+                f"file is read again"
+            )
+            logger.warning("%s", text)
+            ledger = ledger.with_notice(clock.now(), text)
+        write_ledger(self.config.ledger, ledger)
 
     def take_in(self, ledger: Ledger, found: Survey) -> tuple[Survey, Ledger]:
         with self._master() as master:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from typing import TYPE_CHECKING, Any
 
@@ -39,6 +40,22 @@ class Storage:
     def remove(self, *parts: str) -> None:
         """Remove something, if it is there, and all that is below it."""
         self._system.delete(self._path(*parts), True)
+
+    def set_aside(self, name: str) -> str:
+        """Give a folder a numbered name under which nothing sweeps it away.
+
+        Returns:
+            Its address.
+
+        Raises:
+            PipelineError: the storage did not rename it.
+        """
+        taken = self.names()
+        free = (f"{name}.set-aside-{number}" for number in itertools.count(1))
+        kept = next(other for other in free if other not in taken)
+        if not self._system.rename(self._path(name), self._path(kept)):
+            raise PipelineError(f"{self.path(name)}: cannot be renamed to {kept}; do it by hand")
+        return self.path(kept)
 
     def names(self, *parts: str) -> list[str]:
         """What lies in a folder; nothing, if it is not there."""

@@ -12,7 +12,7 @@ from attrition import history
 
 # Keys of JSON records that tell when, how long, or where on the disk.
 TIMED = frozenset(
-    "run_id time finished_at timings execution_times deployed_at idle_state inputs "
+    "run_id time finished_at timings execution_times deployed_at idle_state inputs stamp "
     "seen_ns mtime_ns inode manifest_sha256".split()  # the last one is a digest of all the others
 )
 # A run that takes up a killed one found the new file ingested already. That is all it may say

@@ -134,7 +134,7 @@ def test_a_cluster_without_workers_is_told_and_left(project: Project, cluster: C
     assert process.returncode == 1
     (line,) = told.splitlines()
     assert f"no worker of {cluster.address} offered a core" in line
-    assert not project.config.ledger.exists()
+    assert not read_ledger(project.config.ledger).entries
 
 
 def test_a_worker_is_killed_amid_a_job_and_the_run_ends_as_on_one_machine(
@@ -153,7 +153,7 @@ def test_a_worker_is_killed_amid_a_job_and_the_run_ends_as_on_one_machine(
     until(lambda: process.poll() is not None or any(tasks.glob("*/*")), "no task ever wrote")
     cluster.kill(victim)
     assert process.poll() is None, process.communicate()[1]
-    assert not spark.config.ledger.exists(), "the job was still running"
+    assert not read_ledger(spark.config.ledger).entries, "the job was still running"
     assert not (tasks.parent.parent.parent / "_SUCCESS").exists()
     local.run("fullprocess.py")
     said, story = process.communicate(timeout=3 * PATIENCE)

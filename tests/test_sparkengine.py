@@ -13,6 +13,7 @@ import pytest
 
 pytest.importorskip("pyspark", reason="pip install -r requirements-spark.txt")
 pyarrow = pytest.importorskip("pyarrow", reason="pip install -r requirements-spark.txt")
+pytest.importorskip("pyarrow.dataset")
 
 import deployment
 import ingestion
@@ -525,10 +526,8 @@ def test_an_address_spark_cannot_read_is_told(project: Project) -> None:
         ingestion.run(project.config)
     assert "\n" not in str(caught.value)
     assert not project.config.ledger.exists()
-    assert {path.name for path in project.config.output_folder_path.iterdir()} <= {
-        "ingestedfiles.txt",
-        ".lock",
-    }
+    names = {path.name for path in project.config.output_folder_path.iterdir()}
+    assert names <= {".lock"}
 
 
 def test_what_stops_a_worker_is_told(sides: tuple[Side, Side]) -> None:
@@ -551,3 +550,24 @@ def test_what_stops_a_worker_is_told(sides: tuple[Side, Side]) -> None:
     assert told(PipelineError("no disk space\nand more")) == "Spark (local[2]): no disk space"
     refused = "Spark (local[2]): PermissionError: [Errno 13] Permission denied: '/a.csv'"
     assert told(PermissionError(13, "Permission denied", "/a.csv")) == refused
+
+
+def test_without_a_ledger_the_rows_on_spark_are_set_aside(project: Project) -> None:
+    project.configure(engine=engine("local[2]"), **COLUMNS)
+    archived = project.write("sourcedata/a.csv", rows(60, 1, 0))
+    rows_there = ingestion.run(project.config).new_rows
+    folder = project.config.output_folder_path / "spark"
+    archived.unlink()
+    for number, damaged in enumerate((False, True), start=1):
+        if damaged:
+            project.config.ledger.write_text("{")
+        else:
+            project.config.ledger.unlink()
+        project.write(f"sourcedata/b{number}.csv", rows(60, 2, 100 * number))
+        result = ingestion.run(project.config)
+        assert result.new_rows > 40
+        assert f"rows.set-aside-{number}" in result.notices[0]
+    kept = pyarrow.dataset.dataset(folder / "rows.set-aside-1", format="parquet")
+    assert kept.count_rows() == rows_there
+    assert (folder / "open.set-aside-1").is_dir()
+    assert ingestion.run(project.config).notices == result.notices
