@@ -127,7 +127,7 @@ class ClientTable:
     def _load_sound(self, file: _File) -> bool:
         """Let DuckDB read a file; False, and nothing done, when it cannot be relied on to."""
         census, header = file.census, file.header
-        if header.last_line > 1 or census.has_spaced_quotes or census.line_end == "\r":
+        if header.last_line > 1 or census.has_stray_quotes or census.line_end == "\r":
             return False
         source = read_csv(f"c{i}" for i in range(len(header.names)))
         try:

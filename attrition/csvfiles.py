@@ -2,12 +2,13 @@
 
 The format is RFC 4180 in UTF-8: commas, quotation marks doubled inside quoted values, one kind of
 line end. DuckDB reads sound files fast; what is here takes apart, slowly and exactly, one that is
-not (Python's `csv` in its strict mode does the quoting).
+not (Python's `csv` in its strict mode tells the values apart).
 """
 
 from __future__ import annotations
 
 import csv
+import re
 from array import array
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -20,6 +21,14 @@ from attrition.errors import DataError
 # A client row longer than this is none; also the longest value Python's csv module takes.
 MAXIMUM_RECORD = 131_072
 
+
+STRAY_QUOTE = "a quotation mark inside an unquoted value"
+# The values of one record by RFC 4180; Python's csv does not mind a stray quotation mark.
+_VALUE = r'(?:"[^"]*+(?:""[^"]*+)*+"|[^",]*+)'
+_VALUES = re.compile(rf"{_VALUE}(?:,{_VALUE})*+")
+# The same with text behind quotation marks that close, and stray ones: broken, but it ends here.
+_BROKEN_VALUE = r'(?:"[^"]*+(?:""[^"]*+)*+"[^,]*+|(?!")[^,]*+)'
+_BROKEN_VALUES = re.compile(rf"{_BROKEN_VALUE}(?:,{_BROKEN_VALUE})*+")
 
 # Before what a reason quotes of the file itself: a log, which must not hold clients, stops there.
 FOUND = "; found "
@@ -245,24 +254,30 @@ def _records(lines: _Lines) -> Iterator[Record]:
         except StopIteration:
             return
         except csv.Error as error:
-            yield Record(first, [], _quoting_problem(error, first, lines.number), lines.text)
+            yield Record(first, [], _quoting_problem(error, first, lines), lines.text)
             continue
         if lines.is_too_long:
             yield Record(first, [], f"longer than {MAXIMUM_RECORD:,} characters", "")
         elif values:
-            yield Record(first, values, None, lines.text)
+            text = lines.text
+            is_sound = '"' not in text or _VALUES.fullmatch(text)
+            yield Record(first, values, None if is_sound else STRAY_QUOTE, text)
 
 
-def _quoting_problem(error: csv.Error, first: int, last: int) -> str:
+def _quoting_problem(error: csv.Error, first: int, lines: _Lines) -> str:
     text = str(error)
     if "unexpected end" in text:
         raise DataError(f"a quotation mark opened in line {first} is never closed")
     if "new-line character" in text:
         return "a carriage return inside the row"
-    if last > first:
+    if lines.number > first:
         raise DataError(
-            f"a quotation mark opened in line {first} is still open in line {last}, "
+            f"a quotation mark opened in line {first} is still open in line {lines.number}, "
             f"where text follows the closing one"
+        )
+    if not _BROKEN_VALUES.fullmatch(lines.text):
+        raise DataError(
+            f"in line {first} text follows a closing quotation mark, and another one stays open"
         )
     return "text follows a closing quotation mark"
 

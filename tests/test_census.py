@@ -42,9 +42,28 @@ def test_a_census_counts_over_all_chunks(monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setattr(census, "_CHUNK", 1)
     assert census_of(data) == whole
     assert (whole.newlines, whole.commas, whole.quotes, whole.lines) == (2, 4, 3, 3)
-    assert whole.has_spaced_quotes
+    assert whole.has_stray_quotes
     assert whole.has_one_line_end
     assert not whole.ends_in_line_end
+
+
+@pytest.mark.parametrize("chunk", [1, 2, 3, 100])
+@pytest.mark.parametrize(
+    ("data", "is_stray"),
+    [
+        (b'"a",""\r\n"b""","c,\n"', False),
+        (b'a,""""\n""\n"', True),
+        (b'a,b"c,d"\n', True),
+        (b'a, "c"\n', True),
+        (b'"a" ,c\n', True),
+        (b'a,""c""\n', True),
+    ],
+)
+def test_a_quotation_mark_that_the_standard_forbids_is_seen(
+    monkeypatch: pytest.MonkeyPatch, chunk: int, data: bytes, is_stray: bool
+) -> None:
+    monkeypatch.setattr(census, "_CHUNK", chunk)
+    assert census_of(data).has_stray_quotes == is_stray
 
 
 @pytest.mark.parametrize("chunk", [1, 2, 3, 100])

@@ -17,7 +17,8 @@ NAMED = sorted(set(PROOF.findall(TEXT)))
 
 def test_every_fault_has_a_row_and_every_row_a_proof() -> None:
     numbers = [int(n) for row in ROWS for n in row.split("|")[1].split(",")]
-    assert numbers == list(range(1, 43))
+    assert len(numbers) == len(set(numbers))
+    assert set(range(1, 43)) <= set(numbers)
     assert all(PROOF.search(row) for row in ROWS)
 
 
