@@ -28,10 +28,14 @@ _MISSING = "no such file; expected the path of a .csv or .csv.gz file"
 
 @dataclass(frozen=True)
 class Stamp:
-    """What tells that a file is as it was: changes with every write or replacement."""
+    """What tells that a file is as it was: changes with every write or replacement.
+
+    A size and a time of modification can be restored after a write, the time of change cannot.
+    """
 
     size: int
     mtime_ns: int
+    ctime_ns: int
     inode: int
 
 
@@ -212,4 +216,4 @@ def _age(batch: Batch) -> float:
 
 
 def _stamp(status: os.stat_result) -> Stamp:
-    return Stamp(status.st_size, status.st_mtime_ns, status.st_ino)
+    return Stamp(status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino)

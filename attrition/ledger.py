@@ -70,6 +70,7 @@ class Sighting:
     mtime_ns: int
     inode: int
     seen_ns: int
+    ctime_ns: int = -1  # of a ledger that did not note it: the content is looked at again
 
 
 @dataclass(frozen=True)

@@ -8,11 +8,11 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from attrition import batches, clock
-from attrition.batches import Batch, Refusal
+from attrition.batches import Batch, Refusal, Stamp
 from attrition.errors import DataError
 from attrition.ledger import Event, Ledger, Sighting
 
@@ -66,11 +66,10 @@ def survey(folder: Path, ledger: Ledger, settle_seconds: int) -> Survey:
             digests.pop(batch.name, None)
             waiting.add(batch.name)
     seen = {
-        batch.name: Sighting(digests[batch.name], batch.stamp.size, batch.stamp.mtime_ns,
-                             batch.stamp.inode, seen_ns)
+        batch.name: Sighting(digests[batch.name], seen_ns=seen_ns, **asdict(batch.stamp))
         for batch in changed
         if batch.name in digests
-    }  # fmt: skip
+    }
     present = {batch.name for batch in found}
     kept = {name: old for name, old in ledger.sightings.items() if name in present}
     return Survey(
@@ -94,11 +93,13 @@ def without(found: Survey, names: set[str]) -> Survey:
 
 def _is_as_seen(batch: Batch, sightings: Mapping[str, Sighting]) -> bool:
     old = sightings.get(batch.name)
-    stamp = batch.stamp
     return (
         old is not None
-        and (old.size, old.mtime_ns, old.inode) == (stamp.size, stamp.mtime_ns, stamp.inode)
-        and abs(old.seen_ns - old.mtime_ns) > RACY_NANOSECONDS
+        and Stamp(old.size, old.mtime_ns, old.ctime_ns, old.inode) == batch.stamp
+        and all(
+            abs(old.seen_ns - time_ns) > RACY_NANOSECONDS
+            for time_ns in (old.mtime_ns, old.ctime_ns)
+        )
     )
 
 
