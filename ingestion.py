@@ -3,7 +3,7 @@
     python ingestion.py                                        take in what is new in sourcedata/
     python ingestion.py --suggest-config FILE --target COLUMN  print a config.json for a table
 
-Reads  sourcedata/*.csv and *.csv.gz.
+Reads  sourcedata/*.csv and *.csv.gz, in any case; what else lies there is named as not read.
 Writes ingesteddata/finaldata.csv (labelled rows, each once), openclients.csv (clients without an
 outcome yet), quarantine/ (rejected rows with line, column, value and reason), ledger.json (what
 became of every file), ingestedfiles.txt.
@@ -23,7 +23,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from attrition import cli, files
+from attrition import batches, cli, files
 from attrition.batches import Refusal
 from attrition.config import DEFAULT_CONFIG_PATH, STANDARD_FOLDERS, Config, parse_config
 from attrition.csvfiles import FOUND
@@ -41,7 +41,8 @@ class IngestionResult:
 
     Attributes:
         files: the new files, taken in or rejected, in the order of their names.
-        refused: what is called like a batch and is none (links, pipes, folders, ...).
+        refused: what is not read there or in the test data, named when it is new: links, folders,
+            other suffixes, ...
         waiting: names of files that are still being written; a later run takes them in.
         commit: the newest commit's id; None while nothing was ever committed.
         start: length of finaldata.csv before, in bytes (on Spark: rows); the new ones begin there.
@@ -82,7 +83,7 @@ def run(config: Config) -> IngestionResult:
     """
     place = engine(config)
     before = place.repair()
-    found = survey(config.input_folder_path, before, config.upload_settle_seconds)
+    found = _look(config, before)
     _tell(found, before)
     found, after = place.take_in(before, found) if found.new else (found, before)
     for entry in after.entries[len(before.entries) :]:
@@ -99,8 +100,23 @@ def pending(config: Config) -> Pending:
     ledger = read_ledger(config.ledger)
     if not ledger.fits(config.schema_digest, engine(config).store):
         ledger = Ledger()
-    found = survey(config.input_folder_path, ledger, config.upload_settle_seconds)
+    found = _look(config, ledger)
     return Pending(tuple(item.batch.name for item in found.new), found.waiting, found.refused)
+
+
+def _look(config: Config, ledger: Ledger) -> Survey:
+    """Look at the source folder, and at what lies among the test data and is not read."""
+    found = survey(config.input_folder_path, ledger, config.upload_settle_seconds)
+    folder = config.test_data_path
+    unread = [
+        Refusal(f"{folder.name}/{item.name}", item.reason) for item in batches.list_unread(folder)
+    ]
+    return replace(found, refused=(*found.refused, *unread))
+
+
+def _news(found: Survey, ledger: Ledger) -> tuple[Refusal, ...]:
+    """What is refused now and was not, or for another reason."""
+    return tuple(item for item in found.refused if ledger.refused.get(item.name) != item.reason)
 
 
 def _with_survey(config: Config, ledger: Ledger, found: Survey) -> Ledger:
@@ -117,7 +133,7 @@ def _with_survey(config: Config, ledger: Ledger, found: Survey) -> Ledger:
 def _result(before: Ledger, after: Ledger, found: Survey) -> IngestionResult:
     return IngestionResult(
         files=after.entries[len(before.entries) :],
-        refused=found.refused,
+        refused=_news(found, before),
         waiting=found.waiting,
         commit=after.commit_id,
         start=before.committed_bytes,
@@ -131,9 +147,8 @@ def _tell(found: Survey, ledger: Ledger) -> None:
     """Tell the log what happened in the source folder."""
     for event in found.events:
         logger.info("%s: %s", event.name, event.what)
-    for refusal in found.refused:
-        if ledger.refused.get(refusal.name) != refusal.reason:
-            logger.warning("%s: refused: %s", refusal.name, refusal.reason)
+    for refusal in _news(found, ledger):
+        logger.warning("%s: not read: %s", refusal.name, refusal.reason)
     for name in found.waiting:
         logger.info("%s: still being written, left for the next run", name)
 
@@ -163,7 +178,7 @@ def table_text(result: IngestionResult) -> str:
                 f"{entry.duplicate:>9}{entry.open:>9}{entry.quarantined:>10}"
             )
     for item in result.refused:
-        lines += _told(f"{item.name}: refused: {item.reason}")
+        lines += _told(f"{item.name}: not read: {item.reason}")
     for name in result.waiting:
         lines += _told(f"{name}: still being written, left for the next run")
     if len(lines) == 1:

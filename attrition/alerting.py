@@ -142,7 +142,7 @@ def troubled_files(ledger: Ledger) -> dict[str, str]:
             count = f"{entry.quarantined:,} of {entry.rows_read:,} rows"
             lines[f"{entry.sha256[:16]} {entry.quarantined}"] = f"{name}: {count} in quarantine"
     for refused in ledger.refused:
-        lines[f"refused {refused}"] = f"{refused}: no regular file, so not read"
+        lines[f"refused {refused}"] = f"{refused}: not read; ledger.json tells the reason"
     return {printable(key): printable(line) for key, line in lines.items()}
 
 

@@ -1,8 +1,9 @@
 """The CSV files that lie in a folder: which there are, and whether they are there whole.
 
-Only regular `.csv` and `.csv.gz` files are batches. Names that start with a dot or end in `.part`
-or `.tmp` belong to uploads and are not looked at. Whatever else is called `x.csv` (a link, a pipe,
-a device, a folder) is refused without being waited for.
+Only regular `.csv` and `.csv.gz` files are batches, in capital letters, too. Names that start with
+a dot or end in `.part`, `.tmp` or `.crdownload` belong to uploads and are not looked at. What else
+is called `x.csv` (a link, a pipe, a device, a folder) is refused without being waited for, and what
+is called otherwise is named as not read.
 
 Standard library only.
 """
@@ -23,6 +24,8 @@ from pathlib import Path
 from attrition.errors import DataError
 
 SUFFIXES = (".csv", ".csv.gz")
+_UPLOADS = (".part", ".tmp", ".crdownload")
+_OTHER_NAME = "its name does not end in .csv or .csv.gz; put CSV files here, unpacked or as .csv.gz"
 _MISSING = "no such file; expected the path of a .csv or .csv.gz file"
 
 
@@ -52,7 +55,7 @@ class Batch:
 
     @property
     def is_packed(self) -> bool:
-        return self.name.endswith(".gz")
+        return self.name.lower().endswith(".gz")
 
     @property
     def unpacked_size(self) -> int:
@@ -92,6 +95,17 @@ def list_batches(folder: Path) -> tuple[list[Batch], list[Refusal]]:
     return found, refused
 
 
+def list_unread(folder: Path) -> list[Refusal]:
+    """What lies in a folder and is no batch by its name, in the order of names."""
+    with os.scandir(folder) as entries:
+        found = sorted((entry.name, entry.is_dir(follow_symlinks=False)) for entry in entries)
+    return [
+        Refusal(printable(name), "a folder; put its files here" if is_folder else _OTHER_NAME)
+        for name, is_folder in found
+        if not (is_batch_name(name) or name.startswith(".") or name.lower().endswith(_UPLOADS))
+    ]
+
+
 def find_batch(path: Path) -> Batch:
     """One file, wherever it lies.
 
@@ -113,8 +127,8 @@ def find_batch(path: Path) -> Batch:
 
 
 def is_batch_name(name: str) -> bool:
-    """Whether a name is that of a batch: not hidden, `.csv` or `.csv.gz`."""
-    return not name.startswith(".") and name.endswith(SUFFIXES)
+    """Whether a name is that of a batch: not hidden, `.csv` or `.csv.gz` in any case."""
+    return not name.startswith(".") and name.lower().endswith(SUFFIXES)
 
 
 def _refusal(name: str, status: os.stat_result) -> str | None:

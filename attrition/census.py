@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import codecs
 import gzip
+import os
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +18,10 @@ import numpy as np
 from attrition.errors import DataError
 
 MEGABYTE = 1_000_000
+# So much may come out of any gzip file, and of a larger one so many times its size: equal rows
+# reach 340 times, tables of clients 3 to 50 (the latter all but blanks).
+UNPACKED_FREELY = 50 * MEGABYTE
+MOST_TIMES_ITS_SIZE = 100
 _CHUNK = 1 << 20
 _QUOTE = ord('"')
 # What may stand before a quotation mark that opens, and behind one that closes; a doubled one
@@ -67,7 +72,8 @@ def unpack(packed: IO[bytes], plain: IO[bytes], maximum_megabytes: int) -> None:
     Raises:
         DataError: it is damaged, or larger than allowed when unpacked.
     """
-    written = 0
+    size, written = packed.seek(0, os.SEEK_END), 0
+    packed.seek(0)
     try:
         with gzip.GzipFile(fileobj=packed) as stream:
             while chunk := stream.read(_CHUNK):
@@ -76,6 +82,11 @@ def unpack(packed: IO[bytes], plain: IO[bytes], maximum_megabytes: int) -> None:
                     raise DataError(
                         f"larger than {maximum_megabytes} MB when unpacked "
                         f"(setting maximum_unpacked_megabytes)"
+                    )
+                if written > max(UNPACKED_FREELY, MOST_TIMES_ITS_SIZE * size):
+                    raise DataError(
+                        f"more than {MOST_TIMES_ITS_SIZE} times its size when unpacked, which no "
+                        f"table of clients is; if it is one, put the unpacked file here"
                     )
                 plain.write(chunk)
     except (gzip.BadGzipFile, EOFError, zlib.error) as error:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import operator
 import os
+import threading
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,6 +28,8 @@ GOOD = "raw IS NULL AND label IS NOT NULL"
 KEPT = f"{GOOD} AND NOT is_duplicate"
 # Stands between the texts of a rejected row: no file with this character is read.
 _SEPARATOR = "chr(0)"
+# What one file may take of `run_deadline_minutes`.
+PART_OF_A_RUN = 1 / 4
 _MEMORY_PER_CORE = 100_000_000
 
 
@@ -39,6 +42,52 @@ class Intake:
     open: int
     quarantined: int
     extra_columns: tuple[str, ...]
+
+
+class _TimeLimit:
+    """The time that one file may take: when it is over, DuckDB stops at once, the rest sees it."""
+
+    def __init__(self, connection: duckdb.DuckDBPyConnection) -> None:
+        self.is_over = False
+        self._connection: duckdb.DuckDBPyConnection | None = connection
+        self._lock = threading.Lock()
+
+    def end(self) -> None:
+        with self._lock:
+            if self._connection is not None:
+                self.is_over = True
+                self._connection.interrupt()
+
+    def lift(self) -> None:
+        """From now on no query is stopped."""
+        with self._lock:
+            self._connection = None
+
+
+@contextlib.contextmanager
+def _time_limit(connection: duckdb.DuckDBPyConnection, config: Config) -> Iterator[_TimeLimit]:
+    """A limit to what is done with one file, so that it holds up neither others nor the next run.
+
+    Raises:
+        DataError: the time is over.
+    """
+    limit = _TimeLimit(connection)
+    timer = threading.Timer(60 * config.run_deadline_minutes * PART_OF_A_RUN, limit.end)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield limit
+    except (duckdb.InterruptException, DataError):
+        if not limit.is_over:
+            raise
+    finally:
+        timer.cancel()
+        limit.lift()
+    if limit.is_over:
+        raise DataError(
+            f"reading it took more than {60 * config.run_deadline_minutes * PART_OF_A_RUN:g} "
+            f"seconds, a quarter of a run's time (setting run_deadline_minutes); split the file"
+        )
 
 
 @dataclass(frozen=True)
@@ -108,6 +157,10 @@ class ClientTable:
         Raises:
             DataError: the whole file is unusable, for this reason; the transaction is to be left.
         """
+        with _time_limit(self.connection, self.config) as self._limit:
+            return self._add(path, number, optional)
+
+    def _add(self, path: Path, number: int, optional: Sequence[str]) -> Intake:
         with path.open("rb") as stream:
             census = take_census(stream)
         header = csvfiles.read_header(path, census)
@@ -144,7 +197,7 @@ class ClientTable:
         if census.lines == rows + 1 or not numbers:  # every record is one line
             lines = [number + 1 for number in numbers]
         else:
-            lines = csvfiles.start_lines(file.path, census, numbers)
+            lines = csvfiles.start_lines(self._records(file), numbers)
         self._explain(file, numbers, lines)
         return True
 
@@ -177,7 +230,7 @@ class ClientTable:
         columns = [found.index(name) for name in names]
         good_path = self._scratch / "good.csv"
         with good_path.open("w", encoding="utf-8", newline="") as good:
-            lines, bad = csvfiles.separate(file.path, file.census, len(found), columns, good)
+            lines, bad = csvfiles.separate(self._records(file), len(found), columns, good)
         source = read_good(f"c{i}" for i in range(len(names)))
         self._insert(source, {name: f"c{i}" for i, name in enumerate(names)}, good_path)
         good_path.unlink()
@@ -194,6 +247,13 @@ class ClientTable:
             ],
         )
         return len(bad)
+
+    def _records(self, file: _File) -> Iterator[csvfiles.Record]:
+        """All records of a file, until its time is over."""
+        for record in csvfiles.read_records(file.path, file.census):
+            if self._limit.is_over:
+                raise DataError("its time is over")
+            yield record
 
     def _insert(self, source: str, positions: dict[str, str], path: Path) -> None:
         """Check the rows of a source and append them to the table.

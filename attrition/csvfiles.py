@@ -10,7 +10,7 @@ from __future__ import annotations
 import csv
 import re
 from array import array
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
@@ -134,13 +134,12 @@ def read_records(path: Path, census: Census) -> Iterator[Record]:
 
 
 def separate(
-    path: Path, census: Census, width: int, columns: Sequence[int], good: IO[str]
+    records: Iterable[Record], width: int, columns: Sequence[int], good: IO[str]
 ) -> tuple[array[int], list[Record]]:
     """Take a damaged file apart.
 
     Args:
-        path: the file, decompressed.
-        census: its counts.
+        records: of the file, as `read_records` gives them.
         width: number of columns of the header.
         columns: positions of the values to keep.
         good: gets the kept values of every sound record, as CSV without a header.
@@ -155,7 +154,7 @@ def separate(
     writer = csv.writer(good, quoting=csv.QUOTE_ALL, lineterminator="\n")
     lines = array("q")
     bad = []
-    for record in read_records(path, census):
+    for record in records:
         if record.problem is not None:
             bad.append(record)
         elif len(record.values) != width:
@@ -168,18 +167,17 @@ def separate(
     return lines, bad
 
 
-def start_lines(path: Path, census: Census, numbers: Sequence[int]) -> list[int]:
+def start_lines(records: Iterable[Record], numbers: Sequence[int]) -> list[int]:
     """The physical lines in which some records of a sound file start.
 
     Args:
-        path: the file, decompressed.
-        census: its counts.
+        records: of the file, as `read_records` gives them.
         numbers: ascending numbers of records, the first record after the header being 1.
     """
     wanted = iter(numbers)
     following = next(wanted, None)
     found = []
-    for number, record in enumerate(read_records(path, census), start=1):
+    for number, record in enumerate(records, start=1):
         if following is None:
             break
         if number == following:

@@ -92,7 +92,8 @@ class Ledger:
         commits: oldest first.
         entries: one for each content, in the order of arrival.
         sightings: name in the source folder -> how its content was last seen.
-        refused: name in the source folder -> why it is no batch (a link, a pipe, a folder, ...).
+        refused: name in the source folder -> why it is no batch (a link, a folder, another
+            suffix, ...); of the test data with the folder before it.
         events: renames, copies, changes and disappearances of files, oldest first.
         open_sha256: digest of the `openclients.csv` that belongs to this ledger; "" for none.
         open_rows: clients in it.

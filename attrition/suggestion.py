@@ -212,7 +212,7 @@ def _load(
     """Read all sound rows of a table as trimmed text, NULL for blank."""
     good = scratch / "good.csv"
     with good.open("w", encoding="utf-8", newline="") as stream:
-        csvfiles.separate(path, census, width, range(width), stream)
+        csvfiles.separate(csvfiles.read_records(path, census), width, range(width), stream)
     columns = [f"c{i}" for i in range(width)]
     texts = ", ".join(f"{checks.category(column)} AS {column}" for column in columns)
     source = read_good(columns)

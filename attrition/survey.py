@@ -36,7 +36,7 @@ class Survey:
     Attributes:
         new: batches to take in, in the order of their names.
         waiting: names of batches that are still being written.
-        refused: what is called like a batch and is none.
+        refused: what is called like a batch and is none, and what is not called like one.
         sightings: name -> how its content was seen, for every batch whose content is known or new.
         events: what happened to files the ledger knows: renames, copies, changes, deletions.
     """
@@ -52,6 +52,7 @@ def survey(folder: Path, ledger: Ledger, settle_seconds: int) -> Survey:
     """Look at a source folder: list it, and hash what may have changed since the ledger saw it."""
     seen_ns = time.time_ns()
     found, refused = batches.list_batches(folder)
+    refused += batches.list_unread(folder)
     changed = [batch for batch in found if not _is_as_seen(batch, ledger.sightings)]
     waiting = batches.still_written(changed, settle_seconds)
     digests: dict[str, str] = {}

@@ -102,6 +102,21 @@ def test_a_packed_file_is_unpacked_up_to_a_limit() -> None:
         census.unpack(io.BytesIO(gzip.compress(data)), io.BytesIO(), 2)
 
 
+def test_a_packed_file_may_not_grow_a_hundredfold(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(census, "UNPACKED_FREELY", 2_000_000)
+    rows = b"".join(b"client %d,1,2,3,0\n" % i for i in range(300_000))
+    plain = io.BytesIO()
+    census.unpack(io.BytesIO(gzip.compress(rows)), plain, 1000)
+    assert plain.getvalue() == rows
+    for count, is_refused in ((100_000, False), (300_000, True)):
+        packed = io.BytesIO(gzip.compress(b"k,1,2,3,0,gold\n" * count))
+        if is_refused:
+            with pytest.raises(DataError, match="more than 100 times its size when unpacked"):
+                census.unpack(packed, io.BytesIO(), 1000)
+        else:
+            census.unpack(packed, io.BytesIO(), 1000)
+
+
 @pytest.mark.parametrize(
     "damage", [lambda d: b"PK" + d, lambda d: d[:-9], lambda d: d[:-5] + b"x" * 5]
 )

@@ -123,7 +123,7 @@ def test_ragged_rows_are_set_aside_and_never_shifted(tmp_path: Path) -> None:
     path = tmp_path / "table.csv"
     path.write_bytes(b"a,b,c\n1,2,3\n4,5\n6,7,8,9\n10,11,12,\n13,14,15\n")
     good = io.StringIO()
-    lines, bad = csvfiles.separate(path, census_of(path.read_bytes()), 3, [2, 0], good)
+    lines, bad = csvfiles.separate(records_of(tmp_path, path.read_bytes()), 3, [2, 0], good)
     assert good.getvalue() == '"3","1"\n"15","13"\n'
     assert list(lines) == [2, 6]
     assert [(record.line, record.problem) for record in bad] == [
@@ -136,7 +136,7 @@ def test_ragged_rows_are_set_aside_and_never_shifted(tmp_path: Path) -> None:
 def test_start_lines_are_those_of_the_records_asked_for(tmp_path: Path) -> None:
     path = tmp_path / "table.csv"
     path.write_bytes(b'a,b\n"x\n\ny",1\n\n2,3\n4,5\n')
-    assert csvfiles.start_lines(path, census_of(path.read_bytes()), [1, 3]) == [2, 7]
+    assert csvfiles.start_lines(records_of(tmp_path, path.read_bytes()), [1, 3]) == [2, 7]
 
 
 values = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=8)
