@@ -138,6 +138,12 @@ def rolled_back_commits(config: Config) -> frozenset[str]:
     return frozenset(commit for commit in commits if commit is not None)
 
 
+def is_rolled_back(config: Config) -> bool:
+    """Whether the live release is the one that was gone back to last."""
+    last = rollbacks(config)[-1:]
+    return bool(last) and last[0]["to"] == files.live_release_id(config.prod_deployment_path)
+
+
 def table(config: Config) -> str:
     """The releases as a table of at most 80 columns, the newest first."""
     live = files.live_release_id(config.prod_deployment_path)

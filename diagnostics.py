@@ -31,10 +31,12 @@ from attrition.config import Config
 from attrition.diagnosticstext import describe_data, describe_decision, describe_timings
 from attrition.engine import engine
 from attrition.errors import DataError
+from attrition.ledger import read_ledger
 from attrition.packages import PackageCheck, Packages
 from attrition.profile import DataProfile, missing_changes
 from attrition.scorecard import load_scorecard
 from attrition.summary import runs_table
+from attrition.survey import all_rejected
 
 # Every stage of a run: the measured ones first, the others in the order in which they come.
 STAGES = (*rehearsal.STAGES, "check", "scoring", "comparison", "outgoing answers", "deployment",
@@ -106,7 +108,8 @@ def look(config: Config) -> DiagnosticsResult:
         profile = engine(config).profile()
         if not profile.rows:
             raise DataError(
-                f"{config.final_data}: nothing is ingested yet; put CSV files with client rows "
+                all_rejected(config, read_ledger(config.ledger))
+                or f"{config.final_data}: nothing is ingested yet; put CSV files with client rows "
                 f"into {config.input_folder_path} and run fullprocess.py"
             )
         state = packages.finish_check(asked, PERSON_WAIT_SECONDS)

@@ -164,6 +164,8 @@ def run_stages(
     started = now()
     with watch.stage("ingestion"):
         ingested = ingestion.run(config)
+    if ingested.all_rejected is not None:
+        raise DataError(ingested.all_rejected)
     if not ingested.files:
         watch.forget("ingestion")
     with watch.stage("check"):
@@ -195,10 +197,13 @@ def decision_record(
     from attrition.champion import alerts
 
     verdict, findings = challenge.verdict, exam.to_json()
+    last = _shown_decision(config).get("ingestion")
+    told = last.get("notices", ()) if isinstance(last, dict) else ()
+    untold = [notice for notice in ingested.notices if notice not in told]
     return {
         "verdict": verdict.verdict,
         "reason": verdict.reason,
-        "warnings": [*alerts(config, exam), *verdict.warnings],
+        "warnings": [*untold, *alerts(config, exam), *verdict.warnings],
         "training": {"kind": need.kind, "reason": need.reason},
         "new_rows": ingested.new_rows,
         "ingestion": ingested.to_json(),
@@ -222,11 +227,15 @@ def training_situation(
     """Gather what the need for training depends on."""
     from attrition.decision import TrainingSituation
     from attrition.engine import engine
-    from deployment import rolled_back_commits
+    from deployment import is_rolled_back, rolled_back_commits
     from training import versions
 
     deployed = champion.training if champion else None
     unseen_start = ledger.unseen_start(deployed["commit"]) if deployed else 0
+    rolled_back = set(rolled_back_commits(config))
+    if ledger.commit_id is not None and ledger.earlier_end == ledger.committed_bytes:
+        # The ledger was made anew, and no row came since: those are the rows of that time.
+        rolled_back |= {ledger.commit_id} if is_rolled_back(config) else set()
     left_out = 0
     if deployed and deployed["commit"] == ledger.commit_id:
         # The same ingested rows; but other test data may change which of them may be learnt.
@@ -238,7 +247,7 @@ def training_situation(
         unseen_rows=sum(commit.rows for commit in ledger.commits if commit.start >= unseen_start),
         versions=versions(),
         deployed=deployed,
-        rolled_back_commits=rolled_back_commits(config),
+        rolled_back_commits=rolled_back,
         drift=exam.drift,
     )
 
@@ -354,7 +363,8 @@ def close(
         The decision record, complete.
     """
     import apicalls
-    from attrition import clock, delivery, history
+    from attrition import clock, committed, delivery, history
+    from attrition.ledger import read_ledger
 
     live = files.live_release_id(config.prod_deployment_path)
     record = {**record, "release_after": live}
@@ -367,6 +377,7 @@ def close(
     history.record_run(config.history, record)
     delivery.tell_run(config, record)
     is_all_seen = inputs.settled and inputs.digest == record["inputs"]
+    is_all_seen = is_all_seen and committed.is_as_left(config, read_ledger(config.ledger))
     if is_all_seen and not record["ingestion"]["waiting"]:
         record |= {idle.STATE: idle.finished_state(config, inputs)}
     files.write_json(config.decision, record)

@@ -1,6 +1,7 @@
 """Take in new client rows: checked, without duplicates, added to the training set.
 
     python ingestion.py                                        take in what is new in sourcedata/
+    python ingestion.py --accept-edits                         keep finaldata.csv as edited by hand
     python ingestion.py --suggest-config FILE --target COLUMN  print a config.json for a table
 
 Reads  sourcedata/*.csv and *.csv.gz, in any case; what else lies there is named as not read.
@@ -10,7 +11,9 @@ became of every file), ingestedfiles.txt.
 
 New is what the ledger does not know by its content, whatever its name. Rows are appended to
 finaldata.csv and belong to it once the ledger says so: a run that is killed leaves a tail, which
-the next run cuts off before it takes in the same files again, with the same result.
+the next run cuts off before it takes in the same files again, with the same result. What somebody
+else has changed is refused until it is restored, or accepted with --accept-edits. Where ledger.json
+is missing, a new one is made of the rows that stand there.
 """
 
 from __future__ import annotations
@@ -28,9 +31,11 @@ from attrition.batches import Refusal
 from attrition.config import DEFAULT_CONFIG_PATH, STANDARD_FOLDERS, Config, parse_config
 from attrition.csvfiles import FOUND
 from attrition.engine import engine
+from attrition.errors import PipelineError
 from attrition.ledger import REJECTED, Ledger, LedgerEntry, read_ledger, write_ledger
+from attrition.rebuilding import accept_edits
 from attrition.suggestion import suggest_settings
-from attrition.survey import Survey, survey
+from attrition.survey import Survey, all_rejected, survey
 
 logger = logging.getLogger(__name__)
 
@@ -49,6 +54,8 @@ class IngestionResult:
         end: its length after.
         new_rows: rows added to it.
         open_clients: clients whose outcome is not known yet.
+        all_rejected: that no file could be taken in, ever, and why; None where one was.
+        notices: what ever happened to the ledger and its files, each with its time, oldest first.
     """
 
     files: tuple[LedgerEntry, ...]
@@ -59,6 +66,8 @@ class IngestionResult:
     end: int
     new_rows: int
     open_clients: int
+    all_rejected: str | None = None
+    notices: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """As the decision record holds it."""
@@ -82,22 +91,24 @@ def run(config: Config) -> IngestionResult:
             memory or disk.
     """
     place = engine(config)
-    before = place.repair()
+    before = place.repair().reopened(config)
     found = _look(config, before)
     _tell(found, before)
-    found, after = place.take_in(before, found) if found.new else (found, before)
+    took_in = bool(found.new)
+    found, after = place.take_in(before, found) if took_in else (found, before)
     for entry in after.entries[len(before.entries) :]:
         _log(entry)
-    after = _with_survey(config, replace(after, store=place.store), found)
-    if after != before or not config.ledger.exists():
+    after = _with_survey(config, replace(after, store=place.store, writing=False), found)
+    # Whoever took something in has written there that rows were coming.
+    if after != before or took_in or not config.ledger.exists():
         write_ledger(config.ledger, after)
     place.settle(after)
-    return _result(before, after, found)
+    return _result(config, before, after, found)
 
 
 def pending(config: Config) -> Pending:
     """See what a run would take in; writes nothing."""
-    ledger = read_ledger(config.ledger)
+    ledger = read_ledger(config.ledger).reopened(config)
     if not ledger.fits(config.schema_digest, engine(config).store):
         ledger = Ledger()
     found = _look(config, ledger)
@@ -130,7 +141,7 @@ def _with_survey(config: Config, ledger: Ledger, found: Survey) -> Ledger:
     )
 
 
-def _result(before: Ledger, after: Ledger, found: Survey) -> IngestionResult:
+def _result(config: Config, before: Ledger, after: Ledger, found: Survey) -> IngestionResult:
     return IngestionResult(
         files=after.entries[len(before.entries) :],
         refused=_news(found, before),
@@ -140,6 +151,8 @@ def _result(before: Ledger, after: Ledger, found: Survey) -> IngestionResult:
         end=after.committed_bytes,
         new_rows=after.committed_rows - before.committed_rows,
         open_clients=after.open_rows,
+        all_rejected=all_rejected(config, after),
+        notices=tuple(f"{notice.text} ({notice.time})" for notice in after.notices),
     )
 
 
@@ -182,7 +195,7 @@ def table_text(result: IngestionResult) -> str:
     for name in result.waiting:
         lines += _told(f"{name}: still being written, left for the next run")
     if len(lines) == 1:
-        lines = ["nothing new"]
+        lines = ["nothing new", *_told(result.all_rejected or "")]
     lines.append(
         f"{result.new_rows:,} rows added to the training set; {result.open_clients:,} open clients"
     )
@@ -204,10 +217,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--suggest-config", type=Path, metavar="FILE", help="print settings for this table"
     )
+    parser.add_argument(
+        "--accept-edits",
+        action="store_true",
+        help="keep finaldata.csv and openclients.csv as edited by hand, if every row is sound",
+    )
     parser.add_argument("--target", metavar="COLUMN", help="the column of labels in that table")
     arguments = parser.parse_args(argv)
     if (arguments.suggest_config is None) != (arguments.target is None):
         parser.error("--suggest-config FILE and --target COLUMN belong together")
+    if arguments.accept_edits:
+        return cli.run_stage(parser, argv, _accept_edits)
     if arguments.suggest_config is None:
         return cli.run_stage(parser, argv, _ingest)
     return cli.run_without_settings(parser, argv, _suggest)
@@ -215,6 +235,15 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _ingest(config: Config, arguments: argparse.Namespace) -> int:
     print(table_text(run(config)))
+    return 0
+
+
+def _accept_edits(config: Config, _arguments: argparse.Namespace) -> int:
+    if config.engine is not None:
+        raise PipelineError(
+            f"{config.source}: engine: the rows are on Spark; --accept-edits is for finaldata.csv"
+        )
+    print(textwrap.fill(accept_edits(config), 80, break_on_hyphens=False))
     return 0
 
 

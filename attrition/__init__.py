@@ -6,14 +6,14 @@
  1  terms
  2  clientbook columns config csvfiles decision figures hats history homogeneity htmlreport ledger
  2  overview pdfreport performance replies scorecard sparksession summary synthetic
- 3  alerting cardfigures checks clientquery confusionfigure datafiles drift evaluation idle impact
- 3  model operations packages pairfigures portrait problems reasons rehearsal sparkaxes sparkscore
- 3  survey
+ 3  alerting cardfigures checks clientquery committed confusionfigure datafiles drift evaluation
+ 3  idle impact model operations packages pairfigures portrait problems reasons rehearsal sparkaxes
+ 3  sparkscore survey
  4  cli datafigures delivery live modelfigures ranking recovery runfigures sparkmodel stored
  5  bookkeeping clientlist clienttable material outcomes risklist serving
  6  answers clientstory datastory driftstory gallery gathering merging metrics modelstory pages
  6  profile sparkintake suggestion
- 7  changestory clientroutes clients commits diagnosticstext health openapi predicting
+ 7  changestory clientroutes clients commits diagnosticstext health openapi predicting rebuilding
  8  intake lesson shortcut sparkrows story
  9  sparkcommits sparklesson sparkprofile
 10  sparkengine

@@ -141,6 +141,8 @@ def troubled_files(ledger: Ledger) -> dict[str, str]:
         elif entry.quarantined:
             count = f"{entry.quarantined:,} of {entry.rows_read:,} rows"
             lines[f"{entry.sha256[:16]} {entry.quarantined}"] = f"{name}: {count} in quarantine"
+    for notice in ledger.notices:
+        lines[f"notice {notice.time} {notice.text}"[:80]] = notice.text
     for refused in ledger.refused:
         lines[f"refused {refused}"] = f"{refused}: not read; ledger.json tells the reason"
     return {printable(key): printable(line) for key, line in lines.items()}

@@ -6,16 +6,32 @@ old one; `attrition.recovery` puts them right, both after the commit and when it
 
 from __future__ import annotations
 
+import hashlib
 import os
+import re
+import sys
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 
-from attrition import files, merging, recovery, stored
+from attrition import committed, files, merging, recovery, stored
 from attrition.clienttable import KEPT, ClientTable, Intake
-from attrition.ledger import INGESTED, REJECTED, Commit, Ledger, LedgerEntry, next_commit_id
+from attrition.config import Config
+from attrition.csvfiles import FOUND
+from attrition.errors import PipelineError
+from attrition.ledger import (
+    INGESTED,
+    REJECTED,
+    Commit,
+    Ledger,
+    LedgerEntry,
+    next_commit_id,
+    write_ledger,
+)
 from attrition.survey import NewBatch
 
+_SETTING = re.compile(r"\(setting (\w+)\)")
 # A batch, and what taking it in came to: the reason, when all of it is rejected.
 Taken = tuple[NewBatch, Intake | str]
 
@@ -35,14 +51,30 @@ def prepare(
     Returns:
         The ledger that makes it real once it is written.
     """
-    final_data = table.config.final_data if ledger.committed_bytes else None
+    config = table.config
+    # Should this run end from here on, the next one knows whose the rows behind the others are.
+    write_ledger(config.ledger, replace(ledger, schema=config.schema_digest, writing=True))
+    final_data = config.final_data if ledger.committed_bytes else None
     merging.mark_duplicates(table, final_data, ledger.committed_rows, scratch)
+    previous = config.open_clients if ledger.open_sha256 else None
+    merging.mark_known_open_clients(table, _ingested_before(ledger, taken), final_data, previous)
     entries = _entries(table, taken, time)
     ledger = _with_rows(table, ledger, entries, scratch, time)
     if any(entry.kept or entry.open for entry in entries):
         ledger = _with_open_clients(table, ledger, scratch)
     _write_quarantine(table, entries)
     return ledger
+
+
+def _ingested_before(ledger: Ledger, taken: Sequence[Taken]) -> list[tuple[int, int]]:
+    """First rowid, and that after the last, of files ingested before the ledger was made anew."""
+    found = [
+        (item.batch.name, outcome.start) for item, outcome in taken if isinstance(outcome, Intake)
+    ]
+    ranges = pairwise([*(start for _, start in found), sys.maxsize])
+    return [
+        rows for (name, _), rows in zip(found, ranges, strict=True) if name in ledger.earlier_names
+    ]
 
 
 def _entries(table: ClientTable, taken: Sequence[Taken], time: str) -> list[LedgerEntry]:
@@ -52,7 +84,7 @@ def _entries(table: ClientTable, taken: Sequence[Taken], time: str) -> list[Ledg
     return [
         ingested(item, outcome, next(duplicates), time)
         if isinstance(outcome, Intake)
-        else rejected(item, outcome, time)
+        else rejected(table.config, item, outcome, time)
         for item, outcome in taken
     ]
 
@@ -76,8 +108,13 @@ def ingested(item: NewBatch, intake: Intake, duplicate: int, time: str) -> Ledge
     )
 
 
-def rejected(item: NewBatch, reason: str, time: str) -> LedgerEntry:
-    """The entry of a file that is no good as a whole."""
+def rejected(config: Config, item: NewBatch, reason: str, time: str) -> LedgerEntry:
+    """The entry of a file that is no good as a whole.
+
+    A reason that is a limit names its setting: `(setting maximum_unpacked_megabytes)`.
+    """
+    named = _SETTING.findall(reason.partition(FOUND)[0])
+    limits = {name: getattr(config, name, None) for name in named}
     return LedgerEntry(
         name=item.batch.name,
         sha256=item.sha256,
@@ -92,6 +129,7 @@ def rejected(item: NewBatch, reason: str, time: str) -> LedgerEntry:
         extra_columns=(),
         commit=None,
         time=time,
+        limits={name: limit for name, limit in limits.items() if isinstance(limit, int)},
     )
 
 
@@ -104,30 +142,57 @@ def _with_rows(
         contents = tuple(entry.sha256 for entry in entries if entry.status == INGESTED)
         identity = next_commit_id(ledger.commit_id, table.config.schema_digest, contents)
         start = ledger.committed_bytes
-        end = _append_rows(table, start, scratch)
+        digest, stamp = _append_rows(table, ledger, scratch)
         entries = [replace(entry, commit=identity if entry.kept else None) for entry in entries]
-        ledger = ledger.with_commit(Commit(identity, start, end, kept, time, contents))
-    return replace(ledger, entries=(*ledger.entries, *entries))
+        commit = Commit(identity, start, stamp[0], kept, time, contents, digest)
+        ledger = replace(ledger.with_commit(commit), stamp=stamp)
+    return with_entries(ledger, entries)
 
 
-def _append_rows(table: ClientTable, start: int, scratch: Path) -> int:
+def with_entries(ledger: Ledger, entries: Sequence[LedgerEntry]) -> Ledger:
+    """A ledger that knows these files, too; those of its newest commit are in it by now.
+
+    A row of a file that was ingested before the ledger was made anew may have been learnt then.
+    """
+    again = {entry.name for entry in entries if entry.name in ledger.earlier_names}
+    is_earlier = any(entry.kept for entry in entries if entry.name in again)
+    return replace(
+        ledger,
+        entries=(*ledger.entries, *entries),
+        earlier_names=tuple(name for name in ledger.earlier_names if name not in again),
+        earlier_end=ledger.commits[-1].end if is_earlier else ledger.earlier_end,
+    )
+
+
+def _append_rows(table: ClientTable, ledger: Ledger, scratch: Path) -> tuple[str, tuple[int, ...]]:
     """Append the new rows to finaldata.csv.
 
     Returns:
-        Its new length.
+        The digest of what was appended, and the file's stamp then.
+
+    Raises:
+        PipelineError: somebody else has changed the file since this run began.
     """
+    config = table.config
     part = scratch / "rows.csv"
-    stored.write_stored(table.connection, table.config, f"rows WHERE {KEPT}", part)
-    with table.config.final_data.open("ab") as stream:
-        # Nothing but committed rows stands here: a tail was cut off before.
-        assert stream.tell() == start
-        stored.append(part, stream, table.config)
+    stored.write_stored(table.connection, config, f"rows WHERE {KEPT}", part)
+    with config.final_data.open("ab") as stream:
+        found = committed.stamp_of(os.fstat(stream.fileno()))
+        if ledger.committed_bytes and found != ledger.stamp:
+            raise PipelineError(
+                f"{config.final_data}: changed while rows were to be added; nothing was added, the "
+                f"next run looks at it again"
+            )
+        digest = hashlib.sha256(stored.append(part, stream, config))
         stream.flush()
         os.fsync(stream.fileno())
-        end = stream.tell()
+        stamp = committed.stamp_of(os.fstat(stream.fileno()))
+    with part.open("rb") as rows:
+        while chunk := rows.read(1 << 20):
+            digest.update(chunk)
     part.unlink()
-    files.sync_folder(table.config.output_folder_path)
-    return end
+    files.sync_folder(config.output_folder_path)
+    return digest.hexdigest(), stamp
 
 
 def _with_open_clients(table: ClientTable, ledger: Ledger, scratch: Path) -> Ledger:

@@ -111,7 +111,7 @@ def training_need(now: TrainingSituation) -> TrainingNeed:
         return TrainingNeed("new columns", "the columns or labels in config.json have changed")
     if now.commit != now.deployed["commit"]:
         if now.unseen_rows == 0:
-            return TrainingNeed("new rows", "the source files have been ingested anew")
+            return TrainingNeed("new rows", "the ingested rows have been recorded anew")
         reason = f"{now.unseen_rows:,} labelled rows came after the deployed model was trained"
         return TrainingNeed("new rows", reason)
     if now.left_out_test_rows != now.deployed["left_out_test_rows"]:

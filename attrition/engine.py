@@ -11,7 +11,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
-from attrition import intake, recovery
+from attrition import committed, intake, rebuilding, recovery
 from attrition.config import Config
 from attrition.ledger import Ledger
 from attrition.sparksession import check_installed
@@ -87,6 +87,7 @@ class LocalEngine:
     store: str = ""
 
     def repair(self) -> Ledger:
+        rebuilding.rebuild_ledger(self.config)
         return recovery.repair(self.config)
 
     def take_in(self, ledger: Ledger, found: Survey) -> tuple[Survey, Ledger]:
@@ -98,6 +99,7 @@ class LocalEngine:
     def learn(self, ledger: Ledger, test: TestClients, deployed_commit: str | None) -> Lesson:
         from attrition import lesson
 
+        committed.check(self.config, ledger)
         return lesson.learn(self.config, ledger, test, deployed_commit)
 
     def count_in_test(self, ledger: Ledger, test: TestClients) -> int:

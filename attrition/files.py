@@ -13,6 +13,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import hashlib
+import itertools
 import json
 import math
 import os
@@ -113,6 +114,26 @@ def read_json(path: Path) -> Any:
         raise DataError(f"{path}: no such file") from None
     except (OSError, ValueError, RecursionError) as error:
         raise DataError(f"{path}: not readable as JSON ({error})") from None
+
+
+def keep_copy(path: Path) -> Path:
+    """Copy a file under a numbered name beside it that nothing overwrites or sweeps away.
+
+    Returns:
+        The copy; that of an earlier call, if it has the same content.
+    """
+    import shutil  # dear: an idle run does without
+
+    digest = sha256_of(path)
+    for number in itertools.count(1):
+        copy = path.with_name(f"{path.stem}.set-aside-{number}{path.suffix}")
+        if not copy.exists():
+            break
+        if copy.is_file() and sha256_of(copy) == digest:
+            return copy
+    with replacing(copy) as temporary:
+        shutil.copyfile(path, temporary)
+    return copy
 
 
 def sha256_of(path: Path) -> str:

@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
-import shutil
-from collections.abc import Iterator
 from pathlib import Path
 
-from attrition import batches, clock, commits, files, progress
+from attrition import batches, clock, commits, progress, recovery
 from attrition.clienttable import ClientTable, Intake, connect, unpacked
 from attrition.config import Config
 from attrition.errors import DataError
@@ -24,7 +20,7 @@ def take_in(config: Config, ledger: Ledger, found: Survey) -> tuple[Survey, Ledg
     """
     time = clock.now()
     size = sum(item.batch.unpacked_size for item in found.new)
-    with _scratch(config) as scratch, connect(config, scratch, size) as connection:
+    with recovery.scratch_folder(config) as scratch, connect(config, scratch, size) as connection:
         table = ClientTable(connection, config, scratch)
         taken: list[commits.Taken] = []
         with progress.step("files", total=len(found.new)) as advance:
@@ -52,14 +48,3 @@ def _read(table: ClientTable, item: NewBatch, number: int, scratch: Path) -> Int
     except DataError as error:
         return str(error) if batches.is_unchanged(item.batch) else None
     return intake
-
-
-@contextlib.contextmanager
-def _scratch(config: Config) -> Iterator[Path]:
-    """A folder on the same disk for what does not fit into memory; removed afterwards."""
-    folder = config.output_folder_path / f"{files.TEMPORARY_PREFIX}{os.getpid()}-ingestion"
-    folder.mkdir()
-    try:
-        yield folder
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)

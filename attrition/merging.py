@@ -115,9 +115,46 @@ def _repeated_hashes(table: ClientTable, row_hash: str) -> list[NDArray[np.uint6
     return found
 
 
+def mark_known_open_clients(
+    table: ClientTable,
+    again: Sequence[tuple[int, int]],
+    final_data: Path | None,
+    previous: Path | None,
+) -> None:
+    """Mark the rows of open clients that tell nothing new, in files that were ingested before.
+
+    The open clients so far account for these files: a client who is not among them, but has a
+    labelled row, left them when its outcome came.
+
+    Args:
+        table: the rows.
+        again: first rowid, and that after the last, of each file that was ingested before the
+            ledger was made anew.
+        final_data: the rows committed so far; None when there are none.
+        previous: the open clients so far; None when there are none.
+    """
+    known = [path for path in (final_data, previous) if path is not None]
+    if not again or not known:
+        return
+    names = ", ".join(table.client_columns)
+    sources = " UNION ALL ".join(
+        f"SELECT {names} FROM {stored.read_stored(table.config)}" for _ in known
+    )
+    ranges = " OR ".join(f"rowid >= {start} AND rowid < {end}" for start, end in again)
+    table.connection.execute(
+        f"UPDATE rows SET is_duplicate = true WHERE rowid IN (SELECT r FROM "
+        f"(SELECT rowid AS r, {names} FROM rows "
+        f"WHERE raw IS NULL AND label IS NULL AND ({ranges})) AS again "
+        f"SEMI JOIN ({sources}) AS known ON {_same('again', 'known', table.client_columns)})",
+        [str(path) for path in known],
+    )
+
+
 def count_duplicates(table: ClientTable, intakes: Sequence[Intake]) -> list[int]:
     """Rows of each file, in the order they were taken in, that are marked as duplicates."""
-    found = table.connection.execute("SELECT rowid AS r FROM rows WHERE is_duplicate")
+    found = table.connection.execute(
+        "SELECT rowid AS r FROM rows WHERE is_duplicate AND label IS NOT NULL"
+    )
     starts = [intake.start for intake in intakes]
     files = np.searchsorted(starts, found.fetchnumpy()["r"], side="right") - 1
     return [int(count) for count in np.bincount(files, minlength=len(starts))]
@@ -145,7 +182,10 @@ def write_open_clients(table: ClientTable, previous: Path | None, path: Path) ->
         f"SELECT row_number() OVER () - 1e12::BIGINT AS r, {columns} FROM {before}",
         [str(previous)] if previous else [],
     )
-    run(f"INSERT INTO opened SELECT rowid, {columns} FROM rows WHERE raw IS NULL AND label IS NULL")
+    run(
+        f"INSERT INTO opened SELECT rowid, {columns} FROM rows "
+        f"WHERE raw IS NULL AND label IS NULL AND NOT is_duplicate"
+    )
     run(
         f"CREATE TEMP TABLE closed AS SELECT DISTINCT opened.r FROM opened JOIN rows "
         f"ON {_same('opened', 'rows', client)} AND rows.rowid > opened.r WHERE {KEPT}"

@@ -109,13 +109,12 @@ def _missing_in_training(reference: Mapping[str, Any], column: str) -> float | N
 @contextmanager
 def _clients(config: Config) -> Iterator[duckdb.DuckDBPyConnection]:
     """A database with the ingested rows as the table `clients`: `v0`, `v1`, ... and `label`."""
-    is_there = config.final_data.exists()
-    size = config.final_data.stat().st_size if is_there else 0
+    size = config.final_data.stat().st_size if config.final_data.exists() else 0
     with (
         scratch_folder() as scratch,
         connect(config, scratch, size) as database,
     ):
-        if is_there:
+        if size:
             _check_header(config)
             source = f"CREATE TABLE clients AS FROM {read_stored(config)}"
             database.execute(source, [str(config.final_data)])

@@ -1,24 +1,28 @@
 """The ingestion folder brought to the state its ledger names, however the last run ended.
 
-`finaldata.csv` loses what was never committed; `openclients.csv`, `quarantine/` and
-`ingestedfiles.txt` follow the ledger: before a run begins, and once more after its commit.
+`finaldata.csv` loses what a killed run never committed; `openclients.csv`, `quarantine/` and
+`ingestedfiles.txt` follow the ledger: before a run begins, and once more after its commit. What
+somebody else has changed is refused, and stays as it is.
 
 Standard library only.
 """
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import re
-from collections.abc import Sequence
+import shutil
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
-from attrition import files
+from attrition import clock, committed, files
 from attrition.config import Config
 from attrition.errors import PipelineError
 from attrition.ledger import Ledger, LedgerEntry, read_ledger, write_ledger
-from attrition.survey import survey
+from attrition.survey import some, survey
 
 logger = logging.getLogger(__name__)
 
@@ -33,10 +37,13 @@ def repair(config: Config) -> Ledger:
         every row has to be read again.
 
     Raises:
-        PipelineError: committed rows are gone, so that no run of ours can repair it.
+        PipelineError: somebody else has changed what was committed.
     """
-    ledger = repair_ledger(config, "")
-    _cut_tail(config, ledger)
+    found = repair_ledger(config, "")
+    settle_final_data(config, found)
+    ledger = _without_tail(config, committed.check(config, found))
+    if ledger != found:
+        write_ledger(config.ledger, ledger)
     settle(config, ledger)
     return ledger
 
@@ -51,10 +58,6 @@ def repair_ledger(config: Config, store: str) -> Ledger:
     Raises:
         PipelineError: files that would have to be read again are gone.
     """
-    if not config.ledger.exists() and config.final_data.exists():
-        logger.warning(
-            "%s: no ledger; every source file is ingested again", config.output_folder_path
-        )
     files.sweep_temporary_files([config.output_folder_path, config.quarantine])
     ledger = read_ledger(config.ledger)
     return (
@@ -68,6 +71,7 @@ def settle(config: Config, ledger: Ledger) -> None:
     Raises:
         PipelineError: the list of open clients that the ledger names is gone.
     """
+    settle_final_data(config, ledger)
     _settle_open_clients(config, ledger)
     settle_records(config, ledger)
 
@@ -76,6 +80,37 @@ def settle_records(config: Config, ledger: Ledger) -> None:
     """Let what tells people about the files follow the ledger, wherever the rows are."""
     _settle_quarantine(config, ledger)
     _settle_names(config, ledger)
+
+
+def settle_final_data(config: Config, ledger: Ledger) -> None:
+    """Give rows that were written anew their place, once the ledger names them."""
+    waiting = pending_final_data(config)
+    if waiting.exists():
+        if waiting.stat().st_size == ledger.committed_bytes and all(
+            commit.sha256 == digest
+            for commit, digest in zip(
+                ledger.commits, committed.digests(waiting, ledger.commits), strict=True
+            )
+        ):
+            waiting.replace(config.final_data)
+            files.sync_folder(config.output_folder_path)
+        waiting.unlink(missing_ok=True)
+
+
+def pending_final_data(config: Config) -> Path:
+    """Where a `finaldata.csv` that was written anew waits for the ledger that names its rows."""
+    return config.output_folder_path / "finaldata.pending.csv"
+
+
+@contextlib.contextmanager
+def scratch_folder(config: Config) -> Iterator[Path]:
+    """A folder on the same disk for what does not fit into memory; removed afterwards."""
+    folder = config.output_folder_path / f"{files.TEMPORARY_PREFIX}{os.getpid()}-ingestion"
+    folder.mkdir()
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def pending_open_clients(config: Config) -> Path:
@@ -97,12 +132,25 @@ def _begin_anew(config: Config, ledger: Ledger, store: str) -> Ledger:
     if vanished:
         raise PipelineError(
             f"{config.source}: the settings of {what} have changed, so every row must "
-            f"be read again, but {_some(vanished)} left {config.input_folder_path}; put back what "
-            f"is missing, undo the change, or delete {config.ledger} to go on without those rows"
+            f"be read again, but {some(vanished)} left {config.input_folder_path}; put back what "
+            f"is missing, undo the change, or delete {config.ledger}: then what cannot be read by "
+            f"the new settings is set aside under another name, and the run goes on without it"
         )
     logger.info("the settings of %s have changed: every file is ingested again", what)
     # From here on nothing is committed; should this run end now, the next one begins from that.
-    anew = Ledger(schema=config.schema_digest, store=store)
+    anew = Ledger(schema=config.schema_digest, store=store, writing=True, notices=ledger.notices)
+    if not ledger.store and any(not commit.files for commit in ledger.commits):
+        kept = " and ".join(
+            files.keep_copy(path).name
+            for path in (config.final_data, config.open_clients)
+            if path.exists()
+        )
+        text = (
+            f"the settings of {what} have changed, so every file is ingested again; rows that may "
+            f"stand in no file are kept in {kept}"
+        )
+        logger.warning("%s", text)
+        anew = anew.with_notice(clock.now(), text)
     write_ledger(config.ledger, anew)
     return anew
 
@@ -112,31 +160,34 @@ def _vanished(config: Config, ledger: Ledger) -> list[str]:
     found = survey(config.input_folder_path, ledger, config.upload_settle_seconds)
     present = {sighting.sha256 for sighting in found.sightings.values()}
     present |= {item.sha256 for item in found.new}
+    names = {*found.sightings, *(item.batch.name for item in found.new)}
     return [
-        entry.name
-        for entry in ledger.entries
-        if entry.kept + entry.open and entry.sha256 not in present
+        *(name for name in ledger.earlier_names if name not in names),
+        *(
+            entry.name
+            for entry in ledger.entries
+            if entry.kept + entry.open and entry.sha256 not in present
+        ),
     ]
 
 
-def _some(names: Sequence[str], most: int = 5) -> str:
-    more = f" and {len(names) - most} more" if len(names) > most else ""
-    return ", ".join(names[:most]) + more
-
-
-def _cut_tail(config: Config, ledger: Ledger) -> None:
+def _without_tail(config: Config, ledger: Ledger) -> Ledger:
     """Cut off what a killed run appended to finaldata.csv without committing it."""
-    committed = ledger.committed_bytes
-    size = config.final_data.stat().st_size if config.final_data.exists() else 0
-    if size < committed:
-        raise PipelineError(
-            f"{config.final_data}: {size:,} bytes long, but {committed:,} are committed; restore "
-            f"the file, or delete {config.ledger} to ingest every source file again"
-        )
-    if size > committed:
-        if committed:
+    end = ledger.committed_bytes
+    if ledger.stamp is not None and ledger.stamp[0] > end:
+        if end:
             logger.info("%s: cut back to the committed rows", config.final_data.name)
-        os.truncate(config.final_data, committed)
+        os.truncate(config.final_data, end)
+        ledger = replace(ledger, stamp=committed.current_stamp(config.final_data))
+    return replace(ledger, writing=False)
+
+
+def has_open_clients(config: Config, ledger: Ledger) -> bool:
+    """Whether the list of open clients that the ledger names is there, in its place or waiting."""
+    paths = (config.open_clients, pending_open_clients(config))
+    return not ledger.open_sha256 or any(
+        _digest_or_none(path) == ledger.open_sha256 for path in paths
+    )
 
 
 def _settle_open_clients(config: Config, ledger: Ledger) -> None:
@@ -148,7 +199,7 @@ def _settle_open_clients(config: Config, ledger: Ledger) -> None:
         if _digest_or_none(waiting) != ledger.open_sha256:
             raise PipelineError(
                 f"{config.open_clients}: not the list of open clients that ingestion wrote; "
-                f"restore it, or delete {config.ledger} to ingest every source file again"
+                f"nothing was changed; {committed.advice(config)}"
             )
         waiting.replace(config.open_clients)
         files.sync_folder(config.output_folder_path)

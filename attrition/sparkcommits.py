@@ -100,7 +100,7 @@ def _commit(
     kept_rows = {row["file"]: row["count"] for row in kept.groupBy("file").count().collect()}
     first = len(ledger.entries)
     entries = [
-        _entry(item, outcome, kept_rows.get(number, 0), identity, time)
+        _entry(master.config, item, outcome, kept_rows.get(number, 0), identity, time=time)
         for number, (item, outcome) in enumerate(zip(new, outcomes, strict=True), start=first)
     ]
     if total := sum(kept_rows.values()):
@@ -113,11 +113,11 @@ def _commit(
 
 
 def _entry(
-    item: NewBatch, outcome: Intake | str, kept: int, identity: str, time: str
+    config: Config, item: NewBatch, outcome: Intake | str, kept: int, identity: str, *, time: str
 ) -> LedgerEntry:
     """What became of a file, for the ledger."""
     if isinstance(outcome, str):
-        return rejected(item, outcome, time)
+        return rejected(config, item, outcome, time)
     labelled = outcome.rows_read - outcome.open - outcome.quarantined
     entry = ingested(item, outcome, labelled - kept, time)
     return replace(entry, commit=identity if kept else None)

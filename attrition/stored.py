@@ -74,7 +74,7 @@ def read_range(
 
     Args:
         config: the settings.
-        path: the file; one that is missing has no rows.
+        path: the file; one that is missing or empty has no rows.
         start: byte the first row begins at; 0 stands for the file's begin, header included.
         end: byte after the last row; None for the whole file.
         scratch: an existing folder.
@@ -84,8 +84,10 @@ def read_range(
     """
     if not path.exists():
         return no_rows(config), []
-    _check_header(config, path)
     size = path.stat().st_size
+    if not size and not end:  # a header comes with the first rows
+        return no_rows(config), []
+    _check_header(config, path)
     end = size if end is None else end
     if not 0 <= start <= end <= size:
         raise DataError(f"{path}: {size} bytes long, but bytes {start} to {end} were asked for")
@@ -144,9 +146,14 @@ def write_stored(
     )
 
 
-def append(part: Path, stream: IO[bytes], config: Config) -> None:
-    """Append written rows to a stream, after the header when it is empty."""
-    if stream.tell() == 0:
-        stream.write(stored_header(config).encode() + b"\n")
+def append(part: Path, stream: IO[bytes], config: Config) -> bytes:
+    """Append written rows to a stream, after the header when it is empty.
+
+    Returns:
+        The header's line, if it was written.
+    """
+    header = b"" if stream.tell() else stored_header(config).encode() + b"\n"
+    stream.write(header)
     with part.open("rb") as rows:
         shutil.copyfileobj(rows, stream, 1 << 20)
+    return header

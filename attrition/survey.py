@@ -7,14 +7,16 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from attrition import batches, clock
 from attrition.batches import Batch, Refusal, Stamp
+from attrition.config import Config
+from attrition.csvfiles import FOUND
 from attrition.errors import DataError
-from attrition.ledger import Event, Ledger, Sighting
+from attrition.ledger import READ_AGAIN, REJECTED, Event, Ledger, Sighting
 
 # A file changed within this time of being looked at may change again and show the same time:
 # it is looked into again (git calls that "racily clean").
@@ -92,6 +94,31 @@ def without(found: Survey, names: set[str]) -> Survey:
     )
 
 
+def all_rejected(config: Config, ledger: Ledger) -> str | None:
+    """Why there are no client rows, where every file that is there is rejected; else None."""
+    present = {sighting.sha256 for sighting in ledger.sightings.values()}
+    entries = [e for e in ledger.entries if e.sha256 in present and e.status != READ_AGAIN]
+    if not entries or ledger.commits or ledger.open_rows:
+        return None
+    if any(entry.status != REJECTED for entry in entries):
+        return None
+    names: dict[str, list[str]] = {}
+    for entry in entries:
+        names.setdefault(str(entry.reason).partition(FOUND)[0], []).append(entry.name)
+    reasons = "; ".join(f"{some(files)}: {reason}" for reason, files in names.items())
+    which = "the only file was" if len(entries) == 1 else f"all {len(entries):,} files were"
+    return (
+        f"{config.input_folder_path}: {which} rejected: {reasons}; "
+        f"correct the files, or the columns in {config.source}"
+    )
+
+
+def some(names: Sequence[str], most: int = 5) -> str:
+    """The first few names, and how many more there are."""
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more
+
+
 def _is_as_seen(batch: Batch, sightings: Mapping[str, Sighting]) -> bool:
     old = sightings.get(batch.name)
     return (
@@ -111,7 +138,7 @@ def _digest(batch: Batch) -> str:
 
 def _new(changed: list[Batch], digests: dict[str, str], ledger: Ledger) -> list[NewBatch]:
     """The batches with unknown content, each content once."""
-    known = {entry.sha256 for entry in ledger.entries}
+    known = ledger.known
     new = []
     for batch in changed:
         sha256 = digests.get(batch.name)
@@ -125,7 +152,7 @@ def _events(ledger: Ledger, present: set[str], digests: dict[str, str]) -> list[
     """What happened to known files: a new name of a known content, a new content, a loss."""
     now = clock.now()
     gone = {name: old.sha256 for name, old in ledger.sightings.items() if name not in present}
-    known = {entry.sha256 for entry in ledger.entries}
+    known = ledger.known
     events = []
     renamed = set()
     for name, sha256 in sorted(digests.items()):

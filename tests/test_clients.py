@@ -102,7 +102,7 @@ def test_data_of_other_settings_are_refused_with_what_to_do(ingested: Project) -
 def test_damaged_data_are_refused_with_what_to_do(ingested: Project) -> None:
     with ingested.config.final_data.open("a") as stream:
         stream.write("half a row,12\n")
-    with pytest.raises(DataError, match=r"damaged.*ledger\.json"):
+    with pytest.raises(DataError, match=r"damaged.*run ingestion\.py"):
         final_clients(ingested.config)
 
 

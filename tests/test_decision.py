@@ -82,7 +82,7 @@ TODAY = TrainingSituation(
             "5 labelled",
         ),
         ({"commit": "c3", "rolled_back_commits": {"c2", "c3"}}, "nothing", "rolled back by hand"),
-        ({"commit": "d9", "unseen_rows": 0}, "new rows", "ingested anew"),
+        ({"commit": "d9", "unseen_rows": 0}, "new rows", "recorded anew"),
     ],
 )
 def test_only_other_rows_columns_or_libraries_are_a_reason_to_train(

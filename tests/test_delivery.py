@@ -224,23 +224,22 @@ def runs(project: Project) -> list[dict[str, Any]]:
 def test_a_failed_run_is_recorded_and_told_once_and_so_is_its_end(project: Project) -> None:
     project.configure(alert_command=COMMAND)
     project.run("fullprocess.py")  # nothing there yet, and all is well
-    good = project.config.ledger.read_bytes()
-    project.config.ledger.write_text("{}")
+    project.config.final_data.write_text("not ours")
     for _ in range(2):
         assert project.run("fullprocess.py", check=False).returncode == 1
     assert [run["verdict"] for run in runs(project)] == ["failed", "kept"]
-    assert "not a ledger of this pipeline" in runs(project)[0]["reason"]
+    assert "changed since the last run" in runs(project)[0]["reason"]
     (text,) = told(project)
     assert "- the run failed: " in text
-    assert "not a ledger of this pipeline" in text
-    project.config.ledger.write_bytes(good)
+    assert "changed since the last run" in text
+    project.config.final_data.unlink()
     project.run("fullprocess.py")
     assert told(project)[1:] == [
         "Client attrition risk (project): all is well again (it was: failed run)"
     ]
     shown = project.run("diagnostics.py", "--history").stdout
     assert "failed" in shown
-    assert "not a ledger" in shown.replace("\n" + " " * 18, " ")
+    assert "changed since the last run" in shown.replace("\n" + " " * 18, " ")
     assert max(map(len, shown.splitlines())) <= 80
 
 

@@ -281,14 +281,35 @@ def test_a_damaged_or_deleted_decision_record_stops_nothing(project: Project) ->
 
 
 def test_after_the_ledger_was_deleted_known_rows_are_no_exam(project: Project) -> None:
-    """They are ingested anew, but the deployed model has learnt them: they prove nothing."""
+    """The deployed model has learnt the rows that stand there: they prove nothing."""
     (project.root / "ingesteddata/ledger.json").unlink()
-    project.write("sourcedata/february.csv", FEBRUARY)
     project.run(SCRIPT)
     record = decision(project)
     assert list(record["scores"]) == ["test data"]
     assert record["evidence"]["unseen"] is None
-    assert "ingested anew" in record["training"]["reason"]
+    assert "recorded anew" in record["training"]["reason"]
+
+
+def test_after_rows_and_ledger_were_lost_rows_read_again_are_no_exam(project: Project) -> None:
+    for name in ("ledger.json", "finaldata.csv"):
+        (project.root / "ingesteddata" / name).unlink()
+    project.run(SCRIPT)
+    record = decision(project)
+    assert record["new_rows"] > 0
+    assert list(record["scores"]) == ["test data"]
+    assert record["evidence"]["unseen"] is None
+
+
+def test_a_model_that_was_rolled_back_stays_away_when_the_ledger_is_lost(project: Project) -> None:
+    first = live(project)
+    project.write("sourcedata/february.csv", FEBRUARY)
+    project.run(SCRIPT)
+    assert live(project) != first
+    project.run("deployment.py", "--rollback")
+    (project.root / "ingesteddata/ledger.json").unlink()
+    project.run(SCRIPT)
+    assert live(project) == first
+    assert "rolled back by hand" in decision(project)["training"]["reason"]
 
 
 def test_after_a_change_of_columns_nothing_unknown_replaces_the_model(project: Project) -> None:

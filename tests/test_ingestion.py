@@ -16,7 +16,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import ingestion
-from attrition import clienttable
+from attrition import alerting, clienttable
+from attrition.ledger import read_ledger
 from tests.conftest import HEADER, REPOSITORY, Project
 from tests.ingested import counts, final, open_list, outputs, quarantined, source
 
@@ -269,3 +270,47 @@ def test_a_run_pays_for_no_library_of_tables_and_models(project: Project) -> Non
                           capture_output=True, text=True)  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines()[-1] == ""
+
+
+def test_a_file_rejected_for_a_limit_is_read_when_the_limit_is_raised(project: Project) -> None:
+    project.configure(maximum_unpacked_megabytes=1)
+    rows = [f"client {number},1,2,3,0" for number in range(60_000)]
+    packed = gzip.compress("\n".join([HEADER, *rows]).encode())
+    (project.root / "sourcedata/a.csv.gz").write_bytes(packed)
+    source(project, "b.csv", "k,1,2,3,0", header="no table")
+    shown = " ".join(project.run("ingestion.py").stdout.split())
+    assert "larger than 1 MB when unpacked (setting maximum_unpacked_megabytes)" in shown
+    assert "all 2 files were rejected" in " ".join(project.run("ingestion.py").stdout.split())
+    project.configure(maximum_unpacked_megabytes=2)
+    assert ingestion.pending(project.config).new == ("a.csv.gz",)
+    project.run("ingestion.py")
+    assert len(final(project)) == 60_000
+    statuses = [(e.name, e.status) for e in read_ledger(project.config.ledger).entries]
+    assert statuses == [
+        ("a.csv.gz", "read again"), ("b.csv", "rejected"), ("a.csv.gz", "ingested")
+    ]  # fmt: skip
+    assert project.run("ingestion.py").stdout.startswith("nothing new")
+    assert len(alerting.troubled_files(read_ledger(project.config.ledger))) == 1
+
+
+def test_when_all_files_are_rejected_every_run_names_the_cause_until_it_is_mended(
+    finished_copy: Project,
+) -> None:
+    project = finished_copy
+    rows = project.config.final_data.read_bytes()
+    columns = list(project.config.numeric_columns)
+    project.configure(numeric_columns=[*columns[:-1], "number_of_employes"])
+    source(project, "other.csv", "k,1,2,3,0")
+    for _ in range(2):
+        failed = project.run("fullprocess.py", check=False)
+        assert failed.returncode == 1
+        assert "all 2 files were rejected" in failed.stderr
+        assert "missing column 'number_of_employes'" in failed.stderr
+        assert "expected the columns" not in failed.stderr
+    shown = " ".join(project.run("ingestion.py").stdout.split())
+    assert "all 2 files were rejected: january.csv, other.csv: missing column" in shown
+    assert "all 2 files were rejected" in project.run("diagnostics.py", check=False).stderr
+    project.configure()
+    project.run("fullprocess.py")
+    assert project.config.final_data.read_bytes() == rows + b"k,1,2,3,0\n"
+    assert "idle" in project.run("fullprocess.py").stderr

@@ -95,5 +95,5 @@ def test_a_ledger_with_an_unknown_field_is_refused(tmp_path: Path) -> None:
     raw = json.loads(path.read_text())
     raw["commits"][0]["surprise"] = 1
     path.write_text(json.dumps(raw))
-    with pytest.raises(DataError, match="delete it to ingest"):
+    with pytest.raises(DataError, match="sets it aside and makes a new one"):
         read_ledger(path)

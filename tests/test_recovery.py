@@ -12,7 +12,7 @@ import pytest
 
 import ingestion
 from attrition.errors import PipelineError
-from attrition.ledger import Ledger, read_ledger
+from attrition.ledger import Ledger, read_ledger, write_ledger
 from attrition.recovery import quarantine_path, repair
 from tests.conftest import REPOSITORY, Project
 from tests.ingested import final, outputs, quarantined, source
@@ -21,11 +21,13 @@ from tests.ingested import final, outputs, quarantined, source
 def test_an_uncommitted_tail_is_cut_off(project: Project) -> None:
     source(project, "a.csv", "k,1,2,3,0")
     ingestion.run(project.config)
-    before = outputs(project)
+    before, ledger = outputs(project), read_ledger(project.config.ledger)
+    write_ledger(project.config.ledger, replace(ledger, writing=True))  # as a run that was killed
     with project.config.final_data.open("a") as stream:
         stream.write("half a r")
     ingestion.run(project.config)
     assert outputs(project) == before
+    assert not read_ledger(project.config.ledger).writing
 
 
 def test_lost_rows_are_an_error_that_says_what_to_do(project: Project) -> None:
