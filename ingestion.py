@@ -142,14 +142,16 @@ def _with_survey(config: Config, ledger: Ledger, found: Survey) -> Ledger:
 
 
 def _result(config: Config, before: Ledger, after: Ledger, found: Survey) -> IngestionResult:
+    entries = after.entries[len(before.entries) :]
+    new_rows, end = sum(entry.kept for entry in entries), after.committed_bytes
     return IngestionResult(
-        files=after.entries[len(before.entries) :],
+        files=entries,
         refused=_news(found, before),
         waiting=found.waiting,
         commit=after.commit_id,
-        start=before.committed_bytes,
-        end=after.committed_bytes,
-        new_rows=after.committed_rows - before.committed_rows,
+        start=after.commits[-1].start if new_rows else end,
+        end=end,
+        new_rows=new_rows,
         open_clients=after.open_rows,
         all_rejected=all_rejected(config, after),
         notices=tuple(f"{notice.text} ({notice.time})" for notice in after.notices),

@@ -184,7 +184,8 @@ def still_written(found: Iterable[Batch], settle_seconds: int) -> set[str]:
     On Linux a read lease tells at once: the kernel grants none while somebody has the file open
     for writing (fcntl(2), F_SETLEASE). Where there are no leases (another system, another user's
     file, some network folders) a file must have been left alone for a while; young ones are waited
-    for together, once, and looked at again.
+    for together, once, and looked at again. So is a file whose last line has no line end, since an
+    upload may have broken off there, and may soon go on.
 
     Args:
         found: the batches in question.
@@ -197,7 +198,8 @@ def still_written(found: Iterable[Batch], settle_seconds: int) -> set[str]:
     young = []
     for batch in found:
         leased = _has_no_writer(batch)
-        if leased is None and _age(batch) < settle_seconds:
+        is_doubtful = leased is None or (leased and not _ends_in_line_end(batch))
+        if is_doubtful and _age(batch) < settle_seconds:
             young.append(batch)
         elif leased is False:
             writing.add(batch.name)
@@ -205,6 +207,18 @@ def still_written(found: Iterable[Batch], settle_seconds: int) -> set[str]:
         time.sleep(settle_seconds)
         writing.update(batch.name for batch in young if not is_unchanged(batch))
     return writing
+
+
+def _ends_in_line_end(batch: Batch) -> bool:
+    """Whether a file's last byte is that of a line end; a packed one is whole or damaged."""
+    if batch.is_packed or not batch.stamp.size:
+        return True
+    try:
+        with open_batch(batch) as stream:
+            stream.seek(-1, os.SEEK_END)
+            return stream.read(1) == b"\n"
+    except (OSError, DataError):
+        return True
 
 
 def _has_no_writer(batch: Batch) -> bool | None:

@@ -43,6 +43,7 @@ class Census:
     quotes: int
     has_stray_quotes: bool  # that RFC 4180 forbids: inside an unquoted value, before more text
     ends_in_line_end: bool
+    is_cut: bool  # the last line has no line end, or half of one
 
     @property
     def line_end(self) -> str:
@@ -130,7 +131,8 @@ def take_census(stream: IO[bytes]) -> Census:
         raise DataError(f"not UTF-8: line {newlines + 1} ends within a character") from None
     stray = stray or quotes % 2 == 1
     ends_in_line_end = before.endswith((b"\n", b"\r"))
-    return Census(size, newlines, returns, pairs, commas, quotes, stray, ends_in_line_end)
+    is_cut = not (before.endswith(b"\n") or (ends_in_line_end and newlines == 0))
+    return Census(size, newlines, returns, pairs, commas, quotes, stray, ends_in_line_end, is_cut)
 
 
 def first_stray_quote(text: bytes, earlier: int = 0) -> int | None:

@@ -18,10 +18,11 @@ from typing import Any
 
 import duckdb
 
-from attrition import batches, checks, csvfiles, stored
+from attrition import batches, checks, csvfiles, files, stored
 from attrition.census import MEGABYTE, Census, are_alike, take_census, unpack
 from attrition.config import Config
 from attrition.errors import DataError, PipelineError
+from attrition.ledger import Cut
 
 # Rows of the table that are labelled, and those that go to finaldata.csv.
 GOOD = "raw IS NULL AND label IS NOT NULL"
@@ -35,13 +36,18 @@ _MEMORY_PER_CORE = 100_000_000
 
 @dataclass(frozen=True)
 class Intake:
-    """What taking in one file came to, in rows; `start` is the first one's rowid."""
+    """What taking in one file came to, in rows; `start` is the first one's rowid.
+
+    `cut` tells of a file that ends without a line end; what becomes of its last row is known then
+    if it is no row at all.
+    """
 
     start: int
     rows_read: int
     open: int
     quarantined: int
     extra_columns: tuple[str, ...]
+    cut: Cut | None = None
 
 
 class _TimeLimit:
@@ -167,7 +173,7 @@ class ClientTable:
         required = [name for name in self.config.stored_columns if name not in optional]
         csvfiles.check_header(header.names, required, optional)
         file = _File(path, number, census, header, start=self._count_rows(0))
-        lost = 0 if self._load_sound(file) else self._load_damaged(file)
+        lost, is_last_lost = (0, False) if self._load_sound(file) else self._load_damaged(file)
         counts = "count(*), count(raw), count(*) FILTER (raw IS NULL AND label IS NULL)"
         rows, bad, open_rows = self.connection.execute(
             f"SELECT {counts} FROM rows WHERE rowid >= ?", [file.start]
@@ -175,7 +181,10 @@ class ClientTable:
         if rows + lost == 0:
             raise DataError("a header and no rows")
         extra = tuple(name for name in header.names if name not in self.config.stored_columns)
-        return Intake(file.start, rows + lost, open_rows, bad + lost, extra)
+        cut = None
+        if census.is_cut:
+            cut = Cut(census.size, files.sha256_of(path), "quarantined" if is_last_lost else "")
+        return Intake(file.start, rows + lost, open_rows, bad + lost, extra, cut)
 
     def _load_sound(self, file: _File) -> bool:
         """Let DuckDB read a file; False, and nothing done, when it cannot be relied on to."""
@@ -219,11 +228,11 @@ class ClientTable:
         ends = (census.newlines, census.returns, census.pairs)
         return commas == inside[0] and are_alike(*map(operator.sub, ends, inside[1:]))
 
-    def _load_damaged(self, file: _File) -> int:
+    def _load_damaged(self, file: _File) -> tuple[int, bool]:
         """Take a file apart ourselves, and let DuckDB read what is sound of it.
 
         Returns:
-            How many records are no rows at all.
+            How many records are no rows at all, and whether the last one is such a record.
         """
         found = file.header.names
         names = [name for name in self.config.stored_columns if name in found]
@@ -246,7 +255,7 @@ class ClientTable:
                 [record.problem for record in bad],
             ],
         )
-        return len(bad)
+        return len(bad), bool(bad) and (not lines or bad[-1].line > lines[-1])
 
     def _records(self, file: _File) -> Iterator[csvfiles.Record]:
         """All records of a file, until its time is over."""

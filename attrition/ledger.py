@@ -48,11 +48,27 @@ class Commit:
 
 
 @dataclass(frozen=True)
+class Cut:
+    """The last row of a file that ends without a line end: the upload may have been cut off.
+
+    Attributes:
+        size: of the content, unpacked, in bytes.
+        sha256: its digest.
+        row: what became of the row: `kept`, `duplicate`, `open` or `quarantined`.
+    """
+
+    size: int
+    sha256: str
+    row: str
+
+
+@dataclass(frozen=True)
 class LedgerEntry:
     """What became of one content: rows_read = kept + duplicate + open + quarantined.
 
     `name` is the name it came under, `commit` the id its rows were committed with (None: no row
-    of it was new), `limits` the settings that it was rejected for, as they were then.
+    of it was new), `limits` the settings that it was rejected for, as they were then, `cut` a
+    last row that may have to be taken back.
     """
 
     name: str
@@ -69,6 +85,7 @@ class LedgerEntry:
     commit: str | None
     time: str
     limits: Mapping[str, int] = field(default_factory=dict)
+    cut: Cut | None = None
 
 
 @dataclass(frozen=True)
@@ -284,4 +301,5 @@ def _commit(item: dict[str, Any]) -> Commit:
 
 
 def _entry(item: dict[str, Any]) -> LedgerEntry:
-    return LedgerEntry(**{**item, "extra_columns": tuple(item["extra_columns"])})
+    cut = Cut(**item["cut"]) if item.get("cut") else None
+    return LedgerEntry(**{**item, "extra_columns": tuple(item["extra_columns"]), "cut": cut})
