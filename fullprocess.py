@@ -46,7 +46,7 @@ if TYPE_CHECKING:  # heavy modules: an idle run must not pay for them
     from attrition.files import Release
     from attrition.ledger import Ledger
     from attrition.packages import PackageCheck
-    from ingestion import IngestionResult
+    from ingestion import IngestionResult, Pending
     from training import TrainingResult
 
 logger = logging.getLogger(__name__)
@@ -514,19 +514,26 @@ def _rest(config: Config) -> int:
 
 def _dry_run(config: Config, _arguments: argparse.Namespace) -> int:
     """Say what a run would do now; nothing is written, and no lock is taken."""
-    if idle.is_idle(config, idle.observe_inputs(config)):
-        print("A run would do nothing: nothing has changed since the last finished run.")
-        return 0
     import ingestion
-    from attrition.ledger import read_ledger
 
     found = ingestion.pending(config)
+    if idle.is_idle(config, idle.observe_inputs(config)):
+        lines = ["A run would do nothing: nothing has changed since the last finished run."]
+    else:
+        lines = _prospect(config, found)
+    lines += [f"Not read: {item.name}: {item.reason}." for item in found.refused]
+    for line in lines:
+        print(textwrap.fill(line, 80, subsequent_indent="  ", break_on_hyphens=False))
+    return 0
+
+
+def _prospect(config: Config, found: Pending) -> list[str]:
+    """What a run that is not idle would do."""
+    from attrition.ledger import read_ledger
+
     lines = [f"New files a run would ingest: {', '.join(found.new) or 'none'}."]
     if found.waiting:
         lines.append(f"Still being written, left for later: {', '.join(found.waiting)}.")
-    if found.refused:
-        names = ", ".join(refusal.name for refusal in found.refused)
-        lines.append(f"No regular files, so not read: {names}.")
     live = files.live_release_id(config.prod_deployment_path)
     rows = read_ledger(config.ledger).committed_rows
     if live is not None:
@@ -538,9 +545,7 @@ def _dry_run(config: Config, _arguments: argparse.Namespace) -> int:
         lines.append("No model is deployed: it would deploy the first one it can train.")
     else:
         lines.append("No model is deployed, and there are no rows to train one on.")
-    for line in lines:
-        print(textwrap.fill(line, 80, subsequent_indent="  ", break_on_hyphens=False))
-    return 0
+    return lines
 
 
 def main(argv: Sequence[str] | None = None) -> int:

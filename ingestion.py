@@ -5,7 +5,7 @@
     python ingestion.py --suggest-config FILE --target COLUMN  print a config.json for a table
                                                                (with --write: write it)
 
-Reads  sourcedata/*.csv and *.csv.gz.
+Reads  sourcedata/*.csv and *.csv.gz, in any case; what else lies there is named as not read.
 Writes ingesteddata/finaldata.csv (labelled rows, each once), openclients.csv (clients without an
 outcome yet), quarantine/ (rejected rows with line, column, value and reason), ledger.json (what
 became of every file), ingestedfiles.txt.
@@ -27,7 +27,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from attrition import cli, files
+from attrition import batches, cli, files
 from attrition.batches import Refusal
 from attrition.config import DEFAULT_CONFIG_PATH, STANDARD_FOLDERS, Config, parse_config
 from attrition.csvfiles import FOUND
@@ -48,7 +48,8 @@ class IngestionResult:
 
     Attributes:
         files: the new files, taken in or rejected, in the order of their names.
-        refused: what is called like a batch and is none (links, pipes, folders, ...).
+        refused: what is not read there or in the test data, named when it is new: links, folders,
+            other suffixes, ...
         waiting: names of files that are still being written; a later run takes them in.
         commit: the newest commit's id; None while nothing was ever committed.
         start: length of finaldata.csv before, in bytes (on Spark: rows); the new ones begin there.
@@ -93,7 +94,7 @@ def run(config: Config) -> IngestionResult:
     """
     place = engine(config)
     before = place.repair().reopened(config)
-    found = survey(config.input_folder_path, before, config.upload_settle_seconds)
+    found = _look(config, before)
     _tell(found, before)
     took_in = bool(found.new)
     found, after = place.take_in(before, found) if took_in else (found, before)
@@ -112,8 +113,23 @@ def pending(config: Config) -> Pending:
     ledger = read_ledger(config.ledger).reopened(config)
     if not ledger.fits(config.schema_digest, engine(config).store):
         ledger = Ledger()
-    found = survey(config.input_folder_path, ledger, config.upload_settle_seconds)
+    found = _look(config, ledger)
     return Pending(tuple(item.batch.name for item in found.new), found.waiting, found.refused)
+
+
+def _look(config: Config, ledger: Ledger) -> Survey:
+    """Look at the source folder, and at what lies among the test data and is not read."""
+    found = survey(config.input_folder_path, ledger, config.upload_settle_seconds)
+    folder = config.test_data_path
+    unread = [
+        Refusal(f"{folder.name}/{item.name}", item.reason) for item in batches.list_unread(folder)
+    ]
+    return replace(found, refused=(*found.refused, *unread))
+
+
+def _news(found: Survey, ledger: Ledger) -> tuple[Refusal, ...]:
+    """What is refused now and was not, or for another reason."""
+    return tuple(item for item in found.refused if ledger.refused.get(item.name) != item.reason)
 
 
 def _with_survey(config: Config, ledger: Ledger, found: Survey) -> Ledger:
@@ -128,14 +144,16 @@ def _with_survey(config: Config, ledger: Ledger, found: Survey) -> Ledger:
 
 
 def _result(config: Config, before: Ledger, after: Ledger, found: Survey) -> IngestionResult:
+    entries = after.entries[len(before.entries) :]
+    new_rows, end = sum(entry.kept for entry in entries), after.committed_bytes
     return IngestionResult(
-        files=after.entries[len(before.entries) :],
-        refused=found.refused,
+        files=entries,
+        refused=_news(found, before),
         waiting=found.waiting,
         commit=after.commit_id,
-        start=before.committed_bytes,
-        end=after.committed_bytes,
-        new_rows=after.committed_rows - before.committed_rows,
+        start=after.commits[-1].start if new_rows else end,
+        end=end,
+        new_rows=new_rows,
         open_clients=after.open_rows,
         all_rejected=all_rejected(config, after),
         notices=tuple(f"{notice.text} ({notice.time})" for notice in after.notices),
@@ -146,9 +164,8 @@ def _tell(found: Survey, ledger: Ledger) -> None:
     """Tell the log what happened in the source folder."""
     for event in found.events:
         logger.info("%s: %s", event.name, event.what)
-    for refusal in found.refused:
-        if ledger.refused.get(refusal.name) != refusal.reason:
-            logger.warning("%s: refused: %s", refusal.name, refusal.reason)
+    for refusal in _news(found, ledger):
+        logger.warning("%s: not read: %s", refusal.name, refusal.reason)
     for name in found.waiting:
         logger.info("%s: still being written, left for the next run", name)
 
@@ -178,7 +195,7 @@ def table_text(result: IngestionResult) -> str:
                 f"{entry.duplicate:>9}{entry.open:>9}{entry.quarantined:>10}"
             )
     for item in result.refused:
-        lines += _told(f"{item.name}: refused: {item.reason}")
+        lines += _told(f"{item.name}: not read: {item.reason}")
     for name in result.waiting:
         lines += _told(f"{name}: still being written, left for the next run")
     if len(lines) == 1:

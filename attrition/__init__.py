@@ -13,7 +13,8 @@
  5  bookkeeping clientlist clienttable holdout material outcomes risklist serving
  6  answers clientstory datastory driftstory gallery gathering merging metrics modelstory pages
  6  profile sparkintake suggestion
- 7  changestory clientroutes clients commits diagnosticstext health openapi predicting rebuilding
+ 7  changestory clientroutes clients commits cutrows diagnosticstext health openapi predicting
+ 7  rebuilding
  8  intake lesson shortcut sparkrows story
  9  sparkcommits sparklesson sparkprofile
 10  sparkengine

@@ -167,7 +167,7 @@ def troubled_files(ledger: Ledger) -> dict[str, str]:
     for notice in ledger.notices:
         lines[f"notice {notice.time} {notice.text}"[:80]] = notice.text
     for refused in ledger.refused:
-        lines[f"refused {refused}"] = f"{refused}: no regular file, so not read"
+        lines[f"refused {refused}"] = f"{refused}: not read; ledger.json tells the reason"
     return {printable(key): printable(line) for key, line in lines.items()}
 
 

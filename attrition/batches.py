@@ -1,8 +1,9 @@
 """The CSV files that lie in a folder: which there are, and whether they are there whole.
 
-Only regular `.csv` and `.csv.gz` files are batches. Names that start with a dot or end in `.part`
-or `.tmp` belong to uploads and are not looked at. Whatever else is called `x.csv` (a link, a pipe,
-a device, a folder) is refused without being waited for.
+Only regular `.csv` and `.csv.gz` files are batches, in capital letters, too. Names that start with
+a dot or end in `.part`, `.tmp` or `.crdownload` belong to uploads and are not looked at. What else
+is called `x.csv` (a link, a pipe, a device, a folder) is refused without being waited for, and what
+is called otherwise is named as not read.
 
 Standard library only.
 """
@@ -23,15 +24,21 @@ from pathlib import Path
 from attrition.errors import DataError
 
 SUFFIXES = (".csv", ".csv.gz")
+_UPLOADS = (".part", ".tmp", ".crdownload")
+_OTHER_NAME = "its name does not end in .csv or .csv.gz; put CSV files here, unpacked or as .csv.gz"
 _MISSING = "no such file; expected the path of a .csv or .csv.gz file"
 
 
 @dataclass(frozen=True)
 class Stamp:
-    """What tells that a file is as it was: changes with every write or replacement."""
+    """What tells that a file is as it was: changes with every write or replacement.
+
+    A size and a time of modification can be restored after a write, the time of change cannot.
+    """
 
     size: int
     mtime_ns: int
+    ctime_ns: int
     inode: int
 
 
@@ -48,7 +55,7 @@ class Batch:
 
     @property
     def is_packed(self) -> bool:
-        return self.name.endswith(".gz")
+        return self.name.lower().endswith(".gz")
 
     @property
     def unpacked_size(self) -> int:
@@ -88,6 +95,17 @@ def list_batches(folder: Path) -> tuple[list[Batch], list[Refusal]]:
     return found, refused
 
 
+def list_unread(folder: Path) -> list[Refusal]:
+    """What lies in a folder and is no batch by its name, in the order of names."""
+    with os.scandir(folder) as entries:
+        found = sorted((entry.name, entry.is_dir(follow_symlinks=False)) for entry in entries)
+    return [
+        Refusal(printable(name), "a folder; put its files here" if is_folder else _OTHER_NAME)
+        for name, is_folder in found
+        if not (is_batch_name(name) or name.startswith(".") or name.lower().endswith(_UPLOADS))
+    ]
+
+
 def find_batch(path: Path) -> Batch:
     """One file, wherever it lies.
 
@@ -109,8 +127,8 @@ def find_batch(path: Path) -> Batch:
 
 
 def is_batch_name(name: str) -> bool:
-    """Whether a name is that of a batch: not hidden, `.csv` or `.csv.gz`."""
-    return not name.startswith(".") and name.endswith(SUFFIXES)
+    """Whether a name is that of a batch: not hidden, `.csv` or `.csv.gz` in any case."""
+    return not name.startswith(".") and name.lower().endswith(SUFFIXES)
 
 
 def _refusal(name: str, status: os.stat_result) -> str | None:
@@ -166,7 +184,8 @@ def still_written(found: Iterable[Batch], settle_seconds: int) -> set[str]:
     On Linux a read lease tells at once: the kernel grants none while somebody has the file open
     for writing (fcntl(2), F_SETLEASE). Where there are no leases (another system, another user's
     file, some network folders) a file must have been left alone for a while; young ones are waited
-    for together, once, and looked at again.
+    for together, once, and looked at again. So is a file whose last line has no line end, since an
+    upload may have broken off there, and may soon go on.
 
     Args:
         found: the batches in question.
@@ -179,7 +198,8 @@ def still_written(found: Iterable[Batch], settle_seconds: int) -> set[str]:
     young = []
     for batch in found:
         leased = _has_no_writer(batch)
-        if leased is None and _age(batch) < settle_seconds:
+        is_doubtful = leased is None or (leased and not _ends_in_line_end(batch))
+        if is_doubtful and _age(batch) < settle_seconds:
             young.append(batch)
         elif leased is False:
             writing.add(batch.name)
@@ -187,6 +207,18 @@ def still_written(found: Iterable[Batch], settle_seconds: int) -> set[str]:
         time.sleep(settle_seconds)
         writing.update(batch.name for batch in young if not is_unchanged(batch))
     return writing
+
+
+def _ends_in_line_end(batch: Batch) -> bool:
+    """Whether a file's last byte is that of a line end; a packed one is whole or damaged."""
+    if batch.is_packed or not batch.stamp.size:
+        return True
+    try:
+        with open_batch(batch) as stream:
+            stream.seek(-1, os.SEEK_END)
+            return stream.read(1) == b"\n"
+    except (OSError, DataError):
+        return True
 
 
 def _has_no_writer(batch: Batch) -> bool | None:
@@ -212,4 +244,4 @@ def _age(batch: Batch) -> float:
 
 
 def _stamp(status: os.stat_result) -> Stamp:
-    return Stamp(status.st_size, status.st_mtime_ns, status.st_ino)
+    return Stamp(status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino)

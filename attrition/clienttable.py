@@ -11,6 +11,7 @@ import contextlib
 import json
 import operator
 import os
+import threading
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,28 +19,82 @@ from typing import Any
 
 import duckdb
 
-from attrition import batches, checks, csvfiles, stored
+from attrition import batches, checks, csvfiles, files, stored
 from attrition.census import MEGABYTE, Census, are_alike, take_census, unpack
 from attrition.config import Config
 from attrition.errors import DataError, PipelineError
+from attrition.ledger import Cut
 
 # Rows of the table that are labelled, and those that go to finaldata.csv.
 GOOD = "raw IS NULL AND label IS NOT NULL"
 KEPT = f"{GOOD} AND NOT is_duplicate"
 # Stands between the texts of a rejected row: no file with this character is read.
 _SEPARATOR = "chr(0)"
+# What one file may take of `run_deadline_minutes`.
+PART_OF_A_RUN = 1 / 4
 _MEMORY_PER_CORE = 100_000_000
 
 
 @dataclass(frozen=True)
 class Intake:
-    """What taking in one file came to, in rows; `start` is the first one's rowid."""
+    """What taking in one file came to, in rows; `start` is the first one's rowid.
+
+    `cut` tells of a file that ends without a line end; what becomes of its last row is known then
+    if it is no row at all.
+    """
 
     start: int
     rows_read: int
     open: int
     quarantined: int
     extra_columns: tuple[str, ...]
+    cut: Cut | None = None
+
+
+class _TimeLimit:
+    """The time that one file may take: when it is over, DuckDB stops at once, the rest sees it."""
+
+    def __init__(self, connection: duckdb.DuckDBPyConnection) -> None:
+        self.is_over = False
+        self._connection: duckdb.DuckDBPyConnection | None = connection
+        self._lock = threading.Lock()
+
+    def end(self) -> None:
+        with self._lock:
+            if self._connection is not None:
+                self.is_over = True
+                self._connection.interrupt()
+
+    def lift(self) -> None:
+        """From now on no query is stopped."""
+        with self._lock:
+            self._connection = None
+
+
+@contextlib.contextmanager
+def _time_limit(connection: duckdb.DuckDBPyConnection, config: Config) -> Iterator[_TimeLimit]:
+    """A limit to what is done with one file, so that it holds up neither others nor the next run.
+
+    Raises:
+        DataError: the time is over.
+    """
+    limit = _TimeLimit(connection)
+    timer = threading.Timer(60 * config.run_deadline_minutes * PART_OF_A_RUN, limit.end)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield limit
+    except (duckdb.InterruptException, DataError):
+        if not limit.is_over:
+            raise
+    finally:
+        timer.cancel()
+        limit.lift()
+    if limit.is_over:
+        raise DataError(
+            f"reading it took more than {60 * config.run_deadline_minutes * PART_OF_A_RUN:g} "
+            f"seconds, a quarter of a run's time (setting run_deadline_minutes); split the file"
+        )
 
 
 @dataclass(frozen=True)
@@ -109,13 +164,17 @@ class ClientTable:
         Raises:
             DataError: the whole file is unusable, for this reason; the transaction is to be left.
         """
+        with _time_limit(self.connection, self.config) as self._limit:
+            return self._add(path, number, optional)
+
+    def _add(self, path: Path, number: int, optional: Sequence[str]) -> Intake:
         with path.open("rb") as stream:
             census = take_census(stream)
         header = csvfiles.read_header(path, census)
         required = [name for name in self.config.stored_columns if name not in optional]
         csvfiles.check_header(header.names, required, optional)
         file = _File(path, number, census, header, start=self._count_rows(0))
-        lost = 0 if self._load_sound(file) else self._load_damaged(file)
+        lost, is_last_lost = (0, False) if self._load_sound(file) else self._load_damaged(file)
         counts = "count(*), count(raw), count(*) FILTER (raw IS NULL AND label IS NULL)"
         rows, bad, open_rows = self.connection.execute(
             f"SELECT {counts} FROM rows WHERE rowid >= ?", [file.start]
@@ -123,12 +182,15 @@ class ClientTable:
         if rows + lost == 0:
             raise DataError("a header and no rows")
         extra = tuple(name for name in header.names if name not in self.config.stored_columns)
-        return Intake(file.start, rows + lost, open_rows, bad + lost, extra)
+        cut = None
+        if census.is_cut:
+            cut = Cut(census.size, files.sha256_of(path), "quarantined" if is_last_lost else "")
+        return Intake(file.start, rows + lost, open_rows, bad + lost, extra, cut)
 
     def _load_sound(self, file: _File) -> bool:
         """Let DuckDB read a file; False, and nothing done, when it cannot be relied on to."""
         census, header = file.census, file.header
-        if header.last_line > 1 or census.has_spaced_quotes or census.line_end == "\r":
+        if header.last_line > 1 or census.has_stray_quotes or census.line_end == "\r":
             return False
         source = read_csv(f"c{i}" for i in range(len(header.names)))
         try:
@@ -145,7 +207,7 @@ class ClientTable:
         if census.lines == rows + 1 or not numbers:  # every record is one line
             lines = [number + 1 for number in numbers]
         else:
-            lines = csvfiles.start_lines(file.path, census, numbers)
+            lines = csvfiles.start_lines(self._records(file), numbers)
         self._explain(file, numbers, lines)
         return True
 
@@ -167,18 +229,18 @@ class ClientTable:
         ends = (census.newlines, census.returns, census.pairs)
         return commas == inside[0] and are_alike(*map(operator.sub, ends, inside[1:]))
 
-    def _load_damaged(self, file: _File) -> int:
+    def _load_damaged(self, file: _File) -> tuple[int, bool]:
         """Take a file apart ourselves, and let DuckDB read what is sound of it.
 
         Returns:
-            How many records are no rows at all.
+            How many records are no rows at all, and whether the last one is such a record.
         """
         found = file.header.names
         names = [name for name in self.config.stored_columns if name in found]
         columns = [found.index(name) for name in names]
         good_path = self._scratch / "good.csv"
         with good_path.open("w", encoding="utf-8", newline="") as good:
-            lines, bad = csvfiles.separate(file.path, file.census, len(found), columns, good)
+            lines, bad = csvfiles.separate(self._records(file), len(found), columns, good)
         source = read_good(f"c{i}" for i in range(len(names)))
         self._insert(source, {name: f"c{i}" for i, name in enumerate(names)}, good_path)
         good_path.unlink()
@@ -194,7 +256,14 @@ class ClientTable:
                 [record.problem for record in bad],
             ],
         )
-        return len(bad)
+        return len(bad), bool(bad) and (not lines or bad[-1].line > lines[-1])
+
+    def _records(self, file: _File) -> Iterator[csvfiles.Record]:
+        """All records of a file, until its time is over."""
+        for record in csvfiles.read_records(file.path, file.census):
+            if self._limit.is_over:
+                raise DataError("its time is over")
+            yield record
 
     def _insert(self, source: str, positions: dict[str, str], path: Path) -> None:
         """Check the rows of a source and append them to the table.

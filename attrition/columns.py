@@ -7,6 +7,7 @@ names row and column.
 
 from __future__ import annotations
 
+import codecs
 import csv
 import io
 import json
@@ -19,6 +20,7 @@ import numpy as np
 import orjson
 from numpy.typing import NDArray
 
+from attrition.census import first_stray_quote
 from attrition.errors import DataError
 from attrition.plaincsv import plain_table
 
@@ -199,6 +201,10 @@ def _csv_rows(data: bytes) -> tuple[list[str], list[list[str]]]:
                                 f"as in the header, found {len(row)}")  # fmt: skip
     except csv.Error as error:
         raise DataError(f"line {reader.line_num}: not valid CSV ({error})") from None
+    framed = b"\n" + data.removeprefix(codecs.BOM_UTF8) + b"\n"
+    if (stray := first_stray_quote(framed)) is not None:
+        line = framed.count(b"\n", 1, stray) + 1
+        raise DataError(f"line {line}: not valid CSV (a quotation mark inside an unquoted value)")
     if not header:
         raise DataError("the table is empty; expected a header with the names of the columns")
     return header, rows

@@ -24,6 +24,7 @@ from attrition.ledger import (
     INGESTED,
     REJECTED,
     Commit,
+    Cut,
     Ledger,
     LedgerEntry,
     next_commit_id,
@@ -81,12 +82,31 @@ def _entries(table: ClientTable, taken: Sequence[Taken], time: str) -> list[Ledg
     """What became of each file, for the ledger."""
     intakes = [outcome for _, outcome in taken if isinstance(outcome, Intake)]
     duplicates = iter(merging.count_duplicates(table, intakes))
+    cuts = iter(_cuts(table, intakes))
     return [
-        ingested(item, outcome, next(duplicates), time)
+        replace(ingested(item, outcome, next(duplicates), time), cut=next(cuts))
         if isinstance(outcome, Intake)
         else rejected(table.config, item, outcome, time)
         for item, outcome in taken
     ]
+
+
+def _cuts(table: ClientTable, intakes: Sequence[Intake]) -> list[Cut | None]:
+    """Of each file that ends without a line end: what became of its last row."""
+    cuts = []
+    for intake, end in pairwise([*intakes, None]):
+        assert intake is not None
+        cut = intake.cut
+        if cut is not None and not cut.row:
+            row = table.scalar(
+                "SELECT CASE WHEN raw IS NOT NULL THEN 'quarantined' WHEN label IS NULL THEN "
+                "'open' WHEN is_duplicate THEN 'duplicate' ELSE 'kept' END FROM rows "
+                "WHERE rowid >= ? AND rowid < ? ORDER BY rowid DESC LIMIT 1",
+                [intake.start, end.start if end else sys.maxsize],
+            )
+            cut = replace(cut, row=row)
+        cuts.append(cut)
+    return cuts
 
 
 def ingested(item: NewBatch, intake: Intake, duplicate: int, time: str) -> LedgerEntry:

@@ -2,14 +2,15 @@
 
 The format is RFC 4180 in UTF-8: commas, quotation marks doubled inside quoted values, one kind of
 line end. DuckDB reads sound files fast; what is here takes apart, slowly and exactly, one that is
-not (Python's `csv` in its strict mode does the quoting).
+not (Python's `csv` in its strict mode tells the values apart).
 """
 
 from __future__ import annotations
 
 import csv
+import re
 from array import array
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
@@ -21,6 +22,14 @@ from attrition.spelling import closest
 # A client row longer than this is none; also the longest value Python's csv module takes.
 MAXIMUM_RECORD = 131_072
 
+
+STRAY_QUOTE = "a quotation mark inside an unquoted value"
+# The values of one record by RFC 4180; Python's csv does not mind a stray quotation mark.
+_VALUE = r'(?:"[^"]*+(?:""[^"]*+)*+"|[^",]*+)'
+_VALUES = re.compile(rf"{_VALUE}(?:,{_VALUE})*+")
+# The same with text behind quotation marks that close, and stray ones: broken, but it ends here.
+_BROKEN_VALUE = r'(?:"[^"]*+(?:""[^"]*+)*+"[^,]*+|(?!")[^,]*+)'
+_BROKEN_VALUES = re.compile(rf"{_BROKEN_VALUE}(?:,{_BROKEN_VALUE})*+")
 
 # Before what a reason quotes of the file itself: a log, which must not hold clients, stops there.
 FOUND = "; found "
@@ -147,13 +156,12 @@ def read_records(path: Path, census: Census) -> Iterator[Record]:
 
 
 def separate(
-    path: Path, census: Census, width: int, columns: Sequence[int], good: IO[str]
+    records: Iterable[Record], width: int, columns: Sequence[int], good: IO[str]
 ) -> tuple[array[int], list[Record]]:
     """Take a damaged file apart.
 
     Args:
-        path: the file, decompressed.
-        census: its counts.
+        records: of the file, as `read_records` gives them.
         width: number of columns of the header.
         columns: positions of the values to keep.
         good: gets the kept values of every sound record, as CSV without a header.
@@ -168,7 +176,7 @@ def separate(
     writer = csv.writer(good, quoting=csv.QUOTE_ALL, lineterminator="\n")
     lines = array("q")
     bad = []
-    for record in read_records(path, census):
+    for record in records:
         if record.problem is not None:
             bad.append(record)
         elif len(record.values) != width:
@@ -181,18 +189,17 @@ def separate(
     return lines, bad
 
 
-def start_lines(path: Path, census: Census, numbers: Sequence[int]) -> list[int]:
+def start_lines(records: Iterable[Record], numbers: Sequence[int]) -> list[int]:
     """The physical lines in which some records of a sound file start.
 
     Args:
-        path: the file, decompressed.
-        census: its counts.
+        records: of the file, as `read_records` gives them.
         numbers: ascending numbers of records, the first record after the header being 1.
     """
     wanted = iter(numbers)
     following = next(wanted, None)
     found = []
-    for number, record in enumerate(read_records(path, census), start=1):
+    for number, record in enumerate(records, start=1):
         if following is None:
             break
         if number == following:
@@ -267,24 +274,30 @@ def _records(lines: _Lines) -> Iterator[Record]:
         except StopIteration:
             return
         except csv.Error as error:
-            yield Record(first, [], _quoting_problem(error, first, lines.number), lines.text)
+            yield Record(first, [], _quoting_problem(error, first, lines), lines.text)
             continue
         if lines.is_too_long:
             yield Record(first, [], f"longer than {MAXIMUM_RECORD:,} characters", "")
         elif values:
-            yield Record(first, values, None, lines.text)
+            text = lines.text
+            is_sound = '"' not in text or _VALUES.fullmatch(text)
+            yield Record(first, values, None if is_sound else STRAY_QUOTE, text)
 
 
-def _quoting_problem(error: csv.Error, first: int, last: int) -> str:
+def _quoting_problem(error: csv.Error, first: int, lines: _Lines) -> str:
     text = str(error)
     if "unexpected end" in text:
         raise DataError(f"a quotation mark opened in line {first} is never closed")
     if "new-line character" in text:
         return _RETURN
-    if last > first:
+    if lines.number > first:
         raise DataError(
-            f"a quotation mark opened in line {first} is still open in line {last}, "
+            f"a quotation mark opened in line {first} is still open in line {lines.number}, "
             f"where text follows the closing one"
+        )
+    if not _BROKEN_VALUES.fullmatch(lines.text):
+        raise DataError(
+            f"in line {first} text follows a closing quotation mark, and another one stays open"
         )
     return "text follows a closing quotation mark"
 

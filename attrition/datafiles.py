@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import gzip
+import io
 import os
 import stat
+import zlib
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
+from attrition.batches import is_batch_name
 from attrition.config import Config
 from attrition.errors import DataError
 
@@ -36,7 +40,7 @@ def read_data_file(config: Config, name: str, maximum_bytes: int) -> bytes:
     Raises:
         DataError: the name is not one of a CSV file in a data folder.
         FileNotFoundError: there is no such regular file.
-        OverflowError: it is larger than `maximum_bytes`.
+        OverflowError: it is larger than `maximum_bytes`, unpacked or as it is.
     """
     parts = tuple(name.split("/"))
     if not name.isprintable() or any(part.startswith(".") or not part for part in parts):
@@ -46,9 +50,21 @@ def read_data_file(config: Config, name: str, maximum_bytes: int) -> bytes:
     if public is None:
         allowed = ", ".join(f"{folder}/" for folder in folders)
         raise DataError(f"filepath: expected a file in one of {allowed}")
-    if not name.endswith(".csv"):
-        raise DataError("filepath: expected a file whose name ends in .csv")
-    return _read_regular(folders[public], parts[len(public.parts) :], maximum_bytes)
+    if not is_batch_name(parts[-1]):
+        raise DataError("filepath: expected a file whose name ends in .csv or .csv.gz")
+    data = _read_regular(folders[public], parts[len(public.parts) :], maximum_bytes)
+    return _unpacked(data, maximum_bytes) if name.lower().endswith(".gz") else data
+
+
+def _unpacked(data: bytes, maximum_bytes: int) -> bytes:
+    try:
+        with gzip.GzipFile(fileobj=io.BytesIO(data)) as stream:
+            plain = stream.read(maximum_bytes + 1)
+    except (gzip.BadGzipFile, EOFError, zlib.error):
+        raise DataError("filepath: not a sound gzip file") from None
+    if len(plain) > maximum_bytes:
+        raise OverflowError("the file is too large when unpacked")
+    return plain
 
 
 def _public_name(config: Config, folder: Path) -> PurePosixPath:

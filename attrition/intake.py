@@ -7,6 +7,7 @@ from pathlib import Path
 from attrition import batches, clock, commits, progress, recovery
 from attrition.clienttable import ClientTable, Intake, connect, unpacked
 from attrition.config import Config
+from attrition.cutrows import take_back
 from attrition.errors import DataError
 from attrition.ledger import Ledger
 from attrition.survey import NewBatch, Survey, without
@@ -18,6 +19,7 @@ def take_in(config: Config, ledger: Ledger, found: Survey) -> tuple[Survey, Ledg
     Returns:
         The survey, in which batches that changed meanwhile wait, and the ledger to be written.
     """
+    ledger = take_back(config, ledger, found.new)
     time = clock.now()
     size = sum(item.batch.unpacked_size for item in found.new)
     with recovery.scratch_folder(config) as scratch, connect(config, scratch, size) as connection:

@@ -48,11 +48,27 @@ class Commit:
 
 
 @dataclass(frozen=True)
+class Cut:
+    """The last row of a file that ends without a line end: the upload may have been cut off.
+
+    Attributes:
+        size: of the content, unpacked, in bytes.
+        sha256: its digest.
+        row: what became of the row: `kept`, `duplicate`, `open` or `quarantined`.
+    """
+
+    size: int
+    sha256: str
+    row: str
+
+
+@dataclass(frozen=True)
 class LedgerEntry:
     """What became of one content: rows_read = kept + duplicate + open + quarantined.
 
     `name` is the name it came under, `commit` the id its rows were committed with (None: no row
-    of it was new), `limits` the settings that it was rejected for, as they were then.
+    of it was new), `limits` the settings that it was rejected for, as they were then, `cut` a
+    last row that may have to be taken back.
     """
 
     name: str
@@ -69,6 +85,7 @@ class LedgerEntry:
     commit: str | None
     time: str
     limits: Mapping[str, int] = field(default_factory=dict)
+    cut: Cut | None = None
 
 
 @dataclass(frozen=True)
@@ -80,6 +97,7 @@ class Sighting:
     mtime_ns: int
     inode: int
     seen_ns: int
+    ctime_ns: int = -1  # of a ledger that did not note it: the content is looked at again
 
 
 @dataclass(frozen=True)
@@ -109,7 +127,8 @@ class Ledger:
         commits: oldest first.
         entries: one for each content, in the order of arrival.
         sightings: name in the source folder -> how its content was last seen.
-        refused: name in the source folder -> why it is no batch (a link, a pipe, a folder, ...).
+        refused: name in the source folder -> why it is no batch (a link, a folder, another
+            suffix, ...); of the test data with the folder before it.
         events: renames, copies, changes and disappearances of files, oldest first.
         open_sha256: digest of the `openclients.csv` that belongs to this ledger; "" for none.
         open_rows: clients in it.
@@ -282,4 +301,5 @@ def _commit(item: dict[str, Any]) -> Commit:
 
 
 def _entry(item: dict[str, Any]) -> LedgerEntry:
-    return LedgerEntry(**{**item, "extra_columns": tuple(item["extra_columns"])})
+    cut = Cut(**item["cut"]) if item.get("cut") else None
+    return LedgerEntry(**{**item, "extra_columns": tuple(item["extra_columns"]), "cut": cut})

@@ -237,7 +237,8 @@ def _lines_of(table: ClientTable, path: Path, condition: str) -> list[int]:
         return []
     with path.open("rb") as stream:
         census = take_census(stream)
-    return csvfiles.start_lines(path, census, [int(row[0]) for row in found])
+    records = csvfiles.read_records(path, census)
+    return csvfiles.start_lines(records, [int(row[0]) for row in found])
 
 
 def _with_rows(config: Config, ledger: Ledger, checked: Checked) -> Ledger:

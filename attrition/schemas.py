@@ -80,8 +80,9 @@ def _requests(
     row: Schema = {"type": "array", "prefixItems": values, "items": False,
                    "minItems": len(names), "maxItems": len(names)}  # fmt: skip
     allowed = "|".join(re.escape(folder) for folder in folders)
-    file = {"type": "string", "pattern": rf"^({allowed})/[A-Za-z0-9_][A-Za-z0-9_-]*\.csv$",
-            "description": "a CSV file in a data folder"}  # fmt: skip
+    suffix = r"\.[Cc][Ss][Vv](\.[Gg][Zz])?"
+    file = {"type": "string", "pattern": rf"^({allowed})/[A-Za-z0-9_][A-Za-z0-9_-]*{suffix}$",
+            "description": "a CSV file in a data folder, as it is or packed with gzip"}  # fmt: skip
     rows = {"type": "array", "items": {"oneOf": [ref("Client"), row]}}
     split = thing(columns={"type": "array", "const": names}, data=listed(row))
     forms = {"dataframe_split": split, "dataframe_records": listed(ref("Client")),

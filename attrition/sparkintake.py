@@ -120,7 +120,7 @@ def _read(config: Config, batch: Batch, number: int) -> Iterator[RecordBatch]:
             yield _report(schema, number, 0, {_REJECTED: str(error)})
             return
         yield from _rows(table, schema, number)
-        yield _report(schema, number, 0, asdict(intake))
+        yield _report(schema, number, 0, asdict(replace(intake, cut=None)))  # not taken back here
         if intake.quarantined:
             table.write_rejections(number, batch.name, scratch / "rejected.csv")
             yield from _pieces(schema, number, scratch / "rejected.csv")

@@ -192,7 +192,8 @@ def _load(connection: duckdb.DuckDBPyConnection, path: Path, target: str, scratc
     csvfiles.check_header(names, [target], ())
     good = scratch / "good.csv"
     with good.open("w", encoding="utf-8", newline="") as stream:
-        lines, bad = csvfiles.separate(path, census, len(names), range(len(names)), stream)
+        records = csvfiles.read_records(path, census)
+        lines, bad = csvfiles.separate(records, len(names), range(len(names)), stream)
     columns = [f"c{i}" for i in range(len(names))]
     texts = ", ".join(f"{checks.category(column)} AS {column}" for column in columns)
     source = read_good(columns)

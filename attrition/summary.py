@@ -128,7 +128,7 @@ def _new_data(ingestion: Mapping[str, Any]) -> str:
         )
     if ingestion["refused"]:
         names = ", ".join(refusal["name"] for refusal in ingestion["refused"])
-        parts.append(f"No regular files, so not read: {names}.")
+        parts.append(f"Not read: {names} (ledger.json tells the reasons).")
     if ingestion["waiting"]:
         waiting = plural(len(ingestion["waiting"]), "file")
         parts.append(f"{waiting} still being written, left for the next run.")

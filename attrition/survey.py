@@ -8,11 +8,11 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from attrition import batches, clock
-from attrition.batches import Batch, Refusal
+from attrition.batches import Batch, Refusal, Stamp
 from attrition.config import Config
 from attrition.csvfiles import FOUND
 from attrition.errors import DataError
@@ -38,7 +38,7 @@ class Survey:
     Attributes:
         new: batches to take in, in the order of their names.
         waiting: names of batches that are still being written.
-        refused: what is called like a batch and is none.
+        refused: what is called like a batch and is none, and what is not called like one.
         sightings: name -> how its content was seen, for every batch whose content is known or new.
         events: what happened to files the ledger knows: renames, copies, changes, deletions.
     """
@@ -54,6 +54,7 @@ def survey(folder: Path, ledger: Ledger, settle_seconds: int) -> Survey:
     """Look at a source folder: list it, and hash what may have changed since the ledger saw it."""
     seen_ns = time.time_ns()
     found, refused = batches.list_batches(folder)
+    refused += batches.list_unread(folder)
     changed = [batch for batch in found if not _is_as_seen(batch, ledger.sightings)]
     waiting = batches.still_written(changed, settle_seconds)
     digests: dict[str, str] = {}
@@ -68,11 +69,10 @@ def survey(folder: Path, ledger: Ledger, settle_seconds: int) -> Survey:
             digests.pop(batch.name, None)
             waiting.add(batch.name)
     seen = {
-        batch.name: Sighting(digests[batch.name], batch.stamp.size, batch.stamp.mtime_ns,
-                             batch.stamp.inode, seen_ns)
+        batch.name: Sighting(digests[batch.name], seen_ns=seen_ns, **asdict(batch.stamp))
         for batch in changed
         if batch.name in digests
-    }  # fmt: skip
+    }
     present = {batch.name for batch in found}
     kept = {name: old for name, old in ledger.sightings.items() if name in present}
     return Survey(
@@ -121,11 +121,13 @@ def some(names: Sequence[str], most: int = 5) -> str:
 
 def _is_as_seen(batch: Batch, sightings: Mapping[str, Sighting]) -> bool:
     old = sightings.get(batch.name)
-    stamp = batch.stamp
     return (
         old is not None
-        and (old.size, old.mtime_ns, old.inode) == (stamp.size, stamp.mtime_ns, stamp.inode)
-        and abs(old.seen_ns - old.mtime_ns) > RACY_NANOSECONDS
+        and Stamp(old.size, old.mtime_ns, old.ctime_ns, old.inode) == batch.stamp
+        and all(
+            abs(old.seen_ns - time_ns) > RACY_NANOSECONDS
+            for time_ns in (old.mtime_ns, old.ctime_ns)
+        )
     )
 
 

@@ -12,8 +12,9 @@ from attrition import history
 
 # Keys of JSON records that tell when, how long, or where on the disk.
 TIMED = frozenset(
-    "run_id time finished_at timings execution_times deployed_at idle_state inputs stamp "
-    "seen_ns mtime_ns inode manifest_sha256".split()  # the last one is a digest of all the others
+    "run_id time finished_at timings execution_times deployed_at idle_state inputs "
+    "seen_ns mtime_ns ctime_ns inode stamp "
+    "manifest_sha256".split()  # a digest of all the others
 )
 # A run that takes up a killed one found the new file ingested already. That is all it may say
 # otherwise: what it decided, deployed, listed and drew is the same.

@@ -139,7 +139,7 @@ def test_troubled_files_are_told_with_names_and_counts_alone() -> None:
     assert list(files.values()) == [
         "file bad.csv: rejected; ledger.json tells the reason",
         "file some.csv: 2 of 9 rows in quarantine",
-        "link.csv: no regular file, so not read",
+        "link.csv: not read; ledger.json tells the reason",
     ]
 
 

@@ -36,9 +36,13 @@ def impatient() -> Iterator[None]:
 
 
 def test_only_csv_files_are_batches_in_the_order_of_their_names(tmp_path: Path) -> None:
-    for name in ("b.csv", "a.csv.gz", "a.csv", ".c.csv", "d.csv.part", "e.tmp", "f.txt", "g.CSV"):
+    uploads = (".c.csv", "d.csv.part", "e.TMP", "f.csv.crdownload")
+    for name in ("b.csv", "a.csv.gz", "a.csv", "g.CSV", "h.Csv.GZ", "i.txt", "j.gz", *uploads):
         (tmp_path / name).write_text("a,b\n")
-    assert names_in(tmp_path) == (["a.csv", "a.csv.gz", "b.csv"], {})
+    (tmp_path / "k").mkdir()
+    assert names_in(tmp_path) == (["a.csv", "a.csv.gz", "b.csv", "g.CSV", "h.Csv.GZ"], {})
+    assert [batch.is_packed for batch in batches.list_batches(tmp_path)[0]][-2:] == [False, True]
+    assert [item.name for item in batches.list_unread(tmp_path)] == ["i.txt", "j.gz", "k"]
 
 
 def test_what_is_no_regular_file_is_refused_without_waiting_for_it(

@@ -42,9 +42,28 @@ def test_a_census_counts_over_all_chunks(monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setattr(census, "_CHUNK", 1)
     assert census_of(data) == whole
     assert (whole.newlines, whole.commas, whole.quotes, whole.lines) == (2, 4, 3, 3)
-    assert whole.has_spaced_quotes
+    assert whole.has_stray_quotes
     assert whole.has_one_line_end
     assert not whole.ends_in_line_end
+
+
+@pytest.mark.parametrize("chunk", [1, 2, 3, 100])
+@pytest.mark.parametrize(
+    ("data", "is_stray"),
+    [
+        (b'"a",""\r\n"b""","c,\n"', False),
+        (b'a,""""\n""\n"', True),
+        (b'a,b"c,d"\n', True),
+        (b'a, "c"\n', True),
+        (b'"a" ,c\n', True),
+        (b'a,""c""\n', True),
+    ],
+)
+def test_a_quotation_mark_that_the_standard_forbids_is_seen(
+    monkeypatch: pytest.MonkeyPatch, chunk: int, data: bytes, is_stray: bool
+) -> None:
+    monkeypatch.setattr(census, "_CHUNK", chunk)
+    assert census_of(data).has_stray_quotes == is_stray
 
 
 @pytest.mark.parametrize("chunk", [1, 2, 3, 100])
@@ -81,6 +100,21 @@ def test_a_packed_file_is_unpacked_up_to_a_limit() -> None:
     assert plain.getvalue() == data
     with pytest.raises(DataError, match="larger than 2 MB when unpacked"):
         census.unpack(io.BytesIO(gzip.compress(data)), io.BytesIO(), 2)
+
+
+def test_a_packed_file_may_not_grow_a_hundredfold(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(census, "UNPACKED_FREELY", 2_000_000)
+    rows = b"".join(b"client %d,1,2,3,0\n" % i for i in range(300_000))
+    plain = io.BytesIO()
+    census.unpack(io.BytesIO(gzip.compress(rows)), plain, 1000)
+    assert plain.getvalue() == rows
+    for count, is_refused in ((100_000, False), (300_000, True)):
+        packed = io.BytesIO(gzip.compress(b"k,1,2,3,0,gold\n" * count))
+        if is_refused:
+            with pytest.raises(DataError, match="more than 100 times its size when unpacked"):
+                census.unpack(packed, io.BytesIO(), 1000)
+        else:
+            census.unpack(packed, io.BytesIO(), 1000)
 
 
 @pytest.mark.parametrize(

@@ -17,6 +17,7 @@ from attrition import csvfiles
 from attrition.clienttable import ClientTable, connect
 from attrition.config import Config
 from attrition.errors import DataError, PipelineError
+from tests import rfc4180
 from tests.conftest import Project
 
 SETTINGS: dict[str, Any] = {
@@ -230,6 +231,28 @@ def test_both_ways_of_reading_agree_on_anything(shared_config: Config, body: str
             return str(error)
 
     assert outcome(read) == outcome(read_slowly)
+
+
+@settings(deadline=None)
+@given(body=st.text('x1,,,"""\n\n ', max_size=24), end=st.sampled_from(["\n", "\r\n"]))
+@example(body='a,1,blue"one, two",1\n', end="\n")  # the comma before a quoted value is lost
+@example(body='"a"b,"x\n1,1,1,1\n",1\n', end="\n")  # a row within a quoted value is none
+@example(body='"5" x",1,,1\n5" x,1,,1\nx,1,,1', end="\r\n")
+def test_a_strict_reader_of_the_standard_agrees(shared_config: Config, body: str, end: str) -> None:
+    """RFC 4180: what its grammar has no record for is set aside, and nothing else is."""
+    text = f"id,x,c,y\n{body}".replace("\n", end)
+    expected = rfc4180.records(text)[1:]
+    try:
+        rows, rejections = read(shared_config, text.encode())
+    except DataError:
+        assert not expected or any(record.end_is_unknown for record in expected)
+        return
+    assert not any(record.end_is_unknown for record in expected)
+    broken = [r.line for r in expected if not r.is_sound or len(r.values) != 4]
+    assert [line for line, column, _, _ in rejections if not column] == broken
+    rejected = {line for line, _, _, _ in rejections}
+    kept = [record.values for record in expected if record.line not in rejected]
+    assert [(row[0], row[2] or "") for row in rows] == [(v[0], v[2].strip()) for v in kept]
 
 
 def test_the_fast_way_is_taken_for_sound_files(

@@ -139,6 +139,7 @@ def test_a_csv_table_reads_like_records() -> None:
         ("age,spend,plan\n1,1,a,9\n", ["line 2", "found 4"]),
         ('age,spend,plan\n1,1,"a\n', ["not valid CSV"]),
         ('age,spend,plan\n1,1,"a"b\n', ["line 2", "not valid CSV"]),
+        ('age,spend,plan\n1,1,a\n1,1,a"b"\n', ["line 3", "a quotation mark inside"]),
         ("age,spend,plan\n1,1,a\n1,x,a\n", ["row 2", "'spend'", '"x"']),
         ("age,spend,plan\n1,1_0,a\n", ["row 1", "'spend'"]),
         ("age,spend,plan\n1,inf,a\n", ["row 1", "'spend'"]),

@@ -32,8 +32,11 @@ def problems_of(folder: Path, data: bytes) -> list[tuple[int, str | None]]:
 
 def test_a_byte_order_mark_is_no_part_of_the_first_name(tmp_path: Path) -> None:
     path = tmp_path / "table.csv"
-    path.write_bytes('\ufeffid , "x,y" ,z  z\n'.encode())
-    assert csvfiles.column_names(path) == ("id", '"x', 'y"', "z  z")
+    path.write_bytes('\ufeffid ,"x,y",z  z\n'.encode())
+    assert csvfiles.column_names(path) == ("id", "x,y", "z  z")
+    path.write_bytes(b'id, "x,y"\n')
+    with pytest.raises(DataError, match="header in line 1 cannot be read: a quotation mark"):
+        csvfiles.column_names(path)
 
 
 def test_a_header_may_be_quoted_and_span_lines(tmp_path: Path) -> None:
@@ -101,13 +104,15 @@ def test_records_know_the_line_they_start_in(tmp_path: Path) -> None:
 
 
 def test_broken_rows_are_told_from_sound_ones(tmp_path: Path) -> None:
-    data = b'a,b\n1,2\n"x"y,3\n4,5\r\nlone\rreturn,6\n7,8\n'
+    data = b'a,b\n1,2\n"x"y,3\n4,5\r\nlone\rreturn,6\n7,8\nx"y,9\n"5" x",""\n'
     assert problems_of(tmp_path, data) == [
         (2, None),
         (3, "text follows a closing quotation mark"),
         (4, "the line ends in CR LF, the header in LF"),
         (5, "a carriage return inside the row"),
         (6, None),
+        (7, "a quotation mark inside an unquoted value"),
+        (8, "text follows a closing quotation mark"),
     ]
 
 
@@ -124,6 +129,7 @@ def test_old_macintosh_line_ends_are_read(tmp_path: Path) -> None:
     [
         (b'a,b\n1,2\n"x,3\n4,5\n', "a quotation mark opened in line 3 is never closed"),
         (b'a,b\n"x,3\n4,5\n"y",6\n', "opened in line 2 is still open in line 4"),
+        (b'a,b\n"x"y,"3\n4,5\n"\n', "in line 2 text follows a closing quotation mark"),
         (b'a,b\n"' + b"x\n" * 70_000 + b'",1\n', "never closed?"),
     ],
 )
@@ -144,7 +150,7 @@ def test_ragged_rows_are_set_aside_and_never_shifted(tmp_path: Path) -> None:
     path = tmp_path / "table.csv"
     path.write_bytes(b"a,b,c\n1,2,3\n4,5\n6,7,8,9\n10,11,12,\n13,14,15\n")
     good = io.StringIO()
-    lines, bad = csvfiles.separate(path, census_of(path.read_bytes()), 3, [2, 0], good)
+    lines, bad = csvfiles.separate(records_of(tmp_path, path.read_bytes()), 3, [2, 0], good)
     assert good.getvalue() == '"3","1"\n"15","13"\n'
     assert list(lines) == [2, 6]
     assert [(record.line, record.problem) for record in bad] == [
@@ -157,7 +163,7 @@ def test_ragged_rows_are_set_aside_and_never_shifted(tmp_path: Path) -> None:
 def test_start_lines_are_those_of_the_records_asked_for(tmp_path: Path) -> None:
     path = tmp_path / "table.csv"
     path.write_bytes(b'a,b\n"x\n\ny",1\n\n2,3\n4,5\n')
-    assert csvfiles.start_lines(path, census_of(path.read_bytes()), [1, 3]) == [2, 7]
+    assert csvfiles.start_lines(records_of(tmp_path, path.read_bytes()), [1, 3]) == [2, 7]
 
 
 values = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=8)

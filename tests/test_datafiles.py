@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -20,6 +21,21 @@ def test_a_data_file_is_read_by_its_relative_name(project: Project) -> None:
         assert name == f"{folder}/clients.csv"
         assert datafiles.read_data_file(project.config, name, 100) == folder.encode()
     assert datafiles.public_name(project.config, project.root / "models/x.csv") is None
+
+
+def test_a_packed_file_is_read_and_bounded_and_capital_letters_do_not_matter(
+    project: Project,
+) -> None:
+    folder = project.root / "testdata"
+    (folder / "A.CSV").write_text("a")
+    (folder / "b.Csv.GZ").write_bytes(gzip.compress(b"x" * 1000))
+    (folder / "c.csv.gz").write_bytes(gzip.compress(b"x" * 1000)[:-3])
+    assert datafiles.read_data_file(project.config, "testdata/A.CSV", 100) == b"a"
+    assert datafiles.read_data_file(project.config, "testdata/b.Csv.GZ", 1000) == b"x" * 1000
+    with pytest.raises(OverflowError):
+        datafiles.read_data_file(project.config, "testdata/b.Csv.GZ", 999)
+    with pytest.raises(DataError, match="not a sound gzip file"):
+        datafiles.read_data_file(project.config, "testdata/c.csv.gz", 1000)
 
 
 def test_folders_outside_the_project_go_by_their_own_name(project: Project, tmp_path: Path) -> None:

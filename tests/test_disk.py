@@ -232,5 +232,5 @@ def test_a_source_file_that_may_not_be_read_is_named_and_stops_no_other(
     secret.chmod(0)
     ended = plain_user.run(Job("ingestion", str(config)))
     assert ended.code == 0
-    assert "secret.csv: refused: cannot be read (Permission denied)" in ended.text
+    assert "secret.csv: not read: cannot be read (Permission denied)" in ended.text
     assert files.read_json(config.parent / "ingesteddata/ledger.json")["committed_rows"] > 200

@@ -7,6 +7,7 @@ import gzip
 import json
 import subprocess
 import sys
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -70,6 +71,29 @@ def test_a_bad_file_is_told_once_and_stops_no_other(project: Project) -> None:
     assert ingestion.run(project.config).files == ()
 
 
+def test_what_is_called_otherwise_is_read_or_named_as_not_read_once(project: Project) -> None:
+    folder = project.root / "sourcedata"
+    source(project, "C.CSV", "k,1,2,3,0")
+    packed = gzip.compress(f"{HEADER}\nl,1,2,3,1\n".encode())
+    (folder / "d.csv.GZ").write_bytes(packed)
+    unread = ["t.tsv", "w.txt", "x.csv.zip", "testdata/exam.xlsx"]
+    for name in ["t.tsv", "w.txt", "x.csv.zip", "../testdata/exam.xlsx"]:
+        (folder / name).write_bytes(packed)
+    for name in (".hidden.txt", "u.csv.part", "u.tmp", "u.crdownload"):
+        (folder / name).write_bytes(packed)
+    dry = project.run("fullprocess.py", "--dry-run").stdout
+    first = project.run("fullprocess.py")
+    assert final(project) == ["k,1,2,3,0", "l,1,2,3,1"]
+    for name in unread:
+        assert f"Not read: {name}: its name does not end in .csv or .csv.gz" in dry
+        assert first.stderr.count(f"{name}: not read: its name does not end in") == 1
+    assert f"Not read: {', '.join(unread)}" in " ".join(first.stdout.split())
+    source(project, "e.csv", "m,1,2,3,0")
+    second = project.run("fullprocess.py")
+    assert not [name for name in (*unread, "hidden", "u.") if name in second.stdout + second.stderr]
+    assert "Not read: w.txt" in project.run("fullprocess.py", "--dry-run").stdout
+
+
 def test_packed_files_are_read_and_bounded(project: Project) -> None:
     data = f"{HEADER}\nk,1,2,3,0\n".encode()
     folder = project.root / "sourcedata"
@@ -79,6 +103,33 @@ def test_packed_files_are_read_and_bounded(project: Project) -> None:
     result = ingestion.run(project.config)
     assert final(project) == ["k,1,2,3,0"]
     assert "larger than 1 MB when unpacked" in str(result.files[1].reason)
+
+
+def test_a_small_packed_file_that_grows_without_bounds_holds_up_no_other(project: Project) -> None:
+    with gzip.open(project.root / "sourcedata/a.csv.gz", "wb") as stream:
+        stream.write(HEADER.encode() + b"\n" + b"k,1,2,3,0\n" * 12_000_000)
+    source(project, "b.csv", "l,1,2,3,0")
+    bomb, good = ingestion.run(project.config).files
+    assert "more than 100 times its size when unpacked" in str(bomb.reason)
+    assert (good.kept, final(project)) == (1, ["l,1,2,3,0"])
+    assert ingestion.run(project.config).files == (), "not looked into again"
+
+
+@pytest.mark.parametrize("damage", ["", 'x"x,1,2,3,0\n'])
+def test_a_file_that_takes_too_long_is_rejected_and_holds_up_no_other(
+    project: Project, monkeypatch: pytest.MonkeyPatch, damage: str
+) -> None:
+    """Read by DuckDB, or taken apart by us; how long is too long depends on the file."""
+    rows = "".join(f"c{i},{i},2,3,0\n" for i in range(400_000))
+    project.write("sourcedata/a.csv", f"{HEADER}\n{damage}{rows}")
+    source(project, "b.csv", "l,1,2,3,0")
+    seconds = iter([0.05])
+    timer = threading.Timer
+    monkeypatch.setattr(threading, "Timer", lambda s, end: timer(next(seconds, s), end))
+    slow, good = ingestion.run(project.config).files
+    assert "more than 1800 seconds, a quarter of a run's time" in str(slow.reason)
+    assert (good.kept, final(project)) == (1, ["l,1,2,3,0"])
+    assert ingestion.run(project.config).files == ()
 
 
 def test_a_file_that_changes_while_it_is_read_waits_for_the_next_run(

@@ -45,8 +45,8 @@ def test_rejected_refused_and_waiting_files_are_named() -> None:
         "refused": [{"name": "pipe.csv", "reason": "a pipe"}],
         "waiting": ["upload.csv"],
     }
-    text = summary({**RECORD, "ingestion": ingestion})
-    assert "1 file rejected: bad.csv (ledger.json tells the reasons)." in " ".join(text.split())
+    text = " ".join(summary({**RECORD, "ingestion": ingestion}).split())
+    assert "1 file rejected: bad.csv (ledger.json tells the reasons)." in text
     assert "pipe.csv" in text
     assert "1 file still being written" in text
 

@@ -7,6 +7,7 @@ import os
 import pytest
 
 import ingestion
+from attrition import survey as survey_module
 from attrition.ledger import Ledger, read_ledger
 from attrition.survey import survey, without
 from tests.conftest import HEADER, Project
@@ -70,18 +71,39 @@ def test_a_change_that_leaves_size_and_time_alone_is_seen_while_the_file_is_youn
     assert ingestion.run(project.config).new_rows == 1
 
 
-@pytest.mark.parametrize("sign", ["size", "time", "inode"])
-def test_a_change_of_an_old_file_is_seen_by_each_sign_alone(project: Project, sign: str) -> None:
+@pytest.mark.parametrize("way", ["size", "time", "inode", "size and time restored"])
+def test_a_change_of_an_old_file_is_seen(
+    project: Project, monkeypatch: pytest.MonkeyPatch, way: str
+) -> None:
+    monkeypatch.setattr(survey_module, "RACY_NANOSECONDS", 0)  # no file counts as young
     path = source(project, "a.csv", "k,1,2,3,0")
     os.utime(path, (1, 1))
-    inode = path.stat().st_ino
+    before = path.stat()
     ingestion.run(project.config)
-    changed = path if sign != "inode" else path.with_name("upload.part")
-    changed.write_text(f"{HEADER}\nk,1,2,{44 if sign == 'size' else 4},0\n")
-    os.utime(changed, (1, 2 if sign == "time" else 1))
-    changed.replace(path)
-    assert (path.stat().st_ino != inode) == (sign == "inode")
+    changed = path if way != "inode" else path.with_name("upload.part")
+    while changed is not path or path.stat().st_ctime_ns == before.st_ctime_ns:
+        changed.write_text(f"{HEADER}\nk,1,2,{44 if way == 'size' else 4},0\n")
+        os.utime(changed, (1, 2 if way == "time" else 1))
+        changed.replace(path)
+        changed = path
+    after = path.stat()
+    same = [n for n in ("st_size", "st_mtime", "st_ino") if getattr(before, n) == getattr(after, n)]
+    assert len(same) == (3 if way == "size and time restored" else 2)
     assert ingestion.run(project.config).new_rows == 1
+
+
+def test_a_file_with_another_mode_or_name_is_the_same_content(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(survey_module, "RACY_NANOSECONDS", 0)
+    path = source(project, "a.csv", "k,1,2,3,0")
+    ingestion.run(project.config)
+    before, stamp = outputs(project), path.stat()
+    while path.stat().st_ctime_ns == stamp.st_ctime_ns:
+        path.chmod(0o600)
+    assert survey_module.survey(path.parent, read_ledger(project.config.ledger), 0).events == ()
+    result = ingestion.run(project.config)
+    assert (result.files, outputs(project)) == ((), before)
 
 
 def test_a_file_that_is_being_written_waits(project: Project) -> None:
