@@ -131,6 +131,7 @@ _ADVICE = (
     ("undo", re.compile(r"\bundo\b()")),
     ("undo", re.compile(r"^error: \S+/(?:config\.json): .*\bexpected\b()")),
     ("undo", re.compile(r"^error: \S+/(?:config\.json): (?:unknown key|not valid JSON)()")),
+    ("undo", re.compile(r"\bcorrect the files, or the columns\b()")),
     ("put back", re.compile(r"\bput (?:it |them |what is missing )?back\b()")),
     ("make", re.compile(r"mkdir -p '([^']+)'")),
 )
