@@ -75,6 +75,7 @@ SOUND: tuple[dict[str, Any], ...] = (
     {"drift_threshold": 0.2},
     {"numeric_columns": NUMERIC[:2]},
     {"maximum_unpacked_megabytes": 1},
+    {"reports": ["html"]},
 )
 MISSPELT: dict[str, dict[str, Any]] = {
     "lastmonth_activty": {"numeric_columns": ["lastmonth_activty", *NUMERIC[1:]]},
@@ -416,7 +417,7 @@ class Administration(RuleBasedStateMachine):
 
     def _is_named(self, row: Row) -> bool:
         """Whether a warning or an error names the file a row came from or was lost from."""
-        names = {*self.origins.get(row, ()), "finaldata.csv" if row[LABEL] else "openclients.csv"}
+        names = {*self.origins.get(row, ()), "finaldata" if row[LABEL] else "openclients"}
         lines = [line for line in self.said if line.startswith(("warning: ", "error: "))]
         lines += [path.name for path in (self.root / "ingesteddata/quarantine").glob("*")]
         decision = self.root / "models/decision.json"

@@ -66,7 +66,7 @@ EDITS: dict[str, Callable[[list[bytes]], list[bytes]]] = {
 class Administrator(Administration):
     """What somebody does."""
 
-    @initialize(has_model=st.booleans())
+    @initialize(has_model=st.sampled_from([False, False, True]))
     def begin(self, has_model: bool) -> None:
         self.set_up(has_model)
 
@@ -274,8 +274,8 @@ def test_whatever_an_administrator_does_no_row_is_lost_and_every_advice_helps(
 ) -> None:
     Administration.nursery, Administration.templates = nursery, templates
     scale = settings(
-        max_examples=60 if suite.is_complete else 6,
-        stateful_step_count=12 if suite.is_complete else 5,
+        max_examples=40 if suite.is_complete else 6,
+        stateful_step_count=10 if suite.is_complete else 5,
         phases=[Phase.generate],  # a failure tells its steps; to shorten them would take long
         deadline=None,
         derandomize=True,
