@@ -66,9 +66,6 @@ OUTPUTS = (
     f"{CURRENT}/scorecard.json",
     f"{CURRENT}/manifest.json",
 )
-# In these a run sees more than whether they are there.
-LOOKED_INTO = (*CORE, "ingesteddata/ingestedfiles.txt", "models/clientrisk.csv",
-               "models/clients.db", "models/report.html")  # fmt: skip
 SOUND: tuple[dict[str, Any], ...] = (
     {},
     {"releases_to_keep": 2},
@@ -115,7 +112,8 @@ class Administration(RuleBasedStateMachine):
         shutil.copytree(self.templates[has_model], self.root, symlinks=True)
         self.project = Project(self.root)
         self.base: dict[str, Any] = {} if has_model else {"minimum_training_rows": MANY}
-        self.settings = self.sound = self.base
+        # As they are, as they were when a run worked, and the last ones that nobody misspelt.
+        self.settings = self.worked = self.sound = self.base
         self.numbers = itertools.count(100, 40)  # of clients
         self.sources = {"base.csv": base_table()}
         self.archive: list[tuple[str, Table]] = []  # what once lay in the source folder
@@ -171,12 +169,14 @@ class Administration(RuleBasedStateMachine):
                 self.origins.setdefault(row, set()).add(name)
 
     def configure(self, changed: dict[str, Any]) -> None:
-        self.settings = self.base | changed
-        self.project.configure(**self.settings)
+        self._take(self.base | changed)
 
     def undo_settings_now(self) -> None:
-        self.settings = self.sound
-        self.project.configure(**self.settings)
+        self._take(self.sound)
+
+    def _take(self, settings: dict[str, Any]) -> None:
+        self.settings = settings
+        self.project.configure(**settings)
 
     def bytes_of(self, name: str) -> bytes:
         path = self.root / name
@@ -253,7 +253,7 @@ class Administration(RuleBasedStateMachine):
 
     def _is_to_blame(self) -> bool:
         """Whether something was done that may keep a run from working."""
-        return bool(self.damage) or not self._is_sound or self.settings != self.sound
+        return bool(self.damage) or not self._is_sound or self.settings != self.worked
 
     def _is_refused(self, ended: Ended, content: bytes | None) -> None:
         """A table that was changed by hand is left as it is."""
@@ -263,10 +263,17 @@ class Administration(RuleBasedStateMachine):
         assert "ingestion.py --accept-edits" in ended.text, ended.text
 
     def _undo(self) -> None:
+        if not self.damage and self.settings == self.sound:
+            self._put_back()
         for name in list(self.damage):
             self._restore(name)
-        if self.settings != self.sound:
-            self.undo_settings_now()
+        self.undo_settings_now()
+
+    def _put_back(self) -> None:
+        """Let everything that ever lay in the source folder lie there again."""
+        for number, (name, table) in enumerate(self.archive):
+            if table not in self.sources.values():
+                self.place(f"{number}-{name}", table, is_old=True)
 
     def _restore(self, name: str) -> None:
         path = self.root / name
@@ -282,7 +289,7 @@ class Administration(RuleBasedStateMachine):
     def _follow(self, chosen: Advice) -> None:
         """Do what a message says."""
         if chosen.do == "undo":
-            self.undo_settings_now()
+            self._take(self.sound if self.settings == self.worked else self.worked)
         elif chosen.do == "restore":
             self._restore(str(Path(chosen.what).relative_to(self.root)))
         elif chosen.do == "delete":
@@ -292,9 +299,7 @@ class Administration(RuleBasedStateMachine):
         elif chosen.do == "raise":
             self.configure({})
         elif chosen.do == "put back":
-            for number, (name, table) in enumerate(self.archive):
-                if table not in self.sources.values():
-                    self.place(f"{number}-{name}", table, is_old=True)
+            self._put_back()
         else:
             script, *arguments = chosen.what.split()
             ended = self.run_once(script.removesuffix(".py"), *arguments)
@@ -314,6 +319,7 @@ class Administration(RuleBasedStateMachine):
     def _is_well(self, script: str, ended: Ended) -> None:
         """What a run that worked must have left."""
         self._compare_rows()
+        self.worked = self.settings
         if self._is_sound:
             self.sound = self.settings
             self._is_everything_there(script, ended)
@@ -332,7 +338,8 @@ class Administration(RuleBasedStateMachine):
             if script == "fullprocess" or name.startswith("ingesteddata"):
                 is_there = (self.root / name).is_symlink() or (self.root / name).exists()
                 assert is_there, f"{name} was deleted, and is missing:\n{ended.text}"
-                is_mended = name not in LOOKED_INTO or self.bytes_of(name) != content
+                is_looked_into = name in CORE or content == b""
+                is_mended = not is_looked_into or self.bytes_of(name) != content
                 assert is_mended, f"{name} is still damaged:\n{ended.text}"
                 del self.damage[name]
 
@@ -343,12 +350,15 @@ class Administration(RuleBasedStateMachine):
             assert idle.MESSAGE in text, f"nothing was done, yet it does not rest:\n{text}"
 
     def _answers(self) -> None:
-        """A run has just been: the API needs no other one."""
+        """A run has just been: the API answers, or says what else is to be done."""
         if (self.root / CURRENT).exists():
             client = create_app(self.project.config).test_client()
             for route in ROUTES:
-                answer = client.get(route)
-                assert answer.status_code == 200, f"{route} after a run: {answer.text}"
+                if client.get(route).status_code != 200:
+                    text = client.get(route).text
+                    for chosen in advice([text])[:1]:
+                        self._follow(chosen)
+                    assert client.get(route).status_code == 200, f"{route} after a run: {text}"
 
     def _keep(self) -> None:
         """Remember what a good run left."""
