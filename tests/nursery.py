@@ -51,6 +51,7 @@ class Job:
         file_bytes: no file may grow beyond this, as on a full disk; None: any may.
         clock_shift: seconds by which the run's clock is wrong.
         zone: the time zone of its clock, such as `Pacific/Kiritimati`; "": that of the tests.
+        arguments: further ones of the script, such as `--rollback`.
     """
 
     script: str
@@ -60,6 +61,7 @@ class Job:
     file_bytes: int | None = None
     clock_shift: float = 0.0
     zone: str = ""
+    arguments: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -186,7 +188,7 @@ def live(job: Job, scratch: Path, output: int) -> NoReturn:
             os.dup2(output, number)
         main = importlib.import_module(job.script).main
         disturb(job, scratch)
-        code = main(["--config", job.config])
+        code = main(["--config", job.config, *job.arguments])
         sys.stdout.flush()
     except SystemExit as end:
         code = int(end.code or 0)
