@@ -141,12 +141,12 @@ class SparkEngine:
                 [(name,) for name in sorted(wanted)], "name string"
             )
             found = rows.join(names, rows[self._client()] == names["name"], "left_semi")
-            clients, files = sparkrows.collect(found, self.config)
+            clients, file_numbers = sparkrows.collect(found, self.config)
         assert clients.labels is not None
         late = [commit for commit in ledger.commits if commit.start >= start]
         firsts = [sparkrows.first_file(ledger, commit.start) for commit in late]
         starts = np.array([commit.start - start for commit in late], dtype=np.intp)
-        numbers = starts[np.searchsorted(firsts, files, side="right") - 1]
+        numbers = starts[np.searchsorted(firsts, file_numbers, side="right") - 1]
         return clients.ids.tolist(), clients.labels.tolist(), numbers
 
     def profile(self) -> DataProfile:
