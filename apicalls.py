@@ -23,10 +23,12 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from attrition import cli, datafiles, files
-from attrition.config import Config
-from attrition.errors import PipelineError
-from attrition.phrases import line
+from attrition.core import atomic_files, releases
+from attrition.core.config import Config
+from attrition.core.errors import PipelineError
+from attrition.core.formatting import line
+from attrition.runs import cli
+from attrition.web import data_files
 
 SECOND = "apireturns2.txt"
 ROUTES = ("/prediction", "/scoring", "/summarystats", "/diagnostics")
@@ -93,11 +95,11 @@ def write(path: Path, answers: Answers) -> None:
     for route, answer in answers.items():
         fields = [f"    {json.dumps(key)}: {_line(value)}" for key, value in answer.items()]
         routes.append(f"  {json.dumps(route)}: {{\n" + ",\n".join(fields) + "\n  }")
-    files.write_text(path, "{\n" + ",\n".join(routes) + "\n}\n")
+    atomic_files.write_text(path, "{\n" + ",\n".join(routes) + "\n}\n")
 
 
 def _line(value: Any) -> str:
-    return json.dumps(files.strict(value), ensure_ascii=False, allow_nan=False)
+    return json.dumps(atomic_files.strict(value), ensure_ascii=False, allow_nan=False)
 
 
 def _clients_to_predict(config: Config) -> dict[str, Any]:
@@ -108,9 +110,9 @@ def _clients_to_predict(config: Config) -> dict[str, Any]:
 
 def _some_records(config: Config) -> list[dict[str, Any]]:
     """Some clients of the test data, or of the newest labelled rows where there are none."""
-    from attrition.engine import engine
-    from attrition.ledger import read_ledger
-    from attrition.testrows import gather_test_clients
+    from attrition.data.ledger import read_ledger
+    from attrition.engines.selection import engine
+    from attrition.engines.test_clients import gather_test_clients
 
     try:
         clients = gather_test_clients(config).clients
@@ -129,7 +131,7 @@ def _some_records(config: Config) -> list[dict[str, Any]]:
 def _test_file(config: Config) -> str | None:
     """The test file to predict for, as the API names it; None without one."""
     for path in sorted(config.test_data_path.glob("*.csv")):
-        name = datafiles.public_name(config, path)
+        name = data_files.public_name(config, path)
         if name is not None and path.is_file() and not path.name.startswith("."):
             return name
     return None
@@ -146,10 +148,11 @@ def _server(config: Config) -> Ask | None:
     except CallError as error:
         logger.info("%s: %s; asked the application itself", config.api_url, line(error))
         return None
-    live = files.live_release_id(config.prod_deployment_path)
+    live = releases.live_release_id(config.prod_deployment_path)
     if found.get("model_version") != live:
-        logger.info("the server at %s serves another model: asking the application here",
-                    config.api_url)  # fmt: skip
+        logger.info(
+            "the server at %s serves another model: asking the application here", config.api_url
+        )
         return None
     logger.info("asking the server at %s", config.api_url)
     return ask

@@ -18,29 +18,29 @@ from functools import partial
 from flask import Flask, request
 from werkzeug.exceptions import HTTPException, Unauthorized
 
-from attrition import (
-    access,
-    answers,
-    cli,
-    clientroutes,
+from attrition.core.config import Config, load_config
+from attrition.runs import cli
+from attrition.web import (
+    clients,
+    fast_path,
     health,
-    metrics,
-    openapi,
-    pages,
-    predicting,
-    problems,
-    shortcut,
+    predict,
+    prometheus,
+    records,
+    responses,
+    security,
 )
-from attrition.config import Config, load_config
-from attrition.serving import SERVICE, State
+from attrition.web.openapi import document
+from attrition.web.pages import views
+from attrition.web.state import SERVICE, State
 
 BLUEPRINTS = (
-    predicting.blueprint,
-    answers.blueprint,
-    clientroutes.blueprint,
+    predict.blueprint,
+    records.blueprint,
+    clients.blueprint,
     health.blueprint,
-    metrics.blueprint,
-    openapi.blueprint,
+    prometheus.blueprint,
+    document.blueprint,
 )
 
 
@@ -56,29 +56,29 @@ def create_app(config: Config | None = None) -> Flask:
     app = Flask(__name__)
     app.debug = False  # whatever FLASK_DEBUG says
     config = config or load_config()
-    app.config["MAX_CONTENT_LENGTH"] = predicting.MAXIMUM_BYTES
+    app.config["MAX_CONTENT_LENGTH"] = predict.MAXIMUM_BYTES
     found = app.extensions[SERVICE] = State(config)
-    app.jinja_env.filters.update(pages.FILTERS)
-    rules = access.Rules(
-        os.environ.get(access.TOKEN_VARIABLE),
+    app.jinja_env.filters.update(views.FILTERS)
+    rules = security.Rules(
+        os.environ.get(security.TOKEN_VARIABLE),
         frozenset(host.lower() for host in config.trusted_hosts),
         config.trust_this_machine,
     )
-    app.before_request(partial(_enter, rules, access.WrongTokens()))
-    app.after_request(metrics.count_request)
-    app.register_error_handler(HTTPException, problems.problem_answer)
+    app.before_request(partial(_enter, rules, security.WrongTokens()))
+    app.after_request(prometheus.count_request)
+    app.register_error_handler(HTTPException, responses.problem_answer)
     for blueprint in BLUEPRINTS:
         app.register_blueprint(blueprint)
     # Flask documents this as the way to wrap it.
-    shorter = shortcut.with_shortcut(app.wsgi_app, found.model, rules)
-    app.wsgi_app = access.secured(shorter)  # type: ignore[method-assign,assignment]
+    shorter = fast_path.with_shortcut(app.wsgi_app, found.model, rules)
+    app.wsgi_app = security.secured(shorter)  # type: ignore[method-assign,assignment]
     return app
 
 
-def _enter(rules: access.Rules, wrong_tokens: access.WrongTokens) -> None:
+def _enter(rules: security.Rules, wrong_tokens: security.WrongTokens) -> None:
     """Let in whom the rules let in; the request of anybody else ends here."""
-    request.environ[metrics.BEGAN] = time.perf_counter()
-    refusal = access.refusal(request.environ, rules)
+    request.environ[prometheus.BEGAN] = time.perf_counter()
+    refusal = security.refusal(request.environ, rules)
     if isinstance(refusal, Unauthorized):
         wrong_tokens.refused(request.environ)
     if refusal is not None:

@@ -18,11 +18,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from attrition import cli, clock, files, phrases
-from attrition.config import Config
-from attrition.errors import DataError, PipelineError
-from attrition.files import Release
-from attrition.ledger import read_ledger
+from attrition.core import atomic_files, clock, formatting, releases
+from attrition.core.config import Config
+from attrition.core.errors import DataError, PipelineError
+from attrition.core.releases import Release
+from attrition.data.ledger import read_ledger
+from attrition.runs import cli
 
 ROLLBACKS = "rollbacks.json"
 logger = logging.getLogger(__name__)
@@ -42,17 +43,17 @@ def run(config: Config, decision: dict[str, Any]) -> Release:
         DataError: there is no complete, scored candidate.
     """
     candidate = candidate_files(config)
-    training = files.read_json(candidate["training.json"])
-    scores = files.read_json(candidate["scores.json"])
+    training = atomic_files.read_json(candidate["training.json"])
+    scores = atomic_files.read_json(candidate["scores.json"])
     about = {
         "deployed_at": clock.now(),
-        "replaces": files.live_release_id(config.prod_deployment_path),
+        "replaces": releases.live_release_id(config.prod_deployment_path),
         "f1_score": scores["f1"],
         "training": {key: training[key] for key in ("commit", "schema", "rows", "versions")},
         "decision": decision,
     }
-    release = files.publish_release(config.prod_deployment_path, candidate, about)
-    for name in files.prune_releases(config.prod_deployment_path, config.releases_to_keep):
+    release = releases.publish_release(config.prod_deployment_path, candidate, about)
+    for name in releases.prune_releases(config.prod_deployment_path, config.releases_to_keep):
         logger.info("removed the old release %s", name)
     return release
 
@@ -64,15 +65,15 @@ def candidate_files(config: Config) -> dict[str, Path]:
         DataError: one is missing, or they belong to different models, as after a killed training.
     """
     models = config.output_model_path
-    paths = {name: models / name for name in files.RELEASE_FILES}
+    paths = {name: models / name for name in releases.RELEASE_FILES}
     paths["ingestedfiles.txt"] = config.ingested_files
     for path in paths.values():
         if not path.is_file():
             raise DataError(f"{path}: missing; run training.py and scoring.py before deploying")
-    digests = dict(files.read_json(paths["training.json"])["sha256"])
-    digests["scored"] = files.read_json(paths["scores.json"])["scorecard_sha256"]
+    digests = dict(atomic_files.read_json(paths["training.json"])["sha256"])
+    digests["scored"] = atomic_files.read_json(paths["scores.json"])["scorecard_sha256"]
     for name in ("trainedmodel.pkl", "scorecard.json"):
-        if files.sha256_of(paths[name]) != digests[name]:
+        if atomic_files.sha256_of(paths[name]) != digests[name]:
             raise DataError(f"{paths[name]}: not of the model in training.json; run training.py")
     if digests["scored"] != digests["scorecard.json"]:
         raise DataError(f"{paths['scores.json']}: the score of another model; run scoring.py")
@@ -85,16 +86,23 @@ def restore_candidate(config: Config, deployed: Release) -> None:
     A whole one: its files are of one model. What is missing is written last, so that a run that
     is killed meanwhile leaves something missing, and the next one begins again.
     """
-    paths = [config.output_model_path / name for name in files.RELEASE_FILES
-             if name != config.ingested_files.name]  # fmt: skip
+    paths = [
+        config.output_model_path / name
+        for name in releases.RELEASE_FILES
+        if name != config.ingested_files.name
+    ]
     missing = [path for path in paths if not path.is_file() or not path.stat().st_size]
     if not missing:
         return
     names = ", ".join(path.name for path in missing)
-    logger.warning("%s: %s missing; the candidate is now %s, the deployed model",
-                   config.output_model_path, names, deployed.id)  # fmt: skip
+    logger.warning(
+        "%s: %s missing; the candidate is now %s, the deployed model",
+        config.output_model_path,
+        names,
+        deployed.id,
+    )
     for path in [*(path for path in paths if path not in missing), *missing]:
-        files.write_bytes(path, deployed.content(path.name))
+        atomic_files.write_bytes(path, deployed.content(path.name))
 
 
 def rollback(config: Config, target: str | None) -> Release:
@@ -108,9 +116,9 @@ def rollback(config: Config, target: str | None) -> Release:
         PipelineError: there is no such release, or it is damaged.
     """
     deployment = config.prod_deployment_path
-    live = files.live_release_id(deployment)
-    folder = _rollback_target(files.releases(deployment), live, target)
-    release = files.open_release(folder)
+    live = releases.live_release_id(deployment)
+    folder = _rollback_target(releases.releases(deployment), live, target)
+    release = releases.open_release(folder)
     if release.id == live:
         return release
     left = _training_commit(deployment / "releases" / live) if live else None
@@ -118,8 +126,8 @@ def rollback(config: Config, target: str | None) -> Release:
     commits = [left, read_ledger(config.ledger).commit_id]
     record = {"from": live, "to": release.id, "time": clock.now(), "commits": commits}
     # Written first: a kill in between leaves a harmless note, never an undone rollback.
-    files.write_json(deployment / ROLLBACKS, [*rollbacks(config), record])
-    files.make_live(deployment, folder)
+    atomic_files.write_json(deployment / ROLLBACKS, [*rollbacks(config), record])
+    releases.make_live(deployment, folder)
     return release
 
 
@@ -139,7 +147,7 @@ def _rollback_target(folders: list[Path], live: str | None, target: str | None) 
 def _training_commit(folder: Path) -> str | None:
     """What a release was trained on, read leniently: one may roll back from a damaged release."""
     try:
-        commit = files.read_json(folder / files.MANIFEST)["training"]["commit"]
+        commit = atomic_files.read_json(folder / releases.MANIFEST)["training"]["commit"]
     except (DataError, KeyError, TypeError):
         return None
     return str(commit)
@@ -148,7 +156,7 @@ def _training_commit(folder: Path) -> str | None:
 def rollbacks(config: Config) -> list[dict[str, Any]]:
     """Every rollback so far, oldest first."""
     path = config.prod_deployment_path / ROLLBACKS
-    return list(files.read_json(path)) if path.exists() else []
+    return list(atomic_files.read_json(path)) if path.exists() else []
 
 
 def rolled_back_commits(config: Config) -> frozenset[str]:
@@ -160,17 +168,17 @@ def rolled_back_commits(config: Config) -> frozenset[str]:
 def is_rolled_back(config: Config) -> bool:
     """Whether the live release is the one that was gone back to last."""
     last = rollbacks(config)[-1:]
-    return bool(last) and last[0]["to"] == files.live_release_id(config.prod_deployment_path)
+    return bool(last) and last[0]["to"] == releases.live_release_id(config.prod_deployment_path)
 
 
 def table(config: Config) -> str:
     """The releases as a table of at most 80 columns, the newest first."""
-    live = files.live_release_id(config.prod_deployment_path)
+    live = releases.live_release_id(config.prod_deployment_path)
     lines = [f"  {'release':<20} {'deployed at (UTC)':<19} {'F1':>6} {'rows':>11}  state"]
-    for folder in reversed(files.releases(config.prod_deployment_path)):
+    for folder in reversed(releases.releases(config.prod_deployment_path)):
         mark = "*" if folder.name == live else " "
         try:
-            about = files.open_release(folder).manifest
+            about = releases.open_release(folder).manifest
         except DataError:
             lines.append(f"{mark} {folder.name:<20} {'':<19} {'':>6} {'':>11}  damaged")
             continue
@@ -183,7 +191,7 @@ def table(config: Config) -> str:
 
 
 def _deploy(config: Config, _arguments: argparse.Namespace) -> int:
-    before = files.live_release_id(config.prod_deployment_path)
+    before = releases.live_release_id(config.prod_deployment_path)
     reason = "deployed by hand with deployment.py"
     release = run(config, {"verdict": "deployed", "reason": reason, "run_id": None})
     print(f"{release.id} {'was live already' if release.id == before else 'is live now'}")
@@ -194,14 +202,14 @@ def _deploy(config: Config, _arguments: argparse.Namespace) -> int:
 
 def _rank_again(config: Config) -> None:
     """Rank the clients by the release that went live: the old one's list is none of today's."""
-    from attrition import calllist  # heavy, and --list needs nothing of it
+    from attrition.ranking import call_list  # heavy, and --list needs nothing of it
 
     try:
-        listed = calllist.rank(config)
+        listed = call_list.rank(config)
     except (PipelineError, OSError) as error:
-        listed = calllist.give_up(config, str(error))
+        listed = call_list.give_up(config, str(error))
     if isinstance(listed, str):
-        print(phrases.no_list(listed))
+        print(formatting.no_list(listed))
     else:
         print(f"The clients are ranked anew: {config.client_risk}")
     print("The report follows with the next run.")

@@ -24,23 +24,32 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from attrition import cli, clock, files, gathering, history, packages, rehearsal
-from attrition.clients import Rejection, read_table
-from attrition.compatibility import misfit
-from attrition.config import Config
-from attrition.diagnosticstext import describe_data, describe_decision, describe_timings
-from attrition.engine import engine
-from attrition.errors import DataError
-from attrition.ledger import read_ledger
-from attrition.packages import PackageCheck, Packages
-from attrition.profile import DataProfile, missing_changes
-from attrition.scorecard import load_scorecard
-from attrition.summary import runs_table
-from attrition.survey import all_rejected
+from attrition.core import atomic_files, clock, releases
+from attrition.core.config import Config
+from attrition.core.errors import DataError
+from attrition.data.clients import Rejection, read_table
+from attrition.data.discovery import all_rejected
+from attrition.data.ledger import read_ledger
+from attrition.data.profile import DataProfile, missing_changes
+from attrition.engines.selection import engine
+from attrition.model.compatibility import misfit
+from attrition.model.scorecard import load_scorecard
+from attrition.report.diagnostics_text import describe_data, describe_decision, describe_timings
+from attrition.report.run_summary import runs_table
+from attrition.runs import cli, decision_record, history, package_check, stage_timing
+from attrition.runs.package_check import PackageCheck, Packages
 
 # Every stage of a run: the measured ones first, the others in the order in which they come.
-STAGES = (*rehearsal.STAGES, "check", "scoring", "comparison", "outgoing answers", "deployment",
-          "reporting", "answers")  # fmt: skip
+STAGES = (
+    *stage_timing.STAGES,
+    "check",
+    "scoring",
+    "comparison",
+    "outgoing answers",
+    "deployment",
+    "reporting",
+    "answers",
+)
 RUNS_SHOWN = 20
 PREDICTED = ("id", "probability", "prediction")
 # The pipeline has better things to do than to wait for a package index; a person asked for it.
@@ -87,14 +96,14 @@ def run(
     Returns:
         The result; with no ingested rows its statistics are empty.
     """
-    with nullcontext(check) if check else packages.checking(config) as asked:
+    with nullcontext(check) if check else package_check.checking(config) as asked:
         profile = engine(config).profile()
-        state = packages.finish_check(asked, PIPELINE_WAIT_SECONDS if profile.rows else 0)
-    packages.store(config, state)
+        state = package_check.finish_check(asked, PIPELINE_WAIT_SECONDS if profile.rows else 0)
+    package_check.store(config, state)
     seconds = {**history.latest_timings(config.history), **(timings or {})}
     missing = missing_changes(profile, _training_reference(config))
     result = DiagnosticsResult(clock.now(), profile, missing, seconds, state)
-    files.write_json(config.diagnostics, result.to_json())
+    atomic_files.write_json(config.diagnostics, result.to_json())
     return result
 
 
@@ -104,7 +113,7 @@ def look(config: Config) -> DiagnosticsResult:
     Raises:
         DataError: nothing is ingested yet.
     """
-    with packages.checking(config) as asked:
+    with package_check.checking(config) as asked:
         profile = engine(config).profile()
         if not profile.rows:
             raise DataError(
@@ -112,7 +121,7 @@ def look(config: Config) -> DiagnosticsResult:
                 or f"{config.final_data}: nothing is ingested yet; put CSV files with client rows "
                 f"into {config.input_folder_path} and run fullprocess.py"
             )
-        state = packages.finish_check(asked, PERSON_WAIT_SECONDS)
+        state = package_check.finish_check(asked, PERSON_WAIT_SECONDS)
     missing, seconds = _training_reference(config), history.latest_timings(config.history)
     return DiagnosticsResult(
         clock.now(), profile, missing_changes(profile, missing), seconds, state
@@ -122,8 +131,8 @@ def look(config: Config) -> DiagnosticsResult:
 def _training_reference(config: Config) -> dict[str, Any] | None:
     """Summary of the rows the deployed model was trained on; None when there is none to read."""
     try:
-        release = files.live_release(config.prod_deployment_path)
-        training = files.read_json(release.folder / "training.json") if release else {}
+        release = releases.live_release(config.prod_deployment_path)
+        training = atomic_files.read_json(release.folder / "training.json") if release else {}
     except DataError as error:
         logger.warning("%s", error)
         return None
@@ -137,7 +146,7 @@ def in_order(timings: Mapping[str, float]) -> dict[str, float | None]:
     Args:
         timings: stage -> seconds.
     """
-    known = [stage for stage in STAGES if stage in timings or stage in rehearsal.STAGES]
+    known = [stage for stage in STAGES if stage in timings or stage in stage_timing.STAGES]
     return {stage: timings.get(stage) for stage in [*known, *sorted(timings.keys() - {*STAGES})]}
 
 
@@ -156,11 +165,11 @@ def predict(config: Config, path: Path) -> tuple[list[tuple[str, float, str]], l
         DataError: no model is deployed, it has other columns or labels than the settings, or
             the file is of no use.
     """
-    release = files.live_release(config.prod_deployment_path)
+    release = releases.live_release(config.prod_deployment_path)
     if release is None:
         raise DataError("no model is deployed yet; run fullprocess.py")
     card = load_scorecard(release.folder / "scorecard.json")
-    reason = misfit(config, card, files.read_json(release.folder / "training.json"))
+    reason = misfit(config, card, atomic_files.read_json(release.folder / "training.json"))
     if reason is not None:
         raise DataError(
             f"the deployed model, {release.id}, has other columns or labels than {config.source}: "
@@ -195,24 +204,24 @@ def describe(result: DiagnosticsResult, decision: Mapping[str, Any], now: str) -
 
 def _diagnose(config: Config, arguments: argparse.Namespace) -> int:
     if arguments.measure:
-        return _show_measure(rehearsal.measure(config), arguments)
+        return _show_measure(stage_timing.measure(config), arguments)
     if arguments.history is not None:
         return _show_history(config, arguments)
     if arguments.predict is not None:
         return _show_predictions(config, arguments)
     result = look(config)
     if arguments.json:
-        print(files.json_text(result.to_json()).rstrip())
+        print(atomic_files.json_text(result.to_json()).rstrip())
     else:
-        print(describe(result, gathering.last_decision(config), clock.now()))
-    if files.live_release_id(config.prod_deployment_path) is None:
+        print(describe(result, decision_record.last_decision(config), clock.now()))
+    if releases.live_release_id(config.prod_deployment_path) is None:
         raise DataError("no model is deployed yet; run fullprocess.py")
     return 0
 
 
 def _show_measure(seconds: Mapping[str, float], arguments: argparse.Namespace) -> int:
     if arguments.json:
-        print(files.json_text(dict(seconds)).rstrip())
+        print(atomic_files.json_text(dict(seconds)).rstrip())
     else:
         print("\n".join(f"{stage:<30}{value:>12.2f} s" for stage, value in seconds.items()))
     return 0
@@ -228,7 +237,7 @@ def _show_history(config: Config, arguments: argparse.Namespace) -> int:
             f"a damaged history is moved aside by one of the next runs that are not idle"
         )
     if arguments.json:
-        print(files.json_text(records).rstrip())
+        print(atomic_files.json_text(records).rstrip())
     else:
         print(runs_table(records) if records else "No run is recorded yet; run fullprocess.py.")
     return 0
@@ -238,7 +247,7 @@ def _show_predictions(config: Config, arguments: argparse.Namespace) -> int:
     predictions, rejected = predict(config, arguments.predict)
     if arguments.json:
         rows = [dict(zip(PREDICTED, row, strict=True)) for row in predictions]
-        print(files.json_text(rows).rstrip())
+        print(atomic_files.json_text(rows).rstrip())
     else:
         _print_csv(predictions)
     for row in rejected:
@@ -270,9 +279,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--json", action="store_true", help="print JSON instead of tables")
     what = parser.add_mutually_exclusive_group()
     what.add_argument(
-        "--history", nargs="?", const=0, type=_count, metavar="N",
+        "--history",
+        nargs="?",
+        const=0,
+        type=_count,
+        metavar="N",
         help=f"print the newest N runs (default: {RUNS_SHOWN}; with --json all)",
-    )  # fmt: skip
+    )
     what.add_argument(
         "--predict", type=Path, metavar="FILE", help="print predictions for a .csv or .csv.gz file"
     )

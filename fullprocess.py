@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import sys
 
-from attrition import idle
+from attrition.runs import idle
 
 # Most ticks end here, before anything heavy is imported.
 if __name__ == "__main__" and idle.rests(sys.argv[1:]):
@@ -32,20 +32,28 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from attrition import cli, files, progress
-from attrition.config import Config
-from attrition.errors import DataError, NotEnoughData
+from attrition.core import atomic_files, progress, releases
+from attrition.core.config import Config
+from attrition.core.errors import DataError, NotEnoughData
+from attrition.runs import cli
 
 if TYPE_CHECKING:  # heavy modules: an idle run must not pay for them
     import numpy as np
     from numpy.typing import NDArray
 
-    from attrition.champion import Champion, Exam
-    from attrition.clients import Clients, TestClients
-    from attrition.decision import Evidence, Scored, TrainingNeed, TrainingSituation, Verdict
-    from attrition.files import Release
-    from attrition.ledger import Ledger
-    from attrition.packages import PackageCheck
+    from attrition.core.releases import Release
+    from attrition.data.clients import Clients, TestClients
+    from attrition.data.ledger import Ledger
+    from attrition.monitoring.champion import Champion
+    from attrition.monitoring.decisions import (
+        Evidence,
+        Scored,
+        TrainingNeed,
+        TrainingSituation,
+        Verdict,
+    )
+    from attrition.monitoring.examination import Examination
+    from attrition.runs.package_check import PackageCheck
     from ingestion import IngestionResult, Pending
     from training import TrainingResult
 
@@ -108,10 +116,10 @@ def process(config: Config, inputs: idle.Inputs, watch: Stopwatch) -> dict[str, 
         The decision record, as `decision.json` holds it.
     """
     import deployment
-    from attrition import packages
-    from attrition.champion import find_champion
+    from attrition.monitoring.champion import find_champion
+    from attrition.runs import package_check as package_checks
 
-    with packages.checking(config) as package_check:  # pip answers, or not, meanwhile
+    with package_checks.checking(config) as package_check:  # pip answers, or not, meanwhile
         champion = find_champion(config)
         if champion is not None:
             deployment.restore_candidate(config, champion.release)
@@ -136,15 +144,15 @@ def report(
     """
     import diagnostics
     import reporting
-    from attrition import calllist
-    from attrition.testrows import gather_test_clients
+    from attrition.engines.test_clients import gather_test_clients
+    from attrition.ranking import call_list
 
     test = gather_test_clients(config)
     reporting.run(config, outgoing, test)
-    listed = calllist.rank(config)
+    listed = call_list.rank(config)
     diagnosed = diagnostics.run(config, watch.seconds, package_check)
-    record = {**record, **calllist.recorded(listed)}
-    live = files.live_release_id(config.prod_deployment_path)
+    record = {**record, **call_list.recorded(listed)}
+    live = releases.live_release_id(config.prod_deployment_path)
     so_far = {**record, "release_after": live, "timings": dict(watch.seconds)}
     reporting.tell(config, so_far, diagnosed.to_json(), listed, test)
     return record
@@ -159,11 +167,11 @@ def run_stages(
         The decision record, and the release that was replaced, None when none was.
     """
     import ingestion
-    from attrition.champion import Exam, examine
-    from attrition.decision import training_need
-    from attrition.ledger import read_ledger
-    from attrition.scratch import sweep_scratch_folders
-    from attrition.testrows import gather_test_clients
+    from attrition.core.scratch import sweep_scratch_folders
+    from attrition.data.ledger import read_ledger
+    from attrition.engines.test_clients import gather_test_clients
+    from attrition.monitoring.decisions import training_need
+    from attrition.monitoring.examination import Examination, examine
 
     sweep_scratch_folders()
     started = now()
@@ -176,7 +184,7 @@ def run_stages(
     with watch.stage("check"):
         ledger = read_ledger(config.ledger)
         test = gather_test_clients(config)
-        exam = examine(config, champion, ledger, test) if champion else Exam()
+        exam = examine(config, champion, ledger, test) if champion else Examination()
         need = training_need(training_situation(config, champion, ledger, test, exam))
     logger.info("%s: %s", "a candidate is due" if need.train else "no candidate", need.reason)
     challenge = run_challenge(config, champion, need, test, watch)
@@ -194,12 +202,12 @@ def run_stages(
 def decision_record(
     config: Config,
     ingested: IngestionResult,
-    exam: Exam,
+    exam: Examination,
     need: TrainingNeed,
     challenge: Challenge,
 ) -> dict[str, Any]:
     """What was found and decided, as plain values for JSON."""
-    from attrition.champion import alerts
+    from attrition.monitoring.examination import alerts
 
     verdict, scored, findings = challenge.verdict, challenge.scored, exam.to_json()
     last = _shown_decision(config).get("ingestion")
@@ -229,11 +237,11 @@ def decision_record(
 
 
 def training_situation(
-    config: Config, champion: Champion | None, ledger: Ledger, test: TestClients, exam: Exam
+    config: Config, champion: Champion | None, ledger: Ledger, test: TestClients, exam: Examination
 ) -> TrainingSituation:
     """Gather what the need for training depends on."""
-    from attrition.decision import TrainingSituation
-    from attrition.engine import engine
+    from attrition.engines.selection import engine
+    from attrition.monitoring.decisions import TrainingSituation
     from deployment import is_rolled_back, rolled_back_commits
     from training import versions
 
@@ -270,7 +278,7 @@ def run_challenge(
     """Train a candidate if there is need, score it, and judge it against the champion."""
     import scoring
     import training
-    from attrition.decision import (
+    from attrition.monitoring.decisions import (
         Scored,
         Verdict,
         disbelieved,
@@ -303,7 +311,7 @@ def run_challenge(
         verdict = promotion_verdict(need, evidence, config.promotion_confidence, asked)
         if (compared := trained.unseen_rows) > int(trained.unseen.sum()):
             sampled = {"comparison": compared}
-    found = suspicions(files.read_json(config.output_model_path / "training.json"))
+    found = suspicions(atomic_files.read_json(config.output_model_path / "training.json"))
     return Challenge(
         disbelieved(verdict, trained.suspicious) if verdict.deploy else verdict,
         scored,
@@ -336,10 +344,10 @@ def gather_evidence(
     """
     import numpy as np
 
-    from attrition.champion import minimum
-    from attrition.decision import Evidence
-    from attrition.model import out_of_fold_probabilities
-    from attrition.scores import Comparison, compare
+    from attrition.model.metrics import Comparison, compare
+    from attrition.model.training import out_of_fold_probabilities
+    from attrition.monitoring.decisions import Evidence
+    from attrition.monitoring.examination import minimum
 
     card, clients, unseen = trained.fitted.scorecard, trained.clients, trained.unseen
 
@@ -397,24 +405,29 @@ def close(
         The decision record, complete.
     """
     import apicalls
-    from attrition import clock, committed, delivery, history
-    from attrition.ledger import read_ledger
+    from attrition.core import clock
+    from attrition.data import committed_rows
+    from attrition.data.ledger import read_ledger
+    from attrition.monitoring import alert_delivery
+    from attrition.runs import history
 
-    live = files.live_release_id(config.prod_deployment_path)
+    live = releases.live_release_id(config.prod_deployment_path)
     record = {**record, "release_after": live}
-    files.write_json(config.decision, {**record, "timings": watch.seconds})  # the API shows it
+    atomic_files.write_json(
+        config.decision, {**record, "timings": watch.seconds}
+    )  # the API shows it
     if live is not None:
         with watch.stage("answers"):
             record_answers = apicalls.record_redeployed if outgoing else apicalls.record_current
             record_answers(config)
     record = {**record, "timings": watch.seconds, "finished_at": clock.now()}
     history.record_run(config.history, record, config.runs_to_keep)
-    delivery.tell_run(config, record)
+    alert_delivery.tell_run(config, record)
     is_all_seen = inputs.settled and inputs.digest == record["inputs"]
-    is_all_seen = is_all_seen and committed.is_as_left(config, read_ledger(config.ledger))
+    is_all_seen = is_all_seen and committed_rows.is_as_left(config, read_ledger(config.ledger))
     if is_all_seen and not record["ingestion"]["waiting"]:
         record |= {idle.STATE: idle.finished_state(config, inputs)}
-    files.write_json(config.decision, record)
+    atomic_files.write_json(config.decision, record)
     return record
 
 
@@ -426,7 +439,7 @@ def owed_report(
     Reporting it is all that the run after it does, so that it ends as the killed one would have;
     what has come since is for the next. None when nothing is owed.
     """
-    from attrition import history
+    from attrition.runs import history
 
     if champion is None:
         return None
@@ -442,7 +455,7 @@ def owed_report(
     logger.info("reporting the deployment of %s, which an earlier run could not finish", live.id)
     folder = config.prod_deployment_path / "releases" / str(live.manifest["replaces"])
     try:
-        return dict(decision), files.open_release(folder)
+        return dict(decision), releases.open_release(folder)
     except DataError:  # it replaced none, or that one is damaged
         return dict(decision), None
 
@@ -450,7 +463,7 @@ def owed_report(
 def _shown_decision(config: Config) -> dict[str, Any]:
     """What `decision.json` shows; nothing when it is missing or damaged, since it is only shown."""
     try:
-        shown = files.read_json(config.decision)
+        shown = atomic_files.read_json(config.decision)
     except DataError:
         return {}
     return shown if isinstance(shown, dict) else {}
@@ -465,12 +478,17 @@ def fail(config: Config, started: str, watch: Stopwatch, message: str) -> None:
         watch: holds the stages that it finished.
         message: what happened.
     """
-    from attrition import alerting, delivery, history
+    from attrition.monitoring import alert_delivery
+    from attrition.monitoring import alerts as alert_conditions
+    from attrition.runs import history
 
-    live = files.live_release_id(config.prod_deployment_path)
-    kind = alerting.failure_kind(message)
+    live = releases.live_release_id(config.prod_deployment_path)
+    kind = alert_conditions.failure_kind(message)
     last = history.runs(config.history, limit=1)
-    if not last or (last[0]["verdict"], alerting.failure_kind(last[0]["reason"])) != (FAILED, kind):
+    if not last or (last[0]["verdict"], alert_conditions.failure_kind(last[0]["reason"])) != (
+        FAILED,
+        kind,
+    ):
         record: dict[str, Any] = {
             "run_id": started,
             "time": started,
@@ -483,7 +501,7 @@ def fail(config: Config, started: str, watch: Stopwatch, message: str) -> None:
             "timings": dict(watch.seconds),
         }
         history.record_run(config.history, record, config.runs_to_keep)
-    delivery.tell_failure(config, message)
+    alert_delivery.tell_failure(config, message)
 
 
 def _run(config: Config, _arguments: argparse.Namespace) -> int:
@@ -496,7 +514,7 @@ def _run(config: Config, _arguments: argparse.Namespace) -> int:
             return _rest(config)
         with cli.deadline(60 * config.run_deadline_minutes, tell):
             record = process(config, inputs, watch)
-    from attrition.summary import summary
+    from attrition.report.run_summary import summary
 
     print(summary(record))
     return 0
@@ -506,9 +524,9 @@ def _rest(config: Config) -> int:
     """Do nothing, but for an alert that could not be delivered."""
     logger.info("%s", idle.MESSAGE)
     if config.alert_webhook is not None or config.alert_command is not None:
-        from attrition import delivery
+        from attrition.monitoring import alert_delivery
 
-        delivery.catch_up(config)
+        alert_delivery.catch_up(config)
     return 0
 
 
@@ -529,12 +547,12 @@ def _dry_run(config: Config, _arguments: argparse.Namespace) -> int:
 
 def _prospect(config: Config, found: Pending) -> list[str]:
     """What a run that is not idle would do."""
-    from attrition.ledger import read_ledger
+    from attrition.data.ledger import read_ledger
 
     lines = [f"New files a run would ingest: {', '.join(found.new) or 'none'}."]
     if found.waiting:
         lines.append(f"Still being written, left for later: {', '.join(found.waiting)}.")
-    live = files.live_release_id(config.prod_deployment_path)
+    live = releases.live_release_id(config.prod_deployment_path)
     rows = read_ledger(config.ledger).committed_rows
     if live is not None:
         lines.append(

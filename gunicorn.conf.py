@@ -39,8 +39,8 @@ limit_request_field_size = 8190
 
 def on_starting(_server: Any) -> None:
     """Name the folder to count in before a worker imports the client library, which looks once."""
-    from attrition.permissions import keep_private
-    from attrition.scratch import COUNTS, hold
+    from attrition.core.permissions import keep_private
+    from attrition.core.scratch import COUNTS, hold
 
     keep_private()
     os.environ[_COUNTS] = tempfile.mkdtemp(prefix=COUNTS)

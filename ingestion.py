@@ -27,17 +27,19 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from attrition import batches, cli, files
-from attrition.batches import Refusal
-from attrition.config import DEFAULT_CONFIG_PATH, STANDARD_FOLDERS, Config, parse_config
-from attrition.csvfiles import FOUND
-from attrition.engine import engine
-from attrition.errors import PipelineError
-from attrition.ledger import REJECTED, Ledger, LedgerEntry, read_ledger, write_ledger
-from attrition.rebuilding import accept_edits
-from attrition.settingsfile import Written, replace_settings
-from attrition.suggestion import suggest_settings
-from attrition.survey import Survey, all_rejected, survey
+from attrition.core import atomic_files
+from attrition.core.config import DEFAULT_CONFIG_PATH, STANDARD_FOLDERS, Config, parse_config
+from attrition.core.errors import PipelineError
+from attrition.core.settings_file import Written, replace_settings
+from attrition.data import source_files
+from attrition.data.config_suggestion import suggest_settings
+from attrition.data.csv_records import FOUND
+from attrition.data.discovery import Survey, all_rejected, survey
+from attrition.data.ledger import REJECTED, Ledger, LedgerEntry, read_ledger, write_ledger
+from attrition.data.ledger_rebuild import accept_edits
+from attrition.data.source_files import Refusal
+from attrition.engines.selection import engine
+from attrition.runs import cli
 
 logger = logging.getLogger(__name__)
 
@@ -122,7 +124,8 @@ def _look(config: Config, ledger: Ledger) -> Survey:
     found = survey(config.input_folder_path, ledger, config.upload_settle_seconds)
     folder = config.test_data_path
     unread = [
-        Refusal(f"{folder.name}/{item.name}", item.reason) for item in batches.list_unread(folder)
+        Refusal(f"{folder.name}/{item.name}", item.reason)
+        for item in source_files.list_unread(folder)
     ]
     return replace(found, refused=(*found.refused, *unread))
 
@@ -177,8 +180,13 @@ def _log(entry: LedgerEntry) -> None:
         return
     logger.info(
         "%s: %d rows: %d new, %d duplicate, %d of open clients, %d quarantined",
-        entry.name, entry.rows_read, entry.kept, entry.duplicate, entry.open, entry.quarantined,
-    )  # fmt: skip
+        entry.name,
+        entry.rows_read,
+        entry.kept,
+        entry.duplicate,
+        entry.open,
+        entry.quarantined,
+    )
     if entry.extra_columns:
         logger.info("%s: %d other columns ignored", entry.name, len(entry.extra_columns))
 
@@ -272,7 +280,7 @@ def _suggest(arguments: argparse.Namespace) -> int:
         path = arguments.config or DEFAULT_CONFIG_PATH
         _tell_written(replace_settings(path, suggestion.settings))
     else:
-        print(files.json_text(suggestion.settings), end="")
+        print(atomic_files.json_text(suggestion.settings), end="")
     return 0
 
 

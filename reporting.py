@@ -26,39 +26,34 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
-from attrition import (
-    calllist,
-    cli,
-    clock,
-    confusionfigure,
-    figures,
-    files,
-    gallery,
-    gathering,
-    htmlreport,
-    pdfreport,
-    phrases,
-    progress,
-    story,
-)
-from attrition.blocks import Story
-from attrition.calllist import RankingResult
-from attrition.champion import score_clients
-from attrition.clients import TestClients
-from attrition.compatibility import misfit
-from attrition.config import Config
-from attrition.figures import Absent, Picture
-from attrition.files import Release
-from attrition.ledger import read_ledger
-from attrition.material import Material, Model
-from attrition.scorecard import load_scorecard
-from attrition.testrows import gather_test_clients
+from attrition.core import atomic_files, clock, formatting, progress, releases
+from attrition.core.config import Config
+from attrition.core.releases import Release
+from attrition.data.clients import TestClients
+from attrition.data.ledger import read_ledger
+from attrition.engines.test_clients import gather_test_clients
+from attrition.model.compatibility import misfit
+from attrition.model.scorecard import load_scorecard
+from attrition.monitoring.examination import score_clients
+from attrition.ranking import call_list
+from attrition.ranking.call_list import RankingResult
+from attrition.report import build, html, inputs, pdf
+from attrition.report.document import Story
+from attrition.report.figures import catalogue, model_quality, style
+from attrition.report.figures.style import Absent, Picture
+from attrition.report.inputs import Material, Model
+from attrition.runs import cli, decision_record
 
 SCORECARD = "scorecard.json"
 SECOND = "confusionmatrix2.png"  # of the new model; the first one is then that of the old
 DOTS_PER_INCH = 160
-COLOURS = {"ink": figures.INK, "soft": figures.SOFT, "line": figures.LINE,
-           "accent": figures.ACCENT, "alarm": figures.ALARM}  # fmt: skip
+COLOURS = {
+    "ink": style.INK,
+    "soft": style.SOFT,
+    "line": style.LINE,
+    "accent": style.ACCENT,
+    "alarm": style.ALARM,
+}
 
 Rendered = TypeVar("Rendered", str, bytes)
 
@@ -79,7 +74,7 @@ def run(
         The pictures that are there now. A picture that cannot be drawn (no model, or too few test
         rows for a score) is not kept from an earlier model either, and the log says why.
     """
-    live = files.live_release(config.prod_deployment_path)
+    live = releases.live_release(config.prod_deployment_path)
     test = gather_test_clients(config) if test is None else test
     first, second = config.confusion_matrix, config.output_model_path / SECOND
     pictures = [(first, live)] if outgoing is None else [(first, outgoing), (second, live)]
@@ -98,7 +93,9 @@ def run(
 def _draw(config: Config, scorecard: Path, title: str, test: TestClients, path: Path) -> bool:
     """Draw a model's matrix; where that is not possible, say why and leave no older picture."""
     card = load_scorecard(scorecard)
-    reason = misfit(config, card, gathering.shown(scorecard.with_name("training.json")))
+    reason = misfit(
+        config, card, atomic_files.read_json_object(scorecard.with_name("training.json"))
+    )
     if reason is None:
         score = score_clients(card, test.clients, config)
         reason = score.undefined and score.undefined + _rejections(test)
@@ -107,10 +104,10 @@ def _draw(config: Config, scorecard: Path, title: str, test: TestClients, path: 
         logger.warning("%s: not drawn: %s", path, reason)
         return False
     logging.getLogger("matplotlib").setLevel(logging.WARNING)  # it tells of its font cache
-    picture = confusionfigure.confusion(score, title)
-    assert isinstance(picture, figures.Picture), "the score is defined"
-    with files.replacing(path) as temporary:
-        temporary.write_bytes(figures.png(picture, DOTS_PER_INCH))
+    picture = model_quality.confusion(score, title)
+    assert isinstance(picture, style.Picture), "the score is defined"
+    with atomic_files.replacing(path) as temporary:
+        temporary.write_bytes(style.png(picture, DOTS_PER_INCH))
     return True
 
 
@@ -149,9 +146,9 @@ def tell(
         return []
     logging.getLogger("matplotlib").setLevel(logging.WARNING)  # it tells of its font cache
     test = gather_test_clients(config) if test is None else test
-    model = gathering.deployed_model(config) or gathering.candidate(config)
-    runs = gathering.latest_runs(config, decision)
-    drawn = gallery.of_changes(decision, runs, config.model_score_threshold)
+    model = inputs.deployed_model(config) or inputs.candidate(config)
+    runs = inputs.latest_runs(config, decision)
+    drawn = catalogue.of_changes(decision, runs, config.model_score_threshold)
     drawn += _pictures_of(config, model, test) if model else []
     material = Material(
         config=config,
@@ -163,22 +160,22 @@ def tell(
         diagnostics=diagnosed,
         runs=runs,
         ledger=read_ledger(config.ledger),
-        plots=gallery.labels_of(drawn),
+        plots=catalogue.labels_of(drawn),
     )
-    return _write(config, story.tell(material), [one for one in drawn if isinstance(one, Picture)])
+    return _write(config, build.tell(material), [one for one in drawn if isinstance(one, Picture)])
 
 
 def _write(config: Config, told: Story, pictures: Sequence[Picture]) -> list[Path]:
     """Replace the page and the document, each whole or not at all."""
     written = []
     if "html" in config.reports:
-        elements = _rendered(pictures, "pictures of the page", figures.svg)
-        files.write_text(config.report, htmlreport.render(told, elements))
+        elements = _rendered(pictures, "pictures of the page", style.svg)
+        atomic_files.write_text(config.report, html.render(told, elements))
         written.append(config.report)
     if "pdf" in config.reports:
-        outlines = _rendered(pictures, "pictures of the document", figures.svg_outlines)
-        with files.replacing(config.report_pdf) as temporary:
-            temporary.write_bytes(pdfreport.render(told, outlines, COLOURS))
+        outlines = _rendered(pictures, "pictures of the document", style.svg_outlines)
+        with atomic_files.replacing(config.report_pdf) as temporary:
+            temporary.write_bytes(pdf.render(told, outlines, COLOURS))
         written.append(config.report_pdf)
     return written
 
@@ -197,26 +194,29 @@ def _rendered(
 
 def _pictures_of(config: Config, model: Model, test: TestClients) -> list[Picture | Absent]:
     """What the model has learnt, and its skill where today's columns are those it knows."""
-    learnt = gallery.of_card(model)
+    learnt = catalogue.of_card(model)
     if misfit(config, model.card, model.training) is not None:
         return learnt
     score = score_clients(model.card, test.clients, config)
     labels = [] if test.clients.labels is None else test.clients.labels.tolist()
     chances = model.card.probabilities(test.clients.columns)
-    return [*gallery.of_skill(model, score, labels, chances), *learnt]
+    return [*catalogue.of_skill(model, score, labels, chances), *learnt]
 
 
 def _report(config: Config, _arguments: argparse.Namespace) -> int:
-    is_deployed = files.live_release_id(config.prod_deployment_path) is not None
+    is_deployed = releases.live_release_id(config.prod_deployment_path) is not None
     test = gather_test_clients(config)
     drawn = run(config, test=test) if is_deployed else _draw_candidate(config, test)
-    listed = calllist.rank(config)
+    listed = call_list.rank(config)
     if isinstance(listed, str):
-        print(phrases.no_list(listed))
+        print(formatting.no_list(listed))
     else:
-        print(calllist.top_table(listed))
+        print(call_list.top_table(listed))
         print(config.client_risk)
-    decision, diagnosed = gathering.last_decision(config), gathering.shown(config.diagnostics)
+    decision, diagnosed = (
+        decision_record.last_decision(config),
+        atomic_files.read_json_object(config.diagnostics),
+    )
     for path in [*drawn, *tell(config, decision, diagnosed, listed, test)]:
         print(path)
     return 0 if drawn else 1

@@ -13,15 +13,16 @@ import argparse
 import logging
 from collections.abc import Sequence
 
-from attrition import cli, files, gathering
-from attrition.champion import score_clients
-from attrition.clients import TestClients
-from attrition.compatibility import misfit
-from attrition.config import Config
-from attrition.errors import DataError
-from attrition.scorecard import load_scorecard
-from attrition.scores import Score
-from attrition.testrows import gather_test_clients
+from attrition.core import atomic_files, releases
+from attrition.core.config import Config
+from attrition.core.errors import DataError
+from attrition.data.clients import TestClients
+from attrition.engines.test_clients import gather_test_clients
+from attrition.model.compatibility import misfit
+from attrition.model.metrics import Score
+from attrition.model.scorecard import load_scorecard
+from attrition.monitoring.examination import score_clients
+from attrition.runs import cli
 
 logger = logging.getLogger(__name__)
 
@@ -44,7 +45,7 @@ def run(config: Config, test: TestClients) -> Score:
         raise DataError(f"{path}: there is no candidate to score; train one with: training.py")
     result = score_clients(load_scorecard(path), test.clients, config)
     record = {
-        "scorecard_sha256": files.sha256_of(path),
+        "scorecard_sha256": atomic_files.sha256_of(path),
         "test_files": list(test.files),
         "test_rows_rejected": len(test.rejected),
         "test_rows_without_label": test.blank_labels,
@@ -52,9 +53,9 @@ def run(config: Config, test: TestClients) -> Score:
         "test_rows_held_out": test.held_out,
         **result.to_json(),
     }
-    files.write_json(config.scores, record)
+    atomic_files.write_json(config.scores, record)
     f1_text = "undefined" if result.f1 is None else repr(result.f1)
-    files.write_text(config.output_model_path / "latestscore.txt", f1_text + "\n")
+    atomic_files.write_text(config.output_model_path / "latestscore.txt", f1_text + "\n")
     if test.rejected:
         logger.warning("test data: %d rows cannot be used and were left out", len(test.rejected))
     return result
@@ -84,7 +85,10 @@ def describe(result: Score) -> str:
 
 def _score_candidate(config: Config, _arguments: argparse.Namespace) -> int:
     models = config.output_model_path
-    path, training = models / "scorecard.json", gathering.shown(models / "training.json")
+    path, training = (
+        models / "scorecard.json",
+        atomic_files.read_json_object(models / "training.json"),
+    )
     if path.exists() and (reason := misfit(config, load_scorecard(path), training)) is not None:
         raise DataError(f"{path}: {reason}; run training.py")
     print(describe(run(config, gather_test_clients(config))))
@@ -92,11 +96,11 @@ def _score_candidate(config: Config, _arguments: argparse.Namespace) -> int:
 
 
 def _score_deployed(config: Config, _arguments: argparse.Namespace) -> int:
-    release = files.live_release(config.prod_deployment_path)
+    release = releases.live_release(config.prod_deployment_path)
     if release is None:
         raise DataError("no model is deployed yet; run fullprocess.py")
     card = load_scorecard(release.folder / "scorecard.json")
-    reason = misfit(config, card, files.read_json(release.folder / "training.json"))
+    reason = misfit(config, card, atomic_files.read_json(release.folder / "training.json"))
     if reason is not None:
         raise DataError(f"release {release.id} cannot be scored: {reason}; run fullprocess.py")
     print(f"release            {release.id}")

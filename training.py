@@ -22,21 +22,22 @@ from typing import Any
 
 import numpy as np
 
-from attrition import cli, files
-from attrition.clients import Clients, TestClients
-from attrition.compatibility import label_settings
-from attrition.config import Config
-from attrition.engine import engine
-from attrition.errors import NotEnoughData
-from attrition.impact import baseline
-from attrition.leakage import suspicious_columns
-from attrition.ledger import Ledger, read_ledger
-from attrition.lesson import Lesson
-from attrition.model import RECIPE
-from attrition.reference import summarise
-from attrition.scorecard import Scorecard
-from attrition.scores import Minimum, Score, score
-from attrition.testrows import gather_test_clients
+from attrition.core import atomic_files
+from attrition.core.config import Config
+from attrition.core.errors import NotEnoughData
+from attrition.data.clients import Clients, TestClients
+from attrition.data.leakage import suspicious_columns
+from attrition.data.ledger import Ledger, read_ledger
+from attrition.engines.candidate import Candidate
+from attrition.engines.selection import engine
+from attrition.engines.test_clients import gather_test_clients
+from attrition.model.compatibility import label_settings
+from attrition.model.metrics import Minimum, Score, score
+from attrition.model.scorecard import Scorecard
+from attrition.model.training import RECIPE
+from attrition.monitoring.impact import baseline
+from attrition.monitoring.reference import summarise
+from attrition.runs import cli
 
 STRONGEST_TERMS = 8
 LIBRARIES = ("numpy", "scipy", "pandas", "scikit-learn", "duckdb")
@@ -45,7 +46,7 @@ logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class TrainingResult(Lesson):
+class TrainingResult(Candidate):
     """A trained candidate, what it was trained on, and how good its kind is.
 
     Attributes:
@@ -76,11 +77,11 @@ def run(config: Config, test: TestClients, deployed_commit: str | None = None) -
         raise NotEnoughData("no labelled client rows have been ingested yet; run ingestion.py")
     result = train(config, ledger, test, deployed_commit)
     folder, fitted = config.output_model_path, result.fitted
-    with files.replacing(folder / "trainedmodel.pkl") as temporary:
+    with atomic_files.replacing(folder / "trainedmodel.pkl") as temporary:
         temporary.write_bytes(pickle.dumps(fitted.pipeline, protocol=5))
-    files.write_json(folder / "scorecard.json", fitted.scorecard.to_json())
+    atomic_files.write_json(folder / "scorecard.json", fitted.scorecard.to_json())
     # Last: its digests vouch for the other two, so a kill in between cannot pass for a candidate.
-    files.write_json(folder / "training.json", _record(config, ledger.commit_id, result))
+    atomic_files.write_json(folder / "training.json", _record(config, ledger.commit_id, result))
     return result
 
 
@@ -130,7 +131,8 @@ def _record(config: Config, commit: str, result: TrainingResult) -> dict[str, An
         "cross_validated": result.cross_validated.to_json(),
         "suspicious_columns": result.suspicious,
         "sha256": {
-            name: files.sha256_of(folder / name) for name in ("trainedmodel.pkl", "scorecard.json")
+            name: atomic_files.sha256_of(folder / name)
+            for name in ("trainedmodel.pkl", "scorecard.json")
         },
         "versions": versions() | dict(result.libraries),
         "reference": summarise(clients.features, log_odds),

@@ -11,7 +11,7 @@ import os
 from pathlib import Path
 
 from app import create_app
-from attrition.config import load_config
+from attrition.core.config import load_config
 
 _named = os.environ.get("ATTRITION_CONFIG")
 app = create_app(load_config(Path(_named) if _named else None))

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from attrition.commandline import Parser
+from attrition.core.command_line import Parser
 from benchmarks import curves, engines, measuring, page, quality, serving, stages
 from benchmarks.measuring import Line
 

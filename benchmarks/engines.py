@@ -12,7 +12,7 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-from attrition.config import STANDARD_FOLDERS
+from attrition.core.config import STANDARD_FOLDERS
 from benchmarks.measuring import (
     Measured,
     make_project,

@@ -38,8 +38,9 @@ def main(argv: Sequence[str]) -> int:
     whole = time.perf_counter() - begin
     for connection, start in waiting:
         receive(connection, start)
-    print(json.dumps({"requests": len(took), "seconds": whole,
-                      "p50": 1000 * statistics.median(took)}))  # fmt: skip
+    print(
+        json.dumps({"requests": len(took), "seconds": whole, "p50": 1000 * statistics.median(took)})
+    )
     return 0
 
 

@@ -22,8 +22,8 @@ from pathlib import Path
 
 import duckdb
 
-from attrition.config import STANDARD_FOLDERS
-from attrition.synthetic import client_rows, csv_text
+from attrition.core.config import STANDARD_FOLDERS
+from attrition.data.synthetic import client_rows, csv_text
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 TOLD_VERSIONS = ("duckdb", "numpy", "pandas", "scikit-learn", "flask", "gunicorn")
@@ -132,11 +132,13 @@ def write_batches(project: Path, rows: int, files: int) -> None:
     with duckdb.connect() as database, tempfile.TemporaryDirectory() as folder:
         base = Path(folder) / "base.csv"
         base.write_text(csv_text(client_rows(min(_GENERATED, rows // files), seed=1)))
-        database.execute("CREATE TABLE base AS SELECT * FROM read_csv(?, all_varchar=true)",
-                         [str(base)])  # fmt: skip
+        database.execute(
+            "CREATE TABLE base AS SELECT * FROM read_csv(?, all_varchar=true)", [str(base)]
+        )
         for number in range(files):
-            _write_copies(database, project / "sourcedata" / f"batch{number:05}.csv",
-                          rows // files, number)  # fmt: skip
+            _write_copies(
+                database, project / "sourcedata" / f"batch{number:05}.csv", rows // files, number
+            )
 
 
 def _write_copies(database: duckdb.DuckDBPyConnection, path: Path, rows: int, number: int) -> None:
@@ -175,10 +177,16 @@ def as_markdown(lines: Iterable[Line]) -> str:
     """The lines as a Markdown table that reads well as plain text, too."""
     head = ("what", "ours", "compared with", "ratio", "bar", "met")
     body = [
-        (line.what, line.ours, line.other, f"{line.ratio:.2f}", line.bar,
-         "yes" if line.met else "NO")
+        (
+            line.what,
+            line.ours,
+            line.other,
+            f"{line.ratio:.2f}",
+            line.bar,
+            "yes" if line.met else "NO",
+        )
         for line in lines
-    ]  # fmt: skip
+    ]
     return markdown_table(head, body)
 
 

@@ -10,7 +10,7 @@ columns of the report, and no bar is checked.
 
 plain    median imputation, standardisation, one-hot levels, LogisticRegression (the manifests'
          reference recipe)
-ours     attrition.model, as training.py fits it
+ours     attrition.model.training, as training.py fits it
 boosted  HistGradientBoostingClassifier with its defaults, categories as such
 
 The bars: on every table at least the AUC and the F1 of plain, and on average at least 70 % of the
@@ -40,10 +40,10 @@ from sklearn.model_selection import StratifiedKFold, cross_val_predict
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder, StandardScaler
 
-from attrition.commandline import Parser
-from attrition.model import best_threshold, fit
-from attrition.scores import Minimum
-from attrition.synthetic import COLUMNS, client_rows
+from attrition.core.command_line import Parser
+from attrition.data.synthetic import COLUMNS, client_rows
+from attrition.model.metrics import Minimum
+from attrition.model.training import best_threshold, fit
 
 DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 FOLDS, SEED, BAR = 5, 42, 0.70

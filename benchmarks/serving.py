@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from attrition.synthetic import client_rows, csv_text
+from attrition.data.synthetic import client_rows, csv_text
 from benchmarks.measuring import (
     REPOSITORY,
     Line,
@@ -90,8 +90,10 @@ def lines(root: Path, sizes: Sizes) -> Iterator[Line]:
     record, table = _write_bodies(root, sizes.rows)
     ours = {"ATTRITION_CONFIG": str(project / "config.json")}
     # In this folder gunicorn would find our settings: the naive server has gunicorn's own.
-    naive = {"MODEL": str(project / "models" / "trainedmodel.pkl"),
-             "GUNICORN_CMD_ARGS": f"--config {os.devnull}"}  # fmt: skip
+    naive = {
+        "MODEL": str(project / "models" / "trainedmodel.pkl"),
+        "GUNICORN_CMD_ARGS": f"--config {os.devnull}",
+    }
     yield _ready(ours, sizes)
     with ExitStack() as stack:
         one = stack.enter_context(_serving("wsgi:app", "/ready", ours))
@@ -99,8 +101,13 @@ def lines(root: Path, sizes: Sizes) -> Iterator[Line]:
         bare = stack.enter_context(_serving("benchmarks.naive_server:nothing", "/", naive))
         yield from _compare_answers(one, other, bare, record, sizes)
         yield _compare_tables(one, other, table, sizes)
-        yield at_most("API worker after all that: memory / limit", memory_text(one.mebibytes),
-                      memory_text(READY_MEBIBYTES), one.mebibytes / READY_MEBIBYTES, 1)  # fmt: skip
+        yield at_most(
+            "API worker after all that: memory / limit",
+            memory_text(one.mebibytes),
+            memory_text(READY_MEBIBYTES),
+            one.mebibytes / READY_MEBIBYTES,
+            1,
+        )
 
 
 def _write_bodies(folder: Path, rows: int) -> tuple[Path, Path]:
@@ -117,8 +124,13 @@ def _ready(environment: dict[str, str], sizes: Sizes) -> Line:
         with _serving("wsgi:app", "/ready", environment) as server:
             took.append(server.ready_seconds)
     seconds = statistics.median(took)
-    return at_most("API ready / limit", seconds_text(seconds), seconds_text(READY_SECONDS),
-                   seconds / READY_SECONDS, 1)  # fmt: skip
+    return at_most(
+        "API ready / limit",
+        seconds_text(seconds),
+        seconds_text(READY_SECONDS),
+        seconds / READY_SECONDS,
+        1,
+    )
 
 
 def _compare_answers(
@@ -134,28 +146,47 @@ def _compare_answers(
         (one, "POST", "/prediction", *body),
         *((one, "GET", path) for path in PREPARED),
     )
-    yield at_least("ours / naive: one record, answers a second", f"{ours.rate:,.0f} /s",
-                   f"{naive.rate:,.0f} /s", ours.rate / naive.rate, 12)  # fmt: skip
+    yield at_least(
+        "ours / naive: one record, answers a second",
+        f"{ours.rate:,.0f} /s",
+        f"{naive.rate:,.0f} /s",
+        ours.rate / naive.rate,
+        12,
+    )
     for what, answers in (("a Flask route", empty), ("gunicorn", nothing)):
-        yield at_least(f"  ({what} that does nothing / naive, for comparison)",
-                       f"{answers.rate:,.0f} /s", f"{naive.rate:,.0f} /s",
-                       answers.rate / naive.rate, 1)  # fmt: skip
+        yield at_least(
+            f"  ({what} that does nothing / naive, for comparison)",
+            f"{answers.rate:,.0f} /s",
+            f"{naive.rate:,.0f} /s",
+            answers.rate / naive.rate,
+            1,
+        )
     yield _beside_empty("POST /prediction, one record", ours, empty, 1.6)
     for path, answers in zip(PREPARED, prepared, strict=True):
         yield _beside_empty(f"GET {path}", answers, empty, 2)
 
 
 def _beside_empty(what: str, answers: Answers, empty: Answers, bar: float) -> Line:
-    return at_most(f"{what} / empty route, p50", f"{answers.median * 1000:.2f} ms",
-                   f"{empty.median * 1000:.2f} ms", answers.median / empty.median, bar)  # fmt: skip
+    return at_most(
+        f"{what} / empty route, p50",
+        f"{answers.median * 1000:.2f} ms",
+        f"{empty.median * 1000:.2f} ms",
+        answers.median / empty.median,
+        bar,
+    )
 
 
 def _compare_tables(one: Server, other: Server, table: Path, sizes: Sizes) -> Line:
     """A long CSV table."""
     request = ("POST", "/prediction", "text/csv", table)
     ours, naive = _in_turn(sizes, (one, *request), (other, *request))
-    return at_least(f"naive / ours: CSV of {sizes.rows:,} rows", seconds_text(ours.median),
-                    seconds_text(naive.median), naive.median / ours.median, 5)  # fmt: skip
+    return at_least(
+        f"naive / ours: CSV of {sizes.rows:,} rows",
+        seconds_text(ours.median),
+        seconds_text(naive.median),
+        naive.median / ours.median,
+        5,
+    )
 
 
 def _in_turn(sizes: Sizes, *requests: tuple[Any, ...]) -> list[Answers]:
@@ -183,8 +214,16 @@ def _load(seconds: float, server: Server, *request: object) -> Answers:
 @contextmanager
 def _serving(application: str, path: str, environment: dict[str, str]) -> Iterator[Server]:
     """gunicorn with one worker on a free port, ready to answer."""
-    command = [sys.executable, "-m", "gunicorn", "--bind", "127.0.0.1:0", "--workers", "1",
-               application]  # fmt: skip
+    command = [
+        sys.executable,
+        "-m",
+        "gunicorn",
+        "--bind",
+        "127.0.0.1:0",
+        "--workers",
+        "1",
+        application,
+    ]
     begin = time.perf_counter()
     process = subprocess.Popen(
         command, cwd=REPOSITORY, env=os.environ | environment, stderr=subprocess.PIPE, text=True

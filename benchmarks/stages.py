@@ -70,10 +70,15 @@ def compare_ticks(root: Path, sizes: Sizes) -> Iterator[Line]:
         lambda: run("-c", "import json"),
         lambda: naive("tick", theirs),
     )
-    yield at_most("tick at rest / bare interpreter", *_seconds(ours, interpreter),
-                  ours.seconds / interpreter.seconds, 5)  # fmt: skip
-    yield at_least("naive tick / tick at rest", *_seconds(ours, other),
-                   other.seconds / ours.seconds, 60)  # fmt: skip
+    yield at_most(
+        "tick at rest / bare interpreter",
+        *_seconds(ours, interpreter),
+        ours.seconds / interpreter.seconds,
+        5,
+    )
+    yield at_least(
+        "naive tick / tick at rest", *_seconds(ours, other), other.seconds / ours.seconds, 60
+    )
 
 
 def compare_ingestion(root: Path, sizes: Sizes) -> Iterator[Line]:
@@ -87,10 +92,19 @@ def compare_ingestion(root: Path, sizes: Sizes) -> Iterator[Line]:
         lambda: _first_ingestion(project),
         lambda: naive("ingest", theirs),
     )
-    yield at_least(f"naive / ours: first ingestion, {what}", *_seconds(ours, other),
-                   other.seconds / ours.seconds, 3)  # fmt: skip
-    yield at_least(f"naive / ours: its memory, {what}", memory_text(ours.mebibytes),
-                   memory_text(other.mebibytes), other.mebibytes / ours.mebibytes, 2)  # fmt: skip
+    yield at_least(
+        f"naive / ours: first ingestion, {what}",
+        *_seconds(ours, other),
+        other.seconds / ours.seconds,
+        3,
+    )
+    yield at_least(
+        f"naive / ours: its memory, {what}",
+        memory_text(ours.mebibytes),
+        memory_text(other.mebibytes),
+        other.mebibytes / ours.mebibytes,
+        2,
+    )
     for each in (project, theirs):
         add_batch(each, NEW_ROWS)
     kept = shutil.copytree(project / "ingesteddata", root.with_name("kept"))
@@ -99,8 +113,12 @@ def compare_ingestion(root: Path, sizes: Sizes) -> Iterator[Line]:
         lambda: _next_ingestion(project, kept),
         lambda: naive("ingest", theirs),
     )
-    yield at_least(f"naive / ours: {NEW_ROWS:,} rows on top of {what}", *_seconds(ours, other),
-                   other.seconds / ours.seconds, 10)  # fmt: skip
+    yield at_least(
+        f"naive / ours: {NEW_ROWS:,} rows on top of {what}",
+        *_seconds(ours, other),
+        other.seconds / ours.seconds,
+        10,
+    )
     for folder in (project, theirs, kept):
         shutil.rmtree(folder)
 
@@ -116,8 +134,12 @@ def compare_training(root: Path, sizes: Sizes) -> Iterator[Line]:
         lambda: stage("training.py", project),
         lambda: naive("boost", project),
     )
-    yield at_most(f"training / gradient boosting, {sizes.trained:,} rows", *_seconds(ours, other),
-                  ours.seconds / other.seconds, 3)  # fmt: skip
+    yield at_most(
+        f"training / gradient boosting, {sizes.trained:,} rows",
+        *_seconds(ours, other),
+        ours.seconds / other.seconds,
+        3,
+    )
     yield _within_memory(f"training, {sizes.trained:,} rows: memory / limit", ours)
     shutil.rmtree(project)
 
@@ -133,8 +155,13 @@ def spilled_ingestion(root: Path, sizes: Sizes) -> Line:
 
 
 def _within_memory(what: str, ours: Measured) -> Line:
-    return at_most(what, memory_text(ours.mebibytes), memory_text(MEMORY_LIMIT),
-                   ours.mebibytes / MEMORY_LIMIT, 1)  # fmt: skip
+    return at_most(
+        what,
+        memory_text(ours.mebibytes),
+        memory_text(MEMORY_LIMIT),
+        ours.mebibytes / MEMORY_LIMIT,
+        1,
+    )
 
 
 def _seconds(ours: Measured, other: Measured) -> tuple[str, str]:

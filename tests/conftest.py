@@ -15,16 +15,20 @@ from typing import Any
 import pytest
 from hypothesis import settings
 
-from attrition.config import STANDARD_FOLDERS as FOLDERS
-from attrition.config import Config, load_config
-from attrition.synthetic import client_rows, csv_text
-from tests.nursery import Job, Nursery
-from tests.sweeping import Undisturbed, undisturbed
-from tests.warm import warm
+from attrition.core.config import STANDARD_FOLDERS as FOLDERS
+from attrition.core.config import Config, load_config
+from attrition.data.synthetic import client_rows, csv_text
+from tests.support.nursery import Job, Nursery
+from tests.support.sweeping import Undisturbed, undisturbed
+from tests.support.warm import warm
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 # Test files of which one worker runs all: they share Java machines, a browser.
-TOGETHER = ("test_spark", "test_browser")
+TOGETHER = {
+    "tests/engines/spark/": "spark",
+    "tests/system/test_sparkcluster": "spark",
+    "tests/system/test_browser": "browser",
+}
 FORMS = ("html", "pdf")  # of the report
 HEADER = "corporation,lastmonth_activity,lastyear_activity,number_of_employees,exited"
 
@@ -52,8 +56,7 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
 
     class Scheduling(LoadScopeScheduling):
         def _split_scope(self, nodeid: str) -> str:
-            file = Path(nodeid.partition("::")[0]).stem
-            return next((shared for shared in TOGETHER if file.startswith(shared)), nodeid)
+            return next((TOGETHER[start] for start in TOGETHER if nodeid.startswith(start)), nodeid)
 
     return Scheduling(config, log)
 

@@ -1,0 +1,172 @@
+"""Files that are never half written: a temporary file in the same folder, synced, then renamed.
+
+Standard library only: the idle tick of fullprocess.py may need it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import itertools
+import json
+import logging
+import math
+import os
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+from attrition.core.errors import DataError, PipelineError
+
+TEMPORARY_PREFIX = ".tmp-"
+
+
+def sync_folder(folder: Path) -> None:
+    """Make renames and new names in a folder durable."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+@contextlib.contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Give a temporary path in the same folder; on success it durably takes the place of `path`.
+
+    The body writes and closes the file. On an error the temporary file is removed and the old
+    file stays. (The name keeps the suffix, since plotting libraries choose the format by it.)
+    """
+    temporary = path.with_name(f"{TEMPORARY_PREFIX}{os.getpid()}-{path.name}")
+    try:
+        yield temporary
+        with temporary.open("rb") as stream:
+            os.fsync(stream.fileno())
+        temporary.replace(path)
+        sync_folder(path.parent)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+
+
+def write_text(path: Path, text: str) -> None:
+    """Replace a file by UTF-8 text, whole or not at all."""
+    with replacing(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Replace a file by bytes, whole or not at all."""
+    with replacing(path) as temporary:
+        temporary.write_bytes(content)
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Replace a file by indented strict JSON; numbers that are not finite become null."""
+    write_text(path, json_text(value))
+
+
+def json_text(value: Any) -> str:
+    """Indented strict JSON (RFC 8259) ending in a newline; nan and infinity become null."""
+    return json.dumps(strict(value), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def strict(value: Any) -> Any:
+    """The same value with every number that JSON cannot say replaced by None."""
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, dict):
+        return {key: strict(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [strict(item) for item in value]
+    return value
+
+
+def read_json(path: Path) -> Any:
+    """Read a JSON file that the pipeline wrote.
+
+    Raises:
+        DataError: the file is missing, unreadable or not JSON.
+    """
+    try:
+        return json.loads(path.read_bytes())
+    except FileNotFoundError:
+        raise DataError(f"{path}: no such file") from None
+    except (OSError, ValueError, RecursionError) as error:
+        raise DataError(f"{path}: not readable as JSON ({error})") from None
+
+
+def keep_copy(path: Path) -> Path:
+    """Copy a file under a numbered name beside it that nothing overwrites or sweeps away.
+
+    Returns:
+        The copy; that of an earlier call, if it has the same content.
+    """
+    import shutil  # dear: an idle run does without
+
+    digest = sha256_of(path)
+    for number in itertools.count(1):
+        copy = path.with_name(f"{path.stem}.set-aside-{number}{path.suffix}")
+        if not copy.exists():
+            break
+        if copy.is_file() and sha256_of(copy) == digest:
+            return copy
+    with replacing(copy) as temporary:
+        shutil.copyfile(path, temporary)
+    return copy
+
+
+def sha256_of(path: Path) -> str:
+    """SHA-256 of a file's content, in hexadecimal."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def sweep_temporary_files(folders: Iterable[Path]) -> list[Path]:
+    """Remove what a killed run left half written; call it under the run lock only.
+
+    Returns:
+        The removed paths.
+    """
+    removed = []
+    for folder in folders:
+        for path in sorted(folder.glob(f"{TEMPORARY_PREFIX}*")):
+            remove_tree(path)
+            removed.append(path)
+    return removed
+
+
+def check_writable(folders: Iterable[Path]) -> None:
+    """Raise a PipelineError that names the first folder nothing can be written to."""
+    for folder in folders:
+        effective = os.access in os.supports_effective_ids
+        if not os.access(folder, os.W_OK | os.X_OK, effective_ids=effective):
+            raise PipelineError(
+                f"{folder}: this folder cannot be written to; "
+                f"give the user that runs the pipeline write permission"
+            )
+
+
+def remove_tree(path: Path) -> None:
+    """Remove a file, or a folder with all that is in it; what is not there is fine."""
+    import shutil  # dear: an idle run does without
+
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
+logger = logging.getLogger(__name__)
+
+
+def read_json_object(path: Path) -> dict[str, Any]:
+    """A JSON object that is only shown; {} where it is missing, or (which is said) damaged."""
+    if not path.exists():
+        return {}
+    try:
+        found = read_json(path)
+    except DataError as error:
+        logger.warning("%s; the report does without it", error)
+        return {}
+    return found if isinstance(found, dict) else {}

@@ -1,0 +1,467 @@
+"""The settings: `config.json` parsed once into a frozen `Config`, with absolute paths.
+
+Standard library only: the idle tick of fullprocess.py reads the settings, too.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from attrition.core.engine_settings import SparkSettings, parse_engine
+from attrition.core.errors import ConfigError
+from attrition.core.paths import PROJECT
+from attrition.core.spelling import did_you_mean
+
+DEFAULT_CONFIG_PATH = Path(PROJECT) / "config.json"
+
+# The five folders, by their usual names.
+STANDARD_FOLDERS = {
+    "input_folder_path": "sourcedata",
+    "output_folder_path": "ingesteddata",
+    "test_data_path": "testdata",
+    "output_model_path": "models",
+    "prod_deployment_path": "production_deployment",
+}
+FOLDER_KEYS = tuple(STANDARD_FOLDERS)
+
+
+@dataclass(frozen=True)
+class Config:
+    """Every setting of the pipeline; each field is the key of the same name in `config.json`."""
+
+    # The folders, the only keys without a default: absolute once parsed.
+    input_folder_path: Path
+    output_folder_path: Path
+    test_data_path: Path
+    output_model_path: Path
+    prod_deployment_path: Path
+
+    # The columns of a client row. `id_column` None: a client is its row.
+    id_column: str | None = "corporation"
+    numeric_columns: tuple[str, ...] = (
+        "lastmonth_activity",
+        "lastyear_activity",
+        "number_of_employees",
+    )
+    categorical_columns: tuple[str, ...] = ()
+    target_column: str = "exited"
+    positive_label: str = "1"
+    negative_label: str = "0"
+    value_column: str | None = None
+
+    # Fractions 0-1: fall of F1 that counts as drift, F1 under which a model is degraded,
+    # significance level of the data-drift tests, bootstrap confidence a promotion needs.
+    drift_threshold: float = 0.05
+    model_score_threshold: float = 0.60
+    data_drift_threshold: float = 0.05
+    promotion_confidence: float = 0.90
+
+    # Share of the ingested labelled rows that are never learnt from: test data beside the files of
+    # the test folder. A digest of the client's id, or of the row where there is none, decides.
+    test_share: float = 0.0
+
+    # The ranked client list. Probabilities from which on a client is at high and at medium risk;
+    # None: the deployed model's own threshold, and half of the high one. How many clients, from the
+    # top, get their reasons in words, and how many old rankings are remembered until outcomes come.
+    high_risk_threshold: float | None = None
+    medium_risk_threshold: float | None = None
+    clients_with_reasons: int = 100_000
+    rankings_to_keep: int = 100
+
+    # Fewest labelled rows (of both labels together, and of the rarer one) for a model or a verdict.
+    minimum_training_rows: int = 50
+    minimum_scoring_rows: int = 30
+    minimum_rarer_label_rows: int = 5
+
+    releases_to_keep: int = 10
+    runs_to_keep: int = 10_000  # in the history
+    run_deadline_minutes: int = 120
+    upload_settle_seconds: int = 3
+    maximum_unpacked_megabytes: int = 20_000
+    memory_limit: str = "3GB"
+    reports: tuple[str, ...] = ("html", "pdf")  # the forms in which a run tells its story
+    package_check: bool = True
+    alert_webhook: str | None = None
+    alert_command: tuple[str, ...] | None = None
+    api_url: str = "http://127.0.0.1:8000"
+    trusted_hosts: tuple[str, ...] = ()  # names by which others may reach the API; empty: any
+    trust_this_machine: bool = False  # whether it needs no token where the API has one
+    random_seed: int = 20_260
+
+    # Where the stages work; None ("local" in the file): on this machine.
+    engine: SparkSettings | None = None
+
+    # Where the settings came from; not a key of the file.
+    source: Path = DEFAULT_CONFIG_PATH
+
+    @property
+    def root(self) -> Path:
+        """The folder of the settings file; every relative path starts here."""
+        return self.source.parent
+
+    @property
+    def feature_columns(self) -> tuple[str, ...]:
+        """Numeric, then categorical columns, in config order."""
+        return self.numeric_columns + self.categorical_columns
+
+    @property
+    def stored_columns(self) -> tuple[str, ...]:
+        """Columns of `finaldata.csv`, each once: id, features, value, target."""
+        columns = (self.id_column, *self.feature_columns, self.value_column, self.target_column)
+        return tuple(dict.fromkeys(column for column in columns if column is not None))
+
+    @property
+    def numeric_stored_columns(self) -> tuple[str, ...]:
+        """The stored columns that must hold numbers: the numeric features and the value column."""
+        columns = (*self.numeric_columns, self.value_column)
+        return tuple(dict.fromkeys(column for column in columns if column is not None))
+
+    @property
+    def schema_digest(self) -> str:
+        """SHA-256 of the settings that decide how a client row reads; another means other data."""
+        schema = (
+            self.id_column,
+            self.stored_columns,
+            self.numeric_stored_columns,
+            self.positive_label,
+            self.negative_label,
+        )
+        return hashlib.sha256(json.dumps(schema).encode()).hexdigest()
+
+    # The files that stages hand to each other; each name stands here once.
+    @property
+    def final_data(self) -> Path:
+        return self.output_folder_path / "finaldata.csv"
+
+    @property
+    def open_clients(self) -> Path:
+        return self.output_folder_path / "openclients.csv"
+
+    @property
+    def ingested_files(self) -> Path:
+        return self.output_folder_path / "ingestedfiles.txt"
+
+    @property
+    def ledger(self) -> Path:
+        return self.output_folder_path / "ledger.json"
+
+    @property
+    def quarantine(self) -> Path:
+        return self.output_folder_path / "quarantine"
+
+    @property
+    def decision(self) -> Path:
+        return self.output_model_path / "decision.json"
+
+    @property
+    def alerts(self) -> Path:
+        return self.output_model_path / "alerts.json"
+
+    @property
+    def diagnostics(self) -> Path:
+        return self.output_model_path / "diagnostics.json"
+
+    @property
+    def scores(self) -> Path:
+        return self.output_model_path / "scores.json"
+
+    @property
+    def client_risk(self) -> Path:
+        return self.output_model_path / "clientrisk.csv"
+
+    @property
+    def client_book(self) -> Path:
+        return self.output_model_path / "clients.db"
+
+    @property
+    def report(self) -> Path:
+        return self.output_model_path / "report.html"
+
+    @property
+    def report_pdf(self) -> Path:
+        return self.output_model_path / "report.pdf"
+
+    @property
+    def history(self) -> Path:
+        return self.output_model_path / "history.db"
+
+    @property
+    def confusion_matrix(self) -> Path:
+        return self.output_model_path / "confusionmatrix.png"
+
+    @property
+    def api_returns(self) -> Path:
+        return self.output_model_path / "apireturns.txt"
+
+    @property
+    def packages(self) -> Path:
+        return self.output_model_path / "packages.json"
+
+    @property
+    def lock(self) -> Path:
+        return self.output_model_path / ".lock"
+
+    @property
+    def locks(self) -> tuple[Path, ...]:
+        """Of every folder that is written to, in one order: other settings may share some."""
+        folders = (self.output_folder_path, self.output_model_path, self.prod_deployment_path)
+        return tuple(folder / self.lock.name for folder in sorted(folders))
+
+    @property
+    def log(self) -> Path:
+        return self.root / "cron.log"
+
+
+def load_config(path: Path | None = None) -> Config:
+    """Read and check the settings file.
+
+    Args:
+        path: the file; None means `config.json` beside the scripts, whatever the current directory.
+
+    Returns:
+        The settings; every folder is absolute and exists.
+
+    Raises:
+        ConfigError: the file is missing or no JSON object, a key is unknown, missing or of a wrong
+            type or range, columns contradict each other, or a folder does not exist.
+    """
+    source = (path or DEFAULT_CONFIG_PATH).absolute()
+    config = parse_config(read_settings(source), source)
+    for key in FOLDER_KEYS:
+        folder = getattr(config, key)
+        if not folder.is_dir():
+            raise ConfigError(
+                f"{source}: {key}: expected an existing folder, found nothing at {folder}; "
+                f"create it with: mkdir -p '{folder}'"
+            )
+    return config
+
+
+def read_settings(source: Path) -> dict[str, Any]:
+    """Decode a settings file without looking at what it says.
+
+    Raises:
+        ConfigError: the file is missing or no JSON object.
+    """
+    try:
+        text = source.read_text(encoding="utf-8-sig")
+    except FileNotFoundError:
+        raise ConfigError(f"{source}: no such settings file; name one with --config PATH") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{source}: cannot be read as UTF-8 text ({error})") from None
+    try:
+        raw = json.loads(text, object_pairs_hook=_refuse_doubled_keys)
+    except (ValueError, RecursionError) as error:
+        raise ConfigError(f"{source}: not valid JSON ({error})") from None
+    if not isinstance(raw, dict):
+        raise ConfigError(f"{source}: expected a JSON object, found {_describe(raw)}")
+    return raw
+
+
+def parse_config(raw: dict[str, Any], source: Path) -> Config:
+    """Check settings and make a `Config` of them; touches no file.
+
+    Args:
+        raw: the decoded JSON object.
+        source: the absolute path the settings came from; relative folders start in its folder.
+
+    Raises:
+        ConfigError: as `load_config`, except for folders that do not exist.
+    """
+    known = {field.name: field for field in fields(Config) if field.name != "source"}
+    for key in raw:
+        if key not in known:
+            hint = did_you_mean(key, known) or f"; known keys: {', '.join(known)}"
+            raise ConfigError(f"{source}: unknown key {key!r}{hint}")
+    for key in FOLDER_KEYS:
+        if key not in raw:
+            raise ConfigError(f"{source}: {key}: missing; expected the path of a folder")
+    values: dict[str, Any] = {}
+    for key, value in raw.items():
+        try:
+            values[key] = _convert(key, str(known[key].type), value, source.parent)
+        except ValueError as error:
+            raise ConfigError(
+                f"{source}: {key}: expected {error}, found {_describe(_without_secret(key, value))}"
+            ) from None
+    config = Config(**values, source=source)
+    _check_folders(config)
+    _check_columns(config)
+    _check_risk_thresholds(config)
+    return config
+
+
+def _convert(key: str, kind: str, value: Any, root: Path) -> Any:
+    """One value in its field's type; a ValueError's text says what was expected."""
+    if kind == "Path":
+        if not isinstance(value, str) or not value or "\0" in value:
+            raise ValueError("the path of a folder as text")
+        return (root / value).resolve()
+    if kind == "tuple[str, ...]":
+        return _convert_names(key, value)
+    if key in ("engine", "alert_command"):
+        return parse_engine(value, root) if key == "engine" else _convert_command(value)
+    if kind == "bool":
+        if not isinstance(value, bool):
+            raise ValueError("true or false")
+        return value
+    if kind == "int":
+        if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+            raise ValueError("a whole number of at least 1")
+        return value
+    if kind.startswith("float"):
+        return _convert_fraction(key, kind, value)
+    return _convert_text(key, kind, value)
+
+
+def _convert_fraction(key: str, kind: str, value: Any) -> float | None:
+    if value is None and kind == "float | None":
+        return None
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    if key == "test_share":
+        if not is_number or not 0 <= value < 0.5:
+            raise ValueError("a fraction of at least 0 and below 0.5")
+    elif not is_number or not 0 < value < 1:
+        raise ValueError("a fraction between 0 and 1" + " or null" * (kind != "float"))
+    return float(value)
+
+
+def _convert_names(key: str, value: Any) -> tuple[str, ...]:
+    expected = 'a list of "html" and "pdf"' if key == "reports" else "a list of names"
+    if not isinstance(value, list) or not all(isinstance(v, str) and v.strip() for v in value):
+        raise ValueError(expected)
+    if key == "reports" and not {"html", "pdf"}.issuperset(value):
+        raise ValueError(expected)
+    return tuple(value)
+
+
+def _convert_text(key: str, kind: str, value: Any) -> str | None:
+    if value is None and kind == "str | None":
+        return None
+    if key in ("positive_label", "negative_label") and isinstance(value, int | float):
+        return str(value).lower() if isinstance(value, bool) else str(value)
+    if not isinstance(value, str) or not value.strip():
+        raise ValueError("text" + (" or null" if kind == "str | None" else ""))
+    if key == "memory_limit" and not _is_memory_size(value):
+        raise ValueError('a size such as "3GB"')
+    if key == "alert_webhook" and not _is_web_address(value):
+        raise ValueError("an http or https address without user and password, or null")
+    return value
+
+
+def _convert_command(value: Any) -> tuple[str, ...] | None:
+    if value is None:
+        return None
+    is_command = isinstance(value, list) and all(
+        isinstance(word, str) and "\0" not in word for word in value
+    )
+    if not is_command or not value or not value[0].strip():
+        raise ValueError("a command as a list of words, or null")
+    return tuple(value)
+
+
+def _is_web_address(text: str) -> bool:
+    """Whether it is an http or https address with a host, of characters an address may have.
+
+    One with a user and a password is none: Python would look for a host of all of it.
+    """
+    match = re.fullmatch(r"https?://(?:[^/?#@:\[\]]+|\[[^\]]+\])(?::\d+)?(?:[/?#].*)?", text)
+    return match is not None and text.isascii() and text.isprintable() and " " not in text
+
+
+def _is_memory_size(text: str) -> bool:
+    number, unit = text[:-2].strip(), text[-2:]
+    return unit in ("MB", "GB") and number.isascii() and number.isdigit() and int(number) > 0
+
+
+def _check_folders(config: Config) -> None:
+    """Refuse folders that share files: what is written to one would be read from another."""
+    for key in FOLDER_KEYS:
+        folder = getattr(config, key)
+        for other in FOLDER_KEYS:
+            within = getattr(config, other)
+            if key != other and (folder == within or within in folder.parents):
+                raise ConfigError(
+                    f"{config.source}: {key}: expected a folder of its own, found {folder}, "
+                    f"which is {'the same as' if folder == within else 'inside'} {other}"
+                )
+
+
+def _check_columns(config: Config) -> None:
+    """Refuse columns that contradict each other."""
+    source = config.source
+    features = config.feature_columns
+    if not features:
+        raise ConfigError(
+            f"{source}: numeric_columns, categorical_columns: expected at least one, found none"
+        )
+    doubled = sorted({column for column in features if features.count(column) > 1})
+    if doubled:
+        raise ConfigError(
+            f"{source}: numeric_columns, categorical_columns: expected each column once, "
+            f"found twice: {', '.join(doubled)}"
+        )
+    if config.target_column in (*features, config.id_column, config.value_column):
+        raise ConfigError(
+            f"{source}: target_column: expected a column of its own, "
+            f"found {config.target_column!r} used again as feature, id or value"
+        )
+    if config.id_column is not None and config.id_column in (*features, config.value_column):
+        raise ConfigError(
+            f"{source}: id_column: expected a column of its own or null, "
+            f"found {config.id_column!r} used again as feature or value"
+        )
+    if config.value_column in config.categorical_columns:
+        raise ConfigError(
+            f"{source}: value_column: expected a column of numbers, "
+            f"found {config.value_column!r} among categorical_columns"
+        )
+    if label_key(config.positive_label) == label_key(config.negative_label):
+        raise ConfigError(
+            f"{source}: positive_label, negative_label: expected two different labels, "
+            f"found {config.positive_label!r} and {config.negative_label!r}"
+        )
+
+
+def _check_risk_thresholds(config: Config) -> None:
+    """Refuse a medium risk that does not begin below the high one."""
+    high, medium = config.high_risk_threshold, config.medium_risk_threshold
+    if medium is not None and (high is None or medium >= high):
+        raise ConfigError(
+            f"{config.source}: medium_risk_threshold: expected less than high_risk_threshold "
+            f"(and null where that is null), found {medium:g} and "
+            f"{'null' if high is None else f'{high:g}'}"
+        )
+
+
+def label_key(text: str) -> str:
+    """The form in which labels are compared: numbers by value (`1` is `1.0`), else trimmed text."""
+    trimmed = text.strip()
+    try:
+        return repr(float(trimmed) + 0.0)
+    except ValueError:
+        return trimmed
+
+
+def _refuse_doubled_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    keys = [key for key, _ in pairs]
+    for key in keys:
+        if keys.count(key) > 1:
+            raise ValueError(f"the key {key!r} stands twice")
+    return dict(pairs)
+
+
+def _without_secret(key: str, value: Any) -> Any:
+    """A value that may be told: a webhook's address is often a secret."""
+    return f"{value[:8]}..." if key == "alert_webhook" and isinstance(value, str) else value
+
+
+def _describe(value: Any) -> str:
+    """A found value in words, short."""
+    text = json.dumps(value, ensure_ascii=False)
+    return text if len(text) <= 60 else text[:57] + "..."

@@ -1,0 +1,162 @@
+"""Numbers, times and foreign texts as a report says them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
+NOT_KNOWN = "\N{EN DASH}"
+OPEN_CLIENTS = "open clients"  # whom a list is usually made of, as its records say it
+# What stands first wherever a list is shown that is made of others.
+NO_OPEN_CLIENTS = "No open clients: leave the outcome blank for those whom you may still call"
+LONGEST = 80
+_MINUS = "\N{MINUS SIGN}"
+
+
+def line(text: object, limit: int = LONGEST) -> str:
+    """A text that came from outside, on one line, not too long, without what steers a screen.
+
+    Line breaks, control characters and those that turn the writing direction become spaces.
+    """
+    shown = str(text)[: 4 * limit]
+    shown = " ".join("".join(c if c.isprintable() else " " for c in shown).split())
+    if not shown:
+        return "(blank)"
+    return shown if len(shown) <= limit else shown[: limit - 1] + "…"
+
+
+def sentence(text: str) -> str:
+    """A text with a capital at its begin and a full stop at its end."""
+    text = text.strip()
+    return text[:1].upper() + text[1:] + ("" if text[-1:] in ".?!" else ".")
+
+
+def no_list(reason: str) -> str:
+    """That there is no list of whom to call, and why, in a sentence."""
+    if reason.startswith(NO_OPEN_CLIENTS):
+        return sentence(reason)
+    return sentence(f"there is no list of clients to call: {reason}")
+
+
+def listing(words: Sequence[str]) -> str:
+    """Words as a sentence says them: "a", "a and b", "a, b and c"."""
+    return " and ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)
+
+
+def count(number: float | None) -> str:
+    """A whole number with commas."""
+    return NOT_KNOWN if number is None else f"{number:,.0f}".replace("-", _MINUS)
+
+
+def plural(number: int, noun: str) -> str:
+    """A number of things: "1 file", "2 files"."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
+def percent(share: float | None, digits: int = 0) -> str:
+    """A fraction 0-1 as a percentage."""
+    return NOT_KNOWN if share is None else f"{share:.{digits}%}".replace("-", _MINUS)
+
+
+def chance(probability: float, digits: int = 1) -> str:
+    """A predicted probability, a fraction 0-1, as a percentage; never as certain as no or yes."""
+    text, least = f"{probability:.{digits}%}", 0.1 ** (digits + 2)
+    if text == f"{0:.{digits}%}":
+        return f"<{least:.{digits}%}"
+    return f">{1 - least:.{digits}%}" if text == f"{1:.{digits}%}" else text
+
+
+def points(difference: float | None, digits: int = 1) -> str:
+    """A difference of percentages in percentage points, with its sign."""
+    return NOT_KNOWN if difference is None else f"{signed(difference, digits)} pts"
+
+
+def decimal(number: float | None, digits: int = 3) -> str:
+    """A number with a fixed number of decimals."""
+    return NOT_KNOWN if number is None else f"{number:.{digits}f}".replace("-", _MINUS)
+
+
+def signed(number: float | None, digits: int = 3) -> str:
+    """A difference, its sign always shown; what rounds to nothing has none."""
+    if number is None:
+        return NOT_KNOWN
+    text = f"{number:+.{digits}f}"
+    return text[1:] if float(text) == 0 else text.replace("-", _MINUS)
+
+
+def between(interval: Sequence[float] | None, digits: int = 3) -> str:
+    """An interval: "0.687 to 0.762"."""
+    if interval is None:
+        return NOT_KNOWN
+    return f"{decimal(interval[0], digits)} to {decimal(interval[1], digits)}"
+
+
+def amount(number: float | None) -> str:
+    """A number of any size in a few characters."""
+    if number is None:
+        return NOT_KNOWN
+    size = abs(number)
+    if size >= 1e12 or 0 < size < 1e-3:
+        text = f"{number:.2e}"
+    elif size >= 1000:
+        text = f"{number:,.0f}"
+    else:
+        text = f"{number:.4g}"
+    return text.replace("-", _MINUS)
+
+
+def seconds(duration: float | None) -> str:
+    """A duration: "0.32 s", "41 s", "12 min"."""
+    if duration is None:
+        return NOT_KNOWN
+    if duration >= 600:
+        return f"{duration / 60:,.0f} min"
+    return f"{duration:.2f} s" if duration < 10 else f"{duration:.0f} s"
+
+
+def moment(time: str | None) -> str:
+    """A recorded time for people: "22 November 2026, 17:17 UTC"; what is none stays as it is."""
+    found = _parsed(time)
+    return line(time or NOT_KNOWN) if found is None else f"{_date(found)}, {found:%H:%M} UTC"
+
+
+def day(time: str | None) -> str:
+    """The day of a recorded time: "22 November 2026"."""
+    found = _parsed(time)
+    return line(time or NOT_KNOWN) if found is None else _date(found)
+
+
+def short_moment(time: str | None) -> str:
+    """A recorded time in a table: "2026-11-22 17:17"."""
+    found = _parsed(time)
+    return line(time or NOT_KNOWN) if found is None else f"{found:%Y-%m-%d %H:%M}"
+
+
+def ago(time: str, now: str) -> str:
+    """How long ago something was: "just now", "5 minutes ago", "3 days ago"."""
+    then, today = _parsed(time), _parsed(now)
+    if then is None or today is None:
+        return line(time)
+    passed = int((today - then).total_seconds())
+    for size, unit in ((86_400, "day"), (3600, "hour"), (60, "minute")):
+        if passed >= size:
+            return f"{plural(passed // size, unit)} ago"
+    return "just now" if passed >= 0 else moment(time)
+
+
+def _parsed(time: str | None) -> datetime | None:
+    try:
+        found = datetime.fromisoformat(time or "")
+    except ValueError:
+        return None
+    return found if found.tzinfo else found.replace(tzinfo=UTC)
+
+
+_MONTHS = (
+    "January February March April May June July August September October November December"
+).split()
+
+
+def _date(found: datetime) -> str:
+    """With English months, whatever the machine's language."""
+    return f"{found.day} {_MONTHS[found.month - 1]} {found.year}"

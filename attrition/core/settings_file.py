@@ -1,0 +1,103 @@
+"""Writing `config.json`: the whole new file or the old one, and nothing of the old one is lost.
+
+Standard library only.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from attrition.core import atomic_files
+from attrition.core.config import FOLDER_KEYS, parse_config, read_settings
+from attrition.core.errors import ConfigError
+
+
+@dataclass(frozen=True)
+class Written:
+    """What became of a settings file.
+
+    Attributes:
+        path: the file itself, links followed.
+        is_new: whether its content changed.
+        backup: where the old content is kept; None where there was none, or nothing changed.
+        kept: keys whose values come from the old file.
+        problem: why nothing of the old file could be used; None: it could.
+    """
+
+    path: Path
+    is_new: bool
+    backup: Path | None
+    kept: tuple[str, ...]
+    problem: str | None
+
+
+def replace_settings(path: Path, settings: Mapping[str, Any]) -> Written:
+    """Put settings into a file in place of those of the same keys; folders and other keys stay.
+
+    The old file stays beside it as `config.json.bak`; an older one of that name is renamed
+    to `.bak.1`, `.bak.2`, ... first.
+
+    Args:
+        path: the settings file, there or not; a link stays one.
+        settings: key -> value; the folders are taken where the old file names none.
+
+    Raises:
+        ConfigError: these would be no valid settings.
+        OSError: the folder cannot be written to, the disk is full; the old file is as it was.
+    """
+    path = path.resolve()
+    old, problem = _old_settings(path)
+    folders = {key: old[key] for key in FOLDER_KEYS if key in old}
+    others = {key: value for key, value in old.items() if key not in settings}
+    new = {**settings, **folders, **others}
+    parse_config(new, path)
+    text = atomic_files.json_text(new)
+    kept = tuple(others) + tuple(key for key in folders if folders[key] != settings.get(key))
+    if path.exists() and path.read_bytes() == text.encode():
+        return Written(path, False, None, kept, problem)
+    backup = path.with_name(f"{path.name}.bak") if path.exists() else None
+    for left in path.parent.glob(
+        f"{atomic_files.TEMPORARY_PREFIX}*-{path.name}"
+    ):  # by a killed run
+        left.unlink()
+    with atomic_files.replacing(path) as temporary:
+        if backup is not None:
+            # The old file may hold an address that is nobody else's business.
+            temporary.touch(mode=0o600)
+            shutil.copymode(path, temporary)
+        temporary.write_text(text, encoding="utf-8")
+        if backup is not None:
+            _keep(path, backup)
+    return Written(path, True, backup, kept, problem)
+
+
+def _old_settings(path: Path) -> tuple[dict[str, Any], str | None]:
+    """What a file says, or why that is of no use; a file that is missing says nothing."""
+    if not path.exists():
+        return {}, None
+    try:
+        old = read_settings(path)
+        parse_config(old, path)
+    except ConfigError as error:
+        return {}, str(error)
+    return old, None
+
+
+def _keep(path: Path, backup: Path) -> None:
+    """Give a file a second name, under which it stays when the first one is given away."""
+    if backup.exists():
+        if backup.samefile(path):  # a killed run came so far
+            return
+        number = 1
+        while backup.with_name(f"{backup.name}.{number}").exists():
+            number += 1
+        backup.rename(backup.with_name(f"{backup.name}.{number}"))
+    try:
+        os.link(path, backup)
+    except OSError:  # a file system without links
+        shutil.copy2(path, backup)

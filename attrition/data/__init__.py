@@ -1,0 +1,1 @@
+"""Client rows: found, read, checked, de-duplicated, committed, read back."""

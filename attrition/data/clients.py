@@ -1,0 +1,365 @@
+"""Client rows as the other scripts read them: training data, test data, open clients, any table."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from attrition.core.config import Config
+from attrition.core.errors import DataError
+from attrition.core.scratch import scratch_folder
+from attrition.data import csv_records, source_files, storage
+from attrition.data.client_table import KEPT, ClientTable, connect, unpacked
+from attrition.data.deduplication import mark_duplicates
+from attrition.data.hold_out import is_held_out
+
+
+@dataclass(frozen=True)
+class Clients:
+    """Client rows, one per position.
+
+    Attributes:
+        ids: array of shape (n,) of str, the ids as they stood; `row 1`, `row 2`, ... without one.
+        features: (n, n_features) in config order; numbers with NaN, categories with "" for blank.
+        labels: (n,) with 1 for the positive label, 0 for the negative one; None when not known.
+        values: (n,) of the value column with NaN for blank; None when none is configured.
+    """
+
+    ids: NDArray[np.object_]
+    features: pd.DataFrame
+    labels: NDArray[np.int8] | None
+    values: NDArray[np.float64] | None
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    @property
+    def columns(self) -> dict[str, NDArray[Any]]:
+        """The features as a scorecard takes them: name -> array of shape (n,)."""
+        return {str(name): self.features[name].to_numpy() for name in self.features.columns}
+
+    def select(self, rows: NDArray[np.bool_]) -> Clients:
+        """The clients where `rows`, of shape (n,), is True."""
+        return Clients(
+            ids=self.ids[rows],
+            features=self.features[rows].reset_index(drop=True),
+            labels=None if self.labels is None else self.labels[rows],
+            values=None if self.values is None else self.values[rows],
+        )
+
+
+@dataclass(frozen=True)
+class Rejection:
+    """A row, or with no line a whole file, that was not accepted."""
+
+    file: str
+    line: int | None
+    column: str
+    value: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class TestClients:
+    """The labelled clients to test on, each row once, and what was left aside.
+
+    Attributes:
+        clients: those of the test folder, then those held out of the ingested ones.
+        files: the files of the test folder.
+        rejected: their rows that cannot be used.
+        blank_labels, duplicates: numbers of their rows that are left aside.
+        held_out: how many of the clients are held out by `test_share`.
+    """
+
+    __test__ = False  # to pytest: not a class of tests
+
+    clients: Clients
+    files: tuple[str, ...]
+    rejected: tuple[Rejection, ...]
+    blank_labels: int
+    duplicates: int
+    held_out: int = 0
+
+    @property
+    def of_folder(self) -> Clients:
+        """The clients of the test folder alone."""
+        return self.clients.select(np.arange(len(self.clients)) < len(self.clients) - self.held_out)
+
+
+@dataclass(frozen=True)
+class TrainingClients:
+    """The ingested clients to learn from, without those of the test data.
+
+    Attributes:
+        clients: in the order of their arrival.
+        unseen: (n,) of bool, True for the rows that arrived at or after the asked byte.
+        left_out: number of rows left out because they are test data.
+    """
+
+    clients: Clients
+    unseen: NDArray[np.bool_]
+    left_out: int
+
+
+def final_clients(config: Config, start: int = 0, end: int | None = None) -> Clients:
+    """The ingested clients between two offsets of `finaldata.csv`.
+
+    Args:
+        config: the settings.
+        start: byte the first row begins at; 0 stands for the file's begin, header included.
+        end: byte after the last row; None for the whole file. The ledger knows both.
+
+    Raises:
+        DataError: the file is missing or damaged.
+    """
+    with _session(config, _size(config.final_data)) as (connection, scratch):
+        rows = storage.read_range(config, config.final_data, start, end, scratch)
+        return _fetch(connection, config, *rows)
+
+
+def judging_clients(config: Config, start: int, end: int) -> Clients:
+    """The same, without those that are held out as test data, where they are judged already."""
+    with _session(config, _size(config.final_data)) as (connection, scratch):
+        rows, parameters = storage.read_range(config, config.final_data, start, end, scratch)
+        return _fetch(connection, config, f"{rows} WHERE NOT {is_held_out(config)}", parameters)
+
+
+def held_out_clients(config: Config, committed_bytes: int) -> Clients:
+    """The ingested clients that are held out as test data.
+
+    Args:
+        config: the settings.
+        committed_bytes: length of `finaldata.csv` by the ledger.
+    """
+    with _session(config, _size(config.final_data)) as (connection, scratch):
+        rows, parameters = storage.read_range(
+            config, config.final_data, 0, committed_bytes, scratch
+        )
+        return _fetch(connection, config, f"{rows} WHERE {is_held_out(config)}", parameters)
+
+
+def with_held_out(config: Config, test: TestClients, held_out: Clients) -> TestClients:
+    """The test data with the clients held out; a row that stands in both counts once."""
+    with _session(config, 0) as (connection, _):
+        doubled = _positions_in(connection, config, held_out, test.clients)
+    fresh = np.ones(len(held_out), dtype=bool)
+    fresh[doubled] = False
+    added = held_out.select(fresh)
+    return replace(test, clients=joined(test.clients, added), held_out=len(added))
+
+
+def joined(one: Clients, other: Clients) -> Clients:
+    """Labelled clients, one set after the other."""
+    assert one.labels is not None
+    assert other.labels is not None
+    both_values = one.values is not None and other.values is not None
+    return Clients(
+        ids=np.concatenate([one.ids, other.ids]),
+        features=pd.concat([one.features, other.features], ignore_index=True),
+        labels=np.concatenate([one.labels, other.labels]),
+        values=np.concatenate([one.values, other.values]) if both_values else None,
+    )
+
+
+def training_clients(
+    config: Config, committed_bytes: int, test: TestClients, unseen_start: int = 0
+) -> TrainingClients:
+    """The ingested clients but those held out, or whose row (id, features, label) is test data.
+
+    Args:
+        config: the settings.
+        committed_bytes: length of `finaldata.csv` by the ledger.
+        test: the clients of the test data.
+        unseen_start: byte from which on rows count as unseen.
+
+    Raises:
+        DataError: `finaldata.csv` is missing or damaged.
+    """
+    with _session(config, _size(config.final_data)) as (connection, scratch):
+        rows = storage.read_range(config, config.final_data, 0, committed_bytes, scratch)
+        clients = _fetch(connection, config, *rows)
+        unseen = np.zeros(len(clients), dtype=bool)
+        if unseen_start < committed_bytes:
+            late = _count_rows(connection, config, unseen_start, committed_bytes, scratch)
+            unseen[len(clients) - late :] = True
+        stays = np.ones(len(clients), dtype=bool)
+        if config.test_share:
+            source, parameters = rows
+            query = f"SELECT NOT {is_held_out(config)} AS stays FROM {source}"
+            stays = np.ma.getdata(connection.execute(query, parameters).fetchnumpy()["stays"])
+        stays[_positions_in(connection, config, clients, test.clients)] = False
+    remaining = clients if stays.all() else clients.select(stays)
+    return TrainingClients(remaining, unseen[stays], len(clients) - len(remaining))
+
+
+def labelled_test_clients(config: Config) -> TestClients:
+    """The labelled clients in the test folder, checked as ingestion checks them; writes nothing."""
+    found, refused = source_files.list_batches(config.test_data_path)
+    rejected = [Rejection(item.name, None, "", "", item.reason) for item in refused]
+    names: list[str] = []
+    with _session(config, sum(batch.unpacked_size for batch in found)) as (connection, scratch):
+        table = ClientTable(connection, config, scratch)
+        for batch in found:
+            try:
+                with unpacked(config, batch, scratch) as path, table.transaction():
+                    table.add(path, len(names))
+            except DataError as error:
+                rejected.append(Rejection(batch.name, None, "", "", str(error)))
+            else:
+                names.append(batch.name)
+        mark_duplicates(table, None, 0, scratch)
+        rejected += _rejections(connection, names)
+        counts = "count(*) FILTER (label IS NULL), count(*) FILTER (is_duplicate)"
+        blank, duplicates = connection.execute(
+            f"SELECT {counts} FROM rows WHERE raw IS NULL"
+        ).fetchall()[0]
+        clients = _fetch(connection, config, "rows WHERE " + KEPT, [])
+    return TestClients(clients, tuple(names), tuple(rejected), blank, duplicates)
+
+
+def open_clients(config: Config) -> Clients:
+    """The clients whose outcome is still blank, each one's newest row; labels are None.
+
+    Raises:
+        DataError: `openclients.csv` is damaged.
+    """
+    with _session(config, _size(config.open_clients)) as (connection, scratch):
+        rows = storage.read_range(config, config.open_clients, 0, None, scratch)
+        return replace(_fetch(connection, config, *rows), labels=None)
+
+
+def read_table(config: Config, path: Path) -> tuple[Clients, tuple[Rejection, ...]]:
+    """Read any table of clients, `.csv` or `.csv.gz`; only the features must be there.
+
+    Returns:
+        The clients in the order of the file (labels None unless every row has one) and the rows
+        that were not accepted.
+
+    Raises:
+        DataError: the file is missing or unusable as a whole.
+    """
+    optional = [name for name in config.stored_columns if name not in config.feature_columns]
+    try:
+        batch = source_files.find_batch(path)
+        with (
+            _session(config, batch.unpacked_size) as (connection, scratch),
+            unpacked(config, batch, scratch) as plain,
+        ):
+            if config.id_column not in csv_records.column_names(plain):
+                config = replace(config, id_column=None)
+            table = ClientTable(connection, config, scratch)
+            with table.transaction():
+                table.add(plain, 0, optional)
+            clients = _fetch(connection, config, "rows WHERE raw IS NULL", [])
+            rejected = tuple(_rejections(connection, [path.name]))
+    except DataError as error:
+        raise DataError(f"{path}: {error}") from None
+    if clients.labels is not None and (clients.labels < 0).any():
+        clients = replace(clients, labels=None)
+    return clients, rejected
+
+
+@contextlib.contextmanager
+def _session(config: Config, input_bytes: int) -> Iterator[tuple[duckdb.DuckDBPyConnection, Path]]:
+    """A connection and a folder for what it may have to write; both go away."""
+    with (
+        scratch_folder() as folder,
+        connect(config, folder, input_bytes) as connection,
+    ):
+        yield connection, folder
+
+
+def _size(path: Path) -> int:
+    return path.stat().st_size if path.exists() else 0
+
+
+def _count_rows(
+    connection: duckdb.DuckDBPyConnection, config: Config, start: int, end: int, scratch: Path
+) -> int:
+    rows, parameters = storage.read_range(config, config.final_data, start, end, scratch)
+    return int(connection.execute(f"SELECT count(*) FROM {rows}", parameters).fetchall()[0][0])
+
+
+def _fetch(
+    connection: duckdb.DuckDBPyConnection, config: Config, rows: str, parameters: list[str]
+) -> Clients:
+    """Rows of `v0`, ..., `label` as Clients; a NULL label becomes -1."""
+    names = config.stored_columns[:-1]
+    texts = [name for name in names if name not in config.numeric_stored_columns]
+    columns = ", ".join(
+        f"coalesce(v{i}, {'' if name in texts else 'nan'!r}) AS v{i}"
+        for i, name in enumerate(names)
+    )
+    try:
+        found = connection.execute(
+            f"SELECT {columns}, coalesce(label, -1)::TINYINT AS label FROM {rows}", parameters
+        ).fetchnumpy()
+    except (duckdb.InvalidInputException, duckdb.ConversionException):
+        raise DataError(
+            f"{parameters[0] if parameters else 'clients'}: damaged, not as the pipeline wrote it; "
+            f"restore it, or run ingestion.py, which tells what to do"
+        ) from None
+    by_name = {name: np.ma.getdata(found[f"v{i}"]) for i, name in enumerate(names)}
+    labels = np.ma.getdata(found["label"])
+    features = pd.DataFrame(
+        # pandas would make its own text type of objects.
+        {
+            name: pd.Series(by_name[name], dtype=by_name[name].dtype)
+            for name in config.feature_columns
+        }
+    )
+    if config.id_column is None:
+        ids = np.array([f"row {number}" for number in range(1, len(labels) + 1)], dtype=object)
+    else:
+        ids = by_name[config.id_column]
+    values = None if config.value_column is None else by_name[config.value_column]
+    return Clients(ids, features, labels, values)
+
+
+def _positions_in(
+    connection: duckdb.DuckDBPyConnection, config: Config, clients: Clients, others: Clients
+) -> NDArray[np.int64]:
+    """Positions of the clients whose whole row (id, features, label) stands among others."""
+    mine, theirs = _whole_rows(config, clients), _whole_rows(config, others)
+    connection.register("mine", mine.assign(position=np.arange(len(mine))))
+    connection.register("theirs", theirs)
+    same = " AND ".join(
+        f"mine.{column} IS NOT DISTINCT FROM theirs.{column}" for column in theirs.columns
+    )
+    found = connection.execute(
+        f"SELECT DISTINCT position FROM mine JOIN theirs ON {same} ORDER BY position"
+    ).fetchnumpy()["position"]
+    connection.unregister("mine")
+    connection.unregister("theirs")
+    return np.asarray(found, dtype=np.int64)
+
+
+def _whole_rows(config: Config, clients: Clients) -> pd.DataFrame:
+    columns = {f"f{i}": clients.features.iloc[:, i] for i in range(clients.features.shape[1])}
+    if config.id_column is not None:
+        columns["id"] = pd.Series(clients.ids)
+    return pd.DataFrame({**columns, "label": clients.labels})
+
+
+def _rejections(connection: duckdb.DuckDBPyConnection, names: Sequence[str]) -> Iterator[Rejection]:
+    found = connection.execute(
+        'SELECT file, line, "column", value, reason FROM rejections ORDER BY file, line'
+    )
+    for file, line, column, value, reason in found.fetchall():
+        yield Rejection(names[file], line, column, value, reason)
+
+
+def newest_of_each(ids: NDArray[np.object_]) -> NDArray[np.bool_]:
+    """Which rows are their client's last one; array of shape (n,)."""
+    last = {client: position for position, client in enumerate(ids)}
+    rows = np.zeros(len(ids), dtype=bool)
+    rows[list(last.values())] = True
+    return rows

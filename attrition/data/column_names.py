@@ -1,0 +1,209 @@
+"""What a column's name says of it: whose key it is, whom it names, what it is worth.
+
+Names alone decide nothing here: `columnchoice` looks at the values, too. Standard library only.
+"""
+
+from __future__ import annotations
+
+import re
+from itertools import pairwise
+
+CLIENT_KEY, ACCOUNT_KEY, BARE_KEY, CLIENT_NAME, OTHER_NAME, OTHER_KEY = range(6)
+
+_FIRMS = "corporation|corporate|company|firm|organi[sz]ation"
+_CLIENTS = f"{_FIRMS}|client|customer|cust|subscriber|member|user|employee|person|household|kunden"
+_ACCOUNTS = "account|acct|policy|contract|card|phone|telephone|mobile|subscription"
+_KEYS = "id|ids|identifier|identity|uuid|guid|key|code|number|num|nummer|no|nr|ref|reference"
+_KEY_WORDS = set(_KEYS.split("|")) | {"msisdn", "iban", "ssn", "zip", "postcode"}
+_BARE_KEYS = {"id", "uuid", "guid", "key", "identifier", "ident", "msisdn"}
+_COUNTERS = re.compile(
+    r"(rows?|index|idx|unnamed|line|serial|seq|sequence|sl|sr|s(?=no))"
+    r"(number|num|nummer|no|nr|id|index|names?)?\d*|number|num|no|nr|"
+)
+_PEOPLE = re.compile(
+    rf"({_CLIENTS}|contact|father|mother|spouse)*(sur|last|first|fore|given|family|middle|maiden"
+    rf"|full|nick|vor|nach)names?"
+)
+# Of what the law against discrimination speaks: parts of long words, and short words.
+_SENSITIVE_PARTS = (
+    "gender",
+    "birth",
+    "nationalit",
+    "citizen",
+    "ethnic",
+    "religio",
+    "marital",
+    "married",
+    "disab",
+    "pregnan",
+    "sexual",
+    "political",
+    "geschlecht",
+)
+_SENSITIVE_WORDS = {"sex", "age", "race", "dob", "senior", "health", "faith", "caste"}
+_AGE_OF_THINGS = {
+    "account",
+    "company",
+    "contract",
+    "corporation",
+    "firm",
+    "policy",
+    "device",
+    "vehicle",
+    "car",
+    "phone",
+    "card",
+    "equipment",
+    "handset",
+    "days",
+}
+# What a client is worth, the best sign first.
+_WORTH = (
+    re.compile(r"cltv|clv|ltv|lifetimevalue|(client|customer|account|contract)value"),
+    re.compile(r"acv|arr|mrr|annualrevenue|monthlyrevenue|revenues?|turnover|sales|premium"),
+    re.compile(r"spend|spent|spending|spendings|monetary|(monthly|annual|yearly)(charges?|fees?)"),
+    re.compile(r"amount|amt|charges?|billed|bill|fees?|volume"),
+    re.compile(r"balance|bal|deposits?"),
+)
+_NO_WORTH = {
+    "count",
+    "number",
+    "num",
+    "no",
+    "hike",
+    "change",
+    "chng",
+    "growth",
+    "ratio",
+    "rate",
+    "pct",
+    "percent",
+    "percentage",
+    "share",
+    "discount",
+    "cashback",
+    "refund",
+    "method",
+    "type",
+    "category",
+    "flag",
+    "date",
+    "score",
+    "group",
+    "band",
+    "calls",
+    "minutes",
+    "limit",
+    "per",
+    "diff",
+    "rank",
+    "class",
+    "status",
+    "rep",
+    "payment",
+}
+# Words of an outcome's name that are no part of what it is about.
+_OUTCOME_WORDS = {
+    "is",
+    "has",
+    "was",
+    "flag",
+    "label",
+    "value",
+    "status",
+    "class",
+    "target",
+    "indicator",
+    "outcome",
+    "y",
+    "yn",
+}
+_SHORTEST_OUTCOME = 4
+
+
+def words(name: str) -> list[str]:
+    """The words of a name in lower case: `customerID`, `area_code`, `Client Id`."""
+    return [w.lower() for w in re.findall(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+", name)]
+
+
+def key_rank(name: str) -> int | None:
+    """How surely a name is that of the client's id, the surest first; None: it is none.
+
+    CLIENT_KEY `CustomerId`, ACCOUNT_KEY `policy_no`, BARE_KEY `id`, CLIENT_NAME `company`,
+    OTHER_NAME `name`, which people may share, OTHER_KEY `case number`.
+    """
+    plain = _squeezed(name)
+    if is_counter(name):
+        return None
+    for rank, whose in ((CLIENT_KEY, _CLIENTS), (ACCOUNT_KEY, _ACCOUNTS)):
+        if re.search(rf"({whose})({_KEYS})$", plain):
+            return rank
+    if plain in _BARE_KEYS:
+        return BARE_KEY
+    if re.fullmatch(rf"{_CLIENTS}|account|({_FIRMS})name", plain):
+        return CLIENT_NAME
+    if re.fullmatch(rf"({_CLIENTS}|account)?names?", plain):
+        return OTHER_NAME
+    return OTHER_KEY if is_key(name) else None
+
+
+def is_key(name: str) -> bool:
+    """Whether a name ends as those of ids, codes and numbers of things do."""
+    return words(name)[-1:] != [] and words(name)[-1] in _KEY_WORDS
+
+
+def is_code(name: str) -> bool:
+    """Whether numbers of this name are names, not amounts."""
+    last = words(name)[-1:]
+    return last in (["id"], ["code"], ["zip"], ["postcode"]) or key_rank(name) in (
+        CLIENT_KEY,
+        ACCOUNT_KEY,
+    )
+
+
+def is_counter(name: str) -> bool:
+    """Whether a name is that of a column that counts the rows: `RowNumber`, `Unnamed: 0`, ``."""
+    return _COUNTERS.fullmatch(_squeezed(name)) is not None
+
+
+def is_name_of_people(name: str) -> bool:
+    """Whether it is `Surname`, `first_name` or the like."""
+    return _PEOPLE.fullmatch(_squeezed(name)) is not None
+
+
+def is_sensitive(name: str) -> bool:
+    """Whether it speaks of sex, age, origin or the like, by which law may forbid to decide."""
+    found = set(words(name))
+    if "age" in found and found & _AGE_OF_THINGS:
+        found -= {"age"}
+    return bool(found & _SENSITIVE_WORDS) or any(p in _squeezed(name) for p in _SENSITIVE_PARTS)
+
+
+def worth_rank(name: str) -> tuple[int, int] | None:
+    """How well a name says what a client is worth, the best first: kind, number of words."""
+    found = words(name)
+    if _NO_WORTH & set(found):
+        return None
+    joined = [*found, *map("".join, pairwise(found))]
+    for rank, worth in enumerate(_WORTH):
+        if any(worth.fullmatch(word) for word in joined):
+            return rank, len(found)
+    return None
+
+
+def carries(name: str, target: str) -> bool:
+    """Whether a name has the outcome's in it: `Churn_reason` that of `churned`."""
+    wanted = [_stem(word) for word in words(target) if word not in _OUTCOME_WORDS]
+    found = [_stem(word) for word in words(name)]
+    if len("".join(wanted)) < _SHORTEST_OUTCOME:
+        return False
+    starts = range(len(found) - len(wanted) + 1)
+    return any(found[i : i + len(wanted)] == wanted for i in starts)
+
+
+def _stem(word: str) -> str:
+    return re.sub(r"(ed|s)$", "", word) if len(word) > _SHORTEST_OUTCOME else word
+
+
+def _squeezed(name: str) -> str:
+    return re.sub(r"[\W_]+", "", name).casefold()

@@ -1,0 +1,107 @@
+"""Whether `finaldata.csv` still holds the rows that the ledger names, byte for byte.
+
+A stamp (size, times, inode) that is the one the last run left tells so at the price of one stat;
+else the digest of each commit's bytes does. What somebody else has changed is never cut or
+overwritten: it is refused, with what to do.
+
+Standard library only.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from attrition.core.config import Config
+from attrition.core.errors import PipelineError
+from attrition.data.ledger import Commit, Ledger
+
+_CHUNK = 1 << 20
+
+
+def stamp_of(status: os.stat_result) -> tuple[int, ...]:
+    """What tells that a file is as it was."""
+    return (status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino)
+
+
+def current_stamp(path: Path) -> tuple[int, ...] | None:
+    """The stamp of a file; None when it is missing."""
+    try:
+        return stamp_of(path.stat())
+    except FileNotFoundError:
+        return None
+
+
+def is_as_left(config: Config, ledger: Ledger) -> bool:
+    """Whether `finaldata.csv` shows the stamp that the last run left."""
+    if ledger.store or not (ledger.commits or config.final_data.exists()):
+        return True
+    return ledger.stamp is not None and ledger.stamp == current_stamp(config.final_data)
+
+
+def check(config: Config, ledger: Ledger) -> Ledger:
+    """Make sure that the committed rows stand in `finaldata.csv`, and nothing unknown behind them.
+
+    Returns:
+        The ledger, with the stamp of today.
+
+    Raises:
+        PipelineError: somebody else has changed the file.
+    """
+    path = config.final_data
+    if is_as_left(config, ledger) and not ledger.writing:
+        return ledger
+    stamp = current_stamp(path)
+    size = stamp[0] if stamp else 0
+    committed = ledger.committed_bytes
+    if size < committed:
+        found = f"{size:,} bytes long" if stamp else "gone"
+        raise _changed(config, f"{found}, but {committed:,} bytes are committed")
+    if size > committed and not ledger.writing:
+        raise _changed(config, f"{size - committed:,} bytes stand behind the committed rows")
+    if not stamp:
+        return replace(ledger, stamp=None)
+    commits = tuple(
+        replace(commit, sha256=digest)
+        for commit, digest in zip(ledger.commits, digests(path, ledger.commits), strict=True)
+    )
+    for old, new in zip(ledger.commits, commits, strict=True):
+        if old.sha256 not in ("", new.sha256):
+            raise _changed(
+                config,
+                f"the {old.rows:,} rows of commit {old.id} (bytes {old.start:,} to {old.end:,}) "
+                f"are not those that were committed",
+            )
+    return replace(ledger, commits=commits, stamp=stamp)
+
+
+def digests(path: Path, commits: Sequence[Commit]) -> Iterator[str]:
+    """SHA-256 of the bytes of each commit, as they stand in a file now."""
+    with path.open("rb") as stream:
+        for commit in commits:
+            stream.seek(commit.start)
+            digest = hashlib.sha256()
+            remaining = commit.end - commit.start
+            while remaining and (chunk := stream.read(min(remaining, _CHUNK))):
+                digest.update(chunk)
+                remaining -= len(chunk)
+            yield digest.hexdigest()
+
+
+def advice(config: Config) -> str:
+    """What to do about files of ingestion that somebody else has changed."""
+    return (
+        f"restore it; or run `python ingestion.py --accept-edits`, which checks every row and "
+        f"takes the file as it stands; or delete {config.ledger}: then the rows that stand there "
+        f"are checked and kept, and every file in {config.input_folder_path} is read again"
+    )
+
+
+def _changed(config: Config, what: str) -> PipelineError:
+    return PipelineError(
+        f"{config.final_data}: changed since the last run: {what}; nothing was cut or changed; "
+        f"{advice(config)}"
+    )

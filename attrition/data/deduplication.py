@@ -1,0 +1,211 @@
+"""What gathered rows add to earlier ones: duplicates are marked, the open clients kept current."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from attrition.data import storage, validation
+from attrition.data.client_table import GOOD, KEPT, ClientTable, Intake
+from attrition.data.csv_scan import count_lines
+
+# So many hashes are sorted at once (128 MB).
+_HASHES_AT_ONCE = 16_000_000
+# Up to so many new rows are compared with the committed ones as lines of text.
+_FEW_ROWS = 200_000
+
+
+def mark_duplicates(
+    table: ClientTable, final_data: Path | None, final_rows: int, scratch: Path
+) -> None:
+    """Mark every labelled row that stands in `finaldata.csv` or arrived before.
+
+    Args:
+        table: the rows.
+        final_data: the rows committed so far; None when there are none.
+        final_rows: how many these are.
+        scratch: an existing folder.
+    """
+    run = table.connection.execute
+    run("CREATE TEMP TABLE duplicates (r BIGINT)")
+    _find_repeated(table)
+    _apply(table)
+    if final_data is not None:
+        fresh = int(table.scalar(f"SELECT count(*) FROM rows WHERE {KEPT}"))
+        if fresh <= _FEW_ROWS and count_lines(final_data) == final_rows + 1:
+            _find_committed_lines(table, final_data, scratch)
+        else:
+            _find_committed(table, final_data)
+        _apply(table)
+    run("DROP TABLE duplicates")
+
+
+def _apply(table: ClientTable) -> None:
+    # A mark in the table keeps the order of its rows, which no join promises to do.
+    table.connection.execute("UPDATE rows SET is_duplicate = true WHERE rowid IN (FROM duplicates)")
+
+
+def _find_repeated(table: ClientTable) -> None:
+    """Find the rows that are equal to an earlier row of the table."""
+    columns = ", ".join([*table.keys, "label"])
+    run = table.connection.execute
+    for repeated in _repeated_hashes(table, f"hash({columns})"):
+        # The hash leaves few rows to be compared whole.
+        table.connection.register("repeated", {"h": repeated})
+        run(
+            f"CREATE TEMP TABLE candidates AS SELECT rowid AS r, {columns} FROM rows "
+            f"WHERE {GOOD} AND hash({columns}) IN (SELECT h FROM repeated)"
+        )
+        run(
+            f"INSERT INTO duplicates SELECT r FROM candidates ANTI JOIN "
+            f"(SELECT min(r) AS r FROM candidates GROUP BY {columns}) AS firsts USING (r)"
+        )
+        run("DROP TABLE candidates")
+        table.connection.unregister("repeated")
+
+
+def _find_committed(table: ClientTable, final_data: Path) -> None:
+    """Find the rows that are committed already."""
+    columns = [*table.keys, "label"]
+    table.connection.execute(
+        f"INSERT INTO duplicates SELECT DISTINCT r FROM "
+        f"(SELECT rowid AS r, {', '.join(columns)} FROM rows WHERE {KEPT}) AS fresh "
+        f"JOIN {storage.read_stored(table.config)} AS final ON {_same('fresh', 'final', columns)}",
+        [str(final_data)],
+    )
+
+
+def _find_committed_lines(table: ClientTable, final_data: Path, scratch: Path) -> None:
+    """The same for few rows, four times as fast: equal rows are equal lines.
+
+    Every committed row must be one line; a new row of several lines is equal to none of them.
+    """
+    part = scratch / "fresh.csv"
+    storage.write_stored(table.connection, table.config, f"rows WHERE {KEPT}", part)
+    with part.open("rb") as stream:
+        lines = list(stream)
+    part.unlink()
+    with final_data.open("rb") as stream:
+        committed = set(lines).intersection(stream)
+    found = table.connection.execute(f"SELECT rowid FROM rows WHERE {KEPT} ORDER BY rowid")
+    numbers = [row[0] for row in found.fetchall()]
+    if len(numbers) != len(lines):
+        _find_committed(table, final_data)
+        return
+    known = [row for row, line in zip(numbers, lines, strict=True) if line in committed]
+    table.connection.execute("INSERT INTO duplicates SELECT unnest(?::BIGINT[])", [known])
+
+
+def _repeated_hashes(table: ClientTable, row_hash: str) -> list[NDArray[np.uint64]]:
+    """The hashes that several labelled rows have, in parts that are gone through one by one."""
+    count = int(table.scalar(f"SELECT count(*) FROM rows WHERE {GOOD}"))
+    parts = 1 + count // _HASHES_AT_ONCE
+    found = []
+    for part in range(parts):
+        some = f"AND {row_hash} % {parts} = {part}" if parts > 1 else ""
+        query = f"SELECT {row_hash} AS h FROM rows WHERE {GOOD} {some}"
+        hashes = np.ma.getdata(table.connection.execute(query).fetchnumpy()["h"])
+        hashes.sort()
+        repeated = hashes[1:][hashes[1:] == hashes[:-1]]
+        if len(repeated):
+            found.append(repeated[np.append(True, repeated[1:] != repeated[:-1])])
+    return found
+
+
+def mark_known_open_clients(
+    table: ClientTable,
+    again: Sequence[tuple[int, int]],
+    final_data: Path | None,
+    previous: Path | None,
+) -> None:
+    """Mark the rows of open clients that tell nothing new, in files that were ingested before.
+
+    The open clients so far account for these files: a client who is not among them, but has a
+    labelled row, left them when its outcome came.
+
+    Args:
+        table: the rows.
+        again: first rowid, and that after the last, of each file that was ingested before the
+            ledger was made anew.
+        final_data: the rows committed so far; None when there are none.
+        previous: the open clients so far; None when there are none.
+    """
+    known = [path for path in (final_data, previous) if path is not None]
+    if not again or not known:
+        return
+    names = ", ".join(table.client_columns)
+    sources = " UNION ALL ".join(
+        f"SELECT {names} FROM {storage.read_stored(table.config)}" for _ in known
+    )
+    ranges = " OR ".join(f"rowid >= {start} AND rowid < {end}" for start, end in again)
+    table.connection.execute(
+        f"UPDATE rows SET is_duplicate = true WHERE rowid IN (SELECT r FROM "
+        f"(SELECT rowid AS r, {names} FROM rows "
+        f"WHERE raw IS NULL AND label IS NULL AND ({ranges})) AS again "
+        f"SEMI JOIN ({sources}) AS known ON {_same('again', 'known', table.client_columns)})",
+        [str(path) for path in known],
+    )
+
+
+def count_duplicates(table: ClientTable, intakes: Sequence[Intake]) -> list[int]:
+    """Rows of each file, in the order they were taken in, that are marked as duplicates."""
+    found = table.connection.execute(
+        "SELECT rowid AS r FROM rows WHERE is_duplicate AND label IS NOT NULL"
+    )
+    starts = [intake.start for intake in intakes]
+    files = np.searchsorted(starts, found.fetchnumpy()["r"], side="right") - 1
+    return [int(count) for count in np.bincount(files, minlength=len(starts))]
+
+
+def write_open_clients(table: ClientTable, previous: Path | None, path: Path) -> int:
+    """Write the open clients: each one's newest row, without those whose outcome is known now.
+
+    A client leaves the list when a labelled row arrives later that is no duplicate; and also when
+    it is one, if it is the last of that client to arrive and says that it left. (An old row that
+    says that it stayed comes again with every whole export.)
+
+    Args:
+        table: the rows, duplicates marked.
+        previous: the open clients so far; they are older than all rows of the table.
+        path: gets the rows, without a header.
+
+    Returns:
+        How many open clients there are.
+    """
+    columns = ", ".join(table.keys)
+    client = table.client_columns
+    before = storage.read_stored(table.config) if previous else storage.no_rows(table.config)
+    run = table.connection.execute
+    run(
+        f"CREATE TEMP TABLE opened AS "
+        f"SELECT row_number() OVER () - 1e12::BIGINT AS r, {columns} FROM {before}",
+        [str(previous)] if previous else [],
+    )
+    run(
+        f"INSERT INTO opened SELECT rowid, {columns} FROM rows "
+        f"WHERE raw IS NULL AND label IS NULL AND NOT is_duplicate"
+    )
+    run(
+        f"CREATE TEMP TABLE closed AS SELECT opened.r FROM opened JOIN rows "
+        f"ON {_same('opened', 'rows', client)} AND rows.rowid > opened.r WHERE {GOOD} "
+        f"GROUP BY opened.r HAVING bool_or(NOT is_duplicate) "
+        f"OR arg_max(label, rows.rowid) = {validation.POSITIVE}"
+    )
+    run(
+        f"CREATE TEMP TABLE still_open AS SELECT *, NULL::TINYINT AS label FROM opened "
+        f"WHERE r IN (SELECT max(r) FROM opened GROUP BY {', '.join(client)}) "
+        f"AND r NOT IN (FROM closed)"
+    )
+    storage.write_stored(table.connection, table.config, "still_open ORDER BY r", path)
+    count = int(table.scalar("SELECT count(*) FROM still_open"))
+    for name in ("opened", "closed", "still_open"):
+        run(f"DROP TABLE {name}")
+    return count
+
+
+def _same(one: str, other: str, columns: Sequence[str]) -> str:
+    """Whether two rows are equal in some columns, blanks being equal."""
+    return " AND ".join(f"{one}.{c} IS NOT DISTINCT FROM {other}.{c}" for c in columns)

@@ -1,0 +1,179 @@
+"""What is new in the source folder, by content: the folder as it is against the ledger.
+
+Standard library only. Nothing is written.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+from attrition.core import clock
+from attrition.core.config import Config
+from attrition.core.errors import DataError
+from attrition.data import source_files
+from attrition.data.csv_records import FOUND
+from attrition.data.ledger import READ_AGAIN, REJECTED, Event, Ledger, Sighting
+from attrition.data.source_files import Batch, Refusal, Stamp
+
+# A file changed within this time of being looked at may change again and show the same time:
+# it is looked into again (git calls that "racily clean").
+RACY_NANOSECONDS = 2_000_000_000
+
+
+@dataclass(frozen=True)
+class NewBatch:
+    """A batch whose content the ledger does not know."""
+
+    batch: Batch
+    sha256: str
+
+
+@dataclass(frozen=True)
+class Survey:
+    """The source folder, compared with the ledger.
+
+    Attributes:
+        new: batches to take in, in the order of their names.
+        waiting: names of batches that are still being written.
+        refused: what is called like a batch and is none, and what is not called like one.
+        sightings: name -> how its content was seen, for every batch whose content is known or new.
+        events: what happened to files the ledger knows: renames, copies, changes, deletions.
+    """
+
+    new: tuple[NewBatch, ...]
+    waiting: tuple[str, ...]
+    refused: tuple[Refusal, ...]
+    sightings: Mapping[str, Sighting]
+    events: tuple[Event, ...]
+
+
+def survey(folder: Path, ledger: Ledger, settle_seconds: int) -> Survey:
+    """Look at a source folder: list it, and hash what may have changed since the ledger saw it."""
+    seen_ns = time.time_ns()
+    found, refused = source_files.list_batches(folder)
+    refused += source_files.list_unread(folder)
+    changed = [batch for batch in found if not _is_as_seen(batch, ledger.sightings)]
+    waiting = source_files.still_written(changed, settle_seconds)
+    digests: dict[str, str] = {}
+    for batch in changed:
+        if batch.name in waiting:
+            continue
+        try:
+            digests[batch.name] = _digest(batch)
+        except DataError as error:
+            refused.append(Refusal(batch.name, str(error)))
+        if not source_files.is_unchanged(batch):
+            digests.pop(batch.name, None)
+            waiting.add(batch.name)
+    seen = {
+        batch.name: Sighting(digests[batch.name], seen_ns=seen_ns, **asdict(batch.stamp))
+        for batch in changed
+        if batch.name in digests
+    }
+    present = {batch.name for batch in found}
+    kept = {name: old for name, old in ledger.sightings.items() if name in present}
+    return Survey(
+        new=tuple(_new(changed, digests, ledger)),
+        waiting=tuple(sorted(waiting)),
+        refused=tuple(refused),
+        sightings={**kept, **seen},
+        events=tuple(_events(ledger, present, digests)),
+    )
+
+
+def without(found: Survey, names: set[str]) -> Survey:
+    """A survey in which some batches wait, since they changed while they were read."""
+    return replace(
+        found,
+        new=tuple(item for item in found.new if item.batch.name not in names),
+        waiting=tuple(sorted({*found.waiting, *names})),
+        sightings={name: s for name, s in found.sightings.items() if name not in names},
+    )
+
+
+def all_rejected(config: Config, ledger: Ledger) -> str | None:
+    """Why there are no client rows, where every file that is there is rejected; else None."""
+    present = {sighting.sha256 for sighting in ledger.sightings.values()}
+    entries = [e for e in ledger.entries if e.sha256 in present and e.status != READ_AGAIN]
+    if not entries or ledger.commits or ledger.open_rows:
+        return None
+    if any(entry.status != REJECTED for entry in entries):
+        return None
+    names: dict[str, list[str]] = {}
+    for entry in entries:
+        names.setdefault(str(entry.reason).partition(FOUND)[0], []).append(entry.name)
+    reasons = "; ".join(f"{some(files)}: {reason}" for reason, files in names.items())
+    which = "the only file was" if len(entries) == 1 else f"all {len(entries):,} files were"
+    return (
+        f"{config.input_folder_path}: {which} rejected: {reasons}; "
+        f"correct the files, or the columns in {config.source}"
+    )
+
+
+def some(names: Sequence[str], most: int = 5) -> str:
+    """The first few names, and how many more there are."""
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more
+
+
+def _is_as_seen(batch: Batch, sightings: Mapping[str, Sighting]) -> bool:
+    old = sightings.get(batch.name)
+    return (
+        old is not None
+        and Stamp(old.size, old.mtime_ns, old.ctime_ns, old.inode) == batch.stamp
+        and all(
+            abs(old.seen_ns - time_ns) > RACY_NANOSECONDS
+            for time_ns in (old.mtime_ns, old.ctime_ns)
+        )
+    )
+
+
+def _digest(batch: Batch) -> str:
+    with source_files.open_batch(batch) as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def _new(changed: list[Batch], digests: dict[str, str], ledger: Ledger) -> list[NewBatch]:
+    """The batches with unknown content, each content once."""
+    known = ledger.known
+    new = []
+    for batch in changed:
+        sha256 = digests.get(batch.name)
+        if sha256 is not None and sha256 not in known:
+            known.add(sha256)
+            new.append(NewBatch(batch, sha256))
+    return new
+
+
+def _events(ledger: Ledger, present: set[str], digests: dict[str, str]) -> list[Event]:
+    """What happened to known files: a new name of a known content, a new content, a loss."""
+    now = clock.now()
+    gone = {name: old.sha256 for name, old in ledger.sightings.items() if name not in present}
+    known = ledger.known
+    events = []
+    renamed = set()
+    for name, sha256 in sorted(digests.items()):
+        old = ledger.sightings.get(name)
+        if old is not None and old.sha256 == sha256:
+            continue
+        if old is not None:
+            events.append(Event(now, "changed", name, sha256))
+        elif sha256 in known:
+            former = next((n for n, s in gone.items() if s == sha256 and n not in renamed), None)
+            other = next((n for n, s in ledger.sightings.items() if s.sha256 == sha256), None)
+            if former is not None:
+                renamed.add(former)
+                events.append(Event(now, f"renamed from {former}", name, sha256))
+            else:
+                what = "came back" if other is None else f"copied from {other}"
+                events.append(Event(now, what, name, sha256))
+    events += [
+        Event(now, "deleted", name, sha256)
+        for name, sha256 in sorted(gone.items())
+        if name not in renamed
+    ]
+    return events

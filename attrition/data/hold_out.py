@@ -1,0 +1,37 @@
+"""Which labelled rows the pipeline keeps back as test data (`test_share`), and never learns from.
+
+A digest decides: of the client's id, so that all rows of a client stand on one side; without ids,
+of the whole row (features and label). So the choice is the same at every run, on every engine, for
+rows that came long ago and rows to come; and a larger share keeps the rows of a smaller one.
+"""
+
+from __future__ import annotations
+
+from attrition.core.config import Config
+from attrition.data import storage
+
+_DIGITS = 8  # of the digest, hexadecimal
+_SEPARATOR = "chr(31)"  # between values: so "a", "bc" is not "ab", "c"
+
+
+def is_held_out(config: Config) -> str:
+    """Whether a labelled row is test data, as SQL over `v0`, ..., `label` for DuckDB and Spark."""
+    if not config.test_share:
+        return "false"
+    key_of = dict(zip(config.stored_columns, storage.keys(config), strict=False))
+    if config.id_column is not None:
+        text = key_of[config.id_column]
+    else:
+        parts = [_text(config, name, key_of[name]) for name in config.feature_columns]
+        text = f"concat_ws({_SEPARATOR}, {', '.join([*parts, 'CAST(label AS STRING)'])})"
+    bound = round(config.test_share * 16**_DIGITS)
+    return f"substr(md5({text}), 1, {_DIGITS}) < '{bound:0{_DIGITS}x}'"
+
+
+def _text(config: Config, name: str, key: str) -> str:
+    """A feature as text, the same on both engines: of a number its exact bits, hexadecimal."""
+    is_number = storage.kind_of(config, name) == "DOUBLE"
+    # C writes `0x1p+0` where Java writes `0x1.0p0`.
+    bits = f"replace(replace(printf('%a', {key}), '+', ''), '.0p', 'p')"
+    text = bits if is_number else key
+    return f"CASE WHEN {key} IS NULL THEN '' ELSE {text} END"

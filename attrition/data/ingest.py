@@ -1,0 +1,276 @@
+"""Take in new batches on this machine: read, checked, written for the ledger to make real."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import sys
+from collections.abc import Sequence
+from dataclasses import replace
+from itertools import pairwise
+from pathlib import Path
+
+from attrition.core import atomic_files, clock, progress
+from attrition.core.config import Config
+from attrition.core.errors import DataError, PipelineError
+from attrition.data import committed_rows, deduplication, recovery, source_files, storage
+from attrition.data.client_table import KEPT, ClientTable, Intake, connect, unpacked
+from attrition.data.csv_records import FOUND
+from attrition.data.cut_rows import take_back
+from attrition.data.discovery import NewBatch, Survey, without
+from attrition.data.ledger import (
+    INGESTED,
+    REJECTED,
+    Commit,
+    Cut,
+    Ledger,
+    LedgerEntry,
+    next_commit_id,
+    write_ledger,
+)
+
+
+def take_in(config: Config, ledger: Ledger, found: Survey) -> tuple[Survey, Ledger]:
+    """Read the new batches, and write their rows; the ledger is not written yet.
+
+    Returns:
+        The survey, in which batches that changed meanwhile wait, and the ledger to be written.
+    """
+    ledger = take_back(config, ledger, found.new)
+    time = clock.now()
+    size = sum(item.batch.unpacked_size for item in found.new)
+    with recovery.scratch_folder(config) as scratch, connect(config, scratch, size) as connection:
+        table = ClientTable(connection, config, scratch)
+        taken: list[Taken] = []
+        with progress.step("files", total=len(found.new)) as advance:
+            for item in found.new:
+                outcome = _read(table, item, len(taken), scratch)
+                if outcome is None:
+                    found = without(found, {item.batch.name})
+                else:
+                    taken.append((item, outcome))
+                advance()
+        return found, prepare(table, ledger, taken, scratch, time)
+
+
+def _read(table: ClientTable, item: NewBatch, number: int, scratch: Path) -> Intake | str | None:
+    """Take in one batch.
+
+    Returns:
+        What it came to; the reason, when all of it is rejected; None when it changed meanwhile.
+    """
+    try:
+        with unpacked(table.config, item.batch, scratch) as path, table.transaction():
+            intake = table.add(path, number)
+            if not source_files.is_unchanged(item.batch):
+                raise DataError("changed while it was read")
+    except DataError as error:
+        return str(error) if source_files.is_unchanged(item.batch) else None
+    return intake
+
+
+_SETTING = re.compile(r"\(setting (\w+)\)")
+# A batch, and what taking it in came to: the reason, when all of it is rejected.
+Taken = tuple[NewBatch, Intake | str]
+
+
+def prepare(
+    table: ClientTable, ledger: Ledger, taken: Sequence[Taken], scratch: Path, time: str
+) -> Ledger:
+    """Write what is new of the rows in a table, durably, and the rejected ones.
+
+    Args:
+        table: the rows of `taken`, whose positions are the numbers of the files there.
+        ledger: what is committed so far, and in its place.
+        taken: the batches, in the order they were taken in.
+        scratch: an existing folder.
+        time: now, for the ledger.
+
+    Returns:
+        The ledger that makes it real once it is written.
+    """
+    config = table.config
+    # Should this run end from here on, the next one knows whose the rows behind the others are.
+    write_ledger(config.ledger, replace(ledger, schema=config.schema_digest, writing=True))
+    final_data = config.final_data if ledger.committed_bytes else None
+    deduplication.mark_duplicates(table, final_data, ledger.committed_rows, scratch)
+    previous = config.open_clients if ledger.open_sha256 else None
+    deduplication.mark_known_open_clients(
+        table, _ingested_before(ledger, taken), final_data, previous
+    )
+    entries = _entries(table, taken, time)
+    ledger = _with_rows(table, ledger, entries, scratch, time)
+    if any(entry.kept or entry.open or entry.duplicate for entry in entries):
+        ledger = _with_open_clients(table, ledger, scratch)
+    _write_quarantine(table, entries)
+    return ledger
+
+
+def _ingested_before(ledger: Ledger, taken: Sequence[Taken]) -> list[tuple[int, int]]:
+    """First rowid, and that after the last, of files ingested before the ledger was made anew."""
+    found = [
+        (item.batch.name, outcome.start) for item, outcome in taken if isinstance(outcome, Intake)
+    ]
+    ranges = pairwise([*(start for _, start in found), sys.maxsize])
+    return [
+        rows for (name, _), rows in zip(found, ranges, strict=True) if name in ledger.earlier_names
+    ]
+
+
+def _entries(table: ClientTable, taken: Sequence[Taken], time: str) -> list[LedgerEntry]:
+    """What became of each file, for the ledger."""
+    intakes = [outcome for _, outcome in taken if isinstance(outcome, Intake)]
+    duplicates = iter(deduplication.count_duplicates(table, intakes))
+    cuts = iter(_cuts(table, intakes))
+    return [
+        replace(ingested(item, outcome, next(duplicates), time), cut=next(cuts))
+        if isinstance(outcome, Intake)
+        else rejected(table.config, item, outcome, time)
+        for item, outcome in taken
+    ]
+
+
+def _cuts(table: ClientTable, intakes: Sequence[Intake]) -> list[Cut | None]:
+    """Of each file that ends without a line end: what became of its last row."""
+    cuts = []
+    for intake, end in pairwise([*intakes, None]):
+        assert intake is not None
+        cut = intake.cut
+        if cut is not None and not cut.row:
+            row = table.scalar(
+                "SELECT CASE WHEN raw IS NOT NULL THEN 'quarantined' WHEN label IS NULL THEN "
+                "'open' WHEN is_duplicate THEN 'duplicate' ELSE 'kept' END FROM rows "
+                "WHERE rowid >= ? AND rowid < ? ORDER BY rowid DESC LIMIT 1",
+                [intake.start, end.start if end else sys.maxsize],
+            )
+            cut = replace(cut, row=row)
+        cuts.append(cut)
+    return cuts
+
+
+def ingested(item: NewBatch, intake: Intake, duplicate: int, time: str) -> LedgerEntry:
+    """The entry of a file whose rows were taken in."""
+    return LedgerEntry(
+        name=item.batch.name,
+        sha256=item.sha256,
+        size=item.batch.stamp.size,
+        status=INGESTED,
+        reason=None,
+        rows_read=intake.rows_read,
+        kept=intake.rows_read - intake.open - intake.quarantined - duplicate,
+        duplicate=duplicate,
+        open=intake.open,
+        quarantined=intake.quarantined,
+        extra_columns=intake.extra_columns,
+        commit=None,
+        time=time,
+    )
+
+
+def rejected(config: Config, item: NewBatch, reason: str, time: str) -> LedgerEntry:
+    """The entry of a file that is no good as a whole.
+
+    A reason that is a limit names its setting: `(setting maximum_unpacked_megabytes)`.
+    """
+    named = _SETTING.findall(reason.partition(FOUND)[0])
+    limits = {name: getattr(config, name, None) for name in named}
+    return LedgerEntry(
+        name=item.batch.name,
+        sha256=item.sha256,
+        size=item.batch.stamp.size,
+        status=REJECTED,
+        reason=reason,
+        rows_read=0,
+        kept=0,
+        duplicate=0,
+        open=0,
+        quarantined=0,
+        extra_columns=(),
+        commit=None,
+        time=time,
+        limits={name: limit for name, limit in limits.items() if isinstance(limit, int)},
+    )
+
+
+def _with_rows(
+    table: ClientTable, ledger: Ledger, entries: list[LedgerEntry], scratch: Path, time: str
+) -> Ledger:
+    """Append the new rows, if there are any; the ledger gets the files and their commit."""
+    kept = sum(entry.kept for entry in entries)
+    if kept:
+        contents = tuple(entry.sha256 for entry in entries if entry.status == INGESTED)
+        identity = next_commit_id(ledger.commit_id, table.config.schema_digest, contents)
+        start = ledger.committed_bytes
+        digest, stamp = _append_rows(table, ledger, scratch)
+        entries = [replace(entry, commit=identity if entry.kept else None) for entry in entries]
+        commit = Commit(identity, start, stamp[0], kept, time, contents, digest)
+        ledger = replace(ledger.with_commit(commit), stamp=stamp)
+    return with_entries(ledger, entries)
+
+
+def with_entries(ledger: Ledger, entries: Sequence[LedgerEntry]) -> Ledger:
+    """A ledger that knows these files, too; those of its newest commit are in it by now.
+
+    A row of a file that was ingested before the ledger was made anew may have been learnt then.
+    """
+    again = {entry.name for entry in entries if entry.name in ledger.earlier_names}
+    is_earlier = any(entry.kept for entry in entries if entry.name in again)
+    return replace(
+        ledger,
+        entries=(*ledger.entries, *entries),
+        earlier_names=tuple(name for name in ledger.earlier_names if name not in again),
+        earlier_end=ledger.commits[-1].end if is_earlier else ledger.earlier_end,
+    )
+
+
+def _append_rows(table: ClientTable, ledger: Ledger, scratch: Path) -> tuple[str, tuple[int, ...]]:
+    """Append the new rows to finaldata.csv.
+
+    Returns:
+        The digest of what was appended, and the file's stamp then.
+
+    Raises:
+        PipelineError: somebody else has changed the file since this run began.
+    """
+    config = table.config
+    part = scratch / "rows.csv"
+    storage.write_stored(table.connection, config, f"rows WHERE {KEPT}", part)
+    with config.final_data.open("ab") as stream:
+        found = committed_rows.stamp_of(os.fstat(stream.fileno()))
+        if ledger.committed_bytes and found != ledger.stamp:
+            raise PipelineError(
+                f"{config.final_data}: changed while rows were to be added; nothing was added, the "
+                f"next run looks at it again"
+            )
+        digest = hashlib.sha256(storage.append(part, stream, config))
+        stream.flush()
+        os.fsync(stream.fileno())
+        stamp = committed_rows.stamp_of(os.fstat(stream.fileno()))
+    with part.open("rb") as rows:
+        while chunk := rows.read(1 << 20):
+            digest.update(chunk)
+    part.unlink()
+    atomic_files.sync_folder(config.output_folder_path)
+    return digest.hexdigest(), stamp
+
+
+def _with_open_clients(table: ClientTable, ledger: Ledger, scratch: Path) -> Ledger:
+    """Write the list of open clients beside the present one; the ledger names the new one."""
+    config = table.config
+    part = scratch / "open.csv"
+    previous = config.open_clients if ledger.open_sha256 else None
+    count = deduplication.write_open_clients(table, previous, part)
+    waiting = recovery.pending_open_clients(config)
+    with atomic_files.replacing(waiting) as path, path.open("wb") as stream:
+        storage.append(part, stream, config)
+    return replace(ledger, open_sha256=atomic_files.sha256_of(waiting), open_rows=count)
+
+
+def _write_quarantine(table: ClientTable, entries: Sequence[LedgerEntry]) -> None:
+    """Write the rejected rows, a file for each source file that has some."""
+    for number, entry in enumerate(entries):
+        if entry.quarantined:
+            table.config.quarantine.mkdir(exist_ok=True)
+            with atomic_files.replacing(recovery.quarantine_path(table.config, entry)) as path:
+                table.write_rejections(number, entry.name, path)

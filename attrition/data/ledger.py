@@ -1,0 +1,305 @@
+"""The ledger of ingestion, `ingesteddata/ledger.json`: which files were taken in, and to what end.
+
+Rows reach `finaldata.csv` in commits: a commit is real when the ledger names it, and then the file
+is as long as the ledger says, and its bytes have the digests that the ledger names. A run says in
+the ledger that it is writing before it writes: only then is what stands behind the committed rows
+that of a killed run. On
+Spark a commit is a folder of Parquet files, and is as real as the ledger names it; where this
+module speaks of bytes of `finaldata.csv`, rows of the master data set are meant then.
+
+A commit's id is a digest of the id before it, the settings that decide how a row reads, and the
+digests of the files it took in. So the id names the content of `finaldata.csv` at that length,
+whatever the clock said, as the ids of git's commits do.
+
+Standard library only: the idle tick of fullprocess.py may read it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from attrition.core import atomic_files
+from attrition.core.errors import DataError
+
+INGESTED, REJECTED = "ingested", "rejected"
+READ_AGAIN = "read again"  # it was rejected for a limit that was raised since; see `reopened`
+
+
+@dataclass(frozen=True)
+class Commit:
+    """Rows that reached `finaldata.csv` together: bytes from `start` up to `end`.
+
+    `files` are the digests of the files they came from; none: the rows stood in `finaldata.csv`
+    when the ledger was made anew. `sha256` is the digest of the bytes; "" on Spark, and where an
+    earlier version of this pipeline wrote the ledger.
+    """
+
+    id: str
+    start: int
+    end: int
+    rows: int
+    time: str
+    files: tuple[str, ...]
+    sha256: str = ""
+
+
+@dataclass(frozen=True)
+class Cut:
+    """The last row of a file that ends without a line end: the upload may have been cut off.
+
+    Attributes:
+        size: of the content, unpacked, in bytes.
+        sha256: its digest.
+        row: what became of the row: `kept`, `duplicate`, `open` or `quarantined`.
+    """
+
+    size: int
+    sha256: str
+    row: str
+
+
+@dataclass(frozen=True)
+class LedgerEntry:
+    """What became of one content: rows_read = kept + duplicate + open + quarantined.
+
+    `name` is the name it came under, `commit` the id its rows were committed with (None: no row
+    of it was new), `limits` the settings that it was rejected for, as they were then, `cut` a
+    last row that may have to be taken back.
+    """
+
+    name: str
+    sha256: str
+    size: int
+    status: str
+    reason: str | None
+    rows_read: int
+    kept: int
+    duplicate: int
+    open: int
+    quarantined: int
+    extra_columns: tuple[str, ...]
+    commit: str | None
+    time: str
+    limits: Mapping[str, int] = field(default_factory=dict)
+    cut: Cut | None = None
+
+
+@dataclass(frozen=True)
+class Sighting:
+    """A file as the source folder showed it when its content was last looked at."""
+
+    sha256: str
+    size: int
+    mtime_ns: int
+    inode: int
+    seen_ns: int
+    ctime_ns: int = -1  # of a ledger that did not note it: the content is looked at again
+
+
+@dataclass(frozen=True)
+class Event:
+    """Something that happened to a file which had been ingested or refused."""
+
+    time: str
+    what: str
+    name: str
+    sha256: str
+
+
+@dataclass(frozen=True)
+class Notice:
+    """Something about the ingested rows that somebody should hear of, once."""
+
+    time: str
+    text: str
+
+
+@dataclass(frozen=True)
+class Ledger:
+    """All that ingestion knows of its past.
+
+    Attributes:
+        schema: digest of the settings the rows were read with; "" for an empty ledger.
+        commits: oldest first.
+        entries: one for each content, in the order of arrival.
+        sightings: name in the source folder -> how its content was last seen.
+        refused: name in the source folder -> why it is no batch (a link, a folder, another
+            suffix, ...); of the test data with the folder before it.
+        events: renames, copies, changes and disappearances of files, oldest first.
+        open_sha256: digest of the `openclients.csv` that belongs to this ledger; "" for none.
+        open_rows: clients in it.
+        store: where the rows are; "" for `finaldata.csv`, the address of the folder on Spark.
+        writing: whether a run was about to add rows: it may have left some uncommitted.
+        stamp: size, times of change and inode of `finaldata.csv` as it was when the committed rows
+            were last known to stand in it; None when nobody looked.
+        earlier_end: end of the rows that a model may have learnt whose commit is none of these,
+            since the ledger was made anew after it was trained.
+        earlier_names: files that were ingested before the ledger was made anew, and not since.
+        notices: what happened to the ledger and to the files it speaks of, oldest first.
+    """
+
+    schema: str = ""
+    commits: tuple[Commit, ...] = ()
+    entries: tuple[LedgerEntry, ...] = ()
+    sightings: Mapping[str, Sighting] = field(default_factory=dict)
+    refused: Mapping[str, str] = field(default_factory=dict)
+    events: tuple[Event, ...] = ()
+    open_sha256: str = ""
+    open_rows: int = 0
+    store: str = ""
+    writing: bool = False
+    stamp: tuple[int, ...] | None = None
+    earlier_end: int = 0
+    earlier_names: tuple[str, ...] = ()
+    notices: tuple[Notice, ...] = ()
+
+    @property
+    def committed_bytes(self) -> int:
+        """Length of `finaldata.csv`."""
+        return self.commits[-1].end if self.commits else 0
+
+    @property
+    def committed_rows(self) -> int:
+        """Rows in `finaldata.csv`."""
+        return sum(commit.rows for commit in self.commits)
+
+    @property
+    def commit_id(self) -> str | None:
+        """Names the content of `finaldata.csv`; None while there is none."""
+        return self.commits[-1].id if self.commits else None
+
+    @property
+    def ingested_names(self) -> list[str]:
+        """The names ingested files came under, each once, in the order of arrival."""
+        names = (entry.name for entry in self.entries if entry.status == INGESTED)
+        return list(dict.fromkeys([*self.earlier_names, *names]))
+
+    def entry(self, sha256: str) -> LedgerEntry | None:
+        """What became of a content, None when it was never seen."""
+        return next((entry for entry in self.entries if entry.sha256 == sha256), None)
+
+    @property
+    def known(self) -> set[str]:
+        """Digests of the contents that need not be read."""
+        return {entry.sha256 for entry in self.entries if entry.status != READ_AGAIN}
+
+    def reopened(self, settings: object) -> Ledger:
+        """This ledger, in which files rejected for a limit that has been raised are unknown.
+
+        Args:
+            settings: has the limits as attributes.
+        """
+        entries = tuple(
+            replace(entry, status=READ_AGAIN)
+            if entry.status == REJECTED
+            and any(getattr(settings, name, 0) > limit for name, limit in entry.limits.items())
+            else entry
+            for entry in self.entries
+        )
+        known = replace(self, entries=entries).known
+        sightings = {name: item for name, item in self.sightings.items() if item.sha256 in known}
+        return (
+            self if entries == self.entries else replace(self, entries=entries, sightings=sightings)
+        )
+
+    def unseen_start(self, commit_id: str | None) -> int:
+        """First byte of `finaldata.csv` that a model trained at a commit has certainly not seen.
+
+        Without a model (None) that is every row. Of a commit that is none of these it is known, at
+        best, which rows came after the ledger was made anew; else no row counts as unseen.
+        """
+        if commit_id is None:
+            return 0
+        ends = [commit.end for commit in self.commits if commit.id == commit_id]
+        return ends[0] if ends else self.earlier_end or self.committed_bytes
+
+    def fits(self, schema: str, store: str) -> bool:
+        """Whether the rows were read as these settings say, and are where they say."""
+        return self.schema in ("", schema) and (not self.schema or self.store == store)
+
+    def with_commit(self, commit: Commit) -> Ledger:
+        """This ledger and one commit more."""
+        return replace(self, commits=(*self.commits, commit))
+
+    def with_notice(self, time: str, text: str) -> Ledger:
+        """This ledger and one notice more."""
+        return replace(self, notices=(*self.notices, Notice(time, text)))
+
+
+def next_commit_id(previous: str | None, schema: str, contents: Iterable[str]) -> str:
+    """The id of a commit: 16 hexadecimal digits that name all content up to it."""
+    digest = hashlib.sha256("\n".join([previous or "", schema, *contents]).encode())
+    return digest.hexdigest()[:16]
+
+
+def read_ledger(path: Path) -> Ledger:
+    """Read the ledger; an empty one when there is none.
+
+    Raises:
+        DataError: it is damaged.
+    """
+    if not path.exists():
+        return Ledger()
+    raw = atomic_files.read_json(path)
+    try:
+        return Ledger(
+            schema=str(raw["schema"]),
+            commits=tuple(_commit(item) for item in raw["commits"]),
+            entries=tuple(_entry(item) for item in raw["files"]),
+            sightings={name: Sighting(**item) for name, item in raw["sightings"].items()},
+            refused={str(name): str(reason) for name, reason in raw["refused"].items()},
+            events=tuple(Event(**item) for item in raw["events"]),
+            open_sha256=str(raw["open_clients"]["sha256"]),
+            open_rows=int(raw["open_clients"]["rows"]),
+            store=str(raw.get("store", "")),
+            # Earlier versions did not say that they were writing.
+            writing=bool(raw.get("writing", True)),
+            stamp=tuple(map(int, raw["stamp"])) if raw.get("stamp") else None,
+            earlier_end=int(raw.get("earlier_end", 0)),
+            earlier_names=tuple(map(str, raw.get("earlier_names", ()))),
+            notices=tuple(Notice(**item) for item in raw.get("notices", ())),
+        )
+    except (KeyError, TypeError, AttributeError, ValueError):
+        raise DataError(
+            f"{path}: not a ledger of this pipeline; restore it, or run ingestion.py, which sets "
+            f"it aside and makes a new one of the rows that are there"
+        ) from None
+
+
+def write_ledger(path: Path, ledger: Ledger) -> None:
+    """Replace the ledger, whole or not at all: this is what commits."""
+    atomic_files.write_json(path, ledger_json(ledger))
+
+
+def ledger_json(ledger: Ledger) -> dict[str, Any]:
+    """The ledger as the file shows it."""
+    return {
+        "schema": ledger.schema,
+        "store": ledger.store,
+        "committed_bytes": ledger.committed_bytes,
+        "committed_rows": ledger.committed_rows,
+        "writing": ledger.writing,
+        "stamp": ledger.stamp,
+        "earlier_end": ledger.earlier_end,
+        "earlier_names": ledger.earlier_names,
+        "notices": [asdict(notice) for notice in ledger.notices],
+        "open_clients": {"rows": ledger.open_rows, "sha256": ledger.open_sha256},
+        "commits": [asdict(commit) for commit in ledger.commits],
+        "files": [asdict(entry) for entry in ledger.entries],
+        "sightings": {name: asdict(item) for name, item in sorted(ledger.sightings.items())},
+        "refused": dict(sorted(ledger.refused.items())),
+        "events": [asdict(event) for event in ledger.events],
+    }
+
+
+def _commit(item: dict[str, Any]) -> Commit:
+    return Commit(**{**item, "files": tuple(item["files"])})
+
+
+def _entry(item: dict[str, Any]) -> LedgerEntry:
+    cut = Cut(**item["cut"]) if item.get("cut") else None
+    return LedgerEntry(**{**item, "extra_columns": tuple(item["extra_columns"]), "cut": cut})

@@ -1,0 +1,368 @@
+"""A new ledger for the rows that stand in the ingestion folder, where the old one does not fit.
+
+Without a ledger nobody knows which file a row came from; but it stands in `finaldata.csv`, and so
+it stays. Every row is checked as those of a source file are, and written as the pipeline writes it
+where somebody wrote it otherwise. What cannot be kept is named, and the file as it stood is kept
+under another name.
+"""
+
+from __future__ import annotations
+
+import logging
+import shutil
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from itertools import takewhile
+from pathlib import Path
+
+from attrition.core import atomic_files, clock
+from attrition.core.config import Config
+from attrition.core.errors import DataError, PipelineError
+from attrition.data import (
+    committed_rows,
+    csv_records,
+    deduplication,
+    recovery,
+    source_files,
+    storage,
+)
+from attrition.data.client_table import GOOD, ClientTable, connect
+from attrition.data.csv_scan import take_census
+from attrition.data.ledger import Commit, Ledger, next_commit_id, read_ledger, write_ledger
+
+LINES_NAMED = 10  # of the rows that cannot be kept
+_OPENED = "raw IS NULL AND label IS NULL"
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Checked:
+    """What a file of our rows holds.
+
+    Attributes:
+        rows: how many can be kept, each once.
+        repeated: how many stand there once more.
+        problems: line and reason of every row that is none.
+        source: the file.
+        path: the rows as the pipeline writes them, header included.
+    """
+
+    source: Path
+    rows: int
+    repeated: int
+    problems: tuple[tuple[int, str], ...]
+    path: Path
+
+
+def rebuild_ledger(config: Config) -> None:
+    """Where the ledger is missing or damaged, make one of the rows that stand there.
+
+    Nothing is done where nothing was ever ingested.
+    """
+    text = _what_is_wrong(config)
+    if text is None:
+        return
+    names = _earlier_names(config)
+    texts = [text]
+    ledger = Ledger(schema=config.schema_digest, writing=True)
+    with recovery.scratch_folder(config) as scratch:
+        try:
+            checked = _check_labelled(config, scratch)
+            ledger = _with_rows(config, ledger, checked)
+            texts += _lost(checked)
+        except DataError as error:
+            texts.append(_set_aside(config.final_data, error))
+        try:
+            checked = _check_opened(config, scratch)
+            ledger = _with_open_clients(config, ledger, checked)
+            texts += _lost(checked)
+        except DataError as error:
+            texts.append(_set_aside(config.open_clients, error))
+    if ledger.commits:
+        ledger = replace(ledger, earlier_names=names)
+    texts.append(
+        f"a new ledger was made of the {ledger.committed_rows:,} labelled rows and the "
+        f"{ledger.open_rows:,} open clients that stand there; what the source files bring beyond "
+        f"them is added"
+    )
+    text = "; ".join(texts)
+    logger.warning("%s", text)
+    write_ledger(config.ledger, ledger.with_notice(clock.now(), text))
+
+
+def accept_edits(config: Config) -> str:
+    """Take `finaldata.csv` and `openclients.csv` as somebody has edited them.
+
+    Returns:
+        What was done.
+
+    Raises:
+        PipelineError: a file is gone, or holds rows that are none; nothing was changed.
+    """
+    rebuild_ledger(config)
+    ledger = read_ledger(config.ledger)
+    if not ledger.fits(config.schema_digest, ""):
+        raise PipelineError(
+            f"{config.source}: the settings of columns, labels or engine have changed since the "
+            f"rows were ingested; undo that, or run ingestion.py first"
+        )
+    texts: list[str] = []
+    with recovery.scratch_folder(config) as scratch:
+        if _is_edited(config, ledger):
+            checked = _sound(config.final_data, lambda: _check_labelled(config, scratch))
+            ledger = _with_rows(config, ledger, checked)
+            texts.append(_accepted(checked))
+        if not recovery.has_open_clients(config, ledger):
+            checked = _sound(config.open_clients, lambda: _check_opened(config, scratch))
+            ledger = _with_open_clients(config, ledger, checked)
+            texts.append(_accepted(checked))
+    if texts:
+        write_ledger(config.ledger, ledger.with_notice(clock.now(), "; ".join(texts)))
+    recovery.repair(config)
+    return "; ".join(texts) or "nothing was edited: the rows are those that the last run left"
+
+
+def damage(config: Config) -> str | None:
+    """What is wrong with a ledger that is there but cannot be read, of which a copy is kept."""
+    try:
+        read_ledger(config.ledger)
+    except DataError:
+        return (
+            f"ledger.json was damaged and is kept as {atomic_files.keep_copy(config.ledger).name}"
+        )
+    return None
+
+
+def _what_is_wrong(config: Config) -> str | None:
+    """Why a new ledger is needed; None when none is."""
+    if config.ledger.exists():
+        return damage(config)
+    ours = (config.final_data, config.open_clients, recovery.pending_open_clients(config))
+    return "ledger.json was missing" if any(map(_size, ours)) else None
+
+
+def _earlier_names(config: Config) -> tuple[str, ...]:
+    """Names of the files that were ingested before; nobody knows: any that are there."""
+    if config.ingested_files.exists():
+        text = config.ingested_files.read_text(encoding="utf-8", errors="replace")
+        return tuple(text.splitlines())
+    found, _ = source_files.list_batches(config.input_folder_path)
+    return tuple(batch.name for batch in found)
+
+
+def _is_edited(config: Config, ledger: Ledger) -> bool:
+    try:
+        committed_rows.check(config, ledger)
+    except PipelineError:
+        return True
+    return False
+
+
+def _check_labelled(config: Config, scratch: Path) -> Checked:
+    """Check `finaldata.csv`.
+
+    Raises:
+        DataError: it cannot be read as rows of the settings.
+    """
+
+    def keep(table: ClientTable) -> None:
+        deduplication.mark_duplicates(table, None, 0, scratch)
+
+    problem = "no outcome; such rows belong into openclients.csv"
+    return _check(config, config.final_data, (GOOD, problem), keep, scratch)
+
+
+def _check_opened(config: Config, scratch: Path) -> Checked:
+    """Check the list of open clients, as `_check_labelled` does the other file."""
+
+    def keep(table: ClientTable) -> None:
+        client = ", ".join(table.client_columns)
+        table.connection.execute(
+            f"UPDATE rows SET is_duplicate = true WHERE {_OPENED} AND rowid NOT IN "
+            f"(SELECT max(rowid) FROM rows WHERE {_OPENED} GROUP BY {client})"
+        )
+
+    # A list that waits for its ledger is newer, and complete: of a run that was killed.
+    waiting = recovery.pending_open_clients(config)
+    path = waiting if waiting.exists() else config.open_clients
+    problem = "an outcome; such rows belong into finaldata.csv"
+    return _check(config, path, (_OPENED, problem), keep, scratch)
+
+
+def _check(
+    config: Config,
+    path: Path,
+    wanted: tuple[str, str],
+    mark_repeated: Callable[[ClientTable], None],
+    scratch: Path,
+) -> Checked:
+    """Check every row of a file of ours.
+
+    Args:
+        config: the settings.
+        path: the file; one that is missing or empty has no rows.
+        wanted: which rows belong there, as SQL, and what is wrong with others.
+        mark_repeated: marks those that stand there once more.
+        scratch: an existing folder.
+    """
+    clean = scratch / path.name
+    if not _size(path):
+        return Checked(path, 0, 0, (), clean)
+    if csv_records.column_names(path) != config.stored_columns:
+        raise DataError(f"its header is not {storage.stored_header(config)}")
+    with path.open("rb") as stream:
+        census = take_census(stream)
+    condition, problem = wanted
+    with connect(config, scratch, path.stat().st_size) as connection:
+        table = ClientTable(connection, config, scratch)
+        if census.lines > 1:
+            with table.transaction():
+                table.add(path, 0)
+        mark_repeated(table)
+        others = [
+            (line, problem) for line in _lines_of(table, path, f"raw IS NULL AND NOT ({condition})")
+        ]
+        rejections = connection.execute('SELECT line, "column", reason FROM rejections').fetchall()
+        kept = f"{condition} AND NOT is_duplicate"
+        rows = int(table.scalar(f"SELECT count(*) FROM rows WHERE {kept}"))
+        repeated = int(
+            table.scalar(f"SELECT count(*) FROM rows WHERE {condition} AND is_duplicate")
+        )
+        part = scratch / "part.csv"
+        storage.write_stored(connection, config, f"rows WHERE {kept}", part)
+    with clean.open("wb") as target:
+        storage.append(part, target, config)
+    bad = [(line, f"{column}: {why}" if column else why) for line, column, why in rejections]
+    return Checked(path, rows, repeated, tuple(sorted(bad + others)), clean)
+
+
+def _lines_of(table: ClientTable, path: Path, condition: str) -> list[int]:
+    """The lines in which some rows of the one file in a table begin."""
+    first = table.scalar("SELECT min(rowid) FROM rows")
+    found = table.connection.execute(
+        f"SELECT rowid - ? + 1 FROM rows WHERE {condition} ORDER BY rowid", [first]
+    ).fetchall()
+    if not found:
+        return []
+    with path.open("rb") as stream:
+        census = take_census(stream)
+    records = csv_records.read_records(path, census)
+    return csv_records.start_lines(records, [int(row[0]) for row in found])
+
+
+def _with_rows(config: Config, ledger: Ledger, checked: Checked) -> Ledger:
+    """A ledger for these rows, which wait for it where `finaldata.csv` holds others.
+
+    Commits whose bytes stand there unchanged stay; what comes behind them is one commit.
+    """
+    if not checked.rows:
+        return replace(ledger, commits=(), writing=True, stamp=None)
+    size = checked.path.stat().st_size
+    inside = [commit for commit in ledger.commits if commit.end <= size]
+    pairs = zip(inside, committed_rows.digests(checked.path, inside), strict=True)
+    commits = tuple(
+        commit for commit, _ in takewhile(lambda pair: pair[0].sha256 == pair[1], pairs)
+    )
+    start = commits[-1].end if commits else 0
+    ledger = replace(ledger, commits=commits, writing=True, stamp=None)
+    if start < size:
+        rest = Commit("", start, size, checked.rows - ledger.committed_rows, clock.now(), ())
+        (digest,) = committed_rows.digests(checked.path, [rest])
+        identity = next_commit_id(ledger.commit_id, config.schema_digest, [digest])
+        ledger = ledger.with_commit(replace(rest, id=identity, sha256=digest))
+        ledger = replace(ledger, earlier_end=size)
+    kept = {commit.id for commit in commits}
+    entries = tuple(
+        entry
+        if entry.commit is None or entry.commit in kept
+        else replace(entry, commit=ledger.commit_id)
+        for entry in ledger.entries
+    )
+    if not _size(config.final_data) or atomic_files.sha256_of(
+        config.final_data
+    ) != atomic_files.sha256_of(checked.path):
+        _let_wait(checked.path, recovery.pending_final_data(config))
+    return replace(ledger, entries=entries)
+
+
+def _with_open_clients(config: Config, ledger: Ledger, checked: Checked) -> Ledger:
+    """A ledger that names these open clients, who wait for it beside the present list."""
+    if not checked.rows:
+        return replace(ledger, open_sha256="", open_rows=0)
+    waiting = recovery.pending_open_clients(config)
+    _let_wait(checked.path, waiting)
+    return replace(ledger, open_sha256=atomic_files.sha256_of(waiting), open_rows=checked.rows)
+
+
+def _let_wait(rows: Path, waiting: Path) -> None:
+    with atomic_files.replacing(waiting) as temporary:
+        shutil.copyfile(rows, temporary)
+
+
+def _lost(checked: Checked) -> list[str]:
+    """What is not kept of a file, in words."""
+    path, texts = checked.source, []
+    if checked.problems:
+        count = len(checked.problems)
+        texts.append(
+            f"{path.name}: {count:,} row{'s' if count > 1 else ''} cannot be read "
+            f"(line {_lines(checked.problems)}); "
+            f"as it stood it is kept as {atomic_files.keep_copy(path).name}"
+        )
+    if checked.repeated:
+        texts.append(f"{path.name}: {checked.repeated:,} rows stood there once more")
+    return texts
+
+
+def _set_aside(path: Path, error: DataError) -> str:
+    copy = atomic_files.keep_copy(path)
+    return f"{path.name} cannot be read ({_public(error)}) and is kept as {copy.name}"
+
+
+def _public(error: DataError) -> str:
+    """A reason without what it quotes of the file."""
+    return str(error).partition(csv_records.FOUND)[0]
+
+
+def _sound(path: Path, check: Callable[[], Checked]) -> Checked:
+    """What a file holds, if it can be taken as it stands.
+
+    Raises:
+        PipelineError: it cannot; nothing was changed.
+    """
+    if not _size(path):
+        problem = "is gone or empty"
+    else:
+        try:
+            checked = check()
+        except DataError as error:
+            problem = f"cannot be read: {_public(error)}"
+        else:
+            if not checked.problems:
+                return checked
+            problem = f"{len(checked.problems):,} rows are no client rows: " + "; ".join(
+                f"line {line}: {reason}" for line, reason in checked.problems[:LINES_NAMED]
+            )
+    raise PipelineError(
+        f"{path}: {problem}; nothing was changed; mend that or restore the file, or delete the "
+        f"ledger.json beside it: then the rows that can be read are kept, and every source file is "
+        f"read again"
+    )
+
+
+def _accepted(checked: Checked) -> str:
+    again = (
+        f", {checked.repeated:,} that stood there once more left out" if checked.repeated else ""
+    )
+    return f"{checked.source.name} was changed by hand and accepted: {checked.rows:,} rows{again}"
+
+
+def _lines(problems: Sequence[tuple[int, str]]) -> str:
+    shown = ", ".join(str(line) for line, _ in problems[:LINES_NAMED])
+    more = len(problems) - LINES_NAMED
+    return f"{shown} and {more:,} more" if more > 0 else shown
+
+
+def _size(path: Path) -> int:
+    return path.stat().st_size if path.exists() else 0

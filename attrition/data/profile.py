@@ -1,0 +1,211 @@
+"""What the ingested rows look like: statistics, missing data, clients that stand there twice.
+
+DuckDB computes them over `finaldata.csv` of any size, within the memory that the settings allow.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import accumulate
+from typing import Any
+
+import duckdb
+
+from attrition.core.config import Config
+from attrition.core.errors import DataError
+from attrition.core.scratch import scratch_folder
+from attrition.data.client_table import connect
+from attrition.data.ledger import read_ledger
+from attrition.data.storage import kind_of, read_stored, stored_header
+
+QUANTILES = (0.05, 0.25, 0.75, 0.95)
+BATCHES = 12  # the newest ones are looked at one by one
+LEVELS = 20  # of a categorical column; the others are counted together
+
+
+@dataclass(frozen=True)
+class BatchProfile:
+    """The rows that one run of ingestion added."""
+
+    commit: str
+    time: str
+    rows: int
+    base_rate: float | None  # share of the positive label
+    missing_data_percentages: dict[str, float | None]  # feature column -> 0-100
+
+
+@dataclass(frozen=True)
+class DataProfile:
+    """What the ingested rows look like; shares are fractions 0-1 unless called percentages."""
+
+    rows: int
+    base_rate: float | None  # share of the positive label
+    clients: int | None  # None where a client is its row
+    repeated_clients: int | None  # clients with more than one row
+    conflicting_clients: int  # same client, same features, both labels
+    summary_statistics: dict[str, dict[str, float | None]]  # numeric column -> statistic
+    categories: dict[str, dict[str, Any]]  # categorical column -> levels, others, distinct
+    missing_data_percentages: dict[str, float | None]  # feature column -> 0-100
+    batches: tuple[BatchProfile, ...]  # the newest ones, oldest first
+
+
+def profile_data(config: Config) -> DataProfile:
+    """Compute the statistics of `finaldata.csv`, however large it is; without it they are empty."""
+    place = {column: f"v{i}" for i, column in enumerate(config.stored_columns[:-1])}
+    features = config.feature_columns
+    client = None if config.id_column is None else place[config.id_column]
+    same = [client, *(place[c] for c in features)]
+    with _clients(config) as database:
+        rows, base_rate = _row(database, "SELECT count(*), avg(label) FROM clients")
+        clients, repeated = _count_clients(database, client) if client else (None, None)
+        return DataProfile(
+            rows=rows,
+            base_rate=base_rate,
+            clients=clients,
+            repeated_clients=repeated,
+            conflicting_clients=_count_conflicts(database, [key for key in same if key]),
+            summary_statistics={c: _summarise(database, place[c]) for c in config.numeric_columns},
+            categories={c: _count_levels(database, place[c]) for c in config.categorical_columns},
+            missing_data_percentages={c: _missing_percentage(database, place[c]) for c in features},
+            batches=_profile_batches(database, config, {c: place[c] for c in features}),
+        )
+
+
+def missing_changes(
+    profile: DataProfile, reference: Mapping[str, Any] | None
+) -> dict[str, dict[str, float | None]]:
+    """How much is missing now, beside the rows that the deployed model was trained on.
+
+    Args:
+        profile: of the ingested rows.
+        reference: the deployed model's, as `drift.summarise` made it; None without a model.
+
+    Returns:
+        feature column -> percentage (0-100) missing of the `training_rows`, of `all_rows` and of
+        the `newest_batch`, and the `change` from training rows to newest batch in percentage
+        points; None for what is not known.
+    """
+    newest = profile.batches[-1].missing_data_percentages if profile.batches else {}
+    result = {}
+    for column, share in profile.missing_data_percentages.items():
+        before, now = _missing_in_training(reference or {}, column), newest.get(column)
+        change = None if before is None or now is None else now - before
+        result[column] = {
+            "training_rows": before,
+            "all_rows": share,
+            "newest_batch": now,
+            "change": change,
+        }
+    return result
+
+
+def _missing_in_training(reference: Mapping[str, Any], column: str) -> float | None:
+    for kind, key in (("numeric", "missing"), ("categorical", "blank")):
+        counts = reference.get(kind, {}).get(column)
+        if counts is not None and reference["rows"]:
+            return 100.0 * float(counts[key]) / float(reference["rows"])
+    return None
+
+
+@contextmanager
+def _clients(config: Config) -> Iterator[duckdb.DuckDBPyConnection]:
+    """A database with the ingested rows as the table `clients`: `v0`, `v1`, ... and `label`."""
+    size = config.final_data.stat().st_size if config.final_data.exists() else 0
+    with (
+        scratch_folder() as scratch,
+        connect(config, scratch, size) as database,
+    ):
+        if size:
+            _check_header(config)
+            source = f"CREATE TABLE clients AS FROM {read_stored(config)}"
+            database.execute(source, [str(config.final_data)])
+        else:
+            kinds = [kind_of(config, column) for column in config.stored_columns[:-1]]
+            columns = [f"v{i} {kind}" for i, kind in enumerate(kinds)]
+            database.execute(f"CREATE TABLE clients ({', '.join(columns)}, label TINYINT)")
+        yield database
+
+
+def _check_header(config: Config) -> None:
+    with config.final_data.open(encoding="utf-8", errors="replace") as stream:
+        found = stream.readline().rstrip("\n")
+    if found != stored_header(config):
+        raise DataError(
+            f"{config.final_data}: expected the columns {stored_header(config)}, found {found}; "
+            f"run fullprocess.py, which makes it anew after a change of settings"
+        )
+
+
+def _row(database: duckdb.DuckDBPyConnection, query: str) -> tuple[Any, ...]:
+    row = database.execute(query).fetchone()
+    assert row is not None
+    return row
+
+
+def _summarise(database: duckdb.DuckDBPyConnection, name: str) -> dict[str, float | None]:
+    """Statistics of a numeric column over its present values; the deviation is the sample's."""
+    mean, deviation, low, median, high, quantiles = _row(
+        database,
+        f"SELECT avg({name}), stddev_samp({name}), min({name}), median({name}), max({name}), "
+        f"quantile_cont({name}, {list(QUANTILES)}) FROM clients",
+    )
+    names = [f"quantile_{round(100 * q):02}" for q in QUANTILES]
+    shares = dict(zip(names, quantiles or [None] * len(names), strict=True))
+    return {
+        "mean": mean,
+        "median": median,
+        "standard_deviation": deviation,
+        "minimum": low,
+        **shares,
+        "maximum": high,
+    }
+
+
+def _count_levels(database: duckdb.DuckDBPyConnection, name: str) -> dict[str, Any]:
+    """Rows of the most frequent levels, of all others together, and how many levels there are."""
+    levels = database.execute(
+        f"SELECT {name}, count(*) AS n FROM clients WHERE {name} IS NOT NULL "
+        f"GROUP BY 1 ORDER BY n DESC, 1 LIMIT {LEVELS}"
+    ).fetchall()
+    present, distinct = _row(database, f"SELECT count({name}), count(DISTINCT {name}) FROM clients")
+    counted = sum(count for _, count in levels)
+    return {"levels": dict(levels), "others": present - counted, "distinct": distinct}
+
+
+def _profile_batches(
+    database: duckdb.DuckDBPyConnection, config: Config, features: Mapping[str, str]
+) -> tuple[BatchProfile, ...]:
+    """The newest batches; a row's place in `finaldata.csv` tells with which one it came."""
+    commits = read_ledger(config.ledger).commits
+    ends = list(accumulate(commit.rows for commit in commits))
+    shares = ", ".join(f"100.0 * avg(({name} IS NULL)::INT)" for name in features.values())
+    result = []
+    for commit, end in list(zip(commits, ends, strict=True))[-BATCHES:]:
+        rows, base_rate, *missing = _row(
+            database,
+            f"SELECT count(*), avg(label), {shares} FROM clients "
+            f"WHERE rowid >= {end - commit.rows} AND rowid < {end}",
+        )
+        by_column = dict(zip(features, missing, strict=True))
+        result.append(BatchProfile(commit.id, commit.time, rows, base_rate, by_column))
+    return tuple(result)
+
+
+def _missing_percentage(database: duckdb.DuckDBPyConnection, name: str) -> float | None:
+    share = _row(database, f"SELECT 100.0 * avg(({name} IS NULL)::INT) FROM clients")[0]
+    return None if share is None else float(share)
+
+
+def _count_clients(database: duckdb.DuckDBPyConnection, client: str) -> tuple[int, int]:
+    """How many clients there are, and how many of them have several rows."""
+    sizes = f"(SELECT count(*) AS n FROM clients GROUP BY {client})"
+    clients, repeated = _row(database, f"SELECT count(*), count(*) FILTER (n > 1) FROM {sizes}")
+    return int(clients), int(repeated)
+
+
+def _count_conflicts(database: duckdb.DuckDBPyConnection, same: Sequence[str]) -> int:
+    """How many clients stand there with the same features under both labels."""
+    groups = f"GROUP BY {', '.join(same)} HAVING min(label) < max(label)"
+    return int(_row(database, f"SELECT count(*) FROM (SELECT 1 FROM clients {groups})")[0])

@@ -1,0 +1,229 @@
+"""The ingestion folder brought to the state its ledger names, however the last run ended.
+
+`finaldata.csv` loses what a killed run never committed; `openclients.csv`, `quarantine/` and
+`ingestedfiles.txt` follow the ledger: before a run begins, and once more after its commit. What
+somebody else has changed is refused, and stays as it is.
+
+Standard library only.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import re
+import shutil
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+from attrition.core import atomic_files, clock
+from attrition.core.config import Config
+from attrition.core.errors import PipelineError
+from attrition.data import committed_rows
+from attrition.data.discovery import some, survey
+from attrition.data.ledger import Ledger, LedgerEntry, read_ledger, write_ledger
+
+logger = logging.getLogger(__name__)
+
+
+_QUARANTINE_NAME = re.compile(r"[0-9a-f]{12}-.*\.csv")
+
+
+def repair(config: Config) -> Ledger:
+    """Make good what an earlier run left unfinished.
+
+    Returns:
+        The ledger: an empty one when there is none, or when the settings have changed so that
+        every row has to be read again.
+
+    Raises:
+        PipelineError: somebody else has changed what was committed.
+    """
+    found = repair_ledger(config, "")
+    settle_final_data(config, found)
+    ledger = _without_tail(config, committed_rows.check(config, found))
+    if ledger != found:
+        write_ledger(config.ledger, ledger)
+    settle(config, ledger)
+    return ledger
+
+
+def repair_ledger(config: Config, store: str) -> Ledger:
+    """The ledger an interrupted run left, or a new one when every row has to be read again.
+
+    Args:
+        config: the settings.
+        store: where the rows are by the settings, as a ledger names it.
+
+    Raises:
+        PipelineError: files that would have to be read again are gone.
+    """
+    atomic_files.sweep_temporary_files([config.output_folder_path, config.quarantine])
+    ledger = read_ledger(config.ledger)
+    return (
+        ledger if ledger.fits(config.schema_digest, store) else _begin_anew(config, ledger, store)
+    )
+
+
+def settle(config: Config, ledger: Ledger) -> None:
+    """Let the files beside finaldata.csv follow the ledger.
+
+    Raises:
+        PipelineError: the list of open clients that the ledger names is gone.
+    """
+    settle_final_data(config, ledger)
+    _settle_open_clients(config, ledger)
+    settle_records(config, ledger)
+
+
+def settle_records(config: Config, ledger: Ledger) -> None:
+    """Let what tells people about the files follow the ledger, wherever the rows are."""
+    _settle_quarantine(config, ledger)
+    _settle_names(config, ledger)
+
+
+def settle_final_data(config: Config, ledger: Ledger) -> None:
+    """Give rows that were written anew their place, once the ledger names them."""
+    waiting = pending_final_data(config)
+    if waiting.exists():
+        if waiting.stat().st_size == ledger.committed_bytes and all(
+            commit.sha256 == digest
+            for commit, digest in zip(
+                ledger.commits, committed_rows.digests(waiting, ledger.commits), strict=True
+            )
+        ):
+            waiting.replace(config.final_data)
+            atomic_files.sync_folder(config.output_folder_path)
+        waiting.unlink(missing_ok=True)
+
+
+def pending_final_data(config: Config) -> Path:
+    """Where a `finaldata.csv` that was written anew waits for the ledger that names its rows."""
+    return config.output_folder_path / "finaldata.pending.csv"
+
+
+@contextlib.contextmanager
+def scratch_folder(config: Config) -> Iterator[Path]:
+    """A folder on the same disk for what does not fit into memory; removed afterwards."""
+    folder = config.output_folder_path / f"{atomic_files.TEMPORARY_PREFIX}{os.getpid()}-ingestion"
+    folder.mkdir()
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def pending_open_clients(config: Config) -> Path:
+    """Where a new list of open clients waits for the ledger that names it."""
+    return config.output_folder_path / "openclients.pending.csv"
+
+
+def quarantine_path(config: Config, entry: LedgerEntry) -> Path:
+    """The file in quarantine/ that holds a source file's rejected rows."""
+    # A file name has at most 255 bytes.
+    name = entry.name.encode()[:200].decode(errors="ignore")
+    return config.quarantine / f"{entry.sha256[:12]}-{name}.csv"
+
+
+def _begin_anew(config: Config, ledger: Ledger, store: str) -> Ledger:
+    """After a change of settings every row reads differently: all files are taken in again."""
+    vanished = _vanished(config, ledger)
+    what = "columns or labels" if ledger.store == store else "columns, labels or engine"
+    if vanished:
+        raise PipelineError(
+            f"{config.source}: the settings of {what} have changed, so every row must "
+            f"be read again, but {some(vanished)} left {config.input_folder_path}; put back what "
+            f"is missing, undo the change, or delete {config.ledger}: then what cannot be read by "
+            f"the new settings is set aside under another name, and the run goes on without it"
+        )
+    logger.info("the settings of %s have changed: every file is ingested again", what)
+    # From here on nothing is committed; should this run end now, the next one begins from that.
+    anew = Ledger(schema=config.schema_digest, store=store, writing=True, notices=ledger.notices)
+    if not ledger.store and any(not commit.files for commit in ledger.commits):
+        kept = " and ".join(
+            atomic_files.keep_copy(path).name
+            for path in (config.final_data, config.open_clients)
+            if path.exists()
+        )
+        text = (
+            f"the settings of {what} have changed, so every file is ingested again; rows that may "
+            f"stand in no file are kept in {kept}"
+        )
+        logger.warning("%s", text)
+        anew = anew.with_notice(clock.now(), text)
+    write_ledger(config.ledger, anew)
+    return anew
+
+
+def _vanished(config: Config, ledger: Ledger) -> list[str]:
+    """Names of files that rows were taken from and that are in the source folder no more."""
+    found = survey(config.input_folder_path, ledger, config.upload_settle_seconds)
+    present = {sighting.sha256 for sighting in found.sightings.values()}
+    present |= {item.sha256 for item in found.new}
+    names = {*found.sightings, *(item.batch.name for item in found.new)}
+    return [
+        *(name for name in ledger.earlier_names if name not in names),
+        *(
+            entry.name
+            for entry in ledger.entries
+            if entry.kept + entry.open and entry.sha256 not in present
+        ),
+    ]
+
+
+def _without_tail(config: Config, ledger: Ledger) -> Ledger:
+    """Cut off what a killed run appended to finaldata.csv without committing it."""
+    end = ledger.committed_bytes
+    if ledger.stamp is not None and ledger.stamp[0] > end:
+        if end:
+            logger.info("%s: cut back to the committed rows", config.final_data.name)
+        os.truncate(config.final_data, end)
+        ledger = replace(ledger, stamp=committed_rows.current_stamp(config.final_data))
+    return replace(ledger, writing=False)
+
+
+def has_open_clients(config: Config, ledger: Ledger) -> bool:
+    """Whether the list of open clients that the ledger names is there, in its place or waiting."""
+    paths = (config.open_clients, pending_open_clients(config))
+    return not ledger.open_sha256 or any(
+        _digest_or_none(path) == ledger.open_sha256 for path in paths
+    )
+
+
+def _settle_open_clients(config: Config, ledger: Ledger) -> None:
+    """Give the list of open clients that the ledger names its place."""
+    waiting = pending_open_clients(config)
+    if not ledger.open_sha256:
+        config.open_clients.unlink(missing_ok=True)
+    elif _digest_or_none(config.open_clients) != ledger.open_sha256:
+        if _digest_or_none(waiting) != ledger.open_sha256:
+            raise PipelineError(
+                f"{config.open_clients}: not the list of open clients that ingestion wrote; "
+                f"nothing was changed; {committed_rows.advice(config)}"
+            )
+        waiting.replace(config.open_clients)
+        atomic_files.sync_folder(config.output_folder_path)
+    waiting.unlink(missing_ok=True)
+
+
+def _digest_or_none(path: Path) -> str | None:
+    return atomic_files.sha256_of(path) if path.is_file() else None
+
+
+def _settle_quarantine(config: Config, ledger: Ledger) -> None:
+    """Remove the rejected rows of files the ledger does not name; what others put there stays."""
+    expected = {quarantine_path(config, entry) for entry in ledger.entries if entry.quarantined}
+    if config.quarantine.is_dir():
+        for path in sorted(config.quarantine.iterdir()):
+            if _QUARANTINE_NAME.fullmatch(path.name) and path not in expected:
+                path.unlink()
+
+
+def _settle_names(config: Config, ledger: Ledger) -> None:
+    """Write the names of the ingested files, if they are not there yet."""
+    names = "".join(f"{name}\n" for name in ledger.ingested_names)
+    path = config.ingested_files
+    if not path.exists() or path.read_text(encoding="utf-8") != names:
+        atomic_files.write_text(path, names)

@@ -1,0 +1,161 @@
+"""How client rows stand in `finaldata.csv` and `openclients.csv`: header, reading, writing.
+
+Numbers are written in their shortest form (`1234`, not `1234.0`), categories trimmed, ids as they
+stood, labels as the settings spell them; blank is nothing between two commas. One row has one
+spelling, so equal rows are equal bytes.
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+from pathlib import Path
+from typing import IO
+
+import duckdb
+
+from attrition.core.config import Config
+from attrition.core.errors import DataError
+from attrition.data import validation
+from attrition.data.csv_records import MAXIMUM_RECORD
+
+# A reader that guesses nothing but the line end, which it takes from the first one it meets ...
+READ_OPTIONS = "auto_detect=false, delim=',', quote='\"', escape='\"', strict_mode=true"
+# ... so that of files we wrote it is told: a value may hold another one.
+READ_OWN_OPTIONS = rf"{READ_OPTIONS}, new_line='\n'"
+
+
+def keys(config: Config) -> list[str]:
+    """Names in SQL of the stored columns before the label: `v0`, `v1`, ..."""
+    return [f"v{i}" for i in range(len(config.stored_columns) - 1)]
+
+
+def read_stored(config: Config, *, header: bool = True) -> str:
+    """Rows that the pipeline wrote, as SQL with a parameter for the path: `v0`, ..., `label`."""
+    columns = keys(config)
+    kinds = [
+        f"'{column}': '{kind_of(config, stored)}'"
+        for column, stored in zip(columns, config.stored_columns[:-1], strict=True)
+    ]
+    kinds.append("'label': 'VARCHAR'")
+    positive, negative = (
+        validation.literal(t) for t in (config.positive_label, config.negative_label)
+    )
+    return (
+        f"(SELECT {', '.join(columns)}, CASE label WHEN {positive} THEN {validation.POSITIVE} "
+        f"WHEN {negative} THEN {validation.NEGATIVE} END AS label "
+        f"FROM read_csv(?, columns={{{', '.join(kinds)}}}, header={header}, {READ_OWN_OPTIONS}))"
+    )
+
+
+def stored_header(config: Config) -> str:
+    """The first line of the files that hold stored rows."""
+    quoted = (
+        '"' + name.replace('"', '""') + '"' if re.search('[",\\r\\n]', name) else name
+        for name in config.stored_columns
+    )
+    return ",".join(quoted)
+
+
+def kind_of(config: Config, column: str) -> str:
+    """DuckDB's type of a stored column before the label."""
+    return "DOUBLE" if column in config.numeric_stored_columns else "VARCHAR"
+
+
+def no_rows(config: Config) -> str:
+    """What `read_stored` gives for a file without rows, as SQL without parameters."""
+    columns = (f"NULL::{kind_of(config, name)}" for name in config.stored_columns[:-1])
+    named = ", ".join(f"{column} AS v{i}" for i, column in enumerate(columns))
+    return f"(SELECT {named}, NULL::TINYINT AS label WHERE false)"
+
+
+def read_range(
+    config: Config, path: Path, start: int, end: int | None, scratch: Path
+) -> tuple[str, list[str]]:
+    """The rows between two offsets of a file, as SQL and its parameters.
+
+    Args:
+        config: the settings.
+        path: the file; one that is missing or empty has no rows.
+        start: byte the first row begins at; 0 stands for the file's begin, header included.
+        end: byte after the last row; None for the whole file.
+        scratch: an existing folder.
+
+    Raises:
+        DataError: the file is shorter than that, or was written with other settings.
+    """
+    if not path.exists():
+        return no_rows(config), []
+    size = path.stat().st_size
+    if not size and not end:  # a header comes with the first rows
+        return no_rows(config), []
+    _check_header(config, path)
+    end = size if end is None else end
+    if not 0 <= start <= end <= size:
+        raise DataError(f"{path}: {size} bytes long, but bytes {start} to {end} were asked for")
+    if start == end:
+        return no_rows(config), []
+    if (start, end) != (0, size):
+        path = _copy_range(path, start, end, scratch)
+    return read_stored(config, header=start == 0), [str(path)]
+
+
+def _check_header(config: Config, path: Path) -> None:
+    with path.open("rb") as stream:
+        found = stream.readline(MAXIMUM_RECORD).decode("utf-8", "replace").rstrip("\n")
+    expected = stored_header(config)
+    if found != expected:
+        raise DataError(
+            f"{path}: expected the columns {expected}, found {found}; "
+            f"run ingestion.py, which makes it anew after a change of settings"
+        )
+
+
+def _copy_range(path: Path, start: int, end: int, scratch: Path) -> Path:
+    part = scratch / f"{start}-{end}.csv"
+    with path.open("rb") as source, part.open("wb") as target:
+        source.seek(start)
+        remaining = end - start
+        while remaining and (chunk := source.read(min(remaining, 1 << 20))):
+            target.write(chunk)
+            remaining -= len(chunk)
+    return part
+
+
+def write_stored(
+    connection: duckdb.DuckDBPyConnection, config: Config, rows: str, path: Path
+) -> None:
+    """Write rows, without a header.
+
+    Args:
+        connection: where the rows are.
+        config: the settings.
+        rows: SQL of rows with `v0`, ..., `label` (NULL is blank), after FROM.
+        path: the file.
+    """
+    columns = [
+        validation.number_text(key) if kind_of(config, name) == "DOUBLE" else key
+        for key, name in zip(keys(config), config.stored_columns[:-1], strict=True)
+    ]
+    positive, negative = map(validation.literal, (config.positive_label, config.negative_label))
+    columns.append(
+        f"CASE label WHEN {validation.POSITIVE} THEN {positive} "
+        f"WHEN {validation.NEGATIVE} THEN {negative} END"
+    )
+    connection.execute(
+        f"COPY (SELECT {', '.join(columns)} FROM {rows}) TO {validation.literal(str(path))} "
+        f"(FORMAT csv, HEADER false, DELIMITER ',', QUOTE '\"', ESCAPE '\"', NULLSTR '')"
+    )
+
+
+def append(part: Path, stream: IO[bytes], config: Config) -> bytes:
+    """Append written rows to a stream, after the header when it is empty.
+
+    Returns:
+        The header's line, if it was written.
+    """
+    header = b"" if stream.tell() else stored_header(config).encode() + b"\n"
+    stream.write(header)
+    with part.open("rb") as rows:
+        shutil.copyfileobj(rows, stream, 1 << 20)
+    return header

@@ -1,0 +1,180 @@
+"""A made-up corporate book of business: client rows for the sample data, tests and benchmarks.
+
+    python -m attrition.data.synthetic --clients 5000 --seed 1 --drift 0 --output clients.csv
+
+Nothing here is a real company. Each client has a size (employees, heavy-tailed), a level of
+activity that grows with it, and a month that may be quieter than the year. The risk of leaving
+bends and saturates, as it does in life: a quiet month is alarming, a busier one hardly
+reassuring; tiny and very large clients leave more often than middling ones; a quiet month weighs
+more for the large. `drift` moves the world by so much: activity falls for everybody and the quiet
+month says less while the quiet year says more, so that a model of the old world gets worse.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from attrition.core import atomic_files
+from attrition.core.command_line import Parser
+
+COLUMNS = (
+    "corporation",
+    "lastmonth_activity",
+    "lastyear_activity",
+    "number_of_employees",
+    "exited",
+)
+_FIRST = (
+    "Alder Amber Arbour Aster Beacon Birch Blue Bramble Bright Cedar Clear Cobalt Copper Coral "
+    "Crest Delta Dover Eastern Elm Ember Falcon First Forge Garnet Glen Golden Grand Granite "
+    "Harbour Hazel Heron Hill Iron Ivory Jade Juniper Kestrel Lake Laurel Linden Maple Marble "
+    "Meridian Mill Noble North Oak Olive Onyx Opal Orchard Pearl Pine Prairie Quarry Quartz Raven "
+    "Red River Rowan Saffron Sage Silver Slate Sterling Stone Summit Swift Thorn Timber Union "
+    "Upland Vale Valley Verdant West White Willow Winter Wren"
+).split()
+_SECOND = (
+    "Analytics Bakeries Brewing Capital Carriers Ceramics Chemicals Clinics Components "
+    "Construction Dairy Data Dental Design Devices Electric Energy Engineering Farms Fisheries "
+    "Foods Foundry Freight Furniture Glass Grain Hotels Instruments Insurance Interiors Knitwear "
+    "Labs Lighting Logistics Machines Marine Media Metals Mills Motors Networks Optics Packaging "
+    "Paper Pharma Plastics Printing Properties Pumps Rail Retail Roofing Seeds Shipping Software "
+    "Solar Steel Storage Systems Textiles Tiles Tools Toys Travel Turbines Valves Water Wines"
+).split()
+_FORMS = ("Ltd", "Inc", "AG", "SA", "& Sons", "Group")
+
+DUPLICATE_SHARE = 0.01
+BLANK_SHARE = 0.015
+_BASE_LOG_ODDS = -3.6
+
+
+def client_rows(
+    clients: int,
+    *,
+    seed: int,
+    drift: float = 0.0,
+    open_share: float = 0.06,
+    first_client: int = 0,
+) -> list[list[str]]:
+    """Make client rows in the columns of `COLUMNS`, as they would stand in a CSV file.
+
+    Args:
+        clients: number of clients; about 1 % of them stand there twice.
+        seed: equal seeds and settings give equal rows.
+        drift: how far the world has moved, 0 for not at all, 1 for far.
+        open_share: fraction 0-1 of clients whose outcome is still blank.
+        first_client: number of the first client; other numbers give other names.
+
+    Returns:
+        One list of texts for each row; a blank text is a missing value.
+    """
+    random = np.random.default_rng(seed)
+    employees, last_month, last_year = _features(random, clients, drift)
+    risk = 1 / (1 + np.exp(-_log_odds(employees, last_month, last_year, drift)))
+    exited = random.random(clients) < risk
+    is_open = random.random(clients) < open_share
+    blank = random.random((clients, 3)) < BLANK_SHARE
+    columns = np.stack([last_month, last_year, employees], axis=1).astype(np.int64)
+    rows = [
+        [
+            corporation_name(first_client + client),
+            *("" if blank[client, k] else str(columns[client, k]) for k in range(3)),
+            "" if is_open[client] else str(int(exited[client])),
+        ]
+        for client in range(clients)
+    ]
+    for copied in random.integers(0, clients, int(clients * DUPLICATE_SHARE)):
+        rows.append(rows[copied])
+    return rows
+
+
+def _features(
+    random: np.random.Generator, clients: int, drift: float
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+    """Employees, last month's and last year's activity (contacts and orders); whole numbers."""
+    employees = np.ceil(np.exp(random.normal(4.0, 1.5, clients)))
+    usual = np.exp(random.normal(2.6, 0.7, clients) + 0.35 * np.log(employees) - 0.5 * drift)
+    last_year = random.poisson(12 * usual)
+    # Most months are like the year; some are far quieter, and a few are silent.
+    mood = np.exp(random.normal(0.0, 0.45, clients))
+    mood *= np.where(random.random(clients) < 0.25, random.uniform(0.0, 0.5, clients), 1.0)
+    last_month = random.poisson(usual * mood)
+    return employees, last_month.astype(np.float64), last_year.astype(np.float64)
+
+
+def _log_odds(
+    employees: NDArray[np.float64],
+    last_month: NDArray[np.float64],
+    last_year: NDArray[np.float64],
+    drift: float,
+) -> NDArray[np.float64]:
+    """The true risk of leaving, as log-odds."""
+    size = np.log(employees)
+    month = np.log1p(last_month)
+    year = np.log1p(last_year / 12)
+    quiet_month = _bend(3.0 - month)
+    quiet_year = _bend(3.2 - year)
+    odd_size = np.maximum(np.abs(size - 4.0) - 1.0, 0.0)
+    large = 1 / (1 + np.exp(-2 * (size - 5.0)))
+    return (
+        _BASE_LOG_ODDS
+        + (5.2 - 4.0 * drift) * quiet_month
+        + (1.2 + 4.2 * drift) * quiet_year
+        + 1.2 * np.minimum(odd_size, 2.0)
+        + (2.4 - 2.4 * drift) * large * quiet_month
+    )
+
+
+def _bend(distance: NDArray[np.float64]) -> NDArray[np.float64]:
+    """0 where all is well, rising where it is not, saturating at about 1."""
+    return np.asarray(np.tanh(np.maximum(distance, 0.0)))
+
+
+def corporation_name(number: int) -> str:
+    """The name of a made-up corporation; another number gives another name."""
+    first, rest = number % len(_FIRST), number // len(_FIRST)
+    # 7 and 5 are coprime to the lengths: neighbours in number do not look alike.
+    second = (rest + 7 * first) % len(_SECOND)
+    generation = rest // len(_SECOND)
+    form = _FORMS[(first + second + generation) % len(_FORMS)]
+    name = f"{_FIRST[first]} {_SECOND[second]} {form}"
+    return name if generation == 0 else f"{name} {generation + 1}"
+
+
+def csv_text(rows: Sequence[Sequence[str]]) -> str:
+    """The rows as CSV text with a header."""
+    stream = io.StringIO()
+    writer = csv.writer(stream, lineterminator="\n")
+    writer.writerow(COLUMNS)
+    writer.writerows(rows)
+    return stream.getvalue()
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Write a CSV file of made-up client rows."""
+    parser = Parser(description="Make a CSV file of made-up client rows.")
+    parser.add_argument("--clients", type=int, default=5000, help="number of clients")
+    parser.add_argument("--seed", type=int, default=1, help="equal seeds give equal rows")
+    parser.add_argument("--drift", type=float, default=0.0, help="0 none to 1 far")
+    parser.add_argument("--open-share", type=float, default=0.06, help="share of blank outcomes")
+    parser.add_argument("--first-client", type=int, default=0, help="number of the first client")
+    parser.add_argument("--output", type=Path, required=True, help="the CSV file to write")
+    arguments = parser.parse_args(argv)
+    rows = client_rows(
+        arguments.clients,
+        seed=arguments.seed,
+        drift=arguments.drift,
+        open_share=arguments.open_share,
+        first_client=arguments.first_client,
+    )
+    atomic_files.write_text(arguments.output.absolute(), csv_text(rows))
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

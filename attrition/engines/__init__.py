@@ -1,0 +1,1 @@
+"""Where the heavy stages work: this machine, or Apache Spark."""

@@ -1,0 +1,96 @@
+"""A candidate learnt on Spark: what needs all rows is done there, choices are made on a sample."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+from pyspark.sql import DataFrame
+
+from attrition.core.config import Config
+from attrition.core.errors import NotEnoughData
+from attrition.data import storage
+from attrition.data.clients import Clients, TestClients, joined
+from attrition.engines.candidate import Candidate, too_few, training_minimum
+from attrition.engines.spark import dataset
+from attrition.engines.spark.dataset import SAMPLE_ROWS, Master
+from attrition.engines.spark.training import fit_selected
+from attrition.model.training import Columns, FittedModel, Labels, check_enough, choose
+
+Numbers = NDArray[np.intp]
+
+
+def learn(master: Master, rows: DataFrame, test: TestClients, first_unseen: int) -> Candidate:
+    """Fit a candidate to all rows but those of the test data.
+
+    Where there are more than `SAMPLE_ROWS` rows, samples of so many represent them: one of all
+    rows, on which pairs, L2 strength and threshold are chosen and which later rows are compared
+    with; and one of the unseen rows, on which the candidate is compared with the deployed model.
+
+    Args:
+        master: the data set.
+        rows: the labelled rows.
+        test: the labelled test data.
+        first_unseen: number of the first file whose rows the deployed model has not learnt.
+
+    Raises:
+        NotEnoughData: too few rows, or rows of one label only.
+    """
+    config, everything = master.config, rows.count()
+    rows = master.not_in_test(rows, test).persist()
+    counts = dataset.count_labels(rows)
+    total, positives = sum(counts.values()), counts.get(1, 0)
+    left_out = everything - total
+    try:
+        check_enough(total, positives, training_minimum(config))
+    except NotEnoughData as error:
+        raise too_few(error, left_out) from None
+    representatives, files = dataset.sample(rows, config, counts, SAMPLE_ROWS)
+    clients, unseen, unseen_rows = _to_compare(rows, config, representatives, files, first_unseen)
+    fitted = _fit(config, rows, total, representatives)
+    rows.unpersist()
+    return Candidate(
+        fitted=fitted,
+        rows=total,
+        positives=positives,
+        left_out=left_out,
+        representatives=representatives,
+        clients=clients,
+        unseen=unseen,
+        unseen_rows=unseen_rows,
+    )
+
+
+def _fit(config: Config, rows: DataFrame, total: int, sample: Clients) -> FittedModel:
+    """Choose on the sample, fit to all rows."""
+    columns = Columns(config.numeric_columns, config.categorical_columns)
+    keys = dict(zip(config.stored_columns, storage.keys(config), strict=False))
+    labels = _labels(sample)
+    selection, chosen = choose(sample.features, labels, columns, config.random_seed)
+    some = sample.features.iloc[chosen], labels[chosen]
+    pipeline, card = fit_selected(rows, total, keys, columns, selection=selection, sample=some)
+    return FittedModel(pipeline, card, selection, config.random_seed)
+
+
+def _to_compare(
+    rows: DataFrame, config: Config, representatives: Clients, files: Numbers, first_unseen: int
+) -> tuple[Clients, NDArray[np.bool_], int]:
+    """The rows that candidate and deployed model are compared on.
+
+    Returns:
+        Clients; which of them the deployed model has not learnt; and how many such rows there are.
+    """
+    unseen = np.asarray(files >= first_unseen)
+    late = rows.where(rows["file"] >= first_unseen)
+    counts = dataset.count_labels(late)
+    total = sum(counts.values())
+    if total <= int(unseen.sum()):
+        return representatives, unseen, total
+    learnt = representatives.select(~unseen)
+    fresh, _ = dataset.sample(late, config, counts, SAMPLE_ROWS)
+    both = joined(learnt, fresh)
+    return both, np.arange(len(both)) >= len(learnt), total
+
+
+def _labels(clients: Clients) -> Labels:
+    assert clients.labels is not None
+    return clients.labels

@@ -1,0 +1,228 @@
+"""The master data set on Spark: one folder of Parquet files for each commit, and the open clients.
+
+    <data>/rows/<commit>/    labelled rows, each once over all folders
+    <data>/open/<name>/      open clients, as of one commit
+
+A folder is written once and counts when the ledger names it. Its columns are the stored columns by
+their names, the target as 1 and 0, and `attrition_file` and `attrition_row`: the order of arrival.
+Here they are called as everywhere in SQL: `v0`, `v1`, ..., `label`, `file`, `row`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+import pyarrow
+from numpy.typing import NDArray
+from pyspark.sql import Column, DataFrame, SparkSession, functions
+
+from attrition.core.config import Config
+from attrition.data import storage as local_storage
+from attrition.data.clients import Clients, TestClients
+from attrition.data.hold_out import is_held_out
+from attrition.data.ledger import Commit, Ledger
+from attrition.engines.spark.storage import Storage, literal
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame, SparkSession
+
+
+POSITION = ("file", "row")  # the order of arrival: which file, and where in it
+
+
+ROWS, OPEN, STAGING = "rows", "open", "staging"
+# At most so many rows are looked at on this machine where a sample does.
+SAMPLE_ROWS = 200_000
+# A hash picks that many more than asked for, since it does not pick exactly; the rest is cut off.
+_SURPLUS = 1.05
+_HASHES = 2.0**53
+
+
+@dataclass(frozen=True)
+class Master:
+    """The folders of a project's rows, to read and to add to."""
+
+    session: SparkSession
+    config: Config
+    storage: Storage
+
+    @property
+    def columns(self) -> list[str]:
+        """Columns of a row, in their order in the files."""
+        return [*local_storage.keys(self.config), "label", *POSITION]
+
+    def claim(self) -> None:
+        """Make the folder this project's own.
+
+        Raises:
+            PipelineError: it belongs to another project.
+        """
+        self.storage.claim(str(self.config.output_folder_path))
+
+    def labelled(self, commits: Sequence[Commit]) -> DataFrame:
+        """The labelled rows of some commits."""
+        return self._read([self.storage.path(ROWS, commit.id) for commit in commits])
+
+    def opened(self, ledger: Ledger) -> DataFrame:
+        """The open clients that a ledger names."""
+        name = ledger.open_sha256
+        return self._read([self.storage.path(OPEN, name)] if name else [])
+
+    def write(self, rows: DataFrame, kind: str, name: str) -> DataFrame:
+        """Write labelled rows or open clients to a folder that is not there yet.
+
+        Returns:
+            The rows, as they are read from there.
+        """
+        address = self.storage.path(kind, name)
+        names = [*self.config.stored_columns, "attrition_file", "attrition_row"]
+        rows.select(*self.columns).toDF(*names).write.parquet(address)
+        return self._read([address])
+
+    def held_out(self, rows: DataFrame) -> DataFrame:
+        """The labelled rows that `test_share` makes test data."""
+        return rows.where(is_held_out(self.config))
+
+    def not_held_out(self, rows: DataFrame) -> DataFrame:
+        """The labelled rows that it does not."""
+        return rows.where(f"NOT {is_held_out(self.config)}") if self.config.test_share else rows
+
+    def _read(self, addresses: Sequence[str]) -> DataFrame:
+        if addresses:
+            return self.session.read.parquet(*map(literal, addresses)).toDF(*self.columns)
+        kinds = {"DOUBLE": "double", "VARCHAR": "string"}
+        values = [
+            kinds[local_storage.kind_of(self.config, n)] for n in self.config.stored_columns[:-1]
+        ]
+        types = zip(self.columns, [*values, "byte", "int", "long"], strict=True)
+        return self.session.createDataFrame([], ", ".join(map(" ".join, types)))
+
+    def not_in_test(self, rows: DataFrame, test: TestClients) -> DataFrame:
+        """The labelled rows but those held out, or whose row (id, features, label) is test data."""
+        mine = (self.config.id_column, *self.config.feature_columns)
+        keys = zip(local_storage.keys(self.config), self.config.stored_columns, strict=False)
+        whole = [key for key, name in keys if name in mine]
+        others = _to_frame(self.session, self.config, test.clients)
+        rows = self.not_held_out(rows)
+        return rows.join(others, same(rows, others, [*whole, "label"]), "left_anti")
+
+
+def first_file(ledger: Ledger, start: int) -> int:
+    """The number of the first file whose rows stand at a position or behind it."""
+    late = {commit.id for commit in ledger.commits if commit.start >= start}
+    numbers = (number for number, entry in enumerate(ledger.entries) if entry.commit in late)
+    return next(numbers, len(ledger.entries))
+
+
+def same(one: DataFrame, other: DataFrame, names: Sequence[str]) -> Column:
+    """Whether two rows are equal in some columns, blanks being equal."""
+    condition = one[names[0]].eqNullSafe(other[names[0]])
+    for name in names[1:]:
+        condition = condition & one[name].eqNullSafe(other[name])
+    return condition
+
+
+def sample(
+    frame: DataFrame, config: Config, counts: dict[Any, int], most: int
+) -> tuple[Clients, NDArray[np.intp]]:
+    """Rows that stand for all: all of them, or a sample with the same share of each label.
+
+    A hash of the row decides, not chance: equal rows give equal samples, wherever they lie.
+
+    Args:
+        frame: the rows.
+        config: the settings; `random_seed` salts the hash.
+        counts: label (None for open clients) -> number of rows.
+        most: rows in the sample.
+
+    Returns:
+        Clients in the order of arrival, labels None where they are not known; and the number of
+        the file each came with.
+    """
+    total = sum(counts.values())
+    if total <= most:
+        return collect(frame, config)
+    parts = [*local_storage.keys(config), "label"]
+    place = functions.pmod(
+        functions.xxhash64(functions.lit(config.random_seed), *parts), functions.lit(int(_HASHES))
+    )
+    picked = frame.withColumn("place", place)
+    table = picked.where(
+        functions.col("place") < _HASHES * min(1.0, _SURPLUS * most / total)
+    ).toArrow()
+    labels = np.array(table["label"].to_pylist(), dtype=object)
+    places = table["place"].to_numpy()
+    wanted = []
+    for label, count in counts.items():
+        mine = np.flatnonzero([found == label for found in labels])
+        order = np.argsort(places[mine], kind="stable")
+        wanted.append(mine[order[: round(most * count / total)]])
+    return _clients(config, table.take(np.concatenate(wanted)))
+
+
+def collect(frame: DataFrame, config: Config) -> tuple[Clients, NDArray[np.intp]]:
+    """All rows, as `sample` gives them."""
+    return _clients(config, frame.toArrow())
+
+
+def count_labels(frame: DataFrame) -> dict[Any, int]:
+    """Label -> number of rows."""
+    return {row["label"]: row["count"] for row in frame.groupBy("label").count().collect()}
+
+
+def _to_frame(session: SparkSession, config: Config, clients: Clients) -> DataFrame:
+    """Labelled clients as rows: `v0`, ... (the value column is left NULL), `label`."""
+    count = len(clients)
+    arrays = {}
+    for key, name in zip(local_storage.keys(config), config.stored_columns[:-1], strict=True):
+        kind = (
+            pyarrow.string()
+            if local_storage.kind_of(config, name) == "VARCHAR"
+            else pyarrow.float64()
+        )
+        if name == config.id_column:
+            arrays[key] = pyarrow.array(clients.ids.tolist(), kind)
+        elif name not in config.feature_columns:
+            arrays[key] = pyarrow.nulls(count, kind)
+        else:
+            values = clients.features[name].to_numpy()
+            blank = np.isnan(values) if kind == pyarrow.float64() else values == ""
+            arrays[key] = pyarrow.array(values.tolist(), kind, mask=np.asarray(blank, dtype=bool))
+    arrays["label"] = pyarrow.array(clients.labels, pyarrow.int8())
+    return session.createDataFrame(pyarrow.table(arrays))
+
+
+def _clients(config: Config, table: Any) -> tuple[Clients, NDArray[np.intp]]:
+    """Rows as an Arrow table, in any order, as Clients in the order of arrival."""
+    table = table.sort_by([(name, "ascending") for name in POSITION])
+    values = {
+        name: _array(table[key], local_storage.kind_of(config, name) == "DOUBLE")
+        for key, name in zip(local_storage.keys(config), config.stored_columns[:-1], strict=True)
+    }
+    features = pd.DataFrame(
+        {n: pd.Series(values[n], dtype=values[n].dtype) for n in config.feature_columns}
+    )
+    count = table.num_rows
+    clients = Clients(
+        ids=np.array([f"row {number}" for number in range(1, count + 1)], dtype=object),
+        features=features,
+        labels=None,
+        values=None if config.value_column is None else values[config.value_column],
+    )
+    if config.id_column is not None:
+        clients = replace(clients, ids=values[config.id_column])
+    labels = table["label"].combine_chunks()
+    if not labels.null_count:
+        clients = replace(clients, labels=labels.to_numpy())
+    return clients, table["file"].to_numpy().astype(np.intp)
+
+
+def _array(column: Any, is_number: bool) -> NDArray[Any]:
+    """A column with NaN, or "", for what is blank."""
+    if is_number:
+        return np.array(column.fill_null(np.nan).to_numpy())
+    return np.array(column.fill_null("").to_pylist(), dtype=object)

@@ -1,0 +1,202 @@
+"""Apache Spark as the place where the stages work: see `engine.Engine` for what each gives."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from importlib.metadata import version
+
+import numpy as np
+from numpy.typing import NDArray
+from pyspark.sql import DataFrame, functions
+
+from attrition.core import atomic_files, clock
+from attrition.core.config import Config
+from attrition.core.engine_settings import SparkSettings, file_address
+from attrition.core.errors import DataError
+from attrition.data import ledger_rebuild, recovery, storage, validation
+from attrition.data.clients import Clients, TestClients
+from attrition.data.discovery import Survey
+from attrition.data.ledger import Ledger, read_ledger, write_ledger
+from attrition.data.profile import DataProfile
+from attrition.engines.candidate import Candidate
+from attrition.engines.spark import dataset, ingest, scoring
+from attrition.engines.spark.candidate import learn
+from attrition.engines.spark.dataset import SAMPLE_ROWS, Master
+from attrition.engines.spark.profile import profile_rows
+from attrition.engines.spark.session import connect, one_line
+from attrition.engines.spark.storage import Storage
+from attrition.model.scorecard import Scorecard
+
+logger = logging.getLogger(__name__)
+
+
+# So many clients are listed: what a person's machine can open as one file.
+LISTED_CLIENTS = 1_000_000
+
+
+@dataclass(frozen=True)
+class SparkEngine:
+    """A cluster, or Spark on this machine: Parquet files, as `sparkrows` tells."""
+
+    config: Config
+    settings: SparkSettings
+
+    @property
+    def store(self) -> str:
+        return self.settings.data or file_address(self.config.output_folder_path / "spark")
+
+    def repair(self) -> Ledger:
+        lost = ledger_rebuild.damage(self.config)
+        if lost or not self.config.ledger.exists():
+            self._begin(lost or "ledger.json was missing")
+        if not read_ledger(self.config.ledger).fits(self.config.schema_digest, self.store):
+            with self._master() as master:  # it answers, before the rows so far are given up
+                master.claim()
+        ledger = recovery.repair_ledger(self.config, self.store)
+        for path in (self.config.final_data, self.config.open_clients):
+            path.unlink(missing_ok=True)  # of the local engine: old rows must not look like today's
+        recovery.settle_records(self.config, ledger)
+        return ledger
+
+    def _begin(self, lost: str) -> None:
+        """Write the first ledger; rows and open clients that none names are set aside."""
+        with self._master() as master:
+            master.claim()
+            kept = ingest.set_aside(master.storage)
+        kept += [
+            str(atomic_files.keep_copy(path))
+            for path in (self.config.final_data, self.config.open_clients)
+            if path.exists()
+        ]
+        ledger = Ledger(schema=self.config.schema_digest, store=self.store, writing=True)
+        if kept:
+            text = (
+                f"{lost}; the rows that stood there are kept in {', '.join(kept)}; every source "
+                f"file is read again"
+            )
+            logger.warning("%s", text)
+            ledger = ledger.with_notice(clock.now(), text)
+        write_ledger(self.config.ledger, ledger)
+
+    def take_in(self, ledger: Ledger, found: Survey) -> tuple[Survey, Ledger]:
+        with self._master() as master:
+            return ingest.take_in(master, ledger, found)
+
+    def settle(self, ledger: Ledger) -> None:
+        recovery.settle_records(self.config, ledger)
+
+    def learn(self, ledger: Ledger, test: TestClients, deployed_commit: str | None) -> Candidate:
+        with self._master() as master:
+            rows = self._labelled(master, ledger)
+            unseen = ledger.unseen_start(deployed_commit)
+            first_unseen = dataset.first_file(ledger, unseen)
+            lesson = learn(master, rows, test, first_unseen)
+            return replace(lesson, libraries={"pyspark": version("pyspark")})
+
+    def count_in_test(self, ledger: Ledger, test: TestClients) -> int:
+        with self._master() as master:
+            rows = self._labelled(master, ledger)
+            return int(rows.count() - master.not_in_test(rows, test).count())
+
+    def labelled(self, ledger: Ledger, start: int) -> tuple[Clients, int]:
+        with self._master() as master:
+            return self._sample(master.not_held_out(self._labelled(master, ledger, start)))
+
+    def held_out(self, ledger: Ledger) -> tuple[Clients, int]:
+        with self._master() as master:
+            return self._sample(master.held_out(self._labelled(master, ledger)))
+
+    def opened(self, ledger: Ledger) -> tuple[Clients, int]:
+        with self._master() as master:
+            return self._sample(self._opened(master, ledger))
+
+    def riskiest_opened(self, ledger: Ledger, card: Scorecard) -> tuple[Clients, int]:
+        with self._master() as master:
+            return self._riskiest(self._opened(master, ledger), card)
+
+    def riskiest_stayed(self, ledger: Ledger, card: Scorecard) -> tuple[Clients, int]:
+        with self._master() as master:
+            rows = self._labelled(master, ledger, ledger.commits[-1].start)
+            if (client := self._client()) is not None:
+                newest = ingest.newest_of_each(rows, [client])
+                rows = newest.select(*rows.columns)
+            return self._riskiest(rows.where(f"label = {validation.NEGATIVE}"), card)
+
+    def outcomes(
+        self, ledger: Ledger, start: int, wanted: Collection[str]
+    ) -> tuple[list[str], list[int], NDArray[np.intp]]:
+        with self._master() as master:
+            rows = self._labelled(master, ledger, start)
+            names = master.session.createDataFrame(
+                [(name,) for name in sorted(wanted)], "name string"
+            )
+            found = rows.join(names, rows[self._client()] == names["name"], "left_semi")
+            clients, file_numbers = dataset.collect(found, self.config)
+        assert clients.labels is not None
+        late = [commit for commit in ledger.commits if commit.start >= start]
+        firsts = [dataset.first_file(ledger, commit.start) for commit in late]
+        starts = np.array([commit.start - start for commit in late], dtype=np.intp)
+        numbers = starts[np.searchsorted(firsts, file_numbers, side="right") - 1]
+        return clients.ids.tolist(), clients.labels.tolist(), numbers
+
+    def profile(self) -> DataProfile:
+        ledger = read_ledger(self.config.ledger)
+        with self._master() as master:
+            keys = self._keys()
+            return profile_rows(
+                self._labelled(master, ledger),
+                ledger,
+                self._client(),
+                {name: keys[name] for name in self.config.numeric_columns},
+                {name: keys[name] for name in self.config.categorical_columns},
+            )
+
+    @contextmanager
+    def _master(self) -> Iterator[Master]:
+        session = connect(self.settings)
+        with one_line(self.settings):
+            yield Master(session, self.config, Storage(session, self.store))
+
+    def _labelled(self, master: Master, ledger: Ledger, start: int = 0) -> DataFrame:
+        """The labelled rows from a position on."""
+        self._check(ledger)
+        return master.labelled([commit for commit in ledger.commits if commit.start >= start])
+
+    def _opened(self, master: Master, ledger: Ledger) -> DataFrame:
+        self._check(ledger)
+        return master.opened(ledger)
+
+    def _check(self, ledger: Ledger) -> None:
+        if not ledger.fits(self.config.schema_digest, self.store):
+            raise DataError(
+                f"{self.config.ledger}: of rows ingested with other settings of columns, labels "
+                f"or engine; run ingestion.py, which takes every file in again"
+            )
+
+    def _sample(self, rows: DataFrame) -> tuple[Clients, int]:
+        counts = dataset.count_labels(rows)
+        clients, _ = dataset.sample(rows, self.config, counts, SAMPLE_ROWS)
+        return clients, sum(counts.values())
+
+    def _riskiest(self, rows: DataFrame, card: Scorecard) -> tuple[Clients, int]:
+        total = rows.count()
+        if total > LISTED_CLIENTS:
+            scored = scoring.scored(rows, card, self._keys())
+            # As `ranking.rank` orders: equal chances by id.
+            order = [
+                functions.desc(functions.round(scoring.PROBABILITY, 9)),
+                self._client() or "row",
+            ]
+            rows = scored.orderBy(*order).limit(LISTED_CLIENTS).select(*rows.columns)
+        return dataset.collect(rows, self.config)[0], total
+
+    def _keys(self) -> dict[str, str]:
+        """Name of a stored column -> its name in SQL."""
+        return dict(zip(self.config.stored_columns, storage.keys(self.config), strict=False))
+
+    def _client(self) -> str | None:
+        """Name in SQL of the id column."""
+        return None if self.config.id_column is None else self._keys()[self.config.id_column]

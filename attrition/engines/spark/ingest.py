@@ -1,0 +1,378 @@
+"""New batches read by Spark's workers, each file by one task, with the very checks of this machine.
+
+A task takes its file in as `clienttable` does and hands over the sound rows, and a report: what it
+came to, and the quarantine file, piece by piece. So the same lines are rejected for the same
+reasons by construction. What the tasks hand over is staged as Parquet, once.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import operator
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pyspark.sql import DataFrame, functions
+
+from attrition.core import atomic_files, clock
+from attrition.core.config import Config
+from attrition.core.errors import DataError, PipelineError
+from attrition.core.scratch import scratch_folder, sweep_scratch_folders
+from attrition.data import recovery, source_files, storage, validation
+from attrition.data import storage as local_storage
+from attrition.data.client_table import ClientTable, Intake, connect, unpacked
+from attrition.data.discovery import NewBatch, Survey, without
+from attrition.data.ingest import ingested, rejected
+from attrition.data.ledger import Commit, Ledger, LedgerEntry, next_commit_id
+from attrition.data.source_files import Batch
+from attrition.engines.spark.dataset import OPEN, POSITION, ROWS, STAGING, Master, same
+from attrition.engines.spark.storage import Storage, literal
+
+if TYPE_CHECKING:
+    from pyarrow import RecordBatch, Schema
+    from pyspark.sql import DataFrame, SparkSession
+
+
+# Rows that travel together, and bytes of a piece of a quarantine file.
+_ROWS_AT_ONCE = 50_000
+_PIECE = 1 << 20
+# Of many small files, a task takes several in.
+_MOST_TASKS = 1000
+_REJECTED, _UNSEEN = "rejected", "unseen"
+
+
+@dataclass(frozen=True)
+class Unseen:
+    """A file that a worker does not see as the driver does, and what it saw."""
+
+    reason: str
+
+
+def stage(
+    session: SparkSession, config: Config, batches: Sequence[Batch], first: int, address: str
+) -> DataFrame:
+    """Let the workers read batches, and keep what they hand over.
+
+    Args:
+        session: of Spark.
+        config: the settings.
+        batches: in the order of arrival.
+        first: number of the first one; the others follow.
+        address: of a folder that is not there yet.
+
+    Returns:
+        The columns `file`, `row`, `v0`, ..., `label` of sound rows; `part`, `piece` of reports,
+        whose `row` is NULL.
+    """
+    tasks = min(len(batches), _MOST_TASKS)
+    read = reader(config, batches, first)
+    session.range(0, len(batches), 1, tasks).mapInArrow(read, _columns(config)).write.parquet(
+        address
+    )
+    return session.read.schema(_columns(config)).parquet(literal(address))
+
+
+def outcomes(staged: DataFrame) -> dict[int, Intake | str | Unseen]:
+    """What taking in each file came to: its counts, or why it is rejected or cannot be seen."""
+    found: dict[int, Intake | str | Unseen] = {}
+    for row in staged.where("row IS NULL AND part = 0").select("file", "piece").collect():
+        report = json.loads(bytes(row["piece"]))
+        if _REJECTED in report:
+            found[row["file"]] = report[_REJECTED]
+        elif _UNSEEN in report:
+            found[row["file"]] = Unseen(report[_UNSEEN])
+        else:
+            extra = tuple(report.pop("extra_columns"))
+            found[row["file"]] = Intake(**report, extra_columns=extra)
+    return found
+
+
+def quarantine_pieces(staged: DataFrame) -> Iterator[tuple[int, bytes]]:
+    """The pieces of the quarantine files, by number of the file and in order."""
+    pieces = staged.where("row IS NULL AND part > 0").orderBy("file", "part")
+    for row in pieces.select("file", "piece").toLocalIterator():
+        yield row["file"], bytes(row["piece"])
+
+
+def reader(
+    config: Config, batches: Sequence[Batch], first: int
+) -> Callable[[Iterable[RecordBatch]], Iterator[RecordBatch]]:
+    """What a worker does: numbers of batches in, their rows and reports out."""
+    # An alert's address may hold a secret, and no worker alerts anybody.
+    config = replace(config, alert_webhook=None, alert_command=None)
+
+    def read(numbers: Iterable[RecordBatch]) -> Iterator[RecordBatch]:
+        sweep_scratch_folders()  # of killed tasks: they hold clients' rows
+        for some in numbers:  # Spark's own batches of one column
+            for number in some.column(0).to_pylist():
+                yield from _read(config, batches[number], first + number)
+
+    return read
+
+
+def _read(config: Config, batch: Batch, number: int) -> Iterator[RecordBatch]:
+    schema = _schema(config)
+    if (unseen := _why_unseen(batch)) is not None:
+        yield _report(schema, number, 0, {_UNSEEN: unseen})
+        return
+    with (
+        scratch_folder() as scratch,
+        connect(config, scratch, batch.unpacked_size) as connection,
+    ):
+        table = ClientTable(connection, config, scratch)
+        try:
+            with unpacked(config, batch, scratch) as path, table.transaction():
+                intake = table.add(path, number)
+        except DataError as error:
+            yield _report(schema, number, 0, {_REJECTED: str(error)})
+            return
+        yield from _rows(table, schema, number)
+        yield _report(schema, number, 0, asdict(replace(intake, cut=None)))  # not taken back here
+        if intake.quarantined:
+            table.write_rejections(number, batch.name, scratch / "rejected.csv")
+            yield from _pieces(schema, number, scratch / "rejected.csv")
+
+
+def _why_unseen(batch: Batch) -> str | None:
+    try:
+        size = batch.path.lstat().st_size
+    except OSError as error:
+        return error.strerror or str(error)
+    return None if size == batch.stamp.size else f"{size} bytes instead of {batch.stamp.size}"
+
+
+def _rows(table: ClientTable, schema: Schema, number: int) -> Iterator[RecordBatch]:
+    """The sound rows, labelled and open ones, in the order of the file."""
+    columns = ", ".join([*table.keys, "label"])
+    rows = table.connection.sql(
+        f"SELECT {number}::INTEGER AS file, rowid AS row, {columns}, NULL::INTEGER AS part, "
+        f"NULL::BLOB AS piece FROM rows WHERE raw IS NULL ORDER BY rowid"
+    )
+    for some in rows.to_arrow_reader(_ROWS_AT_ONCE):
+        yield some.cast(schema)
+
+
+def _pieces(schema: Schema, number: int, path: Path) -> Iterator[RecordBatch]:
+    with path.open("rb") as stream:
+        part = 1
+        while piece := stream.read(_PIECE):
+            yield _report(schema, number, part, piece)
+            part += 1
+
+
+def _report(schema: Schema, number: int, part: int, content: bytes | dict[str, Any]) -> RecordBatch:
+    import pyarrow
+
+    piece = content if isinstance(content, bytes) else json.dumps(content).encode()
+    report = dict.fromkeys(schema.names, None) | {"file": number, "part": part, "piece": piece}
+    return pyarrow.RecordBatch.from_pylist([report], schema)
+
+
+def _schema(config: Config) -> Schema:
+    import pyarrow
+
+    kinds = {"DOUBLE": pyarrow.float64(), "VARCHAR": pyarrow.string()}
+    values = [
+        (key, kinds[storage.kind_of(config, name)])
+        for key, name in zip(storage.keys(config), config.stored_columns[:-1], strict=True)
+    ]
+    return pyarrow.schema(
+        [
+            ("file", pyarrow.int32()),
+            ("row", pyarrow.int64()),
+            *values,
+            ("label", pyarrow.int8()),
+            ("part", pyarrow.int32()),
+            ("piece", pyarrow.binary()),
+        ]
+    )
+
+
+def _columns(config: Config) -> str:
+    """The same as Spark writes it."""
+    kinds = {"DOUBLE": "double", "VARCHAR": "string"}
+    values = [
+        f"{key} {kinds[storage.kind_of(config, name)]}"
+        for key, name in zip(storage.keys(config), config.stored_columns[:-1], strict=True)
+    ]
+    return f"file int, row long, {', '.join(values)}, label byte, part int, piece binary"
+
+
+def take_in(master: Master, ledger: Ledger, found: Survey) -> tuple[Survey, Ledger]:
+    """Take in new batches; as `intake.take_in` does on this machine.
+
+    Raises:
+        PipelineError: a worker does not see the source files, or the driver not what it wrote.
+    """
+    storage, first = master.storage, len(ledger.entries)
+    master.claim()
+    sweep(storage, ledger)
+    while found.new:
+        listed = [item.batch for item in found.new]
+        address = storage.path(STAGING)
+        staged = stage(master.session, master.config, listed, first, address)
+        outcomes = _outcomes(master, staged, found.new, first)
+        # Looked at after all has been read: an unchanged file was read as it is.
+        changed = {batch.name for batch in listed if not source_files.is_unchanged(batch)}
+        if not changed:
+            ledger = _commit(master, ledger, found.new, outcomes, staged)
+            break
+        storage.remove(STAGING)
+        found = without(found, changed)
+    storage.remove(STAGING)
+    return found, ledger
+
+
+def set_aside(storage: Storage) -> list[str]:
+    """Keep the rows that no ledger names under other names.
+
+    Returns:
+        Where they are now.
+    """
+    return [storage.set_aside(kind) for kind in (ROWS, OPEN) if storage.names(kind)]
+
+
+def sweep(storage: Storage, ledger: Ledger) -> None:
+    """Remove what the ledger does not name: of killed runs, of older lists, of older settings."""
+    storage.remove(STAGING)
+    named = {ROWS: {commit.id for commit in ledger.commits}, OPEN: {ledger.open_sha256}}
+    for kind, kept in named.items():
+        for name in storage.names(kind):
+            if name not in kept:
+                storage.remove(kind, name)
+
+
+def _outcomes(
+    master: Master, staged: DataFrame, new: Sequence[NewBatch], first: int
+) -> list[Intake | str]:
+    """What each file came to, in their order."""
+    found = outcomes(staged)
+    result = []
+    for number, item in enumerate(new, start=first):
+        outcome = found.get(number)
+        if outcome is None:
+            raise PipelineError(
+                f"{master.storage.address}: what Spark's workers wrote is not there; "
+                f"the setting engine, data must name storage that all machines share"
+            )
+        if isinstance(outcome, Unseen):
+            raise PipelineError(
+                f"{item.batch.path}: a worker of Spark does not see it ({outcome.reason}); "
+                f"every worker must have {master.config.input_folder_path} mounted there"
+            )
+        result.append(outcome)
+    return result
+
+
+def _commit(
+    master: Master,
+    ledger: Ledger,
+    new: Sequence[NewBatch],
+    outcomes: Sequence[Intake | str],
+    staged: DataFrame,
+) -> Ledger:
+    """Write the new rows, the open clients and the quarantine."""
+    time = clock.now()
+    contents = tuple(
+        item.sha256
+        for item, outcome in zip(new, outcomes, strict=True)
+        if isinstance(outcome, Intake)
+    )
+    identity = next_commit_id(ledger.commit_id, master.config.schema_digest, contents)
+    kept = _keep(master, ledger, staged, identity)
+    kept_rows = {row["file"]: row["count"] for row in kept.groupBy("file").count().collect()}
+    first = len(ledger.entries)
+    entries = [
+        _entry(master.config, item, outcome, kept_rows.get(number, 0), identity, time=time)
+        for number, (item, outcome) in enumerate(zip(new, outcomes, strict=True), start=first)
+    ]
+    if total := sum(kept_rows.values()):
+        start = ledger.committed_rows
+        ledger = ledger.with_commit(Commit(identity, start, start + total, total, time, contents))
+    if any(entry.kept or entry.open or entry.duplicate for entry in entries):
+        ledger = _with_open_clients(master, ledger, staged, kept, contents)
+    _write_quarantine(master.config, entries, first, staged)
+    return replace(ledger, entries=(*ledger.entries, *entries))
+
+
+def _entry(
+    config: Config, item: NewBatch, outcome: Intake | str, kept: int, identity: str, *, time: str
+) -> LedgerEntry:
+    """What became of a file, for the ledger."""
+    if isinstance(outcome, str):
+        return rejected(config, item, outcome, time)
+    labelled = outcome.rows_read - outcome.open - outcome.quarantined
+    entry = ingested(item, outcome, labelled - kept, time)
+    return replace(entry, commit=identity if kept else None)
+
+
+def _keep(master: Master, ledger: Ledger, staged: DataFrame, identity: str) -> DataFrame:
+    """Write the labelled rows that are new, each where it came first."""
+    whole = [*local_storage.keys(master.config), "label"]
+    rows = staged.where("row IS NOT NULL AND label IS NOT NULL")
+    firsts = rows.groupBy(*whole).agg(functions.min(functions.struct(*POSITION)).alias("first"))
+    firsts = firsts.select(*whole, *(f"first.{name}" for name in POSITION))
+    if ledger.commits:
+        known = master.labelled(ledger.commits)
+        firsts = firsts.join(known, same(firsts, known, whole), "left_anti")
+    return master.write(firsts, ROWS, identity)
+
+
+def _with_open_clients(
+    master: Master,
+    ledger: Ledger,
+    staged: DataFrame,
+    kept: DataFrame,
+    contents: Sequence[str],
+) -> Ledger:
+    """Write the open clients: each one's newest row, unless an outcome came later.
+
+    See `merging.write_open_clients`.
+    """
+    config, columns = master.config, master.columns
+    keys = zip(local_storage.keys(config), config.stored_columns, strict=False)
+    client = [key for key, name in keys if config.id_column in (name, None)]
+    opened = staged.where("row IS NOT NULL AND label IS NULL").select(*columns)
+    opened = newest_of_each(opened.union(master.opened(ledger)), client).select(*columns)
+    position = functions.struct(*POSITION)
+    closed = kept.groupBy(*client).agg(functions.max(position).alias("closed"))
+    labelled = staged.where("row IS NOT NULL AND label IS NOT NULL")
+    last = labelled.groupBy(*client).agg(
+        functions.max(position).alias("closed"), functions.max_by("label", position).alias("said")
+    )
+    left = last.where(f"said = {validation.POSITIVE}").select(*closed.columns)
+    closed = closed.union(left)
+    is_closed = same(opened, closed, client) & (position < closed["closed"])
+    name = next_commit_id(ledger.open_sha256, config.schema_digest, contents)
+    still_open = master.write(opened.join(closed, is_closed, "left_anti"), OPEN, name)
+    return replace(ledger, open_sha256=name, open_rows=still_open.count())
+
+
+def newest_of_each(rows: DataFrame, client: Sequence[str]) -> DataFrame:
+    """The newest row of each client."""
+    others = [name for name in rows.columns if name not in POSITION]
+    newest = rows.groupBy(*client).agg(
+        functions.max(functions.struct(*POSITION, *others)).alias("newest")
+    )
+    return newest.select("newest.*")
+
+
+def _write_quarantine(
+    config: Config, entries: Sequence[LedgerEntry], first: int, staged: DataFrame
+) -> None:
+    """Write the rejected rows, a file for each source file that has some."""
+    if not any(entry.quarantined for entry in entries):
+        return
+    config.quarantine.mkdir(exist_ok=True)
+    pieces = quarantine_pieces(staged)
+    for number, parts in itertools.groupby(pieces, key=operator.itemgetter(0)):
+        with (
+            atomic_files.replacing(
+                recovery.quarantine_path(config, entries[number - first])
+            ) as path,
+            path.open("wb") as stream,
+        ):
+            stream.writelines(piece for _, piece in parts)

@@ -1,0 +1,119 @@
+"""What the ingested rows look like, computed by Spark: the statistics of `profile`, of all rows."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from pyspark.sql import Column, DataFrame, functions
+
+from attrition.data.ledger import Commit, Ledger
+from attrition.data.profile import BATCHES, LEVELS, QUANTILES, BatchProfile, DataProfile
+from attrition.engines.spark.dataset import first_file
+
+_NAMES = ("mean", "standard_deviation", "minimum", "maximum", "median")
+# Ranks of quantiles are off by less than one in so many; exact ones would need all values at once.
+_ACCURACY = 10_000
+
+
+def profile_rows(
+    rows: DataFrame,
+    ledger: Ledger,
+    client: str | None,
+    numeric: Mapping[str, str],
+    categorical: Mapping[str, str],
+) -> DataProfile:
+    """Compute the statistics.
+
+    Args:
+        rows: all labelled rows.
+        ledger: tells which row came with which commit.
+        client: name in `rows` of the id column; None where a client is its row.
+        numeric, categorical: name of a feature column -> its name in `rows`.
+    """
+    features = {**numeric, **categorical}
+    count, base_rate, *shares = _first(
+        rows,
+        [
+            functions.count("*"),
+            functions.avg("label"),
+            *(_missing(key) for key in features.values()),
+        ],
+    )
+    clients, repeated = _count_clients(rows, client) if client else (None, None)
+    return DataProfile(
+        rows=count,
+        base_rate=base_rate,
+        clients=clients,
+        repeated_clients=repeated,
+        conflicting_clients=_count_conflicts(rows, [k for k in (client, *features.values()) if k]),
+        summary_statistics={name: _summarise(rows, key) for name, key in numeric.items()},
+        categories={name: _count_levels(rows, key) for name, key in categorical.items()},
+        missing_data_percentages=dict(zip(features, shares, strict=True)),
+        batches=tuple(
+            _profile_batch(rows, ledger, commit, features) for commit in ledger.commits[-BATCHES:]
+        ),
+    )
+
+
+def _first(rows: DataFrame, asked: Sequence[Column]) -> tuple[Any, ...]:
+    return tuple(rows.agg(*(column.alias(f"a{i}") for i, column in enumerate(asked))).first())
+
+
+def _missing(key: str) -> Column:
+    return functions.avg(functions.col(key).isNull().cast("int")) * 100.0
+
+
+def _summarise(rows: DataFrame, key: str) -> dict[str, float | None]:
+    levels = [0.5, *QUANTILES]
+    asked = [functions.avg(key), functions.stddev_samp(key), functions.min(key), functions.max(key)]
+    *plain, quantiles = _first(rows, [*asked, functions.percentile_approx(key, levels, _ACCURACY)])
+    median, *others = quantiles or [None] * len(levels)
+    found: dict[str, float | None] = dict(zip(_NAMES, [*plain, median], strict=True))
+    names = [f"quantile_{round(100 * quantile):02}" for quantile in QUANTILES]
+    shares = dict(zip(names, others, strict=True))
+    order = ("mean", "median", "standard_deviation", "minimum", *names, "maximum")
+    return {name: (found | shares)[name] for name in order}
+
+
+def _count_levels(rows: DataFrame, key: str) -> dict[str, Any]:
+    counts = rows.where(functions.col(key).isNotNull()).groupBy(key).count()
+    top = counts.orderBy(functions.desc("count"), key).limit(LEVELS).collect()
+    levels = {row[0]: row[1] for row in top}
+    present, distinct = _first(
+        counts, [functions.coalesce(functions.sum("count"), functions.lit(0)), functions.count("*")]
+    )
+    return {"levels": levels, "others": present - sum(levels.values()), "distinct": distinct}
+
+
+def _profile_batch(
+    rows: DataFrame, ledger: Ledger, commit: Commit, features: Mapping[str, str]
+) -> BatchProfile:
+    start, end = first_file(ledger, commit.start), first_file(ledger, commit.end)
+    mine = rows.where(functions.col("file").between(start, end - 1))
+    count, base_rate, *missing = _first(
+        mine,
+        [
+            functions.count("*"),
+            functions.avg("label"),
+            *(_missing(key) for key in features.values()),
+        ],
+    )
+    shares = dict(zip(features, missing, strict=True))
+    return BatchProfile(commit.id, commit.time, count, base_rate, shares)
+
+
+def _count_clients(rows: DataFrame, client: str) -> tuple[int, int]:
+    sizes = rows.groupBy(client).count()
+    clients, repeated = _first(
+        sizes, [functions.count("*"), functions.count_if(functions.col("count") > 1)]
+    )
+    return clients, repeated
+
+
+def _count_conflicts(rows: DataFrame, same: Sequence[str]) -> int:
+    """How many clients stand there with the same features under both labels."""
+    both = rows.groupBy(*same).agg(
+        functions.min("label").alias("low"), functions.max("label").alias("high")
+    )
+    return int(both.where("low < high").count())

@@ -1,0 +1,24 @@
+"""The test data as the stages ask for them: the files of the test folder, and the rows held out."""
+
+from __future__ import annotations
+
+from attrition.core.config import Config
+from attrition.data.clients import TestClients, labelled_test_clients, with_held_out
+from attrition.data.ledger import read_ledger
+from attrition.engines.selection import engine
+
+
+def gather_test_clients(config: Config) -> TestClients:
+    """The labelled clients to test on, each row once; writes nothing.
+
+    Raises:
+        DataError: the ingested rows cannot be read with today's settings.
+    """
+    test = labelled_test_clients(config)
+    if not config.test_share:
+        return test
+    ledger = read_ledger(config.ledger)
+    if ledger.commit_id is None:
+        return test
+    held_out, _ = engine(config).held_out(ledger)
+    return with_held_out(config, test, held_out)

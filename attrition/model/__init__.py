@@ -1,0 +1,1 @@
+"""The scorecard: basis, fit, export, metrics, explanations."""

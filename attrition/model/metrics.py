@@ -1,0 +1,276 @@
+"""How good predictions are, and how sure that is: metrics, bootstrap intervals, comparisons.
+
+F1 depends on a table of predictions only through the counts of its few kinds of rows (label and
+prediction: four kinds; label and two models' predictions: eight). Resampling n rows with
+replacement is therefore a multinomial draw of those counts: the same bootstrap (Efron 1979) at
+the price of a handful of numbers, however many rows there are.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+RESAMPLES = 4000
+INTERVAL_LEVEL = 0.95
+CALIBRATION_BINS = 10
+
+
+@dataclass(frozen=True)
+class Minimum:
+    """The fewest labelled rows a score is given for: of both labels, and of the rarer one."""
+
+    rows: int
+    rarer_label: int
+
+
+@dataclass(frozen=True)
+class Score:
+    """How well a model's predictions fit labelled rows; fractions 0-1 unless said otherwise.
+
+    Where a score cannot be given, `undefined` says why and the metrics are None.
+    """
+
+    rows: int
+    positives: int
+    undefined: str | None = None
+    f1: float | None = None
+    f1_interval: tuple[float, float] | None = None  # 95 % bootstrap percentile interval
+    precision: float | None = None
+    recall: float | None = None
+    roc_auc: float | None = None
+    average_precision: float | None = None
+    log_loss: float | None = None  # nats per row
+    brier_score: float | None = None
+    calibration_error: float | None = None
+    base_rate: float | None = None
+    mean_probability: float | None = None
+    # Of roc_auc, calibration_error and mean_probability - base_rate (`calibration_gap`).
+    standard_errors: dict[str, float | None] | None = None
+    confusion: dict[str, int] | None = None  # rows: tn, fp, fn, tp
+
+    def to_json(self) -> dict[str, Any]:
+        """The score as plain values for JSON."""
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Champion against challenger on the same rows.
+
+    `confidence` is the share of bootstrap resamples in which the challenger's F1 is higher.
+    """
+
+    rows: int
+    positives: int
+    undefined: str | None = None
+    champion_f1: float | None = None
+    challenger_f1: float | None = None
+    difference: float | None = None
+    difference_interval: tuple[float, float] | None = None
+    confidence: float | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """The comparison as plain values for JSON."""
+        return asdict(self)
+
+
+def score(
+    labels: ArrayLike,
+    probabilities: ArrayLike,
+    threshold: float,
+    minimum: Minimum,
+    seed: int,
+) -> Score:
+    """Score probabilities against labels.
+
+    Args:
+        labels: array of shape (n_rows,), 1 positive, 0 negative.
+        probabilities: array of shape (n_rows,), of the positive label, fractions 0-1.
+        threshold: a probability of at least this predicts the positive label.
+        minimum: below it the score is undefined.
+        seed: of the bootstrap.
+
+    Returns:
+        The score; undefined with its reason when there are too few rows or one label only.
+    """
+    from sklearn import metrics
+
+    truth = np.asarray(labels).astype(np.int8)
+    chance = np.asarray(probabilities, dtype=np.float64)
+    predicted = (chance >= threshold).astype(np.int8)
+    rows, positives = len(truth), int(truth.sum())
+    reason = undefined_reason(rows, positives, minimum)
+    if reason:
+        return Score(rows, positives, reason)
+    counts = np.bincount(2 * truth + predicted, minlength=4)  # tn, fp, fn, tp
+    tn, fp, fn, tp = (int(count) for count in counts)
+    f1_resampled = f1_of(*_resample(counts, seed).T[1:])
+    return Score(
+        rows=rows,
+        positives=positives,
+        f1=float(f1_of(fp, fn, tp)),
+        f1_interval=_interval(f1_resampled),
+        precision=tp / (tp + fp) if tp + fp else 0.0,
+        recall=tp / positives,
+        roc_auc=float(metrics.roc_auc_score(truth, chance)),
+        average_precision=float(metrics.average_precision_score(truth, chance)),
+        log_loss=float(metrics.log_loss(truth, chance, labels=[0, 1])),
+        brier_score=float(metrics.brier_score_loss(truth, chance)),
+        calibration_error=calibration_error(truth, chance),
+        base_rate=positives / rows,
+        mean_probability=float(chance.mean()),
+        standard_errors={
+            "roc_auc": auc_standard_error(truth, chance),
+            "calibration_error": _calibration_standard_error(truth, chance, seed),
+            "calibration_gap": float(np.std(chance - truth) / np.sqrt(rows)),
+        },
+        confusion={"tn": tn, "fp": fp, "fn": fn, "tp": tp},
+    )
+
+
+def compare(
+    labels: ArrayLike,
+    champion: ArrayLike,
+    challenger: ArrayLike,
+    minimum: Minimum,
+    seed: int,
+) -> Comparison:
+    """Compare two models' predictions on the same rows by a paired bootstrap of the F1 difference.
+
+    Args:
+        labels: array of shape (n_rows,), 1 positive, 0 negative.
+        champion: array of shape (n_rows,), the deployed model's predicted labels.
+        challenger: array of shape (n_rows,), the candidate's predicted labels.
+        minimum: below it the comparison is undefined.
+        seed: of the bootstrap.
+    """
+    truth = np.asarray(labels).astype(np.int64)
+    rows, positives = len(truth), int(truth.sum())
+    reason = undefined_reason(rows, positives, minimum)
+    if reason:
+        return Comparison(rows, positives, reason)
+    kinds = 4 * truth + 2 * np.asarray(champion).astype(np.int64)
+    kinds += np.asarray(challenger).astype(np.int64)
+    counts = np.bincount(kinds, minlength=8)
+    champion_f1, challenger_f1 = _paired_f1(counts[np.newaxis])
+    differences = np.subtract(*_paired_f1(_resample(counts, seed))[::-1])
+    return Comparison(
+        rows=rows,
+        positives=positives,
+        champion_f1=float(champion_f1[0]),
+        challenger_f1=float(challenger_f1[0]),
+        difference=float(challenger_f1[0] - champion_f1[0]),
+        difference_interval=_interval(differences),
+        confidence=float(np.mean(differences > 0)),
+    )
+
+
+def undefined_reason(rows: int, positives: int, minimum: Minimum) -> str | None:
+    """Why these rows are too few to judge by, or None when they are enough."""
+    rarer = min(positives, rows - positives)
+    if rows < minimum.rows:
+        return f"too few labelled rows: {rows}, and at least {minimum.rows} are needed"
+    if rarer == 0:
+        return f"all {rows} rows have the same label"
+    if rarer < minimum.rarer_label:
+        return (
+            f"only {rarer} rows of the rarer label, and at least {minimum.rarer_label} are needed"
+        )
+    return None
+
+
+def f1_of(fp: ArrayLike, fn: ArrayLike, tp: ArrayLike) -> NDArray[np.float64]:
+    """F1 = 2 tp / (2 tp + fp + fn) (van Rijsbergen 1979); 0 where nothing is or was positive."""
+    wrong = np.asarray(fp, dtype=np.float64) + np.asarray(fn, dtype=np.float64)
+    twice_right = 2.0 * np.asarray(tp, dtype=np.float64)
+    total = twice_right + wrong
+    return np.divide(twice_right, total, out=np.zeros_like(total), where=total > 0)
+
+
+def calibration_error(labels: NDArray[np.int8], probabilities: NDArray[np.float64]) -> float:
+    """Expected calibration error over ten bins of equally many rows (Naeini et al. 2015).
+
+    The mean distance between a bin's mean probability and its share of positives, as a fraction
+    0-1, each bin weighted by its rows.
+    """
+    rows, predicted, observed = _calibration_bins(labels, probabilities)
+    return float(np.abs(predicted - observed) @ rows / rows.sum())
+
+
+def _calibration_bins(
+    labels: NDArray[np.int8], probabilities: NDArray[np.float64]
+) -> tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.float64]]:
+    """Of each bin its rows, its mean probability and its share of positives."""
+    order = np.argsort(probabilities, kind="stable")
+    bins = np.array_split(order, min(CALIBRATION_BINS, len(order)))
+    return (
+        np.array([len(rows) for rows in bins]),
+        np.array([probabilities[rows].mean() for rows in bins]),
+        np.array([labels[rows].mean() for rows in bins]),
+    )
+
+
+def _calibration_standard_error(
+    labels: NDArray[np.int8], probabilities: NDArray[np.float64], seed: int
+) -> float:
+    """Spread of the calibration error when the labels within each bin are drawn anew."""
+    rows, predicted, observed = _calibration_bins(labels, probabilities)
+    draw = np.random.default_rng(seed).binomial
+    shares = draw(rows, observed, size=(RESAMPLES, len(rows))) / rows
+    return float(np.std(np.abs(predicted - shares) @ rows / rows.sum()))
+
+
+def auc_standard_error(labels: ArrayLike, probabilities: ArrayLike) -> float | None:
+    """Standard error of the area under the ROC curve, exact for any scores and ties.
+
+    From how much each row's own share of won comparisons varies (DeLong, DeLong and
+    Clarke-Pearson 1988), those shares from ranks (Sun and Xu 2014): a sort instead of all pairs.
+
+    Args:
+        labels: array of shape (n_rows,), 1 positive, 0 negative, at least one of each.
+        probabilities: array of shape (n_rows,).
+
+    Returns:
+        The standard error; None with one row of a label, which does not vary.
+    """
+    from scipy.stats import rankdata
+
+    positive = np.asarray(labels).astype(bool)
+    chance = np.asarray(probabilities, dtype=np.float64)
+    if min(int(positive.sum()), int((~positive).sum())) < 2:
+        return None
+    overall, variance = rankdata(chance), 0.0
+    for mine in (positive, ~positive):
+        others = len(chance) - int(mine.sum())
+        won = (overall[mine] - rankdata(chance[mine])) / others
+        variance += float(np.var(won, ddof=1)) / len(won)
+    return float(np.sqrt(variance))
+
+
+def _paired_f1(counts: NDArray[np.int64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """F1 of both models from counts of shape (n, 8) by (label, champion, challenger)."""
+    table = counts.reshape(-1, 2, 2, 2)
+    champion, challenger = table.sum(axis=3), table.sum(axis=2)  # (n, label, prediction)
+    return (
+        f1_of(champion[:, 0, 1], champion[:, 1, 0], champion[:, 1, 1]),
+        f1_of(challenger[:, 0, 1], challenger[:, 1, 0], challenger[:, 1, 1]),
+    )
+
+
+def _resample(counts: NDArray[np.int64], seed: int) -> NDArray[np.int64]:
+    """Counts of bootstrap resamples, shape (RESAMPLES, n_kinds)."""
+    rows = int(counts.sum())
+    return np.random.default_rng(seed).multinomial(rows, counts / rows, size=RESAMPLES)
+
+
+def _interval(values: NDArray[np.float64]) -> tuple[float, float]:
+    tail = (1 - INTERVAL_LEVEL) / 2
+    low, high = np.quantile(values, [tail, 1 - tail])
+    return float(low), float(high)
+
+
+Z95 = 1.959964  # a normal variable stays within so many standard deviations in 95 % of cases

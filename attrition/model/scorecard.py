@@ -1,0 +1,368 @@
+"""The scorecard: the whole model as knots and points that a person can read and recompute.
+
+log-odds = intercept + the points of each column + the points of each pair of columns
+probability = 1 / (1 + exp(-log-odds))
+
+A numeric column's points are read off between its knots (outside them the ends hold), a categorical
+column's from its levels, a pair's from a small grid. The scorecard is exactly the scikit-learn
+pipeline it was exported from (tests prove it to 1e-9), but serving it takes only JSON and numpy.
+
+Reads scorecard.json.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from attrition.core.errors import DataError
+from attrition.model.terms import (
+    Axis,
+    CategoricalTerm,
+    Floats,
+    KnotAxis,
+    LevelAxis,
+    NumericTerm,
+    PairTerm,
+    Record,
+    Table,
+    Term,
+)
+
+FORMAT = 1
+HOW_TO_READ = (
+    "log-odds of leaving = intercept + points of each column + points of each pair; probability = "
+    "1 / (1 + exp(-log-odds)). Between two knots the points lie on a straight line, outside the "
+    "knots the ends hold. A missing number has its own points; in a pair it counts as the usual "
+    "value. A level that is not listed has the other points; in a pair, the last row or column."
+)
+# Up to this many rows, plain numbers are faster than arrays: one request is one row.
+FEW_ROWS = 8
+
+
+class Reason(NamedTuple):
+    """One reason for a client's risk: a term that lifts it above the average client's."""
+
+    term: str
+    columns: tuple[str, ...]
+    values: tuple[Any, ...]  # the client's, one per column; None where missing
+    points: float  # log-odds above the average client's
+
+
+@dataclass(frozen=True)
+class Scorecard:
+    """The served model.
+
+    Attributes:
+        intercept: log-odds before any points.
+        threshold: a probability of at least this predicts that the client leaves.
+        numeric, categorical, pairs: the terms.
+    """
+
+    intercept: float
+    threshold: float
+    numeric: tuple[NumericTerm, ...]
+    categorical: tuple[CategoricalTerm, ...]
+    pairs: tuple[PairTerm, ...]
+
+    @cached_property
+    def all_terms(self) -> tuple[Term, ...]:
+        """Every term: numeric columns, categorical columns, pairs."""
+        return (*self.numeric, *self.categorical, *self.pairs)
+
+    @cached_property
+    def terms(self) -> tuple[str, ...]:
+        """The terms' names: a column, or two joined by " x "."""
+        return tuple(" x ".join(term.columns) for term in self.all_terms)
+
+    @cached_property
+    def numeric_columns(self) -> tuple[str, ...]:
+        """The numeric columns it reads."""
+        return tuple(term.column for term in self.numeric)
+
+    @cached_property
+    def categorical_columns(self) -> tuple[str, ...]:
+        """The categorical columns it reads."""
+        return tuple(term.column for term in self.categorical)
+
+    @cached_property
+    def average_log_odds(self) -> float:
+        """Mean log-odds of the training rows: what contributions are measured from."""
+        return self.intercept + sum(term.average_points for term in self.all_terms)
+
+    def log_odds(self, table: Table) -> Floats:
+        """Log-odds of leaving.
+
+        Args:
+            table: for each column of the scorecard the clients' values: numbers with NaN for
+                missing, or text with "" for blank. A dict of sequences or a DataFrame.
+
+        Returns:
+            Array of shape (n_clients,).
+        """
+        rows = self._count(table)
+        if rows <= FEW_ROWS:
+            return np.array([self._record_log_odds(record) for record in self._records(table)])
+        total = np.full(rows, self.intercept)
+        for term in self.all_terms:
+            total += term.of_column(table)
+        return total
+
+    def probabilities(self, table: Table) -> Floats:
+        """Probability of leaving, fraction 0-1, array of shape (n_clients,); see `log_odds`."""
+        return logistic(self.log_odds(table))
+
+    def contributions(self, table: Table) -> Floats:
+        """What each term adds to the log-odds, compared with the average client.
+
+        Args:
+            table: as for `log_odds`.
+
+        Returns:
+            Array of shape (n_clients, n_terms), columns in the order of `terms`; a row's sum and
+            `average_log_odds` are the client's log-odds.
+        """
+        result = np.empty((self._count(table), len(self.all_terms)))
+        for position, term in enumerate(self.all_terms):
+            result[:, position] = term.of_column(table) - term.average_points
+        return result
+
+    def reasons(self, table: Table, count: int) -> list[list[Reason]]:
+        """Why each client's risk is above the average client's.
+
+        Args:
+            table: as for `log_odds`.
+            count: at most this many reasons for a client.
+
+        Returns:
+            For each client its reasons, strongest first; only terms that lift the risk.
+        """
+        contributions = self.contributions(table)
+        strongest = np.argsort(-contributions, axis=1, kind="stable")[:, :count]
+        return [
+            [
+                self._reason(record, position, float(lifts[position]))
+                for position in positions
+                if lifts[position] > 0.0
+            ]
+            for record, positions, lifts in zip(
+                self._records(table), strongest, contributions, strict=True
+            )
+        ]
+
+    def explanations(self, table: Table) -> list[list[Reason]]:
+        """What every term adds to each client's log-odds, the strongest first, up or down.
+
+        Args:
+            table: as for `log_odds`.
+
+        Returns:
+            For each client one item per term; their points and `average_log_odds` add up to the
+            client's log-odds.
+        """
+        contributions = self.contributions(table)
+        strongest = np.argsort(-np.abs(contributions), axis=1, kind="stable")
+        return [
+            [self._reason(record, position, float(points[position])) for position in positions]
+            for record, positions, points in zip(
+                self._records(table), strongest, contributions, strict=True
+            )
+        ]
+
+    def _reason(self, record: Record, position: int, points: float) -> Reason:
+        columns = self.all_terms[position].columns
+        values = (record[column] for column in columns)
+        shown = tuple(
+            None if isinstance(value, float) and math.isnan(value) else value for value in values
+        )
+        return Reason(self.terms[position], columns, shown, points)
+
+    def _record_log_odds(self, record: Record) -> float:
+        return self.intercept + sum(term.of_record(record) for term in self.all_terms)
+
+    def _count(self, table: Table) -> int:
+        return len(table[(self.numeric_columns + self.categorical_columns)[0]])
+
+    def _records(self, table: Table) -> list[Record]:
+        """The clients one by one, as plain Python values."""
+        names = self.numeric_columns + self.categorical_columns
+        values = [np.asarray(table[name]).tolist() for name in names]
+        return [dict(zip(names, row, strict=True)) for row in zip(*values, strict=True)]
+
+    def to_json(self) -> dict[str, Any]:
+        """The scorecard as plain values for JSON; `scorecard_from_json` reads them back."""
+        return {
+            "format": FORMAT,
+            "how_to_read": HOW_TO_READ,
+            "intercept": self.intercept,
+            "average_log_odds": self.average_log_odds,
+            "threshold": self.threshold,
+            "numeric": {term.column: _numeric_json(term) for term in self.numeric},
+            "categorical": {term.column: _categorical_json(term) for term in self.categorical},
+            "pairs": [_pair_json(term) for term in self.pairs],
+        }
+
+
+def logistic(log_odds: Floats) -> Floats:
+    """Probabilities, fractions 0-1, of log-odds; no overflow, however large they are."""
+    return np.array(0.5 + 0.5 * np.tanh(0.5 * log_odds))
+
+
+def load_scorecard(path: Path) -> Scorecard:
+    """Read a scorecard file.
+
+    Raises:
+        DataError: the file is missing or not a whole, sound scorecard; names what is wrong.
+    """
+    try:
+        return read_scorecard(path.read_bytes())
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read ({error.strerror})") from None
+    except DataError as error:
+        raise DataError(f"{path}: {error}") from None
+
+
+def read_scorecard(content: bytes) -> Scorecard:
+    """Make a scorecard of the content of its file.
+
+    Raises:
+        DataError: it is not a whole, sound scorecard; names what is wrong.
+    """
+    try:
+        return scorecard_from_json(json.loads(content))
+    except (ValueError, RecursionError) as error:
+        raise DataError(f"not JSON ({error})") from None
+
+
+def scorecard_from_json(raw: Any) -> Scorecard:
+    """Make a scorecard of decoded JSON, every shape and number checked.
+
+    Raises:
+        DataError: something is missing, of a wrong shape, or not finite; names the place.
+    """
+    found = raw.get("format") if isinstance(raw, dict) else None
+    if found != FORMAT:
+        raise DataError(f"not a scorecard of format {FORMAT} (found format {found!r})")
+    place = "top level"
+    try:
+        intercept, threshold = _number(raw["intercept"]), _number(raw["threshold"])
+        if not 0.0 <= threshold <= 1.0:
+            raise ValueError(f"threshold: expected a fraction 0-1, found {threshold}")
+        axes: dict[str, KnotAxis | None] = {}
+        numeric, categorical, pairs = [], [], []
+        for column, item in raw["numeric"].items():
+            place = f"numeric column {column!r}"
+            numeric.append(_numeric_term(column, item))
+            axes[column] = numeric[-1].axis
+        for column, item in raw["categorical"].items():
+            place = f"categorical column {column!r}"
+            categorical.append(_categorical_term(column, item))
+            axes[column] = None
+        for position, item in enumerate(raw["pairs"]):
+            place = f"pair {position + 1}"
+            pairs.append(_pair_term(item, axes))
+    except KeyError as error:
+        raise DataError(f"damaged scorecard: {place}: {error} is missing") from None
+    except (TypeError, ValueError, AttributeError) as error:
+        raise DataError(f"damaged scorecard: {place}: {error}") from None
+    if not axes:
+        raise DataError("damaged scorecard: it reads no column")
+    return Scorecard(intercept, threshold, tuple(numeric), tuple(categorical), tuple(pairs))
+
+
+def _numeric_json(term: NumericTerm) -> dict[str, Any]:
+    return {
+        "knots": list(term.axis.knots),
+        "points": list(term.points),
+        "missing_points": term.missing_points,
+        "missing_share": term.missing_share,
+        "usual_value": term.axis.usual_value,
+        "average_points": term.average_points,
+    }
+
+
+def _numeric_term(column: str, item: Mapping[str, Any]) -> NumericTerm:
+    return NumericTerm(
+        column,
+        KnotAxis(_numbers(item["knots"]), _number(item["usual_value"])),
+        _numbers(item["points"]),
+        _number(item["missing_points"]),
+        _number(item["missing_share"]),
+        _number(item["average_points"]),
+    )
+
+
+def _categorical_json(term: CategoricalTerm) -> dict[str, Any]:
+    return {
+        "points": dict(zip(term.axis.levels, term.points, strict=False)),
+        "other_points": term.points[-1],
+        "usual_value": term.usual_value,
+        "average_points": term.average_points,
+    }
+
+
+def _categorical_term(column: str, item: Mapping[str, Any]) -> CategoricalTerm:
+    points = dict(item["points"])
+    return CategoricalTerm(
+        column,
+        LevelAxis(tuple(points)),
+        (*_numbers(list(points.values())), _number(item["other_points"])),
+        _text(item["usual_value"]),
+        _number(item["average_points"]),
+    )
+
+
+def _pair_json(term: PairTerm) -> dict[str, Any]:
+    axes = [
+        {"knots": list(axis.knots)} if isinstance(axis, KnotAxis) else {"levels": list(axis.levels)}
+        for axis in term.axes
+    ]
+    return {
+        "columns": list(term.columns),
+        "axes": axes,
+        "points": [list(row) for row in term.points],
+        "average_points": term.average_points,
+    }
+
+
+def _pair_term(item: Mapping[str, Any], axes: Mapping[str, KnotAxis | None]) -> PairTerm:
+    """A pair; its columns' own axes say which are numeric, and what their usual values are."""
+    first, second = item["columns"]
+    raw_first, raw_second = item["axes"]
+    return PairTerm(
+        (_text(first), _text(second)),
+        (_pair_axis(raw_first, axes[first]), _pair_axis(raw_second, axes[second])),
+        tuple(_numbers(row) for row in item["points"]),
+        _number(item["average_points"]),
+    )
+
+
+def _pair_axis(raw: Mapping[str, Any], own: KnotAxis | None) -> Axis:
+    if own is None:
+        return LevelAxis(tuple(_text(level) for level in raw["levels"]))
+    return KnotAxis(_numbers(raw["knots"]), own.usual_value)
+
+
+def _number(value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        raise ValueError(f"expected a finite number, found {value!r:.60}")
+    return float(value)
+
+
+def _numbers(values: Any) -> tuple[float, ...]:
+    if not isinstance(values, list):
+        raise ValueError(f"expected a list of numbers, found {values!r:.60}")
+    return tuple(_number(value) for value in values)
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise ValueError(f"expected text, found {value!r:.60}")
+    return value

@@ -1,0 +1,410 @@
+"""The model: logistic regression over a hat basis, chosen by cross-validation, read as a scorecard.
+
+    1. Each column bends by itself (attrition/model/transformers.py); a first regression is fitted.
+    2. Every pair of columns is screened: how much of what that regression leaves unexplained would
+       its coarse grid explain? The promising pairs join, as many as cross-validation can tell apart
+       from noise.
+    3. The L2 strength has the lowest cross-validated log loss, the threshold the highest
+       cross-validated F1. Many rows are represented by a stratified sample up to here.
+    4. The final regression is fitted on all rows and exported as a scorecard that equals it.
+
+Rows are not weighted by label, so probabilities stay calibrated.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import accumulate
+from math import comb
+from typing import Any, TypeVar
+
+import numpy as np
+import pandas as pd
+from joblib import Parallel, delayed
+from numpy.typing import ArrayLike, NDArray
+from scipy import sparse
+from sklearn.base import clone
+from sklearn.compose import ColumnTransformer
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import precision_recall_curve
+from sklearn.model_selection import StratifiedKFold, train_test_split
+from sklearn.pipeline import Pipeline
+
+from attrition.core.errors import NotEnoughData
+from attrition.model.metrics import Minimum, undefined_reason
+from attrition.model.scorecard import Scorecard
+from attrition.model.terms import Axis
+from attrition.model.transformers import CategoryLevels, NumericHats, PairGrids
+
+# Goes up whenever equal rows would give another model: deployed models are then trained anew.
+RECIPE = 2
+
+KNOTS = 8
+PAIR_COUNTS = (0, 5, 10, 20)
+SURE_GAIN = 1.0  # pairs join when the loss falls by more than this many of its standard errors
+STRENGTHS = (1.0, 3.0, 10.0, 30.0)  # scikit-learn's C: the larger, the less is shrunk
+WEAKER_STRENGTHS = (1.0, 0.3, 0.1, 0.03)  # tried when the first is best among these
+FOLDS = 5
+SAMPLE_ROWS = 20_000
+
+Floats = NDArray[np.float64]
+Labels = NDArray[np.int8]
+Pairs = tuple[tuple[str, str], ...]
+T = TypeVar("T", int, float)
+
+
+@dataclass(frozen=True)
+class Columns:
+    """Which feature columns are numeric and which categorical."""
+
+    numeric: tuple[str, ...]
+    categorical: tuple[str, ...]
+
+    @property
+    def all(self) -> list[str]:
+        """Every column: numeric, then categorical."""
+        return [*self.numeric, *self.categorical]
+
+
+@dataclass(frozen=True)
+class Selection:
+    """What cross-validation chose.
+
+    `labels` and `probabilities` are of the rows it was chosen on: each row's probability comes from
+    a model of these settings that did not see the row.
+    """
+
+    pairs: Pairs
+    strength: float
+    threshold: float
+    labels: Labels
+    probabilities: Floats
+    tried: tuple[tuple[int, float, float], ...]  # pairs, strength, cross-validated log loss
+
+
+@dataclass(frozen=True)
+class FittedModel:
+    """The final model in its two forms, and how it was chosen.
+
+    Attributes:
+        pipeline: the scikit-learn pipeline; takes a DataFrame of the feature columns.
+        scorecard: the same model.
+        selection: the settings cross-validation chose, and its out-of-fold probabilities.
+        seed: of the folds.
+    """
+
+    pipeline: Pipeline
+    scorecard: Scorecard
+    selection: Selection
+    seed: int
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """What was chosen and among what, as plain values for JSON."""
+        return {
+            "strength": self.selection.strength,
+            "pairs": [list(pair) for pair in self.selection.pairs],
+            "knots": KNOTS,
+            "cross_validated_rows": len(self.selection.labels),
+            "tried": [
+                {"pairs": pairs, "strength": strength, "log_loss": loss}
+                for pairs, strength, loss in self.selection.tried
+            ],
+            "seed": self.seed,
+        }
+
+
+def fit(
+    features: pd.DataFrame,
+    labels: ArrayLike,
+    *,
+    numeric: Sequence[str],
+    categorical: Sequence[str],
+    minimum: Minimum,
+    seed: int,
+) -> FittedModel:
+    """Choose and fit the model.
+
+    Args:
+        features: one row per client; numbers as float with NaN for missing, categories as text.
+        labels: array of shape (n_rows,), 1 for clients who left, 0 for those who stayed.
+        numeric: names of the numeric feature columns.
+        categorical: names of the categorical feature columns.
+        minimum: the fewest rows, in all and of the rarer label, a model is fitted to.
+        seed: of the sample and the folds. Equal rows and an equal seed give an equal model.
+
+    Raises:
+        NotEnoughData: too few rows, or too few of the rarer label.
+    """
+    truth = np.asarray(labels).astype(np.int8)
+    check_enough(len(truth), int(truth.sum()), minimum)
+    columns = Columns(tuple(numeric), tuple(categorical))
+    selection, sample = choose(features, truth, columns, seed)
+    pipeline, scorecard = fit_selected(features, truth, columns, selection, sample)
+    return FittedModel(pipeline, scorecard, selection, seed)
+
+
+def check_enough(rows: int, positives: int, minimum: Minimum) -> None:
+    """Refuse to train on too few rows.
+
+    Raises:
+        NotEnoughData: too few rows, or too few of the rarer label.
+    """
+    least = Minimum(minimum.rows, max(minimum.rarer_label, 2))  # each fold needs both labels
+    if reason := undefined_reason(rows, positives, least):
+        raise NotEnoughData(f"no model can be trained: {reason}")
+
+
+def choose(
+    features: pd.DataFrame, labels: Labels, columns: Columns, seed: int
+) -> tuple[Selection, NDArray[np.intp]]:
+    """Choose pairs, L2 strength and threshold on rows that represent all; with their positions."""
+    sample = _sample(labels, seed)
+    return select(features.iloc[sample], labels[sample], columns, seed), sample
+
+
+def out_of_fold_probabilities(
+    fitted: FittedModel, features: pd.DataFrame, labels: ArrayLike, rows: NDArray[np.bool_]
+) -> Floats:
+    """What models of the same settings say about rows they have not seen.
+
+    Args:
+        fitted: the model that was fitted on these features and labels.
+        features, labels: all its training rows.
+        rows: array of shape (n_rows,), true for the rows asked about.
+
+    Returns:
+        Array of shape (rows.sum(),): each asked row's probability from a model that was fitted on
+        all rows but those of its fold; folds are made of asked rows only.
+    """
+    truth, asked = np.asarray(labels).astype(np.int8), np.flatnonzero(rows)
+    result = np.empty(len(truth))
+    shuffled = np.random.default_rng(fitted.seed).permutation(asked)
+    for fold in filter(len, np.array_split(shuffled, FOLDS)):
+        seen = np.ones(len(truth), dtype=bool)
+        seen[fold] = False
+        pipeline = clone(fitted.pipeline).fit(features[seen], truth[seen])
+        result[fold] = pipeline.predict_proba(features.iloc[fold])[:, 1]
+    return result[asked]
+
+
+def make_basis(columns: Columns, pairs: Pairs) -> ColumnTransformer:
+    """The transformer from feature columns to the sparse matrix the regression is fitted on."""
+    return ColumnTransformer(
+        [
+            ("numeric", NumericHats(KNOTS), list(columns.numeric)),
+            ("categorical", CategoryLevels(), list(columns.categorical)),
+            ("pairs", PairGrids(pairs, columns.numeric), columns.all if pairs else []),
+        ],
+        sparse_threshold=1.0,
+        verbose_feature_names_out=False,
+    )
+
+
+def select(features: pd.DataFrame, labels: Labels, columns: Columns, seed: int) -> Selection:
+    """Choose pairs, L2 strength and threshold by cross-validation."""
+    rarer = min(int(labels.sum()), len(labels) - int(labels.sum()))
+    splitter = StratifiedKFold(min(FOLDS, rarer), shuffle=True, random_state=seed)
+    with Parallel(n_jobs=-1, prefer="threads") as parallel:
+        folds: list[Fold] = parallel(
+            delayed(Fold.prepare)(features, labels, columns, train, test)
+            for train, test in splitter.split(features, labels)
+        )
+
+        answers: dict[tuple[int, float], Floats] = {}
+
+        def losses(count: int, strength: float) -> Floats:
+            """Log loss of each row, in nats, as the fold that did not see it predicts it."""
+            if (count, strength) not in answers:
+                parts = parallel(delayed(fold.predict)(count, strength) for fold in folds)
+                answers[count, strength] = np.empty(len(labels))
+                for fold, part in zip(folds, parts, strict=True):
+                    answers[count, strength][fold.test] = part
+            return log_losses(labels, answers[count, strength])
+
+        possible = comb(len(columns.all), 2)
+        counts = tuple(dict.fromkeys(min(count, possible) for count in PAIR_COUNTS))
+        count = _descend(counts, lambda count: losses(count, STRENGTHS[0]), SURE_GAIN)
+        strength = _descend(STRENGTHS, lambda strength: losses(count, strength))
+        if strength == STRENGTHS[0]:
+            strength = _descend(WEAKER_STRENGTHS, lambda strength: losses(count, strength))
+    return Selection(
+        pairs=rank_pairs(features, labels, columns)[:count],
+        strength=strength,
+        threshold=best_threshold(labels, answers[count, strength]),
+        labels=labels,
+        probabilities=answers[count, strength],
+        tried=tuple((*tried, float(losses(*tried).mean())) for tried in answers),
+    )
+
+
+def _descend(candidates: Sequence[T], losses: Callable[[T], Floats], least_gain: float = 0.0) -> T:
+    """The last candidate, in their order, up to which the mean loss keeps falling.
+
+    Args:
+        candidates: the first is the simplest.
+        losses: of each row under a candidate.
+        least_gain: by how many of its standard errors the loss must fall for a step to be worth it.
+    """
+    best = candidates[0]
+    for candidate in candidates[1:]:
+        gains = losses(best) - losses(candidate)
+        if gains.mean() <= least_gain * gains.std() / np.sqrt(len(gains)):
+            break
+        best = candidate
+    return best
+
+
+def log_losses(labels: Labels, probabilities: Floats) -> Floats:
+    """Log loss of each row, in nats."""
+    right = np.where(labels == 1, probabilities, 1.0 - probabilities)
+    return -np.log(np.maximum(right, np.finfo(np.float64).tiny))
+
+
+@dataclass(frozen=True)
+class Fold:
+    """One fold, its basis expanded once: the first `widths[count]` columns hold `count` pairs."""
+
+    test: NDArray[np.intp]
+    labels: Labels
+    seen: sparse.csr_matrix
+    unseen: sparse.csr_matrix
+    widths: list[int]
+
+    @classmethod
+    def prepare(
+        cls,
+        features: pd.DataFrame,
+        labels: Labels,
+        columns: Columns,
+        train: NDArray[np.intp],
+        test: NDArray[np.intp],
+    ) -> Fold:
+        """Screen the pairs on the fold's own training rows and expand its rows."""
+        known, asked = features.iloc[train], features.iloc[test]
+        pairs = rank_pairs(known, labels[train], columns)[: max(PAIR_COUNTS)]
+        basis = make_basis(columns, pairs)
+        seen = basis.fit_transform(known)
+        grids = basis.named_transformers_["pairs"].sizes() if pairs else []
+        widths = list(accumulate(grids, initial=seen.shape[1] - sum(grids)))
+        return cls(test, labels[train], sparse.csr_matrix(seen), basis.transform(asked), widths)
+
+    def predict(self, count: int, strength: float) -> Floats:
+        """Probabilities of the fold's unseen rows."""
+        width = self.widths[min(count, len(self.widths) - 1)]
+        model = LogisticRegression(C=strength, solver="newton-cg", tol=3e-4)
+        model.fit(self.seen[:, :width], self.labels)
+        result: Floats = model.predict_proba(self.unseen[:, :width])[:, 1]
+        return result
+
+
+def rank_pairs(features: pd.DataFrame, labels: Labels, columns: Columns) -> Pairs:
+    """Pairs of columns that would explain what single columns cannot, most promising first.
+
+    The gain of a pair is the score statistic of its grid against the residual of the regression
+    without pairs, sum(gradient^2 / curvature) over the cells, less its degrees of freedom
+    (Rao 1948, the cells taken one by one). All cells of all pairs are two matrix products.
+    """
+    matrix = make_basis(columns, ()).fit_transform(features[columns.all])
+    model = LogisticRegression(C=STRENGTHS[0], solver="newton-cg", tol=3e-4).fit(matrix, labels)
+    chance = model.predict_proba(matrix)[:, 1]
+    grids = PairGrids([(column, column) for column in columns.all], columns.numeric).fit(features)
+    axes = {column: axis for column, axis in grids.axes_.items() if len(axis) > 1}
+    hats, owner = _coarse_hats(features, axes)
+    gradient = hats.T @ (hats * (labels - chance)[:, None])
+    curvature = (hats**2).T @ (hats**2 * (chance * (1.0 - chance))[:, None])
+    full = curvature > 1e-6 * len(labels)
+    cells = np.where(full, gradient**2 / np.where(full, curvature, 1.0) - 1.0, 0.0)
+    members = (owner[:, None] == np.arange(len(axes))).astype(np.float64)
+    gains = members.T @ cells @ members
+    names = list(axes)
+    ranked = sorted(
+        (-gains[i, j], i, j) for i in range(len(names)) for j in range(i) if gains[i, j] > 0.0
+    )
+    return tuple((names[j], names[i]) for _, i, j in ranked)
+
+
+def _coarse_hats(features: pd.DataFrame, axes: dict[str, Axis]) -> tuple[Floats, NDArray[np.intp]]:
+    """The hats of all axes side by side, and which axis each belongs to."""
+    blocks = []
+    rows = np.arange(len(features))
+    for column, axis in axes.items():
+        lower, upper, share = axis.places(features[column].to_numpy())
+        hats = np.zeros((len(rows), len(axis)))
+        hats[rows, lower] = 1.0 - share
+        hats[rows, upper] += share
+        blocks.append(hats)
+    owner = np.repeat(np.arange(len(axes)), [len(axis) for axis in axes.values()])
+    return (np.hstack(blocks) if blocks else np.zeros((len(rows), 0))), owner
+
+
+def best_threshold(labels: Labels, probabilities: Floats) -> float:
+    """The probability from which on a client is called a leaver so that F1 is highest."""
+    precision, recall, thresholds = precision_recall_curve(labels, probabilities)
+    total = precision + recall
+    f1 = np.divide(2.0 * precision * recall, total, out=np.zeros_like(total), where=total > 0)
+    best = int(np.argmax(f1[:-1]))
+    below = thresholds[best - 1] if best else thresholds[best]
+    return float((thresholds[best] + below) / 2.0)
+
+
+def _sample(labels: Labels, seed: int) -> NDArray[np.intp]:
+    """Positions of at most SAMPLE_ROWS rows, stratified by label."""
+    everyone = np.arange(len(labels))
+    if len(labels) <= SAMPLE_ROWS:
+        return everyone
+    chosen, _ = train_test_split(
+        everyone, train_size=SAMPLE_ROWS, stratify=labels, random_state=seed
+    )
+    return np.sort(chosen)
+
+
+def fit_selected(
+    features: pd.DataFrame,
+    labels: Labels,
+    columns: Columns,
+    selection: Selection,
+    sample: NDArray[np.intp],
+) -> tuple[Pipeline, Scorecard]:
+    """Fit the selected model to all rows, and read the scorecard off it.
+
+    Args:
+        features, labels, columns: the training rows.
+        selection: pairs, strength and threshold.
+        sample: positions of the rows that represent the others where there are many.
+    """
+    basis = make_basis(columns, selection.pairs)
+    matrix = basis.fit_transform(features[columns.all])
+    regression = LogisticRegression(
+        C=selection.strength, solver="newton-cholesky", warm_start=len(sample) < len(labels)
+    )
+    if regression.warm_start:  # the sample's solution is near: few steps over all rows are left
+        regression.fit(matrix[sample], labels[sample])
+    regression.fit(matrix, labels)
+    pipeline = Pipeline([("basis", basis), ("regression", regression)])
+    means = np.asarray(matrix.mean(axis=0)).ravel()
+    return pipeline, export(pipeline, means, selection.threshold)
+
+
+def export(pipeline: Pipeline, means: Floats, threshold: float) -> Scorecard:
+    """The scorecard that equals a fitted pipeline.
+
+    Args:
+        pipeline: basis and regression, fitted.
+        means: of the basis' columns over the training rows; average points follow from them.
+        threshold: goes into the scorecard as it is.
+    """
+    basis, regression = pipeline["basis"], pipeline["regression"]
+    terms = {
+        name: basis.named_transformers_[name].terms(regression.coef_[0][where], means[where])
+        for name, where in basis.output_indices_.items()
+        if where.start < where.stop
+    }
+    return Scorecard(
+        intercept=float(regression.intercept_[0]),
+        threshold=threshold,
+        numeric=terms.get("numeric", ()),
+        categorical=terms.get("categorical", ()),
+        pairs=terms.get("pairs", ()),
+    )

@@ -1,0 +1,1 @@
+"""Does the live model still hold? Drift, examination, decisions, alerts."""

@@ -1,0 +1,243 @@
+"""What somebody should hear about, and what of it is news: values in, a text to send out.
+
+A condition is open as long as the runs find it (drift, a degraded model, a run that fails); it is
+told when it appears or changes in kind, and its end once. A troubled file (rejected, or with rows
+in quarantine) is told once. The texts hold names of files and columns, and counts, no values of
+clients.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from attrition.core.formatting import listing
+from attrition.data.ledger import REJECTED, Ledger
+
+TEST_DATA = "test data"
+FAILED = "failed run"
+FILES_NAMED = 10  # in one message; the others are counted
+MESSAGES_KEPT = 20  # for an addressee who cannot be reached
+LONGEST = 4000  # characters: what chat tools take, and far below what an environment holds
+
+
+@dataclass(frozen=True)
+class Condition:
+    """What is wrong. Another `kind` of the same `key` is news, another `text` is not."""
+
+    key: str
+    kind: str
+    text: str
+
+
+@dataclass(frozen=True)
+class Told:
+    """What one addressee knows.
+
+    Attributes:
+        conditions: key -> kind of every open condition.
+        files: of every troubled file, as `troubled_files` names it.
+        unsent: messages that could not be delivered yet, oldest first.
+    """
+
+    conditions: Mapping[str, str] = field(default_factory=dict)
+    files: tuple[str, ...] = ()
+    unsent: tuple[str, ...] = ()
+
+
+def findings(
+    scores: Mapping[str, Any],
+    performance: Mapping[str, Any],
+    data: Mapping[str, Any],
+    degraded_below: float,
+    impact: Mapping[str, Any] | None = None,
+    *,
+    suspicious: Mapping[str, Any] | None = None,
+) -> list[Condition]:
+    """What a look at a model found wrong.
+
+    Args:
+        scores: sample -> score, as the decision record holds it.
+        performance: sample -> finding on model drift, likewise.
+        data: sample -> finding on data drift, likewise.
+        degraded_below: F1 under which a model is degraded, a fraction 0-1.
+        impact: sample -> what its data drift does to the risk, likewise; None when unknown.
+        suspicious: columns that alone tell the answer beyond belief, likewise; None when unknown.
+    """
+    found = [_suspicion(suspicious)] if suspicious and suspicious["columns"] else []
+    f1 = (scores.get(TEST_DATA) or {}).get("f1")
+    if f1 is not None and f1 < degraded_below:
+        text = f"its F1 on the test data, {f1:.3f}, is under {degraded_below:g}"
+        found.append(
+            Condition("degraded model", "degraded", f"the deployed model is degraded: {text}")
+        )
+    for sample, finding in performance.items():
+        if finding["verdict"] == "drift":
+            key = f"model drift on the {sample}"
+            found.append(Condition(key, "drift", f"{key}: {finding['reason']}"))
+    for sample, finding in data.items():
+        if finding["verdict"] == "drift":
+            judged = (*finding["columns"], finding["predictions"])
+            names = ", ".join(column["column"] for column in judged if column["verdict"] == "drift")
+            key = f"data drift in the {sample}"
+            shown = ", ".join(_drifted(column) for column in judged if column["verdict"] == "drift")
+            strongest = _strongest((impact or {}).get(sample))
+            found.append(Condition(key, names, f"{key}: {shown}{strongest}"))
+    return found
+
+
+def _suspicion(suspicious: Mapping[str, Any]) -> Condition:
+    """Columns that may be the answer in disguise."""
+    columns, model_auc = suspicious["columns"], suspicious["model_auc"]
+    shown = listing([f"{name} (AUC {power:.3f})" for name, power in columns.items()])
+    model = "" if model_auc is None else f"; the whole model reaches {model_auc:.3f}"
+    alone = "alone tells" if len(columns) == 1 else "each alone tell"
+    is_filled = "Is it filled in" if len(columns) == 1 else "Are they filled in"
+    text = (
+        f"too good to be true: {shown} {alone} who left{model}. {is_filled} only once a client has "
+        f"left? Then take {'it' if len(columns) == 1 else 'them'} out of config.json"
+    )
+    return Condition("too good to be true", ", ".join(columns), text)
+
+
+def _drifted(column: Mapping[str, Any]) -> str:
+    """A drifted column; where values went missing, or came back, that is said."""
+    if "missingness" not in column.get("changed", ()):
+        return str(column["column"])
+    return f"{column['column']} ({column['change']})"
+
+
+def _strongest(impact: Mapping[str, Any] | None) -> str:
+    """The term whose shift moves the risk most, as the end of a sentence."""
+    if not impact or not impact["terms"] or impact["terms"][0]["change"] == 0:
+        return ""
+    term = impact["terms"][0]
+    verb = "lifts" if term["change"] > 0 else "lowers"
+    return f"; {term['term']} {verb} the predicted risk most, by {abs(term['change']):.2f} log-odds"
+
+
+def conditions(record: Mapping[str, Any], degraded_below: float) -> list[Condition]:
+    """What a finished run found wrong; a model deployed by it is judged by its own score.
+
+    Args:
+        record: the decision record.
+        degraded_below: as for `findings`.
+    """
+    scores = record["scores"]
+    if record["verdict"] == "deployed":
+        scores = {TEST_DATA: record["candidate_score"]}
+    drift = record["drift"]
+    return findings(
+        scores,
+        drift["performance"],
+        drift["data"],
+        degraded_below,
+        drift.get("impact"),
+        suspicious=record.get("suspicious"),
+    )
+
+
+def failure(message: str) -> Condition:
+    """A failed run; the same message with other numbers is no news."""
+    return Condition(FAILED, failure_kind(message), f"the run failed: {message}")
+
+
+def failure_kind(message: str) -> str:
+    """A message without its numbers."""
+    return re.sub(r"\d+", "#", message)
+
+
+def still_open(told: Told) -> list[Condition]:
+    """The conditions told before, but for a failed run."""
+    return [Condition(key, kind, key) for key, kind in told.conditions.items() if key != FAILED]
+
+
+def troubled_files(ledger: Ledger) -> dict[str, str]:
+    """What ingestion could not, or not wholly, take in: its identity -> a line about it."""
+    lines = {}
+    for entry in ledger.entries:
+        name = f"file {entry.name}"
+        if entry.status == REJECTED:
+            lines[entry.sha256[:16]] = f"{name}: rejected; ledger.json tells the reason"
+        elif entry.quarantined:
+            count = f"{entry.quarantined:,} of {entry.rows_read:,} rows"
+            lines[f"{entry.sha256[:16]} {entry.quarantined}"] = f"{name}: {count} in quarantine"
+    for notice in ledger.notices:
+        lines[f"notice {notice.time} {notice.text}"[:80]] = notice.text
+    for refused in ledger.refused:
+        lines[f"refused {refused}"] = f"{refused}: not read; ledger.json tells the reason"
+    return {printable(key): printable(line) for key, line in lines.items()}
+
+
+def news(
+    told: Told, found: Sequence[Condition], files: Mapping[str, str] | None, outcome: str | None
+) -> tuple[str | None, Told]:
+    """What there is to say to somebody who was told that much.
+
+    Args:
+        told: what is known.
+        found: the conditions that are open now.
+        files: from `troubled_files`; None when the ledger could not be read.
+        outcome: what the run decided; said beside new conditions.
+
+    Returns:
+        The message, None when there is no news, and what is known once it is said.
+    """
+    appeared = [c for c in found if told.conditions.get(c.key) != c.kind]
+    new_files = [line for key, line in (files or {}).items() if key not in told.files]
+    unchanged = [c.key for c in found if c not in appeared]
+    lines = [f"- {c.text}" for c in appeared] + [f"- {line}" for line in _shortened(new_files)]
+    if appeared and outcome:
+        lines.append(f"- {outcome}")
+    if appeared and unchanged:
+        lines.append(f"- as before: {'; '.join(unchanged)}")
+    if (ended := _ended(told, found)) is not None:
+        lines.append(f"- {ended}" if lines else ended)
+    after = replace(
+        told,
+        conditions={c.key: c.kind for c in found},
+        files=told.files if files is None else tuple(files),
+    )
+    return printable("\n".join(lines)) or None, after
+
+
+def _ended(told: Told, found: Sequence[Condition]) -> str | None:
+    """That all is well again, or that runs are, if that is new."""
+    over = [key for key in told.conditions if key not in {c.key for c in found}]
+    if over and not found:
+        return f"all is well again (it was: {'; '.join(told.conditions)})"
+    if FAILED in over:
+        return f"the runs work again; open: {'; '.join(c.key for c in found)}"
+    return None
+
+
+def _shortened(lines: Sequence[str]) -> list[str]:
+    more = len(lines) - FILES_NAMED
+    return [*lines[:FILES_NAMED], *([f"and {more:,} files more"] if more > 0 else [])]
+
+
+def with_unsent(told: Told, message: str | None) -> tuple[str, ...]:
+    """All messages that are due, oldest first; of too many the oldest are given up."""
+    return (*told.unsent, *([message] if message else []))[-MESSAGES_KEPT:]
+
+
+def text_of(messages: Iterable[str], title: str) -> str:
+    """Messages as one text to send; the newest is said in full.
+
+    Args:
+        messages: oldest first.
+        title: whose pipeline speaks.
+    """
+    newest, *earlier = reversed(list(messages))
+    body = f"\n{newest}" if newest.startswith("- ") else f" {newest}"
+    text = f"{printable(title)}:{body}"
+    if earlier:
+        text += "\nNot delivered before, oldest first:\n" + "\n".join(reversed(earlier))
+    return text if len(text) <= LONGEST else text[: LONGEST - 1] + "…"
+
+
+def printable(text: str) -> str:
+    """The text without what no screen shows; a file may be called anything."""
+    return "".join(c if c.isprintable() or c == "\n" else "?" for c in text)

@@ -1,0 +1,195 @@
+"""What a shift in the data does to the risk: the share each column, and each pair, has in it.
+
+The log-odds of a scorecard are a sum of points, so the change of their mean is the sum over its
+terms of (mean of the term's points now - mean over the training rows): exact, with nothing left
+over. A large shift in a column that hardly counts is harmless; a small one in a steep place is not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from math import sqrt
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from attrition.model.scorecard import Scorecard, logistic
+from attrition.model.terms import Floats, Table, Weights
+from attrition.monitoring.reference import CUTS, slice_means
+
+STRONGEST = 5  # terms for which the risk without their shift is computed: each one sorts the rows
+
+
+@dataclass(frozen=True)
+class TermImpact:
+    """One term's share in the change of the mean log-odds.
+
+    Attributes:
+        term: a column, or two joined by " x ": what a pair adds beyond its columns is its own.
+        columns: the columns it reads.
+        points_before: mean points over the training rows.
+        points_now: mean points over today's rows.
+        change: the difference, in log-odds; above 0 the shift lifts the risk.
+        standard_error: of `change`, from the spread of today's points and both numbers of rows.
+        risk_without: what today's mean predicted risk, a fraction 0-1, would be without this shift:
+            each client gets, of this term, the points that stood at its rank among the training
+            rows (the order of the clients and all other points stay). Of a release that did not
+            record these, every client's log-odds less `change`. None beyond the `STRONGEST` terms.
+    """
+
+    term: str
+    columns: tuple[str, ...]
+    points_before: float
+    points_now: float
+    change: float
+    standard_error: float
+    risk_without: float | None
+
+
+@dataclass(frozen=True)
+class Impact:
+    """How the deployed model's view of today's rows differs from that of its training rows.
+
+    Attributes:
+        rows: today's number of clients.
+        terms: largest absolute change first; the changes sum to `log_odds_change`.
+        log_odds_before, log_odds_now, log_odds_change: means over the clients.
+        risk_before, risk_now: mean predicted probability of leaving, fraction 0-1.
+        leavers_before, leavers_now: share of the clients at or above the threshold, 0-1.
+        moved_clients: how many more (below 0: fewer) of today's clients stand on the leavers' side
+            than if the share of the training rows still held: `rows` times
+            (`leavers_now` - `leavers_before`). A net number: those who crossed either way cancel.
+        not_recorded: why `risk_before`, `leavers_before` and `moved_clients` are None.
+    """
+
+    rows: int
+    terms: tuple[TermImpact, ...]
+    log_odds_before: float
+    log_odds_now: float
+    log_odds_change: float
+    risk_before: float | None
+    risk_now: float
+    leavers_before: float | None
+    leavers_now: float
+    moved_clients: float | None
+    not_recorded: str | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """The impact as plain values for JSON."""
+        terms = [{**asdict(term), "columns": list(term.columns)} for term in self.terms]
+        return {**asdict(self), "terms": terms}
+
+
+def baseline(card: Scorecard, table: Table, log_odds: Floats) -> dict[str, Any]:
+    """What later predictions are compared with; training records it.
+
+    Args:
+        card: the model.
+        table: its training rows.
+        log_odds: array of shape (n_clients,), what the card says of them.
+
+    Returns:
+        JSON-able: as `predicted_risk`, and `points`: of each term the `slice_means` of the rows'
+        points.
+    """
+    points = {
+        name: slice_means(term.of_column(table)).tolist()
+        for name, term in zip(card.terms, card.all_terms, strict=True)
+    }
+    return {**predicted_risk(log_odds, card.threshold), "points": points}
+
+
+def term_weights(card: Scorecard, recorded: Mapping[str, Any] | None) -> Weights:
+    """How much each term counts among the rows that the model was trained on.
+
+    Args:
+        card: the model.
+        recorded: `baseline` of those rows; None when an older release lacks it.
+
+    Returns:
+        The mean absolute deviation of the term's points from their average, in log-odds; of a
+        term whose points were not recorded, half of their range.
+    """
+    spreads = recorded["points"] if recorded else {}
+    widths = np.diff(CUTS)
+    return {
+        term.columns: float(np.abs(np.asarray(spreads[name]) - term.average_points) @ widths)
+        if name in spreads
+        else float(np.ptp(np.asarray(term.points))) / 2
+        for name, term in zip(card.terms, card.all_terms, strict=True)
+    }
+
+
+def predicted_risk(log_odds: ArrayLike, threshold: float) -> dict[str, float]:
+    """Mean predicted risk, and how many are called leavers.
+
+    Args:
+        log_odds: array of shape (n_rows,), at least one.
+        threshold: a probability of at least this predicts that the client leaves.
+
+    Returns:
+        `mean_probability` and `leaver_share` (at or above the threshold), fractions 0-1.
+    """
+    chances = logistic(np.asarray(log_odds, dtype=np.float64))
+    leavers = float(np.mean(chances >= threshold))
+    return {"mean_probability": float(chances.mean()), "leaver_share": leavers}
+
+
+def impact(
+    card: Scorecard,
+    table: Table,
+    log_odds: Floats,
+    recorded: Mapping[str, Any] | None,
+    training_rows: int,
+) -> Impact:
+    """Measure what the shift in each column does to the predicted risk.
+
+    Args:
+        card: the deployed model; it knows the mean points of its training rows.
+        table: today's clients, at least one, as for `Scorecard.log_odds`.
+        log_odds: array of shape (n_clients,), what the card says of them.
+        recorded: `baseline` of the training rows; None when an older release lacks it.
+        training_rows: number of rows the model was trained on.
+    """
+    rows, now = len(log_odds), predicted_risk(log_odds, card.threshold)
+    by_rows = 1 / rows + 1 / max(training_rows, 1)
+    shares = []
+    for name, term in zip(card.terms, card.all_terms, strict=True):
+        before, points = term.average_points, term.of_column(table)
+        mean, error = float(points.mean()), sqrt(float(points.var()) * by_rows)
+        shares.append(TermImpact(name, term.columns, before, mean, mean - before, error, None))
+    shares.sort(key=lambda share: -abs(share.change))
+    spreads = recorded["points"] if recorded else {}
+    for position, share in enumerate(shares[:STRONGEST]):
+        term = card.all_terms[card.terms.index(share.term)]
+        points, spread = term.of_column(table), spreads.get(share.term)
+        then = points - share.change if spread is None else _as_spread(points, spread)
+        without = float(logistic(log_odds - points + then).mean())
+        shares[position] = replace(share, risk_without=without)
+    leavers_before = recorded["leaver_share"] if recorded else None
+    return Impact(
+        rows=rows,
+        terms=tuple(shares),
+        log_odds_before=card.average_log_odds,
+        log_odds_now=float(log_odds.mean()),
+        log_odds_change=float(log_odds.mean()) - card.average_log_odds,
+        risk_before=recorded["mean_probability"] if recorded else None,
+        risk_now=now["mean_probability"],
+        leavers_before=leavers_before,
+        leavers_now=now["leaver_share"],
+        moved_clients=(
+            None if leavers_before is None else rows * (now["leaver_share"] - leavers_before)
+        ),
+        not_recorded=None if recorded else "not recorded when this model was trained",
+    )
+
+
+def _as_spread(points: Floats, spread: Sequence[float]) -> Floats:
+    """For each client the points that stood at its rank among the training rows."""
+    then = np.empty(len(points))
+    ranks = (np.arange(len(points)) + 0.5) / len(points)
+    slices = np.searchsorted(CUTS, ranks) - 1
+    then[np.argsort(points, kind="stable")] = np.asarray(spread)[slices]
+    return then

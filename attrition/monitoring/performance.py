@@ -1,0 +1,150 @@
+"""What else there is to know of a model's performance beside the fall of its F1.
+
+How well it ranks (AUC) and how far its probabilities can be believed (calibration), today against
+at deployment; and, where the outcome is not known yet, what F1 to expect. All of this is reported;
+only F1 decides on drift (`attrition/monitoring/decisions.py`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from math import hypot, sqrt
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from attrition.model.metrics import Z95, Score
+
+MEASURES = ("roc_auc", "calibration_gap", "calibration_error")
+ASSUMPTION = (
+    "an estimate, not a measurement: it holds as far as the model's probabilities still do, that "
+    "is, clients who look alike leave as often as they did among the training rows"
+)
+
+
+@dataclass(frozen=True)
+class MeasureChange:
+    """One measure today and at deployment, on the same kind of rows.
+
+    Attributes:
+        measure: "roc_auc", "calibration_gap" (mean probability less the observed share: above 0 the
+            model warns of too many) or "calibration_error" (see `attrition/model/metrics.py`).
+        at_deployment: None when an older release did not record it, or it was undefined.
+        error_at_deployment: its standard error; None where it is not known.
+        now, standard_error: today's value.
+        change: today's less that at deployment.
+        change_error: its standard error as if the two samples were apart; too wide, never too
+            narrow, where they share rows. None when one of theirs is not known.
+    """
+
+    measure: str
+    at_deployment: float | None
+    now: float
+    standard_error: float | None
+    change: float | None = None
+    change_error: float | None = None
+    error_at_deployment: float | None = None
+    not_recorded: str | None = None
+
+
+@dataclass(frozen=True)
+class ExpectedScore:
+    """The F1 to expect of rows whose outcome is not known.
+
+    `f1_interval` (95 %) is for the chance of the outcomes alone; it knows nothing of probabilities
+    that are wrong. `confusion` holds expected numbers of rows.
+    """
+
+    rows: int
+    is_estimate: bool = True
+    assumption: str = ASSUMPTION
+    undefined: str | None = None
+    f1: float | None = None
+    f1_interval: tuple[float, float] | None = None
+    positives: float | None = None
+    confusion: dict[str, float] | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """The estimate as plain values for JSON."""
+        return asdict(self)
+
+
+def measure_changes(
+    at_deployment: Mapping[str, Any], now: Score
+) -> dict[str, dict[str, Any]] | None:
+    """Compare today's AUC and calibration with those at deployment.
+
+    Args:
+        at_deployment: a score as its `to_json` gave it; an older one may lack keys.
+        now: today's score.
+
+    Returns:
+        Measure -> its `MeasureChange` as plain values; None when today's score is undefined.
+    """
+    today, errors = _measures(now.to_json()), now.standard_errors
+    if now.undefined or errors is None:
+        return None
+    then, then_errors = _measures(at_deployment), at_deployment.get("standard_errors") or {}
+    return {
+        name: asdict(_change(name, then[name], then_errors.get(name), today[name], errors[name]))
+        for name in MEASURES
+    }
+
+
+def _measures(score: Mapping[str, Any]) -> dict[str, Any]:
+    predicted, observed = score.get("mean_probability"), score.get("base_rate")
+    gap = None if predicted is None or observed is None else predicted - observed
+    return {**{name: score.get(name) for name in MEASURES}, "calibration_gap": gap}
+
+
+def _change(
+    measure: str, then: float | None, then_error: float | None, now: float, error: float | None
+) -> MeasureChange:
+    if then is None:
+        reason = "not recorded when this model was deployed"
+        return MeasureChange(measure, None, now, error, not_recorded=reason)
+    both = error is not None and then_error is not None
+    change_error = hypot(error or 0.0, then_error or 0.0) if both else None
+    return MeasureChange(measure, then, now, error, now - then, change_error, then_error)
+
+
+def expected_score(probabilities: ArrayLike, threshold: float, minimum_rows: int) -> ExpectedScore:
+    """Estimate the F1 of predictions whose outcomes are not known, from the probabilities alone.
+
+    Among the clients predicted to leave the probabilities sum to the expected true positives,
+    among the others to the expected false negatives; F1 follows (confidence-based performance
+    estimation, CBPE). Its interval is the delta method's, each outcome a toss by its probability.
+
+    Args:
+        probabilities: array of shape (n_rows,), calibrated, fractions 0-1.
+        threshold: a probability of at least this predicts that the client leaves.
+        minimum_rows: with fewer rows there is no estimate.
+    """
+    chance = np.asarray(probabilities, dtype=np.float64)
+    rows = len(chance)
+    if rows < minimum_rows:
+        return ExpectedScore(
+            rows, undefined=f"too few rows: {rows}, and at least {minimum_rows} are needed"
+        )
+    called = chance >= threshold
+    alarms, found = int(called.sum()), float(chance[called].sum())
+    missed = float(chance[~called].sum())
+    total = alarms + found + missed  # 2 tp + fp + fn = (tp + fp) + (tp + fn)
+    f1 = 2 * found / total if total else 0.0
+    slopes = np.array([2 * (alarms + missed), -2 * found]) / total**2 if total else np.zeros(2)
+    tosses = chance * (1 - chance)
+    spread = sqrt(slopes**2 @ np.array([tosses[called].sum(), tosses[~called].sum()]))
+    return ExpectedScore(
+        rows=rows,
+        f1=f1,
+        f1_interval=(max(f1 - Z95 * spread, 0.0), min(f1 + Z95 * spread, 1.0)),
+        positives=found + missed,
+        confusion={
+            "tn": rows - alarms - missed,
+            "fp": alarms - found,
+            "fn": missed,
+            "tp": found,
+        },
+    )

@@ -1,0 +1,113 @@
+"""Did the list help: what is kept of a ranking, and what became of its first clients.
+
+Values in, values out.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import zlib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from attrition.ranking.ranking import Ranking
+
+TOP_SIZES = (10, 20, 50)
+# Clients of an old ranking that are remembered for the base rate; of more, a fixed sample.
+_SAMPLE = 5000
+
+
+@dataclass(frozen=True)
+class Remembered:
+    """What is kept of a ranking until outcomes tell whether it helped.
+
+    Attributes:
+        key: names this ranking: the same model, rows and clients give the same key.
+        release: the model that made it.
+        commit: what was ingested then; outcomes are the labelled rows that came later.
+        clients: how many were ranked.
+        top: ids of the first clients, in order.
+        sample: ids of all clients, or of a fixed sample: for the base rate.
+    """
+
+    key: str
+    release: str
+    commit: str | None
+    clients: int
+    top: tuple[str, ...]
+    sample: tuple[str, ...]
+
+
+def remember(ranking: Ranking, release: str, commit: str | None) -> Remembered:
+    """The part of a ranking that is kept, of bounded size."""
+    ids = ranking.ids.tolist()
+    top = tuple(ids[: max(TOP_SIZES)])
+    chosen: Iterable[int] = range(len(ids))
+    if len(ids) > _SAMPLE:
+        # The checksum of an id has nothing to do with its risk: the sample stands for all.
+        checksums = np.fromiter((zlib.crc32(name.encode()) for name in ids), np.uint32, len(ids))
+        # With the ids sorted in, equal checksums are no matter of the order of the rows.
+        limit = np.partition(checksums, _SAMPLE - 1)[_SAMPLE - 1]
+        close = np.flatnonzero(checksums <= limit).tolist()
+        chosen = sorted(close, key=lambda place: (checksums[place], ids[place]))[:_SAMPLE]
+    sample = tuple(sorted(ids[place] for place in chosen))
+    content = repr((release, commit, len(ids), top, sample))
+    key = hashlib.sha256(content.encode()).hexdigest()[:16]
+    return Remembered(key, release, commit, len(ids), top, sample)
+
+
+@dataclass(frozen=True)
+class Found:
+    """Among some ranked clients: how many outcomes are known, and how many of those left."""
+
+    clients: int
+    known: int
+    left: int
+
+    @property
+    def share(self) -> float | None:
+        """Fraction 0-1 of the known ones that left; None when none is known."""
+        return self.left / self.known if self.known else None
+
+    def to_json(self) -> dict[str, Any]:
+        """The counts and the share as plain values for JSON."""
+        return {
+            "clients": self.clients,
+            "known": self.known,
+            "left": self.left,
+            "share_left": self.share,
+        }
+
+
+def precision_at_top(
+    old: Remembered, outcomes: Mapping[str, int]
+) -> tuple[dict[int, Found], Found]:
+    """Did the list help: the share of leavers at its top, as far as known, and among all ranked.
+
+    Args:
+        old: an old ranking.
+        outcomes: client -> 1 for left, 0 for stayed, of those whose outcome came after it.
+
+    Returns:
+        Top size k -> what became of the first k clients, for each k the ranking reaches (of one
+        shorter than the smallest k: of all its clients); and what became of all ranked (the base
+        rate; of a long ranking, in a sample).
+    """
+    sizes = [k for k in TOP_SIZES if k <= len(old.top)] or [len(old.top)]
+    return {k: _found(old.top[:k], outcomes) for k in sizes}, _found(old.sample, outcomes)
+
+
+def _found(clients: Sequence[str], outcomes: Mapping[str, int]) -> Found:
+    labels = [outcomes[client] for client in clients if client in outcomes]
+    return Found(len(clients), len(labels), sum(labels))
+
+
+def first_outcomes(ids: Iterable[str], labels: Iterable[int]) -> dict[str, int]:
+    """Each client's first label in the order of arrival."""
+    outcomes: dict[str, int] = {}
+    for client, label in zip(ids, labels, strict=True):
+        outcomes.setdefault(client, int(label))
+    return outcomes

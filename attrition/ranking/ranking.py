@@ -1,0 +1,217 @@
+"""Whom to call first: the clients ranked by their risk of leaving.
+
+Values in, values out. Equal clients and an equal model give an equal ranking, in whatever order
+the clients come.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from attrition.model.explanations import NO_REASON, Words
+from attrition.model.scorecard import Scorecard
+from attrition.model.terms import Floats, Table
+
+HIGH, MEDIUM, LOW = "high", "medium", "low"
+REASONS = 3
+NEW = "new"
+# Probabilities are shown, and compared with those of the last ranking, in ten-thousandths.
+DECIMALS = 4
+# Equal clients may get chances that differ in the last bit, by their place in the table.
+_EQUAL_DECIMALS = 9
+
+
+@dataclass(frozen=True)
+class Tiers:
+    """Probabilities from which on a client is at high and at medium risk; fractions 0-1."""
+
+    high: float
+    medium: float
+
+    def of(self, probabilities: Floats) -> NDArray[np.object_]:
+        """The tier of each client."""
+        names = np.array([LOW, MEDIUM, HIGH], dtype=object)
+        reached = (probabilities >= self.medium).astype(np.intp) + (probabilities >= self.high)
+        return np.asarray(names[reached])
+
+
+def choose_tiers(high: float | None, medium: float | None, threshold: float) -> Tiers:
+    """The tiers by the settings; None: high from the model's threshold on, medium from half of it.
+
+    Args:
+        high, medium: the settings; medium is None where high is, and smaller elsewhere.
+        threshold: the model's own, from which on it predicts that a client leaves.
+    """
+    top = threshold if high is None else high
+    return Tiers(top, top / 2 if medium is None else medium)
+
+
+@dataclass(frozen=True)
+class Ranking:
+    """Clients, the one most likely to leave first: arrays and lists of one item per client.
+
+    Attributes:
+        ids: each client's id; array of shape (n,).
+        probabilities: of leaving, fraction 0-1, rounded to `DECIMALS`.
+        tiers: high, medium or low.
+        reasons: up to three texts each, strongest first; only for the first clients of the list.
+        values: the value column, NaN where blank; None when none is configured.
+        values_at_risk: probability x value.
+        value_ranks: rank by value at risk, 1 for the largest; 0 where the value is blank.
+        probability_changes: since the last ranking, as text; "new", or "" without a last one.
+        rank_changes: places climbed since then, as text; negative for a fall.
+        rows: where each client stands in the table that was ranked, from 0 on.
+    """
+
+    ids: NDArray[np.object_]
+    probabilities: Floats
+    tiers: NDArray[np.object_]
+    reasons: list[list[str]]
+    values: Floats | None
+    values_at_risk: Floats | None
+    value_ranks: NDArray[np.int64] | None
+    probability_changes: Sequence[str] = ()
+    rank_changes: Sequence[str] = ()
+    rows: NDArray[np.intp] = field(default_factory=lambda: np.empty(0, np.intp))
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def risks(self, first: int) -> dict[str, float]:
+        """The probabilities of the first clients, by id."""
+        return dict(
+            zip(self.ids[:first].tolist(), self.probabilities[:first].tolist(), strict=True)
+        )
+
+    def count(self, tier: str) -> int:
+        """How many clients are in a tier."""
+        return int((self.tiers == tier).sum())
+
+
+@dataclass(frozen=True)
+class Previous:
+    """The last ranking, best first, with the changes it told; see `Ranking`."""
+
+    ids: Sequence[str]
+    probabilities: Floats
+    probability_changes: Sequence[str]
+    rank_changes: Sequence[str]
+
+
+def rank(
+    card: Scorecard,
+    ids: NDArray[np.object_],
+    table: Table,
+    *,
+    values: Floats | None,
+    tiers: Tiers,
+    with_reasons: int,
+) -> Ranking:
+    """Rank clients by their probability of leaving; equal ones stand in the order of their ids.
+
+    Args:
+        card: the model.
+        ids: array of shape (n,) of text.
+        table: their features by column, as the scorecard takes them.
+        values: array of shape (n,), what each client is worth, NaN where blank; None for no values.
+        tiers: the thresholds.
+        with_reasons: the first so many clients get their reasons told.
+    """
+    exact = card.probabilities(table)
+    chances = np.round(exact, _EQUAL_DECIMALS)
+    order = _order(chances, ids)
+    first = order[:with_reasons]
+    told = _reasons(card, table, first)
+    ranked_values = None if values is None else values[order]
+    at_risk = None if ranked_values is None else chances[order] * ranked_values
+    return Ranking(
+        ids=ids[order],
+        probabilities=np.round(chances[order], DECIMALS),
+        tiers=tiers.of(exact[order]),
+        reasons=told,
+        values=ranked_values,
+        values_at_risk=at_risk,
+        value_ranks=None if at_risk is None else _value_ranks(at_risk),
+        rows=order,
+    )
+
+
+def with_changes(ranking: Ranking, previous: Previous | None) -> Ranking:
+    """The ranking with each client's changes since the last one.
+
+    The same ranking made again tells the same changes: those since the last one that differed.
+    """
+    if previous is None:
+        blanks = [""] * len(ranking)
+        return replace(ranking, probability_changes=blanks, rank_changes=blanks)
+    if _is_same(ranking, previous):
+        return replace(
+            ranking,
+            probability_changes=previous.probability_changes,
+            rank_changes=previous.rank_changes,
+        )
+    places = {client: place for place, client in enumerate(previous.ids)}
+    ids = ranking.ids.tolist()
+    before = np.fromiter((places.get(client, -1) for client in ids), np.intp, len(ids))
+    climbed = (before - np.arange(len(ids))).tolist()
+    is_new = (before < 0).tolist()
+    # A last list without clients has nothing to look up.
+    chances_before = np.append(previous.probabilities, 0.0)[before]
+    moved = (_units(ranking.probabilities) - _units(chances_before)).tolist()
+    texts = {units: f"{units / 10**DECIMALS:.{DECIMALS}f}" for units in set(moved)}
+    return replace(
+        ranking,
+        probability_changes=[
+            NEW if new else texts[units] for new, units in zip(is_new, moved, strict=True)
+        ],
+        rank_changes=[
+            NEW if new else str(places_up) for new, places_up in zip(is_new, climbed, strict=True)
+        ],
+    )
+
+
+def _is_same(ranking: Ranking, previous: Previous) -> bool:
+    return (
+        len(ranking) == len(previous.ids)
+        and np.array_equal(_units(ranking.probabilities), _units(previous.probabilities))
+        and ranking.ids.tolist() == list(previous.ids)
+    )
+
+
+def _units(probabilities: Floats) -> NDArray[np.int64]:
+    """Probabilities in ten-thousandths, so that a difference has no digits of its own."""
+    return np.asarray(np.rint(probabilities * 10**DECIMALS), dtype=np.int64)
+
+
+def _order(chances: Floats, ids: NDArray[np.object_]) -> NDArray[np.intp]:
+    order = np.argsort(-chances, kind="stable")
+    ranked = chances[order]
+    edges = np.flatnonzero(np.diff(ranked)) + 1
+    starts, ends = np.append(0, edges), np.append(edges, len(order))
+    tied = ends - starts > 1
+    for start, end in zip(starts[tied].tolist(), ends[tied].tolist(), strict=True):
+        order[start:end] = sorted(order[start:end].tolist(), key=ids.__getitem__)
+    return order
+
+
+def _reasons(card: Scorecard, table: Table, rows: NDArray[np.intp]) -> list[list[str]]:
+    """The reasons of some clients in words; where there is none, that."""
+    columns = (*card.numeric_columns, *card.categorical_columns)
+    some = {column: np.asarray(table[column])[rows] for column in columns}
+    words = Words(card)
+    return [
+        [words.of(reason) for reason in reasons] or [NO_REASON]
+        for reasons in card.reasons(some, REASONS)
+    ]
+
+
+def _value_ranks(at_risk: Floats) -> NDArray[np.int64]:
+    """Rank of each client by value at risk; equal ones as they stand, 0 where it is blank."""
+    ranks = np.zeros(len(at_risk), dtype=np.int64)
+    known = int((~np.isnan(at_risk)).sum())
+    ranks[np.argsort(-at_risk, kind="stable")[:known]] = np.arange(1, known + 1)  # NaN comes last
+    return ranks

@@ -1,0 +1,1 @@
+"""The report: a document, then HTML, PDF and terminal text."""

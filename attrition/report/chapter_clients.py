@@ -1,0 +1,174 @@
+"""The report's first chapter: whom to call, in which order, and why."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from attrition.core import formatting
+from attrition.ranking import ranking
+from attrition.ranking.ranking import Ranking
+from attrition.report.document import (
+    LEFT,
+    RIGHT,
+    Block,
+    Call,
+    Calls,
+    Note,
+    Section,
+    Table,
+    Text,
+    table,
+)
+from attrition.report.inputs import Material
+
+TOP = 10
+UPLIFT = (
+    "The client most likely to leave is not always the one a call will keep: this list predicts "
+    "who leaves, not whom a call would change. To learn that, call a random part of the clients "
+    "at risk, leave the others alone, and compare how many of each stay."
+)
+
+
+def headline(material: Material) -> str:
+    """Whom to call, in one sentence."""
+    listed = material.listed
+    if material.model is None or material.model.release is None:
+        return "There is no list of clients yet: no model is deployed."
+    if isinstance(material.ranking, str):
+        return formatting.no_list(material.ranking)
+    high, clients, ranked = listed["high"], listed["clients"], listed["ranked"]
+    if ranked != formatting.OPEN_CLIENTS:
+        return f"{formatting.NO_OPEN_CLIENTS}."
+    shown = min(TOP, clients)
+    if clients == 1:
+        tier = material.ranking.tiers[0]
+        return f"There is one client to rank, at {tier} risk of leaving."
+    if not high:
+        return f"None of {clients:,} {ranked} is at high risk of leaving."
+    first = f"Call these {_number_word(shown)} first." if shown > 1 else ""
+    verb = "is" if high == 1 else "are"
+    return f"{high:,} of {clients:,} {ranked} {verb} at high risk of leaving. {first}".strip()
+
+
+def _number_word(number: int) -> str:
+    words = "zero one two three four five six seven eight nine ten".split()
+    return words[number]
+
+
+def chapter(material: Material) -> Section:
+    """The clients to call: by risk and, where they have values, by value at risk."""
+    found = material.ranking
+    if isinstance(found, str):
+        return Section("clients", "Whom to call", (Text(_no_list(material, found)), _caveat()))
+    blocks: list[Block] = [_calls(found, material)]
+    if found.values is not None:
+        blocks.append(_by_value(found, material))
+    ranked = material.listed["ranked"]
+    if ranked == formatting.OPEN_CLIENTS:
+        return Section("clients", "Whom to call", (*blocks, _caveat()))
+    about = f"This is no list to call: it ranks the {ranked}, whose outcome is known already."
+    return Section("clients", "No client to call", (Text(about), *blocks))
+
+
+def _caveat() -> Note:
+    return Note("What this list is not", UPLIFT)
+
+
+def _no_list(material: Material, reason: str) -> str:
+    if material.model is None or material.model.release is None:
+        return (
+            "As soon as a model is deployed, the clients whose outcome is open are ranked here. "
+            "It takes labelled client rows in the source folder and labelled test rows."
+        )
+    return formatting.no_list(reason)
+
+
+def _calls(found: Ranking, material: Material) -> Calls:
+    with_values = found.values_at_risk is not None
+    calls = tuple(_call(found, place) for place in range(min(TOP, len(found))))
+    high = material.listed["thresholds"]["high"]
+    medium = material.listed["thresholds"]["medium"]
+    counted = ", ".join(f"{found.count(t):,} {t}" for t in (ranking.HIGH, ranking.MEDIUM))
+    return Calls(
+        caption="The clients most likely to leave",
+        calls=calls,
+        with_changes=any(call.change for call in calls),
+        with_values=with_values,
+        note=f"High risk: from {formatting.percent(high)} on; medium: from "
+        f"{formatting.percent(medium)}. Of {len(found):,} clients, {counted}, {found.count(ranking.LOW):,} low. The whole list, "
+        f"in order, is clientrisk.csv.",
+    )
+
+
+def _call(found: Ranking, place: int) -> Call:
+    at_risk = ""
+    if found.values_at_risk is not None:
+        at_risk = _money(float(found.values_at_risk[place]))
+    reasons = found.reasons[place] if place < len(found.reasons) else []
+    return Call(
+        rank=str(place + 1),
+        client=formatting.line(found.ids[place], 60),
+        risk=formatting.chance(float(found.probabilities[place])),
+        share=float(found.probabilities[place]),
+        tier=str(found.tiers[place]),
+        reasons=tuple(formatting.line(reason, 160) for reason in reasons),
+        change=_change(found, place),
+        at_risk=at_risk,
+    )
+
+
+def _change(found: Ranking, place: int) -> tuple[str, ...]:
+    """Since the last list that was different; empty without one."""
+    risk = found.probability_changes[place] if len(found.probability_changes) else ""
+    climbed = found.rank_changes[place] if len(found.rank_changes) else ""
+    if not risk:
+        return ()
+    if risk == ranking.NEW:
+        return ("new",)
+    moved = formatting.signed(100 * float(risk), 1)
+    places = int(climbed)
+    step = f"{'up' if places > 0 else 'down'} {abs(places):,}" if places else "same place"
+    return step, f"risk {'as before' if moved == '0.0' else f'{moved} pts'}"
+
+
+def _money(value: float) -> str:
+    if np.isnan(value):
+        return formatting.NOT_KNOWN
+    return formatting.decimal(value, 2) if abs(value) < 1000 else formatting.amount(value)
+
+
+def _by_value(found: Ranking, material: Material) -> Table:
+    assert found.value_ranks is not None
+    assert found.values is not None
+    assert found.values_at_risk is not None
+    ranks = found.value_ranks
+    wanted = [int(np.flatnonzero(ranks == rank)[0]) for rank in range(1, TOP + 1) if rank in ranks]
+    rows = [
+        (
+            str(ranks[place]),
+            formatting.line(found.ids[place], 60),
+            _money(float(found.values_at_risk[place])),
+            _money(float(found.values[place])),
+            formatting.chance(float(found.probabilities[place])),
+            f"{place + 1:,}",
+        )
+        for place in wanted
+    ]
+    blank = int((ranks == 0).sum())
+    note = "Value at risk is the probability of leaving times the value."
+    if blank:
+        note += f" {formatting.plural(blank, 'client')} without a value cannot stand here."
+    column = formatting.line(str(material.config.value_column), 40)
+    return table(
+        "By value at risk: where the most is at stake",
+        [
+            ("Rank", RIGHT),
+            ("Client", LEFT),
+            ("Value at risk", RIGHT),
+            (column, RIGHT),
+            ("Risk", RIGHT),
+            ("Rank by risk", RIGHT),
+        ],
+        rows,
+        note,
+    )

@@ -1,0 +1,309 @@
+"""The report's last chapter: the data that came in, the machine that works on them."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from attrition.core import formatting
+from attrition.core.formatting import amount, percent
+from attrition.data.ledger import REJECTED
+from attrition.report.document import (
+    LEFT,
+    RIGHT,
+    Beside,
+    Block,
+    Fact,
+    Facts,
+    Heading,
+    Section,
+    Table,
+    Text,
+    left_out,
+    table,
+)
+from attrition.report.inputs import Material
+
+COLUMNS_SHOWN = 10
+BATCHES_SHOWN = 12
+FILES_SHOWN = 8
+RUNS_COMPARED = 20
+SETTINGS = (
+    "drift_threshold",
+    "model_score_threshold",
+    "data_drift_threshold",
+    "promotion_confidence",
+    "high_risk_threshold",
+    "medium_risk_threshold",
+    "minimum_training_rows",
+    "minimum_scoring_rows",
+    "random_seed",
+)
+
+
+def chapter(material: Material) -> Section:
+    """Rows and files, missing data, base rate, timings, packages, versions, settings."""
+    blocks = [
+        *_rows(material),
+        *_files(material),
+        *_columns(material.diagnostics),
+        *_missing(material.diagnostics),
+        *_machine(material),
+        *_packages(material.diagnostics.get("packages") or {}),
+        *_versions(material),
+    ]
+    return Section("data", "Data and engineering", tuple(blocks))
+
+
+def _rows(material: Material) -> Iterator[Block]:
+    found, ledger = material.diagnostics, material.ledger
+    if not found.get("rows"):
+        yield Text("No labelled client rows have been ingested yet.")
+        return
+    quarantined = sum(entry.quarantined for entry in ledger.entries)
+    clients = found.get("clients")
+    facts = [
+        Fact(
+            "Labelled rows",
+            formatting.count(found["rows"]),
+            "" if clients is None else f"of {formatting.plural(clients, 'client')}",
+        ),
+        Fact("Left", percent(found.get("base_rate"), 1), "of the labelled rows"),
+        Fact("Open clients", formatting.count(ledger.open_rows), "outcome not known yet"),
+        Fact("In quarantine", formatting.count(quarantined), "rows that could not be read"),
+    ]
+    yield Facts(tuple(facts))
+    if found.get("repeated_clients"):
+        yield Text(f"{formatting.plural(found['repeated_clients'], 'client')} with several rows.")
+    if conflicts := found.get("conflicting_clients"):
+        what = "set" if clients is None else "client"
+        yield Text(
+            f"Conflicting labels: {formatting.plural(conflicts, what)} "
+            f"{'of' if clients is None else 'with'} equal features under both labels at once. "
+            f"Both rows are kept; no model can get both right."
+        )
+
+
+def _files(material: Material) -> Iterator[Block]:
+    yield Heading("Files")
+    entries = material.ledger.entries
+    rejected = [entry for entry in entries if entry.status == REJECTED]
+    good = len(entries) - len(rejected)
+    this_run = (material.decision.get("ingestion") or {}).get("files") or []
+    yield Text(
+        f"{formatting.plural(good, 'file')} ingested so far, {len(rejected):,} rejected; "
+        f"{formatting.plural(len(this_run), 'file')} came with the last run."
+    )
+    troubled = [
+        entry for entry in reversed(entries) if entry.status == REJECTED or entry.quarantined
+    ]
+    if not troubled:
+        return
+    more = left_out(len(troubled), min(len(troubled), FILES_SHOWN), "files", "ledger.json")
+    yield table(
+        "Files that could not, or not wholly, be read; the newest first",
+        [
+            ("File", LEFT),
+            ("Came (UTC)", LEFT),
+            ("Rows", RIGHT),
+            ("In quarantine", RIGHT),
+            ("What became of it", LEFT),
+        ],
+        [
+            (
+                formatting.line(entry.name, 48),
+                formatting.short_moment(entry.time),
+                formatting.count(entry.rows_read),
+                formatting.count(entry.quarantined),
+                f"rejected: {formatting.line(entry.reason, 120)}"
+                if entry.status == REJECTED
+                else "ingested; quarantine/ tells the reasons",
+            )
+            for entry in troubled[:FILES_SHOWN]
+        ],
+        more,
+    )
+
+
+def _columns(found: Mapping[str, Any]) -> Iterator[Block]:
+    if not found.get("rows"):
+        return
+    numbers, categories = found.get("summary_statistics") or {}, found.get("categories") or {}
+    if numbers:
+        yield Heading("Columns")
+        keys = ("median", "mean", "standard_deviation", "quantile_05", "quantile_95")
+        yield table(
+            "Numbers in the labelled rows",
+            [
+                ("Column", LEFT),
+                ("Median", RIGHT),
+                ("Mean", RIGHT),
+                ("Std. deviation", RIGHT),
+                ("5%", RIGHT),
+                ("95%", RIGHT),
+            ],
+            [
+                (formatting.line(column, 40), *(amount(values.get(key)) for key in keys))
+                for column, values in list(numbers.items())[:COLUMNS_SHOWN]
+            ],
+            left_out(len(numbers), min(len(numbers), COLUMNS_SHOWN), "columns", "diagnostics.json"),
+        )
+    if categories:
+        yield table(
+            "Categories in the labelled rows",
+            [("Column", LEFT), ("Levels", RIGHT), ("The most frequent", LEFT)],
+            [
+                (
+                    formatting.line(column, 40),
+                    formatting.count(counts["distinct"]),
+                    _levels(counts["levels"], found["rows"]),
+                )
+                for column, counts in list(categories.items())[:COLUMNS_SHOWN]
+            ],
+            left_out(
+                len(categories), min(len(categories), COLUMNS_SHOWN), "columns", "diagnostics.json"
+            ),
+        )
+
+
+def _levels(levels: Mapping[str, int], rows: int) -> str:
+    first = list(levels.items())[:3]
+    return ", ".join(f"{formatting.line(level, 24)} {percent(n / rows)}" for level, n in first) or (
+        "all missing"
+    )
+
+
+def _missing(found: Mapping[str, Any]) -> Iterator[Block]:
+    """The columns in which anything is missing, those with the largest change first."""
+    keys = ("training_rows", "all_rows", "newest_batch")
+    missing = {
+        column: shares
+        for column, shares in (found.get("missing_data_changes") or {}).items()
+        if any(shares[key] for key in keys)
+    }
+    if not missing:
+        if found.get("rows"):
+            yield Text("No value of any column is missing.")
+        return
+    columns = sorted(missing, key=lambda column: -abs(missing[column]["change"] or 0.0))
+    yield table(
+        "Missing values, in percent of the rows; the largest change first",
+        [
+            ("Column", LEFT),
+            ("Trained on", RIGHT),
+            ("All rows", RIGHT),
+            ("Newest batch", RIGHT),
+            ("Change", RIGHT),
+        ],
+        [
+            (
+                formatting.line(column, 40),
+                *(_percentage(missing[column][key]) for key in keys),
+                formatting.points(missing[column]["change"]),
+            )
+            for column in columns[:COLUMNS_SHOWN]
+        ],
+        "Change: from the rows trained on to the newest batch, in percentage points. "
+        + left_out(len(columns), min(len(columns), COLUMNS_SHOWN), "columns", "diagnostics.json"),
+    )
+
+
+def _percentage(value: float | None) -> str:
+    return percent(None if value is None else value / 100, 1)
+
+
+def _machine(material: Material) -> Iterator[Block]:
+    yield Heading("Batches, timings and settings")
+    yield Beside((_batches(material.diagnostics), _timings(material), _settings(material)))
+
+
+def _batches(found: Mapping[str, Any]) -> Table:
+    batches = list(reversed(found.get("batches") or []))[:BATCHES_SHOWN]
+    return table(
+        "How many left, by batch",
+        [("Ingested (UTC)", LEFT), ("Rows", RIGHT), ("Left", RIGHT)],
+        [
+            (
+                formatting.short_moment(batch["time"]),
+                formatting.count(batch["rows"]),
+                percent(batch["base_rate"], 1),
+            )
+            for batch in batches
+        ],
+        f"Labelled rows; of many batches the newest {BATCHES_SHOWN}.",
+    )
+
+
+def _timings(material: Material) -> Table:
+    now = material.decision.get("timings") or {}
+    latest = material.diagnostics.get("execution_times") or {}
+    stages = [stage for stage, taken in latest.items() if taken is not None]
+    earlier = [run for run in material.runs if run.get("run_id") != material.decision.get("run_id")]
+    timed = [run.get("timings") or {} for run in earlier[:RUNS_COMPARED]]
+    past = {stage: [one[stage] for one in timed if stage in one] for stage in stages}
+    return table(
+        "How long each stage took",
+        [("Stage", LEFT), ("Last run", RIGHT), ("Median before", RIGHT)],
+        [
+            (
+                formatting.line(stage),
+                formatting.seconds(now.get(stage)),
+                formatting.seconds(statistics.median(past[stage]) if past[stage] else None),
+            )
+            for stage in stages
+        ],
+        f"Before: of at most {RUNS_COMPARED} runs, those in which the stage had work to do.",
+    )
+
+
+def _packages(packages: Mapping[str, Any]) -> Iterator[Block]:
+    yield Heading("Packages")
+    state = str(packages.get("state", "never asked"))
+    outdated = packages.get("outdated") or []
+    if state != "checked":
+        since = (
+            f" What is known is of {formatting.moment(packages['as_of'])}."
+            if (packages.get("as_of"))
+            else ""
+        )
+        yield Text(f"Newer versions were not looked for: {formatting.line(state)}.{since}")
+    elif not outdated:
+        yield Text(
+            f"Every package is up to date, as of {formatting.moment(packages.get('as_of'))}."
+        )
+    if outdated:
+        yield table(
+            "Packages with a newer version",
+            [("Package", LEFT), ("Installed", RIGHT), ("Latest", RIGHT)],
+            [
+                (
+                    formatting.line(one["name"]),
+                    formatting.line(one["current_version"]),
+                    formatting.line(one["latest_version"]),
+                )
+                for one in outdated
+            ],
+        )
+
+
+def _versions(material: Material) -> Iterator[Block]:
+    versions = (material.model.training.get("versions") or {}) if material.model else {}
+    if versions:
+        known = ", ".join(f"{name} {version}" for name, version in versions.items())
+        yield Text(f"The model was trained under {formatting.line(known, 300)}.")
+
+
+def _settings(material: Material) -> Table:
+    config = material.config
+    columns = formatting.plural(len(config.feature_columns), "column")
+    return table(
+        "Settings that decide",
+        [("Setting", LEFT), ("Value", RIGHT)],
+        [(key.replace("_", " "), _setting(getattr(config, key))) for key in SETTINGS],
+        f"The model looks at {columns}. A risk threshold that is not set follows the model's own.",
+    )
+
+
+def _setting(value: Any) -> str:
+    return "not set" if value is None else str(value)

@@ -1,0 +1,234 @@
+"""The report's third chapter: which model is at work, how good it is, what it has learnt."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from attrition.core import formatting
+from attrition.core.formatting import decimal, percent, signed
+from attrition.model.explanations import number_text
+from attrition.model.metrics import Z95
+from attrition.model.terms import Axis, CategoricalTerm, KnotAxis, NumericTerm, Term
+from attrition.monitoring.impact import term_weights
+from attrition.report.document import (
+    LEFT,
+    RIGHT,
+    Block,
+    Fact,
+    Facts,
+    Heading,
+    Plot,
+    Section,
+    Table,
+    Text,
+    left_out,
+    table,
+)
+from attrition.report.inputs import Material, Model
+
+TERMS_SHOWN = 12
+_PLOTS_OF_SKILL = (
+    "confusionmatrix",
+    "rocandprecisionrecall",
+    "calibration",
+    "gainandlift",
+    "scoredistribution",
+)
+_PLOTS_OF_CARD = ("riskcurves", "pairmaps")
+
+
+def trust(material: Material) -> str:
+    """How far the list can be believed, in one sentence."""
+    model = material.model
+    if model is None or not model.scores:
+        return ""
+    if model.scores.get("f1") is None:
+        return (
+            f"Nobody knows how good the model is: {model.scores.get('undefined')} in the test data."
+        )
+    return (
+        f"On the test data the model finds {percent(model.scores.get('recall'))} of the clients "
+        f"who leave, and {percent(model.scores.get('precision'))} of its alarms are right."
+    )
+
+
+def chapter(material: Material) -> Section:
+    """The model in numbers and pictures."""
+    model = material.model
+    if model is None:
+        text = "There is none yet. It takes labelled rows of both kinds; run fullprocess.py."
+        return Section("model", "The model", (Text(text),))
+    blocks = [
+        *_identity(model),
+        *_skill(model),
+        *_plots(material, _PLOTS_OF_SKILL),
+        Heading("What it has learnt"),
+        *_card(model),
+        *_plots(material, _PLOTS_OF_CARD),
+    ]
+    return Section("model", "The model", tuple(blocks))
+
+
+def _plots(material: Material, names: tuple[str, ...]) -> Iterator[Block]:
+    for name in names:
+        plot = material.plots.get(name)
+        if isinstance(plot, Plot):
+            yield plot
+        elif plot:
+            yield Text(plot)
+
+
+def _identity(model: Model) -> Iterator[Block]:
+    training = model.training
+    deployed = model.manifest.get("deployed_at")
+    name = f"Release {model.release}" if model.release else "A candidate that is not deployed"
+    when = f", deployed on {formatting.moment(deployed)}" if deployed else ""
+    settings = training.get("settings") or {}
+    card = model.card
+    kinds = (
+        ("column", "numbers", card.numeric),
+        ("column", "categories", card.categorical),
+        ("pair", "columns", card.pairs),
+    )
+    parts = [f"{formatting.plural(len(terms), noun)} of {of}" for noun, of, terms in kinds if terms]
+    yield Text(
+        f"{name}{when}: a logistic regression that reads like a scorecard, with "
+        f"{formatting.listing(parts)}"
+        + (f", penalty {settings['strength']:g}." if "strength" in settings else ".")
+    )
+    facts = [Fact("Threshold", decimal(card.threshold, 2), "the risk that raises an alarm")]
+    if training.get("rows") is not None:
+        facts.insert(0, Fact("Trained on", f"{training['rows']:,}", _trained(training)))
+    yield Facts(tuple(facts + _score_facts(model.scores)))
+
+
+def _trained(training: Mapping[str, Any]) -> str:
+    rate = (training.get("cross_validated") or {}).get("base_rate")
+    return "client rows" if rate is None else f"client rows; {percent(rate, 1)} left"
+
+
+def _score_facts(scores: Mapping[str, Any]) -> list[Fact]:
+    if scores.get("f1") is None:
+        return []
+    return [
+        Fact(
+            "F1 on the test data", decimal(scores["f1"]), formatting.between(scores["f1_interval"])
+        ),
+        Fact(
+            "Ranking (AUC)",
+            decimal(scores.get("roc_auc")),
+            "how often a leaver ranks above a stayer",
+        ),
+    ]
+
+
+_METRICS = (
+    ("precision", "Precision: alarms that are right", None),
+    ("recall", "Recall: leavers who are found", None),
+    ("roc_auc", "AUC: a leaver stands above one who stays", "roc_auc"),
+    ("average_precision", "Average precision", None),
+    ("log_loss", "Log loss, nats per client", None),
+    ("brier_score", "Brier score", None),
+    ("calibration_error", "Calibration error", "calibration_error"),
+    ("base_rate", "Share who left", None),
+    ("mean_probability", "Mean predicted risk", None),
+)
+
+
+def _skill(model: Model) -> Iterator[Block]:
+    yield Heading("How good it is")
+    test, crossed = model.scores, model.training.get("cross_validated") or {}
+    if test.get("f1") is None:
+        reason = test.get("undefined") or "it was not scored"
+        yield Text(f"Its score on the test data is undefined: {formatting.sentence(reason)}")
+    if test.get("f1") is None and crossed.get("f1") is None:
+        return
+    rows = [("F1 (95% interval)", _f1(test), _f1(crossed))]
+    rows += [
+        (name, _metric(test, key, error), _metric(crossed, key, error))
+        for key, name, error in _METRICS
+    ]
+    head = [
+        ("Measure", LEFT),
+        (f"Test data, {formatting.count(test.get('rows'))} rows", RIGHT),
+        (f"Cross-validated, {formatting.count(crossed.get('rows'))} rows", RIGHT),
+    ]
+    note = "± is half a 95% interval. Lower is better for log loss, Brier score and calibration."
+    yield table("The model's score when it was made", head, rows, note)
+
+
+def _f1(score: Mapping[str, Any]) -> str:
+    if score.get("f1") is None:
+        return formatting.NOT_KNOWN
+    return f"{decimal(score['f1'])} ({formatting.between(score['f1_interval'])})"
+
+
+def _metric(score: Mapping[str, Any], key: str, error: str | None) -> str:
+    text = decimal(score.get(key))
+    spread = (score.get("standard_errors") or {}).get(error) if error else None
+    return text if spread is None else f"{text} ± {Z95 * spread:.3f}"
+
+
+def _card(model: Model) -> Iterator[Block]:
+    weights = term_weights(model.card, model.training.get("predicted"))
+    terms = sorted(model.card.all_terms, key=lambda term: -weights[term.columns])
+    rows = []
+    for term in terms[:TERMS_SHOWN]:
+        high, low = _extremes(term)
+        name = " and ".join(formatting.line(column, 36) for column in term.columns)
+        rows.append((name, decimal(weights[term.columns], 2), high, low))
+    more = left_out(len(terms), len(rows), "columns and pairs", "scorecard.json")
+    yield _card_table(rows, more)
+
+
+def _card_table(rows: Sequence[tuple[str, ...]], more: str) -> Table:
+    return table(
+        "The columns that count most",
+        [
+            ("Column", LEFT),
+            ("Weight", RIGHT),
+            ("Risk is highest at", LEFT),
+            ("Risk is lowest at", LEFT),
+        ],
+        rows,
+        "Weight: how far the column moves a client's log-odds of leaving from the average, on "
+        f"average. In brackets: points above the average; +0.7 doubles the odds. {more}".strip(),
+    )
+
+
+def _extremes(term: Term) -> tuple[str, str]:
+    """Where the risk is highest and where it is lowest."""
+    places = sorted(_places(term), key=lambda place: place[0])
+    (low, low_name), (high, high_name) = places[0], places[-1]
+    if high == low:
+        return "the same everywhere", ""
+    return f"{high_name} ({signed(high, 2)})", f"{low_name} ({signed(low, 2)})"
+
+
+def _places(term: Term) -> list[tuple[float, str]]:
+    """Points above the average of each of a term's places, and the place in words."""
+    average = term.average_points
+    if isinstance(term, NumericTerm):
+        found = [
+            (points, number_text(knot))
+            for points, knot in zip(term.points, term.axis.knots, strict=True)
+        ]
+        if term.missing_share:
+            found.append((term.missing_points, "missing"))
+    elif isinstance(term, CategoricalTerm):
+        found = list(zip(term.points, _axis_names(term.axis), strict=True))
+    else:
+        names = [_axis_names(axis) for axis in term.axes]
+        found = [
+            (points, f"{names[0][i]}, {names[1][j]}")
+            for i, row in enumerate(term.points)
+            for j, points in enumerate(row)
+        ]
+    return [(points - average, name) for points, name in found]
+
+
+def _axis_names(axis: Axis) -> list[str]:
+    if isinstance(axis, KnotAxis):
+        return [number_text(knot) for knot in axis.knots]
+    return [*(f"“{formatting.line(level, 24)}”" for level in axis.levels), "all others"]

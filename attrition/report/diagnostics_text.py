@@ -1,0 +1,228 @@
+"""What `diagnostics.py` prints for a person: tables for a terminal of 80 columns."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from attrition.core import formatting
+from attrition.core.formatting import line
+from attrition.data.profile import DataProfile
+from attrition.report.run_summary import WIDTH, impact_sentence, list_helped
+
+DRIFTED_SHOWN = 10  # columns of one sample
+VERDICTS = {"drift": "drift", "no drift": "no drift", "insufficient data": "too few"}
+
+
+def describe_data(
+    profile: DataProfile, missing: Mapping[str, Mapping[str, float | None]]
+) -> list[str]:
+    """The ingested rows: counts, columns, missing data, batches.
+
+    Args:
+        profile: of the rows.
+        missing: from `missing_changes`.
+    """
+    return [
+        _describe_rows(profile),
+        *_describe_columns(profile),
+        *_describe_missing(missing),
+        *_describe_batches(profile),
+    ]
+
+
+def describe_decision(decision: Mapping[str, Any], now: str) -> Iterator[str]:
+    """What the last run decided, how the model fared, what drifted, whether old lists helped.
+
+    Args:
+        decision: the decision record; {} for none.
+        now: the time, UTC, ISO 8601.
+    """
+    if not decision:
+        return
+    verdict = f"{decision['verdict']}, {formatting.ago(decision['time'], now)}"
+    yield "\n".join(
+        [
+            "LAST DECISION",
+            *_wrapped(formatting.sentence(f"{verdict}: {line(decision['reason'], 600)}")),
+            *(
+                row
+                for text in decision.get("warnings") or []
+                for row in _wrapped(f"! {formatting.sentence(line(text, 600))}", "  ")
+            ),
+        ]
+    )
+    drift = decision.get("drift") or {}
+    yield from _describe_performance(drift)
+    yield from _describe_drift(drift)
+    yield from _describe_lists(decision.get("ranking") or {})
+
+
+def _describe_performance(drift: Mapping[str, Any]) -> Iterator[str]:
+    found, measures = drift.get("performance") or {}, drift.get("measures") or {}
+    expected = drift.get("expected_scores") or {}
+    if not found and not expected:
+        return
+    lines = [
+        f"{'PERFORMANCE':<14}{'F1 then':>9}{'now':>7}{'estimate':>10}  {'AUC then':>8}"
+        f"{'now':>7}  {'risk - left':>11}  verdict"
+    ]
+    for sample in dict.fromkeys([*found, *expected]):
+        finding, measured = found.get(sample) or {}, measures.get(sample) or {}
+        auc, gap = measured.get("roc_auc") or {}, measured.get("calibration_gap") or {}
+        points = "-" if gap.get("now") is None else f"{100 * gap['now']:+.1f} pts"
+        lines.append(
+            f"{line(sample, 13):<14}{_decimal(finding.get('at_deployment')):>9}"
+            f"{_decimal(finding.get('now')):>7}"
+            f"{_decimal((expected.get(sample) or {}).get('f1')):>10}  "
+            f"{_decimal(auc.get('at_deployment')):>8}{_decimal(auc.get('now')):>7}  {points:>11}  "
+            f"{VERDICTS.get(finding.get('verdict', ''), '-')}"
+        )
+    yield "\n".join(lines)
+
+
+def _describe_drift(drift: Mapping[str, Any]) -> Iterator[str]:
+    """The columns that drifted, with their effect sizes and what they do to the risk."""
+    data = drift.get("data") or {}
+    if not data:
+        return
+    lines = [f"{'DRIFT':<24}{'PSI':>6}{'impact':>8}  what changed"]
+    for sample, found in data.items():
+        moved = [
+            one for one in (*found["columns"], found["predictions"]) if one["verdict"] == "drift"
+        ]
+        lines.append(f"{line(sample, 40)}: {found['verdict']}, {found['rows']:,} rows")
+        terms = ((drift.get("impact") or {}).get(sample) or {}).get("terms", [])
+        changes = {term["term"]: f"{term['change']:+.2f}" for term in terms}
+        lines += [
+            f"  {line(one['column'], 21):<22}{one['psi']:>6.2f}"
+            f"{changes.get(one['column'], '-'):>8}  {line(one.get('change') or '-', 40)}"
+            for one in moved[:DRIFTED_SHOWN]
+        ]
+        if len(moved) > DRIFTED_SHOWN:
+            lines.append(f"  and {len(moved) - DRIFTED_SHOWN:,} more")
+        if moved and (impact := impact_sentence(drift, sample)):
+            lines += _wrapped(formatting.sentence(line(impact, 400)), "  ", "  ")
+    yield "\n".join(lines)
+
+
+def _describe_lists(ranking: Mapping[str, Any]) -> Iterator[str]:
+    outcomes = ranking.get("outcomes") or []
+    if not outcomes:
+        return
+    lines = [f"{'OLD LISTS':<24}{'left, top of the list':>28}{'left, all on it':>28}"]
+    for one in outcomes:
+        size, top = next(iter(one["top"].items()))
+        lines.append(
+            f"{one['time'][:16].replace('T', ' '):<24}{_left(top, f' of the first {size}'):>28}"
+            f"{_left(one['all'], ''):>28}"
+        )
+    if helped := list_helped(ranking):
+        lines += _wrapped(helped)
+    yield "\n".join(lines)
+
+
+def _left(found: Mapping[str, Any], of: str) -> str:
+    return f"{found['left']:,} of {found['known']:,} known{of}" if found["known"] else "-"
+
+
+def _decimal(value: float | None) -> str:
+    return "-" if value is None else f"{value:.3f}"
+
+
+def _wrapped(text: str, indent: str = "", first: str = "") -> list[str]:
+    return textwrap.wrap(
+        text, WIDTH, initial_indent=first, subsequent_indent=indent, break_on_hyphens=False
+    )
+
+
+def _describe_rows(profile: DataProfile) -> str:
+    lines = [f"{'labelled rows':<30}{profile.rows:>14,}"]
+    if profile.base_rate is not None:
+        lines.append(f"{'share that left':<30}{profile.base_rate:>14.1%}")
+    if profile.clients is not None:
+        lines.append(f"{'clients':<30}{profile.clients:>14,}")
+        lines.append(f"{'clients with several rows':<30}{profile.repeated_clients:>14,}")
+    lines.append(f"{'under both labels at once':<30}{profile.conflicting_clients:>14,}")
+    return "\n".join(["DATA", *lines])
+
+
+def _describe_columns(profile: DataProfile) -> list[str]:
+    tables = []
+    missing = profile.missing_data_percentages
+    if profile.summary_statistics:
+        names = ("mean", "median", "std dev", "5 %", "95 %")
+        keys = ("mean", "median", "standard_deviation", "quantile_05", "quantile_95")
+        head = f"{'NUMBERS':<24}" + "".join(f"{name:>9}" for name in names) + f"{'missing':>9}"
+        lines = [head] + [
+            f"{line(column, 23):<24}"
+            + "".join(f"{_number(values[key]):>9}" for key in keys)
+            + _percentage(missing[column])
+            for column, values in profile.summary_statistics.items()
+        ]
+        tables.append("\n".join(lines))
+    if profile.categories:
+        lines = [f"{'CATEGORIES':<24}{'levels':>7}{'missing':>9}  most frequent"]
+        for column, counts in profile.categories.items():
+            top = ", ".join(
+                f"{line(level, 12)} {count / profile.rows:.0%}"
+                for level, count in list(counts["levels"].items())[:3]
+            )
+            lines.append(
+                f"{line(column, 23):<24}{counts['distinct']:>7,}{_percentage(missing[column])}"
+                f"  {line(top, 37)}"
+            )
+        tables.append("\n".join(lines))
+    return tables
+
+
+def _percentage(value: float | None, width: int = 9) -> str:
+    return f"{'-' if value is None else f'{value:.1f}%':>{width}}"
+
+
+def _describe_missing(missing: Mapping[str, Mapping[str, float | None]]) -> list[str]:
+    """A table where anything is missing at all, and else no table."""
+    keys = ("training_rows", "all_rows", "newest_batch")
+    if not any(shares[key] for shares in missing.values() for key in keys):
+        return []
+    lines = [f"{'MISSING':<24}{'trained on':>12}{'all rows':>12}{'newest batch':>14}{'change':>14}"]
+    for column, shares in missing.items():
+        if not any(shares[key] for key in keys):
+            continue
+        change = shares["change"]
+        lines.append(
+            f"{line(column, 23):<24}{_percentage(shares['training_rows'], 12)}"
+            f"{_percentage(shares['all_rows'], 12)}{_percentage(shares['newest_batch'], 14)}"
+            f"{'-' if change is None else f'{change:+.1f} points':>14}"
+        )
+    return ["\n".join(lines)]
+
+
+def _describe_batches(profile: DataProfile) -> list[str]:
+    if not profile.batches:
+        return []
+    lines = [f"{'BATCHES':<24}{'labelled rows':>15}{'share that left':>18}"] + [
+        f"{batch.time[:16].replace('T', ' '):<24}{batch.rows:>15,}"
+        f"{'-' if batch.base_rate is None else f'{batch.base_rate:.1%}':>18}"
+        for batch in reversed(profile.batches)
+    ]
+    return ["\n".join(lines)]
+
+
+def describe_timings(timings: Mapping[str, float | None]) -> str:
+    """Seconds of each stage, in the given order; None for a stage that never ran."""
+    lines = [
+        f"{stage:<30}" + (f"{'never':>14}" if seconds is None else f"{seconds:>12.2f} s")
+        for stage, seconds in timings.items()
+    ]
+    return "\n".join(["SECONDS, WHEN LAST RUN", *lines])
+
+
+def _number(value: float | None) -> str:
+    """A number in at most eight characters."""
+    if value is None:
+        return "-"
+    if value != 0 and not 1e-3 <= abs(value) < 1e7:
+        return f"{value:.1e}"
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"

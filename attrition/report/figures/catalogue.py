@@ -1,0 +1,75 @@
+"""The pictures of a report: which there are, drawn from its material."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from attrition.model.metrics import Score
+from attrition.model.terms import Floats
+from attrition.monitoring.impact import term_weights
+from attrition.report.document import Plot
+from attrition.report.figures import drift as drift_figures
+from attrition.report.figures import model_quality
+from attrition.report.figures import runs as run_figures
+from attrition.report.figures import scorecard as scorecard_figures
+from attrition.report.figures.style import Absent, Picture
+from attrition.report.inputs import Model
+
+
+def of_skill(
+    model: Model, score: Score, labels: Sequence[int], probabilities: Floats
+) -> list[Picture | Absent]:
+    """How good the model is on labelled clients.
+
+    Args:
+        model: the model.
+        score: of it on these clients.
+        labels: array of shape (n_clients,), 1 left, 0 stayed.
+        probabilities: array of shape (n_clients,), fractions 0-1.
+    """
+    threshold = model.card.threshold
+    name = f"Release {model.release}" if model.release else "Candidate, not deployed"
+    return [
+        model_quality.confusion(score, name),
+        model_quality.roc_and_precision_recall(labels, probabilities, threshold),
+        model_quality.calibration(labels, probabilities),
+        model_quality.gain_and_lift(labels, probabilities),
+        model_quality.score_distribution(labels, probabilities, threshold),
+    ]
+
+
+def of_card(model: Model) -> list[Picture | Absent]:
+    """What the model has learnt."""
+    reference = model.training.get("reference")
+    weights = term_weights(model.card, model.training.get("predicted"))
+    curves = [scorecard_figures.risk_curves(model.card, weights, reference)] if reference else []
+    return [*curves, scorecard_figures.pair_maps(model.card, weights)]
+
+
+def of_changes(
+    decision: Mapping[str, Any], runs: Sequence[Mapping[str, Any]], threshold: float
+) -> list[Picture | Absent]:
+    """What moved in the data, and the runs over time.
+
+    Args:
+        decision: the decision record.
+        runs: newest first.
+        threshold: `model_score_threshold`.
+    """
+    drift = decision.get("drift") or {}
+    return [
+        drift_figures.drift(drift.get("data") or {}),
+        drift_figures.impact(drift.get("impact") or {}),
+        run_figures.trends(list(reversed(runs)), threshold),
+    ]
+
+
+def labels_of(pictures: Sequence[Picture | Absent]) -> dict[str, Plot | str]:
+    """What a story must know of the pictures: name -> its texts, or why there is none."""
+    return {
+        one.name: Plot(one.name, one.title, one.alt, one.caption)
+        if isinstance(one, Picture)
+        else f"{one.title}: {one.reason}"
+        for one in pictures
+    }

@@ -1,0 +1,353 @@
+"""What the model has learnt of each column: a risk curve over its numbers, bars for its levels."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.colors import to_rgba
+from matplotlib.ticker import FixedFormatter, FuncFormatter, MaxNLocator
+
+from attrition.core.formatting import line
+from attrition.model.scorecard import Scorecard
+from attrition.model.terms import (
+    Axis,
+    CategoricalTerm,
+    Floats,
+    KnotAxis,
+    NumericTerm,
+    PairTerm,
+    Weights,
+)
+from attrition.monitoring.reference import CUTS
+from attrition.report.figures.style import (
+    ACCENT,
+    ALARM,
+    FACE,
+    INK,
+    LINE,
+    MINUS,
+    PANEL,
+    PANELS_ACROSS,
+    SMALL,
+    SOFT,
+    TEXT,
+    Absent,
+    Picture,
+    canvas,
+    diverging_bars,
+    fitted,
+    picture,
+    short,
+    signed,
+    signed_ticks,
+    style,
+)
+
+CURVES = "riskcurves"
+MOST_COLUMNS, MOST_LEVELS = 15, 5
+CROWDED = 0.15  # a linear axis must give the middle half of the knots that share of its width
+DENSITY = 0.16  # share of a panel's height that the density may take
+_BARS = 28
+_HUGE = 1e300  # beyond it round values cannot be found without overflow
+_POOL = "\0"  # no level is called that: its place is the pool's
+
+ColumnTerm = NumericTerm | CategoricalTerm
+
+
+@style()
+def risk_curves(card: Scorecard, weights: Weights, reference: Mapping[str, Any]) -> Picture:
+    """Points over the values of each column, the columns that count most first.
+
+    Args:
+        card: the model.
+        weights: from `impact.term_weights`.
+        reference: summary of its training rows, `reference` in training.json.
+    """
+    columns: list[ColumnTerm] = [*card.numeric, *card.categorical]
+    ranked = sorted(columns, key=lambda term: -weights[term.columns])
+    terms, left_out = ranked[:MOST_COLUMNS], ranked[MOST_COLUMNS:]
+    rows = -(-len(terms) // PANELS_ACROSS)
+    figure = canvas(1.72 * rows + 0.1)
+    limit = 1.1 * max(_reach(term, reference) for term in terms)
+    panels = figure.subplots(rows, PANELS_ACROSS, squeeze=False).flat
+    for term, axes in zip(terms, panels, strict=False):  # so that the others are left
+        if isinstance(term, NumericTerm):
+            _draw_curve(axes, term, reference, limit)
+        else:
+            _draw_levels(axes, term, reference, limit)
+        _head(axes, term, weights[term.columns])
+    for axes in panels:
+        axes.set_visible(False)
+    first = ranked[0].column
+    return picture(
+        CURVES,
+        "Risk curves",
+        f"Of {len(ranked)} columns, {line(first, 60)} counts most: it moves a client's log-odds "
+        f"by {weights[ranked[0].columns]:.2f} from the average, on average.",
+        _caption([weights[term.columns] for term in left_out]),
+        figure,
+    )
+
+
+def _caption(left_out: Sequence[float]) -> str:
+    """How to read the curves; of the columns left out, their weights are given, largest first."""
+    caption = (
+        "Points (log-odds) over values, against the average client's: above zero the risk is "
+        "higher, and +0.7 doubles the odds. Dots are knots; where most clients crowd together, "
+        "these stand at even distances. Grey bars, and shares beside levels, show where the "
+        "clients are; a diamond marks the points of a missing value. All panels have one scale; "
+        "the columns that count most come first (weight: how far the column moves a client's "
+        "points from the average, on average)."
+    )
+    if left_out:
+        caption += (
+            f" {len(left_out)} more columns, of a weight of at most {left_out[0]:.2f}, are left "
+            f"out."
+        )
+    return caption
+
+
+def _values_and_rows(term: NumericTerm, reference: Mapping[str, Any]) -> tuple[Floats, Floats]:
+    """Values that stand for slices of the training rows, and the slices' shares of them."""
+    slices = reference["numeric"].get(term.column, {}).get("slices")
+    if slices is None:  # no number at all, or an older release: knots are quantiles, too
+        return np.asarray(term.axis.knots), np.full(len(term.axis), 1 / len(term.axis))
+    return np.asarray(slices, dtype=np.float64), np.diff(CUTS)
+
+
+def _level_counts(term: CategoricalTerm, reference: Mapping[str, Any]) -> dict[str, int]:
+    """Training rows by level: the frequent ones by name, the rest as the pool (see `_POOL`)."""
+    summary = reference["categorical"].get(term.column)
+    if summary is None:
+        return dict.fromkeys(term.axis.levels, 1)
+    return {**summary["levels"], "": summary["blank"], _POOL: summary["rest"]}
+
+
+def _reach(term: ColumnTerm, reference: Mapping[str, Any]) -> float:
+    """The largest distance of a point from the average that a panel shows."""
+    points = [*term.points]
+    if isinstance(term, NumericTerm) and term.missing_share:
+        points.append(term.missing_points)
+    return max(float(np.abs(np.array(points) - term.average_points).max()), 0.1)
+
+
+def _head(axes: Axes, term: ColumnTerm, weight: float) -> None:
+    axes.set_title(fitted(term.column, PANEL, TEXT), pad=15)
+    about = f"weight {weight:.2f}"
+    if isinstance(term, NumericTerm) and term.missing_share:
+        about += f", missing {_percent(term.missing_share)}"
+    axes.annotate(
+        about, (0, 1), (0, 4), "axes fraction", "offset points", color=SOFT, fontsize=SMALL
+    )
+
+
+def _percent(share: float) -> str:
+    return "<1%" if 0 < share < 0.01 else f"{share:.0%}"
+
+
+def _draw_curve(axes: Axes, term: NumericTerm, reference: Mapping[str, Any], limit: float) -> None:
+    knots, points = np.array(term.axis.knots), np.array(term.points) - term.average_points
+    places = _knot_places(knots)
+    axes.axhline(0, color=SOFT, linewidth=0.8)
+    axes.plot([-0.06, *places, 1.06], [points[0], *points, points[-1]], color=ACCENT, zorder=3)
+    axes.plot(places, points, "o", color=ACCENT, markersize=3.2, zorder=4)
+    _draw_density(axes, term, reference, places)
+    if term.missing_share:
+        axes.plot(
+            [1.06],
+            [term.missing_points - term.average_points],
+            "D",
+            color=ALARM,
+            markersize=5,
+            markeredgecolor=FACE,
+            zorder=5,
+            clip_on=False,
+        )
+    axes.set(xlim=(-0.06, 1.06), ylim=(-limit - 2 * limit * DENSITY, limit))
+    axes.grid(visible=False, axis="x")
+    axes.set_yticks(signed_ticks(limit))
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda points, _: signed(points)))
+    ticks = _ticks(knots, places)
+    axes.set_xticks(np.interp(ticks, knots, places) if len(knots) > 1 else places)
+    axes.xaxis.set_major_formatter(FixedFormatter([short(tick) for tick in ticks]))
+
+
+def _knot_places(knots: Floats) -> Floats:
+    """Where the knots stand on an axis from 0 to 1: to scale, or evenly where most would crowd."""
+    if len(knots) == 1:
+        return np.array([0.5])
+    places = _to_scale(knots)
+    low, high = np.quantile(places, [0.25, 0.75])
+    evenly: Floats = np.linspace(0, 1, len(knots))
+    return places if high - low >= CROWDED else evenly
+
+
+def _to_scale(knots: Floats) -> Floats:
+    halves = knots / 2  # a difference of large numbers does not overflow
+    places: Floats = (halves - halves[0]) / (halves[-1] - halves[0])
+    return places
+
+
+def _ticks(knots: Floats, places: Floats) -> Floats:
+    """Values to name: round ones on an axis to scale, knots on any other."""
+    can_be_round = len(knots) > 1 and np.abs(knots).max() < _HUGE
+    if can_be_round and np.array_equal(places, _to_scale(knots)):
+        are_whole = bool(np.all(knots == np.round(knots)))
+        steps = MaxNLocator(4, steps=[1, 2, 2.5, 5, 10], integer=are_whole)
+        values: Floats = np.asarray(steps.tick_values(knots[0], knots[-1]))
+        inside: Floats = values[(knots[0] <= values) & (values <= knots[-1])]
+        return inside
+    chosen = [0]
+    for position in range(1, len(knots)):
+        if places[position] - places[chosen[-1]] >= 0.24:
+            chosen.append(position)
+    return knots[chosen]
+
+
+def _draw_density(
+    axes: Axes, term: NumericTerm, reference: Mapping[str, Any], places: Floats
+) -> None:
+    values, rows = _values_and_rows(term, reference)
+    stand = np.interp(values, term.axis.knots, places)
+    heights, edges = np.histogram(stand, _BARS, (-0.06, 1.06), weights=rows)
+    axes.stairs(
+        DENSITY * heights / heights.max(),
+        edges,
+        fill=True,
+        color=SOFT,
+        alpha=0.45,
+        transform=axes.get_xaxis_transform(),
+    )
+
+
+def _draw_levels(
+    axes: Axes, term: CategoricalTerm, reference: Mapping[str, Any], limit: float
+) -> None:
+    bars = [
+        (fitted(level, PANEL - 28), points, _percent(share))
+        for level, points, share in _levels_to_show(term, reference)
+    ]
+    diverging_bars(axes, bars, limit, MOST_LEVELS)
+    axes.set_xticks(signed_ticks(limit))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda points, _: signed(points)))
+
+
+def _levels_to_show(
+    term: CategoricalTerm, reference: Mapping[str, Any]
+) -> list[tuple[str, float, float]]:
+    """Name, points above the average and share of the largest levels; all others pooled.
+
+    Those of the highest risk come first.
+    """
+    counts = {level: rows for level, rows in _level_counts(term, reference).items() if rows}
+    total = max(sum(counts.values()), 1)
+    named = sorted((level for level in counts if level != _POOL), key=lambda name: -counts[name])
+    kept = named if len(counts) <= MOST_LEVELS else named[: MOST_LEVELS - 1]
+    points = {level: term.points[term.axis.place(level).lower] for level in counts}
+    shown_levels = [(level, points[level], counts[level]) for level in kept]
+    others = [level for level in counts if level not in kept]
+    if others:
+        rows = sum(counts[level] for level in others)
+        mean = sum(counts[level] * points[level] for level in others) / rows
+        shown_levels.append(("all others", mean, rows))
+    shown_levels.sort(key=lambda level: -level[1])
+    return [(name, mean - term.average_points, rows / total) for name, mean, rows in shown_levels]
+
+
+PAIRS = "pairmaps"
+MOST_PAIRS, MOST_CELLS = 6, 6
+
+
+@style()
+def pair_maps(card: Scorecard, weights: Weights) -> Picture | Absent:
+    """The pairs that count most, as small maps.
+
+    Args:
+        card: the model.
+        weights: from `impact.term_weights`.
+    """
+    title = "Pairs of columns"
+    if not card.pairs:
+        return Absent(PAIRS, title, "No pair of columns earned a place in the model.")
+    strongest = sorted(card.pairs, key=lambda term: -weights[term.columns])[:MOST_PAIRS]
+    rows = -(-len(strongest) // PANELS_ACROSS)
+    figure = canvas(2.15 * rows)
+    panels = figure.subplots(rows, PANELS_ACROSS, squeeze=False).flat
+    limit = max(float(np.abs(term.points).max()) for term in strongest) or 1.0
+    for term, axes in zip(strongest, panels, strict=False):  # so that the others are left
+        _draw_map(axes, term, limit)
+    for axes in panels:
+        axes.set_visible(False)
+    left_out = len(card.pairs) - len(strongest)
+    caption = (
+        "Points (log-odds) that two columns add together, beyond what each adds alone: plus "
+        "raises the risk, minus lowers it; between two values the points lie between."
+    )
+    if left_out:
+        caption += f" {left_out} weaker pairs are left out."
+    first, second = (line(column, 60) for column in strongest[0].columns)
+    return picture(
+        PAIRS,
+        title,
+        f"The strongest of {len(card.pairs)} pairs is {first} with {second}: it adds up to "
+        f"{np.abs(strongest[0].points).max():.2f} to the log-odds.",
+        caption,
+        figure,
+    )
+
+
+def _draw_map(axes: Axes, term: PairTerm, limit: float) -> None:
+    grid = np.asarray(term.points)
+    down, across = (
+        _cells(axis, np.abs(grid).max(axis=1 - side), limit) for side, axis in enumerate(term.axes)
+    )
+    grid = grid[np.ix_(down, across)]
+    colors = [to_rgba(ALARM if cell > 0 else ACCENT, 0.7 * abs(cell) / limit) for cell in grid.flat]
+    axes.pcolormesh(np.reshape(colors, (*grid.shape, 4)), edgecolors=LINE, linewidth=0.6)
+    for (row, column), cell in np.ndenumerate(grid):
+        if abs(cell) >= _visible(limit):
+            axes.text(
+                column + 0.5,
+                row + 0.5,
+                _cell(cell, limit),
+                color=INK,
+                ha="center",
+                va="center",
+                fontsize=SMALL,
+            )
+    axes.grid(visible=False)
+    axes.spines[:].set_visible(False)
+    first, second = term.columns
+    axes.set(xlabel=fitted(second, PANEL), ylabel=fitted(first, PANEL))
+    axes.set_xticks(np.arange(len(across)) + 0.5, _names(term.axes[1], across))
+    axes.set_yticks(np.arange(len(down)) + 0.5, _names(term.axes[0], down))
+
+
+def _visible(limit: float) -> float:
+    """Points smaller than that are rounded away: one digit where they are large, else two."""
+    return 0.05 if limit >= 1 else 0.005
+
+
+def _cell(points: float, limit: float) -> str:
+    """A cell's points in at most four characters: +1.2, or +.12 where all are below one."""
+    text = f"{points:+.1f}" if limit >= 1 else f"{points:+.2f}".replace("0.", ".")
+    return text.replace("-", MINUS)
+
+
+def _cells(axis: Axis, strength: Floats, limit: float) -> list[int]:
+    """Positions of an axis to show: all knots; of the levels those with the largest points."""
+    if isinstance(axis, KnotAxis):
+        return list(range(len(axis)))
+    strongest = np.argsort(-strength, kind="stable")[:MOST_CELLS]
+    visible = [int(position) for position in strongest if strength[position] >= _visible(limit)]
+    return sorted(visible) or [0]
+
+
+def _names(axis: Axis, positions: Sequence[int]) -> list[str]:
+    if isinstance(axis, KnotAxis):
+        return [short(axis.knots[position]) for position in positions]
+    room = min(0.8 * PANEL / len(positions), 40)
+    return [fitted([*axis.levels, "others"][position], room) for position in positions]

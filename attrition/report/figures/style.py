@@ -1,0 +1,297 @@
+"""Pictures for the reports: one quiet style, and their bytes for a page, for a PDF, for a file.
+
+A figure is drawn once in the house's colours and rendered as
+
+- PNG, for a file of its own;
+- SVG to stand in an HTML page: the page's font, and its CSS variables as colours, so that it
+  follows the page into the dark;
+- SVG with letters as outlines, for the PDF.
+
+Equal pictures give equal bytes. Nothing here keeps state: no pyplot, no figure that outlives its
+picture. Texts are never taken for formulas, whatever a column is called.
+"""
+
+from __future__ import annotations
+
+import html
+import io
+import re
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from math import floor, log10, sqrt
+from typing import Any
+
+import matplotlib
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.font_manager import FontProperties
+from matplotlib.layout_engine import ConstrainedLayoutEngine
+from matplotlib.textpath import text_to_path
+
+from attrition.core.formatting import line
+
+INK, SOFT, LINE, ACCENT, ALARM, FACE = (
+    "#1d2327",
+    "#5a646b",
+    "#dedbd3",
+    "#1f5f74",
+    "#c05621",
+    "#ffffff",
+)
+CSS_VARIABLES = {
+    INK: "--ink",
+    SOFT: "--soft",
+    LINE: "--line",
+    ACCENT: "--accent",
+    ALARM: "--alarm",
+    FACE: "--face",
+}
+MINUS = "\N{MINUS SIGN}"
+FONT = "DejaVu Sans"  # comes with matplotlib, so it looks the same everywhere
+WIDTH = 170 / 25.4  # inches: the text width of the PDF
+POINTS = 72 * WIDTH
+PANELS_ACROSS = 3  # side by side
+PANEL = POINTS / PANELS_ACROSS - 24  # their width without the axis, in points
+TEXT, SMALL = 9.0, 8.2  # points
+STYLE: dict[Any, Any] = {
+    "font.family": [FONT],
+    "font.size": TEXT,
+    "text.color": INK,
+    "text.parse_math": False,
+    "axes.titlesize": TEXT,
+    "axes.titleweight": "bold",
+    "axes.titlelocation": "left",
+    "axes.titlecolor": INK,
+    "axes.labelsize": SMALL,
+    "axes.labelcolor": SOFT,
+    "axes.edgecolor": SOFT,
+    "axes.linewidth": 0.6,
+    "axes.facecolor": "none",
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.axisbelow": True,
+    "axes.grid": True,
+    "grid.color": LINE,
+    "grid.linewidth": 0.6,
+    "xtick.color": SOFT,
+    "ytick.color": SOFT,
+    "xtick.labelsize": SMALL,
+    "ytick.labelsize": SMALL,
+    "xtick.major.size": 0.0,
+    "ytick.major.size": 0.0,
+    "legend.frameon": False,
+    "legend.fontsize": SMALL,
+    "legend.labelcolor": INK,
+    "lines.linewidth": 1.6,
+    "lines.markersize": 5.0,
+    "figure.facecolor": "none",
+    "date.converter": "concise",
+}
+MARKERS = ("o", "s", "^", "D")  # one a sample
+CLOSE_TICKS = 0.06  # share of an axis within which a second tick's label has no room
+_LONGEST = 200  # letters of a name that anybody reads
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A figure and what is said of it.
+
+    Attributes:
+        name: letters only, a name for files and anchors.
+        title: a short heading.
+        alt: what it shows, in a sentence with the key figure, for who cannot see it.
+        caption: how to read it.
+        figure: in the house's colours.
+    """
+
+    name: str
+    title: str
+    alt: str
+    caption: str
+    figure: Figure
+
+
+@dataclass(frozen=True)
+class Absent:
+    """A picture that cannot be drawn, and why, in one sentence."""
+
+    name: str
+    title: str
+    reason: str
+
+
+@contextmanager
+def style() -> Iterator[None]:
+    """The house's style, for what draws or renders within.
+
+    A letter that the font lacks becomes a box, without a word; in a page its own font has it.
+    """
+    with matplotlib.rc_context(STYLE), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", r"Glyph \d+ .* missing from font", UserWarning)
+        yield
+
+
+def canvas(height: float) -> Figure:
+    """An empty figure as wide as the PDF's text; the height is in inches."""
+    layout = ConstrainedLayoutEngine(w_pad=0.06, h_pad=0.06, wspace=0.04)
+    return Figure(figsize=(WIDTH, height), layout=layout)
+
+
+def picture(name: str, title: str, alt: str, caption: str, figure: Figure) -> Picture:
+    """A picture whose layout is settled: every rendering then shows the same, and sooner."""
+    figure.draw_without_rendering()
+    figure.set_layout_engine("none")
+    return Picture(name, title, alt, caption, figure)
+
+
+def fitted(text: str, points: float, size: float = SMALL) -> str:
+    """A foreign text on one line, cut to fit a width.
+
+    Args:
+        text: a column's or a level's name.
+        points: the width there is.
+        size: of the letters, in points; those larger than SMALL are bold.
+    """
+    font = FontProperties(family=FONT, size=size, weight="bold" if size > SMALL else "normal")
+    candidate = line(text, _LONGEST)
+    while (excess := _width(candidate, font) / points) > 1 and len(candidate) > 2:
+        candidate = line(candidate, min(int(len(candidate) / excess), len(candidate) - 1))
+    return candidate
+
+
+def _width(text: str, font: FontProperties) -> float:
+    width: float = text_to_path.get_text_width_height_descent(text, font, False)[0]
+    return width
+
+
+def short(number: float) -> str:
+    """A number in few characters, for an axis: 0.03, 7.5, 250, 12k, 3.4M."""
+    for size, unit in ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e4, "k")):
+        if size <= abs(number) < 1e15:
+            return f"{number / (1e3 if unit == 'k' else size):.3g}{unit}".replace("-", MINUS)
+    rounded = f"{number:.0f}" if 100 <= abs(number) < 1e4 else f"{number:.3g}"
+    return rounded.replace("-", MINUS)
+
+
+def signed(number: float) -> str:
+    """Points on an axis: +1.5, 0."""
+    return f"{number:+g}".replace("-", MINUS) if number else "0"
+
+
+def root_ticks(steps: Sequence[float], end: float) -> list[float]:
+    """Of these rising values, from 0 on, those whose labels have room on a square-root axis."""
+    kept = [steps[0]]
+    for step in steps[1:]:
+        if step <= end and sqrt(step) - sqrt(kept[-1]) >= CLOSE_TICKS * sqrt(end):
+            kept.append(step)
+    return kept
+
+
+def root_scale() -> dict[str, Any]:
+    """A square-root axis, for `set_xscale`: small values apart, large ones still in the picture."""
+    return {"value": "function", "functions": (_root, np.square)}
+
+
+def _root(values: Any) -> Any:
+    return np.sqrt(np.maximum(values, 0.0))
+
+
+def diverging_bars(
+    axes: Axes, bars: Sequence[tuple[str, float, str]], limit: float, rows: int
+) -> None:
+    """A list of names, remarks at its right end, below each a bar to one side of zero.
+
+    Args:
+        axes: to draw in; the first bar stands at the top.
+        bars: of each its name, its length (above zero it raises the risk), and the remark.
+        limit: where the axis ends on both sides.
+        rows: so many bars have room.
+    """
+    for place, (name, value, remark) in enumerate(bars):
+        axes.barh(place + 0.24, value, height=0.3, color=ALARM if value > 0 else ACCENT)
+        axes.plot([0, 0], [place + 0.02, place + 0.46], color=SOFT, linewidth=0.8)
+        for text, x, side, color in ((name, 0, "left", INK), (remark, 1, "right", SOFT)):
+            axes.text(
+                x,
+                place - 0.2,
+                text,
+                transform=axes.get_yaxis_transform(),
+                ha=side,
+                va="center",
+                color=color,
+                fontsize=SMALL,
+                in_layout=False,
+            )
+    axes.grid(visible=False)
+    axes.set(xlim=(-limit, limit), ylim=(rows - 0.4, -0.6), yticks=[])
+    axes.spines["left"].set_visible(False)
+
+
+def signed_ticks(limit: float) -> list[float]:
+    """Zero, and a round number to both sides of it that lies within the limit."""
+    unit = 10.0 ** floor(log10(limit))
+    step = unit * max(round_one for round_one in (1, 2, 5) if round_one * unit <= limit)
+    return [-step, 0.0, step]
+
+
+def png(picture: Picture, dots_per_inch: int) -> bytes:
+    """The picture as PNG, on white."""
+    stream = io.BytesIO()
+    with style():
+        picture.figure.savefig(stream, format="png", dpi=dots_per_inch, facecolor=FACE)
+    return stream.getvalue()
+
+
+def svg(picture: Picture) -> str:
+    """The picture as an SVG element that belongs to the HTML page it stands in.
+
+    Its text is the page's text: it takes the page's font, can be searched and selected. Its
+    colours are the page's variables --ink, --soft, --line, --accent, --alarm and --face. Its ids
+    begin with hashes of its name, so several pictures may stand in one page.
+    """
+    code = _svg(picture, "none")
+    code = code[code.index("<svg") :]
+    code = re.sub(
+        r"<metadata>.*?</metadata>|<style[^>]*>.*?</style>|<!--.*?-->", "", code, flags=re.S
+    )
+    code = _without_idle_ids(code)
+    code = re.sub(r"font-family: [^;\"]*; ?", "", code)
+    for color, variable in CSS_VARIABLES.items():
+        code = code.replace(color, f"var({variable})")
+    code = re.sub(r">\s+<", "><", code)
+    return re.sub(r"<svg[^>]*>", lambda tag: _opening(tag.group(), picture), code, count=1)
+
+
+def svg_outlines(picture: Picture) -> bytes:
+    """The picture as an SVG document with letters as outlines, on transparent ground."""
+    return _svg(picture, "path").encode()
+
+
+def _svg(picture: Picture, font_type: str) -> str:
+    stream = io.StringIO()
+    own: dict[Any, Any] = {"svg.fonttype": font_type, "svg.hashsalt": picture.name}
+    with style(), matplotlib.rc_context(own):
+        picture.figure.savefig(stream, format="svg", transparent=True, metadata={"Date": None})
+    return stream.getvalue()
+
+
+def _without_idle_ids(code: str) -> str:
+    """Leave out the ids that nothing refers to; they repeat from picture to picture."""
+    used = set(re.findall(r"#([\w-]+)", code))
+    return re.sub(r' id="([^"]*)"', lambda id: id.group() if id[1] in used else "", code)
+
+
+def _opening(tag: str, picture: Picture) -> str:
+    box = re.search(r'viewBox="[^"]*"', tag)
+    assert box is not None
+    name = picture.name
+    return (
+        f'<svg xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink" '
+        f'{box.group()} role="img" aria-labelledby="{name}-title {name}-desc" class="figure" '
+        f'stroke-linejoin="round" stroke-linecap="butt">'
+        f'<title id="{name}-title">{html.escape(picture.title)}</title>'
+        f'<desc id="{name}-desc">{html.escape(picture.alt)}</desc>'
+    )

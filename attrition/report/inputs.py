@@ -1,0 +1,111 @@
+"""All that a report is told from, in one place: records of the runs, the model, the ranking."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from attrition.core import releases
+from attrition.core.atomic_files import read_json_object
+from attrition.core.config import Config
+from attrition.data.ledger import Ledger
+from attrition.model.scorecard import Scorecard, load_scorecard
+from attrition.ranking.ranking import Ranking
+from attrition.report.document import Plot
+from attrition.runs import history
+from attrition.runs.decision_record import with_every_part
+
+Record = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Model:
+    """The model that the report speaks of.
+
+    Attributes:
+        release: its name; None for a candidate that is not deployed.
+        card: the model itself.
+        manifest, training, scores: what was recorded of it; {} where nothing was.
+    """
+
+    release: str | None
+    card: Scorecard
+    manifest: Record
+    training: Record
+    scores: Record
+
+
+@dataclass(frozen=True)
+class Material:
+    """What there is to tell; what is missing is None or empty.
+
+    Attributes:
+        config: the settings.
+        time: of the run, or of the report where no run is known, UTC, ISO 8601.
+        decision: the decision record.
+        model: None where there is none at all.
+        ranking: the clients in order; or in words why none could be ranked.
+        listed: the counts of that ranking and the outcomes of earlier ones, as the record holds
+            them.
+        diagnostics: as `diagnostics.json` holds them.
+        runs: the recorded runs, newest first, the one of `decision` among them.
+        ledger: of ingestion.
+        plots: name -> the picture, or why it could not be drawn.
+    """
+
+    config: Config
+    time: str
+    decision: Record
+    model: Model | None
+    ranking: Ranking | str
+    listed: Record
+    diagnostics: Record
+    runs: Sequence[Record]
+    ledger: Ledger
+    plots: Mapping[str, Plot | str]
+
+
+RUNS_READ = 400  # enough for trends; one run with 60 columns is some 200 kB
+
+logger = logging.getLogger(__name__)
+
+
+def deployed_model(config: Config) -> Model | None:
+    """The live model with all that was recorded of it; None before the first deployment.
+
+    Raises:
+        DataError: the release is damaged.
+    """
+    release = releases.live_release(config.prod_deployment_path)
+    if release is None:
+        return None
+    return _model(release.folder, release.id, release.manifest)
+
+
+def candidate(config: Config) -> Model | None:
+    """The model that was trained last and not deployed; None when there is none.
+
+    Raises:
+        DataError: its files are damaged.
+    """
+    folder = config.output_model_path
+    return _model(folder, None, {}) if (folder / "scorecard.json").exists() else None
+
+
+def _model(folder: Path, release: str | None, manifest: Record) -> Model:
+    card = load_scorecard(folder / "scorecard.json")
+    training, scores = (
+        read_json_object(folder / name) for name in ("training.json", "scores.json")
+    )
+    return Model(release, card, manifest, training, scores)
+
+
+def latest_runs(config: Config, decision: Record) -> list[Record]:
+    """The recorded runs, newest first; that of the decision stands in it once."""
+    found: list[Record] = list(history.runs(config.history, limit=RUNS_READ))
+    if decision.get("run_id") and decision["run_id"] not in {run.get("run_id") for run in found}:
+        found.insert(0, decision)
+    return [with_every_part(run) for run in found]

@@ -1,0 +1,54 @@
+"""The report as a PDF of a few pages, set by Typst.
+
+The story goes to the template as JSON: whatever a client is called is a text there and never
+markup. Fonts are Typst's own and those that come with matplotlib, none of the machine's, and the
+time in the file is that of the story: equal stories give equal bytes anywhere.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict
+from datetime import datetime
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Final
+
+from attrition.core.paths import PROJECT
+from attrition.report.document import Story
+
+TEMPLATE = Path(PROJECT) / "templates" / "report.typ"
+ACCESSIBLE: Final = "ua-1"  # PDF/UA: tagged, with a title, a language and a text for every picture
+
+
+def render(story: Story, pictures: Mapping[str, bytes], colours: Mapping[str, str]) -> bytes:
+    """Make the PDF.
+
+    Args:
+        story: the report; its time becomes the document's.
+        pictures: name -> SVG document with letters as outlines.
+        colours: name -> "#rrggbb", as the template names them.
+    """
+    import typst
+
+    drawn = {name: code.decode() for name, code in pictures.items()}
+    data = {"story": asdict(story), "pictures": drawn, "colours": dict(colours)}
+    return typst.compile(
+        TEMPLATE,
+        root=TEMPLATE.parent,
+        font_paths=[font_folder()],
+        ignore_system_fonts=True,
+        sys_inputs={"report": json.dumps(data)},
+        pdf_standards=[ACCESSIBLE],
+        timestamp=int(datetime.fromisoformat(story.time).timestamp()),
+        format="pdf",
+    )
+
+
+def font_folder() -> Path:
+    """Where matplotlib keeps the fonts that come with it."""
+    package = find_spec("matplotlib")
+    assert package is not None
+    assert package.submodule_search_locations is not None
+    return Path(package.submodule_search_locations[0], "mpl-data", "fonts", "ttf")

@@ -1,0 +1,1 @@
+"""How a run behaves: command line, lock, idle check, history, package check."""

@@ -1,0 +1,263 @@
+"""What every script's `main` shares: arguments, logging, the lock, and errors as exit codes.
+
+A script's `main` builds its parser with `parser(...)` and hands it with a body to `run` (a
+reader), `run_alone` (a writer: it holds the run lock) or `run_stage` (a writer whose name stands on
+the terminal while it works). The exit codes are those of the house:
+0 fine, 1 an expected error, 2 wrong usage or settings, 3 a bug, 75 another run holds the lock,
+130 interrupted.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import math
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from attrition.core import atomic_files, permissions, progress
+from attrition.core.command_line import Parser
+from attrition.core.config import Config, load_config
+from attrition.core.errors import AlreadyRunning, ConfigError, PipelineError
+from attrition.runs import lock
+from attrition.runs.idle import LARGEST_LOG
+
+EXIT_BUG = 3
+EXIT_INTERRUPTED = 130
+
+OLD_LOGS = 3
+_GRACE_SECONDS = 60
+
+Body = Callable[[Config, argparse.Namespace], int]
+
+logger = logging.getLogger(__name__)
+
+
+def parser(docstring: str | None) -> argparse.ArgumentParser:
+    """A parser with what every script takes; its description is the script's first line."""
+    lines = (docstring or "").strip().splitlines()
+    result = Parser(
+        description=lines[0] if lines else None,
+        epilog="\n".join(lines[1:]).strip() or None,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    result.add_argument(
+        "--config",
+        type=Path,
+        metavar="PATH",
+        help="settings file (default: config.json beside the scripts)",
+    )
+    return result
+
+
+def run(parser: argparse.ArgumentParser, argv: Sequence[str] | None, body: Body) -> int:
+    """Run a script's body that changes no file of the pipeline.
+
+    Args:
+        parser: made by `parser`, with the script's own arguments added.
+        argv: the arguments, None for those of the process.
+        body: gets the settings and the parsed arguments, returns the exit code.
+
+    Returns:
+        The exit code.
+    """
+    return _guarded(parser, argv, lambda arguments: body(load_config(arguments.config), arguments))
+
+
+def run_without_settings(
+    parser: argparse.ArgumentParser,
+    argv: Sequence[str] | None,
+    body: Callable[[argparse.Namespace], int],
+) -> int:
+    """Like `run`, for a body that works before there are settings."""
+    return _guarded(parser, argv, body)
+
+
+def run_alone(parser: argparse.ArgumentParser, argv: Sequence[str] | None, body: Body) -> int:
+    """Like `run`, for a body that writes: it holds the run lock and sweeps up after killed runs."""
+
+    def locked(arguments: argparse.Namespace) -> int:
+        config = load_config(arguments.config)
+        folders = writable_folders(config)
+        atomic_files.check_writable(folders)
+        with lock.run_lock(*config.locks):
+            atomic_files.sweep_temporary_files(folders)
+            permissions.tighten(_written(config))
+            return body(config, arguments)
+
+    return _guarded(parser, argv, locked)
+
+
+def run_stage(parser: argparse.ArgumentParser, argv: Sequence[str] | None, body: Body) -> int:
+    """Like `run_alone`, for a script that is one stage: who watches a terminal sees it at work."""
+
+    def shown(config: Config, arguments: argparse.Namespace) -> int:
+        with progress.step(Path(parser.prog).stem):
+            return body(config, arguments)
+
+    return run_alone(parser, argv, shown)
+
+
+def writable_folders(config: Config) -> list[Path]:
+    """The folders the pipeline writes to."""
+    folders = [config.output_folder_path, config.output_model_path, config.prod_deployment_path]
+    inner = [config.quarantine, config.prod_deployment_path / "releases"]
+    return folders + [folder for folder in inner if folder.is_dir()]
+
+
+def _written(config: Config) -> Iterator[Path]:
+    """Everything in the folders the pipeline writes to, and its logs."""
+    yield from config.root.glob(f"{config.log.name}*")
+    for folder in (
+        config.output_folder_path,
+        config.output_model_path,
+        config.prod_deployment_path,
+    ):
+        yield from folder.rglob("*")
+
+
+def _guarded(
+    parser: argparse.ArgumentParser,
+    argv: Sequence[str] | None,
+    body: Callable[[argparse.Namespace], int],
+) -> int:
+    """The one place where errors become messages and exit codes."""
+    arguments = parser.parse_args(argv)
+    permissions.keep_private()
+    _set_up_logging()
+    try:
+        return body(arguments)
+    except PipelineError as error:
+        logger.error("%s", error)
+        return error.exit_code
+    except BrokenPipeError:
+        # The reader of our output has left (such as `| head`): not an error of ours.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except OSError as error:
+        logger.error("%s", _os_error_message(error))
+        return PipelineError.exit_code
+    except KeyboardInterrupt:
+        logger.error("interrupted; the next run takes up where this one stopped")
+        return EXIT_INTERRUPTED
+    except Exception:
+        logger.exception("a bug in the pipeline; what was deployed before stays deployed")
+        return EXIT_BUG
+
+
+class _Formatter(logging.Formatter):
+    """Messages as they are, after the level's name where it is more than information."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        text = super().format(record)
+        return text if record.levelno <= logging.INFO else f"{record.levelname.lower()}: {text}"
+
+
+def _set_up_logging() -> None:
+    """Log to stderr; fullprocess.py adds a file."""
+    handler = logging.StreamHandler()
+    handler.setFormatter(_Formatter())
+    logging.raiseExceptions = False  # a line that a full disk does not take is no second trouble
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(logging.INFO)
+
+
+def log_to_file(path: Path) -> None:
+    """Log to a file as well, with times in UTC; a file that has grown large is rotated first.
+
+    Under cron stderr is appended to that same file: then the file's handler takes its place, so
+    that nothing stands there twice.
+    """
+    _rotate(path)
+    stream = path.open("a", encoding="utf-8")
+    handler = logging.StreamHandler(stream)
+    formatter = _Formatter("%(asctime)s %(message)s", "%Y-%m-%dT%H:%M:%SZ")
+    formatter.converter = time.gmtime
+    handler.setFormatter(formatter)
+    root = logging.getLogger()
+    if _is_same_file(sys.stderr.fileno(), stream.fileno()):
+        root.handlers.clear()
+    root.addHandler(handler)
+
+
+def _rotate(path: Path) -> None:
+    """Keep a log small: beyond LARGEST_LOG it becomes `.1`, that `.2`, ... the last one goes."""
+    if not path.exists() or path.stat().st_size < LARGEST_LOG:
+        return
+    for number in range(OLD_LOGS, 0, -1):
+        older = path.with_name(f"{path.name}.{number}")
+        newer = path.with_name(f"{path.name}.{number - 1}") if number > 1 else path
+        if newer.exists():
+            newer.replace(older)
+
+
+def _is_same_file(one: int, other: int) -> bool:
+    return os.path.samestat(os.fstat(one), os.fstat(other))
+
+
+@contextmanager
+def on_failure(tell: Callable[[str], None]) -> Iterator[None]:
+    """Have a failure told, and let it go on to become a message and an exit code.
+
+    Args:
+        tell: gets the failure in words without values of clients; wrong settings, a lock that
+            another run holds and an interruption are no failures.
+    """
+    try:
+        yield
+    except (ConfigError, AlreadyRunning):
+        raise
+    except PipelineError as error:
+        tell(str(error))
+        raise
+    except OSError as error:
+        tell(_os_error_message(error))
+        raise
+    except Exception as error:
+        tell(f"a bug in the pipeline ({type(error).__name__}); cron.log tells where")
+        raise
+
+
+def _os_error_message(error: OSError) -> str:
+    where = f"{error.filename}: " if error.filename else ""
+    return f"{where}{error.strerror or error}"
+
+
+@contextmanager
+def deadline(seconds: float, tell: Callable[[str], None] | None = None) -> Iterator[None]:
+    """End the whole process when its work takes longer, so that a hung run blocks no others.
+
+    It ends by force, since whatever hangs may not answer; that is safe, as a kill at any moment is.
+    The kernel's alarm stands behind, should this interpreter itself not come to its turn.
+
+    Args:
+        seconds: how long it may take.
+        tell: gets to know of it, in words, and has less than _GRACE_SECONDS for what it does.
+    """
+
+    def give_up() -> None:
+        message = f"the run took longer than {seconds / 60:g} minutes and was ended"
+        try:
+            logger.error("%s", message)
+            if tell is not None:
+                tell(message)
+            logging.shutdown()
+        finally:
+            os._exit(PipelineError.exit_code)
+
+    timer = threading.Timer(seconds, give_up)
+    timer.daemon = True
+    timer.start()
+    signal.alarm(math.ceil(seconds + _GRACE_SECONDS))
+    try:
+        yield
+    finally:
+        signal.alarm(0)
+        timer.cancel()

@@ -1,0 +1,200 @@
+"""The SQLite file behind the history: lifted to today's schema, kept whole, moved aside if damaged.
+
+Standard library only. It keeps SQLite's rollback journal: after a kill at any moment the next
+writer finds either the whole of what was added or none, and readers (unlike under WAL) write
+nothing beside the file. What fails is said in the log and never raised: the history informs, and
+stops no run.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import sqlite3
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import TypeVar
+
+# Step n lifts a file of version n to version n + 1 (PRAGMA user_version). Steps are only added.
+MIGRATIONS: tuple[tuple[str, ...], ...] = (
+    (
+        """CREATE TABLE runs (
+            number INTEGER PRIMARY KEY AUTOINCREMENT,  -- order of recording, whatever the clock
+            run_id TEXT NOT NULL UNIQUE,
+            time TEXT NOT NULL,
+            verdict TEXT NOT NULL,
+            reason TEXT NOT NULL,
+            release_before TEXT,
+            release_after TEXT,
+            new_rows INTEGER,
+            scores TEXT NOT NULL,   -- this and the next two are JSON
+            drift TEXT NOT NULL,
+            details TEXT NOT NULL
+        )""",
+        """CREATE TABLE timings (
+            number INTEGER NOT NULL REFERENCES runs (number),
+            stage TEXT NOT NULL,
+            seconds REAL NOT NULL,
+            PRIMARY KEY (number, stage)
+        ) WITHOUT ROWID""",
+    ),
+    (
+        """CREATE TABLE rankings (
+            number INTEGER PRIMARY KEY AUTOINCREMENT,
+            key TEXT NOT NULL UNIQUE,
+            time TEXT NOT NULL,
+            ranking TEXT NOT NULL   -- JSON
+        )""",
+    ),
+    ("CREATE INDEX timings_by_stage ON timings (stage, number)",),  # for latest_timings
+    (
+        """CREATE TABLE clients (
+            number INTEGER PRIMARY KEY,
+            client TEXT NOT NULL UNIQUE,
+            probability REAL NOT NULL   -- in the newest ranking the client was in
+        )""",
+        # A row only where a client's probability became another one. Numbers instead of references
+        # that SQLite checks: it would look through all rows for each ranking that is forgotten.
+        """CREATE TABLE risks (
+            client INTEGER NOT NULL,
+            ranking INTEGER NOT NULL,
+            probability REAL NOT NULL,
+            PRIMARY KEY (client, ranking)
+        ) WITHOUT ROWID""",
+    ),
+    # SQLite sees a damaged page, and no damaged letter in it. Rows of before have no digest.
+    ("ALTER TABLE runs ADD COLUMN digest TEXT", "ALTER TABLE rankings ADD COLUMN digest TEXT"),
+    # Old runs are thinned to their figures; those that are not yet are found without a search.
+    (
+        "ALTER TABLE runs ADD COLUMN is_thin INTEGER NOT NULL DEFAULT 0",
+        "CREATE INDEX full_runs ON runs (number) WHERE is_thin = 0",
+    ),
+)
+# An SQL error in a history of today's version: its tables are not those that we made.
+_DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR)
+_BUSY_SECONDS = 5.0
+_WHOLE_EVERY = 20  # runs; the whole file is looked through as often, and where a reader met damage
+_suspected: set[Path] = set()  # histories in which this process met damage as it read them
+
+T = TypeVar("T")
+
+logger = logging.getLogger(__name__)
+
+
+def write(path: Path, add: Callable[[sqlite3.Connection], None], what: str) -> None:
+    """Add something in one transaction, if need be to a new file; what fails is said in the log."""
+    try:
+        try:
+            _add(path, add)
+        except sqlite3.DatabaseError as error:
+            if not _is_damage(error):
+                raise
+            _move_aside(path, error)
+            _add(path, add)
+    except (sqlite3.Error, OSError) as error:
+        logger.warning("%s: %s could not be recorded (%s)", path, what, error)
+
+
+def _add(path: Path, add: Callable[[sqlite3.Connection], None]) -> None:
+    connection = sqlite3.connect(path, timeout=_BUSY_SECONDS, isolation_level=None)
+    with contextlib.closing(connection):
+        connection.text_factory = _text
+        connection.execute("PRAGMA synchronous = EXTRA")  # the journal's end is durable, too
+        connection.execute("PRAGMA foreign_keys = ON")
+        if path in _suspected or _is_check_due(connection):
+            (finding,) = connection.execute("PRAGMA quick_check(1)").fetchone()
+            _suspected.discard(path)
+            if finding != "ok":
+                raise _Damaged(finding)
+        migrate(connection)
+        with _transaction(connection):
+            add(connection)
+
+
+def _is_check_due(connection: sqlite3.Connection) -> bool:
+    """Whether every page is to be looked at: that takes the longer the more runs there are."""
+    if not version(connection):
+        return False
+    found = connection.execute("SELECT seq FROM sqlite_sequence WHERE name = 'runs'").fetchone()
+    return found is not None and int(found[0]) % _WHOLE_EVERY == 0
+
+
+def read(path: Path, ask: Callable[[sqlite3.Connection], T], otherwise: T, mode: str = "ro") -> T:
+    """Ask over a connection that cannot write; without a readable history, the other answer.
+
+    In mode `rw`, for who may write, SQLite first takes back what was written by halves.
+    """
+    if not path.exists():
+        return otherwise
+    try:
+        uri = f"{path.absolute().as_uri()}?mode={mode}"
+        with contextlib.closing(sqlite3.connect(uri, uri=True, timeout=_BUSY_SECONDS)) as reader:
+            reader.row_factory = sqlite3.Row
+            reader.text_factory = _text
+            return ask(reader) if version(reader) else otherwise
+    # IndexError: a column of another name; ValueError: text of an old row that is no JSON.
+    except (sqlite3.Error, IndexError, ValueError) as error:
+        _suspected.add(path)
+        logger.warning("%s: the history cannot be read (%s)", path, error)
+        return otherwise
+
+
+def _text(raw: bytes) -> str:
+    """A text of the file; of a damaged one, that much can be shown."""
+    return raw.decode("utf-8", "replace")
+
+
+def migrate(connection: sqlite3.Connection, steps: Sequence[Sequence[str]] = MIGRATIONS) -> None:
+    """Lift a history to the newest version, in one transaction; the runs in it stay.
+
+    Raises:
+        sqlite3.NotSupportedError: a newer version of this pipeline wrote it.
+    """
+    found = version(connection)
+    if found > len(steps):
+        raise sqlite3.NotSupportedError(
+            f"it is of version {found}, this pipeline knows versions up to {len(steps)}"
+        )
+    if found == len(steps):
+        return
+    with _transaction(connection):
+        for statements in steps[found:]:
+            for statement in statements:
+                connection.execute(statement)
+        connection.execute(f"PRAGMA user_version = {len(steps)}")
+
+
+def version(connection: sqlite3.Connection) -> int:
+    """The version of an open history; 0 of an empty one."""
+    return int(connection.execute("PRAGMA user_version").fetchone()[0])
+
+
+@contextlib.contextmanager
+def _transaction(connection: sqlite3.Connection) -> Iterator[None]:
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+    except BaseException:
+        if connection.in_transaction:  # SQLite has ended it already where the disk is full
+            connection.execute("ROLLBACK")
+        raise
+    connection.execute("COMMIT")
+
+
+class _Damaged(sqlite3.DatabaseError):
+    """SQLite opened the file and then found its pages inconsistent."""
+
+
+def _is_damage(error: sqlite3.DatabaseError) -> bool:
+    # The low byte is the kind of error, the rest tells more about it.
+    code = getattr(error, "sqlite_errorcode", None) or 0
+    return isinstance(error, _Damaged) or code & 0xFF in _DAMAGED
+
+
+def _move_aside(path: Path, error: Exception) -> None:
+    """Keep a damaged history for whoever wants to rescue what is in it."""
+    number = 1
+    while (aside := path.with_name(f"{path.stem}-corrupt-{number}{path.suffix}")).exists():
+        number += 1
+    path.replace(aside)
+    logger.warning("%s: damaged (%s); kept as %s, a new one begins", path, error, aside.name)

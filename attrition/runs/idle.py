@@ -1,0 +1,265 @@
+"""Has anything changed since the last finished run? Asked every three minutes, so it must be cheap.
+
+Names, sizes and times of change of everything a run depends on, in one digest. Equal digests mean
+that a run would do what the last one did, so it need not be done. Should a digest ever differ for
+nothing, the run decides by content and just takes longer.
+
+Importing this costs next to nothing: no pathlib, typing or logging. What is to be looked
+at stands in the record of the last finished run, so that `rests` needs no parsed settings either.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import json
+import os
+import sys
+import time
+
+from attrition.core import permissions
+from attrition.core.paths import PACKAGE, PROJECT
+
+TYPE_CHECKING = False  # that of `typing`, without the price of importing it
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+    from typing import Any
+
+    from attrition.core.config import Config
+
+
+STATE = "idle_state"  # key of the decision record: the run that wrote it has finished
+MESSAGE = "idle: nothing has changed since the last finished run"
+LARGEST_LOG = 1_000_000  # bytes; a log that has grown beyond them is rotated by a run that logs
+# A file changed this shortly ago may change again without another time of change: its next
+# change would go unseen. Most file systems stamp finer than 0.1 s, some in whole seconds.
+_FINE_STAMP_SECONDS = 0.1
+_COARSE_STAMP_SECONDS = 2.5
+_LOOKS = 3
+
+
+class Inputs:
+    """What stood in the input folders at one moment.
+
+    Attributes:
+        digest: of all of it.
+        settled: False when files go on changing, so that another change may go unseen.
+    """
+
+    __slots__ = ("digest", "settled")
+
+    def __init__(self, digest: str, settled: bool) -> None:
+        self.digest = digest
+        self.settled = settled
+
+
+def observe_inputs(config: Config) -> Inputs:
+    """Look at the source files, the test data, the settings and the installed software.
+
+    Should a file have changed a moment ago, the moment is waited out, and everything looked at
+    again.
+    """
+    watched, root = _watched(config), str(config.root)
+    for _ in range(_LOOKS):
+        listing = _listing(watched, root)
+        fresh = _freshness(listing, time.time_ns())
+        if not fresh:
+            break
+        time.sleep(fresh)
+    return Inputs(_inputs_digest(listing), settled=not fresh)
+
+
+def is_idle(config: Config, inputs: Inputs) -> bool:
+    """Whether nothing has changed since the last finished run."""
+    try:
+        record = _read_json(str(config.decision))
+    except (OSError, ValueError, RecursionError):
+        return False
+    state = record.get(STATE) if isinstance(record, dict) else None
+    return state is not None and state == finished_state(config, inputs)
+
+
+def finished_state(config: Config, inputs: Inputs) -> dict[str, Any]:
+    """What the decision record of a run that began with these inputs keeps, for the next look."""
+    return _state(_watched(config), str(config.root), inputs.digest)
+
+
+def rests(arguments: Sequence[str]) -> bool:
+    """The whole tick of a pipeline at rest, before anything heavy is imported.
+
+    Args:
+        arguments: those of the process.
+
+    Returns:
+        True: nothing has changed, the log was told, there is nothing else to do. False: do a whole
+        run, which may find the same at more leisure, or say what is wrong.
+    """
+    permissions.keep_private()
+    source = _settings_file(arguments)
+    try:
+        return source is not None and _rests(source)
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError):
+        return False  # whatever is wrong here, a whole run says it better
+
+
+def _settings_file(arguments: Sequence[str]) -> str | None:
+    """The settings file of a plain tick; None when the process was asked for something else."""
+    if not arguments:
+        return os.path.join(PROJECT, "config.json")
+    plain = len(arguments) == 2 and arguments[0] == "--config"
+    return os.path.abspath(arguments[1]) if plain else None
+
+
+def _rests(source: str) -> bool:
+    root, settings = os.path.dirname(source), _read_json(source)
+    if settings.get("alert_webhook") or settings.get("alert_command"):
+        return False  # an alert that could not be delivered may be due again
+    models = os.path.join(root, settings["output_model_path"])
+    with open(f"{models}/.lock", "a") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        state = _read_json(f"{models}/decision.json")[STATE]
+        listing = _listing(state["watched"], root)
+        if _freshness(listing, time.time_ns()):
+            return False
+        if state != _state(state["watched"], root, _inputs_digest(listing)):
+            return False
+        return _tell(f"{root}/cron.log")
+
+
+def _tell(log: str) -> bool:
+    """Add a line to the log and to stderr; nothing, and False, when the log is to be rotated."""
+    line = time.strftime(f"%Y-%m-%dT%H:%M:%SZ {MESSAGE}\n", time.gmtime())
+    with open(log, "a", encoding="utf-8") as stream:
+        status = os.fstat(stream.fileno())
+        if status.st_size >= LARGEST_LOG:
+            return False
+        stream.write(line)
+    # Under cron stderr is appended to that same file.
+    if not os.path.samestat(status, os.fstat(2)):
+        sys.stderr.write(f"{MESSAGE}\n")
+    return True
+
+
+def _watched(config: Config) -> dict[str, Any]:
+    """What is to be looked at, relative to the folder of the settings."""
+    from attrition.core.releases import LINKED_FILES, MANIFEST, RELEASE_FILES
+
+    live = config.prod_deployment_path / "current"
+    outputs = [config.ledger, config.final_data, config.open_clients]
+    outputs += [live / name for name in (*RELEASE_FILES, MANIFEST)]  # damage wakes it up, too
+    models = config.output_model_path
+    left = [
+        config.history,
+        config.client_risk,
+        config.client_book,
+        config.report,
+        config.report_pdf,
+        config.confusion_matrix,
+        config.api_returns,
+        config.diagnostics,
+        config.packages,
+        config.alerts,
+        config.ingested_files,
+    ]
+    left += [models / name for name in RELEASE_FILES if name != config.ingested_files.name]
+    left += [config.prod_deployment_path / name for name in LINKED_FILES]
+    return {
+        "folders": [
+            _relative(path, config) for path in (config.input_folder_path, config.test_data_path)
+        ],
+        "settings": _relative(config.source, config),
+        "outputs": [_relative(path, config) for path in outputs],
+        "left": [_relative(path, config) for path in left],
+        "live": _relative(live, config),
+    }
+
+
+def _relative(path: os.PathLike[str], config: Config) -> str:
+    return os.path.relpath(path, config.root)
+
+
+def _state(watched: dict[str, Any], root: str, inputs: str) -> dict[str, Any]:
+    return {"watched": watched, "inputs": inputs, "outputs": _outputs_digest(watched, root)}
+
+
+def _listing(watched: dict[str, Any], root: str) -> list[list[Any]]:
+    """The stamps of the input files and of the settings."""
+    found = []
+    for folder in watched["folders"]:
+        with os.scandir(f"{root}/{folder}") as entries:
+            found += sorted(
+                _stamp(entry.name, entry.stat(follow_symlinks=False)) for entry in entries
+            )
+    return [*found, *_stamps([f"{root}/{watched['settings']}"])]
+
+
+def _inputs_digest(listing: list[list[Any]]) -> str:
+    return _digest([*listing, *_stamps(_scripts()), *_installed_packages()])
+
+
+def _outputs_digest(watched: dict[str, Any], root: str) -> str:
+    """What earlier runs left; whoever deletes or replaces one of these wakes the pipeline up."""
+    try:
+        live = os.readlink(f"{root}/{watched['live']}")
+    except OSError:
+        live = None
+    left = [path for path in watched["left"] if _is_left(f"{root}/{path}")]
+    return _digest([*_stamps(f"{root}/{path}" for path in watched["outputs"]), live, left])
+
+
+def _is_left(path: str) -> bool:
+    """Whether a file that any run may write anew is there, and not emptied."""
+    try:
+        return os.lstat(path).st_size > 0
+    except OSError:
+        return False
+
+
+def _scripts() -> list[str]:
+    top = [f"{PROJECT}/{name}" for name in os.listdir(PROJECT)]
+    nested = [f"{folder}/{name}" for folder, _, names in os.walk(PACKAGE) for name in names]
+    return sorted(path for path in (*top, *nested) if path.endswith(".py"))
+
+
+def _installed_packages() -> list[str]:
+    """Names such as `numpy-2.4.6.dist-info`: what pip leaves beside each installed package."""
+    folders = [path for path in sys.path if path.endswith("site-packages") and os.path.isdir(path)]
+    return sorted(
+        name for folder in folders for name in os.listdir(folder) if name.endswith(".dist-info")
+    )
+
+
+def _stamps(paths: Iterable[str]) -> list[list[Any]]:
+    stamps = []
+    for path in paths:
+        name = path.rpartition("/")[2]
+        try:
+            stamps.append(_stamp(name, os.lstat(path)))
+        except FileNotFoundError:
+            stamps.append([name, -1, -1, -1, -1])
+    return stamps
+
+
+def _stamp(name: str, status: os.stat_result) -> list[Any]:
+    return [name, status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino]
+
+
+def _freshness(listing: Iterable[Sequence[Any]], now: int) -> float:
+    """Seconds until every stamp is old enough to be relied on; 0 when all are."""
+    waits = [0.0]
+    for _, _, modified, changed, _ in listing:
+        coarse = max(modified, changed) % 1_000_000_000 == 0
+        window = _COARSE_STAMP_SECONDS if coarse else _FINE_STAMP_SECONDS
+        # A stamp from the near future (a clock set back) is as little to be relied on.
+        if abs(now - changed) < window * 1e9:
+            waits.append(window)
+    return max(waits)
+
+
+def _read_json(path: str) -> Any:
+    with open(path, encoding="utf-8-sig") as stream:
+        return json.load(stream)
+
+
+def _digest(value: object) -> str:
+    return hashlib.sha256(json.dumps(value).encode()).hexdigest()

@@ -1,0 +1,145 @@
+"""The ranked clients: `GET /clients`, a page of them, and `GET /clients/<id>`, all about one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from contextlib import ExitStack
+from typing import Any
+
+from flask import Blueprint, Response, abort
+
+from attrition.core import releases
+from attrition.core.errors import DataError
+from attrition.ranking.lookup_db import Page, Question
+from attrition.ranking.ranking import NEW
+from attrition.runs import history
+from attrition.web import feature_parsing, query_parameters, responses
+from attrition.web.live_model import Served
+from attrition.web.pages import views
+from attrition.web.state import ranking, state
+
+MOST_PER_PAGE, PER_PAGE = 1_000, 50
+_KINDS = {"json": responses.JSON, "csv": responses.CSV}
+_COLUMNS = (
+    "place",
+    "client",
+    "probability",
+    "tier",
+    "reasons",
+    "probability_change",
+    "rank_change",
+    "value",
+    "value_at_risk",
+    "value_rank",
+)
+_ABOUT = ("time", "release", "ranked", "total")
+
+blueprint = Blueprint("clients", __name__)
+
+
+@blueprint.get("/clients")
+def client_list() -> Response:
+    """A page of the ranked clients; with `client=` all about that one."""
+    name = query_parameters.one("client")
+    if name is not None:  # one whose name cannot be in a path, such as ".."
+        return one_client(name)
+    kind = _KINDS.get(query_parameters.choice("format", "", _KINDS))
+    kind = kind or responses.preferred(responses.JSON, responses.CSV, responses.HTML)
+    if kind == responses.HTML:
+        return views.clients_page()
+    question, number = query_parameters.question(), query_parameters.page_number()
+    size = query_parameters.whole_number("per_page", PER_PAGE, 1, MOST_PER_PAGE)
+    if kind == responses.CSV and not query_parameters.given("page", "per_page"):
+        return _whole_list(question)
+    with ranking() as book:
+        page = book.page(question, number, size)
+    if kind == responses.CSV:
+        return _csv(page.clients)
+    return responses.json_answer(_json(page, number, size))
+
+
+@blueprint.get("/clients/<path:client>")
+def one_client(client: str) -> Response:
+    """All about one client; for a browser as a page."""
+    with ranking() as book:
+        about, found = book.about, book.client(client)
+    if found is None:
+        abort(404, "there is no such client in the ranking")
+    ranked_by = _release(about["release"])
+    answer = {
+        **{key: about[key] for key in _ABOUT},
+        "live_release": releases.live_release_id(state().config.prod_deployment_path),
+        **{key: found[key] for key in (*_COLUMNS, "features")},
+        **_explained(ranked_by, found["features"]),
+        "history": history.risks_of(state().config.history, client),
+    }
+    if responses.preferred(responses.JSON, responses.HTML) == responses.HTML:
+        card = None if ranked_by is None else ranked_by.card
+        return views.client_page(answer, about["thresholds"], card)
+    return responses.json_answer(answer | _changes(answer))
+
+
+def _changes(client: dict[str, Any]) -> dict[str, Any]:
+    """What changed since the last list, as numbers; null where there is nothing to compare with."""
+    moved, climbed = client["probability_change"], client["rank_change"]
+    is_new = moved == NEW
+    known = moved != "" and not is_new
+    return {
+        "probability_change": float(moved) if known else None,
+        "rank_change": int(climbed) if known else None,
+        "is_new": is_new,
+    }
+
+
+def _whole_list(question: Question) -> Response:
+    """All clients asked for, in CSV, read while they are sent."""
+    with ExitStack() as stack:
+        answer = _csv(stack.enter_context(ranking()).every(question))
+        answer.call_on_close(stack.pop_all().close)
+    return answer
+
+
+def _json(page: Page, number: int, size: int) -> dict[str, Any]:
+    return {
+        **{key: page.about[key] for key in (*_ABOUT, "tiers")},
+        "matching": page.matching,
+        "page": number,
+        "per_page": size,
+        "clients": [
+            {key: client[key] for key in _COLUMNS} | _changes(client) for client in page.clients
+        ],
+    }
+
+
+def _csv(clients: Iterable[dict[str, Any]]) -> Response:
+    """As `clientrisk.csv` has them: changes as text, the reasons joined to one."""
+    rows = (
+        ["; ".join(client[key]) if key == "reasons" else client[key] for key in _COLUMNS]
+        for client in clients
+    )
+    return responses.csv_answer(_COLUMNS, rows)
+
+
+def _release(version: str) -> Served | None:
+    """The release that made the ranking; None where it is gone."""
+    try:
+        return state().model.release(version)
+    except DataError:
+        return None
+
+
+def _explained(ranked_by: Served | None, features: dict[str, Any]) -> dict[str, Any]:
+    """The points behind a client's risk, by the model that ranked it; nulls where that is gone."""
+    nothing = dict.fromkeys(("contributions", "log_odds", "average_log_odds", "threshold"))
+    if ranked_by is None:
+        return nothing
+    card = ranked_by.card
+    try:
+        table = feature_parsing.columns_from_records(
+            [features], card.numeric_columns, card.categorical_columns
+        )
+    except DataError:
+        return nothing
+    told = ranked_by.explained(table)
+    first = {key: told[key][0] for key in ("contributions", "log_odds")}
+    return {**told, **first, "threshold": card.threshold}

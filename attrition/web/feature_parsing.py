@@ -1,0 +1,280 @@
+"""Client rows as columns of a scorecard, from what a client of the API sends: records or CSV.
+
+Nothing heavy: the server must start in a moment and stay small. The same text means the same here
+and in ingestion: blanks are missing, categories are trimmed, and what is no number is an error that
+names row and column.
+"""
+
+from __future__ import annotations
+
+import codecs
+import csv
+import io
+import json
+import math
+import re
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import orjson
+from numpy.typing import NDArray
+
+from attrition.core.errors import DataError
+from attrition.data.csv_scan import first_stray_quote
+from attrition.web.fast_csv import plain_table
+
+Columns = dict[str, NDArray[Any]]
+
+# What Python and MLflow's client write for some numbers and JSON has not, after all that is before
+# it (texts may hold the same letters). It matches from any place on, so nothing is read twice.
+_NO_JSON = re.compile(
+    rb"""((?:[^"NI-]++|"[^"\\]*+(?:\\.[^"\\]*+)*+"?|(?!NaN|-?Infinity).)*+)(NaN|-?Infinity|\Z)""",
+    re.DOTALL,
+)
+
+
+def decoded_json(data: bytes | bytearray) -> Any:
+    """Decode strict JSON (RFC 8259): UTF-8, and no NaN or Infinity.
+
+    Raises:
+        DataError: it is not that, or nested too deeply.
+    """
+    try:
+        return orjson.loads(data)
+    except orjson.JSONDecodeError as error:
+        if "depth" in str(error):
+            raise DataError("the JSON is nested too deeply") from None
+    found = _NO_JSON.match(data)
+    if found is not None and found[2]:
+        raise DataError(
+            f"the body holds {found[2].decode()}, which is not JSON: "
+            "write null where a value is missing, else a finite number"
+        )
+    raise DataError("the body is not valid JSON in UTF-8")
+
+
+def decoded_mlflow_json(data: bytes) -> Any:
+    """The same; but NaN, which MLflow's own client writes for a missing value, means null."""
+    if b"NaN" not in data:
+        return decoded_json(data)
+    strict = bytearray()  # re.sub would keep all the pieces of a long table at once
+    for found in _NO_JSON.finditer(data):
+        strict += found[1]
+        strict += b"null" if found[2] == b"NaN" else found[2]
+    return decoded_json(strict)
+
+
+def columns_from_records(
+    records: Any, numeric: Sequence[str], categorical: Sequence[str]
+) -> Columns:
+    """Columns of decoded JSON records; what else the records hold is ignored.
+
+    Args:
+        records: a list of objects, one per client; null and blank text are missing values.
+        numeric: names of the columns that hold numbers.
+        categorical: names of the columns that hold categories.
+
+    Returns:
+        name -> array of shape (n_rows,): floats with NaN for missing, or text with "" for blank.
+
+    Raises:
+        DataError: not a list of objects, a column is missing, or a value is of no use.
+    """
+    if not isinstance(records, list):
+        raise DataError("records: expected a list of objects, one for each client")
+    for row, record in enumerate(records, start=1):
+        if not isinstance(record, dict):
+            raise DataError(f"row {row}: expected an object, found {_shown(record)}")
+    result: Columns = {}
+    for name in numeric:
+        values = [_number(v, row, name) for row, v in enumerate(_cells(records, name), start=1)]
+        result[name] = np.array(values, dtype=np.float64)
+    for name in categorical:
+        texts = [_category(v, row, name) for row, v in enumerate(_cells(records, name), start=1)]
+        result[name] = np.array(texts, dtype=object)
+    return result
+
+
+def columns_from_mlflow(body: Any, numeric: Sequence[str], categorical: Sequence[str]) -> Columns:
+    """Columns of decoded JSON in one of the forms of MLflow's scoring protocol.
+
+    Args:
+        body: an object with exactly one of `dataframe_split` (`columns` and `data`),
+            `dataframe_records`, `instances` and `inputs` (objects, or lists of values in the order
+            of the model's columns; `inputs` also as lists of values by column).
+        numeric, categorical: as for `columns_from_records`.
+
+    Raises:
+        DataError: it is not that, a column is missing, or a value is of no use.
+    """
+    forms = ("dataframe_split", "dataframe_records", "instances", "inputs")
+    given = [form for form in forms if isinstance(body, dict) and form in body]
+    if len(given) != 1:
+        raise DataError(f"expected an object with exactly one of {', '.join(forms)}")
+    form, rows = given[0], body[given[0]]
+    names = [*numeric, *categorical]
+    if form == "dataframe_split":
+        if not isinstance(rows, dict) or not {"columns", "data"} <= rows.keys():
+            raise DataError("dataframe_split: expected an object with columns and data")
+        names, rows = rows["columns"], rows["data"]
+        if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+            raise DataError("columns: expected a list of names")
+    elif form == "inputs" and isinstance(rows, dict):
+        names, rows = list(rows), _turned(rows)
+    for name in (*numeric, *categorical):
+        if names.count(name) != 1:
+            found = "is missing" if name not in names else "stands there more than once"
+            raise DataError(f"{form}: the column {name!r} {found}")
+    if isinstance(rows, list) and form != "dataframe_records":
+        rows = [_named(row, names, number) for number, row in enumerate(rows, start=1)]
+    return columns_from_records(rows, numeric, categorical)
+
+
+def _turned(by_column: dict[str, Any]) -> list[list[Any]]:
+    """Rows of lists of values by column."""
+    lists = list(by_column.values())
+    if not all(isinstance(values, list) for values in lists):
+        raise DataError("inputs: expected a list of values for each column")
+    if len({len(values) for values in lists}) > 1:
+        raise DataError("inputs: expected as many values in each column")
+    return [list(row) for row in zip(*lists, strict=True)]
+
+
+def _named(row: Any, names: Sequence[str], number: int) -> Any:
+    """A row of values as an object."""
+    if not isinstance(row, list):
+        return row
+    if len(row) != len(names):
+        raise DataError(f"row {number}: expected {len(names)} values, found {len(row)}")
+    return dict(zip(names, row, strict=True))
+
+
+def columns_from_csv(data: bytes, numeric: Sequence[str], categorical: Sequence[str]) -> Columns:
+    """Columns of a CSV table with a header, comma-separated, in UTF-8; others are ignored.
+
+    Raises:
+        DataError: not such a table, a column is missing or doubled, or a value is of no use.
+    """
+    plain = plain_table(data)
+    header, rows = _csv_rows(data) if plain is None else (plain.header, [])
+    result: Columns = {}
+    for name in (*numeric, *categorical):
+        place = _place(header, name, (*numeric, *categorical))
+        numbers = plain.numbers(place) if plain and name in numeric else None
+        if numbers is not None:
+            result[name] = numbers
+            continue
+        texts = plain.texts(place) if plain else [row[place] for row in rows]
+        if name in numeric:
+            result[name] = _numbers(texts, name)
+        else:
+            result[name] = np.array([text.strip() for text in texts], dtype=object)
+    return result
+
+
+def _place(header: Sequence[str], name: str, needed: Sequence[str]) -> int:
+    """Where a column stands in a header."""
+    places = [place for place, column in enumerate(header) if column.strip() == name.strip()]
+    if len(places) != 1:
+        found = "is missing" if not places else f"stands {len(places)} times in the header"
+        raise DataError(f"column {name!r} {found}; the columns needed are: {', '.join(needed)}")
+    return places[0]
+
+
+def _csv_rows(data: bytes) -> tuple[list[str], list[list[str]]]:
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise DataError(f"the table is not UTF-8 text (byte {error.start + 1})") from None
+    if "\0" in text:
+        raise DataError("the table holds NUL characters; expected CSV text")
+    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
+    rows: list[list[str]] = []
+    try:
+        header = next(reader, [])
+        for row in reader:
+            if len(row) == len(header):
+                rows.append(row)
+            elif row:  # a blank line is no client
+                raise DataError(
+                    f"line {reader.line_num}: expected {len(header)} values, "
+                    f"as in the header, found {len(row)}"
+                )
+    except csv.Error as error:
+        raise DataError(f"line {reader.line_num}: not valid CSV ({error})") from None
+    framed = b"\n" + data.removeprefix(codecs.BOM_UTF8) + b"\n"
+    if (stray := first_stray_quote(framed)) is not None:
+        line = framed.count(b"\n", 1, stray) + 1
+        raise DataError(f"line {line}: not valid CSV (a quotation mark inside an unquoted value)")
+    if not header:
+        raise DataError("the table is empty; expected a header with the names of the columns")
+    return header, rows
+
+
+def _cells(records: list[dict[str, Any]], name: str) -> list[Any]:
+    try:
+        return [record[name] for record in records]
+    except KeyError:
+        row = next(row for row, record in enumerate(records, start=1) if name not in record)
+        raise DataError(f"row {row}: {name!r} is missing") from None
+
+
+def _numbers(texts: list[str], name: str) -> NDArray[np.float64]:
+    """Many numbers at once; blanks and doubtful texts take the slow way."""
+    try:
+        values = np.array([float(text) for text in texts], dtype=np.float64)
+    except ValueError:
+        values = np.array([math.nan])
+    together = "".join(texts)
+    if np.isfinite(values).all() and together.isascii() and "_" not in together:
+        return values
+    slow = [_number(text, row, name) for row, text in enumerate(texts, start=1)]
+    return np.array(slow, dtype=np.float64)
+
+
+def _number(value: Any, row: int, name: str) -> float:
+    kind = type(value)
+    if kind is float or kind is int:
+        try:
+            number = float(value)
+        except OverflowError:
+            number = math.inf
+    elif value is None or (kind is str and not value.strip()):
+        return math.nan
+    else:
+        number = _number_from_text(value) if kind is str else math.inf
+    if not math.isfinite(number):
+        raise DataError(f"row {row}: {name!r}: expected a number, found {_shown(value)}")
+    return number
+
+
+def _number_from_text(text: str) -> float:
+    text = text.strip()
+    try:
+        # Only Python reads 1_000, and digits of other scripts, as numbers.
+        return float(text) if text.isascii() and "_" not in text else math.inf
+    except ValueError:
+        return math.inf
+
+
+def _category(value: Any, row: int, name: str) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, str):
+        return value.strip()
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return json.dumps(value)
+    raise DataError(f"row {row}: {name!r}: expected text, found {_shown(value)}")
+
+
+def _shown(value: Any) -> str:
+    """A value in words, short; nested ones by their kind, since they may be deep."""
+    if isinstance(value, list):
+        return "a list"
+    if isinstance(value, dict):
+        return "an object"
+    if isinstance(value, int) and abs(value) > 10**30:
+        return "a huge number"
+    text = json.dumps(value)
+    return text if len(text) <= 40 else text[:37] + "..."

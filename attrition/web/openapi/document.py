@@ -1,0 +1,80 @@
+"""The interface described: `GET /openapi.json` (OpenAPI 3.1), and `GET /docs` as a page.
+
+The document names the columns of the model that is served, so its examples can be sent as they are.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flask import Blueprint, Response
+
+from attrition.core.errors import DataError
+from attrition.web import data_files, responses
+from attrition.web.live_model import Served
+from attrition.web.openapi import schemas
+from attrition.web.openapi.operations import paths
+from attrition.web.pages import views
+from attrition.web.state import VERSION, State, state
+
+_DESCRIPTION = (
+    "Which clients will leave, in which order to call them, and why. A GET reads what the pipeline "
+    "recorded and runs nothing. A server that has a token wants it with each request; one that has "
+    "none answers its own machine alone. Errors are problem documents (RFC 9457)."
+)
+
+blueprint = Blueprint("openapi", __name__)
+
+
+@blueprint.get("/openapi.json")
+def openapi() -> Response:
+    """The OpenAPI document."""
+    return responses.json_answer(document(state()))
+
+
+@blueprint.get("/docs")
+def docs() -> Response:
+    """The same; for a browser as a page."""
+    if responses.preferred(responses.JSON, responses.HTML) == responses.HTML:
+        return views.docs_page(document(state()))
+    return openapi()
+
+
+def document(now: State) -> dict[str, Any]:
+    """The OpenAPI document as plain values."""
+    live = _live(now)
+    if live is None:
+        numeric, categorical = now.config.numeric_columns, now.config.categorical_columns
+    else:
+        numeric, categorical = live.card.numeric_columns, live.card.categorical_columns
+    folders = [str(folder) for folder in data_files.data_folders(now.config)]
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "Client attrition risk",
+            "version": VERSION,
+            "description": _DESCRIPTION,
+            "license": {"name": "MIT", "identifier": "MIT"},
+        },
+        "paths": paths(),
+        "components": {
+            "schemas": schemas.schemas(numeric, categorical, folders),
+            "securitySchemes": {
+                "bearer": {"type": "http", "scheme": "bearer", "description": "The token."},
+                "basic": {
+                    "type": "http",
+                    "scheme": "basic",
+                    "description": "The token as password, whatever the user name.",
+                },
+            },
+        },
+        "security": [{}, {"bearer": []}, {"basic": []}],
+        "tags": [{"name": name, "description": text} for name, text in schemas.TAGS.items()],
+    }
+
+
+def _live(now: State) -> Served | None:
+    try:
+        return now.model.resolve()
+    except DataError:
+        return None

@@ -1,0 +1,223 @@
+"""The routes as the OpenAPI document describes them."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from attrition.ranking import lookup_db
+from attrition.web import responses
+from attrition.web.openapi.schemas import ref
+
+Described = dict[str, Any]
+
+_CSV_BODY = {"type": "string", "description": "CSV with a header, UTF-8"}
+_PROBLEMS = {
+    400: "a parameter or the body is not as described",
+    401: "the token is missing or wrong",
+    403: "requests from elsewhere, or from pages of other sites, are not allowed",
+    404: "there is no such thing",
+    405: "this route does not know that method",
+    413: "too large",
+    415: "of a kind that is not understood",
+    503: "not there yet; the detail says what to do",
+}
+
+
+def paths() -> Described:
+    """Path -> method -> operation."""
+    found = {**_predictions(), **_clients(), **_records(), **_service(), **_mlflow()}
+    for path, item in found.items():
+        for method, operation in item.items():
+            operation["operationId"] = re.sub(r"\W+", "_", f"{method} {path}").strip("_")
+    return found
+
+
+def _predictions() -> Described:
+    body = {
+        responses.JSON: {
+            "schema": ref("PredictionRequest"),
+            "examples": {"file": {"value": {"filepath": "testdata/testdata.csv"}}},
+        },
+        responses.CSV: {"schema": _CSV_BODY},
+    }
+    operation = _operation(
+        "predictions",
+        "Who is likely to leave",
+        {responses.JSON: {"schema": ref("Predictions")}, responses.CSV: {"schema": _CSV_BODY}},
+        problems=(400, 404, 413, 415, 503),
+        parameters=[
+            _query(
+                "reasons",
+                {"type": "integer", "minimum": 0, "maximum": 20, "default": 0},
+                "so many reasons for each client, in words",
+            ),
+            _query(
+                "contributions",
+                {"type": "boolean", "default": False},
+                "what each term adds to each client's log-odds, too",
+            ),
+        ],
+    )
+    return {"/prediction": {"post": {**operation, "requestBody": _required(body)}}}
+
+
+def _clients() -> Described:
+    tier = {
+        "type": "array",
+        "minItems": 1,
+        "uniqueItems": True,
+        "items": {"type": "string", "enum": list(lookup_db.TIERS)},
+    }
+    page = _operation(
+        "clients",
+        "A page of the ranked clients",
+        {
+            responses.JSON: {"schema": {"anyOf": [ref("ClientPage"), ref("OneClient")]}},
+            responses.CSV: {"schema": _CSV_BODY},
+            responses.HTML: _PAGE,
+        },
+        problems=(400, 404, 503),
+        parameters=[
+            _query("page", {"type": "integer", "minimum": 1, "maximum": 10**7, "default": 1}),
+            _query(
+                "per_page",
+                {"type": "integer", "minimum": 1, "maximum": 1000, "default": 50},
+                "CSV without `page` and `per_page` holds all that match",
+            ),
+            {**_query("tier", tier, "one or more tiers, with commas between"), "explode": False},
+            _query("q", {"type": "string"}, "a part of the client's name, whatever the case"),
+            _query(
+                "sort",
+                {"type": "string", "enum": list(lookup_db.SORTS), "default": "place"},
+                "with a minus: the largest first",
+            ),
+            _query(
+                "format",
+                {"type": "string", "enum": ["json", "csv"]},
+                "instead of the Accept header",
+            ),
+            _query(
+                "client",
+                {"type": "string"},
+                "all about this one instead, whose name a path cannot hold, such as ..",
+            ),
+        ],
+    )
+    name = {
+        "name": "client",
+        "in": "path",
+        "required": True,
+        "schema": {"type": "string"},
+        "description": "the client's whole name; one that a path cannot hold, such as .., "
+        "may stand in a query: /clients?client=..",
+    }
+    one = _operation(
+        "clients",
+        "All about one client: risk, reasons, points, history of the risk",
+        {responses.JSON: {"schema": ref("OneClient")}, responses.HTML: _PAGE},
+        problems=(404, 503),
+        parameters=[name],
+    )
+    return {"/clients": {"get": page}, "/clients/{client}": {"get": one}}
+
+
+def _records() -> Described:
+    def record(summary: str, schema: str, problems: tuple[int, ...] = (503,)) -> Described:
+        content = {responses.JSON: {"schema": ref(schema)}}
+        return {"get": _operation("records", summary, content, problems)}
+
+    runs = record("The last runs, newest first, with the numbers of the trends", "Runs", (400,))
+    runs["get"]["parameters"] = [
+        _query("limit", {"type": "integer", "minimum": 1, "maximum": 1000, "default": 30})
+    ]
+    report = _operation(
+        "records",
+        "The last report, as a page or as PDF",
+        {responses.HTML: _PAGE, responses.PDF: _PAGE},
+        (503,),
+    )
+    pdf = _operation("records", "The last report as PDF", {responses.PDF: _PAGE}, (503,))
+    return {
+        "/scoring": record("How good the deployed model is", "Scoring"),
+        "/summarystats": record("Mean, median, deviation of each column", "SummaryStatistics"),
+        "/diagnostics": record("Timings, missing data, packages, drift, decision", "Diagnostics"),
+        "/model": record("The live model, its scorecard, and the releases", "Model"),
+        "/history": runs,
+        "/report": {"get": report},
+        "/report.pdf": {"get": pdf},
+    }
+
+
+def _service() -> Described:
+    def told(summary: str, content: Described, problems: tuple[int, ...] = ()) -> Described:
+        return {"get": _operation("service", summary, content, problems)}
+
+    return {
+        "/": told(
+            "The page; for programs what is here",
+            {responses.JSON: {"schema": ref("Home")}, responses.HTML: _PAGE},
+        ),
+        "/health": told("The server is alive", {responses.JSON: {"schema": ref("Health")}}),
+        "/ready": told(
+            "A verified release is loaded", {responses.JSON: {"schema": ref("Ready")}}, (503,)
+        ),
+        "/metrics": told("Numbers for Prometheus", {"text/plain": _PAGE}),
+        "/openapi.json": told("This document", {responses.JSON: {"schema": ref("OpenApi")}}),
+        "/docs": told(
+            "This document as a page",
+            {responses.HTML: _PAGE, responses.JSON: {"schema": ref("OpenApi")}},
+        ),
+    }
+
+
+def _mlflow() -> Described:
+    body = {responses.JSON: {"schema": ref("Invocation")}, responses.CSV: {"schema": _CSV_BODY}}
+    invocations = _operation(
+        "mlflow",
+        "Predictions, asked for as MLflow's scoring protocol has it",
+        {responses.JSON: {"schema": ref("MlflowPredictions")}},
+        problems=(400, 413, 415, 503),
+    )
+    ping = _operation("mlflow", "Predictions can be asked for", {responses.JSON: {}}, (503,))
+    version = _operation("mlflow", "The version of this service", {"text/plain": _PAGE})
+    return {
+        "/invocations": {"post": {**invocations, "requestBody": _required(body)}},
+        "/ping": {"get": ping},
+        "/version": {"get": version},
+    }
+
+
+_PAGE: Described = {"schema": {"type": "string"}}
+
+
+def _operation(
+    tag: str,
+    summary: str,
+    content: Described,
+    problems: tuple[int, ...] = (),
+    parameters: list[Described] | None = None,
+) -> Described:
+    """One operation; every route may ask for the token, and refuse a method."""
+    answers: Described = {"200": {"description": summary, "content": content}}
+    for status in sorted({*problems, 401, 403, 405}):
+        answers[str(status)] = {
+            "description": _PROBLEMS[status],
+            "content": {
+                "application/problem+json": {"schema": ref("Problem")},
+                responses.HTML: _PAGE,
+            },
+        }
+    described: Described = {"tags": [tag], "summary": summary, "responses": answers}
+    if parameters:
+        described["parameters"] = parameters
+    return described
+
+
+def _query(name: str, schema: Described, text: str = "") -> Described:
+    described: Described = {"name": name, "in": "query", "schema": schema}
+    return {**described, "description": text} if text else described
+
+
+def _required(content: Described) -> Described:
+    return {"required": True, "content": content}

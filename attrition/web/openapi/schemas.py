@@ -1,0 +1,297 @@
+"""The values that the API takes and gives, as JSON Schema (the dialect of OpenAPI 3.1)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Any
+
+Schema = dict[str, Any]
+
+TAGS = {
+    "predictions": "Who is likely to leave.",
+    "clients": "The clients ranked by their risk.",
+    "records": "What the pipeline recorded.",
+    "service": "The server itself.",
+    "mlflow": "MLflow's scoring protocol.",
+}
+NUMBER: Schema = {"type": "number"}
+WHOLE: Schema = {"type": "integer"}
+TEXT: Schema = {"type": "string"}
+FLAG: Schema = {"type": "boolean"}
+ANYTHING: Schema = {"type": "object"}
+TIME: Schema = {"type": "string", "description": "UTC, ISO 8601"}
+FRACTION: Schema = {"type": "number", "minimum": 0, "maximum": 1}
+VERSION: Schema = {"type": "string", "description": "the release", "examples": ["000002-869a83f1"]}
+
+
+def ref(name: str) -> Schema:
+    """One of `schemas` by its name."""
+    return {"$ref": f"#/components/schemas/{name}"}
+
+
+def listed(item: Schema, **facts: Any) -> Schema:
+    """A list of such items."""
+    return {"type": "array", "items": item, **facts}
+
+
+def optional(schema: Schema) -> Schema:
+    """The same, or null."""
+    kind = schema.get("type")
+    if isinstance(kind, str):
+        return {**schema, "type": [kind, "null"]}
+    return {"oneOf": [schema, {"type": "null"}]}
+
+
+def thing(_required: Sequence[str] | None = None, /, **properties: Schema) -> Schema:
+    """An object with these properties; all of them are required unless some are named."""
+    needed = list(properties) if _required is None else list(_required)
+    return {"type": "object", "properties": properties, "required": needed}
+
+
+def schemas(
+    numeric: Sequence[str], categorical: Sequence[str], folders: Sequence[str]
+) -> dict[str, Schema]:
+    """Every named schema.
+
+    Args:
+        numeric, categorical: the columns that the model reads.
+        folders: the data folders, as a client names them.
+    """
+    return {
+        **_requests(numeric, categorical, folders),
+        **_prediction_answers(),
+        **_client_answers(),
+        **_record_answers(),
+        **_service_answers(),
+    }
+
+
+def _requests(
+    numeric: Sequence[str], categorical: Sequence[str], folders: Sequence[str]
+) -> dict[str, Schema]:
+    number = {"type": ["number", "null"], "description": "null is a missing value"}
+    category = {
+        "type": ["string", "number", "null"],
+        "description": "null and blank are missing values",
+    }
+    names = [*numeric, *categorical]
+    values = [number] * len(numeric) + [category] * len(categorical)
+    record = thing(**dict(zip(names, values, strict=True)))
+    record["examples"] = [dict.fromkeys(numeric, 1) | dict.fromkeys(categorical, "a")]
+    row: Schema = {
+        "type": "array",
+        "prefixItems": values,
+        "items": False,
+        "minItems": len(names),
+        "maxItems": len(names),
+    }
+    allowed = "|".join(re.escape(folder) for folder in folders)
+    suffix = r"\.[Cc][Ss][Vv](\.[Gg][Zz])?"
+    file = {
+        "type": "string",
+        "pattern": rf"^({allowed})/[A-Za-z0-9_][A-Za-z0-9_-]*{suffix}$",
+        "description": "a CSV file in a data folder, as it is or packed with gzip",
+    }
+    rows = {"type": "array", "items": {"oneOf": [ref("Client"), row]}}
+    split = thing(columns={"type": "array", "const": names}, data=listed(row))
+    forms = {
+        "dataframe_split": split,
+        "dataframe_records": listed(ref("Client")),
+        "instances": rows,
+        "inputs": rows,
+    }
+    return {
+        "Client": record,
+        "PredictionRequest": {
+            "oneOf": [
+                {**thing(records=listed(ref("Client"))), "not": {"required": ["filepath"]}},
+                {**thing(filepath=file), "not": {"required": ["records"]}},
+            ],
+        },
+        "Invocation": {
+            "oneOf": [
+                {
+                    **thing(**{form: schema}),
+                    "not": {"anyOf": [{"required": [other]} for other in forms if other != form]},
+                }
+                for form, schema in forms.items()
+            ],
+        },
+    }
+
+
+def _prediction_answers() -> dict[str, Schema]:
+    contribution = thing(
+        term={**TEXT, "description": "a column, or two joined by ` x `"},
+        columns=listed(TEXT),
+        values=listed({"type": ["number", "string", "null"]}),
+        points={**NUMBER, "description": "log-odds above the average client's"},
+    )
+    return {
+        "Contribution": contribution,
+        "Predictions": thing(
+            ("predictions", "probabilities", "threshold", "model_version"),
+            predictions=listed({"type": "integer", "enum": [0, 1]}),
+            probabilities=listed(FRACTION),
+            threshold=FRACTION,
+            model_version=VERSION,
+            reasons=listed(listed(TEXT)),
+            contributions=listed(listed(ref("Contribution"))),
+            log_odds=listed(NUMBER),
+            average_log_odds=NUMBER,
+        ),
+        "MlflowPredictions": thing(predictions=listed({"type": "integer", "enum": [0, 1]})),
+    }
+
+
+def _client_answers() -> dict[str, Schema]:
+    ranked = thing(
+        place={**WHOLE, "minimum": 1},
+        client=TEXT,
+        probability=FRACTION,
+        tier={"type": "string", "enum": ["high", "medium", "low"]},
+        reasons=listed(TEXT, description="strongest first"),
+        probability_change={
+            **optional(NUMBER),
+            "description": "since the last list that differed; "
+            "null without one, and for a new client",
+        },
+        rank_change={
+            **optional({"type": "integer"}),
+            "description": "places climbed since then, negative for a fall",
+        },
+        is_new={**FLAG, "description": "whether that list did not name the client"},
+        value=optional(NUMBER),
+        value_at_risk=optional(NUMBER),
+        value_rank=optional(WHOLE),
+    )
+    about = {"time": TIME, "release": VERSION, "ranked": TEXT, "total": WHOLE}
+    moment = thing(time=TIME, probability=FRACTION, release=optional(VERSION))
+    more = thing(
+        **about,
+        features={"type": "object", "additionalProperties": {"type": ["number", "string", "null"]}},
+        contributions=optional(listed(ref("Contribution"))),
+        log_odds=optional(NUMBER),
+        average_log_odds=optional(NUMBER),
+        threshold=optional(FRACTION),
+        live_release=optional(VERSION),
+        history=listed(moment, description="where the probability changed, oldest first"),
+    )
+    page = thing(
+        **about,
+        tiers=thing(high=WHOLE, medium=WHOLE, low=WHOLE),
+        matching=WHOLE,
+        page=WHOLE,
+        per_page=WHOLE,
+        clients=listed(ref("RankedClient")),
+    )
+    return {
+        "RankedClient": ranked,
+        "OneClient": {"allOf": [ref("RankedClient"), more]},
+        "ClientPage": page,
+    }
+
+
+def _record_answers() -> dict[str, Schema]:
+    decision = thing(
+        time=optional(TIME),
+        verdict=optional(TEXT),
+        reason=optional(TEXT),
+        warnings=optional(listed(TEXT)),
+        release_before=optional(VERSION),
+        release_after=optional(VERSION),
+    )
+    scoring = thing(
+        f1_score=optional(FRACTION),
+        threshold=FRACTION,
+        model_version=VERSION,
+        deployed_at=optional(TIME),
+    )
+    statistics = thing(**dict.fromkeys(("mean", "median", "standard_deviation"), optional(NUMBER)))
+    package = thing(name=TEXT, current_version=TEXT, latest_version=TEXT)
+    described = {  # by the first run, when it is finished
+        "missing_data_percentages": listed(optional(NUMBER)),
+        "outdated_packages": listed(package),
+        "packages": ANYTHING,
+        "missing_by_column": {"type": "object", "additionalProperties": optional(NUMBER)},
+        "time": TIME,
+    }
+    score = thing(
+        f1=optional(FRACTION),
+        f1_interval=optional(listed(FRACTION)),
+        roc_auc=optional(FRACTION),
+        rows=optional(WHOLE),
+    )
+    run = thing(
+        **{
+            key: optional(TEXT)
+            for key in ("time", "verdict", "reason", "release_before", "release_after")
+        },
+        warnings=optional(listed(TEXT)),
+        new_rows=optional(WHOLE),
+        scores={"type": "object", "additionalProperties": optional(ref("RunScore"))},
+        candidate_score=optional(ref("RunScore")),
+        drift=thing(checks=WHOLE, drift=WHOLE),
+        timings={"type": "object", "additionalProperties": NUMBER},
+    )
+    release = thing(
+        release=VERSION,
+        live=FLAG,
+        deployed_at=optional(TIME),
+        f1_score=optional(FRACTION),
+        replaces=optional(VERSION),
+    )
+    return {
+        "Decision": decision,
+        "Scoring": scoring,
+        "SummaryStatistics": thing(
+            ("summary_statistics", "by_column"),
+            summary_statistics=optional(listed(optional(NUMBER))),
+            by_column=optional({"type": "object", "additionalProperties": statistics}),
+            detail={**TEXT, "description": "why something is null"},
+        ),
+        "Diagnostics": thing(
+            ("execution_times", *described, "drift", "decision"),
+            execution_times=listed(optional(NUMBER), description="ingestion, training; seconds"),
+            **{name: optional(schema) for name, schema in described.items()},
+            drift=optional(ANYTHING),
+            decision=optional(ref("Decision")),
+            detail={**TEXT, "description": "why something is null"},
+        ),
+        "Model": thing(
+            model_version=VERSION,
+            deployed_at=optional(TIME),
+            decision=optional(ref("Decision")),
+            training=optional(ANYTHING),
+            scoring=ref("Scoring"),
+            scorecard=ANYTHING,
+            releases=listed(release),
+        ),
+        "RunScore": score,
+        "Runs": thing(runs=listed(run)),
+    }
+
+
+def _service_answers() -> dict[str, Schema]:
+    problem = thing(
+        ("type", "title", "status", "detail"),
+        type=TEXT,
+        title=TEXT,
+        status=WHOLE,
+        detail=TEXT,
+        error_code={**TEXT, "description": "only of /invocations"},
+        message={**TEXT, "description": "only of /invocations"},
+    )
+    return {
+        "Problem": problem,
+        "Home": thing(service=TEXT, version=TEXT, links={"type": "object"}),
+        "Health": thing(status={"const": "ok"}, service=TEXT, model_version=optional(VERSION)),
+        "Ready": thing(
+            status={"type": "string", "enum": ["ready", "degraded"]},
+            model_version=VERSION,
+            damaged_release=optional(VERSION),
+            detail=optional(TEXT),
+        ),
+        "OpenApi": thing(("openapi", "info", "paths"), openapi=TEXT, info=ANYTHING, paths=ANYTHING),
+    }

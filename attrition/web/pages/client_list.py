@@ -1,0 +1,209 @@
+"""The ranked clients as a page shows them: rows in words, filters, orders and pages as links.
+
+Values in, values out: a template shows them as they are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import quote, urlencode
+
+from attrition.core.formatting import OPEN_CLIENTS, chance, count, line, plural, points
+from attrition.ranking.lookup_db import TIERS, Page, Question
+from attrition.ranking.ranking import NEW
+
+LONGEST_NAME = 200
+LONGEST_ADDRESS = 4000  # a server takes request lines of little more
+_FILTERS = (
+    ("All", TIERS),
+    ("High", ("high",)),
+    ("High and medium", ("high", "medium")),
+    ("Medium", ("medium",)),
+    ("Low", ("low",)),
+)
+# Column -> the order that its button asks for first, and the one after that.
+_ORDERS = {
+    "client": ("client", "-client"),
+    "risk": ("place", "-place"),
+    "value": ("-value_at_risk", "value_at_risk"),
+}
+_SAME = {"-probability": "place", "probability": "-place"}
+_DESCENDING = {"-client", "place", "-value_at_risk"}
+
+
+@dataclass(frozen=True)
+class Row:
+    """One client in words."""
+
+    place: str
+    client: str
+    url: str | None
+    risk: str
+    share: float
+    tier: str
+    reasons: tuple[str, ...]
+    change: str
+    value_at_risk: str
+
+
+@dataclass(frozen=True)
+class Choice:
+    """One of the filters, or one of the orders."""
+
+    name: str
+    value: str
+    is_chosen: bool
+    clients: str = ""
+    aria_sort: str = "none"
+
+
+@dataclass(frozen=True)
+class Listing:
+    """A page of the ranked clients.
+
+    Attributes:
+        about: of the ranking; see `clientbook.Page`.
+        is_open: whether the clients are open ones, whom one may still call.
+        summary: how many clients were found, in words.
+        matching: how many clients were found, on all pages.
+        orders: column -> its button.
+        previous, next: addresses, from the question mark on; None where there is no such page.
+        csv: address of all that match, on every page, as CSV.
+    """
+
+    about: Mapping[str, Any]
+    is_open: bool
+    part: str
+    sort: str
+    summary: str
+    matching: str
+    rows: list[Row]
+    filters: list[Choice]
+    orders: dict[str, Choice]
+    has_values: bool
+    has_changes: bool
+    number: int
+    pages: int
+    previous: str | None
+    next: str | None
+    csv: str
+
+
+def listing(
+    page: Page,
+    question: Question,
+    number: int,
+    size: int,
+    *,
+    has_values: bool,
+) -> Listing:
+    """A page of the list.
+
+    Args:
+        page: the clients of page `number`, `size` to a page.
+        question: what was asked for.
+        has_values: whether a column says what a client is worth.
+    """
+    pages = max(1, -(-page.matching // size))
+    return Listing(
+        about=page.about,
+        is_open=page.about["ranked"] == OPEN_CLIENTS,
+        part=question.part,
+        sort=question.sort,
+        summary=_summary(page, number, pages),
+        matching=count(page.matching),
+        rows=[row(client) for client in page.clients],
+        filters=[_filter(name, tiers, question, page.found) for name, tiers in _FILTERS],
+        orders={column: _order(column, question.sort) for column in _ORDERS},
+        has_values=has_values,
+        has_changes=any(client["probability_change"] for client in page.clients),
+        number=number,
+        pages=pages,
+        previous=address(question, min(number - 1, pages)) if number > 1 else None,
+        next=address(question, number + 1) if number < pages else None,
+        csv=address(question, 1, format="csv"),
+    )
+
+
+def row(client: Mapping[str, Any]) -> Row:
+    """One client of `GET /clients` in words."""
+    return Row(
+        place=count(client["place"]),
+        client=line(client["client"], LONGEST_NAME),
+        url=client_url(client["client"]),
+        risk=chance(client["probability"], 0),
+        share=client["probability"],
+        tier=client["tier"],
+        reasons=tuple(client["reasons"]),
+        change=_change(client["probability_change"], client["rank_change"]),
+        value_at_risk="" if client["value_at_risk"] is None else count(client["value_at_risk"]),
+    )
+
+
+def client_url(name: str) -> str | None:
+    """The address of a client's page, whatever the client is called; None where it is too long.
+
+    Browsers and proxies tidy up paths with empty parts and dots; such a name goes elsewhere.
+    """
+    is_tidy = all(part not in ("", ".", "..") for part in name.split("/"))
+    if is_tidy and name.isprintable():
+        found = f"/clients/{quote(name, safe='')}"
+    else:
+        found = f"/clients?{urlencode({'client': name})}"
+    return found if len(found) <= LONGEST_ADDRESS else None
+
+
+def address(question: Question, number: int, **others: Any) -> str:
+    """The query of a page of the list, from the question mark on; what is usual is left out."""
+    asked: dict[str, Any] = {}
+    if question.part:
+        asked["q"] = question.part
+    if len(question.tiers) < len(TIERS):
+        asked["tier"] = _value([tier for tier in TIERS if tier in question.tiers])
+    if question.sort != "place":
+        asked["sort"] = question.sort
+    if number > 1:
+        asked["page"] = number
+    return f"?{urlencode(asked | others)}"
+
+
+def _summary(page: Page, number: int, pages: int) -> str:
+    if not page.matching:
+        return "No client matches."
+    everybody = plural(page.about["total"], "client")
+    is_all = page.matching == page.about["total"]
+    found = everybody if is_all else f"{count(page.matching)} of {everybody}"
+    return f"{found}, page {count(number)} of {count(pages)}" if pages > 1 else found
+
+
+def _filter(
+    name: str, tiers: tuple[str, ...], question: Question, counts: Mapping[str, int]
+) -> Choice:
+    clients = count(sum(counts.get(tier, 0) for tier in tiers))
+    return Choice(name, _value(tiers), question.tiers == frozenset(tiers), clients)
+
+
+def _value(tiers: list[str] | tuple[str, ...]) -> str:
+    return ",".join(tiers)
+
+
+def _order(column: str, sort: str) -> Choice:
+    first, second = _ORDERS[column]
+    sort = _SAME.get(sort, sort)
+    if sort not in (first, second):
+        return Choice(column, first, False)
+    way = "descending" if sort in _DESCENDING else "ascending"
+    return Choice(column, second if sort == first else first, True, aria_sort=way)
+
+
+def _change(probability: str, places: str) -> str:
+    """What changed since the last list, as the list tells it, in words."""
+    if probability in ("", NEW):
+        return probability
+    moved, climbed = float(probability), int(places)
+    parts = [points(100 * moved)] if moved else []
+    if climbed:
+        parts.append(f"{'up' if climbed > 0 else 'down'} {count(abs(climbed))}")
+    return ", ".join(parts) or "unchanged"

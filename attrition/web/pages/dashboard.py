@@ -1,0 +1,250 @@
+"""What the page at / tells of the model: its state in a sentence, trends, drift, decisions.
+
+Values in, values out: a template shows them as they are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from attrition.core.formatting import (
+    NOT_KNOWN,
+    between,
+    count,
+    day,
+    decimal,
+    line,
+    percent,
+    sentence,
+    short_moment,
+)
+from attrition.web.pages.charts import Chart, Reading, Say, trend
+
+DECISIONS = 5
+RUNS = 30
+TEST_DATA, NEW_ROWS = "test data", "new rows"
+DEPLOYED, DRIFT = "deployed", "drift"
+# By the usual reading a PSI from here on is a large shift: a bar of full length.
+_LARGE_SHIFT = 0.25
+
+
+@dataclass(frozen=True)
+class Trend:
+    """A chart with its title, what it says in words, and what its marks mean."""
+
+    title: str
+    chart: Chart
+    text: str
+    legend: str
+
+
+@dataclass(frozen=True)
+class Shift:
+    """How far one column has moved; `share` is the length of its bar, a fraction 0-1."""
+
+    column: str
+    psi: str
+    share: float
+    has_drifted: bool
+    verdict: str
+    change: str
+
+
+@dataclass(frozen=True)
+class Decision:
+    """One run in words."""
+
+    time: str
+    when: str
+    verdict: str
+    reason: str
+    warnings: tuple[str, ...]
+
+
+def state_sentence(scores: Mapping[str, Any], degraded_below: float) -> str:
+    """How the live model is, in one sentence.
+
+    Args:
+        scores: those it was deployed with.
+        degraded_below: an F1 under this is too weak.
+    """
+    f1, confusion = scores.get("f1"), scores.get("confusion")
+    if f1 is None:
+        reason = scores.get("undefined") or "it was not measured"
+        return sentence(
+            "The model is at work; nobody knows how good it is, since its score on the test data "
+            f"is undefined: {reason}"
+        )
+    if f1 < degraded_below:
+        return (
+            f"The model is weak: its F1 on the test data is {decimal(f1, 2)}, under the "
+            f"{decimal(degraded_below, 2)} asked for."
+        )
+    if not confusion:
+        return f"The model is at work: its F1 on the test data is {decimal(f1, 2)}."
+    return (
+        f"The model is at work: of {count(scores['positives'])} clients in the test data who left, "
+        f"it found {count(confusion['tp'])}, with {count(confusion['fp'])} false alarms among "
+        "those who stayed."
+    )
+
+
+def trends(runs: Sequence[Mapping[str, Any]], batches: Sequence[Mapping[str, Any]]) -> list[Trend]:
+    """Charts of what there are at least two readings of.
+
+    Args:
+        runs: the records of the last runs, newest first.
+        batches: of the ingested rows, oldest first: `time`, `rows` and `base_rate`.
+    """
+    oldest_first = list(reversed(runs))
+    drawn = [
+        _trend(
+            "F1 on the test data",
+            "band: 95% interval; full dot: a new model",
+            list(_f1_readings(oldest_first)),
+            _two_decimals,
+        ),
+        _trend(
+            "Clients who left",
+            "of each batch of new rows",
+            list(_base_rates(batches)),
+            percent,
+            (0.0,),
+        ),
+        _trend(
+            "Largest shift of a column",
+            "population stability index; full dot: drift",
+            list(_shifts(oldest_first)),
+            _two_decimals,
+            (0.0, _LARGE_SHIFT),
+        ),
+    ]
+    return [found for found in drawn if found]
+
+
+def _trend(
+    title: str, legend: str, readings: list[Reading], say: Say, including: Sequence[float] = ()
+) -> Trend | None:
+    if len(readings) < 2:
+        return None
+    first, last = readings[0], readings[-1]
+    sure = f" ({' to '.join(map(say, last.interval))})" if last.interval else ""
+    lowest, highest = min(readings, key=_value), max(readings, key=_value)
+    text = (
+        f"From {say(first.value)} ({first.name}) to {say(last.value)}{sure} ({last.name}); "
+        f"between {say(lowest.value)} and {say(highest.value)} in {len(readings)} readings."
+    )
+    return Trend(title, trend(readings, say, including), text, legend)
+
+
+def _two_decimals(number: float) -> str:
+    return decimal(number, 2)
+
+
+def _value(reading: Reading) -> float:
+    return reading.value
+
+
+def _f1_readings(runs: Sequence[Mapping[str, Any]]) -> Iterator[Reading]:
+    """The F1 of the model that each run left at work."""
+    for run in runs:
+        is_new = run.get("verdict") == DEPLOYED
+        score = run.get("candidate_score") if is_new else (run.get("scores") or {}).get(TEST_DATA)
+        if score and score.get("f1") is not None:
+            interval = score.get("f1_interval")
+            yield Reading(
+                day(run.get("time")), score["f1"], tuple(interval) if interval else None, is_new
+            )
+
+
+def _base_rates(batches: Sequence[Mapping[str, Any]]) -> Iterator[Reading]:
+    for batch in batches:
+        if batch.get("base_rate") is not None:
+            yield Reading(day(batch.get("time")), batch["base_rate"])
+
+
+def _shifts(runs: Sequence[Mapping[str, Any]]) -> Iterator[Reading]:
+    for run in runs:
+        _, found = newest_comparison(run.get("drift"))
+        sizes = [column["psi"] for column in found if column.get("psi") is not None]
+        if sizes:
+            drifted = any(column.get("verdict") == DRIFT for column in found)
+            yield Reading(day(run.get("time")), max(sizes), marked=drifted)
+
+
+def newest_comparison(drift: Mapping[str, Any] | None) -> tuple[str, list[Mapping[str, Any]]]:
+    """The columns of the newest rows that were compared with the training rows.
+
+    Args:
+        drift: as a run recorded it.
+
+    Returns:
+        What the rows are (the new ones, or else the test data), and their columns.
+    """
+    data = (drift or {}).get("data") or {}
+    name = NEW_ROWS if NEW_ROWS in data else TEST_DATA
+    return name, list((data.get(name) or {}).get("columns") or ())
+
+
+def shifts(columns: Sequence[Mapping[str, Any]]) -> list[Shift]:
+    """How far each column has moved, the farthest first."""
+    farthest_first = sorted(columns, key=lambda column: -(column.get("psi") or 0.0))
+    largest = max([_LARGE_SHIFT, *(column.get("psi") or 0.0 for column in columns)])
+    return [
+        Shift(
+            column=line(column["column"]),
+            psi=NOT_KNOWN if column.get("psi") is None else decimal(column["psi"], 2),
+            share=(column.get("psi") or 0.0) / largest,
+            has_drifted=column.get("verdict") == DRIFT,
+            verdict=column.get("verdict") or NOT_KNOWN,
+            change=column.get("change") or "",
+        )
+        for column in farthest_first
+    ]
+
+
+def decisions(runs: Sequence[Mapping[str, Any]]) -> list[Decision]:
+    """The last runs in words, newest first."""
+    return [
+        Decision(
+            time=run.get("time") or "",
+            when=short_moment(run.get("time")),
+            verdict=line(run.get("verdict") or NOT_KNOWN),
+            reason=sentence(run.get("reason") or NOT_KNOWN),
+            warnings=tuple(sentence(warning) for warning in run.get("warnings") or ()),
+        )
+        for run in runs[:DECISIONS]
+    ]
+
+
+def outcome_sentence(ranking: Mapping[str, Any] | None) -> str | None:
+    """What became of the first clients of the last list of which outcomes are known."""
+    for earlier in (ranking or {}).get("outcomes") or ():
+        top, everybody = (earlier.get("top") or {}).get("50") or {}, earlier.get("all") or {}
+        if top.get("share_left") is not None and everybody.get("share_left") is not None:
+            return (
+                f"Of the first {count(top['clients'])} clients on the list of "
+                f"{day(earlier.get('time'))}, the outcome of {count(top['known'])} is known: "
+                f"{percent(top['share_left'])} left, of all clients on it "
+                f"{percent(everybody['share_left'])}."
+            )
+    return None
+
+
+def facts(scores: Mapping[str, Any], manifest: Mapping[str, Any]) -> list[tuple[str, str, str]]:
+    """Numbers about the live model: label, number, remark."""
+    training = manifest.get("training") or {}
+    interval = scores.get("f1_interval")
+    undefined = scores.get("f1") is None
+    return [
+        (
+            "F1 on the test data",
+            "undefined" if undefined else decimal(scores["f1"]),
+            between(interval) if interval else "",
+        ),
+        ("Ranking (AUC)", decimal(scores.get("roc_auc")), "leavers above stayers"),
+        ("Test rows", count(scores.get("rows")), f"{count(scores.get('positives'))} left"),
+        ("Trained on", count(training.get("rows")), "client rows"),
+    ]

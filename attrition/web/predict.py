@@ -1,0 +1,182 @@
+"""Predictions: `POST /prediction`, and `POST /invocations` for what speaks MLflow's protocol."""
+
+from __future__ import annotations
+
+from typing import IO, Any
+
+import numpy as np
+from flask import Blueprint, Response, abort, request
+from werkzeug.exceptions import BadRequest, ClientDisconnected, RequestEntityTooLarge
+from werkzeug.wsgi import get_input_stream
+
+from attrition.core.errors import DataError
+from attrition.web import data_files, feature_parsing, prometheus, query_parameters, responses
+from attrition.web.live_model import Served
+from attrition.web.state import served, state
+
+MAXIMUM_BYTES = 16 * 2**20  # of a request's body, and of a data file it names
+MAXIMUM_ROWS = 200_000
+MAXIMUM_EXPLAINED_ROWS = 1_000
+MAXIMUM_REASONS = 20
+FORMS = frozenset(("filepath", "records"))  # a request in JSON has exactly one of them
+_CUT_OFF = "the body ends before the end that was announced"
+
+blueprint = Blueprint("predicting", __name__)
+
+
+@blueprint.post("/prediction")
+def prediction() -> Response:
+    """Who is likely to leave, for records, a CSV table or a named data file."""
+    reasons = query_parameters.whole_number("reasons", 0, 0, MAXIMUM_REASONS)
+    wants_contributions = query_parameters.yes_or_no("contributions")
+    live = served()
+    table = _requested(live)
+    answer = predictions(live, table)
+    if reasons or wants_contributions:
+        answer |= _explanations(live, table, reasons, wants_contributions)
+    if responses.preferred(responses.JSON, responses.CSV) == responses.CSV:
+        return _as_csv(answer, reasons)
+    return responses.json_answer(answer)
+
+
+@blueprint.post("/invocations")
+def invocations() -> Response:
+    """The predictions alone, asked for in any way that MLflow's scoring protocol knows."""
+    live = served()
+    names = live.card.numeric_columns, live.card.categorical_columns
+    try:
+        if _content_kind() == responses.CSV:
+            table = feature_parsing.columns_from_csv(_body(), *names)
+        else:
+            body = feature_parsing.decoded_mlflow_json(_body())
+            table = feature_parsing.columns_from_mlflow(body, *names)
+    except DataError as error:
+        abort(400, str(error))
+    return responses.json_answer({"predictions": predictions(live, table)["predictions"]})
+
+
+def _requested(live: Served) -> feature_parsing.Columns:
+    """The client rows of a prediction request; every fault in them ends the request."""
+    names = live.card.numeric_columns, live.card.categorical_columns
+    kind = _content_kind()
+    try:
+        if kind == responses.CSV:
+            return feature_parsing.columns_from_csv(_body(), *names)
+        body = feature_parsing.decoded_json(_body())
+        if not isinstance(body, dict) or len(FORMS & body.keys()) != 1:
+            raise DataError('expected an object with either "filepath" or "records"')
+        if "records" in body:
+            return feature_parsing.columns_from_records(body["records"], *names)
+        return feature_parsing.columns_from_csv(_named_file(body["filepath"]), *names)
+    except DataError as error:
+        abort(400, str(error))
+
+
+def _content_kind() -> str:
+    """JSON or CSV; any other kind of body ends the request."""
+    asked = request.environ
+    kind = str(asked.get("CONTENT_TYPE", ""))
+    if kind in (responses.JSON, responses.CSV) and "HTTP_CONTENT_ENCODING" not in asked:
+        return kind  # the most usual case first
+    kind = request.mimetype
+    if kind not in (responses.JSON, responses.CSV):
+        abort(415, "expected a body of type application/json or text/csv")
+    charset = request.mimetype_params.get("charset", "utf-8").lower()
+    if charset not in ("utf-8", "utf8", "us-ascii"):
+        abort(415, "expected a body in UTF-8")
+    if asked.get("HTTP_CONTENT_ENCODING", "identity").lower() != "identity":
+        abort(415, "expected a body that is not compressed")
+    return kind
+
+
+def _body() -> bytes:
+    """The request's body; one over the limit ends the request, whether it has a length or not.
+
+    Read at one go: in small steps a server copies the rest at each step.
+    """
+    length = request.content_length
+    # One byte more than is allowed tells a body that goes on from one that ends there.
+    stream = get_input_stream(request.environ, max_content_length=MAXIMUM_BYTES + 1)
+    body = _read(stream, MAXIMUM_BYTES + 1 if length is None else length)
+    if len(body) > MAXIMUM_BYTES:
+        raise RequestEntityTooLarge(f"the body is larger than {MAXIMUM_BYTES:,} bytes")
+    if length is not None and len(body) < length:
+        raise ClientDisconnected(_CUT_OFF)
+    return body
+
+
+def _read(stream: IO[bytes], most: int) -> bytes:
+    """What a stream holds, up to so many bytes; the request ends here where it breaks off."""
+    # Not on top: where no gunicorn serves, it takes longer to load than all of this package.
+    from gunicorn.http.errors import ParseException
+
+    pieces: list[bytes] = []
+    left = most
+    try:
+        while left > 0 and (piece := stream.read(left)):
+            pieces.append(piece)
+            left -= len(piece)
+    except ParseException:
+        raise BadRequest("the chunks of the body are not as HTTP has them") from None
+    except ClientDisconnected:
+        raise ClientDisconnected(_CUT_OFF) from None
+    return b"".join(pieces)
+
+
+def _named_file(name: Any) -> bytes:
+    if not isinstance(name, str):
+        raise DataError("filepath: expected text")
+    try:
+        return data_files.read_data_file(state().config, name, MAXIMUM_BYTES)
+    except FileNotFoundError:
+        abort(404, "filepath: there is no such file in the data folders")
+    except OverflowError:
+        raise RequestEntityTooLarge(f"the file is larger than {MAXIMUM_BYTES:,} bytes") from None
+
+
+def predictions(live: Served, table: feature_parsing.Columns) -> dict[str, Any]:
+    """What is predicted for the clients of a table, as the API tells it; they are counted."""
+    probabilities = live.card.probabilities(table)
+    if len(probabilities) > MAXIMUM_ROWS:
+        raise RequestEntityTooLarge(f"expected at most {MAXIMUM_ROWS:,} rows")
+    prometheus.count_predictions(len(probabilities))
+    return {
+        "predictions": (probabilities >= live.card.threshold).astype(np.int8),
+        "probabilities": probabilities,
+        "threshold": live.card.threshold,
+        "model_version": live.version,
+    }
+
+
+def _explanations(
+    live: Served, table: feature_parsing.Columns, reasons: int, wants_contributions: bool
+) -> dict[str, Any]:
+    """Why each client's risk is what it is, in words and in points."""
+    card = live.card
+    rows = len(table[card.numeric_columns[0] if card.numeric else card.categorical_columns[0]])
+    if rows > MAXIMUM_EXPLAINED_ROWS:
+        raise RequestEntityTooLarge(
+            f"reasons and contributions are given for at most {MAXIMUM_EXPLAINED_ROWS:,} rows"
+        )
+    answer: dict[str, Any] = {}
+    if reasons:
+        told = card.reasons(table, reasons)
+        answer["reasons"] = [[live.words.of(reason) for reason in each] for each in told]
+    if wants_contributions:
+        answer |= live.explained(table)
+    return answer
+
+
+def _as_csv(answer: dict[str, Any], reasons: int) -> Response:
+    """One line for each client, in the order of the request."""
+    header = ["prediction", "probability", *(f"reason_{n + 1}" for n in range(reasons))]
+    told = answer.get("reasons") or [[]] * len(answer["predictions"])
+    rows = (
+        [prediction, probability, *texts, *[""] * (reasons - len(texts))]
+        for prediction, probability, texts in zip(
+            answer["predictions"].tolist(), answer["probabilities"].tolist(), told, strict=True
+        )
+    )
+    response = responses.csv_answer(header, rows)
+    response.headers["Model-Version"] = answer["model_version"]
+    return response

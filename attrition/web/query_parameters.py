@@ -1,0 +1,75 @@
+"""Parameters of a query, checked: each once, known, and of the right kind; else status 400."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+from flask import abort, request
+
+from attrition.ranking import lookup_db
+from attrition.ranking.lookup_db import Question
+
+
+def whole_number(name: str, default: int, least: int, most: int) -> int:
+    """A whole number from `least` to `most`."""
+    text = one(name)
+    if text is None:
+        return default
+    is_number = text.isascii() and text.isdigit() and len(text) <= len(str(most))
+    if not is_number or not least <= int(text) <= most:
+        abort(400, f"{name}: expected a whole number from {least:,} to {most:,}")
+    return int(text)
+
+
+def yes_or_no(name: str) -> bool:
+    """`true` or `false`; false where it is not given."""
+    return choice(name, "false", ("true", "false")) == "true"
+
+
+def choice(name: str, default: str, choices: Collection[str]) -> str:
+    """One of some words."""
+    text = one(name)
+    if text is not None and text not in choices:
+        abort(400, f"{name}: expected one of {', '.join(choices)}")
+    return default if text is None else text
+
+
+def choices(name: str, known: Collection[str]) -> frozenset[str]:
+    """Some words of several, with commas between; all of them where none is given."""
+    text = one(name)
+    found = frozenset(known if text is None else text.split(","))
+    if not found <= set(known):
+        abort(400, f"{name}: expected one or more of {', '.join(known)}, with commas between")
+    return found
+
+
+def given(*names: str) -> bool:
+    """Whether any of these parameters stands in the query."""
+    return any(one(name) is not None for name in names)
+
+
+def one(name: str) -> str | None:
+    """The text of a parameter that may stand once; None where it does not."""
+    if not request.query_string:
+        return None
+    texts = request.args.getlist(name)
+    if len(texts) > 1:
+        abort(400, f"{name}: expected once")
+    return texts[0] if texts else None
+
+
+LAST_PAGE = 10**7
+
+
+def question() -> Question:
+    """The parameters `tier`, `q` and `sort` of the request."""
+    return Question(
+        tiers=choices("tier", lookup_db.TIERS),
+        part=one("q") or "",
+        sort=choice("sort", "place", lookup_db.SORTS),
+    )
+
+
+def page_number() -> int:
+    """The parameter `page` of the request."""
+    return whole_number("page", 1, 1, LAST_PAGE)

@@ -1,0 +1,235 @@
+"""What the pipeline recorded: /scoring, /summarystats, /diagnostics, /model, /history, /report."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from flask import Blueprint, Response, abort
+
+from attrition.core import atomic_files, releases
+from attrition.core.errors import DataError
+from attrition.runs import history
+from attrition.web import query_parameters, responses
+from attrition.web.live_model import Served
+from attrition.web.security import REPORT_POLICY
+from attrition.web.state import (
+    NOT_YET_RECORDED,
+    RECORDED_OTHERWISE,
+    public_decision,
+    recorded_diagnostics,
+    served,
+    state,
+)
+
+RUNS_SHOWN, MOST_RUNS = 30, 1_000
+_NO_REPORT = (
+    "the report is not written in this form; run fullprocess.py or reporting.py, or let the "
+    "setting reports name the form"
+)
+_OF_THE_DATA = (
+    "missing_data_percentages",
+    "outdated_packages",
+    "packages",
+    "missing_by_column",
+    "time",
+)
+_SUMMARY = ("mean", "median", "standard_deviation")
+# Of a release's scores: names of files and digests are the pipeline's own business.
+_INTERNAL = ("f1", "test_files", "scorecard_sha256")
+_SCORES = ("f1", "f1_interval", "roc_auc", "rows")
+
+blueprint = Blueprint("answers", __name__)
+
+logger = logging.getLogger(__name__)
+
+
+@blueprint.get("/scoring")
+def scoring() -> Response:
+    """How good the deployed model was on the test data when it was deployed."""
+    return _prepared("scoring", scoring_of, served())
+
+
+def scoring_of(live: Served) -> dict[str, Any]:
+    """The scores a release was deployed with."""
+    return {
+        "f1_score": live.scores.get("f1"),
+        **{key: value for key, value in live.scores.items() if key not in _INTERNAL},
+        "threshold": live.card.threshold,
+        "model_version": live.version,
+        "deployed_at": live.manifest.get("deployed_at"),
+    }
+
+
+@blueprint.get("/summarystats")
+def summarystats() -> Response:
+    """Mean, median and standard deviation of each numeric column, in order."""
+    return _prepared("summarystats", statistics_of, recorded_diagnostics())
+
+
+def statistics_of(recorded: Mapping[str, Any] | None) -> dict[str, Any]:
+    """The statistics, in order and by name; what is not recorded yet is null."""
+    if recorded is None:
+        return {"summary_statistics": None, "by_column": None, "detail": NOT_YET_RECORDED}
+    by_column = recorded["summary_statistics"]
+    flat = [column[name] for column in by_column.values() for name in _SUMMARY]
+    return {"summary_statistics": flat, "by_column": by_column}
+
+
+@blueprint.get("/diagnostics")
+def diagnostics() -> Response:
+    """Timings, missing data, outdated packages, drift and the last decision."""
+    recorded, decided = recorded_diagnostics(), state().decision.read()
+    if recorded is None and decided is None:  # the live model knows why it was deployed
+        decided = served().manifest.get("decision")
+    return _prepared("diagnostics", diagnostics_of, recorded, decided)
+
+
+def diagnostics_of(
+    recorded: Mapping[str, Any] | None, decided: Mapping[str, Any] | None
+) -> dict[str, Any]:
+    """What was recorded, as the API tells it; what is not recorded yet is null."""
+    decision = decided or {}
+    if recorded is None:
+        times = decision.get("timings") or {}
+        return {
+            "execution_times": [times.get("ingestion"), times.get("training")],
+            **dict.fromkeys(_OF_THE_DATA),
+            "drift": decision.get("drift"),
+            "decision": public_decision(decision),
+            "detail": NOT_YET_RECORDED,
+        }
+    # The diagnostics were recorded within the run that the decision is of: its timings are newer.
+    times = {**recorded["execution_times"], **(decision.get("timings") or {})}
+    return {
+        "execution_times": [times["ingestion"], times["training"]],
+        "missing_data_percentages": list(recorded["missing_data_percentages"].values()),
+        "outdated_packages": recorded["packages"]["outdated"],
+        "packages": recorded["packages"],
+        "missing_by_column": recorded["missing_data_percentages"],
+        "time": recorded["time"],
+        "drift": decision.get("drift"),
+        "decision": public_decision(decision),
+    }
+
+
+def _prepared(name: str, make: Callable[..., dict[str, Any]], *sources: Any) -> Response:
+    """An answer made of what was read; made anew only when something else has been read."""
+    prepared = state().prepared
+    kept = prepared.get(name)
+    if kept is None or any(old is not new for old, new in zip(kept[0], sources, strict=True)):
+        kept = prepared[name] = (sources, responses.json_bytes(_made(make, sources)))
+    return Response(kept[1], content_type=responses.JSON)
+
+
+def _made(make: Callable[..., dict[str, Any]], sources: tuple[Any, ...]) -> dict[str, Any]:
+    """An answer of records; where they are not of this version the request ends here."""
+    try:
+        return make(*sources)
+    except (LookupError, TypeError, AttributeError) as error:
+        logger.warning("the records are not as expected: %r", error)
+        abort(503, RECORDED_OTHERWISE)
+
+
+@blueprint.get("/model")
+def model() -> Response:
+    """The live model: its scorecard, how it came about, and the releases before it."""
+    live = served()
+    config = state().config
+    return responses.json_answer(
+        {
+            "model_version": live.version,
+            "deployed_at": live.manifest.get("deployed_at"),
+            "decision": public_decision(live.manifest.get("decision")),
+            "training": live.manifest.get("training"),
+            "scoring": scoring_of(live),
+            "scorecard": live.card.to_json(),
+            "releases": [
+                _release(folder, live.version)
+                for folder in reversed(releases.releases(config.prod_deployment_path))
+            ],
+        }
+    )
+
+
+def _release(folder: Path, live: str) -> dict[str, Any]:
+    """One release in a few words; of a damaged one its name alone."""
+    try:
+        manifest = dict(atomic_files.read_json(folder / releases.MANIFEST))
+    except (DataError, TypeError, ValueError):
+        manifest = {}
+    return {
+        "release": folder.name,
+        "live": folder.name == live,
+        "deployed_at": manifest.get("deployed_at"),
+        "f1_score": manifest.get("f1_score"),
+        "replaces": manifest.get("replaces"),
+    }
+
+
+@blueprint.get("/history")
+def run_history() -> Response:
+    """The last runs, newest first, with the numbers that trends are made of."""
+    limit = query_parameters.whole_number("limit", RUNS_SHOWN, 1, MOST_RUNS)
+    records = history.runs(state().config.history, limit)
+    return responses.json_answer({"runs": [run_of(record) for record in records]})
+
+
+def run_of(record: Mapping[str, Any]) -> dict[str, Any]:
+    """A recorded run as the API tells it."""
+    return {
+        **{
+            key: record.get(key)
+            for key in (
+                "time",
+                "verdict",
+                "reason",
+                "warnings",
+                "new_rows",
+                "release_before",
+                "release_after",
+            )
+        },
+        "scores": {name: _score(score) for name, score in (record.get("scores") or {}).items()},
+        "candidate_score": _score(record.get("candidate_score")),
+        "drift": drift_counts(record.get("drift") or {}),
+        "timings": record.get("timings") or {},
+    }
+
+
+def _score(score: Mapping[str, Any] | None) -> dict[str, Any] | None:
+    return {key: score.get(key) for key in _SCORES} if score else None
+
+
+def drift_counts(drift: Mapping[str, Any]) -> dict[str, int]:
+    """How many drift checks a run made, and in how many it found drift."""
+    verdicts = [
+        found.get("verdict")
+        for kind in ("performance", "data")
+        for found in (drift.get(kind) or {}).values()
+    ]
+    return {"checks": len(verdicts), "drift": verdicts.count("drift")}
+
+
+@blueprint.get("/report")
+def report() -> Response:
+    """The last report, as a page or, where the client prefers that, as PDF."""
+    if responses.preferred(responses.HTML, responses.PDF) == responses.PDF:
+        return report_pdf()
+    return _report_file(state().config.report, f"{responses.HTML}; charset=utf-8")
+
+
+@blueprint.get("/report.pdf")
+def report_pdf() -> Response:
+    """The last report as PDF."""
+    return _report_file(state().config.report_pdf, responses.PDF)
+
+
+def _report_file(path: Path, kind: str) -> Response:
+    try:
+        content = path.read_bytes()
+    except FileNotFoundError:
+        abort(503, _NO_REPORT)
+    return Response(content, content_type=kind, headers={"Content-Security-Policy": REPORT_POLICY})

@@ -1,0 +1,96 @@
+"""What the routes of one application share: the settings, the live model, the run's records."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+from flask import abort, current_app
+
+from attrition.core import formatting
+from attrition.core.config import Config
+from attrition.core.errors import DataError
+from attrition.ranking import lookup_db
+from attrition.ranking.lookup_db import Book
+from attrition.web.live_model import Document, LiveModel, Served
+
+SERVICE = "client-attrition-risk"
+VERSION = "0.1.0"
+NOTHING_DEPLOYED = (
+    "no model is deployed yet: put client rows into the input folder, "
+    "labelled rows into the test data folder, and run fullprocess.py"
+)
+DAMAGED = (
+    "the deployed model is damaged; go back to the release before it "
+    "with: python deployment.py --rollback"
+)
+NOT_YET_RECORDED = (
+    "a model is live, but the data are not described yet: the first run is not finished; "
+    "where none is at work run fullprocess.py"
+)
+RECORDED_OTHERWISE = "what is recorded is of another version; run fullprocess.py, or diagnostics.py"
+NO_RANKING = "no clients are ranked yet; run fullprocess.py, or reporting.py"
+RANKING_DAMAGED = (
+    "the ranking is damaged, or of another version; write it anew with: python reporting.py"
+)
+
+logger = logging.getLogger(__name__)
+
+
+class State:
+    """What one application knows; no file is read before a request asks for it."""
+
+    def __init__(self, config: Config) -> None:
+        self.config = config
+        self.model = LiveModel(config.prod_deployment_path)
+        self.diagnostics = Document(config.diagnostics)
+        self.decision = Document(config.decision)
+        self.prepared: dict[str, tuple[tuple[Any, ...], bytes]] = {}
+
+
+def state() -> State:
+    """That of the application that answers this request."""
+    found: State = current_app.extensions[SERVICE]
+    return found
+
+
+def served() -> Served:
+    """The model for this request, resolved once; without one the request ends here."""
+    try:
+        found = state().model.resolve()
+    except DataError:
+        abort(503, DAMAGED)
+    return found or abort(503, NOTHING_DEPLOYED)
+
+
+@contextmanager
+def ranking() -> Iterator[Book]:
+    """The ranked clients as they are now; without a sound list the request ends here."""
+    try:
+        with lookup_db.opened(state().config.client_book) as book:
+            yield book
+    except FileNotFoundError:
+        reason = (state().decision.read() or {}).get("no_ranking")
+        abort(503, formatting.no_list(reason) if isinstance(reason, str) else NO_RANKING)
+    except DataError as error:
+        logger.warning("%s", error)
+        abort(503, RANKING_DAMAGED)
+
+
+def recorded_diagnostics() -> dict[str, Any] | None:
+    """What the pipeline last found; None while a model is live whose first run is not finished.
+
+    Where no model is live either the request ends here.
+    """
+    recorded = state().diagnostics.read()
+    if recorded is None:
+        served()
+    return recorded
+
+
+def public_decision(decision: Mapping[str, Any] | None) -> dict[str, Any] | None:
+    """What the public may know of a run's decision; None before the first."""
+    keys = ("time", "verdict", "reason", "warnings", "release_before", "release_after")
+    return {key: decision.get(key) for key in keys} if decision else None

@@ -1,0 +1,66 @@
+"""Numbers, times and foreign texts as a report says them."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from attrition.core import formatting
+
+MINUS = "\N{MINUS SIGN}"
+
+
+@given(st.text(), st.integers(1, 90))
+def test_a_foreign_text_is_one_short_harmless_line(text: str, limit: int) -> None:
+    shown = formatting.line(text, max(limit, 9))
+    assert shown
+    assert shown.isprintable()
+    assert len(shown) <= max(limit, 9)
+
+
+def test_what_is_harmless_stays_as_it_is() -> None:
+    assert formatting.line("Zwölf & <Söhne> {{7}}") == "Zwölf & <Söhne> {{7}}"
+    assert formatting.line("a\u202eb\nc") == "a b c"
+    assert formatting.line(" \x07 ") == "(blank)"
+
+
+@pytest.mark.parametrize(
+    ("found", "expected"),
+    [
+        (formatting.percent(0.1234), "12%"),
+        (formatting.percent(-0.005, 1), f"{MINUS}0.5%"),
+        (formatting.percent(None), formatting.NOT_KNOWN),
+        (formatting.chance(0.9996), ">99.9%"),
+        (formatting.chance(0.9994), "99.9%"),
+        (formatting.chance(0.0), "<0.1%"),
+        (formatting.chance(0.0, 0), "<1%"),
+        (formatting.chance(0.004, 0), "<1%"),
+        (formatting.chance(0.006, 0), "1%"),
+        (formatting.chance(0.994, 0), "99%"),
+        (formatting.chance(1.0, 0), ">99%"),
+        (formatting.signed(0.0004), "0.000"),
+        (formatting.signed(-0.0004), "0.000"),
+        (formatting.signed(-0.25, 2), f"{MINUS}0.25"),
+        (formatting.signed(1.5, 1), "+1.5"),
+        (formatting.amount(1234567.8), "1,234,568"),
+        (formatting.amount(0.000012), f"1.20e{MINUS}05"),
+        (formatting.amount(0), "0"),
+        (formatting.seconds(0.3214), "0.32 s"),
+        (formatting.seconds(41.4), "41 s"),
+        (formatting.seconds(7200), "120 min"),
+        (formatting.plural(1, "file"), "1 file"),
+        (formatting.plural(2000, "file"), "2,000 files"),
+        (formatting.listing(["a"]), "a"),
+        (formatting.listing(["a", "b", "c"]), "a, b and c"),
+        (formatting.sentence("it is so"), "It is so."),
+        (formatting.sentence("is it?"), "Is it?"),
+        (formatting.moment("2026-03-01T06:00:00+00:00"), "1 March 2026, 06:00 UTC"),
+        (formatting.moment("yesterday"), "yesterday"),
+        (formatting.ago("2026-03-01", "2026-03-03T01:00:00+00:00"), "2 days ago"),
+        (formatting.ago("2026-03-01T06:00:00+00:00", "2026-03-01T06:00:59+00:00"), "just now"),
+        (formatting.ago("2026-03-02", "2026-03-01"), "2 March 2026, 00:00 UTC"),
+    ],
+)
+def test_how_things_are_said(found: str, expected: str) -> None:
+    assert found == expected

@@ -1,0 +1,148 @@
+"""Uploads that broke off within their last row, and were completed later."""
+
+from __future__ import annotations
+
+import gzip
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+import ingestion
+from attrition.data.ledger import read_ledger
+from tests.conftest import Project, Suite
+from tests.support.ingested import final, open_list, quarantined
+from tests.support.nursery import Nursery
+from tests.support.sweeping import kill_at_each, sample, undisturbed
+
+LABEL_FIRST = "exited,corporation,lastmonth_activity,lastyear_activity,number_of_employees\n"
+NAME_LAST = "exited,lastmonth_activity,lastyear_activity,number_of_employees,corporation\n"
+# What came first, what came then.
+CASES = {
+    "within the last value": (LABEL_FIRST, "0,k,1,2,3\n1,l,1,2,2", "75\n0,m,4,5,6\n"),
+    "at the end of a value": (LABEL_FIRST, "0,k,1,2,3\n1,l,1,2", ",275\n0,m,4,5,6\n"),
+    "behind a comma": (LABEL_FIRST, "0,k,1,2,3\n1,l,1,2,", "275\n0,m,4,5,6\n"),
+    "in the line end": (LABEL_FIRST, "0,k,1,2,3\r\n1,l,1,2,275\r", "\n0,m,4,5,6\r\n"),
+    "before the line end": (LABEL_FIRST, "0,k,1,2,3\n1,l,1,2,275", "\n0,m,4,5,6\n"),
+    "within quotation marks": (NAME_LAST, '0,1,2,3,k\n1,4,5,6,"l, ', 'x"\n0,4,5,6,m\n'),
+    "behind a doubled mark's half": (NAME_LAST, '0,1,2,3,k\n1,4,5,6,"l "', '"x"""\n0,4,5,6,m\n'),
+    "in an open client's name": (NAME_LAST, "0,1,2,3,k\n,4,5,6,Smi", "th\n,4,5,6,m\n"),
+    "in an open client's number": (LABEL_FIRST, "0,k,1,2,3\n,l,1,2,2", "75\n,m,4,5,6\n"),
+    "within a bad row among bad ones": (LABEL_FIRST, "x,k,1,2,3\n1,l,1,b", "ad,3\n0,m,4,5,6\n"),
+    "within a row that is there already": (LABEL_FIRST, "0,k,1,2,3\n0,k,1,2,3", "4\n0,m,4,5,6\n"),
+}
+WAYS: dict[str, Callable[[bytes], bytes]] = {"a.csv": bytes, "a.csv.gz": gzip.compress}
+
+
+def put(project: Project, name: str, text: str) -> None:
+    path = project.root / "sourcedata" / name
+    path.write_bytes(WAYS.get(name, bytes)(text.encode()))
+    os.utime(path, (1, 1))  # nobody has touched it for long
+
+
+def stands(project: Project) -> tuple[list[str], list[str], list[list[str]]]:
+    """Labelled rows, open clients and quarantined rows, in any order."""
+    return sorted(final(project)), sorted(open_list(project)), sorted(quarantined(project))
+
+
+@pytest.mark.parametrize("name", WAYS)
+@pytest.mark.parametrize("case", CASES)
+def test_after_the_whole_file_all_stands_as_if_it_had_come_whole(
+    make_project: Callable[[str], Project], case: str, name: str
+) -> None:
+    header, first, then = CASES[case]
+    project, at_once = make_project("project"), make_project("at_once")
+    for each in (project, at_once):
+        put(each, "0.csv", LABEL_FIRST + "1,z,7,8,9\n,y,7,8,9\n")  # another client's file
+        ingestion.run(each.config)
+    put(project, name, header + first)
+    ingestion.run(project.config)
+    put(project, "b.csv", LABEL_FIRST + "1,after,7,8,9\n")  # a later commit
+    ingestion.run(project.config)
+    put(project, name, header + first + then)
+    result = ingestion.run(project.config)
+    put(at_once, name, header + first + then)
+    put(at_once, "b.csv", LABEL_FIRST + "1,after,7,8,9\n")
+    ingestion.run(at_once.config)
+    labelled, opened, bad = stands(project)
+    expected = stands(at_once)
+    assert (labelled, opened) == expected[:2]
+    assert [row for row in expected[2] if row not in bad] == []
+    assert len({tuple(row) for row in bad}) == len(expected[2])
+    ledger = read_ledger(project.config.ledger)
+    assert all(e.rows_read == e.kept + e.duplicate + e.open + e.quarantined for e in ledger.entries)
+    assert ledger.committed_rows == len(labelled)
+    assert ledger.open_rows == len(opened)
+    assert not any(entry.cut for entry in ledger.entries)
+    taken_back = [event for event in ledger.events if "is taken back" in event.what]
+    is_known = case not in ("before the line end", "within quotation marks")
+    assert len(taken_back) == is_known
+    put(project, "c.csv", LABEL_FIRST + "1,last,7,8,9\n")
+    assert ingestion.run(project.config).new_rows == 1, "the digests of all rows are right"
+    assert result.end - result.start == 0 or result.new_rows > 0
+
+
+def test_a_young_file_without_a_last_line_end_is_waited_for_a_moment(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = project.write("sourcedata/a.csv", LABEL_FIRST + "1,l,1,2,2")
+    waits = []
+
+    def go_on(seconds: float) -> None:
+        waits.append(seconds)
+        with path.open("a") as stream:
+            stream.write("75\n")
+
+    monkeypatch.setattr(time, "sleep", go_on)
+    assert ingestion.run(project.config).waiting == ("a.csv",)
+    assert ingestion.run(project.config).new_rows == 1
+    assert (final(project), waits) == (["l,1,2,275,1"], [3])
+    path = project.write("sourcedata/b.csv", LABEL_FIRST + "1,m,1,2,2")
+    monkeypatch.setattr(time, "sleep", waits.append)
+    assert ingestion.run(project.config).new_rows == 1, "nobody goes on: the row is taken in"
+    assert waits == [3, 3]
+
+
+def test_a_content_that_does_not_go_on_from_the_old_one_takes_nothing_back(
+    project: Project,
+) -> None:
+    put(project, "a.csv", LABEL_FIRST + "0,k,1,2,3\n1,l,1,2,2")
+    ingestion.run(project.config)
+    for name, text in (("a.csv", "0,k,1,2,4\n1,l,1,2,275\n"), ("b.csv", "0,k,1,2,3\n1,l,1,2,29\n")):
+        put(project, name, LABEL_FIRST + text)
+        ingestion.run(project.config)
+    assert "l,1,2,2,1" in final(project)
+
+
+def test_a_cut_row_that_cannot_be_told_from_others_stays_and_is_named(project: Project) -> None:
+    """A value of several lines holds the very same line."""
+    put(project, "a.csv", NAME_LAST + '0,1,2,3,"x\nl,1,2,3,1\ny"\n')
+    put(project, "b.csv", LABEL_FIRST + "0,k,1,2,3\n1,l,1,2,3")
+    ingestion.run(project.config)
+    before = final(project)
+    put(project, "b.csv", LABEL_FIRST + "0,k,1,2,3\n1,l,1,2,33\n")
+    ingestion.run(project.config)
+    assert final(project) == [*before, "l,1,2,33,1"]
+    (event,) = [e for e in read_ledger(project.config.ledger).events if "cut off" in e.what]
+    assert (
+        event.what == "the row in line 3, which was cut off, cannot be told from others and stays"
+    )
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("first", ["1,l,1,2,2", ",l,1,2,2", "x,k,1,2,3\n1,l,1,b"])
+def test_taking_a_row_back_killed_at_any_operation_is_finished_by_the_next_run(
+    project: Project, nursery: Nursery, tmp_path: Path, suite: Suite, first: str
+) -> None:
+    put(project, "a.csv", LABEL_FIRST + first)
+    put(project, "b.csv", LABEL_FIRST + "0,m,1,2,3\n,n,1,2,3\n")
+    ingestion.run(project.config)
+    put(project, "a.csv", LABEL_FIRST + first + "75\n1,o,1,2,3\n")
+    run = undisturbed(nursery, "ingestion", project.root, tmp_path / "undisturbed")
+    every = range(1, len(run.operations) + 1)
+    numbers = every if suite.is_complete else sample(run.operations, 4)
+    kills = kill_at_each(nursery, run, numbers, tmp_path / "copy")
+    suite.tell(len(kills), "kills of a stage survived")
+    assert len(kills) >= 0.7 * len(numbers) > 1

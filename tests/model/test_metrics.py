@@ -1,0 +1,144 @@
+"""Scores against scikit-learn, hand-computed numbers and a plain row bootstrap."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from sklearn import metrics
+
+from attrition.model.metrics import Minimum, calibration_error, compare, f1_of, score
+
+ANY = Minimum(1, 1)
+
+
+def table(rows: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    random = np.random.default_rng(seed)
+    probabilities = random.random(rows)
+    return (random.random(rows) < probabilities).astype(int), probabilities
+
+
+def test_metrics_equal_scikit_learns() -> None:
+    labels, probabilities = table(500)
+    found = score(labels, probabilities, 0.4, ANY, seed=1)
+    predicted = probabilities >= 0.4
+    assert found.f1 == pytest.approx(metrics.f1_score(labels, predicted))
+    assert found.precision == pytest.approx(metrics.precision_score(labels, predicted))
+    assert found.recall == pytest.approx(metrics.recall_score(labels, predicted))
+    assert found.roc_auc == pytest.approx(metrics.roc_auc_score(labels, probabilities))
+    assert found.log_loss == pytest.approx(metrics.log_loss(labels, probabilities))
+    assert found.brier_score == pytest.approx(np.mean((labels - probabilities) ** 2))
+    matrix = metrics.confusion_matrix(labels, predicted).ravel().tolist()
+    assert list((found.confusion or {}).values()) == matrix
+
+
+def test_a_hand_computed_score() -> None:
+    # threshold .5: one hit, one miss, one false alarm, one true "stays": F1 = 2 / (2 + 1 + 1).
+    found = score([1, 1, 0, 0], [0.9, 0.1, 0.5, 0.2], 0.5, ANY, seed=1)
+    assert found.confusion == {"tn": 1, "fp": 1, "fn": 1, "tp": 1}
+    assert (found.f1, found.precision, found.recall) == (0.5, 0.5, 0.5)
+    assert (found.rows, found.positives, found.base_rate) == (4, 2, 0.5)
+
+
+def test_f1_is_zero_where_nothing_is_positive() -> None:
+    assert f1_of([0, 0], [0, 0], [0, 3]).tolist() == [0.0, 1.0]
+
+
+def test_the_interval_is_that_of_a_bootstrap_of_rows() -> None:
+    labels, probabilities = table(400)
+    found = score(labels, probabilities, 0.5, ANY, seed=1).f1_interval
+    assert found is not None
+    random = np.random.default_rng(2)
+    resampled = []
+    for _ in range(4000):
+        rows = random.integers(0, 400, 400)
+        truth, guess = labels[rows], probabilities[rows] >= 0.5
+        resampled.append(2 * (truth & guess).sum() / (truth.sum() + guess.sum()))
+    assert found == pytest.approx(tuple(np.quantile(resampled, [0.025, 0.975])), abs=0.006)
+
+
+def test_the_interval_holds_the_true_score_about_95_times_in_100() -> None:
+    truth, chances = table(200_000, seed=9)
+    true_f1 = metrics.f1_score(truth, chances >= 0.5)
+    held = 0
+    for repetition in range(400):
+        labels, probabilities = table(300, seed=1000 + repetition)
+        low, high = score(labels, probabilities, 0.5, ANY, seed=1).f1_interval or (1, 0)
+        held += low <= true_f1 <= high
+    assert 0.91 <= held / 400 <= 0.98
+
+
+@pytest.mark.parametrize(
+    ("labels", "reason"),
+    [
+        ([], "too few labelled rows: 0, and at least 4"),
+        ([1, 0, 1], "too few labelled rows: 3"),
+        ([1, 1, 1, 1], "all 4 rows have the same label"),
+        ([0, 0, 0, 0, 0], "all 5 rows have the same label"),
+        ([0, 0, 0, 0, 1], "only 1 rows of the rarer label, and at least 2"),
+    ],
+)
+def test_an_undefined_score_says_why_and_gives_no_number(labels: list[int], reason: str) -> None:
+    few = Minimum(4, 2)
+    found = score(labels, [0.5] * len(labels), 0.5, few, seed=1)
+    compared = compare(labels, labels, labels, few, seed=1)
+    assert reason in str(found.undefined)
+    assert reason in str(compared.undefined)
+    assert found.f1 is None
+    assert compared.confidence is None
+
+
+def test_calibration_error_by_hand() -> None:
+    # Two rows a bin: |0.1 - 0| and |0.9 - 0.5|, each half of the rows, in ten bins of one row each
+    # the distances are .1, .1, .9, .1.
+    labels = np.array([0, 0, 0, 1], dtype=np.int8)
+    assert calibration_error(labels, np.array([0.1, 0.1, 0.9, 0.9])) == pytest.approx(0.3)
+    many = np.tile(labels, 10)
+    assert calibration_error(many, np.tile([0.1, 0.1, 0.9, 0.9], 10)) == pytest.approx(0.25)
+
+
+def test_a_comparison_gives_both_scores_of_the_same_rows() -> None:
+    labels = np.array([1] * 50 + [0] * 50)
+    champion = np.array([1] * 25 + [0] * 75)
+    challenger = np.array([1] * 40 + [0] * 60)
+    found = compare(labels, champion, challenger, ANY, seed=1)
+    assert found.champion_f1 == pytest.approx(metrics.f1_score(labels, champion))
+    assert found.challenger_f1 == pytest.approx(metrics.f1_score(labels, challenger))
+    assert found.difference == pytest.approx(found.challenger_f1 - found.champion_f1)
+    assert found.confidence == 1.0
+    assert found.difference_interval is not None
+    assert found.difference_interval[0] > 0
+
+
+def test_equal_predictions_are_never_better() -> None:
+    labels, probabilities = table(200)
+    guess = probabilities >= 0.5
+    found = compare(labels, guess, guess, ANY, seed=1)
+    assert (found.difference, found.confidence) == (0.0, 0.0)
+
+
+def test_a_better_model_on_few_rows_is_not_sure_to_be_better() -> None:
+    labels = np.array([1, 0] * 20)
+    champion = labels.copy()
+    champion[[0, 1, 2]] ^= 1
+    challenger = labels.copy()
+    challenger[[4, 5]] ^= 1
+    found = compare(labels, champion, challenger, ANY, seed=1)
+    assert found.difference is not None
+    assert found.difference > 0
+    assert found.confidence is not None
+    assert 0.5 < found.confidence < 0.9
+
+
+def test_pairing_sees_what_separate_intervals_cannot() -> None:
+    """Two good models that differ in a few rows, all won by one of them: nearly certain."""
+    labels = np.array([1, 0] * 500)
+    champion = labels.copy()
+    champion[:300] ^= 1
+    challenger = labels.copy()
+    challenger[:280] ^= 1
+    assert (compare(labels, champion, challenger, ANY, seed=1).confidence or 0) > 0.99
+
+
+def test_equal_seeds_give_equal_intervals() -> None:
+    labels, probabilities = table(100)
+    assert score(labels, probabilities, 0.5, ANY, 3) == score(labels, probabilities, 0.5, ANY, 3)

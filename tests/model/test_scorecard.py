@@ -1,0 +1,263 @@
+"""The scorecard: read, computed by hand, written and read back, refused when damaged."""
+
+from __future__ import annotations
+
+import copy
+import json
+import math
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from attrition.core import atomic_files
+from attrition.core.errors import DataError
+from attrition.model.scorecard import (
+    FEW_ROWS,
+    Reason,
+    Scorecard,
+    load_scorecard,
+    scorecard_from_json,
+)
+from attrition.model.terms import KnotAxis, NumericTerm
+from tests.conftest import REPOSITORY
+
+CARD: dict[str, Any] = {
+    "format": 1,
+    "intercept": -1.0,
+    "threshold": 0.4,
+    "numeric": {
+        "tenure": {
+            "knots": [0, 10, 30],
+            "points": [2.0, 1.0, -1.0],
+            "missing_points": 0.25,
+            "missing_share": 0.1,
+            "usual_value": 20.0,
+            "average_points": 0.5,
+        }
+    },
+    "categorical": {
+        "contract": {
+            "points": {"monthly": 0.75, "": 0.5, "yearly": -0.75},
+            "other_points": 0.125,
+            "usual_value": "monthly",
+            "average_points": 0.0,
+        }
+    },
+    "pairs": [
+        {
+            "columns": ["tenure", "contract"],
+            "axes": [{"knots": [0, 20]}, {"levels": ["monthly"]}],
+            "points": [[1.0, 0.0], [-1.0, 2.0]],
+            "average_points": 0.25,
+        }
+    ],
+}
+
+# tenure, contract -> tenure's points, contract's points, the pair's points; all by hand.
+CLIENTS = [
+    (0.0, "monthly", 2.0, 0.75, 1.0),
+    (5.0, "yearly", 1.5, -0.75, 0.5),  # halfway to 10; a quarter of the way from 0 to 2
+    (20.0, "", 0.0, 0.5, 2.0),  # halfway from 10 to 30
+    (99.0, "weekly", -1.0, 0.125, 2.0),  # the ends hold; a level nobody has seen
+    (-7.0, "monthly", 2.0, 0.75, 1.0),
+    (math.nan, "monthly", 0.25, 0.75, -1.0),  # missing: own points; in the pair as 20
+]
+
+
+def card() -> Scorecard:
+    return scorecard_from_json(CARD)
+
+
+def table(repeat: int = 1) -> dict[str, Any]:
+    return {
+        "tenure": np.array([client[0] for client in CLIENTS] * repeat),
+        "contract": np.array([client[1] for client in CLIENTS] * repeat, dtype=object),
+    }
+
+
+EXPECTED = np.array([[client[2], client[3], client[4]] for client in CLIENTS])
+MANY = FEW_ROWS + 1  # times six clients: surely not served one by one
+
+
+@pytest.mark.parametrize("repeat", [1, MANY])
+def test_log_odds_are_intercept_and_points_added_up(repeat: int) -> None:
+    expected = np.tile(-1.0 + EXPECTED.sum(axis=1), repeat)
+    assert card().log_odds(table(repeat)) == pytest.approx(expected, abs=1e-15)
+
+
+def test_one_client_gets_the_same_numbers_as_many() -> None:
+    together = card().log_odds(table(MANY))[: len(CLIENTS)]
+    for number, (tenure, contract, *_) in enumerate(CLIENTS):
+        alone = card().log_odds({"tenure": [tenure], "contract": [contract]})
+        assert alone == pytest.approx([together[number]], abs=1e-15)
+
+
+def test_probabilities_follow_the_logistic_curve_even_far_out() -> None:
+    expected = 1 / (1 + np.exp(1.0 - EXPECTED.sum(axis=1)))
+    assert card().probabilities(table()) == pytest.approx(expected, abs=1e-15)
+    far = {**CARD, "intercept": 1e6}
+    assert scorecard_from_json(far).probabilities(table()).tolist() == [1.0] * len(CLIENTS)
+
+
+@pytest.mark.parametrize("repeat", [1, MANY])
+def test_a_data_frame_serves_as_well_as_a_dict(repeat: int) -> None:
+    frame = pd.DataFrame(table(repeat))
+    assert np.array_equal(card().log_odds(frame), card().log_odds(table(repeat)))
+
+
+def test_no_clients_give_no_numbers() -> None:
+    nobody = {"tenure": [], "contract": []}
+    assert card().probabilities(nobody).shape == (0,)
+    assert card().contributions(nobody).shape == (0, 3)
+    assert card().reasons(nobody, 3) == []
+
+
+def test_contributions_are_measured_from_the_average_client() -> None:
+    contributions = card().contributions(table())
+    assert contributions == pytest.approx(EXPECTED - [0.5, 0.0, 0.25], abs=1e-15)
+    assert card().average_log_odds == -1.0 + 0.5 + 0.0 + 0.25
+    total = card().average_log_odds + contributions.sum(axis=1)
+    assert total == pytest.approx(card().log_odds(table()), abs=1e-15)
+
+
+def test_reasons_are_the_strongest_lifts_of_risk_and_name_what_the_client_has() -> None:
+    reasons = card().reasons(table(), 2)
+    assert reasons[0] == [  # the pair lifts by 0.75, too: equal lifts stand in the terms' order
+        Reason("tenure", ("tenure",), (0.0,), 1.5),
+        Reason("contract", ("contract",), ("monthly",), 0.75),
+    ]
+    assert reasons[5] == [Reason("contract", ("contract",), ("monthly",), 0.75)]
+    assert [reason.term for reason in card().reasons(table(), 3)[3]] == [
+        "tenure x contract",
+        "contract",  # the tenure of this client lowers the risk: no reason
+    ]
+
+
+def test_a_missing_value_is_shown_as_none_in_a_reason() -> None:
+    raw = copy.deepcopy(CARD)
+    raw["numeric"]["tenure"]["missing_points"] = 3.0
+    (reason, *_), *_ = scorecard_from_json(raw).reasons({"tenure": [math.nan], "contract": [""]}, 1)
+    assert reason == Reason("tenure", ("tenure",), (None,), 2.5)
+
+
+def test_json_round_trip_is_exact_and_readable(tmp_path: Path) -> None:
+    path = tmp_path / "scorecard.json"
+    atomic_files.write_json(path, card().to_json())
+    assert load_scorecard(path) == card()
+    written = json.loads(path.read_text())
+    assert written["average_log_odds"] == -0.25
+    assert "intercept" in written["how_to_read"]
+    assert {key: written[key] for key in CARD} == CARD
+
+
+def _with(change: Callable[[dict[str, Any]], object]) -> dict[str, Any]:
+    raw = copy.deepcopy(CARD)
+    change(raw)
+    return raw
+
+
+TENURE, CONTRACT = CARD["numeric"]["tenure"], CARD["categorical"]["contract"]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda c: c.update(format=2), "format 1 .found format 2"),
+        (lambda c: c.pop("intercept"), "top level: 'intercept' is missing"),
+        (lambda c: c.update(intercept=math.nan), "top level: expected a finite number, found nan"),
+        (lambda c: c.update(intercept=True), "expected a finite number, found True"),
+        (lambda c: c.update(threshold=1.5), "threshold: expected a fraction 0-1, found 1.5"),
+        (lambda c: c.update(numeric=[]), "top level"),
+        (lambda c: c.update(numeric={}, categorical={}, pairs=[]), "it reads no column"),
+        (lambda c: c["numeric"]["tenure"].pop("knots"), "'tenure': 'knots' is missing"),
+        (lambda c: c["numeric"]["tenure"].update(knots=[0, 30, 10]), "'tenure': knots must rise"),
+        (lambda c: c["numeric"]["tenure"].update(knots=[0, 0, 10]), "'tenure': knots must rise"),
+        (lambda c: c["numeric"]["tenure"].update(knots=[], points=[]), "knots must rise"),
+        (lambda c: c["numeric"]["tenure"].update(points=[1.0]), "expected 3 points.*found 1"),
+        (lambda c: c["numeric"]["tenure"].update(points="abc"), "expected a list of numbers"),
+        (lambda c: c["numeric"]["tenure"].update(points=[1, None, 2]), "finite number, found None"),
+        (lambda c: c["numeric"]["tenure"].update(missing_points="x"), "found 'x'"),
+        (lambda c: c["numeric"].update(tenure=3), "numeric column 'tenure'"),
+        (
+            lambda c: c["categorical"]["contract"]["points"].update(yearly=math.inf),
+            "categorical column 'contract': expected a finite number",
+        ),
+        (lambda c: c["categorical"]["contract"].pop("other_points"), "'other_points' is missing"),
+        (lambda c: c["categorical"]["contract"].update(usual_value=7), "expected text, found 7"),
+        (lambda c: c["pairs"][0].update(points=[[1.0, 0.0]]), "pair 1: expected 2 rows of points"),
+        (lambda c: c["pairs"][0].update(points=[[1.0], [2.0]]), "pair 1: expected 2 points in a"),
+        (lambda c: c["pairs"][0].update(columns=["tenure"]), "pair 1"),
+        (lambda c: c["pairs"][0].update(columns=["tenure", "x"]), "pair 1: 'x' is missing"),
+        (lambda c: c["pairs"][0]["axes"][1].update(levels=["a", "a"]), "levels must differ"),
+        (lambda c: c["pairs"][0].update(axes=[{"levels": []}, {"knots": [1]}]), "is missing"),
+    ],
+)
+def test_a_damaged_scorecard_is_refused_by_name(
+    change: Callable[[dict[str, Any]], object], message: str
+) -> None:
+    with pytest.raises(DataError, match=message):
+        scorecard_from_json(_with(change))
+
+
+@pytest.mark.parametrize("raw", [None, [], "card", 3, {}])
+def test_json_that_is_no_scorecard_is_refused(raw: Any) -> None:
+    with pytest.raises(DataError, match="not a scorecard"):
+        scorecard_from_json(raw)
+
+
+def test_every_cut_of_the_file_is_refused_with_its_path(tmp_path: Path) -> None:
+    path = tmp_path / "scorecard.json"
+    whole = json.dumps(CARD)
+    for length in range(0, len(whole), 7):
+        path.write_text(whole[:length])
+        with pytest.raises(DataError, match=r"scorecard\.json: "):
+            load_scorecard(path)
+
+
+def test_a_file_that_is_not_there_or_hostile_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"none\.json: cannot be read"):
+        load_scorecard(tmp_path / "none.json")
+    deep = tmp_path / "deep.json"
+    deep.write_text("[" * 100_000)
+    with pytest.raises(DataError, match=r"deep\.json: not JSON"):
+        load_scorecard(deep)
+    binary = tmp_path / "binary.json"
+    binary.write_bytes(b"\x80\x04\x95")
+    with pytest.raises(DataError, match=r"binary\.json: not JSON"):
+        load_scorecard(binary)
+
+
+def test_importing_the_scorecard_takes_no_heavy_library() -> None:
+    code = (
+        "import sys, attrition.model.scorecard; "
+        "print(*{'pandas', 'sklearn', 'scipy', 'duckdb', 'matplotlib'} & set(sys.modules))"
+    )
+    found = subprocess.run(
+        [sys.executable, "-c", code], cwd=REPOSITORY, capture_output=True, text=True, check=True
+    )
+    assert found.stdout.strip() == ""
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        np.random.default_rng(1).integers(0, 50, 500).astype(float),
+        np.random.default_rng(2).uniform(0, 50, 500),
+        np.random.default_rng(3).integers(-50, 50, 500).astype(float),
+        np.random.default_rng(4).integers(0, 10**12, 500).astype(float),
+        np.full(20, np.nan),
+        np.array([0.0, -0.0, 20.0, 19.5, np.nan] * 4),
+    ],
+)
+def test_points_are_read_off_alike_however_often_a_number_comes(values: np.ndarray) -> None:
+    """Whole numbers that come again and again take a shorter way, to the same bits."""
+    term = NumericTerm("x", KnotAxis((0.3, 7.0, 17.3, 40.1), 1.0), (0.1, -2.7, 3.3, 0.7), 9.0, 0, 0)
+    wanted = np.interp(values, term.axis.knots, term.points)
+    wanted[np.isnan(values)] = 9.0
+    assert term.of_column({"x": values}).tolist() == wanted.tolist()

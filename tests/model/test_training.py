@@ -1,0 +1,488 @@
+"""The model: hats by hand, the scorecard equal to the pipeline, and tables of every odd kind."""
+
+from __future__ import annotations
+
+import io
+import pickle
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+from sklearn.base import clone
+from sklearn.metrics import f1_score, roc_auc_score
+
+from attrition.core.errors import NotEnoughData
+from attrition.model import training
+from attrition.model.metrics import Minimum
+from attrition.model.scorecard import FEW_ROWS, scorecard_from_json
+from attrition.model.terms import KnotAxis
+from attrition.model.training import Columns, FittedModel, Fold, Selection, best_threshold, fit
+from attrition.model.transformers import (
+    CategoryLevels,
+    NumericHats,
+    PairGrids,
+    knot_axis,
+    level_axis,
+)
+
+NAN = float("nan")
+LEAST = Minimum(rows=20, rarer_label=2)
+
+
+def fitted_on(features: pd.DataFrame, labels: NDArray[np.bool_], seed: int = 7) -> FittedModel:
+    """Fit with number columns as numeric ones and all others as categorical ones."""
+    numeric = [name for name in features if pd.api.types.is_numeric_dtype(features[name])]
+    categorical = [name for name in features if name not in numeric]
+    return fit(
+        features,
+        labels.astype(np.int8),
+        numeric=numeric,
+        categorical=categorical,
+        minimum=LEAST,
+        seed=seed,
+    )
+
+
+def assert_equal_to_its_pipeline(fitted: FittedModel, features: pd.DataFrame) -> None:
+    """Scorecard and pipeline agree to 1e-9 on every row, for many rows and for one by one."""
+    expected = fitted.pipeline.predict_proba(features)[:, 1]
+    many = pd.concat([features] * (FEW_ROWS + 1))
+    answers = fitted.scorecard.probabilities(many)[: len(features)]
+    assert np.max(np.abs(answers - expected)) < 1e-9
+    for row in range(len(features)):
+        alone = fitted.scorecard.probabilities(features.iloc[[row]])
+        assert abs(alone[0] - expected[row]) < 1e-9
+
+
+# Hats and levels, by hand
+
+
+def test_a_hat_is_one_at_its_knot_and_falls_to_zero_at_the_next() -> None:
+    hats = NumericHats(knots=3).fit(pd.DataFrame({"x": [0.0, 10.0, 30.0, NAN]}))
+    assert hats.axes_ == [KnotAxis((0.0, 10.0, 30.0), 10.0)]
+    asked = pd.DataFrame({"x": [0.0, 10.0, 15.0, 30.0, 99.0, -5.0, NAN]})
+    assert hats.transform(asked).toarray() == pytest.approx(
+        np.array(
+            [  # at 0, at 10, at 30, line, missing
+                [1.0, 0.0, 0.0, -1.0, 0.0],
+                [0.0, 1.0, 0.0, 0.0, 0.0],
+                [0.0, 0.75, 0.25, 0.25, 0.0],
+                [0.0, 0.0, 1.0, 1.0, 0.0],
+                [0.0, 0.0, 1.0, 1.0, 0.0],
+                [1.0, 0.0, 0.0, -1.0, 0.0],
+                [0.0, 1.0, 0.0, 0.0, 1.0],
+            ]
+        )
+    )
+    assert hats.get_feature_names_out().tolist() == [
+        "x at 0.0",
+        "x at 10.0",
+        "x at 30.0",
+        "x line",
+        "x missing",
+    ]
+
+
+def test_levels_have_a_column_each_and_rare_and_unknown_ones_share_the_pool() -> None:
+    seen = pd.DataFrame({"plan": ["b", "b", "a", "b", "a", "rare", ""]}, dtype=object)
+    levels = CategoryLevels(minimum_rows=2).fit(seen)
+    assert levels.axes_[0].levels == ("b", "a", "")  # a blank is a level even when it is rare
+    asked = pd.DataFrame({"plan": ["a", "b", "", "rare", "never seen"]}, dtype=object)
+    assert levels.transform(asked).toarray().tolist() == [
+        [0, 1, 0, 0],
+        [1, 0, 0, 0],
+        [0, 0, 1, 0],
+        [0, 0, 0, 1],
+        [0, 0, 0, 1],
+    ]
+    assert levels.get_feature_names_out().tolist() == [
+        "plan = b",
+        "plan = a",
+        "plan = ",
+        "plan = other",
+    ]
+
+
+def test_a_pair_is_the_product_of_its_hats_shrunk_by_its_weight() -> None:
+    seen = pd.DataFrame({"x": [0.0, 10.0], "plan": ["a", "b"]})
+    pairs = PairGrids([("x", "plan")], numeric=["x"], levels=1, weight=0.5).fit(seen)
+    asked = pd.DataFrame({"x": [2.5, 10.0, NAN], "plan": ["a", "b", "a"]})
+    assert pairs.transform(asked).toarray().tolist() == [
+        [0.375, 0.0, 0.125, 0.0],  # 0.5 * (0.75, 0.25) x (a, other)
+        [0.0, 0.0, 0.0, 0.5],
+        [0.25, 0.0, 0.25, 0.0],  # missing counts as the usual value, 5
+    ]
+    assert len(pairs.get_feature_names_out()) == 4
+
+
+@pytest.mark.parametrize(
+    ("values", "knots"),
+    [
+        ([3.0, 1.0, 2.0, 2.0], (1.0, 2.0, 3.0)),  # few values: a knot at each
+        ([5.0] * 9, (5.0,)),
+        ([NAN] * 9, (0.0,)),
+        ([0.0] * 80 + [*range(1, 21)], (0.0, 7.0, 13.0, 20.0)),  # ties: the spare knots go round
+        ([1e-300, 1e-300 + 1e-310, 2e-300], (1e-300,)),  # too close to tell apart
+        ([-1.7e308, 1.7e308], (-1e307, 1e307)),  # the difference must not overflow
+    ],
+)
+def test_knots_are_unique_and_rise(values: list[float], knots: tuple[float, ...]) -> None:
+    assert knot_axis(np.array(values), 4).knots == pytest.approx(knots, rel=0.05)
+
+
+def test_knots_stand_at_quantiles() -> None:
+    axis = knot_axis(np.arange(101.0) ** 2, 5)
+    assert axis == KnotAxis((0.0, 625.0, 2500.0, 5625.0, 10000.0), 2500.0)
+
+
+def test_equally_frequent_levels_stand_in_the_order_of_their_names() -> None:
+    assert level_axis(["b", "c", "a", "c"], 1, 2).levels == ("c", "a")
+
+
+def test_transformers_can_be_cloned_and_name_each_of_their_columns() -> None:
+    features = pd.DataFrame({"x": [1.0, 2.0, NAN], "plan": ["a", "", "a"]})
+    basis = clone(training.make_basis(Columns(("x",), ("plan",)), (("x", "plan"),)))
+    assert basis.fit_transform(features).shape[1] == len(basis.get_feature_names_out())
+
+
+# Scorecard and pipeline
+
+finite = st.floats(allow_nan=False, allow_infinity=False)
+tame = st.integers(-3, 3).map(float)
+numbers = st.one_of(tame, finite, st.just(NAN))
+words = st.sampled_from(["", "a", "b", "c", "long word", "é"])
+
+
+@st.composite
+def tables(draw: st.DrawFn, rows: int) -> pd.DataFrame:
+    """Two numeric and two categorical columns of anything that may pass ingestion."""
+    columns = {
+        name: draw(st.lists(values, min_size=rows, max_size=rows))
+        for name, values in (("x", numbers), ("y", tame), ("plan", words), ("region", words))
+    }
+    return pd.DataFrame(columns).astype({"plan": object, "region": object})
+
+
+PAIRS = (("x", "y"), ("x", "plan"), ("plan", "region"))
+
+
+@settings(max_examples=50, deadline=None)
+@given(
+    features=tables(rows=30),
+    asked=tables(rows=6),
+    labels=st.lists(st.booleans(), min_size=30, max_size=30).filter(lambda x: 0 < sum(x) < 30),
+    pairs=st.sets(st.sampled_from(PAIRS)),
+    strength=st.sampled_from([0.03, 1.0, 30.0]),
+)
+def test_scorecard_and_pipeline_are_equal(
+    features: pd.DataFrame,
+    asked: pd.DataFrame,
+    labels: list[bool],
+    pairs: set[tuple[str, str]],
+    strength: float,
+) -> None:
+    """Over random tables, with missing values and levels that training has not seen."""
+    asked.loc[0, ["plan", "region"]] = "never seen"
+    truth = np.array(labels, dtype=np.int8)
+    chosen = Selection(tuple(sorted(pairs)), strength, 0.5, truth, truth.astype(float), ())
+    everyone = np.arange(len(truth))
+    columns = Columns(("x", "y"), ("plan", "region"))
+    pipeline, card = training.fit_selected(features, truth, columns, chosen, everyone)
+    fitted = FittedModel(pipeline, scorecard_from_json(card.to_json()), chosen, seed=0)
+    assert_equal_to_its_pipeline(fitted, pd.concat([features, asked]))
+    average = card.contributions(features).mean(axis=0)
+    assert average == pytest.approx(np.zeros(len(card.terms)), abs=1e-9)
+
+
+# Tables of every odd kind
+
+
+def clients(rows: int, seed: int = 0) -> tuple[pd.DataFrame, NDArray[np.bool_]]:
+    """A risk that falls with activity and is higher for monthly plans."""
+    random = np.random.default_rng(seed)
+    activity = random.lognormal(3, 1, rows).round()
+    plan = random.choice(["monthly", "yearly"], rows)
+    log_odds = 2.0 - 0.08 * activity + (plan == "monthly")
+    exited = random.random(rows) < 1 / (1 + np.exp(-log_odds))
+    return pd.DataFrame({"activity": activity, "plan": plan.astype(object)}), exited
+
+
+ODD_COLUMNS: dict[str, Callable[[int], list[float] | list[str]]] = {
+    "constant": lambda n: [5.0] * n,
+    "all missing": lambda n: [NAN] * n,
+    "half missing": lambda n: [NAN, 1.0] * (n // 2),
+    "two values": lambda n: [0.0, 0.0, 1.0, 0.0] * (n // 4),
+    "heavy ties": lambda n: [0.0] * (n - n // 4) + [float(i) for i in range(n // 4)],
+    "huge": lambda n: [1e300 * (i % 7 - 3) for i in range(n)],
+    "tiny": lambda n: [1e-300 * (i % 7) for i in range(n)],
+    "huge and tiny": lambda n: [10.0 ** (i % 600 - 300) for i in range(n)],
+    "all blank": lambda n: [""] * n,
+    "each its own level": lambda n: [f"client {i}" for i in range(n)],
+}
+
+
+@pytest.mark.parametrize("kind", ODD_COLUMNS)
+@pytest.mark.parametrize("rows", [60, pytest.param(600, marks=pytest.mark.complete)])
+def test_an_odd_column_does_no_harm(kind: str, rows: int) -> None:
+    features, labels = clients(rows)
+    without = fitted_on(features, labels)
+    odd = ODD_COLUMNS[kind](rows)
+    beside = features.assign(
+        odd=pd.Series(odd, dtype=float if isinstance(odd[0], float) else object)
+    )
+    fitted = fitted_on(beside, labels)
+    assert_equal_to_its_pipeline(fitted, beside.iloc[:20])
+    auc = roc_auc_score(labels, fitted.scorecard.probabilities(beside))
+    assert auc > roc_auc_score(labels, without.scorecard.probabilities(features)) - 0.05
+
+
+def test_values_missing_or_unseen_only_at_prediction_time_get_middling_answers() -> None:
+    features, labels = clients(1000)
+    fitted = fitted_on(features, labels)
+    asked = pd.DataFrame({"activity": [NAN, 20.0, NAN], "plan": ["monthly", "quarterly", ""]})
+    assert_equal_to_its_pipeline(fitted, asked)
+    assert np.all(np.abs(fitted.scorecard.contributions(asked)) < 1.5)
+
+
+def test_fifty_rows_are_enough() -> None:
+    features, labels = clients(50)
+    fitted = fitted_on(features, labels)
+    assert roc_auc_score(*reversed((fitted.scorecard.probabilities(features), labels))) > 0.7
+
+
+def test_one_positive_in_a_hundred_is_enough() -> None:
+    features, _ = clients(2000)
+    labels = np.zeros(2000, dtype=bool)
+    labels[np.argsort(features["activity"].to_numpy(), kind="stable")[:40:2]] = True
+    fitted = fitted_on(features, labels)
+    chance = fitted.scorecard.probabilities(features)
+    assert roc_auc_score(labels, chance) > 0.95
+    assert 0.0 < fitted.scorecard.threshold < 1.0
+
+
+def test_one_column_of_integers_is_enough() -> None:
+    features, labels = clients(500)
+    alone = features[["activity"]].astype(np.int64)
+    fitted = fitted_on(alone, labels)
+    assert_equal_to_its_pipeline(fitted, alone.iloc[:20])
+    assert fitted.scorecard.terms == ("activity",)
+
+
+def test_probabilities_are_calibrated_not_weighted_by_label() -> None:
+    features, labels = clients(3000)
+    fitted = fitted_on(features, labels[:])
+    chance = fitted.scorecard.probabilities(features)
+    assert chance.mean() == pytest.approx(labels.mean(), abs=1e-3)
+
+
+def test_risk_bends() -> None:
+    """Both quiet and frantic clients leave: no straight line ranks them, hats do."""
+    random = np.random.default_rng(3)
+    activity = random.normal(size=3000)
+    labels = random.random(3000) < 1 / (1 + np.exp(3 - 2 * np.abs(activity) ** 1.5))
+    fitted = fitted_on(pd.DataFrame({"activity": activity}), labels)
+    assert fitted.scorecard.probabilities({"activity": [-2.5, 0.0, 2.5]}) == pytest.approx(
+        1 / (1 + np.exp(3 - 2 * np.array([2.5, 0, 2.5]) ** 1.5)), abs=0.12
+    )
+
+
+@pytest.mark.parametrize(
+    ("labels", "reason"),
+    [
+        ([0] * 100, "all 100 rows have the same label"),
+        ([1] * 100, "all 100 rows have the same label"),
+        ([0, 1] * 9, "too few labelled rows: 18, and at least 20 are needed"),
+        ([0] * 99 + [1], "only 1 rows of the rarer label, and at least 2 are needed"),
+        ([], "too few labelled rows: 0"),
+    ],
+)
+def test_what_cannot_be_learnt_is_refused_with_the_reason(labels: list[int], reason: str) -> None:
+    features = pd.DataFrame({"x": np.arange(float(len(labels)))})
+    with pytest.raises(NotEnoughData, match=f"no model can be trained: {reason}"):
+        fitted_on(features, np.array(labels, dtype=bool))
+
+
+def test_even_one_row_of_the_rarer_label_is_refused_when_settings_would_allow_it() -> None:
+    features = pd.DataFrame({"x": np.arange(100.0)})
+    with pytest.raises(NotEnoughData, match="only 1 rows of the rarer label"):
+        fit(
+            features,
+            np.arange(100) == 5,
+            numeric=["x"],
+            categorical=[],
+            minimum=Minimum(1, 1),
+            seed=0,
+        )
+
+
+# What cross-validation chooses
+
+
+def crossed(rows: int, strength: float, seed: int) -> tuple[pd.DataFrame, NDArray[np.bool_]]:
+    """Four numbers and a category; `x` raises the risk of plan a and lowers that of plan b."""
+    random = np.random.default_rng(seed)
+    features = pd.DataFrame({name: random.normal(size=rows) for name in "uvwx"})
+    features["plan"] = pd.Series(random.choice(["a", "b"], rows), dtype=object)
+    sign = np.where(features["plan"] == "a", 1.0, -1.0)
+    log_odds = (-0.5 + features["u"] + strength * sign * features["x"]).to_numpy()
+    return features, random.random(rows) < 1 / (1 + np.exp(-log_odds))
+
+
+def test_a_planted_interaction_is_found_first_and_taken() -> None:
+    features, labels = crossed(1500, strength=1.0, seed=1)
+    columns = Columns(("u", "v", "w", "x"), ("plan",))
+    assert training.rank_pairs(features, labels.astype(np.int8), columns)[0] == ("x", "plan")
+    fitted = fitted_on(features, labels)
+    assert ("x", "plan") in fitted.selection.pairs
+    asked = pd.DataFrame(
+        {"u": 0.0, "v": 0.0, "w": 0.0, "x": [1.5, 1.5, -1.5, -1.5], "plan": ["a", "b"] * 2}
+    )
+    up_a, up_b, down_a, down_b = fitted.scorecard.log_odds(asked)
+    assert up_a - up_b > 1.5
+    assert down_a - down_b < -1.5
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3, 4])
+def test_where_nothing_is_planted_no_pair_is_taken(seed: int) -> None:
+    features, labels = crossed(1500, strength=0.0, seed=seed)
+    assert fitted_on(features, labels).selection.pairs == ()
+
+
+def test_numbers_that_multiply_are_found_too() -> None:
+    """Exclusive or: high risk where both are high or both are low; neither tells alone."""
+    random = np.random.default_rng(5)
+    features = pd.DataFrame({name: random.normal(size=2000) for name in "uvw"})
+    labels = random.random(2000) < np.where(features["u"] * features["w"] > 0, 0.8, 0.2)
+    fitted = fitted_on(features, labels)
+    assert fitted.selection.pairs[0] == ("u", "w")
+    assert roc_auc_score(fitted.selection.labels, fitted.selection.probabilities) > 0.7
+
+
+def test_the_threshold_is_the_best_cut_between_two_probabilities() -> None:
+    labels = np.array([0, 0, 0, 0, 1, 0, 1, 1], dtype=np.int8)
+    chance = np.array([0.05, 0.1, 0.15, 0.2, 0.4, 0.5, 0.6, 0.9])
+    # Cut below 0.4: tp 3, fp 1 -> F1 6/7. Below 0.6: tp 2, fn 1 -> F1 4/5. So between .2 and .4.
+    assert best_threshold(labels, chance) == pytest.approx(0.3)
+
+
+def test_the_threshold_of_equal_probabilities_calls_everybody() -> None:
+    assert best_threshold(np.array([0, 1], dtype=np.int8), np.array([0.3, 0.3])) <= 0.3
+
+
+def test_the_chosen_threshold_serves_new_clients_better_than_a_half() -> None:
+    features, labels = clients(6000, seed=1)
+    rare = labels & (np.arange(6000) % 3 == 0)
+    fitted = fitted_on(features[:3000], rare[:3000])
+    chance = fitted.scorecard.probabilities(features[3000:])
+    chosen = f1_score(rare[3000:], chance >= fitted.scorecard.threshold)
+    assert chosen > f1_score(rare[3000:], chance >= 0.5) + 0.1
+
+
+def test_equal_rows_and_seeds_give_equal_models() -> None:
+    features, labels = crossed(400, strength=1.0, seed=1)
+    first, second = fitted_on(features, labels), fitted_on(features, labels)
+    assert first.scorecard == second.scorecard
+    assert first.settings == second.settings
+    assert pickle.dumps(first.pipeline) == pickle.dumps(second.pipeline)
+
+
+def test_fitting_changes_nothing_it_was_given() -> None:
+    features, labels = crossed(200, strength=1.0, seed=1)
+    before = features.copy(deep=True), labels.copy()
+    fitted_on(features, labels)
+    pd.testing.assert_frame_equal(features, before[0])
+    assert np.array_equal(labels, before[1])
+
+
+def test_many_rows_are_represented_by_a_sample_and_all_are_learnt(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    features, labels = clients(4000)
+    whole = fitted_on(features, labels)
+    monkeypatch.setattr(training, "SAMPLE_ROWS", 1000)
+    fitted = fitted_on(features, labels)
+    assert len(fitted.selection.labels) == 1000
+    assert fitted.selection.labels.mean() == pytest.approx(labels.mean(), abs=0.001)
+    assert_equal_to_its_pipeline(fitted, features.iloc[:20])
+    chance = fitted.scorecard.probabilities(features)
+    assert chance.mean() == pytest.approx(labels.mean(), abs=1e-3)  # true of all 4000 only
+    assert np.max(np.abs(chance - whole.scorecard.probabilities(features))) < 0.1
+
+
+# Out of fold
+
+
+def test_a_fold_never_looks_at_the_labels_it_predicts() -> None:
+    """Neither fitting nor screening: among noise, which pairs come first hangs on every label."""
+    random = np.random.default_rng(6)
+    names = tuple("abcdefghijkl")
+    features = pd.DataFrame({name: random.normal(size=600) for name in names})
+    truth = random.integers(0, 2, 600).astype(np.int8)
+    test = np.arange(0, 600, 3)
+    train = np.setdiff1d(np.arange(600), test)
+    lied = truth.copy()
+    lied[test] = 1 - lied[test]
+    honest, deceived = (
+        Fold.prepare(features, labels, Columns(names, ()), train, test) for labels in (truth, lied)
+    )
+    assert len(honest.widths) > 1  # some pair looks promising
+    assert np.array_equal(honest.predict(20, 1.0), deceived.predict(20, 1.0))
+
+
+def test_out_of_fold_answers_do_not_depend_on_the_row_s_own_label() -> None:
+    features, labels = clients(200)
+    fitted = fitted_on(features, labels)
+    asked = np.arange(200) >= 150
+    answers = training.out_of_fold_probabilities(fitted, features, labels, asked)
+    assert answers.shape == (50,)
+    lied = labels.copy()
+    lied[160] = ~lied[160]
+    others = training.out_of_fold_probabilities(fitted, features, lied, asked)
+    assert others[10] == answers[10]
+    assert not np.array_equal(others, answers)  # its fellows of other folds have learnt from it
+
+
+def test_out_of_fold_answers_for_one_row_come_from_all_the_others() -> None:
+    features, labels = clients(200)
+    fitted = fitted_on(features, labels)
+    alone = np.arange(200) == 17
+    answer = training.out_of_fold_probabilities(fitted, features, labels, alone)
+    expected = clone(fitted.pipeline).fit(features[~alone], labels[~alone])
+    assert answer[0] == pytest.approx(expected.predict_proba(features[alone])[0, 1])
+    nobody = np.zeros(200, dtype=bool)
+    assert training.out_of_fold_probabilities(fitted, features, labels, nobody).shape == (0,)
+
+
+def test_the_pickle_names_only_classes_of_its_own_libraries() -> None:
+    """An allow-list for reading it stays short."""
+    features, labels = crossed(400, strength=1.0, seed=1)
+    data = pickle.dumps(fitted_on(features, labels).pipeline, protocol=5)
+    named = set()
+
+    class Noting(pickle.Unpickler):
+        def find_class(self, module: str, name: str) -> Any:
+            named.add(f"{module}.{name}")
+            return super().find_class(module, name)
+
+    Noting(io.BytesIO(data)).load()
+    assert named <= {
+        "sklearn.pipeline.Pipeline",
+        "sklearn.compose._column_transformer.ColumnTransformer",
+        "sklearn.linear_model._logistic.LogisticRegression",
+        "attrition.model.transformers.NumericHats",
+        "attrition.model.transformers.CategoryLevels",
+        "attrition.model.transformers.PairGrids",
+        "attrition.model.terms.KnotAxis",
+        "attrition.model.terms.LevelAxis",
+        "builtins.slice",
+        "numpy.ndarray",
+        "numpy.dtype",
+        "numpy._core.multiarray._reconstruct",
+        "numpy._core.multiarray.scalar",
+        "numpy._core.numeric._frombuffer",
+    }

@@ -1,0 +1,201 @@
+"""What is news: a condition when it appears or changes in kind, its end once, each file once."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from attrition.data.ledger import Ledger, LedgerEntry
+from attrition.monitoring import alerts
+from attrition.monitoring.alerts import FAILED, LONGEST, MESSAGES_KEPT, Condition, Told
+
+DRIFT = Condition("data drift in the new rows", "tenure", "data drift in the new rows: tenure")
+DEGRADED = Condition("degraded model", "degraded", "the deployed model is degraded: F1 0.5")
+
+
+def record(**changes: Any) -> dict[str, Any]:
+    return {
+        "verdict": "kept",
+        "reason": "no",
+        "scores": {"test data": {"f1": 0.7}},
+        "candidate_score": None,
+        "drift": {"performance": {}, "data": {}},
+        **changes,
+    }
+
+
+def found(**changes: Any) -> list[tuple[str, str]]:
+    return [(c.key, c.kind) for c in alerts.conditions(record(**changes), 0.6)]
+
+
+def column(name: str, verdict: str) -> dict[str, str]:
+    return {"column": name, "verdict": verdict}
+
+
+def test_a_good_model_and_no_drift_are_no_condition() -> None:
+    assert found() == []
+
+
+def test_a_deployed_model_under_its_threshold_is_degraded() -> None:
+    assert found(scores={"test data": {"f1": 0.59}}) == [("degraded model", "degraded")]
+    assert found(scores={"test data": {"f1": 0.6}}) == []
+    assert found(scores={"test data": {"f1": None}}) == []
+    assert found(scores={"new rows": {"f1": 0.1}}) == []
+
+
+def test_a_model_deployed_by_the_run_is_judged_by_its_own_score() -> None:
+    old, new = {"test data": {"f1": 0.1}}, {"f1": 0.7}
+    assert found(verdict="deployed", scores=old, candidate_score=new) == []
+    assert found(verdict="kept", scores=old, candidate_score=new) != []
+    assert found(verdict="deployed", scores={}, candidate_score={"f1": 0.3}) != []
+    assert found(verdict="deployed", scores=old, candidate_score=None) == []
+
+
+def test_columns_beyond_belief_are_a_condition_until_the_model_is_another() -> None:
+    suspicious = {"columns": {"refund": 1.0, "state": 0.978}, "model_auc": 0.99}
+    (condition,) = alerts.conditions(record(suspicious=suspicious), 0.6)
+    assert condition == Condition(
+        "too good to be true",
+        "refund, state",
+        "too good to be true: refund (AUC 1.000) and state (AUC 0.978) each alone tell who left; "
+        "the whole model reaches 0.990. Are they filled in only once a client has left? Then take "
+        "them out of config.json",
+    )
+    one = alerts.conditions(record(suspicious={"columns": {"x": 1.0}, "model_auc": None}), 0.6)
+    assert one[0].text == (
+        "too good to be true: x (AUC 1.000) alone tells who left. Is it filled in only once a "
+        "client has left? Then take it out of config.json"
+    )
+    assert found(suspicious={}) == found(suspicious=None) == []
+
+
+def test_drift_is_told_by_sample_and_data_drift_by_its_columns() -> None:
+    performance = {
+        "test data": {"verdict": "drift", "reason": "F1 fell"},
+        "new rows": {"verdict": "no drift", "reason": ""},
+    }
+    data = {
+        "new rows": {
+            "verdict": "drift",
+            "columns": [column("a", "drift"), column("b", "no drift")],
+            "predictions": column("predictions", "drift"),
+        }
+    }
+    assert found(drift={"performance": performance, "data": data}) == [
+        ("model drift on the test data", "drift"),
+        ("data drift in the new rows", "a, predictions"),
+    ]
+
+
+def test_a_condition_is_told_once_and_again_in_another_kind() -> None:
+    message, told = alerts.news(Told(), [DRIFT], {}, "kept: no")
+    assert message == "- data drift in the new rows: tenure\n- kept: no"
+    assert alerts.news(told, [DRIFT], {}, "kept: no") == (None, told)
+    other = replace(DRIFT, kind="age", text="data drift in the new rows: age")
+    message, told = alerts.news(told, [DEGRADED, other], {}, None)
+    assert message == "- the deployed model is degraded: F1 0.5\n- data drift in the new rows: age"
+    message, _ = alerts.news(told, [DEGRADED, DRIFT], {}, None)
+    assert message == "- data drift in the new rows: tenure\n- as before: degraded model"
+
+
+def test_the_end_of_all_conditions_is_one_line_said_once() -> None:
+    _, told = alerts.news(Told(), [DRIFT, DEGRADED], {}, None)
+    assert alerts.news(told, [DRIFT], {}, None)[0] is None  # not all is well yet
+    message, told = alerts.news(told, [], {}, "kept: no")
+    assert message == "all is well again (it was: data drift in the new rows; degraded model)"
+    assert alerts.news(told, [], {}, None) == (None, told)
+
+
+def test_a_run_that_works_again_is_said_though_drift_remains() -> None:
+    told = Told(conditions={FAILED: "disk full", DRIFT.key: DRIFT.kind})
+    message, _ = alerts.news(told, [DRIFT], {}, None)
+    assert message == "the runs work again; open: data drift in the new rows"
+
+
+def test_a_failure_with_other_numbers_is_no_news_and_another_failure_is() -> None:
+    _, told = alerts.news(Told(), [alerts.failure("12 bytes free")], {}, None)
+    assert alerts.news(told, [alerts.failure("7 bytes free")], {}, None)[0] is None
+    message, _ = alerts.news(told, [alerts.failure("no memory")], {}, None)
+    assert message == "- the run failed: no memory"
+
+
+def test_what_was_open_stays_open_when_a_run_fails() -> None:
+    told = Told(conditions={FAILED: "x", DRIFT.key: DRIFT.kind})
+    assert [(c.key, c.kind) for c in alerts.still_open(told)] == [(DRIFT.key, DRIFT.kind)]
+
+
+def entry(name: str, status: str = "ingested", quarantined: int = 0) -> LedgerEntry:
+    return LedgerEntry(
+        name,
+        name.ljust(64, "0"),
+        1,
+        status,
+        "a secret value",
+        9,
+        9 - quarantined,
+        0,
+        0,
+        quarantined,
+        (),
+        None,
+        "2026",
+    )
+
+
+def test_troubled_files_are_told_with_names_and_counts_alone() -> None:
+    entries = (entry("fine.csv"), entry("bad.csv", "rejected"), entry("some.csv", quarantined=2))
+    files = alerts.troubled_files(Ledger(entries=entries, refused={"link.csv": "a link"}))
+    assert list(files.values()) == [
+        "file bad.csv: rejected; ledger.json tells the reason",
+        "file some.csv: 2 of 9 rows in quarantine",
+        "link.csv: not read; ledger.json tells the reason",
+    ]
+
+
+def test_a_troubled_file_is_told_once_and_keeps_nothing_open() -> None:
+    message, told = alerts.news(Told(), [], {"a": "file a"}, "kept: no")
+    assert message == "- file a"
+    assert alerts.news(told, [], {"a": "file a"}, None) == (None, told)
+    assert alerts.news(told, [], {"a": "file a", "b": "file b"}, None)[0] == "- file b"
+    assert alerts.news(told, [], None, None)[1].files == ("a",)  # the ledger is unreadable
+
+
+def test_of_many_files_the_others_are_counted() -> None:
+    message, _ = alerts.news(Told(), [], {str(i): f"file {i}" for i in range(1234)}, None)
+    assert message is not None
+    assert message.splitlines()[9:] == ["- file 9", "- and 1,224 files more"]
+
+
+def test_a_file_may_be_called_anything() -> None:
+    refused = {"a\nb\udcff\x1b[2J.csv": "a link"}
+    (line,) = alerts.troubled_files(Ledger(refused=refused)).values()
+    assert line.startswith("a")
+    message, _ = alerts.news(Told(), [], {"a": line}, None)
+    assert message is not None
+    message.encode()
+    assert "\x1b" not in message
+
+
+def test_unsent_messages_are_kept_in_order_and_not_without_end() -> None:
+    assert alerts.with_unsent(Told(unsent=("a",)), None) == ("a",)
+    assert alerts.with_unsent(Told(unsent=("a",)), "b") == ("a", "b")
+    many = tuple(map(str, range(MESSAGES_KEPT)))
+    assert alerts.with_unsent(Told(unsent=many), "new") == (*many[1:], "new")
+
+
+@pytest.mark.parametrize(
+    ("messages", "text"),
+    [
+        (["all is well"], "us: all is well"),
+        (["- a\n- b"], "us:\n- a\n- b"),
+        (["- a", "- b", "well"], "us: well\nNot delivered before, oldest first:\n- a\n- b"),
+    ],
+)
+def test_the_text_begins_with_what_is_newest(messages: list[str], text: str) -> None:
+    assert alerts.text_of(messages, "us") == text
+
+
+def test_a_text_is_never_longer_than_a_chat_tool_takes() -> None:
+    assert len(alerts.text_of(["x" * 9999], "us")) == LONGEST

@@ -1,0 +1,64 @@
+"""The deployed model is found, and examined also where it recorded less, or on few rows."""
+
+from __future__ import annotations
+
+import copy
+import json
+from dataclasses import replace
+
+from attrition.core import releases
+from attrition.core.config import Config
+from attrition.data.clients import labelled_test_clients
+from attrition.data.ledger import read_ledger
+from attrition.monitoring.champion import Champion, find_champion
+from attrition.monitoring.examination import Examination, alerts, examine
+from tests.conftest import Project
+from tests.support.releases import deploy
+
+
+def champion_of(project: Project) -> Champion:
+    champion = find_champion(project.config)
+    assert champion is not None
+    return champion
+
+
+def exam_of(config: Config, champion: Champion) -> Examination:
+    return examine(config, champion, read_ledger(config.ledger), labelled_test_clients(config))
+
+
+def test_a_release_of_an_older_version_is_examined_and_what_it_lacks_is_said(
+    finished_copy: Project,
+) -> None:
+    champion = champion_of(finished_copy)
+    training = copy.deepcopy(champion.training)
+    del training["predicted"], training["cross_validated"]["standard_errors"]
+    for summary in (*training["reference"]["numeric"].values(), training["reference"]["log_odds"]):
+        del summary["slices"], summary["median"], summary["deviation"]
+    new = exam_of(finished_copy.config, champion)
+    old = exam_of(finished_copy.config, replace(champion, training=training))
+    assert old.data["test data"].verdict == new.data["test data"].verdict == "no drift"
+    assert old.data["test data"].columns[0].wasserstein is None
+    assert new.data["test data"].columns[0].wasserstein is not None
+    assert "not recorded" in str(old.impact["test data"].not_recorded)
+    assert old.impact["test data"].terms[0].change == new.impact["test data"].terms[0].change
+    json.dumps(old.to_json(), allow_nan=False)
+    json.dumps(new.to_json(), allow_nan=False)
+
+
+def test_with_few_rows_nothing_is_claimed(finished_copy: Project) -> None:
+    config = replace(finished_copy.config, minimum_scoring_rows=10_000)
+    exam = exam_of(config, champion_of(finished_copy))
+    assert exam.impact == {}
+    assert {found.verdict for found in exam.data.values()} == {"insufficient data"}
+    assert all(found.f1 is None for found in exam.expected.values())
+    assert exam.measures["test data"] is None
+    assert alerts(config, exam) == []
+
+
+def test_in_place_of_a_damaged_release_the_last_good_one_goes_live(project: Project) -> None:
+    """Whether or not the run finds a better model afterwards."""
+    deployment = project.config.prod_deployment_path
+    good, bad = deploy(project), deploy(project, intercept=1.0)
+    (deployment / "releases" / bad / "scorecard.json").write_bytes(b"")
+    assert champion_of(project).release.id == good
+    assert releases.live_release_id(deployment) == good

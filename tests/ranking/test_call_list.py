@@ -1,0 +1,305 @@
+"""The list of whom to call: ranked, with reasons, changes and value; judged when outcomes come."""
+
+from __future__ import annotations
+
+import csv
+
+import pytest
+
+from app import create_app
+from attrition.ranking import call_list, csv_list
+from attrition.ranking.call_list import RankingResult
+from tests.conftest import FORMS, HEADER, Project
+from tests.scripts.test_reporting import test_rows
+from tests.support.pages import document_text
+from tests.support.pages import page as html
+from tests.support.releases import deploy
+
+# The card of these tests: log-odds 2 - 0.04 x lastmonth_activity, so 0 gives 0.8808, 50 gives 0.5,
+# 75 gives 0.2689, 100 gives 0.1192; a missing month gives log-odds 1, 0.7311.
+CLIENTS = [("Busy", "100"), ("=Quiet()", "0"), ("Middling", "50"), ("Absent", ""), ("Calm", "75")]
+
+
+def source_rows(clients: list[tuple[str, str]], label: str = "") -> str:
+    lines = [f"{name},{activity},10,1,{label}" for name, activity in clients]
+    return "\n".join([HEADER, *lines, ""])
+
+
+@pytest.fixture
+def listed(project: Project) -> Project:
+    """A project with a deployed model and the open clients above, ingested."""
+    deploy(project)
+    project.write("sourcedata/open.csv", source_rows(CLIENTS))
+    project.run("ingestion.py")
+    return project
+
+
+def table(project: Project) -> list[dict[str, str]]:
+    path = project.root / "models/clientrisk.csv"
+    with path.open(encoding="utf-8-sig", newline="") as stream:
+        return list(csv.DictReader(stream))
+
+
+def test_the_list_ranks_the_open_clients_with_tiers_and_reasons(listed: Project) -> None:
+    result = call_list.rank(listed.config)
+    assert isinstance(result, RankingResult)
+    rows = table(listed)
+    assert [(row["rank"], row["client"], row["probability"], row["tier"]) for row in rows] == [
+        ("1", "'=Quiet()", "0.8808", "high"),
+        ("2", "Absent", "0.7311", "high"),
+        ("3", "Middling", "0.5000", "high"),  # the model's own threshold
+        ("4", "Calm", "0.2689", "medium"),
+        ("5", "Busy", "0.1192", "low"),
+    ]
+    assert [row["reason_1"] for row in rows[:3]] == [
+        "lastmonth_activity is 0, far below the usual 50",
+        "lastmonth_activity is missing",
+        "no value raises the risk above the average",
+    ]
+    assert {row["rank_change"] for row in rows} == {""}
+    assert "value" not in rows[0]
+    told = result.to_json()
+    assert (told["ranked"], told["clients"]) == ("open clients", 5)
+    assert (told["high"], told["medium"], told["low"]) == (3, 1, 1)
+    assert told["thresholds"] == {"high": 0.5, "medium": 0.25}
+    assert "Quiet" not in str(told)
+
+
+def test_ranking_twice_gives_the_same_bytes_and_a_new_batch_tells_the_changes(
+    listed: Project,
+) -> None:
+    path = listed.root / "models/clientrisk.csv"
+    call_list.rank(listed.config)
+    first = path.read_bytes()
+    call_list.rank(listed.config)
+    assert path.read_bytes() == first
+    listed.write("sourcedata/later.csv", source_rows([("Busy", "0"), ("Fresh", "75")]))
+    listed.run("ingestion.py")
+    call_list.rank(listed.config)
+    second = path.read_bytes()
+    changes = {r["client"]: (r["probability_change"], r["rank_change"]) for r in table(listed)}
+    assert changes == {
+        "'=Quiet()": ("0.0000", "0"),  # as likely as Busy now, and "=" comes before "B"
+        "Absent": ("0.0000", "-1"),
+        "Busy": ("0.7616", "3"),
+        "Middling": ("0.0000", "-1"),
+        "Calm": ("0.0000", "-1"),
+        "Fresh": ("new", "new"),
+    }
+    call_list.rank(listed.config)
+    assert path.read_bytes() == second
+
+
+def test_thresholds_and_the_number_of_told_clients_are_settings(listed: Project) -> None:
+    listed.configure(high_risk_threshold=0.8, medium_risk_threshold=0.6, clients_with_reasons=1)
+    call_list.rank(listed.config)
+    rows = table(listed)
+    assert [row["tier"] for row in rows] == ["high", "medium", "low", "low", "low"]
+    assert [bool(row["reason_1"]) for row in rows] == [True, False, False, False, False]
+
+
+def test_with_a_value_column_the_value_at_risk_is_told(listed: Project) -> None:
+    listed.configure(value_column="lastyear_activity")
+    listed.run("ingestion.py")
+    call_list.rank(listed.config)
+    rows = table(listed)
+    assert [(row["value"], row["value_at_risk"], row["value_rank"]) for row in rows[:3]] == [
+        ("10", "8.81", "1"),
+        ("10", "7.31", "2"),
+        ("10", "5.00", "3"),
+    ]
+
+
+def test_where_no_client_is_open_those_who_stayed_of_the_newest_batch_are_ranked(
+    project: Project,
+) -> None:
+    deploy(project)
+    project.write("sourcedata/january.csv", source_rows([("Old", "0")], "0"))
+    project.run("ingestion.py")
+    project.write("sourcedata/february1.csv", source_rows([*CLIENTS, ("Gone", "2")], "0"))
+    project.write("sourcedata/february2.csv", source_rows([("Gone", "0"), ("Late", "1")], "1"))
+    project.write("sourcedata/february3.csv", source_rows([("Busy", "0")], "0"))
+    project.run("ingestion.py")
+    result = call_list.rank(project.config)
+    assert isinstance(result, RankingResult)
+    assert result.ranked == "clients of the newest batch who stayed"
+    assert result.to_json()["clients"] == 5
+    clients = [row["client"] for row in table(project)]
+    assert clients == ["'=Quiet()", "Busy", "Absent", "Middling", "Calm"]
+
+
+def test_nobody_who_has_left_is_on_a_list_where_all_outcomes_are_known(project: Project) -> None:
+    """The first trial of most people: page, report and terminal say what is missing first."""
+    first = "No open clients: leave the outcome blank for those whom you may still call"
+    project.configure(reports=FORMS)
+    deploy(project)
+    project.write("testdata/testdata.csv", test_rows(stayed=(10, 60), left=(22, 8)))
+    project.write("sourcedata/known.csv", test_rows(stayed=(3, 40), left=(30, 2)))
+    project.run("ingestion.py")
+    lines = project.run("reporting.py").stdout.splitlines()
+    assert lines[:2] == [
+        f"{first}.",
+        "43 clients of the newest batch who stayed: 3 at high risk (from 50% on), 0 at",
+    ]
+    assert len(table(project)) == 43
+    left = {f"client {number}" for number in range(44, 76)}
+    assert not left.intersection(row["client"] for row in table(project))
+    report = html(project.config.report)
+    assert report.all("h1")[0].text == f"{first}."
+    assert "Call these" not in report.text
+    assert "it ranks the clients of the newest batch who stayed" in report.text
+    assert first in document_text(project.config.report_pdf)
+    browser = create_app(project.config).test_client()
+    for path in ("/", "/clients"):
+        page = browser.get(path, headers={"Accept": "text/html"}).text
+        assert f"<h1>{first}</h1>" in page
+        assert "Whom to call first" not in page
+        assert "it ranks the clients of the newest batch who stayed, whose outcome is known" in page
+    answer = browser.get("/clients?per_page=1000").get_json()
+    assert answer["ranked"] == "clients of the newest batch who stayed"
+    assert not left.intersection(client["client"] for client in answer["clients"])
+
+
+def test_where_all_have_left_there_is_no_list_and_what_is_missing_is_said(project: Project) -> None:
+    deploy(project)
+    project.write("testdata/testdata.csv", test_rows(stayed=(10, 60), left=(22, 8)))
+    project.write("sourcedata/known.csv", source_rows(CLIENTS, "1"))
+    project.run("ingestion.py")
+    assert project.run("reporting.py").stdout.startswith(
+        "No open clients: leave the outcome blank for those whom you may still call; "
+        "of the newest batch all have left."
+    )
+    assert not project.config.client_risk.exists()
+    assert not project.config.client_book.exists()
+
+
+def test_without_an_id_column_a_row_that_left_is_not_on_the_list(project: Project) -> None:
+    project.configure(id_column=None)
+    deploy(project)
+    project.write("sourcedata/1.csv", source_rows([("", "0"), ("", "1")], "1"))
+    project.write("sourcedata/2.csv", source_rows([("", "2"), ("", "0")], "0"))
+    project.run("ingestion.py")
+    assert isinstance(call_list.rank(project.config), RankingResult)
+    assert [row["client"] for row in table(project)] == ["row 4", "row 3"]
+
+
+@pytest.mark.parametrize(
+    ("settings", "reason"),
+    [
+        ({"numeric_columns": ["lastmonth_activity"]}, "no longer names the columns"),
+        (
+            {
+                "numeric_columns": ["lastyear_activity", "number_of_employees"],
+                "categorical_columns": ["lastmonth_activity"],
+            },
+            "unlike the model: lastmonth_activity",
+        ),
+    ],
+)
+def test_a_model_that_does_not_fit_the_settings_makes_no_list(
+    listed: Project, settings: dict[str, list[str]], reason: str
+) -> None:
+    call_list.rank(listed.config)
+    listed.configure(**settings)
+    listed.run("ingestion.py")
+    listed.write("testdata/testdata.csv", test_rows(stayed=(10, 60), left=(22, 8)))
+    shown = listed.run("reporting.py", check=False)
+    assert shown.returncode == 1, shown.stderr  # the matrix is not drawn either
+    assert shown.stdout.startswith("There is no list of clients to call: config.json ")
+    assert reason in shown.stdout
+    assert not listed.config.client_risk.exists()
+    assert not listed.config.client_book.exists()
+
+
+def test_one_client_is_a_list_of_one(project: Project) -> None:
+    deploy(project)
+    project.write("sourcedata/open.csv", source_rows([("Only", "0")]))
+    project.run("ingestion.py")
+    assert isinstance(call_list.rank(project.config), RankingResult)
+    assert [row["rank"] for row in table(project)] == ["1"]
+
+
+def test_without_an_id_column_rows_are_ranked_and_never_compared(listed: Project) -> None:
+    listed.configure(id_column=None)
+    listed.run("ingestion.py")
+    for _ in range(2):
+        call_list.rank(listed.config)
+        rows = table(listed)
+        assert [row["client"] for row in rows] == ["row 2", "row 4", "row 3", "row 5", "row 1"]
+        assert {row["rank_change"] for row in rows} == {""}
+
+
+def test_without_a_model_or_clients_no_older_list_is_kept(project: Project) -> None:
+    path = project.root / "models/clientrisk.csv"
+    path.write_text("old")
+    assert call_list.rank(project.config) == "no model is deployed"
+    assert not path.exists()
+    deploy(project)
+    path.write_text("old")
+    assert call_list.rank(project.config) == "there are no clients"
+    assert not path.exists()
+
+
+def test_an_edited_list_is_said_and_the_new_one_tells_no_changes(
+    listed: Project, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = listed.root / "models/clientrisk.csv"
+    path.write_text("client;Secret")
+    call_list.rank(listed.config)
+    assert "not the list that the pipeline wrote; the new list tells no changes" in caplog.text
+    assert "Secret" not in caplog.text
+    assert {row["rank_change"] for row in table(listed)} == {""}
+
+
+def test_when_outcomes_come_the_old_list_is_judged_by_them(listed: Project) -> None:
+    first = call_list.rank(listed.config)
+    assert isinstance(first, RankingResult)
+    assert first.outcomes == []
+    left = source_rows([("=Quiet()", "0"), ("Absent", "")], "1")
+    listed.write("sourcedata/outcomes1.csv", left)
+    listed.write("sourcedata/outcomes2.csv", source_rows([("Busy", "100"), ("Unknown", "1")], "0"))
+    listed.run("ingestion.py")
+    for _ in range(2):  # again and again: the same
+        second = call_list.rank(listed.config)
+        assert isinstance(second, RankingResult)
+        assert len(second.ranking) == 2
+        (outcome,) = second.outcomes
+        assert outcome["top"] == {"5": {"clients": 5, "known": 3, "left": 2, "share_left": 2 / 3}}
+        assert outcome["all"] == outcome["top"]["5"]
+    # A label that came before a ranking is no outcome of it.
+    listed.write("sourcedata/outcomes3.csv", source_rows([("Calm", "75")], "1"))
+    listed.run("ingestion.py")
+    third = call_list.rank(listed.config)
+    assert isinstance(third, RankingResult)
+    tops = [next(iter(outcome["top"].values())) for outcome in third.outcomes]
+    assert [(top["known"], top["left"]) for top in tops] == [(1, 1), (4, 3)]
+
+
+def test_each_list_is_judged_by_what_came_after_it_alone(listed: Project) -> None:
+    """Absent left, came back, was ranked anew and stayed: each list has an outcome of its own."""
+    call_list.rank(listed.config)
+    batches = ([("Absent", "")], "1"), ([("Absent", "20")], ""), ([("Absent", "20")], "0")
+    for number, (clients, label) in enumerate(batches):
+        listed.write(f"sourcedata/batch{number}.csv", source_rows(clients, label))
+        listed.run("ingestion.py")
+        result = call_list.rank(listed.config)
+    assert isinstance(result, RankingResult)
+    known = [(outcome["all"]["known"], outcome["all"]["left"]) for outcome in result.outcomes]
+    assert known == [(1, 0), (1, 1)]
+
+
+def test_the_script_prints_the_first_ten_in_80_columns(listed: Project) -> None:
+    names = [(f"\x1b[31m{'Long name ' * 12}{place}", str(place)) for place in range(20)]
+    listed.write("sourcedata/more.csv", source_rows(names))
+    listed.write("testdata/testdata.csv", test_rows(stayed=(10, 60), left=(22, 8)))
+    listed.run("ingestion.py")
+    result = listed.run("reporting.py")
+    lines = result.stdout.splitlines()
+    assert max(map(len, lines[:-2])) <= 80
+    assert "\x1b" not in result.stdout
+    assert lines[0] == "25 open clients: 23 at high risk (from 50% on), 1 at medium"
+    assert sum("far below the usual 50" in line for line in lines) == 10
+    written = ("clientrisk.csv", "confusionmatrix.png")
+    assert lines[-2:] == [str(listed.root / "models" / name) for name in written]
+    assert "Long" not in result.stderr
+    assert csv_list.read_list(listed.config.client_risk) is not None

@@ -1,0 +1,161 @@
+"""The list as a file: inert in spreadsheets, whole CSV, and read back as it was written."""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from attrition.core.errors import DataError
+from attrition.core.spreadsheet import inert, plain
+from attrition.ranking import csv_list
+from attrition.ranking.csv_list import read_list, write_list
+from attrition.ranking.ranking import Ranking
+
+HOSTILE = [
+    "=cmd()|' /C calc'!A0",
+    "+1",
+    "-1",
+    "@SUM(A1)",
+    "\tx",
+    "\rx",
+    "\nx",
+    " =1",
+    "\u200b=1",
+    "\uff1d1",
+    "'=1",
+    "''",
+    'a"b',
+    "a,b",
+    "a\nb",
+    "a\r\nb",
+    "NA",
+    "007",
+    "Müller",
+]
+
+
+def listed(ids: list[str], values: list[float] | None = None) -> Ranking:
+    count = len(ids)
+    given_values = None if values is None else np.array(values)
+    return Ranking(
+        ids=np.array(ids, dtype=object),
+        probabilities=np.linspace(0.9, 0.1, count).round(4),
+        tiers=np.array(["high"] * count, dtype=object),
+        reasons=[["=x is 1", "y, z"]],
+        values=given_values,
+        values_at_risk=None if given_values is None else given_values / 2,
+        value_ranks=None if given_values is None else np.arange(count),
+        probability_changes=["-0.0100"] * count,
+        rank_changes=["new"] * count,
+    )
+
+
+def rows(path: Path) -> list[list[str]]:
+    with path.open(encoding="utf-8-sig", newline="") as stream:
+        return list(csv.reader(stream, strict=True))
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+def test_no_text_begins_a_formula_and_each_can_be_had_back(text: str) -> None:
+    shown = inert(text)
+    assert shown.strip(" \u200b")[0] not in "=+-@\t\r\n\uff1d"
+    assert plain(shown) == text
+
+
+@given(st.text())
+def test_any_text_is_inert_and_comes_back(text: str) -> None:
+    assert plain(inert(text)) == text
+    assert inert(text)[:1] not in set("=+-@\t\r\n")
+
+
+def test_a_usual_name_stays_as_it_is() -> None:
+    for name in ("Acme Ltd", "007", "NA", "(old) Acme", "& Sons", "Ärzte"):
+        assert inert(name) == name
+
+
+def test_the_list_is_written_column_by_column(tmp_path: Path) -> None:
+    path = tmp_path / "clientrisk.csv"
+    write_list(path, listed(["a", "b", "c"], [1000.0, 0.1, math.nan]))
+    assert path.read_text() == (
+        "rank,client,probability,tier,reason_1,reason_2,reason_3,probability_change,rank_change,"
+        "value,value_at_risk,value_rank\n"
+        '1,a,0.9000,high,\'=x is 1,"y, z",,-0.0100,new,1000,500.00,\n'
+        "2,b,0.5000,high,,,,-0.0100,new,0.1,0.05,1\n"
+        "3,c,0.1000,high,,,,-0.0100,new,,,2\n"
+    )
+
+
+def test_hostile_names_make_no_other_cells_and_are_read_back(tmp_path: Path) -> None:
+    path = tmp_path / "clientrisk.csv"
+    write_list(path, listed(HOSTILE))
+    found = rows(path)
+    assert len(found) == len(HOSTILE) + 1
+    assert {len(row) for row in found} == {9}
+    previous = read_list(path)
+    assert previous is not None
+    assert list(previous.ids) == HOSTILE
+    assert previous.probabilities.tolist() == np.linspace(0.9, 0.1, len(HOSTILE)).round(4).tolist()
+    assert set(previous.probability_changes) == {"-0.0100"}
+    assert set(previous.rank_changes) == {"new"}
+
+
+@given(st.lists(st.text(), min_size=1, max_size=5, unique=True))
+def test_another_program_reads_the_cells_that_were_meant(names: list[str]) -> None:
+    stream = io.StringIO(",".join(["1", *map(csv_list._field, names)]) + "\n", newline="")
+    assert [plain(cell) for cell in next(csv.reader(stream, strict=True))][1:] == names
+
+
+def test_a_byte_order_mark_stands_only_where_a_text_is_not_ascii(tmp_path: Path) -> None:
+    path = tmp_path / "clientrisk.csv"
+    write_list(path, listed(["Mueller"]))
+    assert path.read_bytes().startswith(b"rank,")
+    write_list(path, listed(["Müller"]))
+    assert path.read_bytes().startswith(b"\xef\xbb\xbfrank,")
+
+
+def test_without_a_list_there_is_no_last_one_and_an_empty_one_is_empty(tmp_path: Path) -> None:
+    path = tmp_path / "clientrisk.csv"
+    assert read_list(path) is None
+    path.write_text("rank,client,probability,probability_change,rank_change\n")
+    previous = read_list(path)
+    assert previous is not None
+    assert list(previous.ids) == []
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "rank,name\n1,Acme\n",
+        "client,probability,probability_change,rank_change\nAcme,Secret,,\n",
+        "client,probability,probability_change,rank_change\nAcme\n",
+        "client,probability,probability_change,rank_change\nAcme,0.5,,\nAcme,0.4,,\n",
+        "client,probability,probability_change,rank_change\nAcme,0.4,,\nSecret,0.5,,\n",
+        "client,probability,probability_change,rank_change\nAcme,nan,,\nSecret,0.5,,\n",
+        'client,probability,probability_change,rank_change\n"Acme" x,0.5,,\n',
+    ],
+)
+def test_an_edited_or_damaged_list_is_refused_without_telling_its_values(
+    tmp_path: Path, text: str
+) -> None:
+    path = tmp_path / "clientrisk.csv"
+    path.write_text(text)
+    with pytest.raises(DataError, match=r"clientrisk\.csv: not the list") as caught:
+        read_list(path)
+    assert "Acme" not in str(caught.value)
+    assert "Secret" not in str(caught.value)
+
+
+def test_a_list_that_cannot_be_read_today_is_no_damaged_list(tmp_path: Path) -> None:
+    """Else the changes since then would be lost for good."""
+    path = tmp_path / "clientrisk.csv"
+    path.symlink_to(path.name)
+    with pytest.raises(OSError, match="symbolic links"):
+        read_list(path)

@@ -1,0 +1,153 @@
+"""The book of ranked clients: pages, orders, parts of names; made anew while others read."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from attrition.core.errors import DataError
+from attrition.ranking import lookup_db
+from attrition.ranking.lookup_db import Page, Question, opened, write_book
+
+ABOUT = {
+    "time": "2026-03-01T06:00:00+00:00",
+    "release": "000001-a",
+    "ranked": "open clients",
+    "total": 5,
+    "tiers": {"high": 2, "medium": 1, "low": 2},
+    "thresholds": {"high": 0.5, "medium": 0.25},
+}
+# Place, client, tier, probability, changes, value, value at risk, value rank.
+ROWS: list[tuple[Any, ...]] = [
+    (1, "Öl & Gas", "high", 0.9, "0.1000", "2", 10.0, 9.0, 3),
+    (2, "acme", "high", 0.8, "new", "new", None, None, None),
+    (3, "Zebra", "medium", 0.4, "", "", 1000.0, 400.0, 1),
+    (4, "Bolt 100%", "low", 0.2, "", "", 100.0, 20.0, 2),
+    (5, "'; DROP TABLE clients --", "low", 0.1, "", "", 0.0, 0.0, 4),
+]
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    path = tmp_path / "clients.db"
+    write(path)
+    return path
+
+
+def write(path: Path, rows: list[tuple[Any, ...]] = ROWS) -> None:
+    details = [(row[0], '["because"]', '{"size": %d}' % row[0]) for row in rows]  # noqa: UP031
+    tiers = {tier: sum(row[2] == tier for row in rows) for tier in lookup_db.TIERS}
+    write_book(path, {**ABOUT, "total": len(rows), "tiers": tiers}, rows, details)
+
+
+def asked(path: Path, number: int = 1, size: int = 10, **question: Any) -> Page:
+    with opened(path) as book:
+        return book.page(Question(**question), number, size)
+
+
+def places(page: Page) -> list[int]:
+    return [client["place"] for client in page.clients]
+
+
+def test_a_page_holds_its_clients_and_counts_all_that_match(path: Path) -> None:
+    page = asked(path, number=2, size=2)
+    assert places(page) == [3, 4]
+    assert page.matching == 5
+    assert page.about == ABOUT
+    assert page.clients[0] == {
+        "place": 3,
+        "client": "Zebra",
+        "tier": "medium",
+        "probability": 0.4,
+        "probability_change": "",
+        "rank_change": "",
+        "value": 1000.0,
+        "value_at_risk": 400.0,
+        "value_rank": 1,
+        "reasons": ["because"],
+    }
+    assert places(asked(path, number=4, size=2)) == []
+
+
+@pytest.mark.parametrize(
+    ("sort", "order"),
+    [
+        ("place", [1, 2, 3, 4, 5]),
+        ("-place", [5, 4, 3, 2, 1]),
+        ("probability", [5, 4, 3, 2, 1]),
+        ("-probability", [1, 2, 3, 4, 5]),
+        ("client", [5, 2, 4, 3, 1]),  # whatever the case
+        ("-client", [1, 3, 4, 2, 5]),
+        ("value_at_risk", [5, 1, 4, 3, 2]),  # who has no value comes last, up and down
+        ("-value_at_risk", [3, 4, 1, 5, 2]),
+    ],
+)
+def test_every_order_can_be_asked_for(path: Path, sort: str, order: list[int]) -> None:
+    assert places(asked(path, sort=sort)) == order
+    assert set(order) == {1, 2, 3, 4, 5}
+    assert sort in lookup_db.SORTS
+
+
+def test_tiers_and_parts_of_names_narrow_the_list_down(path: Path) -> None:
+    assert places(asked(path, tiers=frozenset({"high"}))) == [1, 2]
+    assert places(asked(path, tiers=frozenset({"high", "low"}))) == [1, 2, 4, 5]
+    assert places(asked(path, part="A")) == [1, 2, 3, 5]
+    assert places(asked(path, part="öL")) == [1]
+    assert places(asked(path, part="%")) == [4]  # no wildcard
+    assert places(asked(path, part="'; DROP")) == [5]
+    narrowed = asked(path, size=1, part="a", tiers=frozenset({"high"}))
+    assert (places(narrowed), narrowed.matching) == ([1], 2)
+    assert asked(path, part="nobody").matching == 0
+    for number, size in ((1, 3), (2, 3), (3, 3), (1, 4), (2, 2), (9, 2)):
+        page = asked(path, part="a", number=number, size=size)
+        assert page.matching == 4, (number, size)
+
+
+def test_one_client_is_found_by_its_whole_name_alone(path: Path) -> None:
+    with opened(path) as book:
+        found = book.client("acme")
+        assert found is not None
+        assert (found["place"], found["features"], found["value"]) == (2, {"size": 2}, None)
+        assert book.client("Acme") is None
+        assert book.client("acm") is None
+
+
+def test_who_reads_goes_on_with_the_book_that_was_opened(path: Path) -> None:
+    with opened(path) as book:
+        write(path, ROWS[:2])
+        assert book.page(Question(), 1, 10).matching == 5
+    assert asked(path).matching == 2
+
+
+def test_reading_writes_nothing(path: Path) -> None:
+    path.chmod(0o444)
+    before = hashlib.sha256(path.read_bytes()).hexdigest(), path.stat().st_mtime_ns
+    asked(path)
+    assert (hashlib.sha256(path.read_bytes()).hexdigest(), path.stat().st_mtime_ns) == before
+    assert [found.name for found in path.parent.iterdir()] == ["clients.db"]
+
+
+def test_a_book_that_cannot_be_written_leaves_the_old_one(path: Path) -> None:
+    def rows() -> Any:
+        yield ROWS[0]
+        raise RuntimeError("the power is out")
+
+    with pytest.raises(RuntimeError):
+        write_book(path, ABOUT, rows(), [])
+    assert asked(path).matching == 5
+    assert [found.name for found in path.parent.iterdir()] == ["clients.db"]
+
+
+@pytest.mark.parametrize("content", [b"", b"no database", b"SQLite format 3\0" + b"\xff" * 2000])
+def test_a_damaged_book_is_said(path: Path, content: bytes) -> None:
+    path.write_bytes(content)
+    with pytest.raises(DataError, match="not the book"):
+        asked(path)
+
+
+def test_no_book_is_told_from_a_damaged_one(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError):
+        asked(tmp_path / "clients.db")

@@ -1,0 +1,58 @@
+"""Whether a list helped, by hand-made outcomes, and what is kept of it until they come."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from attrition.ranking import outcomes
+from attrition.ranking.outcomes import Remembered
+from tests.ranking.test_ranking import ranked
+
+
+def remembered(clients: int) -> Remembered:
+    names = tuple(f"{place:02}" for place in range(1, clients + 1))
+    return Remembered("key", "release", "commit", clients, names[:50], tuple(sorted(names)))
+
+
+def test_precision_at_the_top_counts_known_outcomes_only() -> None:
+    # Of the first ten three left, one stayed; 11 to 20 one left, two stayed; 21 to 30 four stayed.
+    labels = {"01": 1, "02": 1, "05": 1, "09": 0, "11": 1, "12": 0, "20": 0}
+    labels |= {"21": 0, "22": 0, "23": 0, "30": 0, "somebody else": 1}
+    tops, everybody = outcomes.precision_at_top(remembered(30), labels)
+    assert {size: (top.known, top.left, top.share) for size, top in tops.items()} == {
+        10: (4, 3, 0.75),
+        20: (7, 4, 4 / 7),
+    }
+    assert (everybody.clients, everybody.known, everybody.left) == (30, 11, 4)
+    assert everybody.share == pytest.approx(4 / 11)
+
+
+def test_a_short_list_is_its_own_top_and_nothing_known_is_no_precision() -> None:
+    tops, everybody = outcomes.precision_at_top(remembered(3), {})
+    assert list(tops) == [3]
+    assert tops[3].share is None
+    assert everybody.to_json() == {"clients": 3, "known": 0, "left": 0, "share_left": None}
+
+
+def test_an_outcome_is_the_first_label_that_came() -> None:
+    assert outcomes.first_outcomes(["a", "b", "a"], [1, 0, 0]) == {"a": 1, "b": 0}
+
+
+def test_what_is_remembered_is_bounded_and_the_sample_stands_for_all() -> None:
+    clients = 12_000
+    chances = np.linspace(0.99, 0.01, clients)
+    names = {f"client {place}": chance for place, chance in enumerate(chances.tolist())}
+    kept = outcomes.remember(ranked(names), "release", "commit")
+    assert kept.clients == clients
+    assert kept.top == tuple(f"client {place}" for place in range(50))
+    assert len(kept.sample) == len(set(kept.sample)) == 5000
+    places = np.array([int(name.split()[1]) for name in kept.sample])
+    # Mean place of a uniform sample: 6000, standard error 12000 / sqrt(12 * 5000) = 49, less still
+    # for one drawn without putting back.
+    assert abs(places.mean() - clients / 2) < 150
+    mixed = dict(reversed(list(names.items())))
+    assert outcomes.remember(ranked(mixed), "release", "commit") == kept
+    assert outcomes.remember(ranked(names), "other", "commit").key != kept.key
+    small = outcomes.remember(ranked({"b": 0.9, "a": 0.1}), "release", None)
+    assert (small.top, small.sample) == (("b", "a"), ("a", "b"))

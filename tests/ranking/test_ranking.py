@@ -1,0 +1,134 @@
+"""The ranking by hand-made numbers: order, tiers, value at risk, changes."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from attrition.data import clients as data_clients
+from attrition.model.explanations import NO_REASON
+from attrition.model.scorecard import Scorecard
+from attrition.model.terms import KnotAxis, NumericTerm
+from attrition.ranking import ranking
+from attrition.ranking.ranking import Previous, Ranking, Tiers
+
+TIERS = Tiers(0.5, 0.2)
+
+
+def odds_card() -> Scorecard:
+    """The log-odds are the column `x` itself, between -10 and 10; missing counts 0."""
+    axis = KnotAxis((-10.0, 10.0), 0.0)
+    return Scorecard(0.0, 0.5, (NumericTerm("x", axis, (-10.0, 10.0), 0.0, 0.0, 0.0),), (), ())
+
+
+def logit(chance: float) -> float:
+    return math.log(chance / (1 - chance))
+
+
+def ranked(chances: dict[str, float], values: list[float] | None = None, **more: Any) -> Ranking:
+    settings = {"tiers": TIERS, "with_reasons": 100, **more}
+    return ranking.rank(
+        odds_card(),
+        np.array(list(chances), dtype=object),
+        {"x": np.array([logit(chance) for chance in chances.values()])},
+        values=None if values is None else np.array(values),
+        **settings,
+    )
+
+
+def test_the_most_likely_leaver_stands_first_and_tiers_begin_at_their_thresholds() -> None:
+    found = ranked({"a": 0.1, "b": 0.9, "c": 0.21, "d": 0.49, "e": 0.51, "f": 0.19})
+    assert found.ids.tolist() == ["b", "e", "d", "c", "f", "a"]
+    assert found.probabilities.tolist() == [0.9, 0.51, 0.49, 0.21, 0.19, 0.1]
+    assert found.tiers.tolist() == ["high", "high", "medium", "medium", "low", "low"]
+    assert [found.count(tier) for tier in ("high", "medium", "low")] == [2, 2, 2]
+    assert Tiers(0.5, 0.2).of(np.array([0.5, 0.2])).tolist() == ["high", "medium"]
+
+
+def test_tiers_without_settings_come_from_the_models_own_threshold() -> None:
+    assert ranking.choose_tiers(None, None, 0.34) == Tiers(0.34, 0.17)
+    assert ranking.choose_tiers(0.8, None, 0.34) == Tiers(0.8, 0.4)
+    assert ranking.choose_tiers(0.8, 0.3, 0.34) == Tiers(0.8, 0.3)
+
+
+def test_value_at_risk_is_probability_times_value_and_has_a_ranking_of_its_own() -> None:
+    chances = {"a": 0.9, "b": 0.5, "c": 0.25, "d": 0.1, "e": 0.05}
+    found = ranked(chances, [100.0, 1000.0, math.nan, -50.0, 1800.0])
+    assert found.values_at_risk is not None
+    assert found.value_ranks is not None
+    assert found.values_at_risk[[0, 1, 3, 4]] == pytest.approx([90, 500, -5, 90])
+    assert math.isnan(found.values_at_risk[2])
+    assert found.value_ranks.tolist() == [2, 1, 0, 4, 3]  # a tie goes to the more likely leaver
+
+
+def test_only_the_first_clients_get_reasons_and_a_safe_one_is_told_so() -> None:
+    found = ranked({"a": 0.9, "b": 0.3, "c": 0.2}, with_reasons=2)
+    assert found.reasons == [["x is 2.197, above the usual 0"], [NO_REASON]]
+
+
+def test_at_most_three_reasons_are_told_the_strongest_first() -> None:
+    columns = "abcde"
+    terms = [
+        NumericTerm(c, KnotAxis((0.0, 1.0), 0.0), (0.0, w), 0.0, 0.0, 0.0)
+        for c, w in zip(columns, (1.0, -1.0, 4.0, 3.0, 2.0), strict=True)
+    ]
+    found = ranking.rank(
+        Scorecard(0.0, 0.5, tuple(terms), (), ()),
+        np.array(["client"], dtype=object),
+        {column: np.array([1.0]) for column in columns},
+        values=None,
+        tiers=TIERS,
+        with_reasons=1,
+    )
+    assert [text[0] for text in found.reasons[0]] == ["c", "d", "e"]
+
+
+@given(st.lists(st.sampled_from([0.1, 0.3, 0.3, 0.6, 0.9]), min_size=1, max_size=40), st.randoms())
+def test_order_falls_and_does_not_depend_on_the_order_of_the_rows(
+    chances: list[float], random: Any
+) -> None:
+    clients = {f"client {place}": chance for place, chance in enumerate(chances)}
+    mixed = list(clients.items())
+    random.shuffle(mixed)
+    found, again = ranked(clients), ranked(dict(mixed))
+    assert (np.diff(found.probabilities) <= 0).all()
+    assert sorted(found.ids) == sorted(clients)
+    assert found.ids.tolist() == again.ids.tolist()
+    assert found.tiers.tolist() == again.tiers.tolist()
+    expected = sorted(clients, key=lambda client: (-clients[client], client))
+    assert found.ids.tolist() == expected
+
+
+def test_the_last_row_of_each_client_is_its_newest() -> None:
+    ids = np.array(["a", "b", "a", "c", "b"], dtype=object)
+    assert data_clients.newest_of_each(ids).tolist() == [False, False, True, True, True]
+
+
+def test_changes_are_matched_by_client_and_new_ones_say_so() -> None:
+    last = Previous(["c", "a", "gone", "b"], np.array([0.9, 0.5, 0.4, 0.2]), [""] * 4, [""] * 4)
+    found = ranking.with_changes(ranked({"a": 0.8, "b": 0.2, "c": 0.7, "d": 0.6}), last)
+    assert found.ids.tolist() == ["a", "c", "d", "b"]
+    assert found.probability_changes == ["0.3000", "-0.2000", "new", "0.0000"]
+    assert found.rank_changes == ["1", "-1", "new", "0"]
+
+
+def test_a_first_list_tells_no_changes_and_one_after_an_empty_list_only_new_clients() -> None:
+    found = ranked({"a": 0.8, "b": 0.2})
+    assert ranking.with_changes(found, None).rank_changes == ["", ""]
+    empty = Previous([], np.array([]), [], [])
+    assert ranking.with_changes(found, empty).probability_changes == ["new", "new"]
+
+
+def test_the_same_ranking_again_keeps_the_changes_it_told() -> None:
+    found = ranked({"a": 0.8, "b": 0.2})
+    last = Previous(["a", "b"], np.array([0.8, 0.2]), ["0.1000", "new"], ["3", "new"])
+    again = ranking.with_changes(found, last)
+    assert (again.probability_changes, again.rank_changes) == (["0.1000", "new"], ["3", "new"])
+    for ids, chances in ((["b", "a"], [0.8, 0.2]), (["a", "b"], [0.8, 0.3])):
+        other = Previous(ids, np.array(chances), ["x", "x"], ["x", "x"])
+        assert "x" not in ranking.with_changes(found, other).rank_changes

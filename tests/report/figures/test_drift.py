@@ -1,0 +1,153 @@
+"""Drift, and its effect on the risk, as pictures."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from matplotlib.axes import Axes
+
+from attrition.model.terms import Floats
+from attrition.monitoring import drift as monitoring_drift
+from attrition.monitoring.impact import baseline, impact
+from attrition.monitoring.reference import summarise
+from attrition.report.figures import drift as drift_figures
+from attrition.report.figures import style
+from attrition.report.figures.style import Absent, Picture
+from tests.report.figures.test_style import HOSTILE
+from tests.support.releases import quiet_month_card
+
+
+def table(rows: int, **columns: Any) -> pd.DataFrame:
+    rng = np.random.default_rng(rows)
+    return pd.DataFrame(
+        {"calm": rng.normal(0, 1, rows), "moved": rng.normal(0, 1, rows), **columns}
+    )
+
+
+def compared(now: pd.DataFrame) -> dict[str, Any]:
+    rng = np.random.default_rng(1)
+    reference = summarise(table(2000), rng.normal(0, 1, 2000))
+    return monitoring_drift.compare(reference, now, rng.normal(0, 1, len(now)), 0.05, 30).to_json()
+
+
+def panels(picture: Picture | Absent) -> list[Axes]:
+    assert isinstance(picture, Picture), picture
+    assert len(style.svg(picture)) < 100_000  # and warnings are errors
+    return [axes for axes in picture.figure.axes if axes.get_visible()]
+
+
+def filled(axes: Axes) -> dict[str, list[float]]:
+    """Name -> PSI of the filled marks, which are drift."""
+    names = [text.get_text() for text in axes.get_yticklabels()]
+    found: dict[str, list[float]] = {}
+    for line in axes.lines:
+        if line.get_markerfacecolor() == style.ALARM:
+            for x, y in zip(line.get_xdata(), line.get_ydata(), strict=True):
+                found.setdefault(names[int(y)], []).append(float(x))
+    return found
+
+
+def test_what_drifted_is_filled_and_stands_at_its_psi() -> None:
+    found = {
+        "test data": compared(table(500)),
+        "new rows": compared(table(500, moved=np.random.default_rng(2).normal(2, 1, 500))),
+        "open clients": compared(table(5)),
+    }
+    shown = drift_figures.drift(found)
+    (axes,) = panels(shown)
+    psi = next(c["psi"] for c in found["new rows"]["columns"] if c["column"] == "moved")
+    assert filled(axes) == {"moved": [psi]}
+    assert axes.get_yticklabels()[0].get_text() == "moved"
+    assert isinstance(shown, Picture)
+    assert "Drifted columns: 1 in the new rows; moved moved farthest" in shown.alt
+    assert f"{psi:.2f}" in shown.alt
+    assert "Open clients: insufficient data (5 rows)." in shown.caption
+    legend = axes.get_legend()
+    assert legend is not None
+    assert [text.get_text() for text in legend.get_texts()] == [
+        "test data (500 rows)",
+        "new rows (500 rows)",
+    ]
+
+
+def test_without_drift_or_data_that_is_said() -> None:
+    calm = drift_figures.drift({"test data": compared(table(400))})
+    assert isinstance(calm, Picture)
+    assert calm.alt.startswith("No column drifted")
+    few = drift_figures.drift({"test data": compared(table(5))})
+    assert isinstance(few, Absent)
+    assert few.reason == "test data: insufficient data (5 rows)."
+    assert isinstance(drift_figures.drift({}), Absent)
+
+
+def test_sixty_columns_are_cut_and_that_is_said() -> None:
+    def wide(rows: int) -> pd.DataFrame:
+        return pd.DataFrame(
+            np.random.default_rng(rows).normal(0, 1, (rows, 60)),
+            columns=[f"c{n}" for n in range(60)],
+        )
+
+    reference = summarise(wide(500), np.zeros(500))
+    found = monitoring_drift.compare(reference, wide(500), np.zeros(500), 0.05, 30).to_json()
+    shown = drift_figures.drift({"new rows": found})
+    (axes,) = panels(shown)
+    assert len(axes.get_yticks()) == drift_figures.MOST_COLUMNS
+    assert isinstance(shown, Picture)
+    assert "37 columns that moved less are left out" in shown.caption  # 60, and the predictions
+
+
+def card_impact(activity: Floats, recorded: bool = True) -> dict[str, Any]:
+    card = quiet_month_card()
+
+    def columns(values: Floats) -> dict[str, Floats]:
+        others = ("lastyear_activity", "number_of_employees")
+        return {"lastmonth_activity": values} | {name: np.zeros(len(values)) for name in others}
+
+    then, now = columns(np.linspace(0, 100, 200)), columns(activity)
+    before = baseline(card, then, card.log_odds(then)) if recorded else None
+    return impact(card, now, card.log_odds(now), before, 200).to_json()
+
+
+def test_the_shift_of_each_column_is_told_in_points_of_risk() -> None:
+    found = card_impact(np.linspace(0, 60, 100))
+    shown = drift_figures.impact(
+        {"new rows": found, "test data": card_impact(np.linspace(0, 100, 50))}
+    )
+    first, second = panels(shown)
+    effect = found["risk_now"] - found["terms"][0]["risk_without"]
+    assert first.patches[0].get_width() == pytest.approx(effect)
+    assert [text.get_text() for text in first.texts][:2] == [
+        "lastmonth_activity",
+        f"{100 * effect:+.1f}",
+    ]
+    assert first.get_title("left") == (
+        f"new rows: {found['risk_before']:.1%} → {found['risk_now']:.1%}"
+    )
+    assert first.get_xlim() == second.get_xlim()
+    assert isinstance(shown, Picture)
+    assert f"by {100 * effect:+.1f} points" in shown.alt
+
+
+def test_an_older_release_has_no_risk_before() -> None:
+    (axes,) = panels(drift_figures.impact({"new rows": card_impact(np.full(40, 50.0), False)}))
+    assert axes.get_title("left") == "new rows: 50.0%"
+    assert isinstance(drift_figures.impact({}), Absent)
+
+
+@pytest.mark.parametrize("name", HOSTILE, ids=ascii)
+def test_hostile_names_of_columns(name: str) -> None:
+    found = compared(table(100))
+    found["columns"][0]["column"] = name
+    shift = card_impact(np.linspace(0, 60, 100))
+    shift["terms"][0]["term"] = name
+    for picture in (
+        drift_figures.drift({"new rows": found}),
+        drift_figures.impact({"new rows": shift}),
+    ):
+        assert panels(picture)
+        assert isinstance(picture, Picture)
+        style.png(picture, 50)
+        assert picture.alt.isprintable()

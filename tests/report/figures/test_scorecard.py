@@ -1,0 +1,191 @@
+"""What the model has learnt, drawn: the right points in the right panels, for any columns."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from matplotlib.axes import Axes
+
+from attrition.model.scorecard import Scorecard
+from attrition.model.terms import CategoricalTerm, KnotAxis, LevelAxis, NumericTerm, PairTerm
+from attrition.monitoring.impact import term_weights
+from attrition.monitoring.reference import summarise
+from attrition.report.figures import scorecard as scorecard_figures
+from attrition.report.figures import style
+from attrition.report.figures.style import Absent, Picture
+from tests.report.figures.test_style import HOSTILE
+
+
+def number(
+    name: str, knots: tuple[float, ...], points: tuple[float, ...], **more: Any
+) -> NumericTerm:
+    return NumericTerm(
+        name,
+        KnotAxis(knots, knots[0]),
+        points,
+        more.get("missing", 0.0),
+        more.get("share", 0.0),
+        more.get("average", 0.0),
+    )
+
+
+def level(name: str, points: dict[str, float], others: float = 0.0) -> CategoricalTerm:
+    return CategoricalTerm(name, LevelAxis(tuple(points)), (*points.values(), others), "", 0.0)
+
+
+def card(*terms: Any) -> Scorecard:
+    kinds = (NumericTerm, CategoricalTerm, PairTerm)
+    parts = [tuple(term for term in terms if isinstance(term, kind)) for kind in kinds]
+    return Scorecard(0.0, 0.5, *parts)
+
+
+def reference(**columns: Any) -> dict[str, Any]:
+    table = pd.DataFrame(columns)
+    return summarise(table, np.zeros(len(table)))
+
+
+def panels(picture: Picture | Absent) -> list[Axes]:
+    assert isinstance(picture, Picture), picture
+    style.svg(picture)  # warnings are errors
+    return [axes for axes in picture.figure.axes if axes.get_visible()]
+
+
+def texts(axes: Axes) -> list[str]:
+    return [text.get_text() for text in axes.texts]
+
+
+def drawn(model: Scorecard, summary: dict[str, Any]) -> Picture:
+    """The curves of a model that recorded no points: a column counts half of their range."""
+    return scorecard_figures.risk_curves(model, term_weights(model, None), summary)
+
+
+def test_the_columns_that_count_most_come_first() -> None:
+    """The weights are given: they need not follow the range of the points."""
+    half, rare = np.repeat([0.0, 1.0], 50), np.repeat([0.0, 1.0], [99, 1])
+    shown = scorecard_figures.risk_curves(
+        card(
+            number("rare", (0, 1), (-1, 1)),
+            number("half", (0, 1), (-1, 1)),
+            level("plan", {"a": 0.5, "b": -0.5}),
+        ),
+        {("rare",): 0.2, ("half",): 1.0, ("plan",): 0.5},
+        reference(rare=rare, half=half, plan=["a", "b"] * 50),
+    )
+    first, second, third = panels(shown)
+    assert [axes.get_title("left") for axes in (first, second, third)] == ["half", "plan", "rare"]
+    assert [texts(axes)[-1] for axes in (first, second, third)] == [
+        "weight 1.00",
+        "weight 0.50",
+        "weight 0.20",
+    ]
+    assert isinstance(shown, Picture)
+    assert "half" in shown.alt
+    assert "1.00" in shown.alt
+
+
+def test_missing_values_have_a_mark() -> None:
+    term = number("x", (0, 1), (0, 0), missing=2.0, share=0.5, average=1.0)
+    (axes,) = panels(drawn(card(term), reference(x=[0.0, 1.0, np.nan, np.nan])))
+    marks = [line for line in axes.lines if line.get_marker() == "D"]
+    assert [line.get_ydata()[0] for line in marks] == [1.0]  # above the average client's
+    assert "missing 50%" in texts(axes)[-1]
+
+
+def test_points_are_drawn_over_their_knots() -> None:
+    term = number("x", (0, 10, 20), (1.0, -1.0, 0.0), average=0.5)
+    (axes,) = panels(drawn(card(term), reference(x=np.random.default_rng(5).uniform(0, 20, 500))))
+    knots = next(line for line in axes.lines if line.get_marker() == "o")
+    assert knots.get_xdata().tolist() == [0, 0.5, 1]
+    assert knots.get_ydata().tolist() == [0.5, -1.5, -0.5]
+    labels = dict(
+        zip(axes.get_xticks(), (t.get_text() for t in axes.get_xticklabels()), strict=True)
+    )
+    assert labels[0.5] == "10"
+
+
+def test_a_very_skewed_column_keeps_its_knots_apart() -> None:
+    values = np.random.default_rng(5).lognormal(3, 4, 5000)
+    knots = tuple(np.quantile(values, np.linspace(0, 1, 9)))
+    term = number("x", knots, tuple(np.linspace(1, -1, 9)))
+    (axes,) = panels(drawn(card(term), reference(x=values)))
+    line = next(line for line in axes.lines if line.get_marker() == "o")
+    assert np.diff(line.get_xdata()) == pytest.approx(np.full(8, 1 / 8))
+    named = [text.get_text() for text in axes.get_xticklabels()]
+    assert named[0] == style.short(knots[0])
+    assert 3 <= len(named) <= 5
+
+
+def test_of_200_levels_the_largest_are_named_and_the_rest_pooled() -> None:
+    names = [f"level {number}" for number in range(200)]
+    rows = np.repeat(names, [400, 300, 200, 100, *[1] * 196])
+    points = {name: 1.0 if place < 4 else -0.5 for place, name in enumerate(names[:30])}
+    (axes,) = panels(drawn(card(level("x", points, -0.5)), reference(x=rows)))
+    assert [bar.get_width() for bar in axes.patches] == pytest.approx([1, 1, 1, 1, -0.5])
+    assert texts(axes)[:10] == [
+        "level 0",
+        "33%",
+        "level 1",
+        "25%",
+        "level 2",
+        "17%",
+        "level 3",
+        "8%",
+        "all others",
+        "16%",
+    ]
+
+
+def test_a_blank_level_is_named() -> None:
+    summary = reference(x=["a", "a", "", "a"])
+    (axes,) = panels(drawn(card(level("x", {"a": 0.1, "": -0.3})), summary))
+    assert texts(axes)[:4] == ["a", "75%", "(blank)", "25%"]
+
+
+def test_sixty_columns_are_cut_and_that_is_said() -> None:
+    names = [f"column{place}" for place in range(60)]
+    terms = [number(name, (0, 1), (-place, place)) for place, name in enumerate(names)]
+    shown = drawn(card(*terms), reference(**{name: np.repeat([0.0, 1.0], 20) for name in names}))
+    assert [axes.get_title("left") for axes in panels(shown)] == names[:-16:-1]
+    assert isinstance(shown, Picture)
+    assert "45 more columns, of a weight of at most 44.00, are left out" in shown.caption
+    assert len(style.svg(shown)) < 100_000
+
+
+@pytest.mark.parametrize("values", [np.full(50, 7.0), np.full(50, np.nan), np.full(10, 1e308)])
+def test_constant_and_empty_columns_are_drawn(values: np.ndarray) -> None:
+    term = number("x", (7.0,), (0.0,), share=float(np.isnan(values).mean()))
+    (axes,) = panels(drawn(card(term), reference(x=values)))
+    assert [text.get_text() for text in axes.get_xticklabels()] == ["7"]
+
+
+def test_huge_numbers_do_not_overflow() -> None:
+    term = number("x", (-1.7e308, 0.0, 1.7e308), (0.0, 1.0, 2.0))
+    (axes,) = panels(drawn(card(term), reference(x=[-1.7e308, 0.0, 1.7e308])))
+    line = next(line for line in axes.lines if line.get_marker() == "o")
+    assert line.get_xdata().tolist() == [0, 0.5, 1]
+
+
+def test_a_release_without_slices_or_without_the_column_is_drawn() -> None:
+    summary = {
+        "rows": 5,
+        "numeric": {"x": {"edges": [], "counts": [5], "missing": 0}},
+        "categorical": {},
+    }
+    terms = number("x", (0, 1), (0, 1)), level("new", {"a": 1.0})
+    assert len(panels(drawn(card(*terms), summary))) == 2
+
+
+@pytest.mark.parametrize("name", [name for name in HOSTILE if name != "\ud800"], ids=ascii)
+def test_hostile_names_of_columns_and_levels(name: str) -> None:
+    other = f"{name}2"
+    terms = (
+        number(name, (0, 1), (0, 1)),
+        level(other, {name: 1.0, "b": -1.0}),
+    )
+    summary = reference(**{name: [0.0, 1.0], other: [name or "x", "b"]})
+    picture = drawn(card(*terms), summary)
+    assert panels(picture)
+    style.png(picture, 50)

@@ -1,0 +1,170 @@
+"""Rendering: bytes that repeat, colours and fonts that are the page's, names that cannot hurt."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+import xml.etree.ElementTree as ET
+
+import matplotlib
+import pytest
+
+from attrition.core.formatting import line
+from attrition.report.figures import style
+from attrition.report.figures.style import Picture
+from tests.conftest import REPOSITORY
+
+HOSTILE = (
+    "$x^2$",
+    "a_b^c\\frac{1}{2}",
+    "\\",
+    "$",
+    "",
+    "   ",
+    "x" * 200,
+    "W" * 200,
+    "line\nbreak\ttab\x00\x1b[31m\x7f",
+    "中文客户",
+    "العربية",
+    "\ud800",
+    "<script>&amp;'\"",
+    "--",
+    "]]>",
+)
+
+
+@style.style()
+def sketch(name: str = "sketch", text: str = "a title") -> Picture:
+    figure = style.canvas(2)
+    axes = figure.subplots()
+    axes.plot([0, 1, 2], [0, 1, 0], "o-", color=style.ACCENT)
+    axes.axhline(0.5, color=style.ALARM)
+    axes.set_title(line(text, 60))
+    return style.picture(name, "A <title>", 'It "shows" 0.5 & more', "Caption.", figure)
+
+
+def test_equal_pictures_give_equal_bytes_in_whatever_order_they_are_rendered() -> None:
+    first, second = sketch(), sketch()
+    svg, png, outlines = (style.svg(first), style.png(first, 100), style.svg_outlines(first))
+    assert style.svg_outlines(second) == outlines
+    assert style.png(second, 100) == png
+    assert style.svg(second) == svg == style.svg(first)
+
+
+def test_the_layout_is_settled_before_the_first_rendering() -> None:
+    picture = sketch()
+    (axes,) = picture.figure.axes
+    before = axes.get_position().bounds
+    axes.set_ylabel("one\ntwo\nthree")
+    style.svg(picture)
+    assert axes.get_position().bounds == before
+
+
+def test_bytes_do_not_depend_on_the_process() -> None:
+    code = (
+        "import hashlib; from attrition.report.figures import style; "
+        "from tests.report.figures.test_style import sketch; "
+        "p = sketch(); print(hashlib.sha256(style.svg(p).encode() + style.png(p, 90)"
+        " + style.svg_outlines(p)).hexdigest())"
+    )
+    digests = {
+        subprocess.run(
+            [sys.executable, "-c", code], cwd=REPOSITORY, check=True, capture_output=True, text=True
+        ).stdout
+        for _ in range(2)
+    }
+    assert len(digests) == 1
+
+
+def test_the_svg_is_the_pages_own() -> None:
+    code = style.svg(sketch())
+    root = ET.fromstring(code)
+    assert root.attrib["role"] == "img"
+    assert "width" not in root.attrib
+    name = "{http://www.w3.org/2000/svg}"
+    assert root.findtext(f"{name}title") == "A <title>"
+    assert root.findtext(f"{name}desc") == 'It "shows" 0.5 & more'
+    labelled = root.attrib["aria-labelledby"].split()
+    assert labelled == [root[0].attrib["id"], root[1].attrib["id"]]
+    assert not re.search(r"#[0-9a-fA-F]{6}\b", code)  # no colour but the page's
+    assert {"var(--accent)", "var(--alarm)", "var(--line)"} <= set(re.findall(r"var\(.*?\)", code))
+    for absent in ("DejaVu", "font-family", "<metadata", "<style", "<?xml", "<!", "Date", "http:"):
+        assert absent not in re.sub(r"^<svg[^>]*>", "", code)
+    assert ">a title<" in code  # text, not outlines
+
+
+def test_several_pictures_in_one_page_share_no_id() -> None:
+    pages = [style.svg(sketch(name)) for name in ("one", "two")]
+    ids = [set(re.findall(r' id="([^"]+)"', page)) for page in pages]
+    assert not ids[0] & ids[1]
+    for page, known in zip(pages, ids, strict=True):
+        assert set(re.findall(r'(?:url\(|href=")#([\w-]+)', page)) <= known
+
+
+def test_outlines_need_no_font() -> None:
+    code = style.svg_outlines(sketch()).decode()
+    assert "<text" not in code
+    assert style.ACCENT in code
+    assert "dc:date" not in code
+
+
+@pytest.mark.parametrize("text", HOSTILE, ids=ascii)
+def test_hostile_names_are_drawn_as_they_stand_and_warn_of_nothing(text: str) -> None:
+    picture = sketch(text=text)
+    style.png(picture, 50)
+    style.svg_outlines(picture)
+    svg = style.svg(picture)
+    texts = [
+        element.text for element in ET.fromstring(svg).iter("{http://www.w3.org/2000/svg}text")
+    ]
+    assert line(text, 60) in texts
+
+
+def test_letters_the_font_lacks_stay_letters_in_the_page() -> None:
+    picture = sketch(text="中文")
+    before = style.svg(picture)
+    style.png(picture, 50)
+    assert "中文" in before
+    assert style.svg(picture) == before
+
+
+def test_a_name_is_cut_to_the_width_there_is() -> None:
+    assert style.fitted("short", 60) == "short"
+    assert style.fitted("a\nb\x00c", 60) == "a b c"
+    wide, narrow = style.fitted("W" * 200, 60), style.fitted("i" * 200, 60)
+    assert wide.endswith("…")
+    assert len(wide) < len(narrow) < 60
+
+
+@pytest.mark.parametrize(
+    ("number", "text"),
+    [
+        (0, "0"),
+        (0.034567, "0.0346"),
+        (7.5, "7.5"),
+        (250.4, "250"),
+        (9999, "9999"),
+        (12_000, "12k"),
+        (3_400_000, "3.4M"),
+        (-5, f"{style.MINUS}5"),
+        (1e30, "1e+30"),
+    ],
+)
+def test_numbers_are_short(number: float, text: str) -> None:
+    assert style.short(number) == text
+
+
+@pytest.mark.parametrize(("limit", "step"), [(1.1, 1), (5.4, 5), (0.3, 0.2), (1.0, 1), (99, 50)])
+def test_ticks_to_both_sides_are_round_and_inside(limit: float, step: float) -> None:
+    assert style.signed_ticks(limit) == pytest.approx([-step, 0, step])
+
+
+def test_ticks_on_a_square_root_axis_keep_their_distance() -> None:
+    assert style.root_ticks([0, 0.01, 0.1, 1, 1.01, 2, 50], 2) == [0, 0.01, 0.1, 1, 2]
+
+
+def test_drawing_leaves_no_setting_behind() -> None:
+    before = dict(matplotlib.rcParams)
+    style.svg(sketch())
+    assert dict(matplotlib.rcParams) == before

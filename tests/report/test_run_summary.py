@@ -1,0 +1,203 @@
+"""A run in a few lines: plain words, 80 columns, nothing left out that somebody should hear."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from attrition.report.run_summary import runs_table, summary
+
+ENTRY = {
+    "name": "a.csv",
+    "status": "ingested",
+    "kept": 1200,
+    "duplicate": 3,
+    "open": 40,
+    "quarantined": 2,
+}
+RECORD: dict[str, Any] = {
+    "verdict": "kept",
+    "reason": "the candidate is not better: F1 0.700 against 0.710 on the same 900 rows",
+    "warnings": [],
+    "release_before": "000001-a",
+    "release_after": "000001-a",
+    "ingestion": {"files": [ENTRY], "refused": [], "waiting": []},
+    "scores": {},
+    "candidate_score": None,
+    "drift": {"performance": {}, "data": {}},
+    "timings": {"ingestion": 0.5, "check": 0.25},
+}
+
+
+def test_a_run_is_told_in_80_columns() -> None:
+    text = summary({**RECORD, "warnings": ["a word " * 40]})
+    assert max(map(len, text.splitlines())) <= 80
+    assert text.startswith("Verdict      KEPT: the candidate is not better")
+    flat = " ".join(text.split())
+    assert "1 file: 1,200 labelled rows to learn from, 3 duplicates dropped, 40 rows" in flat
+    assert "40 rows of open clients, 2 rows in quarantine." in flat
+    assert "Took         ingestion 0.5 s, check 0.2 s" in text
+
+
+def test_rejected_refused_and_waiting_files_are_named() -> None:
+    rejected = {**ENTRY, "name": "bad.csv", "status": "rejected"}
+    ingestion = {
+        "files": [rejected],
+        "refused": [{"name": "pipe.csv", "reason": "a pipe"}],
+        "waiting": ["upload.csv"],
+    }
+    text = " ".join(summary({**RECORD, "ingestion": ingestion}).split())
+    assert "1 file rejected: bad.csv (ledger.json tells the reasons)." in text
+    assert "pipe.csv" in text
+    assert "1 file still being written" in text
+
+
+def test_a_warning_that_asks_keeps_its_question_mark() -> None:
+    text = summary({**RECORD, "warnings": ["is it so?", "it is so"]})
+    assert "Attention    is it so?\nAttention    it is so.\n" in text
+
+
+def test_nothing_new_and_no_model_are_said_calmly() -> None:
+    empty = {"files": [], "refused": [], "waiting": []}
+    text = summary({**RECORD, "ingestion": empty, "release_before": None, "release_after": None})
+    assert "New data     nothing." in text
+    assert "Live model   none yet." in text
+
+
+def test_drift_is_counted_and_a_replaced_model_is_named() -> None:
+    drift = {
+        "performance": {"test data": {"verdict": "no drift"}},
+        "data": {"new rows": {"verdict": "drift"}, "open": {"verdict": "insufficient data"}},
+    }
+    text = summary({**RECORD, "drift": drift, "release_after": "000002-b"})
+    assert "3 checks, drift in 1, too little data in 1." in text
+    assert "000002-b (before: 000001-a)." in text
+
+
+def test_scores_are_told_in_words_and_undefined_ones_with_their_reason() -> None:
+    score = {
+        "f1": 0.7,
+        "f1_interval": [0.65, 0.75],
+        "rows": 900,
+        "recall": 0.8,
+        "precision": 0.62,
+        "undefined": None,
+    }
+    blind = {**score, "f1": None, "undefined": "too few labelled rows: 3"}
+    text = summary({**RECORD, "scores": {"test data": score, "new rows": blind}})
+    flat = " ".join(text.split())
+    assert "F1 0.700 (0.650 to 0.750) on 900 rows; found 80% of the leavers" in flat
+    assert "no score: too few labelled rows: 3." in flat
+    text = summary({**RECORD, "candidate_score": blind, "cross_validated": score})
+    assert (
+        "Candidate on the test data it has no score: too few labelled rows: 3. Cross-validated, it "
+        "has F1 0.700 (0.650 to 0.750) on 900 rows;" in " ".join(text.split())
+    )
+
+
+def test_clients_are_counted_and_an_older_list_is_judged_once_half_its_top_is_known() -> None:
+    def outcome(time: str, known: int, left: int) -> dict[str, Any]:
+        top = {"clients": 10, "known": known, "left": left, "share_left": left / known}
+        everybody = {"clients": 900, "known": 300, "left": 36, "share_left": 0.12}
+        return {"time": time, "top": {"10": top}, "all": everybody}
+
+    ranking: dict[str, Any] = {
+        "ranked": "open clients",
+        "clients": 1200,
+        "high": 80,
+        "medium": 110,
+        "outcomes": [],
+    }
+    text = " ".join(summary({**RECORD, "ranking": ranking}).split())
+    assert "Clients 80 of 1,200 open clients at high risk, 110 at medium" in text
+    assert "on the list of" not in text
+    outcomes = [
+        outcome("2026-03-03T06", 4, 4),
+        outcome("2026-03-02T06", 5, 3),
+        outcome("2026-03-01T06", 10, 1),
+    ]
+    text = " ".join(summary({**RECORD, "ranking": {**ranking, "outcomes": outcomes}}).split())
+    assert (
+        "Of the first 10 on the list of 2026-03-02, 3 of 5 known outcomes are leavers (60%); "
+        "of all clients on it, 36 of 300 (12%)." in text
+    )
+
+
+TERM = {
+    "term": "lastmonth_activity",
+    "columns": ["lastmonth_activity"],
+    "change": 0.55,
+    "risk_without": 0.19,
+}
+IMPACT: dict[str, Any] = {
+    "rows": 1853,
+    "terms": [TERM, {**TERM, "term": "b", "columns": ["b"], "change": 0.1}],
+    "risk_before": 0.18,
+    "risk_now": 0.26,
+    "moved_clients": 228.9,
+    "not_recorded": None,
+}
+SHIFTED = {
+    "verdict": "drift",
+    "columns": [{"column": "lastmonth_activity", "change": "median 25, was 42"}],
+}
+
+
+def told(impact: dict[str, Any], data: dict[str, Any] = SHIFTED) -> str:
+    drift = {"performance": {}, "data": {"new rows": data}, "impact": {"new rows": impact}}
+    text = summary({**RECORD, "drift": drift})
+    assert max(map(len, text.splitlines())) <= 80
+    return " ".join(text.split())
+
+
+def test_the_shift_that_moves_the_risk_most_is_told_in_plain_words() -> None:
+    assert (
+        "Impact in the new rows, lastmonth_activity (median 25, was 42) lifts the mean predicted "
+        "risk from 19% to 26%. With every shift: 26%, at training 18%; of 1,853 clients 229 more "
+        "count as leavers." in told(IMPACT)
+    )
+
+
+def test_a_shift_that_lowers_the_risk_and_small_changes() -> None:
+    term = {**TERM, "change": -0.2, "risk_without": 0.262}
+    text = told({**IMPACT, "terms": [term], "moved_clients": -12.2})
+    assert "lowers the mean predicted risk from 26.2% to 26.0%" in text
+    assert "12 fewer count as leavers" in text
+
+
+def test_the_impact_without_drift_or_without_a_record() -> None:
+    assert "Impact" not in told(IMPACT, {**SHIFTED, "verdict": "no drift"})
+    old = {**IMPACT, "risk_before": None, "moved_clients": None, "not_recorded": "not recorded"}
+    assert "The risk at training was not recorded." in told(old)
+
+
+def test_the_table_of_runs_shows_the_score_of_the_model_that_stayed() -> None:
+    run = {
+        "time": "2026-03-01T06:00:00.000+00:00",
+        "verdict": "deployed",
+        "reason": "better",
+        "release_after": "000002-aaaaaaaaaaaa",
+        "new_rows": 1_234_567,
+        "scores": {"test data": {"f1": 0.5}},
+        "candidate_score": {"f1": 0.7},
+        "drift": {"performance": {}, "data": {"new rows": {"verdict": "drift"}}},
+        "timings": {"ingestion": 100.25, "training": 4000.0},
+        "finished_at": "2026-03-01T07:08:20+00:00",
+    }
+    kept = {**run, "verdict": "not enough evidence"}
+    failed = {"time": "2026", "verdict": "failed", "reason": "no room " * 40}
+    head, first, second, third, *why = runs_table([run, kept, failed]).splitlines()
+    assert first.split() == [
+        "2026-03-01",
+        "06:00",
+        "deployed",
+        "0.700",
+        "yes",
+        "1,234,567",
+        "000002",
+        "4,100.2",
+        "s",
+    ]
+    assert second.split()[2:6] == ["not", "enough", "evidence", "0.500"]
+    assert third.split() == ["2026", "failed", "-", "-", "-", "-", "0.0", "s"]
+    assert len(why) == 3
+    assert max(map(len, [head, first, second, third, *why])) <= 80

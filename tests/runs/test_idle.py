@@ -1,0 +1,254 @@
+"""The idle check: asleep while nothing changes, awake whenever something does."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from attrition.core import atomic_files, releases
+from attrition.core.config import Config
+from attrition.runs import idle, lock
+from tests.conftest import REPOSITORY, Project
+
+
+def finish(config: Config) -> None:
+    """Note a finished run."""
+    inputs = idle.observe_inputs(config)
+    assert inputs.settled
+    record(config, inputs)
+
+
+def record(config: Config, inputs: idle.Inputs) -> None:
+    """Write the decision record of a finished run, as far as it matters here."""
+    state = idle.finished_state(config, inputs)
+    atomic_files.write_json(config.decision, {"verdict": "kept", idle.STATE: state})
+
+
+def is_idle(project: Project) -> bool:
+    return idle.is_idle(project.config, idle.observe_inputs(project.config))
+
+
+@pytest.fixture
+def quiet(project: Project) -> Project:
+    """A project whose last run has finished."""
+    project.write("sourcedata/a.csv", "x\n")
+    project.write("testdata/t.csv", "x\n")
+    project.write("ingesteddata/finaldata.csv", "x\n")
+    release = project.root / "production_deployment/releases/1"
+    release.mkdir(parents=True)
+    (release / "scorecard.json").write_text("x")
+    (project.root / "production_deployment/current").symlink_to("releases/1")
+    finish(project.config)
+    return project
+
+
+def test_a_project_that_never_ran_is_not_idle(project: Project) -> None:
+    assert not is_idle(project)
+
+
+def test_after_a_finished_run_it_is_idle_as_often_as_one_asks(quiet: Project) -> None:
+    assert is_idle(quiet)
+    assert is_idle(quiet)
+
+
+def relink(link: Path) -> None:
+    link.unlink()
+    link.symlink_to("releases/2")
+
+
+CHANGES: dict[str, Callable[[Path], object]] = {
+    "a new source file": lambda root: (root / "sourcedata/b.csv").write_text("x\n"),
+    "a longer source file": lambda root: (root / "sourcedata/a.csv").write_text("x\ny\n"),
+    "as long a source file": lambda root: (root / "sourcedata/a.csv").write_text("y\n"),
+    "a removed source file": lambda root: (root / "sourcedata/a.csv").unlink(),
+    "a renamed source file": lambda root: (root / "sourcedata/a.csv").rename(root / "sourcedata/c"),
+    "other test data": lambda root: (root / "testdata/t.csv").write_text("z\n"),
+    "other settings": lambda root: (root / "config.json").write_text(
+        (root / "config.json").read_text() + " "
+    ),
+    "a removed output": lambda root: (root / "ingesteddata/finaldata.csv").unlink(),
+    "a changed file of the live release": lambda root: (
+        root / "production_deployment/releases/1/scorecard.json"
+    ).write_text("z"),
+    "another live release": lambda root: relink(root / "production_deployment/current"),
+}
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_any_change_wakes_it_up(quiet: Project, change: str) -> None:
+    CHANGES[change](quiet.root)
+    assert not is_idle(quiet)
+
+
+def test_a_change_of_content_that_keeps_size_and_mtime_wakes_it_up(quiet: Project) -> None:
+    path = quiet.root / "sourcedata/a.csv"
+    status = path.stat()
+    path.write_text("y\n")
+    os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
+    assert not is_idle(quiet)
+
+
+def test_a_file_that_came_during_the_run_is_news_to_the_next(quiet: Project) -> None:
+    inputs = idle.observe_inputs(quiet.config)
+    quiet.write("sourcedata/late.csv", "x\n")
+    record(quiet.config, inputs)
+    assert not is_idle(quiet)
+
+
+def test_the_moment_after_a_change_is_waited_out(project: Project) -> None:
+    """Within it the file may change once more without another time of change."""
+    path = project.write("sourcedata/a.csv", "x\n")
+    assert idle.observe_inputs(project.config).settled
+    assert time.time_ns() - path.stat().st_ctime_ns > 0.1e9
+
+
+def test_files_that_never_come_to_rest_do_not_hold_the_run_up(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    changed = project.write("sourcedata/a.csv", "x\n").stat().st_ctime_ns
+    monkeypatch.setattr(idle.time, "time_ns", lambda: changed + 1)
+    assert not idle.observe_inputs(project.config).settled
+
+
+def test_another_installed_package_wakes_it_up(
+    quiet: Project, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    packages = tmp_path / "site-packages"
+    (packages / "scikit_learn-9.9.dist-info").mkdir(parents=True)
+    monkeypatch.setattr(sys, "path", [*sys.path, str(packages)])
+    assert not is_idle(quiet)
+
+
+def test_a_damaged_state_file_means_a_run(quiet: Project) -> None:
+    quiet.write("models/decision.json", "{")
+    assert not is_idle(quiet)
+
+
+HEAVY = {
+    "argparse",
+    "dataclasses",
+    "logging",
+    "pathlib",
+    "typing",
+    "numpy",
+    "attrition.core.config",
+}
+
+
+def imports_of(*command: str | Path) -> set[str]:
+    """What a new interpreter imports on its way, without coverage's own hooks."""
+    environment = {key: os.environ[key] for key in os.environ if not key.startswith("COV")}
+    said = subprocess.run(
+        [sys.executable, "-X", "importtime", *command],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stderr
+    return {line.rpartition("|")[2].strip() for line in said.splitlines()}
+
+
+def test_a_tick_at_rest_imports_nothing_heavy(finished_copy: Project) -> None:
+    finished_copy.run("fullprocess.py")  # the copied files are new to it; now it is at rest
+    script = REPOSITORY / "fullprocess.py"
+    added = imports_of(script, "--config", finished_copy.config_path) - imports_of("-c", "")
+    assert "attrition.runs.idle" in added
+    assert added & HEAVY == set()
+
+
+def rests(project: Project) -> bool:
+    return idle.rests(["--config", str(project.config_path)])
+
+
+def test_a_tick_at_rest_is_seen_to_be_one_and_told(quiet: Project) -> None:
+    assert rests(quiet)
+    assert rests(quiet)
+    lines = (quiet.root / "cron.log").read_text().splitlines()
+    assert [line.partition(" ")[2] for line in lines] == [idle.MESSAGE] * 2
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_no_tick_rests_after_a_change(quiet: Project, change: str) -> None:
+    CHANGES[change](quiet.root)
+    assert not rests(quiet)
+    assert not (quiet.root / "cron.log").exists()
+
+
+def test_a_tick_does_not_rest_where_a_whole_run_has_something_to_say(quiet: Project) -> None:
+    """Another run at work, a log to rotate, an alert that may be due, a settings file gone bad."""
+    with lock.run_lock(quiet.config.lock):
+        assert not rests(quiet)
+    assert not idle.rests(["--dry-run"])
+    log = quiet.write("cron.log", "x" * idle.LARGEST_LOG)
+    assert not rests(quiet)
+    assert log.stat().st_size == idle.LARGEST_LOG
+    log.unlink()
+    assert rests(quiet)
+    quiet.configure(alert_command=["true"])
+    finish(quiet.config)
+    assert not rests(quiet)
+    quiet.write("config.json", "{")
+    assert not rests(quiet)
+
+
+def test_a_project_that_was_moved_goes_on_resting(quiet: Project, tmp_path: Path) -> None:
+    moved = Project(tmp_path / "elsewhere")
+    quiet.root.rename(moved.root)
+    assert rests(moved)
+
+
+def outputs(project: Project) -> list[Path]:
+    """What a run has left, but for the rows and what ingestion alone can make again."""
+    models = [path for path in project.config.output_model_path.iterdir() if path.name != ".lock"]
+    links = [path for path in project.config.prod_deployment_path.iterdir() if path.is_symlink()]
+    return sorted([*models, *links, project.config.ingested_files])
+
+
+def test_an_output_that_is_gone_or_empty_is_made_again_by_a_run_which_then_rests(
+    finished_copy: Project,
+) -> None:
+    config = finished_copy.config
+    finished_copy.configure(reports=["html"])
+    finished_copy.run("fullprocess.py")
+    assert rests(finished_copy)
+    before, live = outputs(finished_copy), releases.live_release_id(config.prod_deployment_path)
+    assert len(before) == 20
+    aside = finished_copy.root / "aside"
+    for path in before:
+        path.rename(aside)
+        assert not rests(finished_copy), path
+        assert not is_idle(finished_copy), path
+        path.touch()
+        assert not rests(finished_copy), path
+        aside.rename(path)
+        assert rests(finished_copy), path
+    apart = [config.history, config.prod_deployment_path / "current"]
+    for gone in ([apart[0]], [apart[1]], [path for path in before if path not in apart]):
+        for path in gone:
+            path.unlink()
+        assert "DEPLOYED" not in finished_copy.run("fullprocess.py").stdout
+        assert outputs(finished_copy) == before
+        assert all(path.stat().st_size for path in before)
+        assert releases.live_release_id(config.prod_deployment_path) == live
+        assert rests(finished_copy)
+
+
+@pytest.mark.parametrize("name", ["packages.json", "report.pdf"])
+def test_a_run_rests_whether_or_not_it_made_what_is_optional(quiet: Project, name: str) -> None:
+    path = quiet.write(f"models/{name}", "x")
+    assert not rests(quiet)
+    finish(quiet.config)
+    assert rests(quiet)
+    path.unlink()
+    assert not rests(quiet)
+    finish(quiet.config)
+    assert rests(quiet)
+    for second in ("confusionmatrix2.png", "apireturns2.txt"):  # of a model that was replaced
+        quiet.write(f"models/{second}", "x")
+        assert rests(quiet)

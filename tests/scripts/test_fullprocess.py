@@ -1,0 +1,624 @@
+"""The whole pipeline through the real script: from files in a folder to a deployed model."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import pytest
+
+from app import create_app
+from attrition.core import atomic_files, releases
+from attrition.runs import history
+from tests.conftest import REPOSITORY, Project, book
+from tests.support.outcome import tree
+
+SCRIPT = "fullprocess.py"
+# Measuring coverage has a process import what it would not, and takes its time.
+UNMEASURED = {key: value for key, value in os.environ.items() if not key.startswith("COV")}
+IDLE = "idle: nothing has changed since the last finished run"
+FEBRUARY = book(2500, 4, drift=1.0)
+
+
+@pytest.fixture
+def project(finished_copy: Project) -> Project:
+    """A project after its first run."""
+    return finished_copy
+
+
+def settle(project: Project) -> None:
+    """Run until idle: a copy has other inodes, which are looked at once."""
+    for _ in range(3):
+        if IDLE in project.run(SCRIPT).stderr:
+            return
+    raise AssertionError("the pipeline does not come to rest")
+
+
+def decision(project: Project) -> dict[str, Any]:
+    return dict(atomic_files.read_json(project.root / "models/decision.json"))
+
+
+def live(project: Project) -> str | None:
+    return releases.live_release_id(project.root / "production_deployment")
+
+
+def test_the_first_run_deploys_a_model_and_says_so_in_80_columns(finished: Path) -> None:
+    text = (finished / "first.txt").read_text()
+    assert "DEPLOYED: it is the first model" in text
+    assert max(map(len, text.splitlines())) <= 80
+    record = atomic_files.read_json(finished / "models/decision.json")
+    assert record["verdict"] == "deployed"
+    assert record["release_before"] is None
+    assert record["release_after"].startswith("000001-")
+    assert record["candidate_score"]["f1"] > 0.6
+    ledger = atomic_files.read_json(finished / "ingesteddata/ledger.json")
+    assert record["ranking"]["clients"] == ledger["open_clients"]["rows"]
+    assert f"{record['ranking']['high']} of " in text
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "ingesteddata/finaldata.csv",
+        "ingesteddata/ingestedfiles.txt",
+        "ingesteddata/ledger.json",
+        "ingesteddata/openclients.csv",
+        "models/trainedmodel.pkl",
+        "models/scorecard.json",
+        "models/training.json",
+        "models/latestscore.txt",
+        "models/scores.json",
+        "models/confusionmatrix.png",
+        "models/clientrisk.csv",
+        "models/apireturns.txt",
+        "models/decision.json",
+        "models/history.db",
+        "models/diagnostics.json",
+        "production_deployment/current/manifest.json",
+        "production_deployment/trainedmodel.pkl",
+        "production_deployment/scorecard.json",
+        "production_deployment/latestscore.txt",
+        "production_deployment/ingestedfiles.txt",
+        "production_deployment/manifest.json",
+        "cron.log",
+    ],
+)
+def test_every_file_of_the_interface_is_there(finished: Path, name: str) -> None:
+    assert (finished / name).stat().st_size > 0
+
+
+def test_the_latest_score_is_one_number_and_the_f1_of_the_scores(finished: Path) -> None:
+    number = float((finished / "models/latestscore.txt").read_text())
+    assert number == atomic_files.read_json(finished / "models/scores.json")["f1"]
+
+
+def test_a_second_run_is_idle_and_writes_one_line_in_the_log(project: Project) -> None:
+    settle(project)
+    before = tree(project.root)
+    log = project.root / "cron.log"
+    lines = len(log.read_text().splitlines())
+    result = project.run(SCRIPT)
+    assert result.stdout == ""
+    assert tree(project.root) == before
+    assert len(log.read_text().splitlines()) == lines + 1
+
+
+def test_an_idle_run_imports_the_standard_library_alone(project: Project) -> None:
+    settle(project)
+    result = subprocess.run(
+        [sys.executable, "-X", "importtime", REPOSITORY / SCRIPT, "--config", project.config_path],
+        env=UNMEASURED,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert IDLE in result.stderr
+    imported = {line.rpartition("|")[2].strip() for line in result.stderr.splitlines()}
+    ours = {name for name in imported if name.split(".")[0] == "attrition"}
+    assert ours <= {
+        f"attrition.{name}" for name in ("cli", "config", "errors", "files", "idle", "progress")
+    } | {"attrition"}
+    heavy = {
+        "numpy",
+        "pandas",
+        "duckdb",
+        "sklearn",
+        "scipy",
+        "matplotlib",
+        "flask",
+        "sqlite3",
+        "rich",
+    }
+    assert not heavy & {name.split(".")[0] for name in imported}
+
+
+def test_an_idle_run_costs_at_most_five_times_a_bare_interpreter(project: Project) -> None:
+    """In processor time, which other work on the machine hardly touches."""
+
+    def seconds(*command: Any) -> float:
+        process = subprocess.Popen(
+            [sys.executable, *command], stderr=subprocess.DEVNULL, env=UNMEASURED
+        )
+        _, status, usage = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+        assert process.returncode == 0
+        return usage.ru_utime + usage.ru_stime
+
+    settle(project)
+    idle, bare = [], []
+    for _ in range(7):  # in turn, so that both meet the same machine
+        bare.append(seconds("-c", "import json"))
+        idle.append(seconds(REPOSITORY / SCRIPT, "--config", project.config_path))
+    print(f"idle {median(idle):.3f} s, bare interpreter {median(bare):.3f} s")
+    assert median(idle) <= 5 * median(bare)
+
+
+def test_a_dry_run_says_what_would_happen_and_writes_nothing(project: Project) -> None:
+    settle(project)
+    assert "would do nothing" in project.run(SCRIPT, "--dry-run").stdout
+    project.write("sourcedata/february.csv", book(100, 3))
+    before = tree(project.root)
+    result = project.run(SCRIPT, "--dry-run")
+    assert "february.csv" in result.stdout
+    assert tree(project.root) == before
+
+
+def test_a_drifted_batch_leads_to_a_new_release_that_explains_itself(project: Project) -> None:
+    old = live(project)
+    project.write("sourcedata/february.csv", FEBRUARY)
+    result = project.run(SCRIPT)
+    record = decision(project)
+    assert record["verdict"] == "deployed"
+    assert record["release_before"] == old
+    assert live(project) == record["release_after"] != old
+    assert record["drift"]["performance"]["new rows"]["verdict"] == "drift"
+    drifted = [
+        column["column"]
+        for column in record["drift"]["data"]["new rows"]["columns"]
+        if column["verdict"] == "drift"
+    ]
+    assert "lastyear_activity" in drifted
+    assert "number_of_employees" not in drifted
+    evidence = record["evidence"]
+    assert evidence["unseen"]["difference"] > 0
+    assert evidence["pooled"]["rows"] == evidence["test"]["rows"] + evidence["unseen"]["rows"]
+    assert evidence["pooled"]["confidence"] >= 0.9
+    assert "better" in record["reason"]
+    assert any("data drift in the new rows" in warning for warning in record["warnings"])
+    impact = record["drift"]["impact"]["new rows"]
+    total = sum(term["change"] for term in impact["terms"])
+    assert total == pytest.approx(impact["log_odds_change"], abs=1e-9)
+    assert impact["terms"][0]["term"] in drifted
+    assert impact["terms"][0]["term"] in result.stdout.split("Impact")[1]
+    assert impact["risk_now"] > impact["risk_before"]
+    assert record["drift"]["measures"]["new rows"]["roc_auc"]["change"] < 0
+    expected = record["drift"]["expected_scores"]
+    assert expected["open clients"]["is_estimate"]
+    # What the probabilities promise was no longer true of these rows.
+    assert expected["new rows"]["f1"] > record["scores"]["new rows"]["f1"]
+    assert max(map(len, result.stdout.splitlines())) <= 80
+    # Before and after, on the same test rows.
+    for name in ("confusionmatrix.png", "confusionmatrix2.png"):
+        assert (project.root / "models" / name).stat().st_size > 0
+    answers = [
+        atomic_files.read_json(project.root / "models" / name)["/prediction"]["model_version"]
+        for name in ("apireturns.txt", "apireturns2.txt")
+    ]
+    assert answers == [old, live(project)]
+    manifest = atomic_files.read_json(project.root / "production_deployment/manifest.json")
+    assert manifest["decision"]["reason"] == record["reason"]
+    assert manifest["replaces"] == old
+
+
+def test_rows_that_are_all_known_train_nothing(project: Project) -> None:
+    old = live(project)
+    known = (project.root / "sourcedata/january.csv").read_text()
+    project.write("sourcedata/again.csv", known + "\n")
+    project.run(SCRIPT)
+    record = decision(project)
+    assert record["verdict"] == "kept"
+    assert record["new_rows"] == 0
+    assert record["training"]["kind"] == "nothing"
+    assert live(project) == old
+
+
+def test_a_candidate_that_learnt_noise_is_not_deployed(project: Project) -> None:
+    """Shuffled labels: the new rows make the candidate worse on the test data."""
+    old = live(project)
+    header, *rows = book(2500, 5, open_share=0.0).splitlines()
+    labels = [row.rpartition(",")[2] for row in rows]
+    shuffled = [
+        f"{row.rpartition(',')[0]},{label}"
+        for row, label in zip(rows, labels[7:] + labels[:7], strict=True)
+    ]
+    project.write("sourcedata/noise.csv", "\n".join([header, *shuffled]) + "\n")
+    project.run(SCRIPT)
+    record = decision(project)
+    assert record["verdict"] in ("kept", "not enough evidence")
+    assert live(project) == old
+    settle(project)
+
+
+def test_a_rollback_stays_until_new_rows_come(project: Project) -> None:
+    first = live(project)
+    project.write("sourcedata/february.csv", FEBRUARY)
+    project.run(SCRIPT)
+    second = live(project)
+    assert second != first
+    assert str(first) in project.run("deployment.py", "--rollback").stdout
+    assert live(project) == first
+    project.run(SCRIPT)
+    assert live(project) == first
+    assert "rolled back by hand" in decision(project)["reason"]
+    settle(project)
+    project.write("sourcedata/march.csv", book(2500, 6, drift=1.0))
+    project.run(SCRIPT)
+    assert decision(project)["training"]["kind"] == "new rows"
+    assert live(project) not in (first, second)
+
+
+def test_a_rollback_stays_even_when_rows_came_that_had_not_made_a_better_model(
+    project: Project,
+) -> None:
+    """Those rows are known when somebody rolls back: the next tick must not undo it."""
+    first = live(project)
+    project.write("sourcedata/february.csv", FEBRUARY)
+    project.run(SCRIPT)
+    project.write("sourcedata/march.csv", book(60, 7, drift=1.0))
+    project.run(SCRIPT)
+    project.run("deployment.py", "--rollback", str(first))
+    project.run(SCRIPT)
+    assert live(project) == first
+    assert "rolled back by hand" in decision(project)["reason"]
+
+
+def test_a_damaged_or_deleted_decision_record_stops_nothing(project: Project) -> None:
+    path = project.root / "models/decision.json"
+    first = live(project)
+    path.write_text("{")
+    project.run(SCRIPT)
+    assert decision(project)["verdict"] == "kept"
+    path.unlink()
+    shown = project.run(SCRIPT).stdout
+    assert "KEPT" in shown
+    assert live(project) == first
+    settle(project)
+
+
+def test_after_the_ledger_was_deleted_known_rows_are_no_exam(project: Project) -> None:
+    """The deployed model has learnt the rows that stand there: they prove nothing."""
+    (project.root / "ingesteddata/ledger.json").unlink()
+    project.run(SCRIPT)
+    record = decision(project)
+    assert list(record["scores"]) == ["test data"]
+    assert record["evidence"]["unseen"] is None
+    assert "recorded anew" in record["training"]["reason"]
+
+
+def test_after_rows_and_ledger_were_lost_rows_read_again_are_no_exam(project: Project) -> None:
+    for name in ("ledger.json", "finaldata.csv"):
+        (project.root / "ingesteddata" / name).unlink()
+    project.write("sourcedata/february.csv", FEBRUARY)
+    project.run(SCRIPT)
+    record = decision(project)
+    assert record["new_rows"] > 0
+    assert list(record["scores"]) == ["test data"]
+    assert record["evidence"]["unseen"] is None
+
+
+def test_a_model_that_was_rolled_back_stays_away_when_the_ledger_is_lost(project: Project) -> None:
+    first = live(project)
+    project.write("sourcedata/february.csv", FEBRUARY)
+    project.run(SCRIPT)
+    assert live(project) != first
+    project.run("deployment.py", "--rollback")
+    (project.root / "ingesteddata/ledger.json").unlink()
+    project.run(SCRIPT)
+    assert live(project) == first
+    assert "rolled back by hand" in decision(project)["training"]["reason"]
+
+
+def test_a_model_that_does_not_fit_the_settings_is_not_asked_and_that_is_said(
+    project: Project,
+) -> None:
+    """A column has become a category, and no candidate can be deployed: no run stumbles."""
+    first = live(project)
+    project.configure(
+        numeric_columns=["lastmonth_activity", "lastyear_activity"],
+        categorical_columns=["number_of_employees"],
+        minimum_training_rows=100_000,
+    )
+    shown = " ".join(project.run(SCRIPT).stdout.split())
+    reason = "unlike the model: number_of_employees"
+    assert "There is no list of clients to call: config.json takes numbers" in shown
+    assert live(project) == first
+    record = decision(project)
+    assert record["ranking"] is None
+    assert reason in record["no_ranking"]
+    settle(project)
+    browser = create_app(project.config).test_client()
+    assert reason in browser.get("/clients").get_json()["detail"]
+    assert reason in browser.get("/", headers={"Accept": "text/html"}).text
+    assert browser.get("/ready").get_json()["status"] == "ready"
+    for script, option in (("scoring.py", "--deployed"), ("diagnostics.py", "--predict")):
+        arguments = [option] if option == "--deployed" else [option, project.config.final_data]
+        result = project.run(script, *map(str, arguments), check=False)
+        assert result.returncode == 1
+        assert reason in result.stderr
+
+
+def test_after_a_change_of_columns_without_test_data_cross_validation_judges(
+    project: Project,
+) -> None:
+    first = live(project)
+    project.configure(numeric_columns=["lastmonth_activity", "lastyear_activity"])
+    (project.root / "testdata/testdata.csv").unlink()
+    project.run(SCRIPT)
+    record = decision(project)
+    assert record["verdict"] == "deployed"
+    assert "the candidate's cross-validated F1 is" in record["reason"]
+    assert "no test data to judge by" in " ".join(record["warnings"])
+    assert live(project) != first
+
+
+def test_after_a_change_of_columns_nothing_unknown_replaces_the_model(project: Project) -> None:
+    first = live(project)
+    project.configure(numeric_columns=["lastmonth_activity"], minimum_scoring_rows=5000)
+    project.run(SCRIPT)
+    assert decision(project)["verdict"] == "not enough evidence"
+    assert live(project) == first
+
+
+def test_a_file_that_waited_in_a_run_which_reported_for_a_killed_one_is_not_lost(
+    project: Project,
+) -> None:
+    project.write("sourcedata/february.csv", FEBRUARY)
+    command = [sys.executable, "-c", KILL, "decision.json", REPOSITORY / SCRIPT]
+    killed = subprocess.run([*command, "--config", project.config_path], capture_output=True)
+    assert killed.returncode == -9
+    path = project.root / "sourcedata/march.csv"
+    with path.open("w") as upload:
+        upload.write(book(80, 7))
+        upload.flush()
+        assert "DEPLOYED" in project.run(SCRIPT).stdout
+    project.run(SCRIPT)
+    assert "march.csv" in (project.root / "ingesteddata/ingestedfiles.txt").read_text()
+    assert decision(project)["new_rows"] > 0
+    from attrition.runs import history
+
+    verdicts = [run["verdict"] for run in history.runs(project.root / "models/history.db")]
+    assert len(verdicts) == 3
+    settle(project)
+
+
+@pytest.mark.parametrize(
+    ("rows", "words"),
+    [
+        ("a,1,1,1,1\n" * 3, "too few"),
+        ("".join(f"c{k},{k},{k},{k},0\n" for k in range(200)), "same label"),
+    ],
+)
+def test_without_enough_of_both_labels_there_is_no_model_and_a_reason(
+    make_project: Callable[[str], Project], rows: str, words: str
+) -> None:
+    project = make_project("few")
+    header = "corporation,lastmonth_activity,lastyear_activity,number_of_employees,exited\n"
+    project.write("sourcedata/few.csv", header + rows)
+    project.write("testdata/testdata.csv", book(300, 2, open_share=0.0))
+    project.run(SCRIPT)
+    record = decision(project)
+    assert record["verdict"] == "not enough evidence"
+    assert words in record["reason"]
+    assert live(project) is None
+    settle(project)
+
+
+def test_an_empty_project_runs_and_says_that_there_is_nothing_yet(
+    make_project: Callable[[str], Project],
+) -> None:
+    project = make_project("empty")
+    assert "no rows to train one on" in project.run(SCRIPT, "--dry-run").stdout
+    project.run(SCRIPT)
+    assert "no labelled client rows" in decision(project)["reason"]
+    settle(project)
+
+
+def test_without_test_data_the_first_model_is_deployed_with_a_warning_and_no_second(
+    make_project: Callable[[str], Project],
+) -> None:
+    project = make_project("blind")
+    project.write("sourcedata/january.csv", book(1500, 1))
+    project.run(SCRIPT)
+    first, record = live(project), decision(project)
+    assert first is not None
+    assert f"its cross-validated F1 is {record['cross_validated']['f1']:.3f}" in record["reason"]
+    assert "no test data to judge by" in " ".join(record["warnings"])
+    assert (project.root / "models/latestscore.txt").read_text() == "undefined\n"
+    answers = atomic_files.read_json(project.root / "models/apireturns.txt")
+    assert len(answers["/prediction"]["predictions"]) == 100
+    project.write("sourcedata/february.csv", book(1500, 4, drift=1.0))
+    project.run(SCRIPT)
+    assert decision(project)["verdict"] == "not enough evidence"
+    assert live(project) == first
+
+
+def with_columns(text: str, **columns: Callable[[int, int], object]) -> str:
+    """A book of clients with further columns: name -> value by label and row number."""
+    header, *rows = text.splitlines()
+    lines = [f"{header},{','.join(columns)}"]
+    for number, row in enumerate(rows):
+        label = row.rpartition(",")[2]
+        values = [str(made(int(label), number)) for made in columns.values()] if label else []
+        lines.append(",".join([row, *(values or ["" for _ in columns])]))
+    return "\n".join(lines) + "\n"
+
+
+def test_a_column_that_is_the_answer_in_disguise_is_named_and_not_praised(
+    make_project: Callable[[str], Project],
+) -> None:
+    """One is a copy, the other a copy with 2 % of the labels flipped; the third is honest."""
+    project = make_project("leaking")
+    numeric = ["lastmonth_activity", "lastyear_activity", "number_of_employees", "refund", "visits"]
+    project.configure(numeric_columns=numeric, categorical_columns=["state"])
+    clients = with_columns(
+        book(1500, 1),
+        refund=lambda label, number: label * (number % 7 + 1),
+        state=lambda label, number: "here" if label == (number % 50 == 0) else "gone",
+        visits=lambda label, number: number % 11 + label,
+    )
+    project.write("sourcedata/january.csv", clients)
+    shown = project.run(SCRIPT).stdout
+    record = decision(project)
+    assert record["verdict"] == "deployed"
+    assert "do not believe it before you have looked at refund, state" in record["reason"]
+    (warning,) = [text for text in record["warnings"] if "too good to be true" in text]
+    assert "refund (AUC 1.000) and state (AUC 0.9" in warning
+    assert "visits" not in warning
+    assert "too good to be true" in shown
+    # The next run, which trains nothing, says so still.
+    project.write("sourcedata/again.csv", clients + "\n")
+    project.run(SCRIPT)
+    assert decision(project)["training"]["kind"] == "nothing"
+    assert "too good to be true" in " ".join(decision(project)["warnings"])
+    # Without them it is an honest model, and nothing is said.
+    project.configure(numeric_columns=[*numeric[:3], "visits"])
+    project.run(SCRIPT)
+    record = decision(project)
+    assert record["verdict"] == "deployed"
+    assert "too good" not in " ".join(record["warnings"])
+    assert "believe" not in record["reason"]
+
+
+def test_test_rows_among_the_training_rows_are_left_out_and_counted(project: Project) -> None:
+    lines = (project.root / "testdata/testdata.csv").read_text().splitlines()
+    project.write("sourcedata/overlap.csv", "\n".join(lines[:101]) + "\n")
+    project.run(SCRIPT)
+    training = atomic_files.read_json(project.root / "models/training.json")
+    assert training["left_out_test_rows"] == 100
+    ledger = atomic_files.read_json(project.root / "ingesteddata/ledger.json")
+    assert training["rows"] == ledger["committed_rows"] - 100
+
+
+def test_a_file_open_for_writing_waits_and_is_taken_in_once_closed(project: Project) -> None:
+    path = project.root / "sourcedata/upload.csv"
+    with path.open("w") as upload:
+        upload.write(book(50, 7))
+        upload.flush()
+        project.run(SCRIPT)
+        assert decision(project)["ingestion"]["waiting"] == ["upload.csv"]
+        assert "upload.csv" not in (project.root / "ingesteddata/ingestedfiles.txt").read_text()
+        project.run(SCRIPT)
+    project.run(SCRIPT)
+    assert "upload.csv" in (project.root / "ingesteddata/ingestedfiles.txt").read_text()
+    settle(project)
+
+
+def test_a_damaged_release_gives_way_to_the_last_good_one(project: Project) -> None:
+    first = live(project)
+    project.write("sourcedata/february.csv", FEBRUARY)
+    project.run(SCRIPT)
+    card = project.root / "production_deployment/current/scorecard.json"
+    card.write_bytes(card.read_bytes().replace(b"1", b"2", 1))
+    project.configure(drift_threshold=0.06)
+    result = project.run(SCRIPT)
+    assert "damaged" in result.stderr
+    assert "last good release" in result.stderr
+    # The good old model is the champion again, and the same rows make the new one again.
+    assert decision(project)["release_before"] == first
+    assert decision(project)["verdict"] == "deployed"
+    assert releases.live_release(project.root / "production_deployment") is not None
+
+
+def test_other_columns_in_the_settings_read_everything_anew_and_replace_the_model(
+    project: Project,
+) -> None:
+    old = live(project)
+    project.configure(numeric_columns=["lastmonth_activity", "lastyear_activity"])
+    project.run(SCRIPT)
+    record = decision(project)
+    assert record["training"]["kind"] == "new columns"
+    assert record["verdict"] == "deployed"
+    assert live(project) not in (None, old)
+    header = (project.root / "ingesteddata/finaldata.csv").read_text().splitlines()[0]
+    assert header == "corporation,lastmonth_activity,lastyear_activity,exited"
+    settle(project)
+
+
+def test_a_model_of_another_library_is_said_and_trained_again(project: Project) -> None:
+    """A release whose training record names another scikit-learn, its digests being right."""
+    release = project.root / "production_deployment" / "current"
+    training = atomic_files.read_json(release / "training.json")
+    training["versions"]["scikit-learn"] = "0.1"
+    atomic_files.write_json(release / "training.json", training)
+    manifest = atomic_files.read_json(release / "manifest.json")
+    manifest["sha256"]["training.json"] = atomic_files.sha256_of(release / "training.json")
+    atomic_files.write_json(release / "manifest.json", releases.sealed(manifest))
+    project.configure(drift_threshold=0.06)
+    project.run(SCRIPT)
+    record = decision(project)
+    assert record["training"]["kind"] == "new library"
+    assert "scikit-learn 0.1" in record["training"]["reason"]
+    assert record["verdict"] == "deployed"
+
+
+KILL = """
+import os, runpy, signal, sys
+target = sys.argv.pop(1)
+def kill(event, arguments):
+    if event == "os.rename" and str(arguments[1]).endswith(target):
+        os.kill(os.getpid(), signal.SIGKILL)
+sys.addaudithook(kill)
+sys.path.insert(0, os.path.dirname(sys.argv[1]))
+sys.argv.pop(0)
+runpy.run_path(sys.argv[0], run_name="__main__")
+"""
+
+
+def test_two_runs_at_once_the_second_leaves_with_75(project: Project) -> None:
+    from attrition.runs.lock import run_lock
+
+    with run_lock(project.root / "models/.lock"):
+        result = project.run(SCRIPT, check=False)
+    assert result.returncode == 75
+    assert "another run" in result.stderr
+
+
+def test_under_crons_bare_environment_and_a_shifted_clock_zone_it_works(project: Project) -> None:
+    project.write("sourcedata/february.csv", book(60, 8))
+    result = subprocess.run(
+        [sys.executable, REPOSITORY / SCRIPT, "--config", project.config_path],
+        env={"PATH": "/usr/bin:/bin", "TZ": "Pacific/Kiritimati"},
+        cwd="/",
+        capture_output=True,
+        text=True,
+    )
+    assert result.returncode == 0, result.stderr
+    assert decision(project)["new_rows"] > 0
+    assert decision(project)["time"].endswith("+00:00")
+    assert os.environ.get("TZ") != "Pacific/Kiritimati"
+
+
+def test_a_history_that_cannot_be_read_keeps_no_new_rows_waiting(finished_copy: Project) -> None:
+    """Nor is a deployment reported anew only because nobody can look it up."""
+    finished_copy.config.history.write_bytes(b"not a history" * 1000)
+    finished_copy.write("sourcedata/new.csv", book(40, 7, open_share=0.0))
+    done = finished_copy.run("fullprocess.py")
+    assert "could not finish" not in done.stderr
+    assert "new.csv: 40 rows" in done.stderr
+
+
+def test_an_ingestion_that_had_nothing_to_do_is_not_timed(finished_copy: Project) -> None:
+    before = json.loads(finished_copy.run("diagnostics.py", "--json").stdout)["execution_times"]
+    finished_copy.write("testdata/testdata.csv", book(900, 5, open_share=0.0))
+    finished_copy.run("fullprocess.py")
+    newest = history.runs(finished_copy.config.history, limit=1)[0]
+    assert "check" in newest["timings"]
+    assert "ingestion" not in newest["timings"]
+    after = json.loads(finished_copy.run("diagnostics.py", "--json").stdout)["execution_times"]
+    assert after["ingestion"] == before["ingestion"] > 0

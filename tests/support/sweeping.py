@@ -1,0 +1,122 @@
+"""A script killed at one operation after another, and what the next run makes of each."""
+
+from __future__ import annotations
+
+import shutil
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from attrition.core import releases as core_releases
+from attrition.web.live_model import LiveModel
+from tests.support.nursery import Ended, Job, Nursery
+from tests.support.outcome import differences, outcome
+
+
+@dataclass(frozen=True)
+class Undisturbed:
+    """A run that nobody disturbed: where it began, its operations, what it found and left."""
+
+    script: str
+    template: Path
+    operations: list[str]
+    before: dict[str, Any]
+    outcome: dict[str, Any]
+    releases: frozenset[str | None]
+
+
+def begin(template: Path, folder: Path) -> Path:
+    """A fresh copy of a project to disturb.
+
+    Returns:
+        Its config.json.
+    """
+    shutil.rmtree(folder, ignore_errors=True)
+    shutil.copytree(template, folder, symlinks=True)
+    return folder / "config.json"
+
+
+def undisturbed(nursery: Nursery, script: str, template: Path, folder: Path) -> Undisturbed:
+    """Let a run come to its end."""
+    config = begin(template, folder)
+    ended = nursery.run(Job(script, str(config)))
+    assert ended.code == 0, ended.text
+    live = frozenset(live_release(project) for project in (template, folder))
+    return Undisturbed(script, template, ended.operations, outcome(template), outcome(folder), live)
+
+
+def live_release(project: Path) -> str | None:
+    """The release a reader finds, whole; None before the first one."""
+    deployment = project / "production_deployment"
+    release = core_releases.live_release(deployment)
+    served = LiveModel(deployment).resolve()
+    assert (served and served.version) == (release and release.id)
+    for name in core_releases.LINKED_FILES:
+        path = deployment / name
+        if release is not None and path.is_symlink():
+            assert path.read_bytes() == (release.folder / name).read_bytes()
+    return release.id if release else None
+
+
+def is_made_good(nursery: Nursery, run: Undisturbed, config: Path) -> None:
+    """After whatever disturbed it: a whole release, and a next run that ends as undisturbed."""
+    assert live_release(config.parent) in run.releases
+    after = nursery.run(Job(run.script, str(config)))
+    assert after.code == 0, after.text
+    assert differences(outcome(config.parent), run.outcome) == []
+
+
+def kill_at_each(
+    nursery: Nursery, run: Undisturbed, numbers: Sequence[int], folder: Path
+) -> list[Ended]:
+    """Kill a run before each of these operations, in a fresh copy each time.
+
+    Returns:
+        Those that ended by the kill.
+    """
+    kills = []
+    for number in numbers:
+        config = begin(run.template, folder)
+        ended = nursery.run(Job(run.script, str(config), kill_at=number))
+        # A run looks once more at files that are young, or does not: the last are not always there.
+        is_last = ended.code == 0 and number > len(run.operations) - 10
+        assert ended.was_killed or is_last, ended.text
+        is_made_good(nursery, run, config)
+        kills += [ended] if ended.was_killed else []
+    return kills
+
+
+def calls_of(
+    nursery: Nursery, run: Undisturbed, names: str, folder: Path
+) -> Iterator[tuple[str, bool]]:
+    """Each system call of a run, such as `fsync:when=3`, and whether its file is the project's.
+
+    strace counts by kind of call and thread: a number stands for one call in each thread.
+    """
+    config = begin(run.template, folder)
+    ended = nursery.run(Job(run.script, str(config), strace=(f"trace={names}",)))
+    counts: Counter[tuple[str, str]] = Counter()
+    for line in ended.calls.splitlines():
+        thread, call = line.split(maxsplit=1)
+        name = call.partition("(")[0]
+        if name in names.split(","):
+            counts[thread, name] += 1
+            is_ours = f"{folder}/" in line and "config.json" not in line
+            yield f"{name}:when={counts[thread, name]}", is_ours
+
+
+def sample(operations: Sequence[str], most: int) -> list[int]:
+    """Numbers of some operations: the renames, which matter most, and every 40th, thinned out."""
+    chosen = [
+        number
+        for number, operation in enumerate(operations, start=1)
+        if operation.startswith("os.rename") or number % 40 == 1
+    ]
+    return chosen[:: -(-len(chosen) // most)]
+
+
+def thinned(calls: Sequence[str], most: int) -> Sequence[str]:
+    """At most so many of the calls, from the first to the last."""
+    return calls[:: max(1, -(-len(calls) // most))]

@@ -1,0 +1,96 @@
+"""The model's quality: the report's arithmetic, and the bars on the real tables."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from benchmarks import quality
+from benchmarks.quality import Result, Table, make_table, missed_bars, read_tables
+
+TABLE = Table("t", pd.DataFrame(), np.zeros(0, np.int8), [], [], 0)
+
+
+def result(plain: float, ours: float, boosted: float, f1: float = 0.5) -> Result:
+    auc = {"plain": plain, "ours": ours, "boosted": boosted}
+    return Result(TABLE, auc, {"plain": 0.5, "ours": f1, "boosted": 0.6}, dict(auc))
+
+
+@pytest.mark.parametrize(
+    ("figures", "closed"),
+    [
+        ((0.80, 0.87, 0.90), 0.7),
+        ((0.80, 0.95, 0.90), 1.0),
+        ((0.80, 0.75, 0.90), 0.0),
+        ((0.85, 0.86, 0.84), 1.0),  # boosting is no better than plain: nothing left to close
+        ((0.85, 0.84, 0.84), 0.0),
+    ],
+)
+def test_the_gap_closed_is_the_way_gone_from_plain_to_boosted(
+    figures: tuple[float, float, float], closed: float
+) -> None:
+    assert result(*figures).gap_closed == pytest.approx(closed)
+
+
+def test_each_missed_bar_is_named() -> None:
+    assert missed_bars([result(0.8, 0.88, 0.9)]) == []
+    assert missed_bars([result(0.8, 0.86, 0.9)]) == [
+        "mean share of the gap closed: 60% is under 70%"
+    ]
+    assert missed_bars([result(0.8, 0.88, 0.9, f1=0.4)]) == [
+        "t: F1 0.4000 is under plain logistic regression's 0.5000"
+    ]
+    assert len(missed_bars([result(0.8, 0.7, 0.9)])) == 2
+
+
+def test_a_table_is_read_as_the_pipeline_would(tmp_path: Path) -> None:
+    folder = tmp_path / "shop"
+    folder.mkdir()
+    manifest = {
+        "name": "shop",
+        "main": "shop.csv",
+        "target": "left",
+        "positive_label": "yes",
+        "drop_for_model": ["id"],
+    }
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+    (folder / "shop.csv").write_text("id,left,x,code\n1,yes,1.5,007\n1,yes,1.5,007\n2,no, ,b\n")
+    (tmp_path / "no table").mkdir()
+    (table,) = read_tables(tmp_path)
+    assert (table.numeric, table.categorical, table.duplicates) == (["x"], ["code"], 1)
+    assert table.labels.tolist() == [1, 0]
+    assert table.features["code"].tolist() == ["007", "b"]
+    assert table.features["x"].tolist() == pytest.approx([1.5, np.nan], nan_ok=True)
+
+
+def test_a_column_of_numbers_and_words_is_a_category() -> None:
+    raw = pd.DataFrame({"x": ["1", "n/a"], "y": ["1", "0"]})
+    assert make_table("t", raw, "y", "1", []).categorical == ["x"]
+
+
+@pytest.mark.slow
+def test_without_the_real_tables_the_report_says_so(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(quality, "GENERATED_CLIENTS", 800)
+    assert quality.main(["--data", str(tmp_path)]) == 0
+    printed = capsys.readouterr().out
+    assert "no bar is checked" in printed
+    assert "generated" in printed
+    assert max(map(len, printed.splitlines())) <= 80
+
+
+@pytest.mark.slow
+@pytest.mark.complete
+@pytest.mark.skipif(
+    not quality.DATA.is_dir(), reason=f"the real tables are not there: {quality.DATA}"
+)
+def test_the_bars_are_met_on_the_real_tables() -> None:
+    """Two of the five folds, to be quick; `make quality` judges all five."""
+    results = [quality.evaluate(table, folds=2) for table in read_tables(quality.DATA)]
+    assert len(results) == 4
+    assert missed_bars(results) == []

@@ -1,0 +1,140 @@
+"""System calls under strace: their order, which outlives a loss of power, and a kill at each."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import Suite
+from tests.support.nursery import STAGES, Job, Nursery, has_strace
+from tests.support.sweeping import Undisturbed, begin, calls_of, is_made_good, thinned, undisturbed
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(
+        not has_strace(), reason="needs strace and leave to follow a process (ptrace)"
+    ),
+]
+# What changes files, whoever calls it: Python, DuckDB or SQLite.
+CHANGES = (
+    "write,pwrite64,writev,fsync,fdatasync,rename,renameat,renameat2,unlink,unlinkat,"
+    "mkdir,mkdirat,symlink,symlinkat,truncate,ftruncate"
+)
+OPENS_AND_CHANGES = f"openat,{CHANGES}"
+
+
+def steps(calls: str, project: Path) -> Iterator[tuple[str, str, str]]:
+    """What happened to files of the project: `write`, `sync` or `rename`, from, to."""
+    for line in calls.splitlines():
+        if " = -1 " in line:
+            continue
+        name = line.split(maxsplit=1)[1].partition("(")[0]
+        paths = [p for p in re.findall(r'[<"]([^<>"]+)[>"]', line) if p.startswith(str(project))]
+        if name.startswith("rename"):
+            yield "rename", paths[-2], paths[-1]
+        elif paths and name in ("fsync", "fdatasync"):
+            yield "sync", paths[0], ""
+        elif paths and "write" in name:
+            yield "write", paths[0], ""
+
+
+def test_every_file_is_synced_before_it_gets_its_name_and_its_folder_after(
+    drifted: Path, nursery: Nursery, tmp_path: Path, suite: Suite
+) -> None:
+    """So after a loss of power each name means the old content or the new, never a torn one."""
+    project = tmp_path / "project"
+    job = Job("fullprocess", str(begin(drifted, project)), strace=(f"trace={CHANGES}",))
+    ended = nursery.run(job)
+    assert ended.code == 0, ended.text
+    dirty: set[str] = set()  # written and not synced
+    unnamed: set[str] = set()  # folders in which a new name is not synced
+    written: set[str] = set()
+    unlisted: set[str] = set()  # folders in which a new file is not synced
+    releases = f"{project}/production_deployment/releases"
+    renames = 0
+    for what, path, new in steps(ended.calls, project):
+        if what == "write":
+            dirty.add(path)
+            if path not in written:
+                unlisted.add(str(Path(path).parent))
+            written.add(path)
+        elif what == "sync":
+            dirty.discard(path)
+            unnamed.discard(path)
+            unlisted.discard(path)
+        elif Path(path).parent == project:
+            assert Path(new).name.startswith("cron.log")
+        else:
+            renames += 1
+            inside = {name for name in dirty if name == path or name.startswith(f"{path}/")}
+            assert not inside, f"renamed to {new} before it was synced"
+            if new.endswith("ledger.json"):
+                assert f"{project}/ingesteddata/finaldata.csv" not in dirty
+                assert f"{project}/ingesteddata" not in unnamed
+            assert path not in unlisted, f"renamed to {new} before what is in it was synced"
+            if new.endswith("/current"):
+                assert releases not in unnamed, "live before its release has a name"
+            unnamed.add(str(Path(new).parent))
+    suite.tell(renames, "renames, each between two syncs")
+    assert not unnamed
+    assert renames > 15
+    left = {Path(name).name for name in dirty if Path(name).exists()}
+    assert left <= {"cron.log", ".lock"}
+
+
+@pytest.fixture(scope="module")
+def runs(
+    drifted: Path, nursery: Nursery, tmp_path_factory: pytest.TempPathFactory
+) -> dict[str, Undisturbed]:
+    """The stages, each after those before it, undisturbed."""
+    folder = tmp_path_factory.mktemp("stages")
+    config = begin(drifted, folder / "all")
+    found = {}
+    for stage in STAGES:
+        template = folder / stage
+        begin(folder / "all", template)
+        found[stage] = undisturbed(nursery, stage, template, folder / "work")
+        assert nursery.run(Job(stage, str(config))).code == 0
+    return found
+
+
+def kills_at(nursery: Nursery, run: Undisturbed, calls: str, most: int, folder: Path) -> int:
+    """Kill a run at some of these calls on files of the project, one after another.
+
+    Returns:
+        How often it was killed.
+    """
+    ours = dict.fromkeys(call for call, mine in calls_of(nursery, run, calls, folder) if mine)
+    found = thinned([*ours], most)
+    kills = 0
+    for call in found:
+        name, _, when = call.partition(":")
+        kill = (f"trace={name}", f"inject={name}:signal=KILL:{when}")
+        config = begin(run.template, folder)
+        ended = nursery.run(Job(run.script, str(config), strace=kill))
+        assert ended.was_killed or ended.code == 0, ended.text
+        kills += ended.was_killed
+        is_made_good(nursery, run, config)
+    # Threads share the work anew each time, so the last of a kind may not be reached.
+    assert kills >= 0.8 * len(found) > 2
+    return kills
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_killed_at_any_system_call_that_writes_the_next_run_makes_it_good(
+    runs: dict[str, Undisturbed], nursery: Nursery, tmp_path: Path, suite: Suite, stage: str
+) -> None:
+    most = 10_000 if suite.is_complete else 5
+    kills = kills_at(nursery, runs[stage], OPENS_AND_CHANGES, most, tmp_path / "project")
+    suite.tell(kills, "kills at a system call survived")
+
+
+@pytest.mark.complete
+def test_a_whole_run_killed_at_system_calls_that_write_is_made_good(
+    redeploying: Undisturbed, nursery: Nursery, tmp_path: Path, suite: Suite
+) -> None:
+    kills = kills_at(nursery, redeploying, OPENS_AND_CHANGES, 40, tmp_path / "project")
+    suite.tell(kills, "kills at a system call survived")

@@ -1,0 +1,644 @@
+"""The pages without a browser: what they say, names that stay text, colours that can be read."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from html.parser import HTMLParser
+from typing import Any
+from urllib.parse import urljoin, urlsplit
+
+import pytest
+from flask import Flask, request
+from flask.testing import FlaskClient
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from app import create_app
+from attrition.core import releases
+from attrition.model.scorecard import Scorecard
+from attrition.model.terms import CategoricalTerm, KnotAxis, LevelAxis, NumericTerm, PairTerm
+from attrition.ranking import lookup_db
+from attrition.ranking.lookup_db import Question
+from attrition.web import query_parameters
+from attrition.web.pages import api_docs, charts, client_list, dashboard
+from attrition.web.pages import client as one_client
+from attrition.web.pages.charts import Reading
+from tests.conftest import REPOSITORY, Project
+from tests.support.releases import NOW, deploy
+from tests.support.serving_projects import serve_ready
+
+BROWSER = {"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
+FEATURES = {"lastmonth_activity": 0, "lastyear_activity": None, "number_of_employees": 9}
+HOSTILE = [
+    "<script>alert(1)</script>",
+    '"><img src=x onerror=alert(1)>',
+    "' onmouseover='alert(1)",
+    "evil\N{RIGHT-TO-LEFT OVERRIDE}gnp.exe",
+    "two\nlines",
+    "a/b",
+    "/leading",
+    "trailing/",
+    "a//b",
+    "a/../b",
+    ".",
+    "..",
+    "%2F",
+    "%2e%2e",
+    "a?b#c&d=e+f",
+    "{{ 7 * 7 }}",
+    "\\back\\slash",
+    "株式会社 \N{PERSON WITH BALL}",
+    "x" * 2000,
+]
+
+
+class Tags(HTMLParser):
+    """Every tag of a page with its attributes."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.found: list[tuple[str, dict[str, str | None]]] = []
+        self.feed(html)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.found.append((tag, dict(attrs)))
+
+    def named(self, name: str) -> list[dict[str, str | None]]:
+        return [attributes for tag, attributes in self.found if tag == name]
+
+
+@pytest.fixture(autouse=True)
+def no_token(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("ATTRITION_API_TOKEN", raising=False)
+
+
+@pytest.fixture
+def ready(project: Project) -> Project:
+    serve_ready(project)
+    return project
+
+
+@pytest.fixture
+def client(ready: Project) -> FlaskClient:
+    return create_app(ready.config).test_client()
+
+
+def page_of(project: Project, path: str = "/") -> str:
+    return create_app(project.config).test_client().get(path, headers=BROWSER).text
+
+
+def rank_names(project: Project, names: list[str], features: dict[str, Any] = FEATURES) -> None:
+    """A book of these clients, at falling risk, every third one in each tier."""
+    tiers = [lookup_db.TIERS[place % 3] for place in range(len(names))]
+    rows = [
+        (place + 1, name, tier, 0.9 - place / 1000, "-0.0120", "-3", None, None, None)
+        for place, (name, tier) in enumerate(zip(names, tiers, strict=True))
+    ]
+    about = {
+        "time": NOW,
+        "release": releases.live_release_id(project.config.prod_deployment_path),
+        "ranked": "open clients",
+        "total": len(names),
+        "tiers": {tier: tiers.count(tier) for tier in lookup_db.TIERS},
+        "thresholds": {"high": 0.5, "medium": 0.25},
+    }
+    reasons = json.dumps(["it is <quiet>", "it is small"])
+    details = [(row[0], reasons, json.dumps(features)) for row in rows]
+    lookup_db.write_book(project.config.client_book, about, rows, details)
+
+
+# --- the overview -----------------------------------------------------------------------------
+
+
+def test_the_overview_says_whom_to_call_how_the_model_is_and_what_was_decided(
+    client: FlaskClient,
+) -> None:
+    html = client.get("/", headers=BROWSER).text
+    assert "2 of 3 clients are at high risk" in html
+    assert "of 30 clients in the test data who left, it found 22, with 10 false alarms" in html
+    assert "it is quiet" in html
+    assert "+10.0 pts, up 2" in html
+    assert "Kept" in html
+    assert "The candidate is not better &lt;b&gt;." in html  # escaped
+    assert "Data drift in lastyear_activity." in html
+    for link in ("/report", "/report.pdf", "/docs", "/openapi.json"):
+        assert f'href="{link}"' in html
+
+
+@pytest.mark.parametrize(
+    ("scores", "words"),
+    [
+        ({"f1": 0.41}, "The model is weak: its F1 on the test data is 0.41, under the 0.60"),
+        (
+            {"f1": None, "f1_interval": None, "roc_auc": None, "undefined": "one label only"},
+            "nobody knows how good it is, since its score on the test data is undefined: one label",
+        ),
+    ],
+)
+def test_the_overview_does_not_hide_a_weak_or_unscored_model(
+    project: Project, scores: dict[str, Any], words: str
+) -> None:
+    deploy(project, **scores)
+    assert words in page_of(project)
+
+
+def test_before_the_first_deployment_the_pages_say_what_to_do(project: Project) -> None:
+    html = page_of(project)
+    assert "No model is deployed yet" in html
+    assert "fullprocess.py" in html
+    answer = create_app(project.config).test_client().get("/clients/Acme", headers=BROWSER)
+    assert answer.status_code == 503
+    assert "No clients are ranked yet; run fullprocess.py, or reporting.py." in answer.text
+
+
+def test_a_damaged_ranking_or_model_is_said(ready: Project) -> None:
+    ready.config.client_book.write_bytes(b"not a database, whatever the name says" * 50)
+    html = page_of(ready)
+    assert "The ranking is damaged" in html
+    assert "python reporting.py" in html
+    assert "The model is at work" in html
+    for card in ready.config.prod_deployment_path.glob("releases/*/scorecard.json"):
+        card.write_text("{}")
+    assert "python deployment.py --rollback" in page_of(ready)
+
+
+def test_value_is_shown_where_a_column_holds_it(ready: Project) -> None:
+    assert "Value at risk" not in page_of(ready)
+    ready.configure(value_column="worth")
+    html = page_of(ready)
+    assert "Value at risk" in html
+    assert ">119<" in html
+
+
+# --- the list by plain links and forms --------------------------------------------------------
+
+
+def names_on(html: str) -> list[str]:
+    return re.findall(r"<bdi>(client \d+)</bdi></a>", html)
+
+
+@pytest.fixture
+def many(ready: Project) -> Project:
+    rank_names(ready, [f"client {number:03}" for number in range(60)])
+    return ready
+
+
+def test_the_list_is_searched_filtered_sorted_and_paged_without_a_script(many: Project) -> None:
+    first = page_of(many)
+    assert names_on(first) == [f"client {number:03}" for number in range(25)]
+    assert "60 clients, page 1 of 3" in first
+    assert 'href="/?page=2"' in first
+    assert names_on(page_of(many, "/?page=3")) == [f"client {n:03}" for n in range(50, 60)]
+    assert names_on(page_of(many, "/?q=T+01&tier=high,medium,low&sort=-client")) == [
+        f"client {n:03}" for n in range(19, 9, -1)
+    ]
+    medium = page_of(many, "/?tier=medium")
+    assert names_on(medium) == [f"client {n:03}" for n in range(1, 60, 3)]
+    assert "20 of 60 clients" in medium
+    assert names_on(page_of(many, "/clients?tier=medium")) == names_on(medium)
+
+
+def tier_counts(html: str) -> list[str]:
+    return re.findall(r"<small>([\d,]+)</small></span></label>", html)
+
+
+def test_with_a_search_the_tiers_count_what_it_leaves(many: Project) -> None:
+    assert tier_counts(page_of(many)) == ["60", "20", "40", "20", "20"]
+    # Of the ten clients 010 to 019: 012, 015, 018 are at high risk, 010, 013, 016, 019 at medium.
+    for query in ("q=T+01", "q=T+01&tier=low", "q=T+01&tier=high", "q=T+01&page=2"):
+        assert tier_counts(page_of(many, f"/?{query}")) == ["10", "3", "7", "4", "3"], query
+    assert "3 of 60 clients" in page_of(many, "/?q=T+01&tier=low")
+    assert tier_counts(page_of(many, "/?q=client&tier=low")) == ["60", "20", "40", "20", "20"]
+    assert tier_counts(page_of(many, "/?q=nobody")) == ["0"] * 5
+
+
+def test_the_form_says_what_was_asked_for(many: Project) -> None:
+    tags = Tags(page_of(many, "/?q=client&tier=low&sort=-client"))
+    assert {
+        "q": next(i["value"] for i in tags.named("input") if i["name"] == "q"),
+        "sort": next(b["value"] for b in tags.named("button") if b["id"] == "show"),
+        "tier": next(i["value"] for i in tags.named("input") if "checked" in i),
+    } == {"q": "client", "sort": "-client", "tier": "low"}
+    assert orders(tags) == ["descending", "none"]
+    by_risk = Tags(page_of(many, "/?sort=-probability"))
+    assert orders(by_risk) == ["none", "descending"]
+    assert next(b["value"] for b in by_risk.named("button") if b["id"] == "sort-risk") == "-place"
+
+
+def orders(tags: Tags) -> list[str | None]:
+    return [th["aria-sort"] for th in tags.named("th") if "aria-sort" in th]
+
+
+def test_a_page_that_is_not_there_is_an_empty_one_with_a_way_back(many: Project) -> None:
+    html = page_of(many, "/?page=99")
+    assert names_on(html) == []
+    assert 'href="/?page=3"' in html
+    assert "No client matches." in page_of(many, "/?q=nobody")
+
+
+@pytest.mark.parametrize("query", ["tier=top", "sort=height", "page=0", "page=x", "q=a&q=b"])
+def test_a_wrong_question_is_an_error_page(client: FlaskClient, query: str) -> None:
+    answer = client.get(f"/?{query}", headers=BROWSER)
+    assert answer.status_code == 400
+    assert answer.mimetype == "text/html"
+    assert f"{query[0].upper()}{query[1:].partition('=')[0]}: expected" in answer.text
+
+
+@given(
+    st.frozensets(st.sampled_from(lookup_db.TIERS), min_size=1),
+    st.text(),
+    st.sampled_from(sorted(lookup_db.SORTS)),
+    st.integers(1, 99),
+)
+def test_an_address_asks_for_what_it_was_made_of(
+    tiers: frozenset[str], part: str, sort: str, number: int
+) -> None:
+    question = Question(tiers, part, sort)
+    address = client_list.address(question, number)
+    with create_empty_app().test_request_context(f"/{address}"):
+        assert query_parameters.question() == question
+        assert query_parameters.page_number() == number
+
+
+def create_empty_app() -> Flask:
+    app = Flask(__name__)
+    app.add_url_rule("/clients", "list")
+    app.add_url_rule("/clients/<path:client>", "client")
+    return app
+
+
+# --- names are text ---------------------------------------------------------------------------
+
+
+@given(st.text(min_size=1))
+@example("..")
+@example("/a")
+@example("a/./b")
+@example("\n")
+@example("%2e")
+def test_every_name_comes_back_from_its_address(name: str) -> None:
+    address = client_list.client_url(name)
+    tidied = urlsplit(urljoin("http://localhost/somewhere/else", address))
+    with create_empty_app().test_request_context(f"{tidied.path}?{tidied.query}"):
+        assert request.url_rule is not None
+        found = (request.view_args or {}).get("client") or request.args["client"]
+    assert found == name
+
+
+def test_hostile_names_are_text_and_each_has_its_page(ready: Project) -> None:
+    rank_names(ready, HOSTILE)
+    browser = create_app(ready.config).test_client()
+    html = browser.get("/", headers=BROWSER).text
+    links = [str(a["href"]) for a in Tags(html).named("a") if "/clients" in str(a.get("href"))]
+    links = [link for link in links if "format=csv" not in link]
+    assert len(links) == len(HOSTILE)
+    for link, name in zip(links, HOSTILE, strict=True):
+        answer = browser.get(urljoin("http://localhost/", link), headers=BROWSER)
+        assert answer.status_code == 200, name
+        shown = re.search(r"<h1><bdi>(.*?)</bdi></h1>", answer.text, re.DOTALL)
+        assert shown, name
+        assert "\n" not in shown[1]
+        only_ours(answer.text)
+        same = browser.get(urljoin("http://localhost/", link))
+        assert same.get_json()["client"] == name
+    only_ours(html)
+
+
+def test_a_name_too_long_for_an_address_has_no_link_and_the_others_work(ready: Project) -> None:
+    """A server takes request lines of some 4,000 bytes."""
+    lengths = {"a" * 3_900: True, "a" * 5_000: False, "ä" * 650: True, "ä" * 700: False}
+    rank_names(ready, tuple(lengths))
+    html = create_app(ready.config).test_client().get("/", headers=BROWSER).text
+    links = {str(a["href"]) for a in Tags(html).named("a") if "/clients/" in str(a.get("href"))}
+    assert links == {client_list.client_url(name) for name, fits in lengths.items() if fits}
+    assert len(re.findall(r'<th role="rowheader"', html)) == len(lengths)
+
+
+def only_ours(html: str) -> None:
+    """No tag, attribute or direction that a name could have brought along."""
+    tags = Tags(html)
+    scripts = tags.named("script")
+    assert [script["src"] for script in scripts] == ["/static/page.js"] * len(scripts)
+    assert not tags.named("img")
+    for _, attributes in tags.found:
+        assert not [name for name in attributes if name.startswith("on") or name == "style"]
+    assert "\N{RIGHT-TO-LEFT OVERRIDE}" not in html
+    assert "49" not in re.findall(r"<bdi>(.*?)</bdi>", html)
+
+
+@pytest.mark.parametrize("path", ["/", "/clients", "/clients/Busy", "/docs", "/nowhere"])
+def test_a_page_has_nothing_inline_nothing_from_elsewhere_and_one_heading(
+    client: FlaskClient, path: str
+) -> None:
+    html = client.get(path, headers=BROWSER).text
+    only_ours(html)
+    tags = Tags(html)
+    for attributes in [a for _, a in tags.found]:
+        for name in ("src", "href", "action"):
+            assert not str(attributes.get(name, "")).startswith(("http:", "https:", "//"))
+    assert len(tags.named("h1")) == len(tags.named("main")) == 1
+    ids = [a["id"] for _, a in tags.found if "id" in a]
+    assert len(ids) == len(set(ids))
+
+
+# --- one client -------------------------------------------------------------------------------
+
+
+def test_a_client_page_says_risk_reasons_points_and_history(client: FlaskClient) -> None:
+    html = client.get("/clients/Quiet%20AG", headers=BROWSER).text
+    assert "<strong>88%</strong>" in html
+    assert "rank 1 of 3 open clients; +10.0 pts, up 2 since the last list" in html
+    assert "it is quiet" in html
+    assert ">+2.00</td>" in html  # its points for a month without activity, by hand
+    assert "From 78% (1 February 2026) to 88% (1 March 2026)" in html
+    assert 'data-high="0.5"' in html
+
+
+def test_a_client_like_the_average_one_is_said_to_be(ready: Project) -> None:
+    rank_names(ready, ["Acme"], {**FEATURES, "lastmonth_activity": 50, "lastyear_activity": 1})
+    html = page_of(ready, "/clients/Acme")
+    assert "this client is like the average one" in html
+    assert "is gone" not in html
+
+
+def test_a_client_whose_model_is_gone_is_shown_without_its_points(ready: Project) -> None:
+    rank_names(ready, ["Acme"])
+    with lookup_db.opened(ready.config.client_book) as book:
+        about = {**book.about, "release": "000009-gone"}
+    lookup_db.write_book(
+        ready.config.client_book,
+        about,
+        [(1, "Acme", "high", 0.9, "", "", None, None, None)],
+        [(1, "[]", json.dumps(FEATURES))],
+    )
+    html = page_of(ready, "/clients/Acme")
+    assert "000009-gone</code>, is gone" in html
+    assert "what-if" not in html
+
+
+CARD = Scorecard(
+    0.0,
+    0.5,
+    (NumericTerm("age", KnotAxis((0.0, 10.0, 100.0), 10.0), (1.0, 0.0, -3.0), 0.4, 0.1, 0.0),),
+    (
+        CategoricalTerm(
+            "region",
+            LevelAxis(("north", "south", one_client.OTHER)),
+            (0.5, -0.5, 0.0, 2.0),
+            "north",
+            0.0,
+        ),
+    ),
+    (
+        PairTerm(
+            ("age", "region"),
+            (KnotAxis((0.0, 100.0), 10.0), LevelAxis(("north",))),
+            ((0.0, 0.0), (1.0, 0.0)),
+            0.0,
+        ),
+    ),
+)
+
+
+def explained(features: dict[str, Any]) -> list[dict[str, Any]]:
+    table = {column: [value] for column, value in features.items()}
+    return [reason._asdict() for reason in CARD.explanations(table)[0]]
+
+
+def test_drivers_stand_by_strength_and_point_up_or_down() -> None:
+    drivers = one_client.drivers(explained({"age": 55.0, "region": "north"}))
+    assert [(d.name, d.value, d.points, d.raises) for d in drivers] == [
+        ("age", "55", "\N{MINUS SIGN}1.50", False),
+        ("age with region", "55, north", "+0.55", True),
+        ("region", "north", "+0.50", True),
+    ]
+    assert (drivers[0].bar.start, drivers[0].bar.width) == (0.0, 50.0)
+    assert (drivers[2].bar.start, round(drivers[2].bar.width, 1)) == (50.0, 16.7)
+
+
+def test_a_client_stands_on_the_curve_where_its_value_is() -> None:
+    (age, region) = one_client.standings(CARD, {"age": 55.0, "region": "south"}, ["age", "region"])
+    line = [tuple(map(float, point.split())) for point in age.chart.line[1:].split("L")]
+    (dot,) = age.chart.dots
+    halfway = [(a + b) / 2 for a, b in zip(line[1], line[2], strict=True)]
+    assert (dot.x, dot.y) == pytest.approx(halfway, abs=0.1)
+    assert "age is 55: \N{MINUS SIGN}1.50 points" in age.text
+    assert [dot.text for dot in region.chart.dots if dot.marked] == ["south: \N{MINUS SIGN}0.5"]
+    assert {tick.at for tick in age.chart.ticks} == {tick.at for tick in region.chart.ticks}
+
+
+def test_a_form_offers_known_values_other_ones_and_none() -> None:
+    features = {"age": None, "region": "a place nobody knew"}
+    order = one_client.columns_by_points(CARD, explained({"age": float("nan"), "region": "x"}))
+    assert order == ["region", "age"]
+    region, age = one_client.fields(CARD, features, order)
+    assert (age.value, age.hint, age.options) == ("", "usually 10", ())
+    assert [(o.value, o.is_chosen) for o in region.options] == [
+        ("north", False),
+        ("south", False),
+        (one_client.OTHER, False),
+        ("a place nobody knew", True),
+        (f"{one_client.OTHER}…", False),
+        ("", False),
+    ]
+    other = next(o.value for o in region.options if o.value.endswith("…"))
+    assert CARD.log_odds({"age": [0.0], "region": [other]}) == pytest.approx([3.0])
+
+
+# --- charts -----------------------------------------------------------------------------------
+
+
+@given(st.floats(-1e6, 1e6), st.floats(0, 1e6))
+def test_ticks_are_few_and_embrace_the_range(low: float, span: float) -> None:
+    ticks = charts.round_ticks(low, low + span)
+    assert 2 <= len(ticks) <= 6
+    width = ticks[1] - ticks[0]
+    assert ticks[0] <= low + 1e-6 * width
+    assert ticks[-1] >= low + span - 1e-6 * width
+
+
+@given(st.lists(st.floats(0, 1), min_size=2, max_size=40))
+def test_a_trend_stays_within_its_frame_and_higher_is_up(values: list[float]) -> None:
+    drawn = charts.trend([Reading(str(n), v) for n, v in enumerate(values)], str)
+    for dot in drawn.dots:
+        assert charts.LEFT <= dot.x <= charts.WIDTH - charts.RIGHT
+        assert charts.TOP <= dot.y <= charts.HEIGHT - charts.BOTTOM
+    for first, value in zip(drawn.dots, values, strict=True):
+        for second, other in zip(drawn.dots, values, strict=True):
+            assert value <= other or first.y <= second.y
+
+
+def test_a_staircase_holds_each_value_until_the_next() -> None:
+    drawn = charts.staircase([Reading("a", 0.0), Reading("b", 1.0)], [0.0, 9.0], str)
+    right, top = charts.WIDTH - charts.RIGHT, charts.TOP
+    floor = charts.HEIGHT - charts.BOTTOM
+    assert drawn.line == f"M{charts.LEFT:g} {floor:g}L{right:g} {floor:g}L{right:g} {top:g}"
+
+
+def test_trends_need_two_readings_and_mark_deployments_and_drift() -> None:
+    score = {"f1": 0.7, "f1_interval": [0.6, 0.8]}
+    drift = {"data": {"new rows": {"columns": [{"column": "a", "psi": 0.4, "verdict": "drift"}]}}}
+    newest = {"time": NOW, "verdict": "kept", "scores": {"test data": score}, "drift": drift}
+    oldest = {"time": NOW, "verdict": "deployed", "candidate_score": score, "drift": {}}
+    assert dashboard.trends([newest], []) == []
+    (f1,) = dashboard.trends([newest, oldest], [{"time": NOW, "base_rate": 0.2}])
+    assert [dot.marked for dot in f1.chart.dots] == [True, False]
+    assert f1.chart.band
+    assert "From 0.70 (1 March 2026) to 0.70 (0.60 to 0.80)" in f1.text
+    _, shift = dashboard.trends([newest, newest, oldest], [])
+    assert [dot.marked for dot in shift.chart.dots] == [True, True]
+
+
+def test_columns_are_told_by_how_far_they_moved() -> None:
+    columns: list[dict[str, Any]] = [
+        {"column": "calm", "psi": 0.01, "verdict": "no drift"},
+        {"column": "<b>", "psi": 0.5, "verdict": "drift", "change": "median 1, was 2"},
+        {"column": "few", "psi": None, "verdict": "insufficient data"},
+    ]
+    found = dashboard.shifts(columns)
+    assert [(s.column, s.share, s.has_drifted) for s in found] == [
+        ("<b>", 1.0, True),
+        ("calm", 0.02, False),
+        ("few", 0.0, False),
+    ]
+    assert dashboard.newest_comparison({"data": {"test data": {"verdict": "no drift"}}}) == (
+        "test data",
+        [],
+    )
+
+
+# --- the documentation and errors -------------------------------------------------------------
+
+
+def test_the_documentation_tells_every_route_of_the_openapi_document(client: FlaskClient) -> None:
+    html = client.get("/docs", headers=BROWSER).text
+    document = client.get("/openapi.json").get_json()
+    for path, item in document["paths"].items():
+        for method in item:
+            assert f"<span>{method.upper()}</span> {path}</code>" in html.replace(
+                ' class="method"', ""
+            )
+    assert "MLflow" in html
+
+
+def test_references_and_examples_of_a_document_are_followed() -> None:
+    document = {
+        "paths": {
+            "/do": {
+                "parameters": [{"$ref": "#/components/parameters/size"}],
+                "post": {
+                    "requestBody": {
+                        "content": {
+                            "application/json": {"schema": {"$ref": "#/components/schemas/It"}}
+                        }
+                    },
+                    "responses": {"200": {"description": "done"}},
+                },
+            }
+        },
+        "components": {
+            "parameters": {
+                "size": {
+                    "name": "size",
+                    "in": "query",
+                    "schema": {"type": "integer", "minimum": 1, "maximum": 9, "default": 3},
+                }
+            },
+            "schemas": {"It": {"examples": [{"it's": 1}]}},
+        },
+    }
+    ((operation,),) = api_docs.operations(document, "http://here").values()
+    assert operation.parameters[0].kind == "integer, 1 to 9, usually 3"
+    assert operation.answers[0].meaning == "done"
+    command = operation.call.replace("curl", "printf '%s\n'", 1)
+    said = subprocess.run(["sh", "-c", command], capture_output=True, text=True, check=True)
+    assert said.stdout.splitlines() == [
+        "-X",
+        "POST",
+        "http://here/do",
+        "-H",
+        "Content-Type: application/json",
+        "-d",
+        '{"it\'s": 1}',
+    ]
+
+
+def test_errors_are_pages_for_a_browser(ready: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    answer = create_app(ready.config).test_client().get("/clients/No%20One", headers=BROWSER)
+    assert answer.status_code == 404
+    assert "There is no such client in the ranking." in answer.text
+    monkeypatch.setenv("ATTRITION_API_TOKEN", "secret")
+    stranger = create_app(ready.config).test_client()
+    refused = stranger.get("/", headers=BROWSER, environ_base={"REMOTE_ADDR": "192.0.2.7"})
+    assert refused.status_code == 401
+    assert "<h1>Unauthorized</h1>" in refused.text
+    assert "Quiet AG" not in refused.text
+
+
+# --- what the pages are made of ---------------------------------------------------------------
+
+
+def test_pages_load_no_heavy_library(ready: Project) -> None:
+    code = (
+        "import sys; sys.path.insert(0, sys.argv[1])\n"
+        "from wsgi import app\n"
+        "client = app.test_client()\n"
+        "for route in ('/', '/clients', '/clients/Busy', '/docs'):\n"
+        "    answer = client.get(route, headers={'Accept': 'text/html'})\n"
+        "    assert answer.status_code == 200 and answer.mimetype == 'text/html', route\n"
+        "heavy = 'pandas sklearn matplotlib duckdb seaborn scipy joblib'.split()\n"
+        "print([name for name in heavy if name in sys.modules])\n"
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", code, REPOSITORY],
+        env={"ATTRITION_CONFIG": str(ready.config_path)},
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert result.stdout == "[]\n", result.stderr
+
+
+def palettes() -> dict[str, dict[str, str]]:
+    """Scheme -> name -> colour, as the style sheets have them."""
+    light: dict[str, str] = {}
+    dark: dict[str, str] = {}
+    for name in ("colours.css", "page.css"):
+        text = (REPOSITORY / "static" / name).read_text()
+        before, _, after = text.partition("@media (prefers-color-scheme: dark)")
+        light |= dict(re.findall(r"--([\w-]+): (#[0-9a-f]{6})", before))
+        dark |= dict(re.findall(r"--([\w-]+): (#[0-9a-f]{6})", after))
+    return {"light": light, "dark": {**light, **dark}}
+
+
+def contrast(first: str, second: str) -> float:
+    """The contrast of two colours by WCAG 2.2, 1 to 21."""
+
+    def luminance(colour: str) -> float:
+        channels = [int(colour[place : place + 2], 16) / 255 for place in (1, 3, 5)]
+        red, green, blue = (
+            c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in channels
+        )
+        return 0.2126 * red + 0.7152 * green + 0.0722 * blue
+
+    high, low = sorted((luminance(first), luminance(second)), reverse=True)
+    return (high + 0.05) / (low + 0.05)
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_colours_can_be_read(scheme: str) -> None:
+    """WCAG AA: 4.5 for text, 3 for marks and the edges of what can be pressed."""
+    colours = palettes()[scheme]
+    texts = [(t, p) for t in ("ink", "soft", "accent") for p in ("paper", "card")]
+    for text, paper in [*texts, ("warn", "warn-paper"), ("paper", "accent")]:
+        assert contrast(colours[text], colours[paper]) >= 4.5, (text, paper)
+    for mark in ("alarm", "accent", "edge", "soft"):
+        assert contrast(colours[mark], colours["paper"]) >= 3, mark
+
+
+def test_the_contrast_is_computed_as_defined() -> None:
+    assert contrast("#000000", "#ffffff") == pytest.approx(21)
+    assert contrast("#777777", "#ffffff") == pytest.approx(4.48, abs=0.01)

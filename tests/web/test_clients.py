@@ -1,0 +1,250 @@
+"""The ranked clients over HTTP: pages, one client, CSV, and what happens without a ranking."""
+
+from __future__ import annotations
+
+import csv
+import io
+import sqlite3
+from typing import Any
+from urllib.parse import quote
+
+import pytest
+from flask.testing import FlaskClient
+
+from app import create_app
+from attrition.ranking import lookup_db
+from tests.conftest import Project
+from tests.scripts.test_app import problem, strict_json
+from tests.support.releases import NOW, deploy
+from tests.support.serving_projects import rank, serve_ready
+
+
+@pytest.fixture
+def client(project: Project) -> FlaskClient:
+    serve_ready(project)
+    return create_app(project.config).test_client()
+
+
+def names(client: FlaskClient, query: str) -> list[str]:
+    found = strict_json(client.get(f"/clients?{query}"))
+    return [item["client"] for item in found["clients"]]
+
+
+def test_the_list_has_the_shape_that_the_page_reads(client: FlaskClient) -> None:
+    answer = strict_json(client.get("/clients?per_page=1"))
+    assert list(answer) == [
+        "time",
+        "release",
+        "ranked",
+        "total",
+        "tiers",
+        "matching",
+        "page",
+        "per_page",
+        "clients",
+    ]
+    assert (answer["time"], answer["ranked"], answer["total"]) == (NOW, "open clients", 3)
+    assert (answer["matching"], answer["page"], answer["per_page"]) == (3, 1, 1)
+    assert answer["clients"] == [
+        {
+            "place": 1,
+            "client": "Quiet AG",
+            "probability": 0.8808,
+            "tier": "high",
+            "reasons": ["it is quiet"],
+            "probability_change": 0.1,
+            "rank_change": 2,
+            "value": 10.0,
+            "value_at_risk": 8.81,
+            "value_rank": 2,
+            "is_new": False,
+        }
+    ]
+
+
+def test_changes_are_numbers_and_null_where_there_is_nothing_to_compare_with(
+    client: FlaskClient,
+) -> None:
+    keys = ("probability_change", "rank_change", "is_new")
+    clients = strict_json(client.get("/clients"))["clients"]
+    assert [[found[key] for key in keys] for found in clients] == [
+        [0.1, 2, False],
+        [None, None, True],
+        [None, None, False],
+    ]
+    for found in clients:
+        one = strict_json(client.get("/clients/" + quote(found["client"], safe="")))
+        assert [one[key] for key in keys] == [found[key] for key in keys]
+        assert not any(isinstance(one[key], str) for key in keys)
+
+
+def test_it_is_paged_filtered_searched_and_sorted(client: FlaskClient) -> None:
+    assert names(client, "per_page=2&page=2") == ["Busy"]
+    assert names(client, "per_page=2&page=3") == []
+    assert names(client, "tier=high") == ["Quiet AG", "=Öl/Gas & Co"]
+    assert names(client, "tier=medium,low") == ["Busy"]
+    assert names(client, "q=ÖL") == ["=Öl/Gas & Co"]
+    assert names(client, "sort=-value_at_risk") == ["Busy", "Quiet AG", "=Öl/Gas & Co"]
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "page=0",
+        "page=x",
+        "page=10000001",
+        "per_page=0",
+        "per_page=1001",
+        "tier=huge",
+        "tier=",
+        "tier=high,",
+        "sort=name",
+        "sort=place;--",
+        "format=xml",
+        "q=a&q=b",
+        "page=1&page=2",
+    ],
+)
+def test_a_wrong_parameter_is_named(client: FlaskClient, query: str) -> None:
+    assert problem(client.get(f"/clients?{query}"), 400).startswith(query.partition("=")[0])
+
+
+@pytest.mark.parametrize(("query", "headers"), [("format=csv", {}), ("", {"Accept": "text/csv"})])
+def test_as_csv_no_name_can_act_as_a_formula(
+    client: FlaskClient, query: str, headers: dict[str, str]
+) -> None:
+    response = client.get(f"/clients?{query}", headers=headers)
+    assert response.mimetype == "text/csv"
+    rows = list(csv.DictReader(io.StringIO(response.text)))
+    assert [row["client"] for row in rows] == ["Quiet AG", "'=Öl/Gas & Co", "Busy"]
+    assert (rows[1]["value"], rows[0]["reasons"]) == ("", "it is quiet")
+    changes = [(row["probability_change"], row["rank_change"]) for row in rows]
+    assert changes == [("0.1000", "2"), ("new", "new"), ("", "")]
+    assert "is_new" not in rows[0]
+
+
+def test_one_client_has_features_points_and_the_history_of_its_risk(client: FlaskClient) -> None:
+    answer = strict_json(client.get("/clients/Quiet%20AG"))
+    assert answer["place"] == 1
+    assert answer["features"] == {
+        "lastmonth_activity": 0,
+        "lastyear_activity": 1,
+        "number_of_employees": 9,
+    }
+    assert answer["release"] == answer["live_release"]
+    first = answer["contributions"][0]
+    assert (first["term"], first["values"], first["points"]) == ("lastmonth_activity", [0], 2.0)
+    assert (answer["log_odds"], answer["average_log_odds"], answer["threshold"]) == (2.0, 0.0, 0.5)
+    history = [(found["time"], found["probability"]) for found in answer["history"]]
+    assert history == [("2026-02-01", 0.7808), (NOW, 0.8808)]
+    assert {found["release"] for found in answer["history"]} == {answer["release"]}
+
+
+def test_a_name_with_a_slash_and_a_missing_value_is_found(client: FlaskClient) -> None:
+    answer = strict_json(client.get("/clients/" + quote("=Öl/Gas & Co", safe="")))
+    assert answer["features"]["lastyear_activity"] is None
+    assert answer["value"] is None
+    assert answer["history"] == []
+
+
+def test_a_stranger_is_a_404_that_does_not_echo_its_name(client: FlaskClient) -> None:
+    assert "Nobody" not in problem(client.get("/clients/Nobody"), 404)
+
+
+def test_the_points_are_those_of_the_release_that_ranked_it(
+    client: FlaskClient, project: Project
+) -> None:
+    """A client's place came from the old model; so do its points, until the next ranking."""
+    old = strict_json(client.get("/clients/Quiet%20AG"))
+    version = deploy(project, intercept=-3.0)
+    answer = strict_json(client.get("/clients/Quiet%20AG"))
+    assert (answer["release"], answer["live_release"]) == (old["release"], version)
+    assert answer["log_odds"] == old["log_odds"]
+    rank(project, version)
+    assert strict_json(client.get("/clients/Quiet%20AG"))["log_odds"] == -1.0
+
+
+def test_without_that_release_there_are_no_points(client: FlaskClient, project: Project) -> None:
+    rank(project, "000009-gone")
+    answer: dict[str, Any] = strict_json(client.get("/clients/Quiet%20AG"))
+    keys = ("contributions", "log_odds", "average_log_odds", "threshold")
+    assert [answer[key] for key in keys] == [None] * 4
+    assert answer["release"] == "000009-gone"
+
+
+@pytest.mark.parametrize("route", ["/clients", "/clients/Busy"])
+def test_without_a_ranking_the_answer_says_what_to_do(
+    client: FlaskClient, project: Project, route: str
+) -> None:
+    assert client.get(route).status_code == 200
+    project.config.client_book.write_bytes(b"not a book")
+    assert "python reporting.py" in problem(client.get(route), 503)
+    project.config.client_book.unlink()
+    detail = problem(client.get(route), 503)
+    assert "fullprocess.py" in detail
+    assert str(project.root) not in detail
+
+
+BOOKS_OF_ANOTHER_VERSION = [
+    "UPDATE about SET about = json_remove(about, '$.tiers')",
+    "UPDATE about SET about = json_remove(about, '$.thresholds')",
+    "UPDATE about SET about = json_remove(about, '$.tiers.medium')",
+    "UPDATE about SET about = '[]'",
+    "DELETE FROM about",
+    "DROP TABLE about",
+    "DROP TABLE clients",
+    "DROP TABLE details",
+    "ALTER TABLE clients RENAME COLUMN tier TO level",
+    "ALTER TABLE clients RENAME COLUMN value_rank TO rank_by_value",
+]
+
+
+@pytest.mark.parametrize("change", BOOKS_OF_ANOTHER_VERSION)
+def test_a_ranking_of_another_version_is_said_everywhere(
+    client: FlaskClient, project: Project, change: str
+) -> None:
+    """As after an update, until the next run ranks anew; the model goes on serving."""
+    with sqlite3.connect(project.config.client_book) as book:
+        book.execute(change)
+    book.close()
+    for route in ("/clients", "/clients?format=csv", "/clients?tier=high", "/clients/Busy"):
+        assert "python reporting.py" in problem(client.get(route), 503), route
+    page = client.get("/", headers={"Accept": "text/html"})
+    assert page.status_code == 200
+    assert "The ranking is damaged, or of another version" in page.text
+    record = {"lastmonth_activity": 0, "lastyear_activity": 1, "number_of_employees": 9}
+    assert client.post("/prediction", json={"records": [record]}).status_code == 200
+
+
+def test_csv_holds_all_that_match_unless_a_page_is_asked_for(
+    client: FlaskClient, project: Project
+) -> None:
+    """A download has no end at a thousand; it is read while it is sent."""
+    rank_many(project, 3000)
+    response = client.get("/clients?format=csv&tier=high&q=client&sort=-place")
+    chunks = list(response.iter_encoded())
+    assert 1 < len(chunks) < 100
+    rows = list(csv.DictReader(io.StringIO(b"".join(chunks).decode())))
+    assert [int(row["place"]) for row in rows] == list(range(3000, 0, -1))
+    assert rows[0]["reasons"] == "one; two"
+    for query, count in (("page=3&per_page=1000", 1000), ("page=2", 50), ("per_page=7", 7)):
+        answer = client.get(f"/clients?format=csv&{query}")
+        assert len(answer.text.splitlines()) == count + 1
+
+
+def rank_many(project: Project, count: int) -> None:
+    """A book of so many clients, all alike."""
+    about = {
+        "time": NOW,
+        "release": "000001-a",
+        "ranked": "open clients",
+        "total": count,
+        "tiers": {"high": count, "medium": 0, "low": 0},
+        "thresholds": {"high": 0.5, "medium": 0.25},
+    }
+    rows = [
+        (place, f"client {place}", "high", 0.9, "", "", None, None, None)
+        for place in range(1, count + 1)
+    ]
+    details = [(row[0], '["one", "two"]', "{}") for row in rows]
+    lookup_db.write_book(project.config.client_book, about, rows, details)

@@ -1,0 +1,237 @@
+"""Predictions in every form that is asked for: reasons, points, CSV, and MLflow's protocol."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import math
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from flask.testing import FlaskClient
+
+from app import create_app
+from attrition.web import predict
+from tests.conftest import Project
+from tests.scripts.test_app import BUSY, LEAVES, QUIET, problem, strict_json
+from tests.support.releases import deploy
+from tests.support.servers import ask, gunicorn
+from tests.support.serving_projects import FEATURES, TABLE, serve_ready
+
+
+@pytest.fixture
+def client(project: Project) -> FlaskClient:
+    serve_ready(project)
+    return create_app(project.config).test_client()
+
+
+def test_reasons_come_in_words_strongest_first(client: FlaskClient) -> None:
+    body = {"records": [QUIET, BUSY]}
+    answer = strict_json(client.post("/prediction?reasons=2", json=body))
+    assert answer["reasons"] == [["lastmonth_activity is 0, far below the usual 50"], []]
+    assert "contributions" not in answer
+    assert "reasons" not in strict_json(client.post("/prediction", json=body))
+
+
+def test_contributions_add_up_to_the_log_odds(client: FlaskClient) -> None:
+    """What a what-if needs: the points of every term, and what they are measured from."""
+    answer = strict_json(
+        client.post("/prediction?contributions=true", json={"records": [QUIET, BUSY]})
+    )
+    assert answer["average_log_odds"] == 0.0
+    assert answer["log_odds"] == pytest.approx([2.0, -2.0])
+    for points, log_odds in zip(answer["contributions"], answer["log_odds"], strict=True):
+        assert [item["points"] for item in points] == pytest.approx([log_odds, 0, 0])
+        assert points[0]["term"] == "lastmonth_activity"
+        assert points[0]["columns"] == ["lastmonth_activity"]
+    assert answer["contributions"][0][0]["values"] == [0]
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "reasons=-1",
+        "reasons=21",
+        "reasons=x",
+        "reasons=",
+        "reasons=1&reasons=2",
+        "reasons=1.0",
+        "contributions=1",
+        "contributions=",
+        "reasons=%D9%A1",
+    ],
+)
+def test_a_wrong_parameter_is_named(client: FlaskClient, query: str) -> None:
+    detail = problem(client.post(f"/prediction?{query}", json={"records": [QUIET]}), 400)
+    assert detail.startswith(query.partition("=")[0])
+
+
+def test_csv_is_answered_to_who_accepts_that(client: FlaskClient, project: Project) -> None:
+    response = client.post(
+        "/prediction?reasons=2", data=TABLE, content_type="text/csv", headers={"Accept": "text/csv"}
+    )
+    assert response.content_type == "text/csv; charset=utf-8"
+    assert response.headers["Model-Version"].startswith("000001-")
+    rows = list(csv.DictReader(io.StringIO(response.text)))
+    assert [row["prediction"] for row in rows] == ["1", "0", "1"]
+    assert float(rows[0]["probability"]) == pytest.approx(LEAVES)
+    assert rows[0]["reason_1"] == "lastmonth_activity is 0, far below the usual 50"
+    assert rows[1]["reason_1"] == rows[0]["reason_2"] == ""
+    both = client.post(
+        "/prediction", json={"records": [QUIET]}, headers={"Accept": "application/json, text/csv"}
+    )
+    assert both.mimetype == "application/json"
+
+
+def test_a_formula_in_a_reason_is_inert(project: Project) -> None:
+    """A column may be called anything; it stands first in its reason."""
+    column = "=cmd()"
+    project.configure(numeric_columns=[column])
+    deploy(project)
+    release = next((project.root / "production_deployment/releases").iterdir())
+    text = (release / "scorecard.json").read_text().replace("lastmonth_activity", column)
+    folder = project.root / "candidate"
+    (folder / "scorecard.json").write_text(text)
+    from attrition.core import releases
+
+    releases.publish_release(
+        project.root / "production_deployment",
+        {name: folder / name for name in releases.RELEASE_FILES},
+        {},
+    )
+    client = create_app(project.config).test_client()
+    record = {**QUIET, column: 0}
+    response = client.post(
+        "/prediction?reasons=1", json={"records": [record]}, headers={"Accept": "text/csv"}
+    )
+    (row,) = csv.DictReader(io.StringIO(response.text))
+    assert row["reason_1"].startswith("'=cmd() is 0")
+
+
+def test_too_many_rows_are_refused(client: FlaskClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(predict, "MAXIMUM_EXPLAINED_ROWS", 2)
+    monkeypatch.setattr(predict, "MAXIMUM_ROWS", 3)
+    records = [QUIET] * 3
+    assert client.post("/prediction", json={"records": records}).status_code == 200
+    for query in ("reasons=1", "contributions=true"):
+        detail = problem(client.post(f"/prediction?{query}", json={"records": records}), 413)
+        assert "at most 2 rows" in detail
+    problem(client.post("/prediction", json={"records": [*records, BUSY]}), 413)
+
+
+# --- MLflow's scoring protocol ----------------------------------------------------------------
+
+NAMES, VALUES = list(QUIET), [list(QUIET.values()), list(BUSY.values())]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"dataframe_split": {"columns": NAMES, "data": VALUES}},
+        {
+            "dataframe_split": {
+                "index": [0, 1],
+                "columns": NAMES[::-1],
+                "data": [row[::-1] for row in VALUES],
+            }
+        },
+        {"dataframe_split": {"columns": ["x", *NAMES], "data": [["a", *row] for row in VALUES]}},
+        {"dataframe_records": [QUIET, {"extra": 1, **BUSY}]},
+        {"instances": [QUIET, BUSY]},
+        {"instances": VALUES},
+        {"inputs": VALUES},
+        {"inputs": [QUIET, BUSY]},
+        {"inputs": dict(zip(NAMES, map(list, zip(*VALUES, strict=True)), strict=True))},
+        {"inputs": VALUES, "params": {"anything": 1}},
+    ],
+)
+def test_every_documented_form_gets_the_same_predictions(
+    client: FlaskClient, body: dict[str, Any]
+) -> None:
+    for kind in ("application/json", "application/json; charset=utf-8"):
+        response = client.post("/invocations", data=json.dumps(body), content_type=kind)
+        assert response.status_code == 200, response.text
+        assert strict_json(response) == {"predictions": [1, 0]}
+
+
+@pytest.mark.parametrize("kind", ["text/csv", "text/csv; charset=utf-8"])
+def test_csv_gets_them_too(client: FlaskClient, kind: str) -> None:
+    response = client.post("/invocations", data=TABLE, content_type=kind)
+    assert strict_json(response) == {"predictions": [1, 0, 1]}
+
+
+def test_a_missing_value_as_the_client_of_mlflow_writes_it(project: Project) -> None:
+    """The bytes that its ScoringServerClient 3.17 sends for a table with gaps, over HTTP."""
+    names, rows = ["segment", *NAMES], [["NaN", np.nan, 1, 9.0], [None, 100.0, 1, np.nan]]
+    table = pd.DataFrame(rows, columns=names)
+    body = json.dumps({"dataframe_split": table.to_dict(orient="split")}).encode()
+    assert body == (
+        b'{"dataframe_split": {"index": [0, 1], "columns": ["segment", "lastmonth_activity", '
+        b'"lastyear_activity", "number_of_employees"], "data": [["NaN", NaN, 1, 9.0], '
+        b"[NaN, 100.0, 1, NaN]]}}"
+    )
+    deploy(project)
+    records = json.loads(table.to_json(orient="records"))
+    assert records[0]["lastmonth_activity"] is None
+    with gunicorn(project) as port:
+        status, _, answer = ask(port, "/invocations", body)
+        wanted = ask(port, "/invocations", {"dataframe_records": records})
+    assert (status, answer) == (wanted[0], wanted[2]) == (200, b'{"predictions":[1,0]}')
+
+
+@pytest.mark.parametrize("word", ["Infinity", "-Infinity"])
+def test_an_infinite_number_is_none_and_is_named(client: FlaskClient, word: str) -> None:
+    body = f'{{"instances": [[NaN, 1, {word}]]}}'
+    answer = client.post("/invocations", data=body, content_type="application/json")
+    assert answer.status_code == 400
+    assert f"holds {word}, which is not JSON" in strict_json(answer)["message"]
+
+
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [
+        ({}, "exactly one of dataframe_split"),
+        ([], "exactly one of"),
+        ({"inputs": VALUES, "instances": VALUES}, "exactly one of"),
+        ({"inputs": 5}, "list"),
+        ({"inputs": [5]}, "row 1"),
+        ({"inputs": [[1]]}, "row 1: expected 3 values"),
+        ({"inputs": {}}, "lastmonth_activity"),
+        ({"inputs": dict.fromkeys(NAMES, 1)}, "a list of values"),
+        ({"inputs": {name: [1] * n for n, name in enumerate(NAMES)}}, "as many values"),
+        ({"instances": [[1, 2, "x"]]}, "'number_of_employees'"),
+        ({"dataframe_records": VALUES}, "row 1: expected an object"),
+        ({"dataframe_records": [{}]}, "'lastmonth_activity' is missing"),
+        ({"dataframe_split": []}, "columns and data"),
+        ({"dataframe_split": {"columns": "x", "data": []}}, "columns: expected a list"),
+        ({"dataframe_split": {"columns": ["a"], "data": []}}, "'lastmonth_activity' is missing"),
+        ({"dataframe_split": {"columns": [*NAMES, NAMES[1]], "data": []}}, "more than once"),
+    ],
+)
+def test_what_cannot_be_read_is_a_400_that_says_why(
+    client: FlaskClient, body: Any, words: str
+) -> None:
+    response = client.post("/invocations", json=body)
+    answer = strict_json(response)
+    assert response.status_code == answer["status"] == 400
+    assert words in answer["detail"]
+    # What speaks MLflow's protocol looks here.
+    assert (answer["error_code"], answer["message"]) == ("BAD_REQUEST", answer["detail"])
+
+
+def test_ping_and_version_answer_as_mlflow_asks(client: FlaskClient) -> None:
+    ping, version = client.get("/ping"), client.get("/version")
+    assert (ping.status_code, ping.text) == (200, "\n")
+    assert (version.status_code, version.mimetype) == (200, "text/plain")
+
+
+def test_before_the_first_deployment_ping_says_not_yet(project: Project) -> None:
+    problem(create_app(project.config).test_client().get("/ping"), 503)
+
+
+def test_the_columns_of_the_tests_are_those_of_the_model() -> None:
+    assert tuple(NAMES) == FEATURES
+    assert math.isclose(LEAVES, 0.8808, abs_tol=1e-4)
