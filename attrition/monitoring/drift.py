@@ -1,6 +1,6 @@
 """Has the data moved? Two samples compared column by column, the older one kept as a small summary.
 
-Later rows are compared with the summary of the training rows (`attrition/monitoring/reference.py`). Each
+Later rows are compared with the summary of the training rows (`monitoring/reference.py`). Each
 column, and the predictions, is one chi-square test of homogeneity on bins, missing values being a
 bin of their own: it suits numbers and categories alike, and treats the reference as the sample it
 is. (Kolmogorov and Smirnov's test would see neither missing values nor categories, and what it sees

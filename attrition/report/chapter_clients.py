@@ -94,8 +94,9 @@ def _calls(found: Ranking, material: Material) -> Calls:
         calls=calls,
         with_changes=any(call.change for call in calls),
         with_values=with_values,
-        note=f"High risk: from {formatting.percent(high)} on; medium: from "
-        f"{formatting.percent(medium)}. Of {len(found):,} clients, {counted}, {found.count(ranking.LOW):,} low. The whole list, "
+        note=f"High risk: from {formatting.percent(high)} on; "
+        f"medium: from {formatting.percent(medium)}. "
+        f"Of {len(found):,} clients, {counted}, {found.count(ranking.LOW):,} low. The whole list, "
         f"in order, is clientrisk.csv.",
     )
 

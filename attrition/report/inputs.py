@@ -16,9 +16,7 @@ from attrition.model.scorecard import Scorecard, load_scorecard
 from attrition.ranking.ranking import Ranking
 from attrition.report.document import Plot
 from attrition.runs import history
-from attrition.runs.decision_record import with_every_part
-
-Record = Mapping[str, Any]
+from attrition.runs.decision_record import Record, with_every_part
 
 
 @dataclass(frozen=True)

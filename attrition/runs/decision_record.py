@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
+from typing import Any
 
 from attrition.core.atomic_files import read_json_object
 from attrition.core.config import Config
-from attrition.report.inputs import Record
+
+Record = Mapping[str, Any]
 
 _ESSENTIAL = ("time", "verdict", "reason")
 

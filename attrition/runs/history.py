@@ -9,7 +9,7 @@ Standard library only. The record of a run is a mapping with at least `time` (UT
 and `timings` (stage -> seconds) have columns of their own, all others travel along as details.
 
 The history informs and never decides, so it never stops a run: what cannot be recorded or read is
-said in the log (`attrition/runs/history_store.py`), and a row that has changed since it was written is
+said in the log (`runs/history_store.py`), and a row that has changed since it was written is
 left out.
 """
 
