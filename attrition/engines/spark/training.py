@@ -2,8 +2,8 @@
 
 The rules are those of `transformers.knot_axis` and `transformers.level_axis`. Spark's `percentile`
 is exact and interpolates as numpy's quantile does, but keeps every distinct value in one place: of
-more than `QUANTILE_ROWS` rows a fixed sample of about as many (a hash of the row picks it) is asked,
-whose quantiles are off by a rank of some thousandth. Levels are always counted over all rows.
+more than `QUANTILE_ROWS` rows a fixed sample of about as many (a hash of the row picks it) is
+asked, whose quantiles are off by a rank of some thousandth. Levels are always counted over all rows.
 """
 
 from __future__ import annotations
