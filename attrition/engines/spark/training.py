@@ -1,9 +1,10 @@
 """The axes of the model's basis from all rows on Spark: knots at quantiles, levels by frequency.
 
-The rules are those of `transformers.knot_axis` and `transformers.level_axis`. Spark's `percentile`
-is exact and interpolates as numpy's quantile does, but keeps every distinct value in one place: of
-more than `QUANTILE_ROWS` rows a fixed sample of about as many (a hash of the row picks it) is
-asked, whose quantiles are off by a rank of some thousandth. Levels are always counted over all rows.
+The rules are those of `transformers.knot_axis` and `transformers.level_axis`. Spark's
+`percentile` is exact and interpolates as numpy's quantile does, but keeps every distinct value in
+one place: of more than `QUANTILE_ROWS` rows a fixed sample of about as many (a hash of the row
+picks it) is asked, whose quantiles are off by a rank of some thousandth. Levels are always
+counted over all rows.
 """
 
 from __future__ import annotations
