@@ -245,6 +245,8 @@ class Administration(RuleBasedStateMachine):
             assert again.errors != ended.errors, f"{done}, and still: {again.errors}"
             ended = again
         assert ended.code == 0, ended.text
+        if self.is_edited:
+            self._accept()
         self._is_well(script, ended)
 
     @property
@@ -302,13 +304,11 @@ class Administration(RuleBasedStateMachine):
             self._put_back()
         else:
             script, *arguments = chosen.what.split()
-            ended = self.run_once(script.removesuffix(".py"), *arguments)
-            if arguments == ["--accept-edits"] and ended.code == 0:
-                self._accept()
+            self.run_once(script.removesuffix(".py"), *arguments)
 
     def _accept(self) -> None:
-        """The edited table is the true one."""
-        rows = set(stored_rows(self.root / FINAL))
+        """The edited table is the true one; a run worked with it."""
+        rows = set(stored_rows(self.damage[FINAL] or b""))
         labelled = {row for row in self.committed if row[LABEL]}
         self.edited_away |= labelled - rows
         self.committed = rows | (self.committed - labelled)
@@ -372,7 +372,7 @@ class Administration(RuleBasedStateMachine):
 
     def _compare_rows(self) -> None:
         numeric = self.settings.get("numeric_columns", NUMERIC)
-        labelled, opened = stored_rows(self.root / FINAL), stored_rows(self.root / OPEN)
+        labelled, opened = (stored_rows(self.bytes_of(name)) for name in (FINAL, OPEN))
         assert not doubled(labelled), f"doubled: {doubled(labelled)}"
         assert not doubled(opened), f"doubled: {doubled(opened)}"
         stored = {*labelled, *opened}
