@@ -245,8 +245,6 @@ class Administration(RuleBasedStateMachine):
             assert again.errors != ended.errors, f"{done}, and still: {again.errors}"
             ended = again
         assert ended.code == 0, ended.text
-        if self.is_edited:
-            self._accept()
         self._is_well(script, ended)
 
     @property
@@ -296,6 +294,8 @@ class Administration(RuleBasedStateMachine):
             self._restore(str(Path(chosen.what).relative_to(self.root)))
         elif chosen.do == "delete":
             Path(chosen.what).unlink()
+            self.damage.pop(FINAL, None)  # without a ledger what stands there is taken
+            self.is_edited = False
         elif chosen.do == "make":
             Path(chosen.what).mkdir(parents=True)
         elif chosen.do == "raise":
@@ -304,15 +304,16 @@ class Administration(RuleBasedStateMachine):
             self._put_back()
         else:
             script, *arguments = chosen.what.split()
-            self.run_once(script.removesuffix(".py"), *arguments)
+            ended = self.run_once(script.removesuffix(".py"), *arguments)
+            if arguments == ["--accept-edits"] and ended.code == 0:
+                self._accept()
 
     def _accept(self) -> None:
-        """The edited table is the true one; a run worked with it."""
-        rows = set(stored_rows(self.damage[FINAL] or b""))
+        """The edited table is the true one."""
+        rows = set(stored_rows(self.bytes_of(FINAL)))
         labelled = {row for row in self.committed if row[LABEL]}
         self.edited_away |= labelled - rows
         self.committed = rows | (self.committed - labelled)
-        self.known |= rows
         self.is_edited = False
         self.damage.pop(FINAL, None)
 

@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import initialize, precondition, rule, run_state_machine_as_test
 
-from tests.administered import ID, LABEL, Table
+from tests.administered import ID, LABEL, Table, stored_rows
 from tests.administration import (
     CORE,
     CURRENT,
@@ -207,7 +207,9 @@ class Administrator(Administration):
         before = self.bytes_of(FINAL)
         lines = before.splitlines(keepends=True)
         if len(lines) > 3 and before == self.kept[FINAL] and self.settings == self.sound:
-            self.spoil_file(FINAL, b"".join(EDITS[how](lines)))
+            after_it = b"".join(EDITS[how](lines))
+            self.spoil_file(FINAL, after_it)
+            self.known.update(stored_rows(after_it))
             self.is_edited = how != APPENDED
             self.tick(after)
 
