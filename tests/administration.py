@@ -305,7 +305,11 @@ class Administration(RuleBasedStateMachine):
         else:
             script, *arguments = chosen.what.split()
             ended = self.run_once(script.removesuffix(".py"), *arguments)
-            if arguments == ["--accept-edits"] and ended.code == 0:
+            if ended.code:  # it says what to do instead
+                others = [other for other in advice(ended.errors) if other != chosen]
+                assert others, f"{chosen} was done, and no other advice given: {ended.errors}"
+                self._follow(others[0])
+            elif arguments == ["--accept-edits"]:
                 self._accept()
 
     def _accept(self) -> None:
