@@ -11,7 +11,6 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 # In this order in the tables; the one that can be cut off and is a number still comes last.
 NUMERIC = ("lastmonth_activity", "lastyear_activity", "number_of_employees")
@@ -78,18 +77,16 @@ class Table:
         return {(*values, last[: len(last) - self.cut + 1])}
 
 
-def stored_rows(path: Path) -> list[Row]:
+def stored_rows(content: bytes) -> list[Row]:
     """The rows of a file that the pipeline wrote, in the order of COLUMNS; "" for a missing column.
 
     Numbers are in their shortest form.
     """
-    if not path.exists():
-        return []
-    with path.open(encoding="utf-8-sig", newline="") as stream:
-        return [
-            tuple(shortest(row.get(column) or "") for column in COLUMNS)
-            for row in csv.DictReader(stream)
-        ]
+    stream = io.StringIO(content.decode("utf-8-sig"), newline="")
+    return [
+        tuple(shortest(row.get(column) or "") for column in COLUMNS)
+        for row in csv.DictReader(stream)
+    ]
 
 
 def shortest(value: str) -> str:

@@ -294,6 +294,8 @@ class Administration(RuleBasedStateMachine):
             self._restore(str(Path(chosen.what).relative_to(self.root)))
         elif chosen.do == "delete":
             Path(chosen.what).unlink()
+            self.damage.pop(FINAL, None)  # without a ledger what stands there is taken
+            self.is_edited = False
         elif chosen.do == "make":
             Path(chosen.what).mkdir(parents=True)
         elif chosen.do == "raise":
@@ -303,16 +305,19 @@ class Administration(RuleBasedStateMachine):
         else:
             script, *arguments = chosen.what.split()
             ended = self.run_once(script.removesuffix(".py"), *arguments)
-            if arguments == ["--accept-edits"] and ended.code == 0:
+            if ended.code:  # it says what to do instead
+                others = [other for other in advice(ended.errors) if other != chosen]
+                assert others, f"{chosen} was done, and no other advice given: {ended.errors}"
+                self._follow(others[0])
+            elif arguments == ["--accept-edits"]:
                 self._accept()
 
     def _accept(self) -> None:
         """The edited table is the true one."""
-        rows = set(stored_rows(self.root / FINAL))
+        rows = set(stored_rows(self.bytes_of(FINAL)))
         labelled = {row for row in self.committed if row[LABEL]}
         self.edited_away |= labelled - rows
         self.committed = rows | (self.committed - labelled)
-        self.known |= rows
         self.is_edited = False
         self.damage.pop(FINAL, None)
 
@@ -372,7 +377,7 @@ class Administration(RuleBasedStateMachine):
 
     def _compare_rows(self) -> None:
         numeric = self.settings.get("numeric_columns", NUMERIC)
-        labelled, opened = stored_rows(self.root / FINAL), stored_rows(self.root / OPEN)
+        labelled, opened = (stored_rows(self.bytes_of(name)) for name in (FINAL, OPEN))
         assert not doubled(labelled), f"doubled: {doubled(labelled)}"
         assert not doubled(opened), f"doubled: {doubled(opened)}"
         stored = {*labelled, *opened}

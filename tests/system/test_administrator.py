@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import initialize, precondition, rule, run_state_machine_as_test
 
 from tests.conftest import Suite
-from tests.support.administered import ID, LABEL, Table
+from tests.support.administered import ID, LABEL, Table, stored_rows
 from tests.support.administration import (
     CORE,
     CURRENT,
@@ -31,7 +31,9 @@ from tests.support.nursery import Nursery
 
 After = tuple[str, int]
 # What follows a step: which script runs (none: more is done first), which advice is followed.
-AFTER = st.tuples(st.sampled_from(["fullprocess", "ingestion", ""]), st.integers(0, LEAVE_IT))
+AFTER = st.tuples(
+    st.sampled_from(["fullprocess", "ingestion", ""]), st.sampled_from([1, 0, 2, 3, LEAVE_IT])
+)
 NAMES = st.sampled_from(["a.csv", "b.csv", "c.csv", "d.csv.gz"])
 OTHERS = st.sampled_from(["e.CSV", "e.csv.zip", "e.tsv", "e.txt", "e.xlsx"])
 UNSOUND: tuple[dict[str, Any], ...] = (
@@ -210,7 +212,9 @@ class Administrator(Administration):
         before = self.bytes_of(FINAL)
         lines = before.splitlines(keepends=True)
         if len(lines) > 3 and before == self.kept[FINAL] and self.settings == self.sound:
-            self.spoil_file(FINAL, b"".join(EDITS[how](lines)))
+            after_it = b"".join(EDITS[how](lines))
+            self.spoil_file(FINAL, after_it)
+            self.known.update(stored_rows(after_it))
             self.is_edited = how != APPENDED
             self.tick(after)
 
