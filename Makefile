@@ -37,9 +37,12 @@ $(VENV)/.spark: requirements-spark.txt $(VENV)/.runtime
 
 spark: $(VENV)/.spark  ## add the engine Spark to the environment (it needs Java as well)
 
-$(VENV)/.development: requirements-dev.txt requirements.txt | $(BIN)/python
-	@echo "installing requirements-dev.txt into $(VENV) (once, about a minute)"
-	@$(PIP) -r requirements-dev.txt
+# LOCKED=yes takes the very versions that were tested, where requirements.lock fits.
+DEVELOPMENT := $(if $(LOCKED),requirements.lock,requirements-dev.txt)
+
+$(VENV)/.development: $(DEVELOPMENT) requirements-dev.txt requirements.txt | $(BIN)/python
+	@echo "installing $(DEVELOPMENT) into $(VENV) (once, about a minute)"
+	@$(PIP) $(if $(LOCKED),--require-hashes) -r $(DEVELOPMENT)
 	@touch $@ $(VENV)/.runtime
 
 run: $(VENV)/.runtime  ## one run of the whole pipeline

@@ -89,7 +89,7 @@ def test_the_house_stands_as_designed() -> None:
         "scoring.py deployment.py diagnostics.py reporting.py apicalls.py fullprocess.py app.py "
         "wsgi.py sourcedata ingesteddata models production_deployment testdata attrition README.md "
         "CONTRIBUTING.md SECURITY.md docs CHANGELOG.md LICENSE Makefile pyproject.toml "
-        "requirements-dev.txt tests benchmarks templates static .ci/run"
+        "requirements-dev.txt requirements.lock tests benchmarks templates static .ci/run"
     )
     missing = [name for name in expected.split() if not (REPOSITORY / name).exists()]
     assert not missing
