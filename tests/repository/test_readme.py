@@ -171,8 +171,14 @@ def sample(tmp_path_factory: pytest.TempPathFactory) -> Project:
     project = new_project(tmp_path_factory.mktemp("sample"))
     for folder in ("sourcedata", "testdata"):
         shutil.copytree(REPOSITORY / folder, project.root / folder, dirs_exist_ok=True)
-    project.run("fullprocess.py")
+    project.write("first.txt", project.run("fullprocess.py").stdout)
     return project
+
+
+def test_the_first_run_ends_as_the_readme_says(sample: Project) -> None:
+    """But for the release's name, which is of its content, and the times."""
+    (shown,) = re.findall(r"```\n(Verdict .*?)Live model", README, re.DOTALL)
+    assert (sample.root / "first.txt").read_text().startswith(shown)
 
 
 @pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
