@@ -1,5 +1,5 @@
-# make run | serve | test | test-all | coverage | check | audit | bench | bench-quick | quality |
-# spark: each builds what it needs in .venv first.
+# make run | serve | test | test-fast | test-all | coverage | check | types | audit | bench |
+# bench-quick | quality | spark: each builds what it needs in .venv first.
 
 PYTHON ?= python3
 VENV := .venv
@@ -8,7 +8,11 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 PYTEST := $(BIN)/python -m pytest -n auto
 
 .DEFAULT_GOAL := help
-.PHONY: help install spark run test test-all coverage check audit serve bench bench-quick quality clean
+.PHONY: help install spark run serve test test-fast test-all coverage check types audit bench \
+    bench-quick quality clean
+
+# What mirrors the rooms of attrition/, so that a change of one is proved within a minute.
+ROOMS := core runs data model engines monitoring ranking report web
 
 help:  ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -33,9 +37,12 @@ $(VENV)/.spark: requirements-spark.txt $(VENV)/.runtime
 
 spark: $(VENV)/.spark  ## add the engine Spark to the environment (it needs Java as well)
 
-$(VENV)/.development: requirements-dev.txt requirements.txt | $(BIN)/python
-	@echo "installing requirements-dev.txt into $(VENV) (once, about a minute)"
-	@$(PIP) -r requirements-dev.txt
+# LOCKED=yes takes the very versions that were tested, where requirements.lock fits.
+DEVELOPMENT := $(if $(LOCKED),requirements.lock,requirements-dev.txt)
+
+$(VENV)/.development: $(DEVELOPMENT) requirements-dev.txt requirements.txt | $(BIN)/python
+	@echo "installing $(DEVELOPMENT) into $(VENV) (once, about a minute)"
+	@$(PIP) $(if $(LOCKED),--require-hashes) -r $(DEVELOPMENT)
 	@touch $@ $(VENV)/.runtime
 
 run: $(VENV)/.runtime  ## one run of the whole pipeline
@@ -46,6 +53,9 @@ serve: $(VENV)/.runtime  ## serve the API and the page on http://127.0.0.1:8000
 
 test: $(VENV)/.development  ## the tests, the long sweeps sampled
 	@$(PYTEST) $(ARGS)
+
+test-fast: $(VENV)/.development  ## the tests of the rooms alone, without the slow ones: a minute
+	@$(PYTEST) -m "not slow" $(ROOMS:%=tests/%) $(ARGS)
 
 test-all: $(VENV)/.development  ## every test, the sweeps whole: every kill, failing disks, a long soak
 	@$(PYTEST) --complete $(ARGS)
@@ -65,6 +75,9 @@ audit: $(VENV)/.development  ## are there known holes in the packages? (asks a p
 check: $(VENV)/.development  ## format, lint and types
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
+	@$(MAKE) --no-print-directory types
+
+types: $(VENV)/.development  ## types alone
 	@$(BIN)/mypy attrition *.py
 
 bench: $(VENV)/.development  ## every bar of speed and size, written to benchmarks/results.md

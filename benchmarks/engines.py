@@ -30,7 +30,7 @@ FILES = 10
 HEAD = ("rows", "stage", "local", f"Spark ({ENGINE['spark']})", "Spark / local")
 READ = (
     "On one machine, where Spark can only show what it costs. One machine is enough as long as the "
-    "first column is short enough for you; see SPARK.md for when it is not."
+    "first column is short enough for you; see docs/spark.md for when it is not."
 )
 
 

@@ -95,7 +95,7 @@ def suite(request: pytest.FixtureRequest, record_property: Callable[[str, object
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Print the figures that stand in RELIABILITY.md."""
+    """Print the figures that stand in docs/reliability.md."""
     figures: Counter[str] = Counter()
     for report in terminalreporter.stats.get("passed", []):
         for name, value in report.user_properties:

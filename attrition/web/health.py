@@ -6,9 +6,10 @@ from flask import Blueprint, Response
 from werkzeug.exceptions import ServiceUnavailable
 
 from attrition.core.errors import DataError
+from attrition.core.version import version
 from attrition.web import responses
 from attrition.web.pages import views
-from attrition.web.state import DAMAGED, RANKING_DAMAGED, SERVICE, VERSION, ranking, served, state
+from attrition.web.state import DAMAGED, RANKING_DAMAGED, SERVICE, ranking, served, state
 
 LINKS = {"description": "/openapi.json", "clients": "/clients", "model": "/model"}
 
@@ -20,7 +21,7 @@ def home() -> Response:
     """For a browser the page about the model; else what is here."""
     if responses.preferred(responses.JSON, responses.HTML) == responses.HTML:
         return views.overview_page()
-    return responses.json_answer({"service": SERVICE, "version": VERSION, "links": LINKS})
+    return responses.json_answer({"service": SERVICE, "version": version(), "links": LINKS})
 
 
 @blueprint.get("/health")
@@ -30,8 +31,8 @@ def health() -> Response:
         live = state().model.resolve()
     except DataError:
         live = None
-    version = live.version if live else None
-    return responses.json_answer({"status": "ok", "service": SERVICE, "model_version": version})
+    answer = {"status": "ok", "service": SERVICE, "model_version": live.version if live else None}
+    return responses.json_answer(answer)
 
 
 @blueprint.get("/ready")
@@ -69,6 +70,6 @@ def ping() -> Response:
 
 
 @blueprint.get("/version")
-def version() -> Response:
+def service_version() -> Response:
     """The version of this service, as text."""
-    return Response(VERSION, content_type="text/plain; charset=utf-8")
+    return Response(version(), content_type="text/plain; charset=utf-8")

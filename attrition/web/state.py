@@ -17,7 +17,6 @@ from attrition.ranking.lookup_db import Book
 from attrition.web.live_model import Document, LiveModel, Served
 
 SERVICE = "client-attrition-risk"
-VERSION = "0.1.0"
 NOTHING_DEPLOYED = (
     "no model is deployed yet: put client rows into the input folder, "
     "labelled rows into the test data folder, and run fullprocess.py"

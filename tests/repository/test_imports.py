@@ -88,8 +88,8 @@ def test_the_house_stands_as_designed() -> None:
         "config.json requirements.txt setup_cron.sh cronjob.txt ingestion.py training.py "
         "scoring.py deployment.py diagnostics.py reporting.py apicalls.py fullprocess.py app.py "
         "wsgi.py sourcedata ingesteddata models production_deployment testdata attrition README.md "
-        "CHANGELOG.md LICENSE Makefile pyproject.toml requirements-dev.txt tests benchmarks "
-        "templates static .ci/run"
+        "CONTRIBUTING.md SECURITY.md docs CHANGELOG.md LICENSE Makefile pyproject.toml "
+        "requirements-dev.txt requirements.lock tests benchmarks templates static .ci/run"
     )
     missing = [name for name in expected.split() if not (REPOSITORY / name).exists()]
     assert not missing

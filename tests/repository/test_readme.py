@@ -1,4 +1,4 @@
-"""The README tells the truth: its commands exist, its tables name what is there."""
+"""README and docs/ tell the truth: commands, links and files exist, tables are whole."""
 
 from __future__ import annotations
 
@@ -9,28 +9,86 @@ import shutil
 import subprocess
 import sys
 from dataclasses import fields
+from pathlib import Path
 
 import pytest
 
 from app import create_app
 from attrition.core.config import Config, load_config
+from attrition.core.engine_settings import SparkSettings
 from tests.conftest import FOLDERS, REPOSITORY, Project, new_project
 from tests.support.servers import gunicorn
 
 README = (REPOSITORY / "README.md").read_text(encoding="utf-8")
-SHELL = "\n".join(re.findall(r"```sh\n(.*?)```", README, re.DOTALL)).replace("\\\n", " ")
-COMMANDS = [line.split("#")[0].strip() for line in SHELL.splitlines()]
+DOCUMENTS = {
+    str(path.relative_to(REPOSITORY)): path.read_text(encoding="utf-8")
+    for path in sorted([*REPOSITORY.glob("*.md"), *REPOSITORY.glob("docs/*.md")])
+    if path.name != "CHANGELOG.md"  # it tells of what was
+}
+SETTINGS, API, ARCHITECTURE = (
+    DOCUMENTS[f"docs/{name}.md"] for name in "settings api architecture".split()
+)
+TEXT = "\n".join(DOCUMENTS.values())
+SHELL = "\n".join(re.findall(r"```sh\n(.*?)```", TEXT, re.DOTALL)).replace("\\\n", " ")
+LINES = [line.split("#")[0].strip() for line in SHELL.splitlines()]
+INLINE = [" ".join(code.split()) for code in re.findall(r"(?<!`)`([^`]+)`(?!`)", TEXT)]
+COMMANDS = sorted({*LINES, *INLINE})
+# Files that a document names, but neither the repository nor a first run has.
+ELSEWHERE = set(
+    "mytable.csv t.csv may.csv x.csv pip.py token.py that/config.json config.json.bak "
+    "confusionmatrix2.png apireturns2.txt rollbacks.json cron.log.1 "
+    "finaldata.set-aside-1.csv".split()
+)
+
+
+def headings(text: str) -> set[str]:
+    """The names by which links reach a document's headings, as public forges make them."""
+    titles = re.findall(r"^#+ (.*)$", re.sub(r"```.*?```", "", text, flags=re.DOTALL), re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", title.lower()).replace(" ", "-") for title in titles}
+
+
+def links(text: str) -> list[str]:
+    """What a document links to, pictures included, but for other sites."""
+    return [link for link in re.findall(r"\]\(([^)\s]+)\)", text) if "://" not in link]
+
+
+@pytest.mark.parametrize("name", DOCUMENTS)
+def test_every_link_leads_somewhere(name: str) -> None:
+    for link in links(DOCUMENTS[name]):
+        target, _, heading = link.partition("#")
+        path = (REPOSITORY / name).parent / target if target else REPOSITORY / name
+        assert path.exists(), link
+        if heading:
+            assert heading in headings(path.read_text(encoding="utf-8")), link
+
+
+def test_the_readme_is_short_and_leads_to_every_document() -> None:
+    assert len(README.splitlines()) <= 150
+    assert DOCUMENTS.keys() - {"README.md"} <= set(links(README))
+
+
+def test_every_picture_is_small_and_has_words_for_who_does_not_see_it() -> None:
+    pictures = re.findall(r"!\[([^\]]*)\]\(([^)]+)\)", README)
+    assert len(pictures) == 2
+    for words, path in pictures:
+        assert len(words) > 50
+        picture = REPOSITORY / path
+        assert picture.read_bytes().startswith(b"\x89PNG")
+        assert picture.stat().st_size < 200_000
+    in_use = {Path(path).name for _, path in pictures}
+    assert {path.name for path in (REPOSITORY / "docs/images").iterdir()} == in_use
 
 
 def test_every_make_target_named_exists() -> None:
     makefile = (REPOSITORY / "Makefile").read_text()
-    named = set(re.findall(r"\bmake ([a-z-]+)\b", README))
+    calls = [line for line in COMMANDS if re.match(r"make [a-z-]", line)]
+    named = {word for line in calls for word in line.split()[1:] if re.fullmatch(r"[a-z-]+", word)}
     assert {"run", "test", "check", "serve", "quality", "bench"} <= named
-    for target in named - {"sure"}:
+    for target in named:
         assert re.search(rf"^{target}:", makefile, re.MULTILINE), target
 
 
-SCRIPT_COMMANDS = [command for command in COMMANDS if re.match(r"(\S*/)?python ", command)]
+SCRIPT_COMMANDS = [command for command in COMMANDS if re.match(r"(\S*/)?python \S", command)]
 
 
 @pytest.mark.parametrize("command", SCRIPT_COMMANDS)
@@ -46,8 +104,8 @@ def test_every_python_command_knows_its_options(command: str) -> None:
 
 
 def test_the_suggested_config_makes_a_project(project: Project) -> None:
-    """The README's very command, in a copy of the scripts, onto the config.json beside them."""
-    (command,) = (line for line in COMMANDS if "--suggest-config" in line)
+    """The very command of README, in a copy of the scripts, onto the config.json beside them."""
+    (command,) = (line for line in set(LINES) if "--suggest-config" in line)
     scripts = project.root / "scripts"
     scripts.mkdir()
     shutil.copy(REPOSITORY / "ingestion.py", scripts)
@@ -67,7 +125,7 @@ def test_the_suggested_config_makes_a_project(project: Project) -> None:
 
 def test_the_table_of_settings_names_every_key_and_no_other() -> None:
     keys = {field.name for field in fields(Config)} - {"source"}
-    table = README[README.index("| key | default") : README.index("Files are UTF-8 CSV")]
+    table = SETTINGS[SETTINGS.index("| key | default") : SETTINGS.index("## Your own table")]
     rows = [line.split("|") for line in table.splitlines() if line.startswith("| `")]
     named = {name for row in rows for name in re.findall(r"`([a-z_]+)`", row[1])}
     assert named == keys
@@ -75,6 +133,11 @@ def test_the_table_of_settings_names_every_key_and_no_other() -> None:
         names, default = re.findall(r"`([a-z_]+)`", row[1]), row[2].strip()
         if len(names) == 1 and re.fullmatch(r"[\d.]+", default):
             assert float(default) == getattr(Config, names[0]), names[0]
+
+
+def test_the_table_of_the_engines_settings_names_every_key_and_no_other() -> None:
+    keys = {field.name for field in fields(SparkSettings)} - {"master"} | {"spark"}
+    assert set(re.findall(r"^\| `([a-z_]+)` \|", DOCUMENTS["docs/spark.md"], re.MULTILINE)) == keys
 
 
 def test_every_dependency_has_its_reason() -> None:
@@ -95,11 +158,11 @@ def test_every_dependency_has_its_reason() -> None:
 def test_the_table_of_routes_names_every_route_and_no_other(project: Project) -> None:
     rules = create_app(project.config).url_map.iter_rules()
     routes = {re.sub("<.*>", "<name>", rule.rule) for rule in rules if rule.endpoint != "static"}
-    table = README[README.index("| route | answer |") : README.index("A GET reads what")]
+    table = API[API.index("| route | answer |") : API.index("A GET reads what")]
     assert set(re.findall(r"`(?:GET|POST) (/[^`]*)`", table)) == routes - {"/"}
 
 
-CURLS = re.findall(r"^curl (?:[^\n]*\\\n)*(?:[^'\n]|'[^']*')*$", README, re.MULTILINE)
+CURLS = re.findall(r"^curl (?:[^\n]*\\\n)*(?:[^'\n]|'[^']*')*$", API, re.MULTILINE)
 
 
 @pytest.fixture(scope="module")
@@ -108,13 +171,19 @@ def sample(tmp_path_factory: pytest.TempPathFactory) -> Project:
     project = new_project(tmp_path_factory.mktemp("sample"))
     for folder in ("sourcedata", "testdata"):
         shutil.copytree(REPOSITORY / folder, project.root / folder, dirs_exist_ok=True)
-    project.run("fullprocess.py")
+    project.write("first.txt", project.run("fullprocess.py").stdout)
     return project
 
 
+def test_the_first_run_ends_as_the_readme_says(sample: Project) -> None:
+    """But for the release's name, which is of its content, and the times."""
+    (shown,) = re.findall(r"```\n(Verdict .*?)Live model", README, re.DOTALL)
+    assert (sample.root / "first.txt").read_text().startswith(shown)
+
+
 @pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
-def test_every_curl_of_the_readme_gets_a_good_answer(sample: Project) -> None:
-    assert len(CURLS) == README.count("\ncurl ") > 10
+def test_every_curl_command_gets_a_good_answer(sample: Project) -> None:
+    assert len(CURLS) == TEXT.count("\ncurl ") > 10
     with gunicorn(sample) as port:
         for command in CURLS:
             here = command.replace("127.0.0.1:8000", f"127.0.0.1:{port}")
@@ -133,6 +202,41 @@ def test_every_curl_of_the_readme_gets_a_good_answer(sample: Project) -> None:
 
 
 def test_every_file_of_the_tree_is_there() -> None:
-    tree = README[README.index("fullprocess.py      one run") : README.index("### One run")]
-    for name in re.findall(r"^(?:[├└]─ )?([\w.]+(?:/|\.\w+))", tree, re.MULTILINE):
+    tree = ARCHITECTURE[ARCHITECTURE.index("fullprocess.py      one run") :].split("```")[0]
+    names = re.findall(r"^(?:[├└]─ )?([\w.]+(?:/|\.\w+))", tree, re.MULTILINE)
+    assert len(names) > 10
+    for name in names:
         assert (REPOSITORY / name).exists(), name
+
+
+def test_the_table_of_rooms_names_every_room_and_what_is_in_it() -> None:
+    rows = re.findall(r"^\| `(\w+)/` \|[^|]*\|([^|]*)\|$", ARCHITECTURE, re.MULTILINE)
+    rooms = {path.parent.name for path in REPOSITORY.glob("attrition/*/__init__.py")}
+    assert {room for room, _ in rows} == rooms
+    for room, files in rows:
+        for name in re.findall(r"`([\w.]+/?)`", files):
+            assert (REPOSITORY / "attrition" / room / name).exists(), f"{room}/{name}"
+
+
+@pytest.mark.parametrize("name", DOCUMENTS)
+def test_every_file_named_is_in_the_repository_or_made_by_a_run(name: str, sample: Project) -> None:
+    config = sample.config
+    declared = [
+        getattr(config, key) for key, kind in vars(Config).items() if isinstance(kind, property)
+    ]
+    written = {path for path in declared if isinstance(path, Path)}  # not all of them by every run
+    folders = [REPOSITORY, REPOSITORY / "attrition", sample.root]
+    folders += [sample.root / folder for folder in FOLDERS.values()]
+    folders += REPOSITORY.glob("attrition/*/") if name == "docs/architecture.md" else []
+    ending = r"py|md|json|csv|db|html|pdf|png|txt|toml|sh|pkl|yml|lock|log|log\.1"
+    for file in re.findall(rf"`([\w./-]+\.(?:{ending}))`", DOCUMENTS[name]):
+        places = {folder / file for folder in folders}
+        is_there = places & written or any(place.exists() for place in places)
+        assert is_there or ELSEWHERE & {file, Path(file).name}, file
+
+
+def test_cron_is_set_up_with_options_that_there_are() -> None:
+    script = (REPOSITORY / "setup_cron.sh").read_text()
+    options = {word for line in LINES if "setup_cron.sh" in line for word in line.split()[1:]}
+    assert options == {"--status", "--remove"}
+    assert all(f"\n{option})" in script for option in options)

@@ -1,4 +1,4 @@
-"""RELIABILITY.md names a proof for every fault, and every proof is there."""
+"""docs/reliability.md names a proof for every fault, and every proof is there."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 
 from tests.conftest import REPOSITORY
 
-TEXT = (REPOSITORY / "RELIABILITY.md").read_text(encoding="utf-8")
+TEXT = (REPOSITORY / "docs/reliability.md").read_text(encoding="utf-8")
 ROWS = [line for line in TEXT.splitlines() if re.match(r"\| \d", line)]
 PROOF = re.compile(r"`((?:\w+/)+test_\w+)::(test_\w+)`")
 NAMED = sorted(set(PROOF.findall(TEXT)))

@@ -8,7 +8,6 @@ import pytest
 from flask.testing import FlaskClient
 
 from app import create_app
-from attrition.web.state import VERSION
 from tests.conftest import REPOSITORY, Project
 from tests.scripts.test_app import damage, live_id, problem, strict_json
 from tests.support.releases import deploy
@@ -80,6 +79,10 @@ def test_with_no_sound_release_it_is_not_ready(client: FlaskClient, project: Pro
     assert live_id(project) == version
 
 
-def test_the_version_is_that_of_the_project() -> None:
-    (found,) = re.findall(r'^version = "(.*)"$', (REPOSITORY / "pyproject.toml").read_text(), re.M)
-    assert found == VERSION
+def test_the_version_is_that_of_the_project(client: FlaskClient) -> None:
+    (expected,) = re.findall(
+        r'^version = "(.*)"$', (REPOSITORY / "pyproject.toml").read_text(), re.M
+    )
+    assert client.get("/version").text == expected
+    assert client.get("/openapi.json").json["info"]["version"] == expected  # type: ignore[index]
+    assert client.get("/", headers={"Accept": "application/json"}).json["version"] == expected  # type: ignore[index]

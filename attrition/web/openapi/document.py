@@ -10,12 +10,13 @@ from typing import Any
 from flask import Blueprint, Response
 
 from attrition.core.errors import DataError
+from attrition.core.version import version
 from attrition.web import data_files, responses
 from attrition.web.live_model import Served
 from attrition.web.openapi import schemas
 from attrition.web.openapi.operations import paths
 from attrition.web.pages import views
-from attrition.web.state import VERSION, State, state
+from attrition.web.state import State, state
 
 _DESCRIPTION = (
     "Which clients will leave, in which order to call them, and why. A GET reads what the pipeline "
@@ -52,7 +53,7 @@ def document(now: State) -> dict[str, Any]:
         "openapi": "3.1.0",
         "info": {
             "title": "Client attrition risk",
-            "version": VERSION,
+            "version": version(),
             "description": _DESCRIPTION,
             "license": {"name": "MIT", "identifier": "MIT"},
         },
