@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import argparse
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -81,7 +81,7 @@ def candidate_files(config: Config) -> dict[str, Path]:
 
 
 def restore_candidate(config: Config, deployed: Release) -> None:
-    """Where a file of the candidate in `models/` is gone or empty, the deployed model stands in.
+    """Where a file of the candidate in `models/` is gone or damaged, the deployed model stands in.
 
     A whole one: its files are of one model. What is missing is written last, so that a run that
     is killed meanwhile leaves something missing, and the next one begins again.
@@ -91,18 +91,40 @@ def restore_candidate(config: Config, deployed: Release) -> None:
         for name in releases.RELEASE_FILES
         if name != config.ingested_files.name
     ]
-    missing = [path for path in paths if not path.is_file() or not path.stat().st_size]
+    digests = _candidate_digests(config)
+    missing = [path for path in paths if _is_damaged(path, digests.get(path.name))]
     if not missing:
         return
     names = ", ".join(path.name for path in missing)
     logger.warning(
-        "%s: %s missing; the candidate is now %s, the deployed model",
+        "%s: %s missing or damaged; the candidate is now %s, the deployed model",
         config.output_model_path,
         names,
         deployed.id,
     )
     for path in [*(path for path in paths if path not in missing), *missing]:
         atomic_files.write_bytes(path, deployed.content(path.name))
+
+
+def _candidate_digests(config: Config) -> Mapping[str, str]:
+    """The digests of the candidate's files that its training noted, by their names."""
+    try:
+        noted = atomic_files.read_json(config.output_model_path / "training.json")["sha256"]
+    except (DataError, KeyError, TypeError):
+        return {}
+    return noted if isinstance(noted, dict) else {}
+
+
+def _is_damaged(path: Path, sha256: str | None) -> bool:
+    """Whether a file of the candidate is gone, empty, no JSON, or not of the model trained last."""
+    if not path.is_file() or not path.stat().st_size:
+        return True
+    try:
+        if path.suffix == ".json":
+            atomic_files.read_json(path)
+    except DataError:
+        return True
+    return sha256 is not None and atomic_files.sha256_of(path) != sha256
 
 
 def rollback(config: Config, target: str | None) -> Release:

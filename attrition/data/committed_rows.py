@@ -91,17 +91,25 @@ def digests(path: Path, commits: Sequence[Commit]) -> Iterator[str]:
             yield digest.hexdigest()
 
 
-def advice(config: Config) -> str:
-    """What to do about files of ingestion that somebody else has changed."""
+def advice(config: Config, path: Path) -> str:
+    """What to do about a file of ingestion that somebody else has changed.
+
+    Where nothing stands in it, there is nothing to accept.
+    """
+    stands = (current_stamp(path) or (0,))[0] > 0
+    accepted = (
+        "run `python ingestion.py --accept-edits`, which checks every row and takes the file as "
+        "it stands; or "
+    )
     return (
-        f"restore it; or run `python ingestion.py --accept-edits`, which checks every row and "
-        f"takes the file as it stands; or delete {config.ledger}: then the rows that stand there "
-        f"are checked and kept, and every file in {config.input_folder_path} is read again"
+        f"restore it, or {config.ledger} where that is an older copy; or {accepted * stands}delete "
+        f"{config.ledger}: then the rows that stand there are checked and kept, and every file in "
+        f"{config.input_folder_path} is read again"
     )
 
 
 def _changed(config: Config, what: str) -> PipelineError:
     return PipelineError(
         f"{config.final_data}: changed since the last run: {what}; nothing was cut or changed; "
-        f"{advice(config)}"
+        f"{advice(config, config.final_data)}"
     )

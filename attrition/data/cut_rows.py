@@ -4,8 +4,9 @@ A file that ends without a line end may have been cut within its last value, and
 cut value from a whole one. Its last row is taken in, since most such files are whole; the ledger
 notes what became of it. When another content comes under the same name that begins with all bytes
 of the old one, and the row reads differently there, the old row is taken back: out of
-`finaldata.csv`, the list of open clients or the quarantine. Where it cannot be told from others,
-it stays, and the ledger says so.
+`finaldata.csv`, the list of open clients or the quarantine; what it had replaced on the list of
+open clients comes back. Where another file brought the same row, or may have, or where it cannot
+be told from others, it stays, and the ledger says so.
 
 The files without the row are written beside the old ones; they take their place once the ledger
 names them, so that a run that is killed leaves the one state or the other.
@@ -18,7 +19,7 @@ import hashlib
 import logging
 import mmap
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -28,7 +29,8 @@ from attrition.core.errors import DataError
 from attrition.data import committed_rows, csv_records, recovery, storage
 from attrition.data.client_table import ClientTable, connect, unpacked
 from attrition.data.csv_scan import take_census
-from attrition.data.discovery import NewBatch
+from attrition.data.cut_row_search import LEFT, SETTLED, client_state, find_bringer
+from attrition.data.discovery import NewBatch, Survey
 from attrition.data.ledger import Event, Ledger, LedgerEntry, next_commit_id, write_ledger
 
 _WHERE = {
@@ -38,6 +40,8 @@ _WHERE = {
     "duplicate": "the count of duplicates",
 }
 
+_NOT_TOLD = "it cannot be told from others"
+
 logger = logging.getLogger(__name__)
 
 
@@ -45,24 +49,25 @@ logger = logging.getLogger(__name__)
 class _Old:
     """The last row of a content that was cut: its line, and the header, both as values."""
 
+    entry: LedgerEntry
     header: tuple[str, ...]
     record: csv_records.Record
     has_changed: bool
 
 
-def take_back(config: Config, ledger: Ledger, new: Sequence[NewBatch]) -> Ledger:
+def take_back(config: Config, ledger: Ledger, found: Survey) -> Ledger:
     """Take back the cut rows of which new batches bring the whole ones.
 
     Args:
         config: the settings.
         ledger: what is committed, and in its place.
-        new: the batches that will be taken in.
+        found: the source folder; its new batches will be taken in.
 
     Returns:
         The ledger without those rows: it is written, and all files follow it.
     """
     changed = ledger
-    for item in new:
+    for item in found.new:
         for entry in _cut_entries(ledger, item):
             with recovery.scratch_folder(config) as scratch:
                 try:
@@ -71,7 +76,7 @@ def take_back(config: Config, ledger: Ledger, new: Sequence[NewBatch]) -> Ledger
                     continue  # taking it in says what is wrong with it
                 if old is None:
                     continue
-                changed = _without_row(config, changed, entry, old, scratch)
+                changed = _without_row(config, changed, old, found, scratch)
     if changed == ledger:
         return ledger
     for event in changed.events[len(ledger.events) :]:
@@ -112,7 +117,7 @@ def _old_row(config: Config, item: NewBatch, entry: LedgerEntry, scratch: Path) 
     if whole is None:
         return None
     is_same = (whole.text, whole.problem) == (last.text, last.problem)
-    return _Old(header.names, last, not is_same)
+    return _Old(entry, header.names, last, not is_same)
 
 
 def _copy_begin(path: Path, size: int, target: Path) -> str:
@@ -126,38 +131,79 @@ def _copy_begin(path: Path, size: int, target: Path) -> str:
     return digest.hexdigest()
 
 
-def _without_row(
-    config: Config, ledger: Ledger, entry: LedgerEntry, old: _Old, scratch: Path
-) -> Ledger:
+class _Stays(Exception):  # noqa: N818 - no error: the row is left where it is, for this reason
+    """A row that is not taken back."""
+
+
+@dataclass(frozen=True)
+class _Row:
+    """A cut row that is to be taken back.
+
+    Attributes:
+        entry: of its file.
+        table: the row as a file, with the header of its source.
+        line: the row as the pipeline writes it.
+        older: the row of an open client that it replaced; empty for none.
+    """
+
+    entry: LedgerEntry
+    table: Path
+    line: bytes
+    older: bytes
+
+
+def _without_row(config: Config, ledger: Ledger, old: _Old, found: Survey, scratch: Path) -> Ledger:
     """Write the files without the row, where they wait for the ledger that is returned."""
+    entry = next(e for e in ledger.entries if _is(e, old.entry))
     assert entry.cut is not None
-    row = entry.cut.row
-    settled = replace(entry, cut=None)
+    result = entry.cut.row
+    rest = {digest: line for digest, line in ledger.replaced.items() if digest != entry.sha256}
+    before = replace(ledger, replaced=rest)
     if not old.has_changed:
-        return _with_entry(ledger, settled)
-    fewer = {"rows_read": entry.rows_read - 1, row: getattr(entry, row) - 1}
-    if row == "quarantined":
-        _cut_quarantine(config, entry, old.record.line)
-    elif row == "open":
-        ledger = _without_open_client(config, ledger, _line(config, old, scratch))
-    elif row == "kept":
-        changed = _without_labelled(config, ledger, entry, _line(config, old, scratch))
-        if changed is None:
-            return _told(
-                _with_entry(ledger, settled),
-                entry,
-                f"the row in line {old.record.line}, "
-                f"which was cut off, cannot be told from others and stays",
-            )
-        ledger = changed
-        settled = replace(next(e for e in ledger.entries if _is(e, entry)), cut=None)
-    ledger = _with_entry(ledger, replace(settled, **fewer))
-    return _told(
-        ledger,
-        entry,
-        f"the row in line {old.record.line}, which was cut off, is taken "
-        f"back from {_WHERE[row]}, since the whole file is here",
-    )
+        return _with_entry(before, replace(entry, cut=None))
+    which, what = f"the row in line {old.record.line}, which was cut off,", ""
+    try:
+        if result == "quarantined":
+            after = before
+            _cut_quarantine(config, entry, old.record.line)
+        else:
+            table, older = _write_table(old, scratch), ledger.replaced.get(entry.sha256, "")
+            row = _Row(entry, table, _line(config, table), older.encode())
+            after, what = _without_good_row(config, before, row, found)
+    except _Stays as reason:
+        stays = _with_entry(before, replace(entry, cut=None))
+        return _told(stays, entry, f"{which} stays: {reason}")
+    settled = replace(next(e for e in after.entries if _is(e, entry)), cut=None)
+    fewer = {"rows_read": entry.rows_read - 1, result: getattr(entry, result) - 1}
+    text = f"{which} is taken back from {_WHERE[result]}, since the whole file is here{what}"
+    return _told(_with_entry(after, replace(settled, **fewer)), entry, text)
+
+
+def _without_good_row(
+    config: Config, ledger: Ledger, row: _Row, found: Survey
+) -> tuple[Ledger, str]:
+    """The ledger without a row that was taken in, and what became of the one that it replaced.
+
+    Raises:
+        _Stays: for this reason the row is not taken back.
+    """
+    assert row.entry.cut is not None
+    result = row.entry.cut.row
+    if result == "open":
+        count, place = _places(_open_list(config), row.line, 0, None)
+        if not count:
+            return ledger, ""  # a newer row of that client has taken its place, or its outcome
+    if result != "duplicate":
+        reason = find_bringer(config, ledger, found, row.entry, row.table)
+        if reason is not None:
+            raise _Stays(reason)
+    if result == "open":
+        if count > 1:
+            raise _Stays(_NOT_TOLD)
+        return _without_open_client(config, ledger, row, place)
+    if result == "kept":
+        ledger = _without_labelled(config, ledger, row)
+    return _with_reopened(config, ledger, row) if row.older else (ledger, "")
 
 
 def _told(ledger: Ledger, entry: LedgerEntry, what: str) -> Ledger:
@@ -174,12 +220,19 @@ def _with_entry(ledger: Ledger, entry: LedgerEntry) -> Ledger:
     return replace(ledger, entries=tuple(entries))
 
 
-def _line(config: Config, old: _Old, scratch: Path) -> bytes:
-    """The row as the pipeline writes it, its line end included."""
-    table_path, part = scratch / "last.csv", scratch / "line.csv"
-    with table_path.open("w", encoding="utf-8", newline="") as stream:
+def _write_table(old: _Old, scratch: Path) -> Path:
+    """The row as a file of its own, with its header."""
+    path = scratch / "last.csv"
+    with path.open("w", encoding="utf-8", newline="") as stream:
         writer = csv.writer(stream, quoting=csv.QUOTE_ALL, lineterminator="\n")
         writer.writerows([old.header, old.record.values])
+    return path
+
+
+def _line(config: Config, table_path: Path) -> bytes:
+    """The row as the pipeline writes it, its line end included."""
+    scratch = table_path.parent
+    part = scratch / "line.csv"
     with connect(config, scratch, 0) as connection:
         table = ClientTable(connection, config, scratch)
         with table.transaction():
@@ -188,23 +241,21 @@ def _line(config: Config, old: _Old, scratch: Path) -> bytes:
     return part.read_bytes()
 
 
-def _without_labelled(
-    config: Config, ledger: Ledger, entry: LedgerEntry, line: bytes
-) -> Ledger | None:
-    """Write `finaldata.csv` without a row; None when it cannot be told from others.
+def _without_labelled(config: Config, ledger: Ledger, row: _Row) -> Ledger:
+    """Write `finaldata.csv` without a row.
 
     The commits from that row's on get new ids, since their content is another.
     """
+    line, path = row.line, _labelled_rows(config)
+    number = next((i for i, c in enumerate(ledger.commits) if c.id == row.entry.commit), None)
+    if number is None:
+        raise _Stays(_NOT_TOLD)
+    first = ledger.commits[number]
+    count, place = _places(path, line, first.start, first.end)
+    if count != 1:
+        raise _Stays(_NOT_TOLD)
     waiting = recovery.pending_final_data(config)
-    path = waiting if waiting.exists() else config.final_data  # several rows in one run
-    number = next((i for i, c in enumerate(ledger.commits) if c.id == entry.commit), None)
-    place = None
-    if number is not None:
-        first = ledger.commits[number]
-        place = _only_place(path, line, first.start, first.end)
-    if number is None or place is None:
-        return None
-    _copy_without(path, place, len(line), waiting)
+    _copy_with(path, place, len(line), b"", waiting)
     previous = ledger.commits[number - 1].id if number else None
     commits = list(ledger.commits[:number])
     names: dict[str, str] = {}
@@ -238,36 +289,79 @@ def _without_labelled(
     )
 
 
-def _without_open_client(config: Config, ledger: Ledger, line: bytes) -> Ledger:
-    """Write the list of open clients without a row, if it stands there still."""
+def _labelled_rows(config: Config) -> Path:
+    """`finaldata.csv` as it is without the rows that this run has taken back so far."""
+    waiting = recovery.pending_final_data(config)
+    return waiting if waiting.exists() else config.final_data
+
+
+def _open_list(config: Config) -> Path:
+    """The list of open clients as it is without the rows that this run has taken back so far."""
     waiting = recovery.pending_open_clients(config)
-    path = waiting if waiting.exists() else config.open_clients
-    place = _only_place(path, line, 0, path.stat().st_size)
-    if place is None:
-        return ledger  # a newer row of that client has taken its place, or its outcome
-    _copy_without(path, place, len(line), waiting)
-    digest = atomic_files.sha256_of(waiting)
-    return replace(ledger, open_sha256=digest, open_rows=ledger.open_rows - 1)
+    return waiting if waiting.exists() else config.open_clients
 
 
-def _only_place(path: Path, line: bytes, start: int, end: int) -> int | None:
-    """Where a line stands between two offsets of a file with a header, if it stands there once."""
+def _without_open_client(
+    config: Config, ledger: Ledger, row: _Row, place: int
+) -> tuple[Ledger, str]:
+    """Write the list of open clients with the client's older row, or none, in place of a row."""
+    waiting = recovery.pending_open_clients(config)
+    _copy_with(_open_list(config), place, len(row.line), row.older, waiting)
+    what = "; the client's older row is back on the list of open clients" if row.older else ""
+    return _with_list(config, ledger, ledger.open_rows - (not row.older)), what
+
+
+def _with_reopened(config: Config, ledger: Ledger, row: _Row) -> tuple[Ledger, str]:
+    """Put the row of an open client back on the list, if the cut row alone had closed it."""
+    commit = next(e for e in ledger.entries if _is(e, row.entry)).commit
+    start = next((c.start for c in ledger.commits if c.id == commit), 0)
+    older = row.table.with_name("older.csv")
+    older.write_bytes(row.older)
+    path = _open_list(config)
+    state = client_state(config, older, path, _labelled_rows(config), start)
+    if state == SETTLED:
+        return ledger, ""
+    if state == LEFT:
+        return ledger, (
+            "; the open client whose row it had closed is not back on the list of open clients, "
+            "since an earlier row says that it left"
+        )
+    waiting = recovery.pending_open_clients(config)
+    _copy_with(path, path.stat().st_size, 0, row.older, waiting)
+    what = "; the open client whose row it had closed is back on the list of open clients"
+    return _with_list(config, ledger, ledger.open_rows + 1), what
+
+
+def _with_list(config: Config, ledger: Ledger, rows: int) -> Ledger:
+    digest = atomic_files.sha256_of(recovery.pending_open_clients(config))
+    return replace(ledger, open_sha256=digest, open_rows=rows)
+
+
+def _places(path: Path, line: bytes, start: int, end: int | None) -> tuple[int, int]:
+    """Look for a line between two offsets of a file with a header.
+
+    Returns:
+        How often it stands there (2: or more often), and where first.
+    """
     with (
         path.open("rb") as stream,
         mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as data,
     ):
+        end = len(data) if end is None else end
         place = data.find(b"\n" + line, max(0, start - 1), end)
         again = place >= 0 and data.find(b"\n" + line, place + 1, end) >= 0
-    return place + 1 if place >= 0 and not again else None
+    return (place >= 0) + again, place + 1
 
 
-def _copy_without(path: Path, start: int, length: int, target: Path) -> None:
+def _copy_with(path: Path, start: int, length: int, instead: bytes, target: Path) -> None:
+    """Copy a file with other bytes in place of some."""
     with (
         atomic_files.replacing(target) as part,
         path.open("rb") as source,
         part.open("wb") as stream,
     ):
         stream.write(source.read(start))
+        stream.write(instead)
         source.seek(length, 1)
         shutil.copyfileobj(source, stream, 1 << 20)
 

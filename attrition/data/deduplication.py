@@ -73,7 +73,7 @@ def _find_committed(table: ClientTable, final_data: Path) -> None:
     table.connection.execute(
         f"INSERT INTO duplicates SELECT DISTINCT r FROM "
         f"(SELECT rowid AS r, {', '.join(columns)} FROM rows WHERE {KEPT}) AS fresh "
-        f"JOIN {storage.read_stored(table.config)} AS final ON {_same('fresh', 'final', columns)}",
+        f"JOIN {storage.read_stored(table.config)} AS final ON {same('fresh', 'final', columns)}",
         [str(final_data)],
     )
 
@@ -145,7 +145,7 @@ def mark_known_open_clients(
         f"UPDATE rows SET is_duplicate = true WHERE rowid IN (SELECT r FROM "
         f"(SELECT rowid AS r, {names} FROM rows "
         f"WHERE raw IS NULL AND label IS NULL AND ({ranges})) AS again "
-        f"SEMI JOIN ({sources}) AS known ON {_same('again', 'known', table.client_columns)})",
+        f"SEMI JOIN ({sources}) AS known ON {same('again', 'known', table.client_columns)})",
         [str(path) for path in known],
     )
 
@@ -190,7 +190,7 @@ def write_open_clients(table: ClientTable, previous: Path | None, path: Path) ->
     )
     run(
         f"CREATE TEMP TABLE closed AS SELECT opened.r FROM opened JOIN rows "
-        f"ON {_same('opened', 'rows', client)} AND rows.rowid > opened.r WHERE {GOOD} "
+        f"ON {same('opened', 'rows', client)} AND rows.rowid > opened.r WHERE {GOOD} "
         f"GROUP BY opened.r HAVING bool_or(NOT is_duplicate) "
         f"OR arg_max(label, rows.rowid) = {validation.POSITIVE}"
     )
@@ -206,6 +206,54 @@ def write_open_clients(table: ClientTable, previous: Path | None, path: Path) ->
     return count
 
 
-def _same(one: str, other: str, columns: Sequence[str]) -> str:
+def replaced_open_rows(
+    table: ClientTable, previous: Path | None, rows: Sequence[int], scratch: Path
+) -> dict[int, str]:
+    """The older rows of open clients that some rows replace on the list, or take off it.
+
+    Args:
+        table: the rows, duplicates marked.
+        previous: the open clients so far; None when there are none.
+        rows: rowids of those that may replace one.
+        scratch: an existing folder.
+
+    Returns:
+        Rowid -> the older row as it stands in `openclients.csv`, its line end included.
+    """
+    columns, client = ", ".join(table.keys), table.client_columns
+    before = storage.read_stored(table.config) if previous else storage.no_rows(table.config)
+    run = table.connection.execute
+    run(
+        f"CREATE TEMP TABLE newer AS SELECT rowid AS r, {', '.join(client)} FROM rows "
+        f"WHERE raw IS NULL AND rowid IN (SELECT unnest(?::BIGINT[]))",
+        [list(rows)],
+    )
+    run(
+        f"CREATE TEMP TABLE older AS SELECT * FROM "
+        f"(SELECT row_number() OVER () - 1e12::BIGINT AS r, {columns} FROM {before} UNION ALL "
+        f"SELECT rowid, {columns} FROM rows WHERE raw IS NULL AND label IS NULL "
+        f"AND NOT is_duplicate) AS opened SEMI JOIN newer ON {same('opened', 'newer', client)}",
+        [str(previous)] if previous else [],
+    )
+    pairs = run(
+        f"WITH pairs AS (SELECT newer.r AS n, max(older.r) AS o FROM newer JOIN older "
+        f"ON {same('newer', 'older', client)} AND older.r < newer.r GROUP BY newer.r) "
+        f"SELECT n, o FROM pairs WHERE n NOT IN (SELECT n FROM pairs JOIN older ON older.r = o "
+        f"JOIN rows ON {same('older', 'rows', client)} AND rows.rowid > o AND rows.rowid < n "
+        f"WHERE {GOOD} GROUP BY n HAVING bool_or(NOT is_duplicate) "
+        f"OR arg_max(label, rows.rowid) = {validation.POSITIVE})"
+    ).fetchall()
+    part, found = scratch / "replaced.csv", {}
+    for newer, older in sorted(pairs):
+        row = f"(SELECT *, NULL::TINYINT AS label FROM older WHERE r = {older})"
+        storage.write_stored(table.connection, table.config, row, part)
+        found[int(newer)] = part.read_bytes().decode()
+        part.unlink()
+    run("DROP TABLE newer")
+    run("DROP TABLE older")
+    return found
+
+
+def same(one: str, other: str, columns: Sequence[str]) -> str:
     """Whether two rows are equal in some columns, blanks being equal."""
     return " AND ".join(f"{one}.{c} IS NOT DISTINCT FROM {other}.{c}" for c in columns)

@@ -37,7 +37,7 @@ def take_in(config: Config, ledger: Ledger, found: Survey) -> tuple[Survey, Ledg
     Returns:
         The survey, in which batches that changed meanwhile wait, and the ledger to be written.
     """
-    ledger = take_back(config, ledger, found.new)
+    ledger = take_back(config, ledger, found)
     time = clock.now()
     size = sum(item.batch.unpacked_size for item in found.new)
     with recovery.scratch_folder(config) as scratch, connect(config, scratch, size) as connection:
@@ -100,6 +100,7 @@ def prepare(
         table, _ingested_before(ledger, taken), final_data, previous
     )
     entries = _entries(table, taken, time)
+    ledger = _with_replaced(table, ledger, taken, previous, scratch)
     ledger = _with_rows(table, ledger, entries, scratch, time)
     if any(entry.kept or entry.open or entry.duplicate for entry in entries):
         ledger = _with_open_clients(table, ledger, scratch)
@@ -147,6 +148,33 @@ def _cuts(table: ClientTable, intakes: Sequence[Intake]) -> list[Cut | None]:
             cut = replace(cut, row=row)
         cuts.append(cut)
     return cuts
+
+
+def _with_replaced(
+    table: ClientTable,
+    ledger: Ledger,
+    taken: Sequence[Taken],
+    previous: Path | None,
+    scratch: Path,
+) -> Ledger:
+    """A ledger that knows the rows of open clients that rows which may be cut replace."""
+    found = [(item.sha256, outcome) for item, outcome in taken if isinstance(outcome, Intake)]
+    if not found:
+        return ledger
+    ends = [
+        *(intake.start for _, intake in found[1:]),
+        int(table.scalar("SELECT count(*) FROM rows")),
+    ]
+    last = {
+        end - 1: sha256
+        for (sha256, intake), end in zip(found, ends, strict=True)
+        if intake.cut is not None and not intake.cut.row
+    }
+    if not last:
+        return ledger
+    rows = deduplication.replaced_open_rows(table, previous, list(last), scratch)
+    replaced = {last[row]: line for row, line in rows.items()}
+    return replace(ledger, replaced={**ledger.replaced, **replaced})
 
 
 def ingested(item: NewBatch, intake: Intake, duplicate: int, time: str) -> LedgerEntry:

@@ -140,6 +140,8 @@ class Ledger:
             since the ledger was made anew after it was trained.
         earlier_names: files that were ingested before the ledger was made anew, and not since.
         notices: what happened to the ledger and to the files it speaks of, oldest first.
+        replaced: digest of a file whose last row may be cut -> the row of an open client, as it
+            stood in `openclients.csv`, that this row took the place of.
     """
 
     schema: str = ""
@@ -156,6 +158,7 @@ class Ledger:
     earlier_end: int = 0
     earlier_names: tuple[str, ...] = ()
     notices: tuple[Notice, ...] = ()
+    replaced: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def committed_bytes(self) -> int:
@@ -262,6 +265,7 @@ def read_ledger(path: Path) -> Ledger:
             earlier_end=int(raw.get("earlier_end", 0)),
             earlier_names=tuple(map(str, raw.get("earlier_names", ()))),
             notices=tuple(Notice(**item) for item in raw.get("notices", ())),
+            replaced={str(digest): str(row) for digest, row in raw.get("replaced", {}).items()},
         )
     except (KeyError, TypeError, AttributeError, ValueError):
         raise DataError(
@@ -287,6 +291,7 @@ def ledger_json(ledger: Ledger) -> dict[str, Any]:
         "earlier_end": ledger.earlier_end,
         "earlier_names": ledger.earlier_names,
         "notices": [asdict(notice) for notice in ledger.notices],
+        "replaced": dict(sorted(ledger.replaced.items())),
         "open_clients": {"rows": ledger.open_rows, "sha256": ledger.open_sha256},
         "commits": [asdict(commit) for commit in ledger.commits],
         "files": [asdict(entry) for entry in ledger.entries],

@@ -201,7 +201,7 @@ def _settle_open_clients(config: Config, ledger: Ledger) -> None:
         if _digest_or_none(waiting) != ledger.open_sha256:
             raise PipelineError(
                 f"{config.open_clients}: not the list of open clients that ingestion wrote; "
-                f"nothing was changed; {committed_rows.advice(config)}"
+                f"nothing was changed; {committed_rows.advice(config, config.open_clients)}"
             )
         waiting.replace(config.open_clients)
         atomic_files.sync_folder(config.output_folder_path)

@@ -148,28 +148,27 @@ def _watched(config: Config) -> dict[str, Any]:
     outputs = [config.ledger, config.final_data, config.open_clients]
     outputs += [live / name for name in (*RELEASE_FILES, MANIFEST)]  # damage wakes it up, too
     models = config.output_model_path
-    left = [
-        config.history,
+    outputs += [
         config.client_risk,
         config.client_book,
         config.report,
         config.report_pdf,
         config.confusion_matrix,
-        config.api_returns,
-        config.diagnostics,
         config.packages,
-        config.alerts,
         config.ingested_files,
     ]
-    left += [models / name for name in RELEASE_FILES if name != config.ingested_files.name]
-    left += [config.prod_deployment_path / name for name in LINKED_FILES]
+    outputs += [models / name for name in RELEASE_FILES if name != config.ingested_files.name]
+    outputs += [config.prod_deployment_path / name for name in LINKED_FILES]
+    # People have these written anew at any time, and an alert is delivered by a run at rest.
+    rewritten = [config.api_returns, config.diagnostics, config.alerts]
     return {
         "folders": [
             _relative(path, config) for path in (config.input_folder_path, config.test_data_path)
         ],
         "settings": _relative(config.source, config),
         "outputs": [_relative(path, config) for path in outputs],
-        "left": [_relative(path, config) for path in left],
+        "rewritten": [_relative(path, config) for path in rewritten],
+        "history": _relative(config.history, config),
         "live": _relative(live, config),
     }
 
@@ -203,16 +202,23 @@ def _outputs_digest(watched: dict[str, Any], root: str) -> str:
         live = os.readlink(f"{root}/{watched['live']}")
     except OSError:
         live = None
-    left = [path for path in watched["left"] if _is_left(f"{root}/{path}")]
-    return _digest([*_stamps(f"{root}/{path}" for path in watched["outputs"]), live, left])
+    ends = [_end(f"{root}/{path}", 2) for path in watched["rewritten"]]
+    history = bool(_end(f"{root}/{watched['history']}", 1))
+    stamps = _stamps(f"{root}/{path}" for path in watched["outputs"])
+    return _digest([*stamps, live, ends, history])
 
 
-def _is_left(path: str) -> bool:
-    """Whether a file that any run may write anew is there, and not emptied."""
+def _end(path: str, count: int) -> str:
+    """The last bytes of a file; none where it is missing or empty.
+
+    A file that may be written anew ends as it did before, unless somebody cut it.
+    """
     try:
-        return os.lstat(path).st_size > 0
+        with open(path, "rb") as stream:
+            stream.seek(-count, os.SEEK_END)
+            return stream.read().hex()
     except OSError:
-        return False
+        return ""
 
 
 def _scripts() -> list[str]:

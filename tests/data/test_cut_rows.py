@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import os
+import re
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -126,9 +127,126 @@ def test_a_cut_row_that_cannot_be_told_from_others_stays_and_is_named(project: P
     ingestion.run(project.config)
     assert final(project) == [*before, "l,1,2,33,1"]
     (event,) = [e for e in read_ledger(project.config.ledger).events if "cut off" in e.what]
-    assert (
-        event.what == "the row in line 3, which was cut off, cannot be told from others and stays"
+    assert event.what == (
+        "the row in line 3, which was cut off, stays: it cannot be told from others"
     )
+
+
+CUT, WHOLE = "0,k,1,2,3\n1,l,1,2,2", "0,k,1,2,3\n1,l,1,2,275\n"
+
+
+def told(project: Project) -> str:
+    """What the ledger says of the one row that was cut off."""
+    events = read_ledger(project.config.ledger).events
+    (event,) = [event for event in events if "cut off" in event.what]
+    return event.what
+
+
+@pytest.mark.parametrize(
+    ("other", "is_gone", "labelled", "opened"),
+    [
+        ("1,l,1.0,2,2\n0,n,1,2,3\n", False, "stays: b.csv brought it, too", "stays: b.csv brought"),
+        ("0,k,1,2,3\n0,n,1,2,3\n", False, "is taken back", "is taken back"),
+        ("0,k,1,2,3\n0,n,1,2,3\n", True, "stays: b.csv, which is gone", "stays: b.csv, which is"),
+        # Labelled, it has no duplicate; of open clients nobody counts them.
+        ("0,n,1,2,3\n", True, "is taken back", "stays: b.csv, which is gone or changed, may"),
+        (CUT, False, "stays: b.csv brought it, too", "stays: b.csv brought it, too"),
+    ],
+)
+@pytest.mark.parametrize("is_open", [False, True])
+def test_a_cut_row_that_another_file_brought_too_stays_and_is_named(
+    project: Project, *, other: str, is_gone: bool, labelled: str, opened: str, is_open: bool
+) -> None:
+    def of(text: str) -> str:
+        return LABEL_FIRST + (re.sub("^[01]", "", text, flags=re.MULTILINE) if is_open else text)
+
+    project.configure(id_column=None, categorical_columns=["corporation"])
+    for name, text in (("a.csv", CUT), ("b.csv", other)):
+        put(project, name, of(text))
+        ingestion.run(project.config)
+    if is_gone:
+        (project.root / "sourcedata/b.csv").unlink()
+    put(project, "a.csv", of(WHOLE))
+    ingestion.run(project.config)
+    what, rows, end = (
+        (opened, open_list(project), "") if is_open else (labelled, final(project), "1")
+    )
+    assert what in told(project)
+    assert (f"1,2,2,l,{end}" in rows) == ("stays" in what)
+    assert f"1,2,275,l,{end}" in rows
+    put(project, "c.csv", LABEL_FIRST + "1,last,7,8,9\n")
+    assert ingestion.run(project.config).new_rows == 1, "all digests are right"
+
+
+def test_two_uploads_completed_at_once_are_both_mended(project: Project) -> None:
+    for name in "ab":
+        put(project, f"{name}.csv", LABEL_FIRST + f"0,{name},1,2,3")
+    ingestion.run(project.config)
+    for name in "ab":
+        put(project, f"{name}.csv", LABEL_FIRST + f"0,{name},1,2,33\n")
+    ingestion.run(project.config)
+    assert sorted(final(project)) == ["a,1,2,33,0", "b,1,2,33,0"]
+
+
+# The cut row, the rest of it, what came between, the list then, what is told.
+REPLACED = [
+    (",l,1,2,2", "75\n", "", ["l,1,2,275,"], "back on the list"),
+    # The cut name is that of another open client, who was on the list already.
+    (",4,5,6,l", "m\n", "", ["l,7,8,9,", "lm,4,5,6,"], "older row is back on the list"),
+    ("0,4,5,6,l", "m\n", "", ["l,7,8,9,"], "row it had closed is back on the list"),
+    # Meanwhile another file told of that client.
+    (",4,5,6,l", "m\n", "1,l,1,1,1\n", ["lm,4,5,6,"], "is taken back"),
+    (",4,5,6,l", "m\n", ",l,1,1,1\n", ["l,1,1,1,", "lm,4,5,6,"], "is taken back"),
+    ("0,4,5,6,l", "m\n", "1,l,1,1,1\n", [], "is taken back"),
+    ("0,4,5,6,l", "m\n", ",l,1,1,1\n", ["l,1,1,1,"], "is taken back"),
+]
+
+
+@pytest.mark.parametrize("is_older_in_same_run", [False, True])
+@pytest.mark.parametrize(("cut", "rest", "between", "expected", "what"), REPLACED)
+def test_what_a_cut_row_replaced_on_the_list_of_open_clients_comes_back(
+    project: Project,
+    *,
+    cut: str,
+    rest: str,
+    between: str,
+    expected: list[str],
+    what: str,
+    is_older_in_same_run: bool,
+) -> None:
+    project.configure(id_column="corporation")
+    header = NAME_LAST if rest == "m\n" else LABEL_FIRST
+    put(project, "0.csv", LABEL_FIRST + "0,z,7,8,9\n,l,7,8,9\n")
+    if not is_older_in_same_run:
+        ingestion.run(project.config)
+    put(project, "a.csv", header + cut)
+    ingestion.run(project.config)
+    assert list(read_ledger(project.config.ledger).replaced.values()) == ["l,7,8,9,\n"]
+    if between:
+        put(project, "b.csv", LABEL_FIRST + between)
+        ingestion.run(project.config)
+    put(project, "a.csv", header + cut + rest)
+    ingestion.run(project.config)
+    assert sorted(open_list(project)) == expected
+    assert what in told(project)
+    assert not read_ledger(project.config.ledger).replaced
+    put(project, "c.csv", LABEL_FIRST + "1,last,7,8,9\n")
+    ingestion.run(project.config)
+    assert sorted(open_list(project)) == expected
+
+
+def test_a_client_who_left_before_is_not_put_back_on_the_list_and_that_is_named(
+    project: Project,
+) -> None:
+    project.configure(id_column="corporation")
+    put(project, "0.csv", LABEL_FIRST + "1,l,7,8,9\n,l,7,8,9\n")
+    ingestion.run(project.config)
+    put(project, "a.csv", NAME_LAST + "0,4,5,6,l")
+    ingestion.run(project.config)
+    put(project, "a.csv", NAME_LAST + "0,4,5,6,lm\n")
+    ingestion.run(project.config)
+    assert open_list(project) == []
+    assert "is not back on the list of open clients" in told(project)
 
 
 @pytest.mark.slow

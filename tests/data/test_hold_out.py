@@ -155,6 +155,17 @@ def test_without_ids_the_whole_row_decides_wherever_and_whenever_it_comes(
     assert len(found[0]) == pytest.approx(120, abs=30)
 
 
+def test_rows_held_out_are_not_learnt_even_where_the_test_data_are_those_of_the_folder_alone(
+    project: Project,
+) -> None:
+    project.configure(test_share=0.3)
+    project.write("sourcedata/a.csv", book(300, 1))
+    ingestion.run(project.config)
+    size = read_ledger(project.config.ledger).committed_bytes
+    learnt = training_clients(project.config, size, labelled_test_clients(project.config))
+    assert learnt.left_out == len(held_out_clients(project.config, size)) > 0
+
+
 def test_a_larger_share_keeps_the_rows_of_a_smaller_one(project: Project) -> None:
     project.write("sourcedata/a.csv", book(300, 1))
     ingestion.run(project.config)

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 import ingestion
-from attrition.data import recovery
+from attrition.core.errors import PipelineError
+from attrition.data import deduplication, recovery
 from attrition.data.ledger import Ledger, next_commit_id, read_ledger
 from tests.conftest import Project
 from tests.support.ingested import final, open_list, outputs, source
@@ -41,6 +42,27 @@ def test_files_without_a_new_row_make_no_commit(project: Project) -> None:
     result = ingestion.run(project.config)
     assert (result.commit, result.open_clients, result.end) == (None, 1, 0)
     assert not project.config.final_data.exists()
+
+
+def test_to_a_file_that_somebody_changes_during_the_run_nothing_is_added(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source(project, "a.csv", "k,1,2,3,0")
+    ingestion.run(project.config)
+    path = project.config.final_data
+    edited = path.read_bytes() + b"edited,1,2,3,0\n"
+    source(project, "b.csv", "m,1,2,3,1")
+    mark = deduplication.mark_duplicates
+
+    def edit(*arguments: object) -> None:
+        mark(*arguments)  # type: ignore[arg-type]
+        path.write_bytes(edited)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(deduplication, "mark_duplicates", edit)
+        with pytest.raises(PipelineError, match="changed while rows were to be added"):
+            ingestion.run(project.config)
+    assert path.read_bytes() == edited
 
 
 def test_until_the_ledger_is_written_nothing_counts(

@@ -325,6 +325,45 @@ def test_an_older_copy_of_the_ledger_cuts_no_row(archived: Project) -> None:
     assert archived.config.final_data.read_bytes() == rows
 
 
+@pytest.mark.parametrize("name", ["finaldata.csv", "openclients.csv"])
+@pytest.mark.parametrize("is_gone", [False, True])
+def test_of_a_file_that_is_gone_or_empty_nothing_is_to_be_accepted_and_the_advice_helps(
+    archived: Project, name: str, is_gone: bool
+) -> None:
+    path = archived.config.output_folder_path / name
+    before = path.read_bytes()
+    path.write_bytes(b"")
+    if is_gone:
+        path.unlink()
+    failed = archived.run(INGESTION, check=False)
+    assert failed.returncode == 1
+    assert "--accept-edits" not in failed.stderr
+    assert f"restore it, or {archived.config.ledger} where that is an older copy" in failed.stderr
+    assert f"or delete {archived.config.ledger}" in failed.stderr
+    path.write_bytes(before)
+    archived.run(INGESTION)
+    path.unlink()
+    archived.config.ledger.unlink()
+    archived.run(INGESTION)
+    archived.run(INGESTION)
+
+
+def test_where_an_older_ledger_was_put_back_the_ledger_is_named_and_putting_it_right_helps(
+    archived: Project,
+) -> None:
+    ledger = archived.config.ledger
+    older = ledger.read_bytes()
+    source(archived, "c.csv", "p,1,2,3,0", "q,1,2,3,")
+    archived.run(INGESTION)
+    newest = ledger.read_bytes()
+    ledger.write_bytes(older)
+    failed = archived.run(INGESTION, check=False)
+    assert f"restore it, or {ledger} where that is an older copy" in failed.stderr
+    ledger.write_bytes(newest)
+    archived.run(INGESTION)
+    assert read_ledger(ledger).committed_rows == len(final(archived))
+
+
 def test_commits_before_an_accepted_edit_stay(archived: Project) -> None:
     first, second = read_ledger(archived.config.ledger).commits
     path = archived.config.final_data

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import subprocess
 import sys
@@ -15,6 +16,7 @@ from attrition.core import atomic_files, releases
 from attrition.core.config import Config
 from attrition.runs import idle, lock
 from tests.conftest import REPOSITORY, Project
+from tests.support.outcome import differences, outcome
 
 
 def finish(config: Config) -> None:
@@ -210,7 +212,73 @@ def outputs(project: Project) -> list[Path]:
     return sorted([*models, *links, project.config.ingested_files])
 
 
-def test_an_output_that_is_gone_or_empty_is_made_again_by_a_run_which_then_rests(
+def let_rest(project: Project) -> None:
+    """Note that the last run left what is there now."""
+    config = project.config
+    state = idle.finished_state(config, idle.observe_inputs(config))
+    atomic_files.write_json(
+        config.decision, {**atomic_files.read_json(config.decision), idle.STATE: state}
+    )
+    assert rests(project)
+
+
+def halve(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+
+SPOILED: dict[str, Callable[[Path], object]] = {
+    "gone": lambda path: path.unlink(),
+    "empty": lambda path: path.write_bytes(b""),
+    "half": halve,
+    "older": lambda path: path.write_bytes(path.read_bytes().replace(b"1", b"2", 1)),
+}
+
+
+def content_of(path: Path) -> bytes | Path:
+    return path.readlink() if path.is_symlink() else path.read_bytes()
+
+
+def put_back(path: Path, content: bytes | Path) -> None:
+    path.unlink(missing_ok=True)
+    if isinstance(content, Path):
+        path.symlink_to(content)
+    else:
+        path.write_bytes(content)
+
+
+def test_whatever_becomes_of_an_output_wakes_it_up(finished_copy: Project) -> None:
+    config = finished_copy.config
+    rewritten = {config.api_returns, config.diagnostics, config.alerts, config.history}
+    let_rest(finished_copy)
+    paths = [path for path in outputs(finished_copy) if path != config.decision]
+    assert len(paths) >= 17
+    for path, how in itertools.product(paths, SPOILED):
+        whole = content_of(path)
+        if isinstance(whole, Path) and how != "gone":
+            continue  # a link cannot be cut, and through it the release is, which is watched
+        if path in rewritten and how == "older":
+            continue  # those that people and alerts have written anew
+        if path == config.history and how == "half":
+            continue  # a damaged history is said by whoever reads it
+        SPOILED[how](path)
+        assert not rests(finished_copy), (path, how)
+        put_back(path, whole)
+        let_rest(finished_copy)
+
+
+def test_what_people_have_written_anew_and_the_history_wake_nothing_up(
+    finished_copy: Project,
+) -> None:
+    """The scripts beside fullprocess.py are there to be run at any time, its alerts, too."""
+    config = finished_copy.config
+    let_rest(finished_copy)
+    finished_copy.run("apicalls.py")
+    finished_copy.run("diagnostics.py")
+    config.history.touch()
+    assert rests(finished_copy)
+
+
+def test_outputs_that_are_gone_or_cut_are_made_again_by_a_run_which_then_rests(
     finished_copy: Project,
 ) -> None:
     config = finished_copy.config
@@ -219,24 +287,28 @@ def test_an_output_that_is_gone_or_empty_is_made_again_by_a_run_which_then_rests
     assert rests(finished_copy)
     before, live = outputs(finished_copy), releases.live_release_id(config.prod_deployment_path)
     assert len(before) == 20
-    aside = finished_copy.root / "aside"
-    for path in before:
-        path.rename(aside)
-        assert not rests(finished_copy), path
-        assert not is_idle(finished_copy), path
-        path.touch()
-        assert not rests(finished_copy), path
-        aside.rename(path)
-        assert rests(finished_copy), path
+    left = outcome(finished_copy.root)
     apart = [config.history, config.prod_deployment_path / "current"]
-    for gone in ([apart[0]], [apart[1]], [path for path in before if path not in apart]):
-        for path in gone:
-            path.unlink()
+    rest = [path for path in before if path not in apart]
+    files = [path for path in rest if not path.is_symlink() and path != config.decision]
+    # The history is begun anew, and with it what is drawn from it.
+    told = {f"models/{name}" for name in ("history.db", "decision.json", "alerts.json")}
+    told.add("models/apireturns.txt")
+    for spoil, spoiled in (
+        (SPOILED["gone"], [apart[0]]),
+        (SPOILED["gone"], [apart[1]]),
+        (SPOILED["gone"], rest),
+        (halve, files),
+    ):
+        for path in spoiled:
+            spoil(path)
+        assert not rests(finished_copy)
         assert "DEPLOYED" not in finished_copy.run("fullprocess.py").stdout
         assert outputs(finished_copy) == before
-        assert all(path.stat().st_size for path in before)
         assert releases.live_release_id(config.prod_deployment_path) == live
         assert rests(finished_copy)
+        changed = differences(outcome(finished_copy.root), left)
+        assert set(changed) <= told, spoil
 
 
 @pytest.mark.parametrize("name", ["packages.json", "report.pdf"])

@@ -123,6 +123,7 @@ class Advice:
 _ADVICE = (
     ("run", re.compile(r"\b((?:fullprocess|ingestion|reporting|deployment)\.py(?: --[a-z-]+)*)")),
     ("restore", re.compile(r"^(?:error: )?(/[^:]+): .*\brestore\b")),
+    ("restore", re.compile(r"\brestore it, or (/\S+) where that is an older copy")),
     ("delete", re.compile(r"\b(?:delete|move|remove) (/[^\s,;:']+)")),
     ("raise", re.compile(r"\b(?:setting|raise) `?([a-z]+_[a-z_]+)")),
     ("undo", re.compile(r"\bundo\b()")),

@@ -229,7 +229,7 @@ class Administration(RuleBasedStateMachine):
             if ended.code == 0:
                 break
             assert self._is_to_blame(), f"nothing is wrong, but:\n{ended.text}"
-            options = advice(ended.errors)
+            options = self._fitting(advice(ended.errors))
             assert options, f"no advice that is understood: {ended.errors}"
             if choice == LEAVE_IT:
                 return
@@ -285,6 +285,16 @@ class Administration(RuleBasedStateMachine):
             path.write_bytes(whole)
         self.damage.pop(name, None)
         self.is_edited = self.is_edited and name != FINAL
+
+    def _fitting(self, options: list[Advice]) -> list[Advice]:
+        """Of several files that may have to be restored one knows which it was."""
+        damaged = [
+            option
+            for option in options
+            if option.do == "restore"
+            and str(Path(option.what).relative_to(self.root)) in self.damage
+        ]
+        return [option for option in options if option.do != "restore" or not damaged] + damaged
 
     def _follow(self, chosen: Advice) -> None:
         """Do what a message says."""
