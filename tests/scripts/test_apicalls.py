@@ -212,7 +212,7 @@ def test_before_the_first_deployment_every_answer_says_so(project: Project) -> N
 
 def test_the_token_is_sent(served: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     """To a server, and to the application here, which asks for it as well."""
-    monkeypatch.setenv("ATTRITION_API_TOKEN", "s\u00e9same")
+    monkeypatch.setenv("ATTRITION_API_TOKEN", "s\u00e9same\n")
     served.run("apicalls.py")
     here = answers(served)
     with server_of(served) as url:
