@@ -176,7 +176,7 @@ def _request(url: str, body: dict[str, Any] | None) -> dict[str, Any]:
 
 def _authorization() -> dict[str, str]:
     """The header with the token, which a server asks for that has one."""
-    token = os.environ.get("ATTRITION_API_TOKEN", "")
+    token = os.environ.get("ATTRITION_API_TOKEN", "").strip()
     # Headers are sent in Latin-1; the server expects the bytes of UTF-8.
     return {"Authorization": f"Bearer {token.encode().decode('latin-1')}"} if token else {}
 

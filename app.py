@@ -60,7 +60,7 @@ def create_app(config: Config | None = None) -> Flask:
     found = app.extensions[SERVICE] = State(config)
     app.jinja_env.filters.update(views.FILTERS)
     rules = security.Rules(
-        os.environ.get(security.TOKEN_VARIABLE),
+        os.environ.get(security.TOKEN_VARIABLE, "").strip(),
         frozenset(host.lower() for host in config.trusted_hosts),
         config.trust_this_machine,
     )

@@ -7,7 +7,8 @@
 Reads  models/ (the candidate and its scores), ingesteddata/.
 Writes production_deployment/: a folder for each release, one symlink that names the live one, and
        rollbacks.json;
-       models/clientrisk.csv, clients.db and history.db: the clients ranked by the live release.
+       models/clientrisk.csv, clients.db and history.db: the clients ranked by the live release;
+       models/decision.json: what became of that ranking.
 """
 
 from __future__ import annotations
@@ -230,6 +231,7 @@ def _rank_again(config: Config) -> None:
         listed = call_list.rank(config)
     except (PipelineError, OSError) as error:
         listed = call_list.give_up(config, str(error))
+    call_list.record_anew(config, listed)
     if isinstance(listed, str):
         print(formatting.no_list(listed))
     else:

@@ -208,6 +208,7 @@ def _report(config: Config, _arguments: argparse.Namespace) -> int:
     test = gather_test_clients(config)
     drawn = run(config, test=test) if is_deployed else _draw_candidate(config, test)
     listed = call_list.rank(config)
+    call_list.record_anew(config, listed)
     if isinstance(listed, str):
         print(formatting.no_list(listed))
     else:

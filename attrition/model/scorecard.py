@@ -93,6 +93,11 @@ class Scorecard:
         return tuple(term.column for term in self.categorical)
 
     @cached_property
+    def levels(self) -> dict[str, tuple[str, ...]]:
+        """Each categorical column's known levels."""
+        return {term.column: term.axis.levels for term in self.categorical}
+
+    @cached_property
     def average_log_odds(self) -> float:
         """Mean log-odds of the training rows: what contributions are measured from."""
         return self.intercept + sum(term.average_points for term in self.all_terms)

@@ -128,6 +128,12 @@ def recorded(listed: RankingResult | str) -> dict[str, Any]:
     return {"ranking": listed.to_json(), "no_ranking": None}
 
 
+def record_anew(config: Config, listed: RankingResult | str) -> None:
+    """Let the last run's record tell of a list made after it, or why there is none."""
+    if record := atomic_files.read_json_object(config.decision):
+        atomic_files.write_json(config.decision, {**record, **recorded(listed)})
+
+
 def give_up(config: Config, reason: str) -> str:
     """Keep no older list, which would be taken for today's.
 

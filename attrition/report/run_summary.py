@@ -120,11 +120,12 @@ def _new_data(ingestion: Mapping[str, Any]) -> str:
     rejected = [entry for entry in ingestion["files"] if entry["status"] != "ingested"]
     parts = []
     if files:
-        counts = {
-            key: sum(entry[key] for entry in files)
-            for key in ("kept", "duplicate", "open", "quarantined")
-        }
-        said = [f"{count:,} {_ROWS[key]}" for key, count in counts.items() if count]
+        counts = {key: sum(entry[key] for entry in files) for key in _ROWS}
+        said = [
+            plural(count, noun) + rest
+            for key, (noun, rest) in _ROWS.items()
+            if (count := counts[key])
+        ]
         parts.append(f"{plural(len(files), 'file')}: {', '.join(said) or 'no rows'}.")
     if rejected:
         names = ", ".join(entry["name"] for entry in rejected)
@@ -141,10 +142,10 @@ def _new_data(ingestion: Mapping[str, Any]) -> str:
 
 
 _ROWS = {
-    "kept": "labelled rows to learn from",
-    "duplicate": "duplicates dropped",
-    "open": "rows of open clients",
-    "quarantined": "rows in quarantine",
+    "kept": ("labelled row", " to learn from"),
+    "duplicate": ("duplicate", " dropped"),
+    "open": ("row", " of open clients"),
+    "quarantined": ("row", " in quarantine"),
 }
 
 

@@ -84,7 +84,8 @@ def _prediction(model: LiveModel, body: bytes) -> bytes | None:
         if predict.FORMS & asked.keys() != {"records"}:
             return None
         names = live.card.numeric_columns, live.card.categorical_columns
-        table = feature_parsing.columns_from_records(asked["records"], *names)
+        levels = live.card.levels
+        table = feature_parsing.columns_from_records(asked["records"], *names, levels)
         return responses.json_bytes(predict.predictions(live, table))
     except (DataError, HTTPException, OSError):
         return None

@@ -13,7 +13,7 @@ import io
 import json
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -25,6 +25,8 @@ from attrition.data.csv_scan import first_stray_quote
 from attrition.web.fast_csv import plain_table
 
 Columns = dict[str, NDArray[Any]]
+Levels = Mapping[str, Collection[str]]
+_NO_LEVELS: Levels = {}
 
 # What Python and MLflow's client write for some numbers and JSON has not, after all that is before
 # it (texts may hold the same letters). It matches from any place on, so nothing is read twice.
@@ -43,7 +45,8 @@ def decoded_json(data: bytes | bytearray) -> Any:
     try:
         return orjson.loads(data)
     except orjson.JSONDecodeError as error:
-        if "depth" in str(error):
+        reason = error.msg
+        if "depth" in reason:
             raise DataError("the JSON is nested too deeply") from None
     found = _NO_JSON.match(data)
     if found is not None and found[2]:
@@ -51,7 +54,9 @@ def decoded_json(data: bytes | bytearray) -> Any:
             f"the body holds {found[2].decode()}, which is not JSON: "
             "write null where a value is missing, else a finite number"
         )
-    raise DataError("the body is not valid JSON in UTF-8")
+    if "infinity" in reason:
+        raise DataError("the JSON holds a number too large; expected finite numbers, below 1.8e308")
+    raise DataError(f"the body is not valid JSON in UTF-8: {reason}")
 
 
 def decoded_mlflow_json(data: bytes) -> Any:
@@ -66,7 +71,10 @@ def decoded_mlflow_json(data: bytes) -> Any:
 
 
 def columns_from_records(
-    records: Any, numeric: Sequence[str], categorical: Sequence[str]
+    records: Any,
+    numeric: Sequence[str],
+    categorical: Sequence[str],
+    levels: Levels = _NO_LEVELS,
 ) -> Columns:
     """Columns of decoded JSON records; what else the records hold is ignored.
 
@@ -74,6 +82,7 @@ def columns_from_records(
         records: a list of objects, one per client; null and blank text are missing values.
         numeric: names of the columns that hold numbers.
         categorical: names of the columns that hold categories.
+        levels: those that the model knows, by column; a number is taken for the one it spells.
 
     Returns:
         name -> array of shape (n_rows,): floats with NaN for missing, or text with "" for blank.
@@ -91,19 +100,26 @@ def columns_from_records(
         values = [_number(v, row, name) for row, v in enumerate(_cells(records, name), start=1)]
         result[name] = np.array(values, dtype=np.float64)
     for name in categorical:
-        texts = [_category(v, row, name) for row, v in enumerate(_cells(records, name), start=1)]
+        known = levels.get(name, ())
+        cells = enumerate(_cells(records, name), start=1)
+        texts = [_category(value, row, name, known) for row, value in cells]
         result[name] = np.array(texts, dtype=object)
     return result
 
 
-def columns_from_mlflow(body: Any, numeric: Sequence[str], categorical: Sequence[str]) -> Columns:
+def columns_from_mlflow(
+    body: Any,
+    numeric: Sequence[str],
+    categorical: Sequence[str],
+    levels: Levels = _NO_LEVELS,
+) -> Columns:
     """Columns of decoded JSON in one of the forms of MLflow's scoring protocol.
 
     Args:
         body: an object with exactly one of `dataframe_split` (`columns` and `data`),
             `dataframe_records`, `instances` and `inputs` (objects, or lists of values in the order
             of the model's columns; `inputs` also as lists of values by column).
-        numeric, categorical: as for `columns_from_records`.
+        numeric, categorical, levels: as for `columns_from_records`.
 
     Raises:
         DataError: it is not that, a column is missing, or a value is of no use.
@@ -128,7 +144,7 @@ def columns_from_mlflow(body: Any, numeric: Sequence[str], categorical: Sequence
             raise DataError(f"{form}: the column {name!r} {found}")
     if isinstance(rows, list) and form != "dataframe_records":
         rows = [_named(row, names, number) for number, row in enumerate(rows, start=1)]
-    return columns_from_records(rows, numeric, categorical)
+    return columns_from_records(rows, numeric, categorical, levels)
 
 
 def _turned(by_column: dict[str, Any]) -> list[list[Any]]:
@@ -258,14 +274,24 @@ def _number_from_text(text: str) -> float:
         return math.inf
 
 
-def _category(value: Any, row: int, name: str) -> str:
+def _category(value: Any, row: int, name: str, known: Collection[str]) -> str:
     if value is None:
         return ""
     if isinstance(value, str):
         return value.strip()
     if isinstance(value, int | float) and not isinstance(value, bool):
-        return json.dumps(value)
+        return _level(value, known)
     raise DataError(f"row {row}: {name!r}: expected text, found {_shown(value)}")
+
+
+def _level(number: float, known: Collection[str]) -> str:
+    """The level that a number spells: 7 and 7.0 are one number in JSON, and pandas turns the one
+    into the other where a value beside it is missing."""
+    text = json.dumps(number)
+    if text in known or (isinstance(number, float) and not number.is_integer()):
+        return text
+    whole = json.dumps(int(number))
+    return f"{whole}.0" if f"{whole}.0" in known else whole
 
 
 def _shown(value: Any) -> str:

@@ -19,6 +19,8 @@ MAXIMUM_ROWS = 200_000
 MAXIMUM_EXPLAINED_ROWS = 1_000
 MAXIMUM_REASONS = 20
 FORMS = frozenset(("filepath", "records"))  # a request in JSON has exactly one of them
+_COMPRESSED = "expected a body that is not compressed"
+_TOO_LARGE = f"the body is larger than {MAXIMUM_BYTES:,} bytes"
 _CUT_OFF = "the body ends before the end that was announced"
 
 blueprint = Blueprint("predicting", __name__)
@@ -49,7 +51,7 @@ def invocations() -> Response:
             table = feature_parsing.columns_from_csv(_body(), *names)
         else:
             body = feature_parsing.decoded_mlflow_json(_body())
-            table = feature_parsing.columns_from_mlflow(body, *names)
+            table = feature_parsing.columns_from_mlflow(body, *names, live.card.levels)
     except DataError as error:
         abort(400, str(error))
     return responses.json_answer({"predictions": predictions(live, table)["predictions"]})
@@ -66,7 +68,7 @@ def _requested(live: Served) -> feature_parsing.Columns:
         if not isinstance(body, dict) or len(FORMS & body.keys()) != 1:
             raise DataError('expected an object with either "filepath" or "records"')
         if "records" in body:
-            return feature_parsing.columns_from_records(body["records"], *names)
+            return feature_parsing.columns_from_records(body["records"], *names, live.card.levels)
         return feature_parsing.columns_from_csv(_named_file(body["filepath"]), *names)
     except DataError as error:
         abort(400, str(error))
@@ -85,7 +87,7 @@ def _content_kind() -> str:
     if charset not in ("utf-8", "utf8", "us-ascii"):
         abort(415, "expected a body in UTF-8")
     if asked.get("HTTP_CONTENT_ENCODING", "identity").lower() != "identity":
-        abort(415, "expected a body that is not compressed")
+        abort(415, _COMPRESSED)
     return kind
 
 
@@ -94,12 +96,16 @@ def _body() -> bytes:
 
     Read at one go: in small steps a server copies the rest at each step.
     """
+    if request.environ.get("HTTP_TRANSFER_ENCODING", "chunked").strip().lower() != "chunked":
+        abort(415, _COMPRESSED)
     length = request.content_length
+    if length is not None and length > MAXIMUM_BYTES:
+        raise RequestEntityTooLarge(_TOO_LARGE)
     # One byte more than is allowed tells a body that goes on from one that ends there.
     stream = get_input_stream(request.environ, max_content_length=MAXIMUM_BYTES + 1)
     body = _read(stream, MAXIMUM_BYTES + 1 if length is None else length)
     if len(body) > MAXIMUM_BYTES:
-        raise RequestEntityTooLarge(f"the body is larger than {MAXIMUM_BYTES:,} bytes")
+        raise RequestEntityTooLarge(_TOO_LARGE)
     if length is not None and len(body) < length:
         raise ClientDisconnected(_CUT_OFF)
     return body

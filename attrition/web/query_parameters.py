@@ -65,7 +65,7 @@ def question() -> Question:
     """The parameters `tier`, `q` and `sort` of the request."""
     return Question(
         tiers=choices("tier", lookup_db.TIERS),
-        part=one("q") or "",
+        part=(one("q") or "").strip(),  # a phone's keyboard puts a blank after a word
         sort=choice("sort", "place", lookup_db.SORTS),
     )
 

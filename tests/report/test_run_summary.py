@@ -38,6 +38,14 @@ def test_a_run_is_told_in_80_columns() -> None:
     assert "Took         ingestion 0.5 s, check 0.2 s" in text
 
 
+def test_one_row_is_told_as_one() -> None:
+    entry = {**ENTRY, **dict.fromkeys(("kept", "duplicate", "open", "quarantined"), 1)}
+    ingestion = {"files": [entry], "refused": [], "waiting": []}
+    told = " ".join(summary({**RECORD, "ingestion": ingestion}).split())
+    assert "1 labelled row to learn from, 1 duplicate dropped, 1 row of open clients" in told
+    assert "1 row in quarantine." in told
+
+
 def test_rejected_refused_and_waiting_files_are_named() -> None:
     rejected = {**ENTRY, "name": "bad.csv", "status": "rejected"}
     ingestion = {

@@ -160,13 +160,18 @@ def test_a_compressed_body_is_refused(client: FlaskClient) -> None:
         headers={"Content-Type": "application/json", "Content-Encoding": "gzip"},
     )
     assert "compressed" in problem(response, 415)
+    for codings, status in (("gzip, chunked", 415), ("chunked", 400)):
+        headers = {"Content-Type": "application/json", "Transfer-Encoding": codings}
+        response = client.post("/prediction", data=b"{}", headers=headers)
+        assert ("compressed" in problem(response, status)) == (status == 415)
 
 
 def test_a_body_or_a_file_that_is_too_large_is_refused(
     client: FlaskClient, served: Project
 ) -> None:
     size = 16 * 2**20 + 1
-    problem(client.post("/prediction", data=b"x" * size, content_type="text/csv"), 413)
+    response = client.post("/prediction", data=b"x" * size, content_type="text/csv")
+    assert problem(response, 413) == "the body is larger than 16,777,216 bytes"
     with (served.root / "testdata/large.csv").open("wb") as stream:
         stream.truncate(size)
     problem(client.post("/prediction", json={"filepath": "testdata/large.csv"}), 413)
@@ -338,6 +343,23 @@ def test_strangers_are_refused_where_no_token_is_configured(client: FlaskClient)
     assert "ATTRITION_API_TOKEN" in detail
     headers = {"Authorization": "Bearer "}
     problem(client.get("/scoring", environ_base=STRANGER, headers=headers), 403)
+
+
+@pytest.mark.parametrize("token", [" s3cret\n", "s3cret\r\n"])
+def test_blanks_around_the_token_are_none_of_it(
+    served: Project, monkeypatch: pytest.MonkeyPatch, token: str
+) -> None:
+    """A line end that a file of secrets brings along cannot stand in a header."""
+    monkeypatch.setenv("ATTRITION_API_TOKEN", token)
+    client = create_app(served.config).test_client()
+    assert client.get("/scoring", headers={"Authorization": "Bearer s3cret"}).status_code == 200
+    assert client.get("/scoring", headers={"Authorization": "Bearer "}).status_code == 401
+    monkeypatch.setenv(
+        "ATTRITION_API_TOKEN", " \n"
+    )  # nothing but blanks is no token, nor a password
+    client = create_app(served.config).test_client()
+    blank = {"Authorization": "Basic OiAK"}
+    problem(client.get("/scoring", environ_base=STRANGER, headers=blank), 403)
 
 
 @pytest.mark.parametrize("given", [None, "Bearer wrong", "Bearer s3cret ", "s3cret", "Bearer é"])

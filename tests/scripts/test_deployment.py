@@ -111,7 +111,15 @@ def test_where_a_rollback_leaves_no_list_it_says_why_and_no_other_list_is_shown(
     assert "There is no list of clients to call: config.json no longer names the columns" in shown
     assert not finished_copy.config.client_risk.exists()
     browser = create_app(finished_copy.config).test_client()
-    assert browser.get("/clients").status_code == 503
+    answer = browser.get("/clients")
+    assert answer.status_code == 503
+    assert answer.json["detail"] in " ".join(shown.split("\n"))  # the reason, not "run it again"
+    page = browser.get("/", headers={"Accept": "text/html"}).text
+    assert "<h1>No list of clients</h1>" in page
+    assert answer.json["detail"] in page
+    finished_copy.run("deployment.py", "--rollback", "2")  # a list again, and no reason for none
+    record = json.loads(finished_copy.config.decision.read_text())
+    assert (record["no_ranking"], browser.get("/clients").status_code) == (None, 200)
 
 
 def test_a_rollback_whose_list_fails_leaves_none_of_the_other_release(

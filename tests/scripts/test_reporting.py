@@ -54,6 +54,14 @@ def test_the_script_draws_the_deployed_model(served: Project) -> None:
     assert not (served.root / "models/confusionmatrix2.png").exists()
 
 
+def test_why_there_is_no_list_is_recorded_for_page_and_api(served: Project) -> None:
+    kept = {"verdict": "kept", "ranking": {"clients": 7}, "no_ranking": None}
+    atomic_files.write_json(served.config.decision, kept)
+    served.run("reporting.py")
+    record = atomic_files.read_json(served.config.decision)
+    assert record == {"verdict": "kept", "ranking": None, "no_ranking": "there are no clients"}
+
+
 def test_drawing_twice_gives_the_same_bytes(served: Project) -> None:
     path = served.root / "models/confusionmatrix.png"
     served.run("reporting.py")

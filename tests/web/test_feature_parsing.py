@@ -86,6 +86,24 @@ def test_null_and_blank_are_missing() -> None:
     assert found["plan"] == ["", ""]
 
 
+@pytest.mark.parametrize(
+    ("known", "value", "level"),
+    [
+        (["0", "1"], 1.0, "1"),  # what pandas makes of whole numbers beside a missing one
+        (["0.0", "1.0"], 1, "1.0"),  # and of those that the model learnt from
+        (["1", "1.0"], 1.0, "1.0"),
+        (["1", "1.0"], 1, "1"),
+        (["0"], -0.0, "0"),
+        (["1"], 1.5, "1.5"),
+        (["7"], "7.0", "7.0"),  # a text is what it is
+        ([], 10**400, "1" + 400 * "0"),
+    ],
+)
+def test_a_number_is_the_level_that_it_spells(known: list[str], value: object, level: str) -> None:
+    table = feature_parsing.columns_from_records([{"plan": value}], [], ["plan"], {"plan": known})
+    assert table["plan"].tolist() == [level]
+
+
 GOOD = {"age": 1, "spend": 1, "plan": "a"}
 
 
@@ -218,3 +236,9 @@ def test_csv_and_json_say_the_same(rows: list[tuple[float | None, str]]) -> None
 def test_json_that_is_none_is_refused(data: bytes) -> None:
     with pytest.raises(DataError, match="JSON"):
         feature_parsing.decoded_json(data)
+
+
+@pytest.mark.parametrize("text", ["[1e999]", "[-1e999]", "9" * 400])
+def test_a_number_too_large_for_json_is_named_as_that(text: str) -> None:
+    with pytest.raises(DataError, match="a number too large; expected finite numbers"):
+        feature_parsing.decoded_json(text.encode())

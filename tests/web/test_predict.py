@@ -14,6 +14,8 @@ import pytest
 from flask.testing import FlaskClient
 
 from app import create_app
+from attrition.model.scorecard import Scorecard
+from attrition.model.terms import CategoricalTerm, LevelAxis
 from attrition.web import predict
 from tests.conftest import Project
 from tests.scripts.test_app import BUSY, LEAVES, QUIET, problem, strict_json
@@ -34,6 +36,22 @@ def test_reasons_come_in_words_strongest_first(client: FlaskClient) -> None:
     assert answer["reasons"] == [["lastmonth_activity is 0, far below the usual 50"], []]
     assert "contributions" not in answer
     assert "reasons" not in strict_json(client.post("/prediction", json=body))
+
+
+@pytest.mark.parametrize("headers", [{}, {"Accept": "application/json, */*;q=0.1"}])
+def test_a_whole_number_is_the_level_of_that_name_in_any_form(
+    project: Project, headers: dict[str, str]
+) -> None:
+    """JSON has one number 1 and Python two: a client's 1.0 is the level "1", not an unknown one."""
+    plan = CategoricalTerm("plan", LevelAxis(("0", "1")), (-1.0, 3.0, 0.0), "0", 0.0)
+    deploy(project, card=Scorecard(0.0, 0.5, (), (plan,), ()))
+    client = create_app(project.config).test_client()
+    for value in (1, 1.0, "1"):
+        body: Any = {"records": [{"plan": value}]}
+        answer = strict_json(client.post("/prediction", json=body, headers=headers))
+        assert answer["probabilities"] == pytest.approx([1 / (1 + math.exp(-3))])
+    split = {"dataframe_split": {"columns": ["plan"], "data": [[1.0], [0.0], [None]]}}
+    assert strict_json(client.post("/invocations", json=split))["predictions"] == [1, 0, 1]
 
 
 def test_contributions_add_up_to_the_log_odds(client: FlaskClient) -> None:

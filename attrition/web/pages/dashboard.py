@@ -25,7 +25,7 @@ from attrition.web.pages.charts import Chart, Reading, Say, trend
 DECISIONS = 5
 RUNS = 30
 TEST_DATA, NEW_ROWS = "test data", "new rows"
-DEPLOYED, DRIFT = "deployed", "drift"
+DEPLOYED, DRIFT, FAILED = "deployed", "drift", "failed"
 # By the usual reading a PSI from here on is a large shift: a bar of full length.
 _LARGE_SHIFT = 0.25
 
@@ -203,6 +203,20 @@ def shifts(columns: Sequence[Mapping[str, Any]]) -> list[Shift]:
         )
         for column in farthest_first
     ]
+
+
+def attention(decision: Mapping[str, Any], runs: Sequence[Mapping[str, Any]]) -> list[str]:
+    """What somebody should look at: that the last run failed, and the warnings of the one shown.
+
+    Args:
+        decision: the record of the last run that came to a verdict.
+        runs: the records of the last runs, newest first.
+    """
+    warnings = list(decision.get("warnings") or ())
+    if not runs or runs[0].get("verdict") != FAILED:
+        return warnings
+    when, reason = short_moment(runs[0].get("time")), runs[0].get("reason") or NOT_KNOWN
+    return [f"The run of {when} failed; what stands here is from before it: {reason}", *warnings]
 
 
 def decisions(runs: Sequence[Mapping[str, Any]]) -> list[Decision]:

@@ -52,7 +52,7 @@ def overview_page() -> Response:
         and dashboard.state_sentence(live.scores, now.config.model_score_threshold),
         facts=live and dashboard.facts(live.scores, live.manifest),
         outcome=dashboard.outcome_sentence(decision.get("ranking")),
-        warnings=decision.get("warnings") or (),
+        warnings=dashboard.attention(decision, runs),
         trends=dashboard.trends(runs, diagnostics.get("batches") or ()),
         compared=compared,
         shifts=dashboard.shifts(columns),

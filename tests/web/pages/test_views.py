@@ -22,6 +22,7 @@ from attrition.model.scorecard import Scorecard
 from attrition.model.terms import CategoricalTerm, KnotAxis, LevelAxis, NumericTerm, PairTerm
 from attrition.ranking import lookup_db
 from attrition.ranking.lookup_db import Question
+from attrition.runs import history
 from attrition.web import query_parameters
 from attrition.web.pages import api_docs, charts, client_list, dashboard
 from attrition.web.pages import client as one_client
@@ -163,6 +164,27 @@ def test_a_damaged_ranking_or_model_is_said(ready: Project) -> None:
     for card in ready.config.prod_deployment_path.glob("releases/*/scorecard.json"):
         card.write_text("{}")
     assert "python deployment.py --rollback" in page_of(ready)
+
+
+def test_a_run_that_failed_is_said_before_the_list_until_one_comes_to_a_verdict(
+    ready: Project,
+) -> None:
+    """The list and the scores beneath are those of the run before, and look as sound as ever."""
+    failed = {"time": "2026-03-02T06:00:00+00:00", "verdict": "failed", "reason": "no 'revenue'"}
+    record = {"run_id": "a", "scores": {}, "drift": {}, "timings": {}, **failed}
+    history.record_run(ready.config.history, record, 100)
+    html = page_of(ready)
+    said = "The run of 2026-03-02 06:00 failed; what stands here is from before it: no &#39;revenue"
+    assert html.index("Needs attention") < html.index(said) < html.index("Whom to call first")
+    assert "Data drift in lastyear_activity." in html
+    sound = {**record, "run_id": "b", "time": "2026-03-02T06:03:00+00:00", "verdict": "kept"}
+    history.record_run(ready.config.history, sound, 100)
+    assert "what stands here is from before it" not in page_of(ready)
+
+
+def test_one_more_reason_is_read_aloud_as_one(ready: Project) -> None:
+    rank_names(ready, ["Acme"])  # of two reasons
+    assert '1 more<span class="hidden"> reason for' in page_of(ready)
 
 
 def test_value_is_shown_where_a_column_holds_it(ready: Project) -> None:
