@@ -124,7 +124,7 @@ def _new_data(ingestion: Mapping[str, Any]) -> str:
             key: sum(entry[key] for entry in files)
             for key in ("kept", "duplicate", "open", "quarantined")
         }
-        said = [f"{count:,} {_ROWS[key]}" for key, count in counts.items() if count]
+        said = [_counted(count, *_ROWS[key]) for key, count in counts.items() if count]
         parts.append(f"{plural(len(files), 'file')}: {', '.join(said) or 'no rows'}.")
     if rejected:
         names = ", ".join(entry["name"] for entry in rejected)
@@ -140,12 +140,17 @@ def _new_data(ingestion: Mapping[str, Any]) -> str:
     return " ".join(parts) or "nothing."
 
 
+# Of the labelled rows some may be test data, so not all of them are to learn from.
 _ROWS = {
-    "kept": "labelled rows to learn from",
-    "duplicate": "duplicates dropped",
-    "open": "rows of open clients",
-    "quarantined": "rows in quarantine",
+    "kept": ("labelled row", ""),
+    "duplicate": ("duplicate", " dropped"),
+    "open": ("row", " of open clients"),
+    "quarantined": ("row", " in quarantine"),
 }
+
+
+def _counted(count: int, noun: str, rest: str) -> str:
+    return f"{plural(count, noun)}{rest}"
 
 
 def _score(score: Mapping[str, Any]) -> str:
