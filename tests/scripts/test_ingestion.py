@@ -258,8 +258,8 @@ def test_a_suggestion_says_why_each_column_was_chosen(project: Project) -> None:
         "categorical: plan (2 different texts)",
         "target_column: churned ('yes' means left, in 48 of 60 labelled rows, 80.0%; 'no' means "
         "stayed; 'yes' says yes)",
-        "note: 80% are taken for leavers; is 'yes' their label? if not, exchange positive_label and "
-        "negative_label in config.json",
+        "note: 80% are taken for leavers; is 'yes' their label? if not, exchange positive_label "
+        "and negative_label in config.json",
     ]
 
 
