@@ -364,7 +364,9 @@ def gather_evidence(
     if not unseen.any():
         return Evidence(judge(on_test), None, judge(on_test))
     assert clients.labels is not None
-    chances = out_of_fold_probabilities(trained.fitted, clients.features, clients.labels, unseen)
+    chances = out_of_fold_probabilities(
+        trained.fitted, clients.features, clients.labels, unseen, clients.ids
+    )
     on_unseen = answers(clients.select(unseen), chances)
     pooled = np.concatenate([on_test, on_unseen], axis=1)
     return Evidence(judge(on_test), judge(on_unseen), judge(pooled))

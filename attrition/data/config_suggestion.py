@@ -5,8 +5,9 @@
   is its row.
 - A column is numeric when its values are numbers, categorical otherwise. Numbers that are called a
   code or an id are names, not amounts: categorical too.
-- Of the two labels that one is positive which says so (yes, true, 1), else the rarer one. Third
-  labels, and texts among numbers, are damage where they are rare: ingestion sets such rows aside.
+- Of the two labels that one is positive which speaks of leaving, or says yes in a column that does
+  not speak of staying, else the rarer one; which one, and why, is always told. Third labels, and
+  texts among numbers, are damage where they are rare: ingestion sets such rows aside.
 - Left out, and told: columns with one value only, dates and times (a model would learn the
   calendar), counters, ids, names, texts that few rows share, and what reveals the label.
 """
@@ -34,7 +35,7 @@ from attrition.data.column_choice import (
     reason_to_leave_out,
 )
 from attrition.data.csv_scan import take_census
-from attrition.data.label_choice import choose_labels
+from attrition.data.label_choice import choose_labels, explain_labels
 
 _LINES_SHOWN = 5
 
@@ -142,8 +143,35 @@ def _suggest(table: Table, target: str) -> Suggestion:
         "positive_label": positive,
         "negative_label": negative,
     }
+    outcome, doubts = _outcome(labels, positive, negative, target)
     damage = _damage(table, columns, label, known, choice)
-    return Suggestion(settings, choice.chosen, choice.left_out, (*damage, *choice.notes))
+    return Suggestion(
+        settings,
+        {**choice.chosen, target: ("target_column", outcome)},
+        choice.left_out,
+        (*doubts, *damage, *choice.notes),
+    )
+
+
+def _outcome(
+    labels: Mapping[str, int], positive: str, negative: str, target: str
+) -> tuple[str, list[str]]:
+    """Which label is taken for that of leavers, with its rows and the reason; and doubts."""
+    keys = label_key(positive), label_key(negative)
+    left, stayed = (sum(n for text, n in labels.items() if label_key(text) == key) for key in keys)
+    why = explain_labels(positive, negative, target)
+    share = left / (left + stayed)
+    outcome = (
+        f"{positive!r} means left, in {left:,} of {left + stayed:,} labelled rows, {share:.1%}; "
+        f"{negative!r} means stayed; {why or 'it is the rarer one'}"
+    )
+    exchange = "if not, exchange positive_label and negative_label in config.json"
+    doubts = []
+    if why is None:
+        doubts.append(f"nothing tells whether {positive!r} means that a client left: {exchange}")
+    elif share > 0.5:
+        doubts.append(f"{share:.0%} are taken for leavers; is {positive!r} their label? {exchange}")
+    return outcome, doubts
 
 
 def _why_revealing(name: str, target: str, power: Mapping[str, float]) -> str | None:

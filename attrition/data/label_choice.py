@@ -6,8 +6,20 @@ from collections.abc import Mapping
 
 from attrition.core.config import label_key
 from attrition.core.errors import DataError
+from attrition.data.column_names import words
 
-_YES = {"yes", "y", "true", "t", "1", "1.0", "churned", "left", "exited", "lost"}
+_YES = {"yes", "y", "true", "t", "1", "1.0", "ja", "oui", "si"}
+# Words of leaving and of staying, in a label or in the name of the column.
+_LEFT = set(
+    "left leave leaves leaver churn churned churner exited lost attrited attrition closed inactive "
+    "cancelled canceled cancellation terminated ended gone departed lapsed quit".split()
+)
+_STAYED = set(
+    "stayed stay stays stayer staying remained remains retained retention retain kept active "
+    "existing current loyal renewed renewal renews running survived".split()
+)
+_CLIENTS = {"client", "customer", "member", "subscriber", "user", "employee"}
+_NEGATIONS = {"not", "no", "non", "never"}
 # Third labels are damage only where even the rarer of the two has so many times their rows.
 _CLEARLY_MORE = 10
 _LABELS_SHOWN = 5
@@ -44,13 +56,46 @@ def choose_labels(
         _CLEARLY_MORE * others <= rows for _, rows in counted[:2]
     )
     if len(counted) < 2 or not is_damage:
+        todo = (
+            "a model needs clients who left and clients who stayed"
+            if len(counted) < 2
+            else "correct the labels, and leave those blank that say neither left nor stayed"
+        )
         raise DataError(
             f"column {target!r}: expected two different labels, found {len(spellings)}"
-            f"{_shown(labels, lines or {})}"
+            f"{_shown(labels, lines or {})}; {todo}"
         )
-    # Yes before no, then the rarer one, then by the alphabet so that a tie is decided, too.
-    both = sorted(counted[:2], key=lambda item: (item[0].lower() not in _YES, item[1], item[0]))
+    # What speaks of leaving first, then the rarer one, then by the alphabet to decide a tie, too.
+    both = sorted(counted[:2], key=lambda item: (-_leaving(item[0], target)[0], item[1], item[0]))
     return both[0][0], both[1][0]
+
+
+def explain_labels(positive: str, negative: str, target: str) -> str | None:
+    """Why the positive label is taken for that of clients who left; None: it is only the rarer."""
+    (left, why), (stayed, why_not) = (_leaving(label, target) for label in (positive, negative))
+    if left == stayed:
+        return None
+    return why or why_not
+
+
+def _leaving(label: str, target: str) -> tuple[int, str]:
+    """How surely a label says that a client left, from -2 to 2, and what tells so."""
+    sense = _sense(words(label))
+    if sense:
+        return 2 * sense, f"the labels speak of {'leaving' if sense > 0 else 'staying'}"
+    if label.lower() not in _YES:
+        return 0, ""
+    if _sense(words(target)) < 0:
+        return -1, "the column's name speaks of staying"
+    return 1, f"{label!r} says yes"
+
+
+def _sense(found: list[str]) -> int:
+    """Whether words speak of leaving (1), of staying (-1), or of neither (0)."""
+    there = set(found)
+    is_client = there & _CLIENTS and there & {"is", "still"}
+    sense = 1 if there & _LEFT else -1 if there & _STAYED or is_client else 0
+    return -sense if there & _NEGATIONS else sense
 
 
 def _shown(labels: Mapping[str, int], lines: Mapping[str, int]) -> str:

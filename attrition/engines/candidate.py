@@ -81,6 +81,7 @@ def learn(
             categorical=config.categorical_columns,
             minimum=training_minimum(config),
             seed=config.random_seed,
+            clients=clients.ids,
         )
     except NotEnoughData as error:
         raise too_few(error, rows.left_out) from None

@@ -8,12 +8,13 @@
        cross-validated F1. Many rows are represented by a stratified sample up to here.
     4. The final regression is fitted on all rows and exported as a scorecard that equals it.
 
-Rows are not weighted by label, so probabilities stay calibrated.
+Rows are not weighted by label, so probabilities stay calibrated. All rows of a client lie in one
+fold: who is known from another row is not unseen.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 from math import comb
@@ -38,7 +39,7 @@ from attrition.model.terms import Axis
 from attrition.model.transformers import CategoryLevels, NumericHats, PairGrids
 
 # Goes up whenever equal rows would give another model: deployed models are then trained anew.
-RECIPE = 2
+RECIPE = 3
 
 KNOTS = 8
 PAIR_COUNTS = (0, 5, 10, 20)
@@ -123,6 +124,7 @@ def fit(
     categorical: Sequence[str],
     minimum: Minimum,
     seed: int,
+    clients: ArrayLike | None = None,
 ) -> FittedModel:
     """Choose and fit the model.
 
@@ -133,6 +135,7 @@ def fit(
         categorical: names of the categorical feature columns.
         minimum: the fewest rows, in all and of the rarer label, a model is fitted to.
         seed: of the sample and the folds. Equal rows and an equal seed give an equal model.
+        clients: array of shape (n_rows,), whose each row is; None: each is of a client of its own.
 
     Raises:
         NotEnoughData: too few rows, or too few of the rarer label.
@@ -140,7 +143,7 @@ def fit(
     truth = np.asarray(labels).astype(np.int8)
     check_enough(len(truth), int(truth.sum()), minimum)
     columns = Columns(tuple(numeric), tuple(categorical))
-    selection, sample = choose(features, truth, columns, seed)
+    selection, sample = choose(features, truth, columns, seed, clients)
     pipeline, scorecard = fit_selected(features, truth, columns, selection, sample)
     return FittedModel(pipeline, scorecard, selection, seed)
 
@@ -157,15 +160,24 @@ def check_enough(rows: int, positives: int, minimum: Minimum) -> None:
 
 
 def choose(
-    features: pd.DataFrame, labels: Labels, columns: Columns, seed: int
+    features: pd.DataFrame,
+    labels: Labels,
+    columns: Columns,
+    seed: int,
+    clients: ArrayLike | None = None,
 ) -> tuple[Selection, NDArray[np.intp]]:
     """Choose pairs, L2 strength and threshold on rows that represent all; with their positions."""
     sample = _sample(labels, seed)
-    return select(features.iloc[sample], labels[sample], columns, seed), sample
+    codes = _codes(clients, len(labels))[sample]
+    return select(features.iloc[sample], labels[sample], columns, seed, codes), sample
 
 
 def out_of_fold_probabilities(
-    fitted: FittedModel, features: pd.DataFrame, labels: ArrayLike, rows: NDArray[np.bool_]
+    fitted: FittedModel,
+    features: pd.DataFrame,
+    labels: ArrayLike,
+    rows: NDArray[np.bool_],
+    clients: ArrayLike | None = None,
 ) -> Floats:
     """What models of the same settings say about rows they have not seen.
 
@@ -173,15 +185,18 @@ def out_of_fold_probabilities(
         fitted: the model that was fitted on these features and labels.
         features, labels: all its training rows.
         rows: array of shape (n_rows,), true for the rows asked about.
+        clients: array of shape (n_rows,), whose each row is; None: each is of a client of its own.
 
     Returns:
         Array of shape (rows.sum(),): each asked row's probability from a model that was fitted on
-        all rows but those of its fold; folds are made of asked rows only.
+        all rows but those of its fold; folds are made of asked rows only, a client's all in one.
     """
     truth, asked = np.asarray(labels).astype(np.int8), np.flatnonzero(rows)
     result = np.empty(len(truth))
-    shuffled = np.random.default_rng(fitted.seed).permutation(asked)
-    for fold in filter(len, np.array_split(shuffled, FOLDS)):
+    codes = _codes(None if clients is None else np.asarray(clients)[asked], len(asked))
+    shuffled = np.random.default_rng(fitted.seed).permutation(codes.max(initial=-1) + 1)
+    for part in filter(len, np.array_split(shuffled, FOLDS)):
+        fold = asked[np.isin(codes, part)]
         seen = np.ones(len(truth), dtype=bool)
         seen[fold] = False
         pipeline = clone(fitted.pipeline).fit(features[seen], truth[seen])
@@ -202,14 +217,18 @@ def make_basis(columns: Columns, pairs: Pairs) -> ColumnTransformer:
     )
 
 
-def select(features: pd.DataFrame, labels: Labels, columns: Columns, seed: int) -> Selection:
-    """Choose pairs, L2 strength and threshold by cross-validation."""
-    rarer = min(int(labels.sum()), len(labels) - int(labels.sum()))
-    splitter = StratifiedKFold(min(FOLDS, rarer), shuffle=True, random_state=seed)
+def select(
+    features: pd.DataFrame,
+    labels: Labels,
+    columns: Columns,
+    seed: int,
+    clients: NDArray[np.intp] | None = None,
+) -> Selection:
+    """Choose pairs, L2 strength and threshold by cross-validation; `clients` numbers whose rows."""
     with Parallel(n_jobs=-1, prefer="threads") as parallel:
         folds: list[Fold] = parallel(
             delayed(Fold.prepare)(features, labels, columns, train, test)
-            for train, test in splitter.split(features, labels)
+            for train, test in _folds(labels, clients, seed)
         )
 
         answers: dict[tuple[int, float], Floats] = {}
@@ -237,6 +256,39 @@ def select(features: pd.DataFrame, labels: Labels, columns: Columns, seed: int) 
         probabilities=answers[count, strength],
         tried=tuple((*tried, float(losses(*tried).mean())) for tried in answers),
     )
+
+
+def _codes(clients: ArrayLike | None, rows: int) -> NDArray[np.intp]:
+    """The clients as numbers from 0 on; each row's own where nobody knows whose it is."""
+    return np.arange(rows) if clients is None else pd.factorize(np.asarray(clients))[0]
+
+
+def _folds(
+    labels: Labels, clients: NDArray[np.intp] | None, seed: int
+) -> Iterator[tuple[NDArray[np.intp], NDArray[np.intp]]]:
+    """Positions to learn from and to ask about: FOLDS times, or less often where a label is rare.
+
+    All rows of a client are on one side, unless all those of a label are of one client.
+    """
+    _, first, codes = np.unique(
+        np.arange(len(labels)) if clients is None else clients,
+        return_index=True,
+        return_inverse=True,
+    )
+    if len(first) < len(labels):
+        left = np.zeros(len(first), dtype=np.int8)
+        np.maximum.at(left, codes, labels)
+        rarer = min(int(left.sum()), len(left) - int(left.sum()))
+        strata, count = (left, min(FOLDS, rarer)) if rarer > 1 else (np.zeros_like(left), FOLDS)
+        if len(first) >= count:
+            splitter = StratifiedKFold(count, shuffle=True, random_state=seed)
+            parts = [np.isin(codes, test) for _, test in splitter.split(strata, strata)]
+            if all(0 < labels[~part].sum() < (~part).sum() for part in parts):
+                yield from ((np.flatnonzero(~part), np.flatnonzero(part)) for part in parts)
+                return
+    rarer = min(int(labels.sum()), len(labels) - int(labels.sum()))
+    splitter = StratifiedKFold(min(FOLDS, rarer), shuffle=True, random_state=seed)
+    yield from splitter.split(labels, labels)
 
 
 def _descend(candidates: Sequence[T], losses: Callable[[T], Floats], least_gain: float = 0.0) -> T:

@@ -141,8 +141,9 @@ def _new_data(ingestion: Mapping[str, Any]) -> str:
     return " ".join(parts) or "nothing."
 
 
+# Of the labelled rows some may be test data, so not all of them are to learn from.
 _ROWS = {
-    "kept": ("labelled row", " to learn from"),
+    "kept": ("labelled row", ""),
     "duplicate": ("duplicate", " dropped"),
     "open": ("row", " of open clients"),
     "quarantined": ("row", " in quarantine"),

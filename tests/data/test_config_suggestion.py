@@ -39,6 +39,55 @@ def test_the_label_that_says_yes_is_positive_else_the_rarer(
     assert choose_labels(labels, "y") == expected
 
 
+@pytest.mark.parametrize(
+    ("target", "left", "stayed"),
+    [
+        ("retained", "no", "yes"),
+        ("is_active", "0", "1"),
+        ("still_customer", "N", "Y"),
+        ("ContractRenewed", "False", "True"),
+        ("not_churned", "0", "1"),
+        ("no_longer_active", "1", "0"),
+        ("Exited", "1", "0"),
+        ("status", "Closed", "Active"),
+        ("Attrition_Flag", "Attrited Customer", "Existing Customer"),
+        ("active", "left", "not left"),
+        ("outcome", "No", "Stayed"),
+    ],
+)
+def test_names_and_labels_that_speak_of_leaving_or_staying_tell_who_left(
+    target: str, left: str, stayed: str
+) -> None:
+    for rows in ({left: 30, stayed: 70}, {left: 70, stayed: 30}):
+        assert choose_labels(rows, target) == (left, stayed)
+
+
+def test_which_label_means_left_is_told_and_doubted_where_nothing_speaks_for_it(
+    project: Project,
+) -> None:
+    def suggested(target: str, left: str, stayed: str, one_in: int) -> tuple[str, str]:
+        rows = [[i % 7 / 2, stayed if i % one_in else left] for i in range(90)]
+        found = suggest_settings(project.config, table(project, f"x,{target}", rows), target)
+        assert found.chosen[target][0] == "target_column"
+        return found.chosen[target][1], found.notes[0]
+
+    told, note = suggested("retained", "no", "yes", 3)
+    assert told == (
+        "'no' means left, in 30 of 90 labelled rows, 33.3%; 'yes' means stayed; the column's name "
+        "speaks of staying"
+    )
+    assert note.startswith("no id_column")
+    told, note = suggested("outcome", "bad", "good", 3)
+    assert told.endswith("it is the rarer one")
+    assert note == (
+        "nothing tells whether 'bad' means that a client left: if not, exchange positive_label and "
+        "negative_label in config.json"
+    )
+    told, note = suggested("y", "0", "1", 3)
+    assert "'1' means left, in 60 of 90 labelled rows" in told
+    assert note.startswith("67% are taken for leavers; is '1' their label?")
+
+
 @pytest.mark.parametrize("labels", [{}, {"1": 3}, {"1": 3, "1.0": 2}, {"a": 1, "b": 1, "c": 1}])
 def test_other_than_two_labels_are_an_error(labels: dict[str, int]) -> None:
     with pytest.raises(DataError, match="expected two different labels"):
@@ -313,7 +362,7 @@ def test_third_labels_are_damage_only_where_they_are_rare() -> None:
     assert choose_labels({"0": 7962, "1": 2037, "0+++": 1}, "y") == ("1", "0")
     assert choose_labels({"0": 9000, "Yes": 900, "?": 9, "x": 9}, "y") == ("Yes", "0")
     for labels in ({"0": 98, "1": 99, "?": 2}, {"0": 9000, "1": 50, "?": 6}):
-        with pytest.raises(DataError, match=r"found 3 \('.' in [0-9,]+ rows; .* rows\)$"):
+        with pytest.raises(DataError, match=r"found 3 \('.' in [0-9,]+ rows; .* rows\); correct"):
             choose_labels(labels, "y")
 
 
@@ -324,7 +373,8 @@ def test_labels_that_are_too_many_are_told_with_their_counts_and_lines(project: 
     assert str(error.value) == (
         f"{path}: column 'y': expected two different labels, found 3 "
         f"('a' in 10 rows from line 2 on; 'b' in 10 rows from line 3 on; "
-        f"'c' in 10 rows from line 4 on)"
+        f"'c' in 10 rows from line 4 on); correct the labels, and leave those blank that say "
+        f"neither left nor stayed"
     )
 
 

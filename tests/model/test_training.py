@@ -486,3 +486,64 @@ def test_the_pickle_names_only_classes_of_its_own_libraries() -> None:
         "numpy._core.multiarray.scalar",
         "numpy._core.numeric._frombuffer",
     }
+
+
+def clients_of_many_rows() -> tuple[pd.DataFrame, NDArray[np.int8], NDArray[np.object_]]:
+    """Thirty clients of twenty rows each, whom a column tells apart and nothing foretells."""
+    random = np.random.default_rng(3)
+    codes = np.tile(np.arange(30), 20)
+    labels = (random.permutation(30) % 2)[codes] ^ (random.random(600) < 0.1)
+    clients = np.array([f"C{i}" for i in codes], dtype=object)
+    return pd.DataFrame({"plan": clients}), labels.astype(np.int8), clients
+
+
+def test_cross_validation_does_not_recognize_a_client_by_another_row() -> None:
+    features, labels, clients = clients_of_many_rows()
+
+    def chosen(whose: NDArray[np.object_] | None) -> Selection:
+        return fit(
+            features,
+            labels,
+            numeric=[],
+            categorical=["plan"],
+            minimum=LEAST,
+            seed=7,
+            clients=whose,
+        ).selection
+
+    assert roc_auc_score(labels, chosen(None).probabilities) > 0.8
+    assert roc_auc_score(labels, chosen(clients).probabilities) < 0.6
+
+
+def test_out_of_fold_answers_do_not_recognize_a_client_by_another_row() -> None:
+    features, labels, clients = clients_of_many_rows()
+    fitted, everyone = fitted_on(features, labels == 1), np.ones(len(labels), dtype=bool)
+    known = training.out_of_fold_probabilities(fitted, features, labels, everyone)
+    unknown = training.out_of_fold_probabilities(fitted, features, labels, everyone, clients)
+    assert roc_auc_score(labels, known) > 0.8
+    assert roc_auc_score(labels, unknown) < 0.6
+
+
+@pytest.mark.parametrize(
+    "labels_of_clients",
+    [[[0, 1]] * 12, [[0, 0, 1]] + [[0, 0]] * 12, [[0] * 9, [1] * 9]],
+    ids=["every client has both labels", "one client left", "one client of each label"],
+)
+def test_clients_of_many_rows_are_cross_validated_whatever_their_labels(
+    labels_of_clients: list[list[int]],
+) -> None:
+    clients = np.repeat(np.arange(len(labels_of_clients)), [len(one) for one in labels_of_clients])
+    labels = np.concatenate([*labels_of_clients, [1, 0] * 2]).astype(np.int8)
+    clients = np.append(clients, [clients.max()] * 4)
+    features = pd.DataFrame({"x": np.arange(len(labels)) % 5 / 2})
+    fitted = fit(
+        features,
+        labels,
+        numeric=["x"],
+        categorical=[],
+        minimum=Minimum(10, 2),
+        seed=7,
+        clients=clients,
+    )
+    assert len(fitted.selection.probabilities) == len(labels)
+    assert np.isfinite(fitted.selection.probabilities).all()

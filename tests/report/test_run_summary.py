@@ -33,17 +33,17 @@ def test_a_run_is_told_in_80_columns() -> None:
     assert max(map(len, text.splitlines())) <= 80
     assert text.startswith("Verdict      KEPT: the candidate is not better")
     flat = " ".join(text.split())
-    assert "1 file: 1,200 labelled rows to learn from, 3 duplicates dropped, 40 rows" in flat
+    assert "1 file: 1,200 labelled rows, 3 duplicates dropped, 40 rows" in flat
     assert "40 rows of open clients, 2 rows in quarantine." in flat
     assert "Took         ingestion 0.5 s, check 0.2 s" in text
 
 
-def test_one_row_is_told_as_one() -> None:
-    entry = {**ENTRY, **dict.fromkeys(("kept", "duplicate", "open", "quarantined"), 1)}
+def test_one_of_a_kind_is_told_in_the_singular() -> None:
+    entry = {**ENTRY, "kept": 1, "duplicate": 1, "open": 1, "quarantined": 1}
     ingestion = {"files": [entry], "refused": [], "waiting": []}
-    told = " ".join(summary({**RECORD, "ingestion": ingestion}).split())
-    assert "1 labelled row to learn from, 1 duplicate dropped, 1 row of open clients" in told
-    assert "1 row in quarantine." in told
+    text = " ".join(summary({**RECORD, "ingestion": ingestion}).split())
+    told = "1 labelled row, 1 duplicate dropped, 1 row of open clients, 1 row in quarantine."
+    assert f"1 file: {told}" in text
 
 
 def test_rejected_refused_and_waiting_files_are_named() -> None:

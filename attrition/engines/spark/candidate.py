@@ -65,7 +65,7 @@ def _fit(config: Config, rows: DataFrame, total: int, sample: Clients) -> Fitted
     columns = Columns(config.numeric_columns, config.categorical_columns)
     keys = dict(zip(config.stored_columns, storage.keys(config), strict=False))
     labels = _labels(sample)
-    selection, chosen = choose(sample.features, labels, columns, config.random_seed)
+    selection, chosen = choose(sample.features, labels, columns, config.random_seed, sample.ids)
     some = sample.features.iloc[chosen], labels[chosen]
     pipeline, card = fit_selected(rows, total, keys, columns, selection=selection, sample=some)
     return FittedModel(pipeline, card, selection, config.random_seed)
