@@ -267,10 +267,9 @@ def _print_csv(predictions: Sequence[tuple[str, float, str]]) -> None:
 
 def _count(text: str) -> int:
     """A number of runs."""
-    number = int(text)
-    if number < 1:
-        raise ValueError(text)
-    return number
+    if not (text.isascii() and text.isdigit() and int(text)):
+        raise argparse.ArgumentTypeError(f"expected a number of runs, 1 or more, found {text!r}")
+    return int(text)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

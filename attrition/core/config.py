@@ -252,6 +252,11 @@ def read_settings(source: Path) -> dict[str, Any]:
         text = source.read_text(encoding="utf-8-sig")
     except FileNotFoundError:
         raise ConfigError(f"{source}: no such settings file; name one with --config PATH") from None
+    except IsADirectoryError:
+        raise ConfigError(
+            f"{source}: a folder; name the settings file in it: "
+            f"--config {source / DEFAULT_CONFIG_PATH.name}"
+        ) from None
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"{source}: cannot be read as UTF-8 text ({error})") from None
     try:

@@ -175,7 +175,7 @@ def undefined_reason(rows: int, positives: int, minimum: Minimum) -> str | None:
     if rows < minimum.rows:
         return f"too few labelled rows: {rows}, and at least {minimum.rows} are needed"
     if rarer == 0:
-        return f"all {rows} rows have the same label"
+        return f"all {rows:,} rows have the same label"
     if rarer < minimum.rarer_label:
         return (
             f"only {rarer} rows of the rarer label, and at least {minimum.rarer_label} are needed"

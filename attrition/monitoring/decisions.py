@@ -36,7 +36,7 @@ class PerformanceDrift:
 
 
 def performance_drift(
-    at_deployment: float | None, now: Score, threshold: float
+    at_deployment: float | None, now: Score, threshold: float, measured: str = ""
 ) -> PerformanceDrift:
     """Judge a model's F1 of today against its F1 at deployment, on the same kind of rows.
 
@@ -47,6 +47,7 @@ def performance_drift(
         at_deployment: F1 when the model was deployed; None when it was undefined.
         now: its score on today's rows.
         threshold: the fall of F1 that counts, a fraction 0-1.
+        measured: how the F1 at deployment was, where it is not the one that the verdict told then.
     """
     if now.f1 is None or now.f1_interval is None:
         return PerformanceDrift("insufficient data", str(now.undefined), at_deployment)
@@ -54,7 +55,8 @@ def performance_drift(
         reason = "the score at deployment was undefined, so there is nothing to compare with"
         return PerformanceDrift("insufficient data", reason, None, now.f1)
     fall = at_deployment - now.f1
-    change = f"F1 {now.f1:.3f} on {now.rows:,} rows, {at_deployment:.3f} at deployment"
+    then = " ".join(filter(None, (f"{at_deployment:.3f}", measured, "at deployment")))
+    change = f"F1 {now.f1:.3f} on {now.rows:,} rows, {then}"
     if fall <= threshold:
         verdict, reason = "no drift", f"{change}: no fall beyond {threshold:g}"
     elif now.f1_interval[1] < at_deployment:
@@ -190,12 +192,17 @@ class Scored:
         return (text,)
 
 
+def _warnings(candidate: Scored, score_threshold: float) -> tuple[str, ...]:
+    """What is not known of a candidate that is deployed, and whether it is weak."""
+    if candidate.f1 is None or candidate.f1 >= score_threshold:
+        return candidate.warnings
+    weak = f"the model is weak: F1 {candidate.f1:.3f} is under {score_threshold:g}"
+    return (*candidate.warnings, weak)
+
+
 def first_model_verdict(need: TrainingNeed, candidate: Scored, score_threshold: float) -> Verdict:
     """With no deployed model the candidate is deployed, with a warning if it is weak."""
-    warnings = candidate.warnings
-    if candidate.f1 is not None and candidate.f1 < score_threshold:
-        weak = f"the model is weak: F1 {candidate.f1:.3f} is under {score_threshold:g}"
-        warnings = (*warnings, weak)
+    warnings = _warnings(candidate, score_threshold)
     why = "it is the first model" if need.kind == "first" else need.reason
     return Verdict("deployed", f"{why}; its {candidate.words}", warnings)
 
@@ -231,7 +238,7 @@ def new_columns_verdict(
     if before is not None and candidate.f1 < min(score_threshold, before):
         reason = f"{known}, that of the deployed model was {before:.3f}"
         return Verdict("kept", reason, candidate.warnings)
-    return Verdict("deployed", known, candidate.warnings)
+    return Verdict("deployed", known, _warnings(candidate, score_threshold))
 
 
 def disbelieved(verdict: Verdict, columns: Collection[str]) -> Verdict:

@@ -120,7 +120,12 @@ def examine(config: Config, champion: Champion, ledger: Ledger, test: TestClient
     }
     performance = {
         name: replace(
-            performance_drift(before[name]["f1"], found, config.drift_threshold),
+            performance_drift(
+                before[name]["f1"],
+                found,
+                config.drift_threshold,
+                "cross-validated" if name == NEW_ROWS else "",
+            ),
             interval_at_deployment=before[name].get("f1_interval"),
         )
         for name, found in scores.items()

@@ -246,3 +246,8 @@ def test_a_settings_mistake_exits_with_2_and_one_line(project: Project) -> None:
     assert result.stdout == ""
     assert len(result.stderr.splitlines()) == 1
     assert "Traceback" not in result.stderr
+
+
+def test_a_folder_in_place_of_the_settings_file_is_answered_with_the_file(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"a folder; name the settings file in it: --config "):
+        load_config(tmp_path)

@@ -50,6 +50,13 @@ def test_performance_drift_is_a_fall_beyond_the_threshold_and_beyond_chance(
     assert found.reason
 
 
+def test_an_f1_at_deployment_that_is_cross_validated_is_called_so() -> None:
+    now = scored(0.6, 0.55, 0.65)
+    crossed = performance_drift(0.7, now, 0.05, "cross-validated").reason
+    assert crossed.startswith("F1 0.600 on 1,000 rows, 0.700 cross-validated at deployment: a fall")
+    assert ", 0.700 at deployment: a fall" in performance_drift(0.7, now, 0.05).reason
+
+
 DEPLOYED: dict[str, Any] = {
     "commit": "c1",
     "schema": "s",
@@ -279,3 +286,11 @@ def test_after_a_change_of_columns_the_candidate_must_be_known_to_be_good(
     need = TrainingNeed("new columns", "the columns have changed")
     both = Scored(candidate, crossed)
     assert new_columns_verdict(need, both, champion_f1, 0.58, 0.60).verdict == verdict
+
+
+def test_a_weak_model_is_called_so_also_where_the_columns_have_changed() -> None:
+    need = TrainingNeed("new columns", "the columns have changed")
+    for f1, warnings in ((0.58, ("the model is weak: F1 0.580 is under 0.6",)), (0.62, ())):
+        both = Scored(scored(f1, 0.5, 0.7), UNKNOWN)
+        found = new_columns_verdict(need, both, 0.55, 0.58, 0.60)
+        assert (found.verdict, found.warnings) == ("deployed", warnings)

@@ -518,7 +518,9 @@ def test_the_history_is_newest_first_and_a_number_limits_it(project: Project) ->
     assert days("2") == ["30", "29"]
     assert len(json.loads(project.run("diagnostics.py", "--json", "--history").stdout)) == 30
     assert len(json.loads(project.run("diagnostics.py", "--json", "--history", "3").stdout)) == 3
-    assert project.run("diagnostics.py", "--history", "0", check=False).returncode == 2
+    none = project.run("diagnostics.py", "--history", "0", check=False)
+    assert none.returncode == 2
+    assert "--history: expected a number of runs, 1 or more, found '0'" in none.stderr
 
 
 # --- measuring --------------------------------------------------------------------------------
