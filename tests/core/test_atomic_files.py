@@ -274,6 +274,7 @@ releases.prune_releases(Path(root, "deployment"), 5)
 """
 
 
+@pytest.mark.slow
 def test_fifty_deployments_with_kills_leave_five_releases_and_no_litter(tmp_path: Path) -> None:
     deployment = tmp_path / "deployment"
     deployment.mkdir()

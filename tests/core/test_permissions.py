@@ -24,6 +24,7 @@ def modes(root: Path) -> dict[str, int]:
     }
 
 
+@pytest.mark.slow
 def test_nobody_else_may_read_what_a_run_leaves(small: Path, tmp_path: Path) -> None:
     project = Project(begin(small, tmp_path / "project").parent)
     for name in ("models/left.csv", "cron.log.1"):  # as it was before

@@ -104,6 +104,7 @@ def test_in_a_pipe_and_on_a_dumb_terminal_there_is_only_the_log(script: Path) ->
     assert shown.splitlines() == [*LOG, "no files are left", "the work is done"]
 
 
+@pytest.mark.slow
 def test_the_scripts_show_their_stages_and_an_idle_run_nothing(project: Project) -> None:
     project.configure(reports=FORMS)
     project.write("sourcedata/january.csv", book(600, 1))
@@ -128,6 +129,7 @@ def test_the_scripts_show_their_stages_and_an_idle_run_nothing(project: Project)
     assert "rich" not in {line.rpartition("|")[2].strip() for line in shown.splitlines()}
 
 
+@pytest.mark.slow
 def test_an_error_leaves_the_terminal_as_it_was(project: Project) -> None:
     command = [sys.executable, REPOSITORY / "training.py", "--config", project.config_path]
     code, _, shown = at_terminal(command)

@@ -48,6 +48,7 @@ def stands(project: Project) -> tuple[list[str], list[str], list[list[str]]]:
     return sorted(final(project)), sorted(open_list(project)), sorted(quarantined(project))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", WAYS)
 @pytest.mark.parametrize("case", CASES)
 def test_after_the_whole_file_all_stands_as_if_it_had_come_whole(

@@ -43,6 +43,7 @@ def ingested_ids(project: Project) -> list[str]:
         return [row["corporation"] for row in csv.DictReader(stream)]
 
 
+@pytest.mark.slow
 def test_a_share_of_the_clients_is_never_learnt_and_every_stage_sees_it(project: Project) -> None:
     project.configure(test_share=0.25)
     project.write("sourcedata/january.csv", book(1500, 1))
@@ -91,6 +92,7 @@ def test_a_share_of_the_clients_is_never_learnt_and_every_stage_sees_it(project:
     assert "idle: nothing" in project.run(SCRIPT).stderr
 
 
+@pytest.mark.slow
 def test_a_share_that_grows_is_not_judged_by_a_model_that_has_learnt_it(project: Project) -> None:
     project.write("sourcedata/january.csv", book(1500, 1))
     project.write("testdata/testdata.csv", book(300, 2, open_share=0.0))

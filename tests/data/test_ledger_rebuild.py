@@ -37,6 +37,7 @@ def set_aside(project: Project) -> list[str]:
 # A missing ledger
 
 
+@pytest.mark.slow
 def test_without_a_ledger_rows_of_archived_files_stay(archived: Project) -> None:
     before = outputs(archived)
     archived.config.ledger.unlink()
@@ -65,6 +66,7 @@ def test_without_ledger_and_source_files_all_rows_stay(archived: Project) -> Non
     assert outputs(archived) == before
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("text", ["", '{"schema": "', "[]", "\x00"])
 def test_a_damaged_ledger_is_set_aside_and_made_anew(archived: Project, text: str) -> None:
     before = outputs(archived)
@@ -77,6 +79,7 @@ def test_a_damaged_ledger_is_set_aside_and_made_anew(archived: Project, text: st
     assert outputs(archived) == before
 
 
+@pytest.mark.slow
 def test_without_a_ledger_nobody_whose_outcome_is_known_is_open_again(project: Project) -> None:
     """The files say that k was open; the rows say that it has left, whatever order they come in."""
     source(project, "b-open.csv", "k,1,2,3,", "l,1,2,3,")
@@ -97,6 +100,7 @@ def test_without_a_ledger_nobody_whose_outcome_is_known_is_open_again(project: P
     assert "k,9,9,9," in open_list(project), "a file that came later opens it again"
 
 
+@pytest.mark.slow
 def test_rows_of_other_columns_are_set_aside_under_a_name(archived: Project) -> None:
     rows, opened = (
         path.read_bytes() for path in (archived.config.final_data, archived.config.open_clients)
@@ -122,6 +126,7 @@ def test_rows_of_other_columns_are_set_aside_under_a_name(archived: Project) -> 
     assert (folder / "finaldata.set-aside-1.csv").read_bytes() == rows
 
 
+@pytest.mark.slow
 def test_of_a_torn_file_the_rows_that_can_be_read_stay(archived: Project) -> None:
     """The last row was cut amid a value, and the ledger deleted as the message says."""
     path = archived.config.final_data
@@ -140,6 +145,7 @@ def test_of_a_torn_file_the_rows_that_can_be_read_stay(archived: Project) -> Non
     assert ledger.unseen_start("of the lost ledger") == ledger.committed_bytes, "it may be learnt"
 
 
+@pytest.mark.slow
 def test_a_model_of_the_lost_ledger_has_not_seen_what_came_later(archived: Project) -> None:
     deployed = read_ledger(archived.config.ledger).commit_id
     archived.config.ledger.unlink()
@@ -167,6 +173,7 @@ def test_a_killed_first_run_is_no_lost_ledger(
     assert result.notices == ()
 
 
+@pytest.mark.slow
 def test_a_whole_run_without_a_ledger_says_so_in_its_record_and_alert(
     finished_copy: Project,
 ) -> None:
@@ -224,6 +231,7 @@ def edit_remove_last(text: str) -> str:
 EDITS = [edit_first_row, edit_insert, edit_same_length, edit_append, edit_remove_last]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("edit", EDITS)
 def test_an_edit_is_refused_until_it_is_restored_or_accepted(
     archived: Project, edit: object
@@ -260,6 +268,7 @@ def test_an_edit_is_refused_until_it_is_restored_or_accepted(
     assert path.read_bytes() == edited + b"q,1,2,3,0\n"
 
 
+@pytest.mark.slow
 def test_bad_rows_are_not_accepted_and_their_lines_are_named(archived: Project) -> None:
     path = archived.config.final_data
     original = path.read_text()
@@ -298,6 +307,7 @@ def test_what_a_spreadsheet_made_of_the_file_is_written_as_ours(archived: Projec
     assert [bool(commit.files) for commit in commits] == [True, True], "they are what they were"
 
 
+@pytest.mark.slow
 def test_an_edited_list_of_open_clients_can_be_accepted(archived: Project) -> None:
     path = archived.config.open_clients
     path.write_text(f"{HEADER}\nl,1,2,3,\n")
@@ -311,6 +321,7 @@ def test_an_edited_list_of_open_clients_can_be_accepted(archived: Project) -> No
     assert "line 2: an outcome" in failed.stderr
 
 
+@pytest.mark.slow
 def test_an_older_copy_of_the_ledger_cuts_no_row(archived: Project) -> None:
     older = archived.config.ledger.read_bytes()
     source(archived, "c.csv", "p,1,2,3,0")
@@ -376,6 +387,7 @@ def test_commits_before_an_accepted_edit_stay(archived: Project) -> None:
     assert ledger.unseen_start(second.id) == ledger.committed_bytes, "most of it was learnt"
 
 
+@pytest.mark.slow
 def test_edited_rows_are_kept_when_the_settings_change(archived: Project) -> None:
     (archived.root / "sourcedata/a.csv").write_text(f"{HEADER}\nk,1,2,3,0\nl,1,2,3,\nm,4,5,6,1\n")
     path = archived.config.final_data
@@ -389,6 +401,7 @@ def test_edited_rows_are_kept_when_the_settings_change(archived: Project) -> Non
     assert kept.read_bytes() == edited
 
 
+@pytest.mark.slow
 def test_a_whole_run_notices_an_edit_and_works_again_when_it_is_undone(
     finished_copy: Project,
 ) -> None:

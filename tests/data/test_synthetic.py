@@ -17,6 +17,7 @@ SAMPLES = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", SAMPLES)
 def test_the_sample_data_are_what_the_generator_makes(path, tmp_path) -> None:
     output = tmp_path / "made.csv"

@@ -227,6 +227,7 @@ def runs(project: Project) -> list[dict[str, Any]]:
     return history.runs(project.config.history)
 
 
+@pytest.mark.slow
 def test_a_failed_run_is_recorded_and_told_once_and_so_is_its_end(project: Project) -> None:
     project.configure(alert_command=COMMAND)
     project.run("fullprocess.py")  # nothing there yet, and all is well
@@ -249,6 +250,7 @@ def test_a_failed_run_is_recorded_and_told_once_and_so_is_its_end(project: Proje
     assert max(map(len, shown.splitlines())) <= 80
 
 
+@pytest.mark.slow
 def test_a_bug_is_told_without_its_words(project: Project) -> None:
     """They might hold a client's values; the log has them."""
     project.configure(alert_command=COMMAND)
@@ -276,6 +278,7 @@ def test_a_busy_lock_and_wrong_settings_are_no_failures(project: Project) -> Non
     assert not (project.root / "models/history.db").exists()
 
 
+@pytest.mark.slow
 def test_drift_and_bad_files_are_told_and_a_dead_webhook_fails_nothing(
     finished_copy: Project,
 ) -> None:

@@ -128,6 +128,7 @@ def test_where_no_client_is_open_those_who_stayed_of_the_newest_batch_are_ranked
     assert clients == ["'=Quiet()", "Busy", "Absent", "Middling", "Calm"]
 
 
+@pytest.mark.slow
 def test_nobody_who_has_left_is_on_a_list_where_all_outcomes_are_known(project: Project) -> None:
     """The first trial of most people: page, report and terminal say what is missing first."""
     first = "No open clients: leave the outcome blank for those whom you may still call"
@@ -160,6 +161,7 @@ def test_nobody_who_has_left_is_on_a_list_where_all_outcomes_are_known(project: 
     assert not left.intersection(client["client"] for client in answer["clients"])
 
 
+@pytest.mark.slow
 def test_where_all_have_left_there_is_no_list_and_what_is_missing_is_said(project: Project) -> None:
     deploy(project)
     project.write("testdata/testdata.csv", test_rows(stayed=(10, 60), left=(22, 8)))
@@ -183,6 +185,7 @@ def test_without_an_id_column_a_row_that_left_is_not_on_the_list(project: Projec
     assert [row["client"] for row in table(project)] == ["row 4", "row 3"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("settings", "reason"),
     [
@@ -229,6 +232,7 @@ def test_without_an_id_column_rows_are_ranked_and_never_compared(listed: Project
         assert {row["rank_change"] for row in rows} == {""}
 
 
+@pytest.mark.slow
 def test_without_a_model_or_clients_no_older_list_is_kept(project: Project) -> None:
     path = project.root / "models/clientrisk.csv"
     path.write_text("old")
@@ -275,6 +279,7 @@ def test_when_outcomes_come_the_old_list_is_judged_by_them(listed: Project) -> N
     assert [(top["known"], top["left"]) for top in tops] == [(1, 1), (4, 3)]
 
 
+@pytest.mark.slow
 def test_each_list_is_judged_by_what_came_after_it_alone(listed: Project) -> None:
     """Absent left, came back, was ranked anew and stayed: each list has an outcome of its own."""
     call_list.rank(listed.config)
@@ -288,6 +293,7 @@ def test_each_list_is_judged_by_what_came_after_it_alone(listed: Project) -> Non
     assert known == [(1, 0), (1, 1)]
 
 
+@pytest.mark.slow
 def test_the_script_prints_the_first_ten_in_80_columns(listed: Project) -> None:
     names = [(f"\x1b[31m{'Long name ' * 12}{place}", str(place)) for place in range(20)]
     listed.write("sourcedata/more.csv", source_rows(names))

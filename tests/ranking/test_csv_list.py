@@ -80,6 +80,7 @@ def test_a_usual_name_stays_as_it_is() -> None:
         assert inert(name) == name
 
 
+@pytest.mark.slow
 def test_the_list_is_written_column_by_column(tmp_path: Path) -> None:
     path = tmp_path / "clientrisk.csv"
     write_list(path, listed(["a", "b", "c"], [1000.0, 0.1, math.nan]))

@@ -160,6 +160,7 @@ def test_the_document_is_tagged_dated_and_short(drifted: Project) -> None:
     assert all("Libertinus" in font or "DejaVu" in font for font in fonts), fonts
 
 
+@pytest.mark.slow
 def test_told_again_the_report_is_the_same_to_the_byte(finished_copy: Project) -> None:
     paths = [finished_copy.root / "models" / name for name in ("report.html", "report.pdf")]
     finished_copy.run("reporting.py")
@@ -318,6 +319,7 @@ def test_the_numbers_of_the_model_and_the_data_are_their_sources(drifted: Projec
     assert [cells[1] for cells in shown["Runs that were not idle, newest first"][1:]] == runs
 
 
+@pytest.mark.slow
 def test_when_outcomes_come_the_report_says_whether_the_list_helped(
     finished_copy: Project,
 ) -> None:
@@ -335,6 +337,7 @@ def test_when_outcomes_come_the_report_says_whether_the_list_helped(
 # --- whatever comes ---------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_hostile_names_of_clients_and_columns_are_texts(project: Project) -> None:
     columns = ["lastmonth_activity", *HOSTILE[:5], *HOSTILE[7:9]]
     project.configure(numeric_columns=columns)
@@ -383,6 +386,7 @@ def test_without_any_model_the_report_is_calm(project: Project) -> None:
     assert "No run is recorded yet." in text
 
 
+@pytest.mark.slow
 def test_a_candidate_is_shown_as_one(project: Project) -> None:
     project.write("testdata/testdata.csv", test_rows(stayed=(10, 60), left=(22, 8)))
     atomic_files.write_json(project.root / "models/scorecard.json", quiet_month_card().to_json())
@@ -391,6 +395,7 @@ def test_a_candidate_is_shown_as_one(project: Project) -> None:
     assert "no model is deployed" in text
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("damage", ["history", "decision", "diagnostics"])
 def test_damaged_records_are_done_without(finished_copy: Project, damage: str) -> None:
     path = getattr(finished_copy.config, damage)
@@ -403,6 +408,7 @@ def test_damaged_records_are_done_without(finished_copy: Project, damage: str) -
         assert "No run is recorded yet." in report(finished_copy)
 
 
+@pytest.mark.slow
 def test_test_data_of_one_class_leave_the_rest_standing(finished_copy: Project) -> None:
     rows = book(300, 3, open_share=0.0).splitlines()
     kept = [row for row in rows if not row.endswith(",1")]
@@ -412,6 +418,7 @@ def test_test_data_of_one_class_leave_the_rest_standing(finished_copy: Project) 
     assert "ROC" in text
 
 
+@pytest.mark.slow
 def test_a_model_whose_records_are_empty_is_told_calmly(project: Project) -> None:
     project.write("testdata/testdata.csv", test_rows(stayed=(10, 60), left=(22, 8)))
     deploy(project)
@@ -439,6 +446,7 @@ ODDITIES: dict[str, tuple[Change, dict[str, Any]]] = {
 SAMPLED = ("never seen", "no id", "values")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "oddity",
     [
@@ -471,6 +479,7 @@ def test_odd_columns_and_settings_give_a_report(project: Project, oddity: str) -
         assert found["The clients most likely to leave"][1][1].startswith("row ")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", ["ten rows", "one class"])
 def test_rows_that_give_no_model_give_a_report(project: Project, case: str) -> None:
     head, *rows = book(400, 1, open_share=0.0).splitlines()
@@ -485,6 +494,7 @@ def test_rows_that_give_no_model_give_a_report(project: Project, case: str) -> N
     assert len(document(project.root / "models/report.pdf").pages) <= 4
 
 
+@pytest.mark.slow
 def test_one_run_alone_and_an_empty_history_are_told_calmly(project: Project) -> None:
     project.write("sourcedata/january.csv", book(600, 1))
     project.write("testdata/testdata.csv", book(300, 2, open_share=0.0))
@@ -502,6 +512,7 @@ def test_one_run_alone_and_an_empty_history_are_told_calmly(project: Project) ->
     assert "No run is recorded yet." in report(project)
 
 
+@pytest.mark.slow
 def test_sixty_columns_stay_small_and_say_what_was_left_out(project: Project) -> None:
     """A hand-made drift in all of sixty columns, told of a hand-made model."""
     project.write("testdata/testdata.csv", test_rows(stayed=(10, 60), left=(22, 8)))

@@ -128,6 +128,7 @@ def test_a_damaged_history_is_moved_aside_and_the_run_recorded(
     assert "history-corrupt-1.db" in caplog.text
 
 
+@pytest.mark.slow
 def test_no_flipped_bit_stops_a_run_or_changes_what_is_read(path: Path) -> None:
     """SQLite sees a damaged page, and no damaged letter; a run is read as it was, or not at all."""
     recorded = [record(f"run {number}", time=f"2026-03-0{number + 1}") for number in range(4)]

@@ -152,6 +152,7 @@ def test_all_up_to_date_is_said() -> None:
     assert "all up to date" in Packages(package_check.CHECKED).describe()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("script", ["fullprocess.py", "diagnostics.py"])
 def test_nothing_is_imported_from_the_folder_that_one_starts_in(
     finished_copy: Project, tmp_path: Path, script: str

@@ -60,6 +60,7 @@ def test_an_engine_that_is_not_installed(waiting: Project, tmp_path: Path, missi
     assert (REPOSITORY / "requirements-spark.txt").read_text().count(missing)
 
 
+@pytest.mark.slow
 @NEEDS_SPARK
 def test_no_java(waiting: Project, tmp_path: Path) -> None:
     line = refused(waiting, ingest(waiting, PATH=str(tmp_path), JAVA_HOME=""))
@@ -68,6 +69,7 @@ def test_no_java(waiting: Project, tmp_path: Path) -> None:
     assert "/nowhere/bin/java" in line
 
 
+@pytest.mark.slow
 @NEEDS_SPARK
 def test_a_java_that_does_not_start(waiting: Project, tmp_path: Path) -> None:
     java = tmp_path / "bin" / "java"
@@ -91,6 +93,7 @@ def test_a_master_that_needs_more_than_an_address(
     assert "must be set in the environment" in line
 
 
+@pytest.mark.slow
 @NEEDS_SPARK
 def test_a_master_whose_door_is_shut(waiting: Project) -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
@@ -101,12 +104,14 @@ def test_a_master_whose_door_is_shut(waiting: Project) -> None:
     assert "Connection refused" in line
 
 
+@pytest.mark.slow
 @NEEDS_SPARK
 def test_a_master_that_no_host_can_be_called(waiting: Project) -> None:
     waiting.configure(engine=engine("spark://my..host:7077"))
     assert "my..host:7077: no name of a host" in refused(waiting, ingest(waiting))
 
 
+@pytest.mark.slow
 @NEEDS_SPARK
 def test_rows_are_not_given_up_for_a_master_that_does_not_answer(waiting: Project) -> None:
     """Who names a wrong master has the rows of this machine still, and goes on with them."""

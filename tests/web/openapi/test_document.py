@@ -94,6 +94,7 @@ def test_before_the_first_model_the_columns_are_those_of_the_settings(project: P
     assert tuple(properties) == project.config.feature_columns
 
 
+@pytest.mark.slow
 def test_a_fuzzer_finds_no_answer_other_than_described(project: Project, suite: Suite) -> None:
     """Over HTTP, every check of the fuzzer; as a stranger, so that the token is needed, too."""
     serve_ready(project)
