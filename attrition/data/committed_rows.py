@@ -91,11 +91,16 @@ def digests(path: Path, commits: Sequence[Commit]) -> Iterator[str]:
             yield digest.hexdigest()
 
 
-def advice(config: Config) -> str:
-    """What to do about files of ingestion that somebody else has changed."""
+def advice(config: Config, path: Path) -> str:
+    """What to do about a file of ingestion that somebody else has changed, emptied or removed."""
+    accept = (
+        "or run `python ingestion.py --accept-edits`, which checks every row and takes the file as "
+        "it stands; "
+        if path.is_file() and path.stat().st_size
+        else ""
+    )
     return (
-        f"restore it; or run `python ingestion.py --accept-edits`, which checks every row and "
-        f"takes the file as it stands; or delete {config.ledger}: then the rows that stand there "
+        f"restore it; {accept}or delete {config.ledger}: then the rows that stand there "
         f"are checked and kept, and every file in {config.input_folder_path} is read again"
     )
 
@@ -103,5 +108,5 @@ def advice(config: Config) -> str:
 def _changed(config: Config, what: str) -> PipelineError:
     return PipelineError(
         f"{config.final_data}: changed since the last run: {what}; nothing was cut or changed; "
-        f"{advice(config)}"
+        f"{advice(config, config.final_data)}"
     )

@@ -5,7 +5,7 @@ cut value from a whole one. Its last row is taken in, since most such files are 
 notes what became of it. When another content comes under the same name that begins with all bytes
 of the old one, and the row reads differently there, the old row is taken back: out of
 `finaldata.csv`, the list of open clients or the quarantine. Where it cannot be told from others,
-it stays, and the ledger says so.
+or another file has or may have brought the same row whole, it stays, and the ledger says so.
 
 The files without the row are written beside the old ones; they take their place once the ledger
 names them, so that a run that is killed leaves the one state or the other.
@@ -25,11 +25,11 @@ from pathlib import Path
 from attrition.core import atomic_files, clock
 from attrition.core.config import Config
 from attrition.core.errors import DataError
-from attrition.data import committed_rows, csv_records, recovery, storage
+from attrition.data import committed_rows, csv_records, recovery, source_files, storage
 from attrition.data.client_table import ClientTable, connect, unpacked
 from attrition.data.csv_scan import take_census
-from attrition.data.discovery import NewBatch
-from attrition.data.ledger import Event, Ledger, LedgerEntry, next_commit_id, write_ledger
+from attrition.data.discovery import NewBatch, as_ingested
+from attrition.data.ledger import Cut, Event, Ledger, LedgerEntry, next_commit_id, write_ledger
 
 _WHERE = {
     "kept": "finaldata.csv",
@@ -136,8 +136,15 @@ def _without_row(
     if not old.has_changed:
         return _with_entry(ledger, settled)
     fewer = {"rows_read": entry.rows_read - 1, row: getattr(entry, row) - 1}
+    line = old.record.line
+    if _stands_elsewhere(config, ledger, entry, old, scratch):
+        return _told(
+            _with_entry(ledger, settled),
+            entry,
+            f"the row in line {line}, which was cut off, may stand whole in another file and stays",
+        )
     if row == "quarantined":
-        _cut_quarantine(config, entry, old.record.line)
+        _cut_quarantine(config, entry, line)
     elif row == "open":
         ledger = _without_open_client(config, ledger, _line(config, old, scratch))
     elif row == "kept":
@@ -146,8 +153,7 @@ def _without_row(
             return _told(
                 _with_entry(ledger, settled),
                 entry,
-                f"the row in line {old.record.line}, "
-                f"which was cut off, cannot be told from others and stays",
+                f"the row in line {line}, which was cut off, cannot be told from others and stays",
             )
         ledger = changed
         settled = replace(next(e for e in ledger.entries if _is(e, entry)), cut=None)
@@ -155,9 +161,55 @@ def _without_row(
     return _told(
         ledger,
         entry,
-        f"the row in line {old.record.line}, which was cut off, is taken "
-        f"back from {_WHERE[row]}, since the whole file is here",
+        f"the row in line {line}, which was cut off, is taken back from {_WHERE[row]}, "
+        f"since the whole file is here",
     )
+
+
+def _stands_elsewhere(
+    config: Config, ledger: Ledger, entry: LedgerEntry, old: _Old, scratch: Path
+) -> bool:
+    """Whether another file has, or may have, brought a row that the cut one stands for, too.
+
+    A labelled row that stands there already counts as a duplicate, so a later file with duplicates
+    that is gone may have held it. Of an open client, any other row was replaced by the cut one.
+    """
+    assert entry.cut is not None
+    number = next(i for i, e in enumerate(ledger.entries) if _is(e, entry))
+    if entry.cut.row == "kept":
+        others = [e for e in ledger.entries[number + 1 :] if e.duplicate]
+    elif entry.cut.row == "open":
+        others = [e for e in ledger.entries if e.open and e.sha256 != entry.sha256]
+    else:
+        return False
+    there = as_ingested(config.input_folder_path, ledger)
+    present = [there[e.sha256] for e in others if e.sha256 in there]
+    if entry.cut.row == "kept" and len(present) < len(others):
+        return True
+    try:
+        return any(_holds_row(config, batch, entry.cut, old, scratch) for batch in present)
+    except DataError:  # read once, and not again: by a busy machine, say
+        return True
+
+
+def _holds_row(
+    config: Config, batch: source_files.Batch, cut: Cut, old: _Old, scratch: Path
+) -> bool:
+    """Whether a file holds a labelled row, or any open row of that client."""
+    with connect(config, scratch, batch.unpacked_size) as connection:
+        table = ClientTable(connection, config, scratch)
+        with table.transaction():
+            table.add(_last_row(old, scratch), 0)
+        with unpacked(config, batch, scratch) as path, table.transaction():
+            start = table.add(path, 1).start
+        columns = [*table.keys, "label"] if cut.row == "kept" else [*table.client_columns, "label"]
+        same = " AND ".join(f"old.{c} IS NOT DISTINCT FROM other.{c}" for c in columns)
+        count = table.scalar(
+            f"SELECT count(*) FROM rows AS old JOIN rows AS other ON {same} WHERE old.rowid < ? "
+            f"AND other.rowid >= ? AND old.raw IS NULL AND other.raw IS NULL",
+            [start, start],
+        )
+    return bool(count)
 
 
 def _told(ledger: Ledger, entry: LedgerEntry, what: str) -> Ledger:
@@ -176,16 +228,22 @@ def _with_entry(ledger: Ledger, entry: LedgerEntry) -> Ledger:
 
 def _line(config: Config, old: _Old, scratch: Path) -> bytes:
     """The row as the pipeline writes it, its line end included."""
-    table_path, part = scratch / "last.csv", scratch / "line.csv"
-    with table_path.open("w", encoding="utf-8", newline="") as stream:
-        writer = csv.writer(stream, quoting=csv.QUOTE_ALL, lineterminator="\n")
-        writer.writerows([old.header, old.record.values])
+    table_path, part = _last_row(old, scratch), scratch / "line.csv"
     with connect(config, scratch, 0) as connection:
         table = ClientTable(connection, config, scratch)
         with table.transaction():
             table.add(table_path, 0)
         storage.write_stored(connection, config, "rows WHERE raw IS NULL", part)
     return part.read_bytes()
+
+
+def _last_row(old: _Old, scratch: Path) -> Path:
+    """A file with the header and that row alone."""
+    path = scratch / "last.csv"
+    with path.open("w", encoding="utf-8", newline="") as stream:
+        writer = csv.writer(stream, quoting=csv.QUOTE_ALL, lineterminator="\n")
+        writer.writerows([old.header, old.record.values])
+    return path
 
 
 def _without_labelled(

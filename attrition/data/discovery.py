@@ -95,6 +95,15 @@ def without(found: Survey, names: set[str]) -> Survey:
     )
 
 
+def as_ingested(folder: Path, ledger: Ledger) -> dict[str, Batch]:
+    """The files in a source folder that are there as they were last seen, by their digests."""
+    found, _ = source_files.list_batches(folder)
+    seen = ledger.sightings
+    return {
+        seen[batch.name].sha256: batch for batch in found if _shows(batch, seen.get(batch.name))
+    }
+
+
 def all_rejected(config: Config, ledger: Ledger) -> str | None:
     """Why there are no client rows, where every file that is there is rejected; else None."""
     present = {sighting.sha256 for sighting in ledger.sightings.values()}
@@ -124,12 +133,16 @@ def _is_as_seen(batch: Batch, sightings: Mapping[str, Sighting]) -> bool:
     old = sightings.get(batch.name)
     return (
         old is not None
-        and Stamp(old.size, old.mtime_ns, old.ctime_ns, old.inode) == batch.stamp
+        and _shows(batch, old)
         and all(
             abs(old.seen_ns - time_ns) > RACY_NANOSECONDS
             for time_ns in (old.mtime_ns, old.ctime_ns)
         )
     )
+
+
+def _shows(batch: Batch, old: Sighting | None) -> bool:
+    return old is not None and batch.stamp == Stamp(old.size, old.mtime_ns, old.ctime_ns, old.inode)
 
 
 def _digest(batch: Batch) -> str:

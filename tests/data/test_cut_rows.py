@@ -131,6 +131,59 @@ def test_a_cut_row_that_cannot_be_told_from_others_stays_and_is_named(project: P
     )
 
 
+COMPLETED = NAME_LAST + "0,4,5,6,x\n1,1,2,3,Client 12\n"
+
+
+@pytest.mark.parametrize("when", ["with it", "later"])
+def test_a_row_that_another_file_brought_whole_is_not_taken_back(
+    project: Project, when: str
+) -> None:
+    put(project, "a.csv", COMPLETED[:-2])
+    if when == "later":
+        ingestion.run(project.config)
+    put(project, "b.csv", LABEL_FIRST + "1,Client 1,1,2,3\n")
+    ingestion.run(project.config)
+    put(project, "a.csv", COMPLETED)
+    ingestion.run(project.config)
+    assert sorted(final(project)) == ["Client 1,1,2,3,1", "Client 12,1,2,3,1", "x,4,5,6,0"]
+    assert "may stand whole in another file and stays" in cut_events(project)
+    assert ingestion.pending(project.config).new == ()
+
+
+def test_a_file_with_other_duplicates_keeps_no_cut_row_unless_it_is_gone(
+    make_project: Callable[[str], Project],
+) -> None:
+    for is_gone in (True, False):
+        project = make_project(str(is_gone))
+        put(project, "a.csv", COMPLETED[:-2])
+        ingestion.run(project.config)
+        put(project, "b.csv", LABEL_FIRST + "0,x,4,5,6\n")
+        ingestion.run(project.config)
+        if is_gone:
+            (project.root / "sourcedata" / "b.csv").unlink()
+        put(project, "a.csv", COMPLETED)
+        ingestion.run(project.config)
+        assert ("Client 1,1,2,3,1" in final(project)) == is_gone
+        assert ("and stays" in cut_events(project)) == is_gone
+
+
+@pytest.mark.parametrize("row", ["1,2,3,Client 1", "7,8,9,Client 1"])
+def test_an_open_client_of_another_file_stays_on_the_list(project: Project, row: str) -> None:
+    put(project, "0.csv", NAME_LAST + f",{row}\n")
+    ingestion.run(project.config)
+    put(project, "a.csv", NAME_LAST + ",1,2,3,Client 1")
+    ingestion.run(project.config)
+    put(project, "a.csv", NAME_LAST + ",1,2,3,Client 12\n")
+    ingestion.run(project.config)
+    assert {line.split(",")[0] for line in open_list(project)} == {"Client 1", "Client 12"}
+    assert "may stand whole in another file and stays" in cut_events(project)
+
+
+def cut_events(project: Project) -> str:
+    events = read_ledger(project.config.ledger).events
+    return "\n".join(event.what for event in events if "cut off" in event.what)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("first", ["1,l,1,2,2", ",l,1,2,2", "x,k,1,2,3\n1,l,1,b"])
 def test_taking_a_row_back_killed_at_any_operation_is_finished_by_the_next_run(
