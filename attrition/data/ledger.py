@@ -138,6 +138,8 @@ class Ledger:
             were last known to stand in it; None when nobody looked.
         earlier_end: end of the rows that a model may have learnt whose commit is none of these,
             since the ledger was made anew after it was trained.
+        open_of_no_file: whether clients may be in `openclients.csv` whose rows stand in no source
+            file, since somebody wrote them there or the ledger was made anew.
         earlier_names: files that were ingested before the ledger was made anew, and not since.
         notices: what happened to the ledger and to the files it speaks of, oldest first.
         replaced: digest of a file whose last row may be cut -> the row of an open client, as it
@@ -156,6 +158,7 @@ class Ledger:
     writing: bool = False
     stamp: tuple[int, ...] | None = None
     earlier_end: int = 0
+    open_of_no_file: bool = False
     earlier_names: tuple[str, ...] = ()
     notices: tuple[Notice, ...] = ()
     replaced: Mapping[str, str] = field(default_factory=dict)
@@ -263,6 +266,7 @@ def read_ledger(path: Path) -> Ledger:
             writing=bool(raw.get("writing", True)),
             stamp=tuple(map(int, raw["stamp"])) if raw.get("stamp") else None,
             earlier_end=int(raw.get("earlier_end", 0)),
+            open_of_no_file=bool(raw.get("open_of_no_file", False)),
             earlier_names=tuple(map(str, raw.get("earlier_names", ()))),
             notices=tuple(Notice(**item) for item in raw.get("notices", ())),
             replaced={str(digest): str(row) for digest, row in raw.get("replaced", {}).items()},
@@ -289,6 +293,7 @@ def ledger_json(ledger: Ledger) -> dict[str, Any]:
         "writing": ledger.writing,
         "stamp": ledger.stamp,
         "earlier_end": ledger.earlier_end,
+        "open_of_no_file": ledger.open_of_no_file,
         "earlier_names": ledger.earlier_names,
         "notices": [asdict(notice) for notice in ledger.notices],
         "replaced": dict(sorted(ledger.replaced.items())),

@@ -289,10 +289,11 @@ def _with_rows(config: Config, ledger: Ledger, checked: Checked) -> Ledger:
 def _with_open_clients(config: Config, ledger: Ledger, checked: Checked) -> Ledger:
     """A ledger that names these open clients, who wait for it beside the present list."""
     if not checked.rows:
-        return replace(ledger, open_sha256="", open_rows=0)
+        return replace(ledger, open_sha256="", open_rows=0, open_of_no_file=False)
     waiting = recovery.pending_open_clients(config)
     _let_wait(checked.path, waiting)
-    return replace(ledger, open_sha256=atomic_files.sha256_of(waiting), open_rows=checked.rows)
+    digest = atomic_files.sha256_of(waiting)
+    return replace(ledger, open_sha256=digest, open_rows=checked.rows, open_of_no_file=True)
 
 
 def _let_wait(rows: Path, waiting: Path) -> None:

@@ -134,14 +134,16 @@ def _begin_anew(config: Config, ledger: Ledger, store: str) -> Ledger:
     if vanished:
         raise PipelineError(
             f"{config.source}: the settings of {what} have changed, so every row must "
-            f"be read again, but {some(vanished)} left {config.input_folder_path}; put back what "
-            f"is missing, undo the change, or delete {config.ledger}: then what cannot be read by "
+            f"be read again, but what came as {some(vanished)} is no longer in "
+            f"{config.input_folder_path}; put it back (beside a newer file of the same name: under "
+            f"another), undo the change, or delete {config.ledger}: then what cannot be read by "
             f"the new settings is set aside under another name, and the run goes on without it"
         )
     logger.info("the settings of %s have changed: every file is ingested again", what)
     # From here on nothing is committed; should this run end now, the next one begins from that.
     anew = Ledger(schema=config.schema_digest, store=store, writing=True, notices=ledger.notices)
-    if not ledger.store and any(not commit.files for commit in ledger.commits):
+    is_of_no_file = ledger.open_of_no_file or any(not commit.files for commit in ledger.commits)
+    if not ledger.store and is_of_no_file:
         kept = " and ".join(
             atomic_files.keep_copy(path).name
             for path in (config.final_data, config.open_clients)

@@ -401,6 +401,47 @@ def test_edited_rows_are_kept_when_the_settings_change(archived: Project) -> Non
     assert kept.read_bytes() == edited
 
 
+@pytest.mark.parametrize("how", ["accepted", "without a ledger"])
+def test_open_clients_of_no_file_are_kept_when_the_settings_change(
+    project: Project, how: str
+) -> None:
+    source(project, "a.csv", "k,1,2,3,", "l,1,2,3,1" if how == "accepted" else "m,1,2,3,")
+    ingestion.run(project.config)
+    rows = project.config.open_clients.read_text() + "n,7,8,9,\n"
+    project.config.open_clients.write_text(rows)
+    if how == "accepted":
+        ingestion.accept_edits(project.config)
+    else:
+        project.config.ledger.unlink()
+    ingestion.run(project.config)
+    project.configure(numeric_columns=["lastmonth_activity"])
+    ingestion.run(project.config)
+    assert not any(row.startswith("n,") for row in open_list(project))
+    assert "openclients.set-aside-1.csv" in set_aside(project)
+    (kept,) = project.config.output_folder_path.glob("openclients.set-aside-1.csv")
+    assert sorted(kept.read_text().splitlines()) == sorted(rows.splitlines())
+    assert "openclients.set-aside-1.csv" in read_ledger(project.config.ledger).notices[-1].text
+
+
+@pytest.mark.parametrize("name", ["finaldata.csv", "openclients.csv"])
+@pytest.mark.parametrize("is_empty", [True, False])
+def test_what_is_gone_or_empty_is_not_said_to_be_acceptable(
+    project: Project, name: str, is_empty: bool
+) -> None:
+    source(project, "a.csv", "k,1,2,3,", "l,1,2,3,1")
+    ingestion.run(project.config)
+    before = outputs(project)
+    path = project.config.output_folder_path / name
+    path.write_text("") if is_empty else path.unlink()
+    with pytest.raises(PipelineError) as refused:
+        ingestion.run(project.config)
+    assert "accept-edits" not in str(refused.value)
+    assert f"delete {project.config.ledger}" in str(refused.value)
+    project.config.ledger.unlink()
+    ingestion.run(project.config)
+    assert outputs(project) == before
+
+
 @pytest.mark.slow
 def test_a_whole_run_notices_an_edit_and_works_again_when_it_is_undone(
     finished_copy: Project,

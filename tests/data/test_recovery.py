@@ -85,8 +85,24 @@ def test_another_schema_has_every_file_read_again(project: Project) -> None:
     assert quarantined(project) == []
     path.unlink()
     project.configure()
-    with pytest.raises(PipelineError, match=r"a\.csv left .*sourcedata"):
+    with pytest.raises(PipelineError, match=r"what came as a\.csv is no longer in .*sourcedata"):
         ingestion.run(project.config)
+
+
+def test_what_stood_in_a_file_of_the_same_name_can_be_put_back_under_another(
+    project: Project,
+) -> None:
+    path = source(project, "a.csv", "k,1,2,3,0")
+    ingestion.run(project.config)
+    first = path.read_bytes()
+    source(project, "a.csv", "l,1,2,3,1")
+    ingestion.run(project.config)
+    project.configure(numeric_columns=["lastmonth_activity"])
+    with pytest.raises(PipelineError, match=r"as a\.csv is no longer in .*: under another\)"):
+        ingestion.run(project.config)
+    path.with_name("b.csv").write_bytes(first)
+    ingestion.run(project.config)
+    assert sorted(final(project)) == ["k,1,0", "l,1,1"]
 
 
 STEPS = (
