@@ -16,6 +16,7 @@ pickling = pytest.importorskip(
     "pyspark.cloudpickle", reason="pip install -r requirements-spark.txt"
 )
 
+from attrition.core import scratch
 from attrition.data import source_files
 from attrition.data.source_files import Batch
 from attrition.engines.spark import ingest
@@ -47,6 +48,7 @@ def test_a_file_becomes_rows_a_report_and_its_quarantine(project: Project) -> No
         "open": 1,
         "quarantined": 1,
         "extra_columns": [],
+        "cut": None,
     }
     (piece,) = (row["piece"] for row in found if row["part"] == 1)
     assert piece.decode().splitlines()[1] == "a.csv,3,lastmonth_activity,x,not a number"
@@ -95,9 +97,8 @@ def test_what_a_killed_task_left_on_the_worker_is_removed_a_day_later(
     path = source(project, "a.csv", "k,1,2,3,1")
     read = ingest.reader(project.config, [source_files.find_batch(path)], 0)
     numbers = pyarrow.record_batch({"id": [0]})
-    killed = read([numbers])
-    next(killed)
-    (left,) = temporary.iterdir()
+    left = temporary / f"{scratch.ROWS}killed"
+    left.mkdir()
     os.utime(left, (0, 0))
     assert len(list(read([numbers]))) == 2
     assert list(temporary.iterdir()) == []

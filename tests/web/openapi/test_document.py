@@ -61,18 +61,25 @@ def test_every_parameter_that_is_read_is_described_and_no_other(app: Flask) -> N
     assert described == parameters_read()
 
 
+READERS = {"whole_number", "yes_or_no", "choice", "choices", "given", "one"}
+
+
 def parameters_read() -> set[str]:
     """What the routes ask `query_parameters` for; nothing else may look at the query."""
     read: set[str] = set()
     for path in (REPOSITORY / "attrition").rglob("*.py"):
         text = path.read_text()
         assert path.name == "query_parameters.py" or "request.args" not in text, path
+        is_home = path.name == "query_parameters.py"
         for node in ast.walk(ast.parse(text)):
-            if isinstance(node, ast.Call) and ast.unparse(node.func).startswith(
-                "query_parameters."
-            ):
-                names = node.args if ast.unparse(node.func).endswith("given") else node.args[:1]
-                read.update(ast.literal_eval(name) for name in names)
+            if not isinstance(node, ast.Call):
+                continue
+            module, _, function = ast.unparse(node.func).rpartition(".")
+            if module == "query_parameters" or (is_home and function in READERS):
+                names = node.args if function == "given" else node.args[:1]
+                constants = [name for name in names if isinstance(name, ast.Constant)]
+                assert is_home or constants == names, ast.unparse(node)
+                read.update(str(name.value) for name in constants)
     return read
 
 
