@@ -51,6 +51,7 @@ _DEFAULTS = {
     "spark.sql.session.timeZone": "UTC",
     "spark.sql.caseSensitive": "true",  # of two columns, `Age` and `age`, none is lost
     "spark.executorEnv.OMP_NUM_THREADS": "1",
+    # Else a worker would import whatever module stands in the folder it is started in.
     "spark.executorEnv.PYTHONSAFEPATH": "1",
 }
 
@@ -154,8 +155,6 @@ def _conf(settings: SparkSettings) -> SparkConf:
     if settings.memory is not None:
         found |= dict.fromkeys(("spark.driver.memory", "spark.executor.memory"), settings.memory)
     found |= dict(settings.conf)
-    # Else a worker would import whatever module stands in the folder it is started in.
-    os.environ["PYTHONSAFEPATH"] = "1"
     # Else the workers would run whatever python3 they find.
     os.environ["PYSPARK_PYTHON"] = settings.python or os.environ.get(
         "PYSPARK_PYTHON", sys.executable
