@@ -218,9 +218,15 @@ def _deploy(config: Config, _arguments: argparse.Namespace) -> int:
     reason = "deployed by hand with deployment.py"
     release = run(config, {"verdict": "deployed", "reason": reason, "run_id": None})
     print(f"{release.id} {'was live already' if release.id == before else 'is live now'}")
-    if before not in (None, release.id):
+    if _is_ranked_by_another(config, release.id):
         _rank_again(config)
     return 0
+
+
+def _is_ranked_by_another(config: Config, release: str) -> bool:
+    """Whether a run has recorded a ranking, and by another release, or could not make one."""
+    record = atomic_files.read_json_object(config.decision)
+    return bool(record) and (record.get("ranking") or {}).get("release") != release
 
 
 def _rank_again(config: Config) -> None:

@@ -44,6 +44,7 @@ class RankingResult:
     """The list that was written, and what became of the clients of earlier ones.
 
     Attributes:
+        release: by whose model the clients are ranked.
         ranking: the clients in order.
         ranked: which clients these are.
         tiers: the thresholds used.
@@ -52,6 +53,7 @@ class RankingResult:
         not_listed: clients of lower risk that are not on the list, since it would grow too long.
     """
 
+    release: str
     ranking: Ranking
     ranked: str
     tiers: Tiers
@@ -62,6 +64,7 @@ class RankingResult:
         """Counts only, no client's name: these go into records and logs."""
         tiers = (ranking.HIGH, ranking.MEDIUM, ranking.LOW)
         return {
+            "release": self.release,
             "ranked": self.ranked,
             "clients": len(self.ranking),
             "not_listed": self.not_listed,
@@ -111,14 +114,14 @@ def rank(config: Config) -> RankingResult | str:
     about = {"time": clock.now(), "release": release.id, "ranked": ranked}
     lookup_db.write_ranking(config.client_book, found, clients.columns, tiers, about)
     if config.id_column is None:
-        return RankingResult(found, ranked, tiers, [], total - len(clients))
+        return RankingResult(release.id, found, ranked, tiers, [], total - len(clients))
     kept = remember(found, release.id, ledger.commit_id)
     risks = found.risks(config.clients_with_reasons)
     history.record_ranking(
         config.history, kept.key, about["time"], asdict(kept), config.rankings_to_keep, risks=risks
     )
     outcomes = earlier_outcomes(config, ledger)
-    return RankingResult(found, ranked, tiers, outcomes, total - len(clients))
+    return RankingResult(release.id, found, ranked, tiers, outcomes, total - len(clients))
 
 
 def recorded(listed: RankingResult | str) -> dict[str, Any]:

@@ -65,7 +65,8 @@ def is_made_good(nursery: Nursery, run: Undisturbed, config: Path) -> None:
     assert live_release(config.parent) in run.releases
     after = nursery.run(Job(run.script, str(config)))
     assert after.code == 0, after.text
-    assert differences(outcome(config.parent), run.outcome) == []
+    found = differences(outcome(config.parent), run.outcome)
+    assert found == [], found
 
 
 def kill_at_each(

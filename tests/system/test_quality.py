@@ -92,5 +92,5 @@ def test_without_the_real_tables_the_report_says_so(
 def test_the_bars_are_met_on_the_real_tables() -> None:
     """Two of the five folds, to be quick; `make quality` judges all five."""
     results = [quality.evaluate(table, folds=2) for table in read_tables(quality.DATA)]
-    assert len(results) == 4
+    assert len(results) >= 4
     assert missed_bars(results) == []
