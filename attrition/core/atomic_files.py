@@ -16,7 +16,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from attrition.core.errors import DataError, PipelineError
+from attrition.core.errors import DataError, PipelineError, UnreadableError
 
 TEMPORARY_PREFIX = ".tmp-"
 
@@ -86,13 +86,16 @@ def read_json(path: Path) -> Any:
     """Read a JSON file that the pipeline wrote.
 
     Raises:
-        DataError: the file is missing, unreadable or not JSON.
+        UnreadableError: the system does not give the file.
+        DataError: the file is missing or not JSON.
     """
     try:
         return json.loads(path.read_bytes())
     except FileNotFoundError:
         raise DataError(f"{path}: no such file") from None
-    except (OSError, ValueError, RecursionError) as error:
+    except OSError as error:
+        raise UnreadableError(f"{path}: not readable ({error.strerror})") from None
+    except (ValueError, RecursionError) as error:
         raise DataError(f"{path}: not readable as JSON ({error})") from None
 
 

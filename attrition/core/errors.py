@@ -19,6 +19,10 @@ class DataError(PipelineError):
     """A file's content cannot be used: names the file and the reason. Exit code 1."""
 
 
+class UnreadableError(DataError):
+    """The system does not give a file: nothing is known of its content. Exit code 1."""
+
+
 class AlreadyRunning(PipelineError):
     """Another run holds the lock. Exit code 75 (EX_TEMPFAIL of sysexits.h: try again later)."""
 

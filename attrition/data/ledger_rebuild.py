@@ -17,7 +17,7 @@ from pathlib import Path
 
 from attrition.core import atomic_files, clock
 from attrition.core.config import Config
-from attrition.core.errors import DataError, PipelineError
+from attrition.core.errors import DataError, PipelineError, UnreadableError
 from attrition.data import (
     committed_rows,
     csv_records,
@@ -124,9 +124,15 @@ def accept_edits(config: Config) -> str:
 
 
 def damage(config: Config) -> str | None:
-    """What is wrong with a ledger that is there but cannot be read, of which a copy is kept."""
+    """What is wrong with a ledger that is there but is none, of which a copy is kept.
+
+    Raises:
+        UnreadableError: the disk does not give it today; it may be sound.
+    """
     try:
         read_ledger(config.ledger)
+    except UnreadableError:
+        raise
     except DataError:
         return (
             f"ledger.json was damaged and is kept as {atomic_files.keep_copy(config.ledger).name}"
