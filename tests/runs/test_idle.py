@@ -324,3 +324,17 @@ def test_a_run_rests_whether_or_not_it_made_what_is_optional(quiet: Project, nam
     for second in ("confusionmatrix2.png", "apireturns2.txt"):  # of a model that was replaced
         quiet.write(f"models/{second}", "x")
         assert rests(quiet)
+
+
+def test_a_change_in_a_nested_module_is_news(
+    project: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    package = tmp_path / "package"
+    module = package / "room" / "inner" / "module.py"
+    module.parent.mkdir(parents=True)
+    module.touch()
+    monkeypatch.setattr(idle, "PACKAGE", str(package))
+    before = idle.observe_inputs(project.config).digest
+    assert idle.observe_inputs(project.config).digest == before
+    module.write_text("changed = True\n")
+    assert idle.observe_inputs(project.config).digest != before
