@@ -281,7 +281,7 @@ def test_whatever_an_administrator_does_no_row_is_lost_and_every_advice_helps(
 ) -> None:
     Administration.nursery, Administration.templates = nursery, templates
     scale = settings(
-        max_examples=40 if suite.is_complete else 6,
+        max_examples=24 if suite.is_complete else 6,
         stateful_step_count=10 if suite.is_complete else 5,
         phases=[Phase.generate],  # a failure tells its steps; to shorten them would take long
         deadline=None,
