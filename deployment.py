@@ -21,7 +21,7 @@ from typing import Any
 
 from attrition.core import atomic_files, clock, formatting, releases
 from attrition.core.config import Config
-from attrition.core.errors import DataError, PipelineError
+from attrition.core.errors import DataError, PipelineError, UnreadableError
 from attrition.core.releases import Release
 from attrition.data.ledger import read_ledger
 from attrition.runs import cli
@@ -235,7 +235,9 @@ def _rank_again(config: Config) -> None:
 
     try:
         listed = call_list.rank(config)
-    except (PipelineError, OSError) as error:
+    except UnreadableError:
+        raise  # the disk does not give a file today; ranked anew, it may
+    except DataError as error:
         listed = call_list.give_up(config, str(error))
     call_list.record_anew(config, listed)
     if isinstance(listed, str):

@@ -22,7 +22,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from attrition.core.errors import DataError
+from attrition.core.errors import DataError, UnreadableError
 from attrition.model.terms import (
     Axis,
     CategoricalTerm,
@@ -228,8 +228,10 @@ def load_scorecard(path: Path) -> Scorecard:
     """
     try:
         return read_scorecard(path.read_bytes())
-    except OSError as error:
+    except FileNotFoundError as error:
         raise DataError(f"{path}: cannot be read ({error.strerror})") from None
+    except OSError as error:
+        raise UnreadableError(f"{path}: cannot be read ({error.strerror})") from None
     except DataError as error:
         raise DataError(f"{path}: {error}") from None
 

@@ -19,7 +19,7 @@ NEW = {**FOLDERS, "id_column": "client", "numeric_columns": ["x"], "value_column
 SCRIPT = f"""
 import sys
 from pathlib import Path
-from attrition.settingsfile import replace_settings
+from attrition.core.settings_file import replace_settings
 from tests.support.nursery import count_operations
 
 path, number, notes = Path(sys.argv[1]), int(sys.argv[2]), Path(sys.argv[3])
