@@ -23,6 +23,11 @@ class UnreadableError(DataError):
     """The system does not give a file: nothing is known of its content. Exit code 1."""
 
 
+def unreadable(message: str, error: OSError) -> DataError:
+    """The error of a file that is gone, or that the system does not give."""
+    return DataError(message) if isinstance(error, FileNotFoundError) else UnreadableError(message)
+
+
 class AlreadyRunning(PipelineError):
     """Another run holds the lock. Exit code 75 (EX_TEMPFAIL of sysexits.h: try again later)."""
 

@@ -23,7 +23,7 @@ from attrition.core.atomic_files import (
     strict,
     sync_folder,
 )
-from attrition.core.errors import DataError
+from attrition.core.errors import DataError, unreadable
 
 RELEASE_FILES = (
     "trainedmodel.pkl",
@@ -69,7 +69,7 @@ class Release:
         try:
             content = path.read_bytes()
         except OSError as error:
-            raise DataError(f"{path}: damaged release ({error.strerror})") from None
+            raise unreadable(f"{path}: damaged release ({error.strerror})", error) from None
         if hashlib.sha256(content).hexdigest() != self.manifest["sha256"][name]:
             raise DataError(f"{path}: damaged release (its content is not what was deployed)")
         return content
@@ -119,7 +119,7 @@ def open_release(folder: Path) -> Release:
         try:
             found = sha256_of(path)
         except OSError as error:
-            raise DataError(f"{path}: damaged release ({error.strerror})") from None
+            raise unreadable(f"{path}: damaged release ({error.strerror})", error) from None
         if found != digest:
             raise DataError(f"{path}: damaged release (its content is not what was deployed)")
     return Release(folder, manifest)

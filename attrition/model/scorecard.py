@@ -22,7 +22,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from attrition.core.errors import DataError, UnreadableError
+from attrition.core.errors import DataError, unreadable
 from attrition.model.terms import (
     Axis,
     CategoricalTerm,
@@ -228,10 +228,8 @@ def load_scorecard(path: Path) -> Scorecard:
     """
     try:
         return read_scorecard(path.read_bytes())
-    except FileNotFoundError as error:
-        raise DataError(f"{path}: cannot be read ({error.strerror})") from None
     except OSError as error:
-        raise UnreadableError(f"{path}: cannot be read ({error.strerror})") from None
+        raise unreadable(f"{path}: cannot be read ({error.strerror})", error) from None
     except DataError as error:
         raise DataError(f"{path}: {error}") from None
 
