@@ -20,6 +20,8 @@ from attrition.core.errors import DataError, PipelineError, UnreadableError
 
 TEMPORARY_PREFIX = ".tmp-"
 
+logger = logging.getLogger(__name__)
+
 
 def sync_folder(folder: Path) -> None:
     """Make renames and new names in a folder durable."""
@@ -158,9 +160,6 @@ def remove_tree(path: Path) -> None:
         shutil.rmtree(path)
     else:
         path.unlink(missing_ok=True)
-
-
-logger = logging.getLogger(__name__)
 
 
 def read_json_object(path: Path) -> dict[str, Any]:

@@ -2,16 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from attrition.core.config import Config
-from attrition.engines.spark.session import check_installed
-
-# Ingestion needs no model and no tables in memory, and must not pay for what only others need.
-if TYPE_CHECKING:
-    pass
 from attrition.engines.base import Engine
 from attrition.engines.local import LocalEngine
+from attrition.engines.spark.session import check_installed
 
 
 def engine(config: Config) -> Engine:
