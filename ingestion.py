@@ -207,7 +207,7 @@ def table_text(result: IngestionResult) -> str:
     for name in result.waiting:
         lines += _told(f"{name}: still being written, left for the next run")
     if len(lines) == 1:
-        lines = ["nothing new", *_told(result.all_rejected or "")]
+        lines = ["nothing new"]
     lines.append(
         f"{result.new_rows:,} rows added to the training set; {result.open_clients:,} open clients"
     )
@@ -253,7 +253,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _ingest(config: Config, arguments: argparse.Namespace) -> int:
-    print(table_text(run(config)))
+    result = run(config)
+    print(table_text(result))
+    if result.all_rejected is not None and not result.files:
+        logger.warning("%s", result.all_rejected)  # the run that rejected them has said why
     return 0
 
 

@@ -353,9 +353,9 @@ def test_a_file_rejected_for_a_limit_is_read_when_the_limit_is_raised(project: P
     packed = gzip.compress("\n".join([HEADER, *rows]).encode())
     (project.root / "sourcedata/a.csv.gz").write_bytes(packed)
     source(project, "b.csv", "k,1,2,3,0", header="no table")
-    shown = " ".join(project.run("ingestion.py").stdout.split())
+    shown = project.run("ingestion.py").stderr
     assert "larger than 1 MB when unpacked (setting maximum_unpacked_megabytes)" in shown
-    assert "all 2 files were rejected" in " ".join(project.run("ingestion.py").stdout.split())
+    assert "all 2 files were rejected" in project.run("ingestion.py").stderr
     project.configure(maximum_unpacked_megabytes=2)
     assert ingestion.pending(project.config).new == ("a.csv.gz",)
     project.run("ingestion.py")
@@ -380,7 +380,7 @@ def test_when_all_files_are_rejected_every_run_names_the_cause_until_it_is_mende
         assert "all 2 files were rejected" in failed.stderr
         assert "missing column 'number_of_employes'" in failed.stderr
         assert "expected the columns" not in failed.stderr
-    shown = " ".join(project.run("ingestion.py").stdout.split())
+    shown = project.run("ingestion.py").stderr
     assert "all 2 files were rejected: january.csv, other.csv: missing column" in shown
     assert "all 2 files were rejected" in project.run("diagnostics.py", check=False).stderr
     project.configure()
