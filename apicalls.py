@@ -115,8 +115,8 @@ def _some_records(config: Config) -> list[dict[str, Any]]:
     from attrition.engines.test_clients import gather_test_clients
 
     try:
-        clients = gather_test_clients(config).clients
         ledger = read_ledger(config.ledger)
+        clients = gather_test_clients(config, ledger).clients
         if not len(clients) and ledger.commits:
             clients, _ = engine(config).labelled(ledger, ledger.commits[-1].start)
     except PipelineError as error:

@@ -19,14 +19,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from attrition.core import atomic_files, clock, formatting, releases
+from attrition.core import atomic_files, clock, formatting, releases, rollbacks
 from attrition.core.config import Config
 from attrition.core.errors import DataError, PipelineError, UnreadableError
 from attrition.core.releases import Release
 from attrition.data.ledger import read_ledger
 from attrition.runs import cli
 
-ROLLBACKS = "rollbacks.json"
 logger = logging.getLogger(__name__)
 
 
@@ -147,9 +146,8 @@ def rollback(config: Config, target: str | None) -> Release:
     left = _training_commit(deployment / "releases" / live) if live else None
     # The rows ingested since count, too: a candidate that learnt them may be much the same model.
     commits = [left, read_ledger(config.ledger).commit_id]
-    record = {"from": live, "to": release.id, "time": clock.now(), "commits": commits}
     # Written first: a kill in between leaves a harmless note, never an undone rollback.
-    atomic_files.write_json(deployment / ROLLBACKS, [*rollbacks(config), record])
+    rollbacks.record_rollback(config, live, release.id, commits)
     releases.make_live(deployment, folder)
     return release
 
@@ -174,24 +172,6 @@ def _training_commit(folder: Path) -> str | None:
     except (DataError, KeyError, TypeError):
         return None
     return str(commit)
-
-
-def rollbacks(config: Config) -> list[dict[str, Any]]:
-    """Every rollback so far, oldest first."""
-    path = config.prod_deployment_path / ROLLBACKS
-    return list(atomic_files.read_json(path)) if path.exists() else []
-
-
-def rolled_back_commits(config: Config) -> frozenset[str]:
-    """The ingested rows, by commit, from which no model is to be deployed after a rollback."""
-    commits = (commit for record in rollbacks(config) for commit in record["commits"])
-    return frozenset(commit for commit in commits if commit is not None)
-
-
-def is_rolled_back(config: Config) -> bool:
-    """Whether the live release is the one that was gone back to last."""
-    last = rollbacks(config)[-1:]
-    return bool(last) and last[0]["to"] == releases.live_release_id(config.prod_deployment_path)
 
 
 def table(config: Config) -> str:

@@ -19,7 +19,6 @@ import io
 import logging
 import sys
 from collections.abc import Mapping, Sequence
-from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -31,9 +30,9 @@ from attrition.data.clients import Rejection, read_table
 from attrition.data.discovery import all_rejected
 from attrition.data.ledger import read_ledger
 from attrition.data.profile import DataProfile, missing_changes
+from attrition.engines.context import RunContext
 from attrition.engines.selection import engine
-from attrition.model.compatibility import misfit
-from attrition.model.scorecard import load_scorecard
+from attrition.model.champion import live_champion
 from attrition.report.diagnostics_text import describe_data, describe_decision, describe_timings
 from attrition.report.run_summary import runs_table
 from attrition.runs import cli, decision_record, history, package_check, stage_timing
@@ -81,27 +80,24 @@ class DiagnosticsResult:
 
 
 def run(
-    config: Config,
-    timings: Mapping[str, float] | None = None,
-    check: PackageCheck | None = None,
+    context: RunContext, timings: Mapping[str, float], check: PackageCheck
 ) -> DiagnosticsResult:
     """Diagnose and write `diagnostics.json`; as a part of the pipeline, under its lock.
 
     Args:
-        config: the settings.
+        context: of the run.
         timings: seconds of the stages of this run, which the history does not know yet.
-        check: of `packages.checking`, begun early so that there is nothing to wait for; None
-            begins one now.
+        check: of `package_check.checking`, begun early so that there is nothing to wait for.
 
     Returns:
         The result; with no ingested rows its statistics are empty.
     """
-    with nullcontext(check) if check else package_check.checking(config) as asked:
-        profile = engine(config).profile()
-        state = package_check.finish_check(asked, PIPELINE_WAIT_SECONDS if profile.rows else 0)
+    config, champion = context.config, context.champion
+    profile = engine(config).profile(context.ledger)
+    state = package_check.finish_check(check, PIPELINE_WAIT_SECONDS if profile.rows else 0)
     package_check.store(config, state)
-    seconds = {**history.latest_timings(config.history), **(timings or {})}
-    missing = missing_changes(profile, _training_reference(config))
+    seconds = {**history.latest_timings(config.history), **timings}
+    missing = missing_changes(profile, champion.training.get("reference") if champion else None)
     result = DiagnosticsResult(clock.now(), profile, missing, seconds, state)
     atomic_files.write_json(config.diagnostics, result.to_json())
     return result
@@ -113,19 +109,19 @@ def look(config: Config) -> DiagnosticsResult:
     Raises:
         DataError: nothing is ingested yet.
     """
-    with package_check.checking(config) as asked:
-        profile = engine(config).profile()
+    ledger = read_ledger(config.ledger)
+    with package_check.checking(config) as check:
+        profile = engine(config).profile(ledger)
         if not profile.rows:
             raise DataError(
-                all_rejected(config, read_ledger(config.ledger))
+                all_rejected(config, ledger)
                 or f"{config.final_data}: nothing is ingested yet; put CSV files with client rows "
                 f"into {config.input_folder_path} and run fullprocess.py"
             )
-        state = package_check.finish_check(asked, PERSON_WAIT_SECONDS)
-    missing, seconds = _training_reference(config), history.latest_timings(config.history)
-    return DiagnosticsResult(
-        clock.now(), profile, missing_changes(profile, missing), seconds, state
-    )
+        state = package_check.finish_check(check, PERSON_WAIT_SECONDS)
+    seconds = history.latest_timings(config.history)
+    missing = missing_changes(profile, _training_reference(config))
+    return DiagnosticsResult(clock.now(), profile, missing, seconds, state)
 
 
 def _training_reference(config: Config) -> dict[str, Any] | None:
@@ -165,15 +161,14 @@ def predict(config: Config, path: Path) -> tuple[list[tuple[str, float, str]], l
         DataError: no model is deployed, it has other columns or labels than the settings, or
             the file is of no use.
     """
-    release = releases.live_release(config.prod_deployment_path)
-    if release is None:
+    champion = live_champion(config)
+    if champion is None:
         raise DataError("no model is deployed yet; run fullprocess.py")
-    card = load_scorecard(release.folder / "scorecard.json")
-    reason = misfit(config, card, atomic_files.read_json(release.folder / "training.json"))
-    if reason is not None:
+    card, release = champion.card, champion.release.id
+    if champion.misfit is not None:
         raise DataError(
-            f"the deployed model, {release.id}, has other columns or labels than {config.source}: "
-            f"{reason}; run fullprocess.py, which trains one for these settings"
+            f"the deployed model, {release}, has other columns or labels than {config.source}: "
+            f"{champion.misfit}; run fullprocess.py, which trains one for these settings"
         )
     clients, rejected = read_table(config, path)
     chances = card.probabilities(clients.columns)

@@ -24,38 +24,40 @@ if __name__ == "__main__" and idle.rests(sys.argv[1:]):
 import argparse
 import logging
 import textwrap
-import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from attrition.core import atomic_files, progress, releases
+import apicalls
+import deployment
+import diagnostics
+import ingestion
+import reporting
+import scoring
+import training
+from attrition.core import atomic_files, clock, releases
 from attrition.core.config import Config
 from attrition.core.errors import DataError, NotEnoughData
-from attrition.runs import cli
-
-if TYPE_CHECKING:  # heavy modules: an idle run must not pay for them
-    import numpy as np
-    from numpy.typing import NDArray
-
-    from attrition.core.releases import Release
-    from attrition.data.clients import Clients, TestClients
-    from attrition.data.ledger import Ledger
-    from attrition.monitoring.champion import Champion
-    from attrition.monitoring.decisions import (
-        Evidence,
-        Scored,
-        TrainingNeed,
-        TrainingSituation,
-        Verdict,
-    )
-    from attrition.monitoring.examination import Examination
-    from attrition.runs.package_check import PackageCheck
-    from ingestion import IngestionResult, Pending
-    from training import TrainingResult
+from attrition.core.releases import Release
+from attrition.core.scratch import sweep_scratch_folders
+from attrition.data import committed_rows
+from attrition.data.ledger import read_ledger
+from attrition.engines.context import RunContext, read_context
+from attrition.model.champion import Champion, live_champion
+from attrition.monitoring import alert_delivery
+from attrition.monitoring import alerts as alert_conditions
+from attrition.monitoring.challenge import Challenge, challenge, training_situation, uncontested
+from attrition.monitoring.champion import find_champion
+from attrition.monitoring.decisions import Scored, TrainingNeed, Verdict, training_need
+from attrition.monitoring.examination import Examination, alerts, examine
+from attrition.ranking import call_list
+from attrition.report.run_summary import summary
+from attrition.runs import cli, history, package_check
+from attrition.runs.package_check import PackageCheck
+from attrition.runs.stopwatch import Stopwatch
+from ingestion import IngestionResult, Pending
 
 logger = logging.getLogger(__name__)
 
@@ -66,42 +68,6 @@ FAILED = "failed"  # the verdict of a run that did not come to one
 def now() -> str:
     """The time, to name a run by."""
     return datetime.now(UTC).isoformat(timespec="milliseconds")
-
-
-class Stopwatch:
-    """Seconds that each stage of a run took."""
-
-    def __init__(self) -> None:
-        self.seconds: dict[str, float] = {}
-
-    @contextmanager
-    def stage(self, name: str) -> Iterator[None]:
-        """Time a stage, show it at work, and tell the log when it is done."""
-        start = time.perf_counter()
-        with progress.step(name):
-            yield
-        self.seconds[name] = round(time.perf_counter() - start, 3)
-        logger.info("%s: %.2f s", name, self.seconds[name])
-
-    def forget(self, name: str) -> None:
-        """Leave out a stage that had nothing to do: its time would tell nothing."""
-        del self.seconds[name]
-
-
-@dataclass(frozen=True)
-class Challenge:
-    """What became of a candidate: the verdict, its scores, the evidence against the champion.
-
-    `suspicious` holds the columns that alone tell the answer beyond belief (column -> AUC), and the
-    AUC of the whole model; `sampled` says how many rows were new to both, where only a sample of
-    them was compared.
-    """
-
-    verdict: Verdict
-    scored: Scored | None = None
-    evidence: Evidence | None = None
-    suspicious: dict[str, Any] = field(default_factory=dict)
-    sampled: dict[str, int] = field(default_factory=dict)
 
 
 def process(config: Config, inputs: idle.Inputs, watch: Stopwatch) -> dict[str, Any]:
@@ -115,64 +81,29 @@ def process(config: Config, inputs: idle.Inputs, watch: Stopwatch) -> dict[str, 
     Returns:
         The decision record, as `decision.json` holds it.
     """
-    import deployment
-    from attrition.monitoring.champion import find_champion
-    from attrition.runs import package_check as package_checks
-
-    with package_checks.checking(config) as package_check:  # pip answers, or not, meanwhile
+    with package_check.checking(config) as check:  # pip answers, or not, meanwhile
         champion = find_champion(config)
         if champion is not None:
             deployment.restore_candidate(config, champion.release)
         owed = owed_report(config, champion)
-        record, outgoing = owed or run_stages(config, champion, inputs, watch)
+        if owed is None:
+            context, record, outgoing = run_stages(config, champion, inputs, watch)
+        else:
+            context, (record, outgoing) = read_context(config, champion), owed
         with watch.stage("reporting"):
-            record = report(config, record, outgoing, watch, package_check)
-        return close(config, inputs, record, outgoing, watch)
-
-
-def report(
-    config: Config,
-    record: dict[str, Any],
-    outgoing: Release | None,
-    watch: Stopwatch,
-    package_check: PackageCheck,
-) -> dict[str, Any]:
-    """Rank the clients, diagnose, and tell of it all.
-
-    Returns:
-        The decision record, with what the ranking found.
-    """
-    import diagnostics
-    import reporting
-    from attrition.engines.test_clients import gather_test_clients
-    from attrition.ranking import call_list
-
-    test = gather_test_clients(config)
-    reporting.run(config, outgoing, test)
-    listed = call_list.rank(config)
-    diagnosed = diagnostics.run(config, watch.seconds, package_check)
-    record = {**record, **call_list.recorded(listed)}
-    live = releases.live_release_id(config.prod_deployment_path)
-    so_far = {**record, "release_after": live, "timings": dict(watch.seconds)}
-    reporting.tell(config, so_far, diagnosed.to_json(), listed, test)
-    return record
+            record = report(context, record, outgoing, watch, check)
+        return close(context, inputs, record, outgoing, watch)
 
 
 def run_stages(
     config: Config, champion: Champion | None, inputs: idle.Inputs, watch: Stopwatch
-) -> tuple[dict[str, Any], Release | None]:
+) -> tuple[RunContext, dict[str, Any], Release | None]:
     """Ingest, examine the deployed model, challenge it, deploy: one stage after another.
 
     Returns:
-        The decision record, and the release that was replaced, None when none was.
+        The context with the model that is live now, the decision record, and the release that was
+        replaced, None when none was.
     """
-    import ingestion
-    from attrition.core.scratch import sweep_scratch_folders
-    from attrition.data.ledger import read_ledger
-    from attrition.engines.test_clients import gather_test_clients
-    from attrition.monitoring.decisions import training_need
-    from attrition.monitoring.examination import Examination, examine
-
     sweep_scratch_folders()
     started = now()
     with watch.stage("ingestion"):
@@ -182,21 +113,81 @@ def run_stages(
     if not ingested.files:
         watch.forget("ingestion")
     with watch.stage("check"):
-        ledger = read_ledger(config.ledger)
-        test = gather_test_clients(config)
-        exam = examine(config, champion, ledger, test) if champion else Examination()
-        need = training_need(training_situation(config, champion, ledger, test, exam))
+        context = read_context(config, champion)
+        exam = Examination()
+        if champion is not None:
+            exam = examine(config, champion, context.ledger, context.test)
+        need = training_need(training_situation(context, exam.drift))
     logger.info("%s: %s", "a candidate is due" if need.train else "no candidate", need.reason)
-    challenge = run_challenge(config, champion, need, test, watch)
+    outcome = run_challenge(context, need, watch)
     record = {
         "run_id": started,
         "time": started,
         "inputs": inputs.digest,
         "release_before": champion.release.id if champion else None,
-        **decision_record(config, ingested, exam, need, challenge),
+        **decision_record(config, ingested, exam, need, outcome),
     }
-    outgoing = deploy(config, champion, record, watch) if challenge.verdict.deploy else None
-    return record, outgoing
+    if not outcome.verdict.deploy:
+        return context, record, None
+    outgoing = deploy(context, record, watch)
+    return replace(context, champion=live_champion(config)), record, outgoing
+
+
+def run_challenge(context: RunContext, need: TrainingNeed, watch: Stopwatch) -> Challenge:
+    """Train a candidate if there is need, score it, and judge it against the champion."""
+    config, champion = context.config, context.champion
+    if not need.train:
+        return uncontested(champion, Verdict("kept", need.reason))
+    try:
+        with watch.stage("training"):
+            commit = champion.training["commit"] if champion else None
+            trained = training.run(config, context.ledger, context.test, commit)
+    except NotEnoughData as error:
+        return uncontested(champion, Verdict("not enough evidence", f"no candidate: {error}"))
+    with watch.stage("scoring"):
+        scored = Scored(scoring.run(config, context.test), trained.cross_validated)
+    with watch.stage("comparison"):
+        record = atomic_files.read_json(config.output_model_path / "training.json")
+        outcome = challenge(context, need, trained, scored, record)
+    if outcome.evidence is None:
+        watch.forget("comparison")
+    return outcome
+
+
+def deploy(context: RunContext, record: dict[str, Any], watch: Stopwatch) -> Release | None:
+    """Deploy the candidate; the outgoing model answers the API calls once more before it goes.
+
+    Returns:
+        The release it replaced, None for the first one.
+    """
+    if context.champion is not None:
+        with watch.stage("outgoing answers"):
+            apicalls.record_current(context.config)
+    with watch.stage("deployment"):
+        deployment.run(context.config, record)
+    return context.champion.release if context.champion else None
+
+
+def report(
+    context: RunContext,
+    record: dict[str, Any],
+    outgoing: Release | None,
+    watch: Stopwatch,
+    check: PackageCheck,
+) -> dict[str, Any]:
+    """Rank the clients, diagnose, and report it all.
+
+    Returns:
+        The decision record, with the ranking.
+    """
+    reporting.run(context, outgoing)
+    listed = call_list.rank_clients(context.config, context.ledger, context.champion)
+    diagnosed = diagnostics.run(context, watch.seconds, check)
+    record = {**record, **call_list.recorded(listed)}
+    live = context.champion.release.id if context.champion else None
+    so_far = {**record, "release_after": live, "timings": dict(watch.seconds)}
+    reporting.tell(context, so_far, diagnosed.to_json(), listed)
+    return record
 
 
 def decision_record(
@@ -207,7 +198,6 @@ def decision_record(
     challenge: Challenge,
 ) -> dict[str, Any]:
     """What was found and decided, as plain values for JSON."""
-    from attrition.monitoring.examination import alerts
 
     verdict, scored, findings = challenge.verdict, challenge.scored, exam.to_json()
     last = _shown_decision(config).get("ingestion")
@@ -236,163 +226,8 @@ def decision_record(
     }
 
 
-def training_situation(
-    config: Config, champion: Champion | None, ledger: Ledger, test: TestClients, exam: Examination
-) -> TrainingSituation:
-    """Gather what the need for training depends on."""
-    from attrition.engines.selection import engine
-    from attrition.monitoring.decisions import TrainingSituation
-    from deployment import is_rolled_back, rolled_back_commits
-    from training import versions
-
-    deployed = champion.training if champion else None
-    unseen_start = ledger.unseen_start(deployed["commit"]) if deployed else 0
-    rolled_back = set(rolled_back_commits(config))
-    if ledger.commit_id is not None and ledger.earlier_end == ledger.committed_bytes:
-        # The ledger was made anew, and no row came since: those are the rows of that time.
-        rolled_back |= {ledger.commit_id} if is_rolled_back(config) else set()
-    left_out = 0
-    if deployed and deployed["commit"] == ledger.commit_id:
-        # The same ingested rows; but other test data may change which of them may be learnt.
-        left_out = engine(config).count_in_test(ledger, test)
-    return TrainingSituation(
-        commit=ledger.commit_id,
-        schema=config.schema_digest,
-        left_out_test_rows=left_out,
-        unseen_rows=sum(commit.rows for commit in ledger.commits if commit.start >= unseen_start),
-        versions=versions(),
-        deployed=deployed,
-        rolled_back_commits=rolled_back,
-        drift=exam.drift,
-        test_share=config.test_share,
-    )
-
-
-def run_challenge(
-    config: Config,
-    champion: Champion | None,
-    need: TrainingNeed,
-    test: TestClients,
-    watch: Stopwatch,
-) -> Challenge:
-    """Train a candidate if there is need, score it, and judge it against the champion."""
-    import scoring
-    import training
-    from attrition.monitoring.decisions import (
-        Scored,
-        Verdict,
-        disbelieved,
-        first_model_verdict,
-        new_columns_verdict,
-        promotion_verdict,
-    )
-
-    known = suspicions(champion.training) if champion else {}
-    if not need.train:
-        return Challenge(Verdict("kept", need.reason), suspicious=known)
-    try:
-        with watch.stage("training"):
-            trained = training.run(config, test, champion.training["commit"] if champion else None)
-    except NotEnoughData as error:
-        verdict = Verdict("not enough evidence", f"no candidate: {error}")
-        return Challenge(verdict, suspicious=known)
-    with watch.stage("scoring"):
-        scored = Scored(scoring.run(config, test), trained.cross_validated)
-    asked, evidence, sampled = config.model_score_threshold, None, {}
-    if champion is None:
-        verdict = first_model_verdict(need, scored, asked)
-    elif not champion.fits or champion.has_learnt_test_rows:
-        before = champion.release.manifest["f1_score"]
-        crossed = champion.training["cross_validated"]["f1"]
-        verdict = new_columns_verdict(need, scored, before, crossed, asked)
-    else:
-        with watch.stage("comparison"):
-            evidence = gather_evidence(config, champion, trained, test)
-        verdict = promotion_verdict(need, evidence, config.promotion_confidence, asked)
-        if (compared := trained.unseen_rows) > int(trained.unseen.sum()):
-            sampled = {"comparison": compared}
-    found = suspicions(atomic_files.read_json(config.output_model_path / "training.json"))
-    return Challenge(
-        disbelieved(verdict, trained.suspicious) if verdict.deploy else verdict,
-        scored,
-        evidence,
-        found or ({} if verdict.deploy else known),
-        sampled,
-    )
-
-
-def suspicions(training: Mapping[str, Any]) -> dict[str, Any]:
-    """Columns that alone tell the answer beyond belief, by the record of a training.
-
-    Returns:
-        `columns` (column -> its AUC) and `model_auc`; empty when there is no such column, or when
-        an older version trained the model.
-    """
-    columns = training.get("suspicious_columns")
-    if not columns:
-        return {}
-    return {"columns": columns, "model_auc": training["cross_validated"]["roc_auc"]}
-
-
-def gather_evidence(
-    config: Config, champion: Champion, trained: TrainingResult, test: TestClients
-) -> Evidence:
-    """Ask champion and candidate about the same rows: the test data and those new to the champion.
-
-    The candidate has learnt the new rows, so about them it answers out of fold: each row is
-    predicted by a model of its kind that did not see it.
-    """
-    import numpy as np
-
-    from attrition.model.metrics import Comparison, compare
-    from attrition.model.training import out_of_fold_probabilities
-    from attrition.monitoring.decisions import Evidence
-    from attrition.monitoring.examination import minimum
-
-    card, clients, unseen = trained.fitted.scorecard, trained.clients, trained.unseen
-
-    def answers(rows: Clients, candidate: NDArray[np.float64]) -> NDArray[np.int8]:
-        """Label, champion's and candidate's prediction: array of shape (3, n_rows)."""
-        champions = champion.card.probabilities(rows.columns) >= champion.card.threshold
-        assert rows.labels is not None
-        return np.stack([rows.labels, champions, candidate >= card.threshold]).astype(np.int8)
-
-    def judge(rows: NDArray[np.int8]) -> Comparison:
-        return compare(rows[0], rows[1], rows[2], minimum(config), config.random_seed)
-
-    on_test = answers(test.clients, card.probabilities(test.clients.columns))
-    if not unseen.any():
-        return Evidence(judge(on_test), None, judge(on_test))
-    assert clients.labels is not None
-    chances = out_of_fold_probabilities(
-        trained.fitted, clients.features, clients.labels, unseen, clients.ids
-    )
-    on_unseen = answers(clients.select(unseen), chances)
-    pooled = np.concatenate([on_test, on_unseen], axis=1)
-    return Evidence(judge(on_test), judge(on_unseen), judge(pooled))
-
-
-def deploy(
-    config: Config, champion: Champion | None, record: dict[str, Any], watch: Stopwatch
-) -> Release | None:
-    """Deploy the candidate; the outgoing model answers the API calls once more before it goes.
-
-    Returns:
-        The release it replaced, None for the first one.
-    """
-    import apicalls
-    import deployment
-
-    if champion is not None:
-        with watch.stage("outgoing answers"):
-            apicalls.record_current(config)
-    with watch.stage("deployment"):
-        deployment.run(config, record)
-    return champion.release if champion else None
-
-
 def close(
-    config: Config,
+    context: RunContext,
     inputs: idle.Inputs,
     record: dict[str, Any],
     outgoing: Release | None,
@@ -406,14 +241,8 @@ def close(
     Returns:
         The decision record, complete.
     """
-    import apicalls
-    from attrition.core import clock
-    from attrition.data import committed_rows
-    from attrition.data.ledger import read_ledger
-    from attrition.monitoring import alert_delivery
-    from attrition.runs import history
-
-    live = releases.live_release_id(config.prod_deployment_path)
+    config = context.config
+    live = context.champion.release.id if context.champion else None
     record = {**record, "release_after": live}
     atomic_files.write_json(
         config.decision, {**record, "timings": watch.seconds}
@@ -426,7 +255,7 @@ def close(
     history.record_run(config.history, record, config.runs_to_keep)
     alert_delivery.tell_run(config, record)
     is_all_seen = inputs.settled and inputs.digest == record["inputs"]
-    is_all_seen = is_all_seen and committed_rows.is_as_left(config, read_ledger(config.ledger))
+    is_all_seen = is_all_seen and committed_rows.is_as_left(config, context.ledger)
     if is_all_seen and not record["ingestion"]["waiting"]:
         record |= {idle.STATE: idle.finished_state(config, inputs)}
     atomic_files.write_json(config.decision, record)
@@ -441,7 +270,6 @@ def owed_report(
     Reporting it is all that the run after it does, so that it ends as the killed one would have;
     what has come since is for the next. None when nothing is owed.
     """
-    from attrition.runs import history
 
     if champion is None:
         return None
@@ -480,9 +308,6 @@ def fail(config: Config, started: str, watch: Stopwatch, message: str) -> None:
         watch: holds the stages that it finished.
         message: what happened.
     """
-    from attrition.monitoring import alert_delivery
-    from attrition.monitoring import alerts as alert_conditions
-    from attrition.runs import history
 
     live = releases.live_release_id(config.prod_deployment_path)
     kind = alert_conditions.failure_kind(message)
@@ -516,7 +341,6 @@ def _run(config: Config, _arguments: argparse.Namespace) -> int:
             return _rest(config)
         with cli.deadline(60 * config.run_deadline_minutes, tell):
             record = process(config, inputs, watch)
-    from attrition.report.run_summary import summary
 
     print(summary(record))
     return 0
@@ -526,15 +350,12 @@ def _rest(config: Config) -> int:
     """Do nothing, but for an alert that could not be delivered."""
     logger.info("%s", idle.MESSAGE)
     if config.alert_webhook is not None or config.alert_command is not None:
-        from attrition.monitoring import alert_delivery
-
         alert_delivery.catch_up(config)
     return 0
 
 
 def _dry_run(config: Config, _arguments: argparse.Namespace) -> int:
     """Say what a run would do now; nothing is written, and no lock is taken."""
-    import ingestion
 
     found = ingestion.pending(config)
     if idle.is_idle(config, idle.observe_inputs(config)):
@@ -549,7 +370,6 @@ def _dry_run(config: Config, _arguments: argparse.Namespace) -> int:
 
 def _prospect(config: Config, found: Pending) -> list[str]:
     """What a run that is not idle would do."""
-    from attrition.data.ledger import read_ledger
 
     lines = [f"New files a run would ingest: {', '.join(found.new) or 'none'}."]
     if found.waiting:

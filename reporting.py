@@ -26,12 +26,12 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
-from attrition.core import atomic_files, clock, formatting, progress, releases
+from attrition.core import atomic_files, clock, formatting, progress
 from attrition.core.config import Config
 from attrition.core.releases import Release
 from attrition.data.clients import TestClients
-from attrition.data.ledger import read_ledger
-from attrition.engines.test_clients import gather_test_clients
+from attrition.engines.context import RunContext, read_context
+from attrition.model.champion import live_champion
 from attrition.model.compatibility import misfit
 from attrition.model.scorecard import load_scorecard
 from attrition.monitoring.examination import score_clients
@@ -60,22 +60,19 @@ Rendered = TypeVar("Rendered", str, bytes)
 logger = logging.getLogger(__name__)
 
 
-def run(
-    config: Config, outgoing: Release | None = None, test: TestClients | None = None
-) -> list[Path]:
+def run(context: RunContext, outgoing: Release | None = None) -> list[Path]:
     """Draw the matrix of the live model, and before it that of the model it has just replaced.
 
     Args:
-        config: the settings.
+        context: of the run.
         outgoing: the release that this run replaced; None when it replaced none.
-        test: the labelled test data; None reads them.
 
     Returns:
         The pictures that are there now. A picture that cannot be drawn (no model, or too few test
         rows for a score) is not kept from an earlier model either, and the log says why.
     """
-    live = releases.live_release(config.prod_deployment_path)
-    test = gather_test_clients(config) if test is None else test
+    config, champion = context.config, context.champion
+    live = champion.release if champion else None
     first, second = config.confusion_matrix, config.output_model_path / SECOND
     pictures = [(first, live)] if outgoing is None else [(first, outgoing), (second, live)]
     if len(pictures) == 1:
@@ -85,7 +82,7 @@ def run(
         if release is None:
             path.unlink(missing_ok=True)
             logger.info("%s: not drawn: no model is deployed", path)
-        elif _draw(config, release.folder / SCORECARD, f"Release {release.id}", test, path):
+        elif _draw(config, release.folder / SCORECARD, f"Release {release.id}", context.test, path):
             drawn.append(path)
     return drawn
 
@@ -121,35 +118,33 @@ def _rejections(test: TestClients) -> str:
 
 
 def tell(
-    config: Config,
+    context: RunContext,
     decision: Mapping[str, Any],
     diagnosed: Mapping[str, Any],
     listed: RankingResult | str,
-    test: TestClients | None = None,
 ) -> list[Path]:
     """Write the report, as a page, as a document, or as both, as the settings ask for.
 
     Args:
-        config: the settings.
+        context: of the run.
         decision: the decision record; {} where no run is known.
         diagnosed: the diagnostics, as `diagnostics.json` holds them; {} for none.
         listed: the ranking, or why there is none.
-        test: the labelled test data; None reads them.
 
     Returns:
         The files. One that is not asked for is not kept from an earlier run either.
     """
+    config, champion = context.config, context.champion
     for form, path in (("html", config.report), ("pdf", config.report_pdf)):
         if form not in config.reports:
             path.unlink(missing_ok=True)
     if not config.reports:
         return []
     logging.getLogger("matplotlib").setLevel(logging.WARNING)  # it tells of its font cache
-    test = gather_test_clients(config) if test is None else test
-    model = inputs.deployed_model(config) or inputs.candidate(config)
+    model = inputs.deployed_model(champion) if champion else inputs.candidate(config)
     runs = inputs.latest_runs(config, decision)
     drawn = catalogue.of_changes(decision, runs, config.model_score_threshold)
-    drawn += _pictures_of(config, model, test) if model else []
+    drawn += _pictures_of(config, model, context.test) if model else []
     material = Material(
         config=config,
         time=decision.get("time") or clock.now(),
@@ -159,7 +154,7 @@ def tell(
         listed={} if isinstance(listed, str) else listed.to_json(),
         diagnostics=diagnosed,
         runs=runs,
-        ledger=read_ledger(config.ledger),
+        ledger=context.ledger,
         plots=catalogue.labels_of(drawn),
     )
     return _write(config, build.tell(material), [one for one in drawn if isinstance(one, Picture)])
@@ -204,10 +199,9 @@ def _pictures_of(config: Config, model: Model, test: TestClients) -> list[Pictur
 
 
 def _report(config: Config, _arguments: argparse.Namespace) -> int:
-    is_deployed = releases.live_release_id(config.prod_deployment_path) is not None
-    test = gather_test_clients(config)
-    drawn = run(config, test=test) if is_deployed else _draw_candidate(config, test)
-    listed = call_list.rank(config)
+    context = read_context(config, live_champion(config))
+    drawn = run(context) if context.champion else _draw_candidate(config, context.test)
+    listed = call_list.rank_clients(config, context.ledger, context.champion)
     call_list.record_anew(config, listed)
     if isinstance(listed, str):
         print(formatting.no_list(listed))
@@ -218,7 +212,7 @@ def _report(config: Config, _arguments: argparse.Namespace) -> int:
         decision_record.last_decision(config),
         atomic_files.read_json_object(config.diagnostics),
     )
-    for path in [*drawn, *tell(config, decision, diagnosed, listed, test)]:
+    for path in [*drawn, *tell(context, decision, diagnosed, listed)]:
         print(path)
     return 0 if drawn else 1
 

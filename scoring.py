@@ -13,11 +13,13 @@ import argparse
 import logging
 from collections.abc import Sequence
 
-from attrition.core import atomic_files, releases
+from attrition.core import atomic_files
 from attrition.core.config import Config
 from attrition.core.errors import DataError
 from attrition.data.clients import TestClients
+from attrition.data.ledger import read_ledger
 from attrition.engines.test_clients import gather_test_clients
+from attrition.model.champion import live_champion
 from attrition.model.compatibility import misfit
 from attrition.model.metrics import Score
 from attrition.model.scorecard import load_scorecard
@@ -91,20 +93,20 @@ def _score_candidate(config: Config, _arguments: argparse.Namespace) -> int:
     )
     if path.exists() and (reason := misfit(config, load_scorecard(path), training)) is not None:
         raise DataError(f"{path}: {reason}; run training.py")
-    print(describe(run(config, gather_test_clients(config))))
+    print(describe(run(config, gather_test_clients(config, read_ledger(config.ledger)))))
     return 0
 
 
 def _score_deployed(config: Config, _arguments: argparse.Namespace) -> int:
-    release = releases.live_release(config.prod_deployment_path)
-    if release is None:
+    champion = live_champion(config)
+    if champion is None:
         raise DataError("no model is deployed yet; run fullprocess.py")
-    card = load_scorecard(release.folder / "scorecard.json")
-    reason = misfit(config, card, atomic_files.read_json(release.folder / "training.json"))
+    release, reason = champion.release.id, champion.misfit
     if reason is not None:
-        raise DataError(f"release {release.id} cannot be scored: {reason}; run fullprocess.py")
-    print(f"release            {release.id}")
-    print(describe(score_clients(card, gather_test_clients(config).clients, config)))
+        raise DataError(f"release {release} cannot be scored: {reason}; run fullprocess.py")
+    test = gather_test_clients(config, read_ledger(config.ledger))
+    print(f"release            {release}")
+    print(describe(score_clients(champion.card, test.clients, config)))
     return 0
 
 

@@ -14,10 +14,7 @@ from __future__ import annotations
 import argparse
 import logging
 import pickle
-import platform
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from importlib.metadata import version
 from typing import Any
 
 import numpy as np
@@ -28,41 +25,30 @@ from attrition.core.errors import NotEnoughData
 from attrition.data.clients import Clients, TestClients
 from attrition.data.leakage import suspicious_columns
 from attrition.data.ledger import Ledger, read_ledger
-from attrition.engines.candidate import Candidate
+from attrition.engines.candidate import TrainingResult
 from attrition.engines.selection import engine
 from attrition.engines.test_clients import gather_test_clients
 from attrition.model.compatibility import label_settings
-from attrition.model.metrics import Minimum, Score, score
+from attrition.model.metrics import Minimum, score
 from attrition.model.scorecard import Scorecard
-from attrition.model.training import RECIPE
+from attrition.model.versions import versions
 from attrition.monitoring.impact import baseline
 from attrition.monitoring.reference import summarise
 from attrition.runs import cli
 
 STRONGEST_TERMS = 8
-LIBRARIES = ("numpy", "scipy", "pandas", "scikit-learn", "duckdb")
 
 logger = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True)
-class TrainingResult(Candidate):
-    """A trained candidate, what it was trained on, and how good its kind is.
-
-    Attributes:
-        cross_validated: how well models of its kind predict training rows they did not see.
-        suspicious: columns that alone tell the answer beyond belief, with their AUC.
-    """
-
-    cross_validated: Score = field(kw_only=True)
-    suspicious: dict[str, float] = field(kw_only=True)
-
-
-def run(config: Config, test: TestClients, deployed_commit: str | None = None) -> TrainingResult:
+def run(
+    config: Config, ledger: Ledger, test: TestClients, deployed_commit: str | None = None
+) -> TrainingResult:
     """Train a candidate and write its three files; to be called under the run lock.
 
     Args:
         config: the settings.
+        ledger: what is ingested.
         test: the labelled test data; its rows are left out of training.
         deployed_commit: up to which commit the deployed model has learnt; None if there is none.
 
@@ -72,7 +58,6 @@ def run(config: Config, test: TestClients, deployed_commit: str | None = None) -
     Raises:
         NotEnoughData: nothing is ingested yet, or too few rows, or rows of one label only.
     """
-    ledger = read_ledger(config.ledger)
     if ledger.commit_id is None:
         raise NotEnoughData("no labelled client rows have been ingested yet; run ingestion.py")
     result = train(config, ledger, test, deployed_commit)
@@ -105,12 +90,6 @@ def train(
         cross_validated=cross_validated,
         suspicious=suspicious_columns(rows.features, rows.labels),
     )
-
-
-def versions() -> dict[str, str]:
-    """What a model depends on beside its rows: the recipe (`pipeline`), Python, the libraries."""
-    found = {"pipeline": str(RECIPE), "python": platform.python_version()}
-    return found | {library: version(library) for library in LIBRARIES}
 
 
 def _record(config: Config, commit: str, result: TrainingResult) -> dict[str, Any]:
@@ -179,7 +158,8 @@ def strongest_terms(card: Scorecard, clients: Clients) -> list[tuple[str, float]
 
 
 def _train(config: Config, _arguments: argparse.Namespace) -> int:
-    print(describe(run(config, gather_test_clients(config))))
+    ledger = read_ledger(config.ledger)
+    print(describe(run(config, ledger, gather_test_clients(config, ledger))))
     return 0
 
 

@@ -17,7 +17,7 @@ from attrition.core.config import Config
 from attrition.core.errors import DataError
 from attrition.core.scratch import scratch_folder
 from attrition.data.client_table import connect
-from attrition.data.ledger import read_ledger
+from attrition.data.ledger import Ledger
 from attrition.data.storage import kind_of, read_stored, stored_header
 
 QUANTILES = (0.05, 0.25, 0.75, 0.95)
@@ -51,7 +51,7 @@ class DataProfile:
     batches: tuple[BatchProfile, ...]  # the newest ones, oldest first
 
 
-def profile_data(config: Config) -> DataProfile:
+def profile_data(config: Config, ledger: Ledger) -> DataProfile:
     """Compute the statistics of `finaldata.csv`, however large it is; without it they are empty."""
     place = {column: f"v{i}" for i, column in enumerate(config.stored_columns[:-1])}
     features = config.feature_columns
@@ -69,7 +69,7 @@ def profile_data(config: Config) -> DataProfile:
             summary_statistics={c: _summarise(database, place[c]) for c in config.numeric_columns},
             categories={c: _count_levels(database, place[c]) for c in config.categorical_columns},
             missing_data_percentages={c: _missing_percentage(database, place[c]) for c in features},
-            batches=_profile_batches(database, config, {c: place[c] for c in features}),
+            batches=_profile_batches(database, ledger, {c: place[c] for c in features}),
         )
 
 
@@ -175,14 +175,13 @@ def _count_levels(database: duckdb.DuckDBPyConnection, name: str) -> dict[str, A
 
 
 def _profile_batches(
-    database: duckdb.DuckDBPyConnection, config: Config, features: Mapping[str, str]
+    database: duckdb.DuckDBPyConnection, ledger: Ledger, features: Mapping[str, str]
 ) -> tuple[BatchProfile, ...]:
     """The newest batches; a row's place in `finaldata.csv` tells with which one it came."""
-    commits = read_ledger(config.ledger).commits
-    ends = list(accumulate(commit.rows for commit in commits))
+    ends = list(accumulate(commit.rows for commit in ledger.commits))
     shares = ", ".join(f"100.0 * avg(({name} IS NULL)::INT)" for name in features.values())
     result = []
-    for commit, end in list(zip(commits, ends, strict=True))[-BATCHES:]:
+    for commit, end in list(zip(ledger.commits, ends, strict=True))[-BATCHES:]:
         rows, base_rate, *missing = _row(
             database,
             f"SELECT count(*), avg(label), {shares} FROM clients "

@@ -77,5 +77,5 @@ class Engine(Protocol):
             stand between the position and it.
         """
 
-    def profile(self) -> DataProfile:
+    def profile(self, ledger: Ledger) -> DataProfile:
         """What the labelled rows look like."""

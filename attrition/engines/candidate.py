@@ -12,7 +12,7 @@ from attrition.core.config import Config
 from attrition.core.errors import NotEnoughData
 from attrition.data.clients import Clients, TestClients, training_clients
 from attrition.data.ledger import Ledger
-from attrition.model.metrics import Minimum
+from attrition.model.metrics import Minimum, Score
 from attrition.model.training import FittedModel, fit
 
 
@@ -41,6 +41,19 @@ class Candidate:
     unseen: NDArray[np.bool_]
     unseen_rows: int
     libraries: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class TrainingResult(Candidate):
+    """A candidate, and how good its kind is.
+
+    Attributes:
+        cross_validated: how well models of its kind predict training rows they did not see.
+        suspicious: columns that alone tell the answer beyond belief, with their AUC.
+    """
+
+    cross_validated: Score = field(kw_only=True)
+    suspicious: dict[str, float] = field(kw_only=True)
 
 
 def training_minimum(config: Config) -> Minimum:

@@ -90,10 +90,10 @@ class LocalEngine:
         assert clients.labels is not None
         return clients.ids[rows].tolist(), clients.labels[rows].tolist(), rows
 
-    def profile(self) -> DataProfile:
+    def profile(self, ledger: Ledger) -> DataProfile:
         from attrition.data.profile import profile_data
 
-        return profile_data(self.config)
+        return profile_data(self.config, ledger)
 
 
 def _whole(clients: Clients) -> tuple[Clients, int]:

@@ -28,7 +28,8 @@ from attrition.core.config import Config
 from attrition.core.errors import DataError
 from attrition.data.ledger import read_ledger
 from attrition.monitoring import alerts
-from attrition.monitoring.alerts import FAILED, Condition, Told
+from attrition.monitoring.alerts import Condition, Told
+from attrition.runs.idle import FAILED_RUN
 
 VARIABLE = "ATTRITION_ALERT"  # the text, in the environment of the command
 WEBHOOK_SECONDS = 10.0
@@ -70,7 +71,7 @@ def catch_up(config: Config) -> None:
     known = _read(config)
     now = time.time()
     due = [
-        FAILED in one.told.conditions
+        FAILED_RUN in one.told.conditions
         or (one.failed_at is not None and abs(now - one.failed_at) >= RETRY_SECONDS)
         for name, one in known.items()
         if name in _channels(config)

@@ -15,9 +15,9 @@ from typing import Any
 
 from attrition.core.formatting import listing
 from attrition.data.ledger import REJECTED, Ledger
+from attrition.runs.idle import FAILED_RUN
 
 TEST_DATA = "test data"
-FAILED = "failed run"
 FILES_NAMED = 10  # in one message; the others are counted
 MESSAGES_KEPT = 20  # for an addressee who cannot be reached
 LONGEST = 4000  # characters: what chat tools take, and far below what an environment holds
@@ -141,7 +141,7 @@ def conditions(record: Mapping[str, Any], degraded_below: float) -> list[Conditi
 
 def failure(message: str) -> Condition:
     """A failed run; the same message with other numbers is no news."""
-    return Condition(FAILED, failure_kind(message), f"the run failed: {message}")
+    return Condition(FAILED_RUN, failure_kind(message), f"the run failed: {message}")
 
 
 def failure_kind(message: str) -> str:
@@ -151,7 +151,7 @@ def failure_kind(message: str) -> str:
 
 def still_open(told: Told) -> list[Condition]:
     """The conditions told before, but for a failed run."""
-    return [Condition(key, kind, key) for key, kind in told.conditions.items() if key != FAILED]
+    return [Condition(key, kind, key) for key, kind in told.conditions.items() if key != FAILED_RUN]
 
 
 def troubled_files(ledger: Ledger) -> dict[str, str]:
@@ -208,7 +208,7 @@ def _ended(told: Told, found: Sequence[Condition]) -> str | None:
     over = [key for key in told.conditions if key not in {c.key for c in found}]
     if over and not found:
         return f"all is well again (it was: {'; '.join(told.conditions)})"
-    if FAILED in over:
+    if FAILED_RUN in over:
         return f"the runs work again; open: {'; '.join(c.key for c in found)}"
     return None
 

@@ -1,58 +1,23 @@
-"""The deployed model (the champion): its release, its scorecard, does it fit the settings."""
+"""Finds the deployed model for a run; a damaged live release is replaced by the last good one."""
 
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
-from typing import Any
 
-from attrition.core import atomic_files, releases
+from attrition.core import releases
 from attrition.core.config import Config
 from attrition.core.errors import DataError
 from attrition.core.releases import Release
-from attrition.model.compatibility import misfit
-from attrition.model.scorecard import Scorecard, load_scorecard
+from attrition.model.champion import Champion, champion_of
 from attrition.runs import decision_record
 
 logger = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True)
-class Champion:
-    """The deployed model: its release, its scorecard and the record of its training.
-
-    `misfit` says why it cannot be asked about today's clients: config.json now names other columns
-    or labels. None when it can.
-    `has_learnt_test_rows` when `test_share` was smaller: what it says of the rows held out now is
-    no evidence.
-    """
-
-    release: Release
-    card: Scorecard
-    training: dict[str, Any]
-    misfit: str | None
-    has_learnt_test_rows: bool = False
-
-    @property
-    def fits(self) -> bool:
-        """Whether it can be asked about today's clients."""
-        return self.misfit is None
-
-
 def find_champion(config: Config) -> Champion | None:
     """The deployed model; None before the first deployment, or when no good release is left."""
     release = _live_or_last_good(config)
-    if release is None:
-        return None
-    card = load_scorecard(release.folder / "scorecard.json")
-    training = atomic_files.read_json(release.folder / "training.json")
-    return Champion(
-        release,
-        card,
-        training,
-        misfit(config, card, training),
-        has_learnt_test_rows=training.get("test_share", 0.0) < config.test_share,
-    )
+    return None if release is None else champion_of(config, release)
 
 
 def _live_or_last_good(config: Config) -> Release | None:

@@ -15,10 +15,10 @@ from attrition.core.config import Config
 from attrition.data.clients import Clients, TestClients
 from attrition.data.ledger import Ledger
 from attrition.engines.selection import engine
+from attrition.model.champion import Champion
 from attrition.model.metrics import Minimum, Score, score
 from attrition.model.scorecard import Scorecard, logistic
 from attrition.monitoring import alerts as alert_conditions
-from attrition.monitoring.champion import Champion
 from attrition.monitoring.decisions import PerformanceDrift, performance_drift
 from attrition.monitoring.drift import Drift, compare
 from attrition.monitoring.impact import Impact, impact

@@ -17,15 +17,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from attrition.core import atomic_files, clock, formatting, releases
+from attrition.core import atomic_files, clock, formatting
 from attrition.core.config import Config
 from attrition.core.errors import DataError
 from attrition.core.formatting import NO_OPEN_CLIENTS, OPEN_CLIENTS
 from attrition.data.clients import Clients
 from attrition.data.ledger import Ledger, read_ledger
 from attrition.engines.selection import engine
-from attrition.model.compatibility import misfit
-from attrition.model.scorecard import Scorecard, load_scorecard
+from attrition.model.champion import Champion, live_champion
+from attrition.model.scorecard import Scorecard
 from attrition.ranking import csv_list, lookup_db, ranking
 from attrition.ranking.outcomes import Remembered, first_outcomes, precision_at_top, remember
 from attrition.ranking.ranking import Ranking, Tiers
@@ -75,21 +75,22 @@ class RankingResult:
 
 
 def rank(config: Config) -> RankingResult | str:
-    """Rank the open clients by the live model; where none is open, those of the newest batch who
-    stayed. Nobody who has left is ranked.
+    """Rank by the live model what is ingested; see `rank_clients`."""
+    return rank_clients(config, read_ledger(config.ledger), live_champion(config))
+
+
+def rank_clients(config: Config, ledger: Ledger, champion: Champion | None) -> RankingResult | str:
+    """Rank the open clients by the deployed model; where none is open, those of the newest batch
+    who stayed. Nobody who has left is ranked.
 
     Returns:
         What was written; or in words why no list could be made. Then no older list is kept.
     """
-    path = config.client_risk
-    release = releases.live_release(config.prod_deployment_path)
-    if release is None:
+    if champion is None:
         return give_up(config, "no model is deployed")
-    card = load_scorecard(release.folder / "scorecard.json")
-    training = atomic_files.read_json(release.folder / "training.json")
-    if (reason := misfit(config, card, training)) is not None:
-        return give_up(config, reason)
-    ledger = read_ledger(config.ledger)
+    if champion.misfit is not None:
+        return give_up(config, champion.misfit)
+    path, card, release = config.client_risk, champion.card, champion.release
     clients, ranked, total = _clients_to_rank(config, ledger, card)
     if not len(clients):
         return give_up(

@@ -5,12 +5,11 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
-from attrition.core import releases
 from attrition.core.atomic_files import read_json_object
 from attrition.core.config import Config
 from attrition.data.ledger import Ledger
+from attrition.model.champion import Champion
 from attrition.model.scorecard import Scorecard, load_scorecard
 from attrition.ranking.ranking import Ranking
 from attrition.report.document import Plot
@@ -70,16 +69,11 @@ RUNS_READ = 400  # enough for trends; one run with 60 columns is some 200 kB
 logger = logging.getLogger(__name__)
 
 
-def deployed_model(config: Config) -> Model | None:
-    """The live model with all that was recorded of it; None before the first deployment.
-
-    Raises:
-        DataError: the release is damaged.
-    """
-    release = releases.live_release(config.prod_deployment_path)
-    if release is None:
-        return None
-    return _model(release.folder, release.id, release.manifest)
+def deployed_model(champion: Champion) -> Model:
+    """The deployed model with all that was recorded of it."""
+    release = champion.release
+    scores = read_json_object(release.folder / "scores.json")
+    return Model(release.id, champion.card, release.manifest, champion.training, scores)
 
 
 def candidate(config: Config) -> Model | None:
@@ -89,15 +83,10 @@ def candidate(config: Config) -> Model | None:
         DataError: its files are damaged.
     """
     folder = config.output_model_path
-    return _model(folder, None, {}) if (folder / "scorecard.json").exists() else None
-
-
-def _model(folder: Path, release: str | None, manifest: Record) -> Model:
-    card = load_scorecard(folder / "scorecard.json")
-    training, scores = (
-        read_json_object(folder / name) for name in ("training.json", "scores.json")
-    )
-    return Model(release, card, manifest, training, scores)
+    if not (folder / "scorecard.json").exists():
+        return None
+    records = (read_json_object(folder / name) for name in ("training.json", "scores.json"))
+    return Model(None, load_scorecard(folder / "scorecard.json"), {}, *records)
 
 
 def latest_runs(config: Config, decision: Record) -> list[Record]:

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 
 STATE = "idle_state"  # key of the decision record: the run that wrote it has finished
+FAILED_RUN = "failed run"  # in alerts.json: the condition that a run which works ends
 MESSAGE = "idle: nothing has changed since the last finished run"
 LARGEST_LOG = 1_000_000  # bytes; a log that has grown beyond them is rotated by a run that logs
 # A file changed this shortly ago may change again without another time of change: its next
@@ -112,9 +113,10 @@ def _settings_file(arguments: Sequence[str]) -> str | None:
 
 def _rests(source: str) -> bool:
     root, settings = os.path.dirname(source), _read_json(source)
-    if settings.get("alert_webhook") or settings.get("alert_command"):
-        return False  # an alert that could not be delivered may be due again
     models = os.path.join(root, settings["output_model_path"])
+    has_channel = settings.get("alert_webhook") or settings.get("alert_command")
+    if has_channel and _owes_alert(f"{models}/alerts.json"):
+        return False
     with open(f"{models}/.lock", "a") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         state = _read_json(f"{models}/decision.json")[STATE]
@@ -124,6 +126,16 @@ def _rests(source: str) -> bool:
         if state != _state(state["watched"], root, _inputs_digest(listing)):
             return False
         return _tell(f"{root}/cron.log")
+
+
+def _owes_alert(path: str) -> bool:
+    """Whether an alert could not be delivered, or a failure that was told has to be ended."""
+    if not os.path.exists(path):
+        return False
+    return any(
+        addressee["failed_at"] is not None or FAILED_RUN in addressee["conditions"]
+        for addressee in _read_json(path).values()
+    )
 
 
 def _tell(log: str) -> bool:

@@ -12,7 +12,9 @@ import pytest
 
 import ingestion
 from attrition.core import atomic_files
+from attrition.core.config import Config
 from attrition.data.clients import (
+    TestClients,
     held_out_clients,
     judging_clients,
     labelled_test_clients,
@@ -23,6 +25,10 @@ from attrition.engines.test_clients import gather_test_clients
 from tests.conftest import Project, book
 
 SCRIPT = "fullprocess.py"
+
+
+def clients_to_test_on(config: Config) -> TestClients:
+    return gather_test_clients(config, read_ledger(config.ledger))
 
 
 def is_chosen(text: str, share: float) -> bool:
@@ -51,7 +57,7 @@ def test_a_share_of_the_clients_is_never_learnt_and_every_stage_sees_it(project:
     ids = ingested_ids(project)
     held_out = [name for name in ids if is_chosen(name, 0.25)]
     assert len(held_out) == pytest.approx(len(ids) / 4, rel=0.15)
-    assert gather_test_clients(project.config).clients.ids.tolist() == held_out
+    assert clients_to_test_on(project.config).clients.ids.tolist() == held_out
     learnt = training(project)
     assert (learnt["rows"], learnt["left_out_test_rows"], learnt["test_share"]) == (
         len(ids) - len(held_out),
@@ -147,7 +153,11 @@ def test_without_ids_the_whole_row_decides_wherever_and_whenever_it_comes(
             ingestion.run(project.config)
         size = read_ledger(project.config.ledger).committed_bytes
         held_out = held_out_clients(project.config, size)
-        learnt = training_clients(project.config, size, gather_test_clients(project.config))
+        learnt = training_clients(
+            project.config,
+            size,
+            clients_to_test_on(project.config),
+        )
         assert len(held_out) + len(learnt.clients) == 400
         assert learnt.left_out == len(held_out)
         assert len(judging_clients(project.config, 0, size)) == len(learnt.clients)
@@ -188,7 +198,10 @@ def test_a_row_that_is_held_out_and_stands_in_a_test_file_counts_once(project: P
     project.configure(test_share=0.3)
     ingestion.run(project.config)
     held_out = sum(is_chosen(name, 0.3) for name in ingested_ids(project))
-    files_alone, both = (labelled_test_clients(project.config), gather_test_clients(project.config))
+    files_alone, both = (
+        labelled_test_clients(project.config),
+        clients_to_test_on(project.config),
+    )
     ids = both.clients.ids.tolist()
     doubled = sum(is_chosen(name, 0.3) for name in files_alone.clients.ids.tolist())
     assert len(ids) == len(files_alone.clients) + held_out - doubled
@@ -200,4 +213,4 @@ def test_a_row_that_is_held_out_and_stands_in_a_test_file_counts_once(project: P
 
 def test_before_anything_is_ingested_there_is_nothing_to_hold_out(project: Project) -> None:
     project.configure(test_share=0.3)
-    assert len(gather_test_clients(project.config).clients) == 0
+    assert len(clients_to_test_on(project.config).clients) == 0

@@ -9,7 +9,8 @@ import pytest
 
 from attrition.data.ledger import Ledger, LedgerEntry
 from attrition.monitoring import alerts
-from attrition.monitoring.alerts import FAILED, LONGEST, MESSAGES_KEPT, Condition, Told
+from attrition.monitoring.alerts import LONGEST, MESSAGES_KEPT, Condition, Told
+from attrition.runs.idle import FAILED_RUN
 
 DRIFT = Condition("data drift in the new rows", "tenure", "data drift in the new rows: tenure")
 DEGRADED = Condition("degraded model", "degraded", "the deployed model is degraded: F1 0.5")
@@ -109,7 +110,7 @@ def test_the_end_of_all_conditions_is_one_line_said_once() -> None:
 
 
 def test_a_run_that_works_again_is_said_though_drift_remains() -> None:
-    told = Told(conditions={FAILED: "disk full", DRIFT.key: DRIFT.kind})
+    told = Told(conditions={FAILED_RUN: "disk full", DRIFT.key: DRIFT.kind})
     message, _ = alerts.news(told, [DRIFT], {}, None)
     assert message == "the runs work again; open: data drift in the new rows"
 
@@ -122,7 +123,7 @@ def test_a_failure_with_other_numbers_is_no_news_and_another_failure_is() -> Non
 
 
 def test_what_was_open_stays_open_when_a_run_fails() -> None:
-    told = Told(conditions={FAILED: "x", DRIFT.key: DRIFT.kind})
+    told = Told(conditions={FAILED_RUN: "x", DRIFT.key: DRIFT.kind})
     assert [(c.key, c.kind) for c in alerts.still_open(told)] == [(DRIFT.key, DRIFT.kind)]
 
 

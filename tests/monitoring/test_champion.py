@@ -10,7 +10,8 @@ from attrition.core import releases
 from attrition.core.config import Config
 from attrition.data.clients import labelled_test_clients
 from attrition.data.ledger import read_ledger
-from attrition.monitoring.champion import Champion, find_champion
+from attrition.model.champion import Champion
+from attrition.monitoring.champion import find_champion
 from attrition.monitoring.examination import Examination, alerts, examine
 from tests.conftest import Project
 from tests.support.releases import deploy

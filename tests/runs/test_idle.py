@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 import os
 import subprocess
 import sys
@@ -194,7 +195,15 @@ def test_a_tick_does_not_rest_where_a_whole_run_has_something_to_say(quiet: Proj
     assert rests(quiet)
     quiet.configure(alert_command=["true"])
     finish(quiet.config)
-    assert not rests(quiet)
+    assert rests(quiet)
+    for content, owes in (
+        ({"conditions": {"drift": "x"}, "failed_at": None}, False),
+        ({"conditions": {idle.FAILED_RUN: "x"}, "failed_at": None}, True),
+        ({"conditions": {}, "failed_at": 1.5}, True),
+    ):
+        quiet.write("models/alerts.json", json.dumps({"command": content}))
+        finish(quiet.config)
+        assert rests(quiet) != owes
     quiet.write("config.json", "{")
     assert not rests(quiet)
 

@@ -9,7 +9,9 @@ import math
 import re
 import subprocess
 import sys
+from collections.abc import Mapping
 from dataclasses import replace
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -19,14 +21,16 @@ import pytest
 import diagnostics
 import ingestion
 from attrition.core import atomic_files
+from attrition.core.config import Config
 from attrition.core.errors import DataError
-from attrition.data.ledger import read_ledger
+from attrition.data.ledger import Ledger, read_ledger
 from attrition.data.profile import LEVELS, BatchProfile, DataProfile, missing_changes, profile_data
 from attrition.data.synthetic import client_rows, csv_text
 from attrition.report.diagnostics_text import describe_decision
 from attrition.runs import history, package_check
 from tests.conftest import HEADER, REPOSITORY, Project
 from tests.scripts.test_app import tree
+from tests.support.context import context_of
 from tests.support.releases import deploy
 
 BATCH = f"""{HEADER}
@@ -39,6 +43,14 @@ Dune,30,,5,0
 """
 
 
+def diagnose(
+    config: Config, timings: Mapping[str, float] = MappingProxyType({})
+) -> diagnostics.DiagnosticsResult:
+    """As the pipeline does."""
+    with package_check.checking(config) as check:
+        return diagnostics.run(context_of(config), timings, check)
+
+
 @pytest.fixture
 def ingested(project: Project) -> Project:
     """Six labelled rows of four clients, ingested, and a deployed model."""
@@ -49,7 +61,7 @@ def ingested(project: Project) -> Project:
 
 
 def test_the_profile_is_computed_by_hand(ingested: Project) -> None:
-    profile = profile_data(ingested.config)
+    profile = profile_data(ingested.config, read_ledger(ingested.config.ledger))
     assert profile.rows == 6
     assert profile.base_rate == 0.5
     assert profile.clients == 4
@@ -72,7 +84,7 @@ def test_the_statistics_are_those_of_pandas(project: Project) -> None:
     )
     project.write("sourcedata/book.csv", csv_text(client_rows(1500, seed=3)))
     ingestion.run(project.config)
-    profile = profile_data(project.config)
+    profile = profile_data(project.config, read_ledger(project.config.ledger))
     table = pd.read_csv(
         project.config.final_data,
         dtype={"number_of_employees": str},
@@ -108,7 +120,7 @@ def test_without_an_id_column_no_clients_are_counted(project: Project) -> None:
     project.configure(id_column=None)
     project.write("sourcedata/batch.csv", BATCH)
     ingestion.run(project.config)
-    profile = profile_data(project.config)
+    profile = profile_data(project.config, read_ledger(project.config.ledger))
     assert profile.clients is profile.repeated_clients is None
     assert profile.conflicting_clients == 1
     assert "clients with several rows" not in describe(project)
@@ -123,7 +135,7 @@ def test_a_column_that_is_all_missing_has_no_statistics_and_prints_calmly(
 ) -> None:
     project.write("sourcedata/batch.csv", f"{HEADER}\nAcme,,1,1,0\nBolt,,1,1,1\n")
     ingestion.run(project.config)
-    found = profile_data(project.config)
+    found = profile_data(project.config, read_ledger(project.config.ledger))
     assert set(found.summary_statistics["lastmonth_activity"].values()) == {None}
     assert found.missing_data_percentages["lastmonth_activity"] == 100.0
     assert "100.0%" in describe(project)
@@ -136,7 +148,7 @@ def test_odd_names_of_columns_are_no_sql(project: Project) -> None:
         "sourcedata/batch.csv", 'corporation,"Call  ""x""; DROP",label,select\nAcme,1,2,1\n'
     )
     ingestion.run(project.config)
-    found = profile_data(project.config)
+    found = profile_data(project.config, read_ledger(project.config.ledger))
     assert found.base_rate == 1.0
     assert found.summary_statistics[odd[0]]["mean"] == 1.0
     assert found.summary_statistics["label"]["mean"] == 2.0
@@ -187,7 +199,7 @@ def test_json_is_what_the_pipeline_records(ingested: Project) -> None:
     assert shown["missing_data_changes"]["lastmonth_activity"]["training_rows"] is None
     assert shown["batches"][0]["rows"] == 6
     assert shown["packages"]["state"] == "switched off"
-    diagnostics.run(ingested.config, {"ingestion": 1.5})
+    diagnose(ingested.config, {"ingestion": 1.5})
     recorded = atomic_files.read_json(ingested.config.diagnostics)
     assert recorded["execution_times"] == {"ingestion": 1.5, "training": None}
     assert recorded.keys() == shown.keys()
@@ -202,7 +214,7 @@ def test_timings_of_this_run_go_before_those_of_the_history(ingested: Project) -
         "timings": {"training": 9.0, "ingestion": 9.0},
     }
     history.record_run(ingested.config.history, record)
-    assert diagnostics.run(ingested.config, {"ingestion": 1.0}).timings == {
+    assert diagnose(ingested.config, {"ingestion": 1.0}).timings == {
         "ingestion": 1.0,
         "training": 9.0,
     }
@@ -224,7 +236,7 @@ def test_with_nothing_ingested_the_message_says_what_to_do(project: Project) -> 
 
 
 def test_with_nothing_ingested_the_pipeline_goes_on(project: Project) -> None:
-    result = diagnostics.run(project.config)
+    result = diagnose(project.config)
     assert result.profile.rows == 0
     assert result.profile.base_rate is None
     recorded = atomic_files.read_json(project.config.diagnostics)
@@ -257,11 +269,11 @@ def test_a_pip_in_the_background_is_stopped_when_the_profile_fails(
     ingested.config.final_data.write_text("other,columns\n")
     config = replace(ingested.config, package_check=True)
     with pytest.raises(DataError), package_check.checking(config) as check:
-        diagnostics.run(config, check=check)
+        diagnostics.run(context_of(config), {}, check)
     assert check.process is not None
     assert check.process.returncode is not None
     with pytest.raises(DataError):
-        diagnostics.run(config)
+        diagnose(config)
 
 
 def test_the_pipeline_stores_what_pip_said(
@@ -271,7 +283,7 @@ def test_the_pipeline_stores_what_pip_said(
     monkeypatch.setenv("PIP_CONFIG_FILE", "/dev/null")
     monkeypatch.setattr(diagnostics, "PIPELINE_WAIT_SECONDS", 60.0)
     config = replace(ingested.config, package_check=True)
-    result = diagnostics.run(config)
+    result = diagnose(config)
     assert result.packages.state == package_check.UNREACHABLE
     assert package_check.start_check(config).process is None
 
@@ -335,7 +347,7 @@ def test_of_many_batches_the_newest_twelve_are_shown(project: Project) -> None:
     for number in range(14):
         project.write(f"sourcedata/batch{number:02}.csv", f"{HEADER}\nA{number},1,1,{number},0\n")
         ingestion.run(project.config)
-    found = profile_data(project.config).batches
+    found = profile_data(project.config, read_ledger(project.config.ledger)).batches
     commits = read_ledger(project.config.ledger).commits
     assert [batch.commit for batch in found] == [commit.id for commit in commits[-12:]]
     assert [batch.rows for batch in found] == [1] * 12
@@ -347,7 +359,7 @@ def test_a_line_break_in_a_clients_name_does_not_shift_the_rows(project: Project
     ingestion.run(project.config)
     project.write("sourcedata/b.csv", f"{HEADER}\nCrest,1,2,,1\n")
     ingestion.run(project.config)
-    profile = profile_data(project.config)
+    profile = profile_data(project.config, read_ledger(project.config.ledger))
     assert [(batch.rows, batch.base_rate) for batch in profile.batches] == [(2, 0.5), (1, 1.0)]
     assert profile.clients == 3
 
@@ -558,7 +570,7 @@ def test_many_rows_are_profiled_within_a_small_memory(project: Project) -> None:
         }
     )
     table.to_csv(config.final_data, index=False)
-    profile = profile_data(config)
+    profile = profile_data(config, Ledger())
     assert profile.rows == rows
     median = profile.summary_statistics["number_of_employees"]["median"]
     assert median == table["number_of_employees"].median()

@@ -10,8 +10,8 @@ import pytest
 
 import reporting
 from attrition.core import atomic_files, releases
-from attrition.data.clients import labelled_test_clients
 from tests.conftest import FORMS, HEADER, Project
+from tests.support.context import context_of
 from tests.support.releases import deploy, quiet_month_card
 
 
@@ -75,15 +75,15 @@ def test_after_a_replacement_both_models_are_drawn_and_later_only_the_live_one(
 ) -> None:
     config = served.config
     first, second = config.confusion_matrix, config.output_model_path / reporting.SECOND
-    reporting.run(config)
+    reporting.run(context_of(config))
     old_picture = first.read_bytes()
     outgoing = releases.live_release(config.prod_deployment_path)
     deploy(served, intercept=5.0)
-    assert reporting.run(config, outgoing) == [first, second]
+    assert reporting.run(context_of(config), outgoing) == [first, second]
     assert first.read_bytes() == old_picture
     assert is_picture(second)
     assert second.read_bytes() != old_picture
-    assert reporting.run(config, test=labelled_test_clients(config)) == [first]
+    assert reporting.run(context_of(config)) == [first]
     assert first.read_bytes() != old_picture
     assert not second.exists()
 
@@ -132,7 +132,7 @@ def test_other_columns_in_the_settings_are_said(served: Project) -> None:
 
 
 def test_in_the_pipeline_a_picture_that_cannot_be_drawn_stops_nothing(project: Project) -> None:
-    assert reporting.run(project.config) == []
+    assert reporting.run(context_of(project.config)) == []
 
 
 def test_a_report_is_written_in_the_forms_that_are_asked_for_and_no_other_is_kept(

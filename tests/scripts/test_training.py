@@ -19,7 +19,9 @@ from attrition.core.errors import NotEnoughData
 from attrition.data.clients import labelled_test_clients
 from attrition.data.ledger import read_ledger
 from attrition.data.synthetic import COLUMNS, client_rows, csv_text
+from attrition.engines.candidate import TrainingResult
 from attrition.model.scorecard import load_scorecard
+from attrition.model.versions import versions
 from tests.conftest import HEADER, Project
 
 NAMES = ("trainedmodel.pkl", "scorecard.json", "training.json")
@@ -33,9 +35,11 @@ def fill(project: Project, clients: int = 600, seed: int = 1) -> list[list[str]]
     return rows
 
 
-def train(project: Project, deployed_commit: str | None = None) -> training.TrainingResult:
+def train(project: Project, deployed_commit: str | None = None) -> TrainingResult:
     config = project.config
-    return training.run(config, labelled_test_clients(config), deployed_commit)
+    return training.run(
+        config, read_ledger(config.ledger), labelled_test_clients(config), deployed_commit
+    )
 
 
 def record_of(project: Project) -> dict[str, Any]:
@@ -69,7 +73,7 @@ def test_the_record_says_what_was_learnt_and_how_well(project: Project) -> None:
     assert record["rows"] == len(unique)
     assert record["positives"] == sum(row[-1] == "1" for row in unique)
     assert record["left_out_test_rows"] == 0
-    assert record["versions"] == training.versions()
+    assert record["versions"] == versions()
     assert record["reference"]["rows"] == len(unique)
     assert record["predicted"]["mean_probability"] == pytest.approx(
         record["positives"] / len(unique), abs=0.02

@@ -142,8 +142,7 @@ class SparkEngine:
         numbers = starts[np.searchsorted(firsts, file_numbers, side="right") - 1]
         return clients.ids.tolist(), clients.labels.tolist(), numbers
 
-    def profile(self) -> DataProfile:
-        ledger = read_ledger(self.config.ledger)
+    def profile(self, ledger: Ledger) -> DataProfile:
         with self._master() as master:
             keys = self._keys()
             return profile_rows(

@@ -37,6 +37,7 @@ from attrition.engines.spark.training import knot_axes, level_axis
 from attrition.engines.test_clients import gather_test_clients
 from attrition.model.transformers import knot_axis
 from attrition.model.transformers import level_axis as local_level_axis
+from attrition.model.versions import versions
 from tests.conftest import FOLDERS, Project
 from tests.support.ingested import quarantined
 from tests.support.spark import ON_SPARK, engine
@@ -217,7 +218,7 @@ def test_both_hold_out_the_same_clients_and_learn_from_the_others(
     )
     assert one[1] == other[1] == pytest.approx(0.2 * sides[0].ledger.committed_rows, rel=0.15)
     same_clients(one[0], other[0])
-    tests = [gather_test_clients(config) for config in configs]
+    tests = [gather_test_clients(config, read_ledger(config.ledger)) for config in configs]
     assert tests[0].held_out == tests[1].held_out > 400
     counts = [
         engine_of(config).count_in_test(side.ledger, test)
@@ -403,7 +404,7 @@ def test_outcomes_of_earlier_lists_are_found(sides: tuple[Side, Side]) -> None:
 
 
 def test_the_profile_of_the_data_is_the_same(sides: tuple[Side, Side]) -> None:
-    one, other = (side.engine.profile() for side in sides)
+    one, other = (side.engine.profile(read_ledger(side.config.ledger)) for side in sides)
     for name in ("rows", "clients", "repeated_clients", "conflicting_clients", "categories"):
         assert getattr(one, name) == getattr(other, name), name
     assert [(b.commit, b.rows) for b in one.batches] == [(b.commit, b.rows) for b in other.batches]
@@ -493,13 +494,13 @@ def test_axes_follow_the_rules_of_the_one_machine(sides: tuple[Side, Side]) -> N
 def test_training_writes_a_release_that_needs_no_spark(sides: tuple[Side, Side]) -> None:
     side = sides[1]
     test = labelled_test_clients(side.config)
-    training.run(side.config, test)
+    training.run(side.config, read_ledger(side.config.ledger), test)
     scoring.run(side.config, test)
     record = atomic_files.read_json(side.config.output_model_path / "training.json")
     assert record["versions"]["pyspark"]
     assert record["reference"]["rows"] == record["rows"]
     assert record["schema"] == side.config.schema_digest
-    assert training.versions().items() <= record["versions"].items()
+    assert versions().items() <= record["versions"].items()
     assert atomic_files.read_json(side.config.scores)["rows"] > 300
     assert deployment.run(side.config, {"verdict": "deployed", "run_id": None}).id
 

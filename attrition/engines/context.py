@@ -1,0 +1,32 @@
+"""What the stages of one run all need: read and verified once, then handed from stage to stage."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from attrition.core.config import Config
+from attrition.data.clients import TestClients
+from attrition.data.ledger import Ledger, read_ledger
+from attrition.engines.test_clients import gather_test_clients
+from attrition.model.champion import Champion
+
+
+@dataclass(frozen=True)
+class RunContext:
+    """The settings, what is ingested, the labelled test data, the deployed model (if any)."""
+
+    config: Config
+    ledger: Ledger
+    test: TestClients
+    champion: Champion | None
+
+
+def read_context(config: Config, champion: Champion | None) -> RunContext:
+    """Read what is ingested and the test data.
+
+    Args:
+        config: the settings.
+        champion: the deployed model, already verified; None when there is none.
+    """
+    ledger = read_ledger(config.ledger)
+    return RunContext(config, ledger, gather_test_clients(config, ledger), champion)

@@ -1,0 +1,173 @@
+"""Champion against challenger: is there reason to train a candidate, and is it better?
+
+Gathers what the pure functions of `decisions.py` judge.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from attrition.core.config import Config
+from attrition.core.rollbacks import is_rolled_back, rolled_back_commits
+from attrition.data.clients import Clients
+from attrition.engines.candidate import TrainingResult
+from attrition.engines.context import RunContext
+from attrition.engines.selection import engine
+from attrition.model.champion import Champion
+from attrition.model.metrics import Comparison, compare
+from attrition.model.training import out_of_fold_probabilities
+from attrition.model.versions import versions
+from attrition.monitoring.decisions import (
+    Evidence,
+    Scored,
+    TrainingNeed,
+    TrainingSituation,
+    Verdict,
+    disbelieved,
+    first_model_verdict,
+    new_columns_verdict,
+    promotion_verdict,
+)
+from attrition.monitoring.examination import minimum
+
+
+@dataclass(frozen=True)
+class Challenge:
+    """What became of a candidate.
+
+    Attributes:
+        verdict: whether it is deployed, and why.
+        scored: its scores; None when none was trained.
+        evidence: the comparison with the champion; None when there was none.
+        suspicious: columns that alone tell the answer beyond belief (column -> AUC), and the AUC of
+            the whole model.
+        sampled: how many rows were new to both, where only a sample of them was compared.
+    """
+
+    verdict: Verdict
+    scored: Scored | None = None
+    evidence: Evidence | None = None
+    suspicious: dict[str, Any] = field(default_factory=dict)
+    sampled: dict[str, int] = field(default_factory=dict)
+
+
+def training_situation(context: RunContext, drift: bool) -> TrainingSituation:
+    """Gather what the need for training depends on.
+
+    Args:
+        context: of the run.
+        drift: whether the deployed model drifts.
+    """
+    config, ledger, champion = context.config, context.ledger, context.champion
+    deployed = champion.training if champion else None
+    unseen_start = ledger.unseen_start(deployed["commit"]) if deployed else 0
+    rolled_back = set(rolled_back_commits(config))
+    if ledger.commit_id is not None and ledger.earlier_end == ledger.committed_bytes:
+        # The ledger was rebuilt, and no row came since: those are the rows of that time.
+        rolled_back |= {ledger.commit_id} if is_rolled_back(config) else set()
+    left_out = 0
+    if deployed and deployed["commit"] == ledger.commit_id:
+        # The same ingested rows; but other test data may change which of them may be learnt.
+        left_out = engine(config).count_in_test(ledger, context.test)
+    return TrainingSituation(
+        commit=ledger.commit_id,
+        schema=config.schema_digest,
+        left_out_test_rows=left_out,
+        unseen_rows=sum(commit.rows for commit in ledger.commits if commit.start >= unseen_start),
+        versions=versions(),
+        deployed=deployed,
+        rolled_back_commits=rolled_back,
+        drift=drift,
+        test_share=config.test_share,
+    )
+
+
+def uncontested(champion: Champion | None, verdict: Verdict) -> Challenge:
+    """The outcome of a run without a candidate: what is suspicious of the champion stays so."""
+    return Challenge(verdict, suspicious=suspicions(champion.training) if champion else {})
+
+
+def challenge(
+    context: RunContext,
+    need: TrainingNeed,
+    trained: TrainingResult,
+    scored: Scored,
+    training: Mapping[str, Any],
+) -> Challenge:
+    """Judge a candidate, against the champion where that can be asked.
+
+    Args:
+        context: of the run.
+        need: why the candidate was trained.
+        trained: the candidate.
+        scored: its scores.
+        training: the record of its training.
+    """
+    config, champion = context.config, context.champion
+    threshold, evidence, sampled = config.model_score_threshold, None, {}
+    if champion is None:
+        verdict = first_model_verdict(need, scored, threshold)
+    elif not champion.fits or champion.has_learnt_test_rows:
+        before = champion.release.manifest["f1_score"]
+        cross_validated = champion.training["cross_validated"]["f1"]
+        verdict = new_columns_verdict(need, scored, before, cross_validated, threshold)
+    else:
+        evidence = gather_evidence(config, champion, trained, context.test.clients)
+        verdict = promotion_verdict(need, evidence, config.promotion_confidence, threshold)
+        if trained.unseen_rows > int(trained.unseen.sum()):
+            sampled = {"comparison": trained.unseen_rows}
+    suspicious = suspicions(training)
+    if verdict.deploy:
+        verdict = disbelieved(verdict, trained.suspicious)
+    elif champion is not None:
+        suspicious = suspicious or suspicions(champion.training)
+    return Challenge(verdict, scored, evidence, suspicious, sampled)
+
+
+def suspicions(training: Mapping[str, Any]) -> dict[str, Any]:
+    """Columns that alone tell the answer beyond belief, by the record of a training.
+
+    Returns:
+        `columns` (column -> its AUC) and `model_auc`; empty when there is no such column, or when
+        an older version trained the model.
+    """
+    columns = training.get("suspicious_columns")
+    if not columns:
+        return {}
+    return {"columns": columns, "model_auc": training["cross_validated"]["roc_auc"]}
+
+
+def gather_evidence(
+    config: Config, champion: Champion, trained: TrainingResult, test: Clients
+) -> Evidence:
+    """Ask champion and candidate about the same rows: the test data and those new to the champion.
+
+    The candidate has learnt the new rows, so about them it answers out of fold: each row is
+    predicted by a model of its kind that did not see it.
+    """
+    card, clients, unseen = trained.fitted.scorecard, trained.clients, trained.unseen
+
+    def answers(rows: Clients, candidate: NDArray[np.float64]) -> NDArray[np.int8]:
+        """Label, champion's and candidate's prediction: array of shape (3, n_rows)."""
+        champions = champion.card.probabilities(rows.columns) >= champion.card.threshold
+        assert rows.labels is not None
+        return np.stack([rows.labels, champions, candidate >= card.threshold]).astype(np.int8)
+
+    def judge(rows: NDArray[np.int8]) -> Comparison:
+        return compare(rows[0], rows[1], rows[2], minimum(config), config.random_seed)
+
+    on_test = answers(test, card.probabilities(test.columns))
+    if not unseen.any():
+        return Evidence(judge(on_test), None, judge(on_test))
+    assert clients.labels is not None
+    probabilities = out_of_fold_probabilities(
+        trained.fitted, clients.features, clients.labels, unseen, clients.ids
+    )
+    on_unseen = answers(clients.select(unseen), probabilities)
+    pooled = np.concatenate([on_test, on_unseen], axis=1)
+    return Evidence(judge(on_test), judge(on_unseen), judge(pooled))
