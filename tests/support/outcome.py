@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import re
 import sqlite3
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
@@ -36,20 +38,38 @@ def tree(root: Path) -> dict[str, bytes | str]:
 
 def outcome(root: Path) -> dict[str, Any]:
     """Every file below a project's folder: bytes as they are, records without their times."""
-    found: dict[str, Any] = {}
+    return {name: without_times(root, name, content) for name, content in tree(root).items()}
+
+
+def without_times(root: Path, name: str, content: bytes | str) -> Any:
+    """A file's content as it is, a record's without its times."""
+    if name == "models/history.db":
+        path = root / name
+        return timeless([history.runs(path), [r for _, r in history.rankings(path)]])
+    if isinstance(content, str):
+        return content
+    if name == "models/clients.db":
+        return book(content)
+    if name in ENDS:
+        return content.rstrip().endswith(ENDS[name])
+    if name.endswith((".json", "returns.txt", "returns2.txt")):
+        return timeless(json.loads(content))
+    return content
+
+
+def state(root: Path) -> str:
+    """A digest of what a killed run left: every name, size and content, without times.
+
+    Two kills that leave the same state leave the next run the same work.
+    """
+    parts = sorted(str(path.relative_to(root)) for path in root.rglob("*"))
     for name, content in tree(root).items():
-        if name == "models/history.db":
-            path = root / name
-            found[name] = timeless([history.runs(path), [r for _, r in history.rankings(path)]])
-        elif name == "models/clients.db":
-            found[name] = book(content) if isinstance(content, bytes) else content
-        elif name in ENDS and isinstance(content, bytes):
-            found[name] = content.rstrip().endswith(ENDS[name])
-        elif name.endswith((".json", "returns.txt", "returns2.txt")) and isinstance(content, bytes):
-            found[name] = timeless(json.loads(content))
-        else:
-            found[name] = content
-    return found
+        timeless_content: Any = content
+        with suppress(ValueError, sqlite3.Error):  # cut in the middle: all of it counts
+            timeless_content = without_times(root, name, content)
+        parts.append(repr((name, len(content), timeless_content)))
+    named = re.sub(r"\.tmp-\d+-", ".tmp-", "\n".join(parts))  # a process's number
+    return hashlib.sha256(named.encode(errors="surrogateescape")).hexdigest()
 
 
 def book(content: bytes) -> dict[str, Any]:
