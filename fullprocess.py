@@ -43,7 +43,6 @@ from attrition.core.errors import DataError, NotEnoughData
 from attrition.core.releases import Release
 from attrition.core.scratch import sweep_scratch_folders
 from attrition.data import committed_rows
-from attrition.data.ledger import read_ledger
 from attrition.engines.context import RunContext, read_context
 from attrition.model.champion import Champion, live_champion
 from attrition.monitoring import alert_delivery
@@ -53,11 +52,12 @@ from attrition.monitoring.champion import find_champion
 from attrition.monitoring.decisions import Scored, TrainingNeed, Verdict, training_need
 from attrition.monitoring.examination import Examination, alerts, examine
 from attrition.ranking import call_list
+from attrition.report.prospect import describe_prospect
 from attrition.report.run_summary import summary
 from attrition.runs import cli, history, package_check
 from attrition.runs.package_check import PackageCheck
 from attrition.runs.stopwatch import Stopwatch
-from ingestion import IngestionResult, Pending
+from ingestion import IngestionResult
 
 logger = logging.getLogger(__name__)
 
@@ -357,35 +357,15 @@ def _rest(config: Config) -> int:
 def _dry_run(config: Config, _arguments: argparse.Namespace) -> int:
     """Say what a run would do now; nothing is written, and no lock is taken."""
 
-    found = ingestion.pending(config)
+    pending = ingestion.pending(config)
     if idle.is_idle(config, idle.observe_inputs(config)):
         lines = ["A run would do nothing: nothing has changed since the last finished run."]
     else:
-        lines = _prospect(config, found)
-    lines += [f"Not read: {item.name}: {item.reason}." for item in found.refused]
+        lines = describe_prospect(config, pending.new, pending.waiting)
+    lines += [f"Not read: {item.name}: {item.reason}." for item in pending.refused]
     for line in lines:
         print(textwrap.fill(line, 80, subsequent_indent="  ", break_on_hyphens=False))
     return 0
-
-
-def _prospect(config: Config, found: Pending) -> list[str]:
-    """What a run that is not idle would do."""
-
-    lines = [f"New files a run would ingest: {', '.join(found.new) or 'none'}."]
-    if found.waiting:
-        lines.append(f"Still being written, left for later: {', '.join(found.waiting)}.")
-    live = releases.live_release_id(config.prod_deployment_path)
-    rows = read_ledger(config.ledger).committed_rows
-    if live is not None:
-        lines.append(
-            f"It would check the deployed model, {live}, train a candidate if there are other "
-            f"rows to learn from, and deploy it if it is better."
-        )
-    elif rows or found.new:
-        lines.append("No model is deployed: it would deploy the first one it can train.")
-    else:
-        lines.append("No model is deployed, and there are no rows to train one on.")
-    return lines
 
 
 def main(argv: Sequence[str] | None = None) -> int:
