@@ -11,7 +11,7 @@ from attrition.data import committed_rows, ingest, ledger_rebuild, recovery
 from attrition.data.discovery import Survey
 from attrition.data.ledger import Ledger
 
-# Ingestion needs no model and no tables in memory, and must not pay for what only others need.
+# Ingestion needs no model and no tables in memory, and must not pay for importing them.
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
@@ -33,8 +33,8 @@ class LocalEngine:
         ledger_rebuild.rebuild_ledger(self.config)
         return recovery.repair(self.config)
 
-    def take_in(self, ledger: Ledger, found: Survey) -> tuple[Survey, Ledger]:
-        return ingest.take_in(self.config, ledger, found)
+    def take_in(self, ledger: Ledger, survey: Survey) -> tuple[Survey, Ledger]:
+        return ingest.take_in(self.config, ledger, survey)
 
     def settle(self, ledger: Ledger) -> None:
         recovery.settle(self.config, ledger)
