@@ -1,4 +1,4 @@
-"""The confusion matrix as a picture: counts, and shares of those who stayed and who left."""
+"""Figures of model quality: confusion matrix, curves, calibration, distribution of the scores."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def _confusion_figure(score: Score, table: NDArray[np.int64], title: str) -> Fig
     shares = row_shares(table)
     figure = Figure(figsize=(6.4, 5.8), layout=ConstrainedLayoutEngine(w_pad=0.2, h_pad=0.2))
     axes = figure.subplots()
-    # Tints by opacity: on a dark page they shade towards the dark.
+    # Tints by opacity: on a dark page they become darker.
     tints = LinearSegmentedColormap.from_list("", [to_rgba(ACCENT, 0.07), to_rgba(ACCENT, 1.0)])
     seaborn.heatmap(
         shares, ax=axes, cmap=tints, vmin=0, vmax=1, cbar=False, linewidths=3, linecolor=FACE
@@ -126,7 +126,7 @@ ROC, CALIBRATION, GAIN, SCORES = (
 CHANCE: dict[str, Any] = {"color": SOFT, "linestyle": "--", "linewidth": 1.0}
 QUARTERS = [0.0, 0.25, 0.5, 0.75, 1.0]
 STRETCHED = [0.0, 0.02, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.75, 1.0]  # on a square-root axis
-FIRST_CALLS = 0.1  # share of the clients for which the gain is told
+FIRST_CALLS = 0.1  # share of the clients for which the gain is stated
 
 
 @style()
@@ -180,7 +180,7 @@ def _mark_threshold(roc: Axes, pr: Axes, counts: curves.ThresholdCounts, thresho
 
 
 def _dot(axes: Axes, x: float, y: float, text: str) -> None:
-    """One marked point, its text where there is more room, on a ground of its own."""
+    """Mark a point; its text is on the side with more room, with a background."""
     axes.plot([x], [y], "o", color=ALARM, markersize=7, markeredgecolor=FACE, zorder=5)
     side = -1 if x > 0.5 else 1
     axes.annotate(
@@ -211,7 +211,7 @@ def _share_axes(axes: Axes) -> None:
 
 @style()
 def calibration(labels: ArrayLike, probabilities: ArrayLike) -> Picture | Absent:
-    """Whether probabilities can be taken at their word: predicted against observed shares."""
+    """Whether probabilities are reliable: predicted against observed shares."""
     title = "Calibration"
     if (reason := curves.no_curve_reason(labels)) is not None:
         return Absent(CALIBRATION, title, f"{reason}.")
@@ -258,7 +258,7 @@ def calibration(labels: ArrayLike, probabilities: ArrayLike) -> Picture | Absent
 
 @style()
 def gain_and_lift(labels: ArrayLike, probabilities: ArrayLike) -> Picture | Absent:
-    """What calling from the top of the list brings: leavers found, and lift over chance."""
+    """The benefit of calling from the top of the list: leavers found, and lift over chance."""
     title = "Gain and lift"
     if (reason := curves.no_curve_reason(labels)) is not None:
         return Absent(GAIN, title, f"{reason}.")
@@ -295,7 +295,7 @@ def gain_and_lift(labels: ArrayLike, probabilities: ArrayLike) -> Picture | Abse
 def score_distribution(
     labels: ArrayLike, probabilities: ArrayLike, threshold: float
 ) -> Picture | Absent:
-    """How the probabilities of those who left and of those who stayed are spread."""
+    """The distribution of the probabilities of those who left and of those who stayed."""
     title = "Predicted risk of those who left and of those who stayed"
     if (reason := curves.no_curve_reason(labels)) is not None:
         return Absent(SCORES, title, f"{reason}.")
