@@ -217,7 +217,7 @@ def _call(config: Config, _arguments: argparse.Namespace) -> int:
     path = config.api_returns
     print(path)
     if failed(answers):
-        raise PipelineError(f"{path}: not every call succeeded; the reasons stand there")
+        raise PipelineError(f"{path}: not every call succeeded; it holds the reasons")
     return 0
 
 

@@ -307,7 +307,7 @@ def _fetch(
     except (duckdb.InvalidInputException, duckdb.ConversionException):
         raise DataError(
             f"{parameters[0] if parameters else 'clients'}: damaged, not as the pipeline wrote it; "
-            f"restore it, or run ingestion.py, which tells what to do"
+            f"restore it, or run ingestion.py, which says what to do"
         ) from None
     by_name = {name: np.ma.getdata(arrays[f"v{i}"]) for i, name in enumerate(names)}
     labels = np.ma.getdata(arrays["label"])

@@ -61,7 +61,7 @@ def check(config: Config, ledger: Ledger) -> Ledger:
         state = f"{size:,} bytes long" if stamp else "gone"
         raise _changed(config, f"{state}, but {committed:,} bytes are committed")
     if size > committed and not ledger.writing:
-        raise _changed(config, f"{size - committed:,} bytes stand behind the committed rows")
+        raise _changed(config, f"{size - committed:,} bytes follow the committed rows")
     if not stamp:
         return replace(ledger, stamp=None)
     commits = tuple(

@@ -168,7 +168,7 @@ def _outcome(
     exchange = "if not, exchange positive_label and negative_label in config.json"
     doubts = []
     if why is None:
-        doubts.append(f"nothing tells whether {positive!r} means that a client left: {exchange}")
+        doubts.append(f"it is unclear whether {positive!r} means that a client left: {exchange}")
     elif share > 0.5:
         doubts.append(f"{share:.0%} are taken for leavers; is {positive!r} their label? {exchange}")
     return outcome, doubts

@@ -40,7 +40,7 @@ _WHERE = {
     "duplicate": "the count of duplicates",
 }
 
-_AMBIGUOUS = "it cannot be told from others"
+_AMBIGUOUS = "it cannot be distinguished from others"
 
 logger = logging.getLogger(__name__)
 

@@ -17,6 +17,7 @@ from pathlib import Path
 from attrition.core import atomic_files, clock
 from attrition.core.config import Config
 from attrition.core.errors import DataError, PipelineError, UnreadableError
+from attrition.core.formatting import plural
 from attrition.data import (
     committed_rows,
     csv_records,
@@ -314,10 +315,10 @@ def _lost(checked: Checked) -> list[str]:
         texts.append(
             f"{path.name}: {count:,} row{'s' if count > 1 else ''} cannot be read "
             f"(line {_lines(checked.problems)}); "
-            f"as it stood it is kept as {atomic_files.keep_copy(path).name}"
+            f"the old file is kept as {atomic_files.keep_copy(path).name}"
         )
     if checked.repeated:
-        texts.append(f"{path.name}: {checked.repeated:,} rows stood there once more")
+        texts.append(f"{path.name}: {plural(checked.repeated, 'repeated row')} left out")
     return texts
 
 
@@ -358,9 +359,7 @@ def _sound(path: Path, check: Callable[[], Checked]) -> Checked:
 
 
 def _accepted(checked: Checked) -> str:
-    again = (
-        f", {checked.repeated:,} that stood there once more left out" if checked.repeated else ""
-    )
+    again = f", {plural(checked.repeated, 'repeated row')} left out" if checked.repeated else ""
     return f"{checked.source.name} was changed by hand and accepted: {checked.rows:,} rows{again}"
 
 

@@ -163,7 +163,7 @@ def _last_list(path: Path) -> ranking.Previous | None:
     try:
         return csv_list.read_list(path)
     except DataError as error:
-        logger.warning("%s; the new list tells no changes", error)
+        logger.warning("%s; the new list shows no changes", error)
         return None
 
 

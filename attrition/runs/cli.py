@@ -221,7 +221,7 @@ def on_failure(report: Callable[[str], None]) -> Iterator[None]:
         report(_os_error_message(error))
         raise
     except Exception as error:
-        report(f"a bug in the pipeline ({type(error).__name__}); cron.log tells where")
+        report(f"a bug in the pipeline ({type(error).__name__}); see cron.log")
         raise
 
 

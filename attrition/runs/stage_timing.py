@@ -44,7 +44,7 @@ def measure(config: Config) -> dict[str, float]:
             )
             seconds[stage] = round(time.perf_counter() - start, 3)
             if done.returncode:
-                (last_line,) = done.stderr.strip().splitlines()[-1:] or ["no word"]
+                (last_line,) = done.stderr.strip().splitlines()[-1:] or ["no message"]
                 raise PipelineError(f"{stage} failed while being measured: {last_line}")
     return seconds
 

@@ -74,7 +74,7 @@ class SparkEngine:
         ledger = Ledger(schema=self.config.schema_digest, store=self.store, writing=True)
         if kept:
             text = (
-                f"{problem}; the rows that stood there are kept in {', '.join(kept)}; every source "
+                f"{problem}; the old rows are kept in {', '.join(kept)}; every source "
                 f"file is read again"
             )
             logger.warning("%s", text)

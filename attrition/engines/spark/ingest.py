@@ -260,7 +260,7 @@ def _outcomes(
             )
         if isinstance(outcome, Unseen):
             raise PipelineError(
-                f"{item.batch.path}: a worker of Spark does not see it ({outcome.reason}); "
+                f"{item.batch.path}: a Spark worker does not see it ({outcome.reason}); "
                 f"every worker must have {master.config.input_folder_path} mounted there"
             )
         ordered.append(outcome)

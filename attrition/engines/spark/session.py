@@ -116,7 +116,7 @@ def _check_reachable(master: str) -> None:
         except OSError as error:
             reasons.append(f"{address}: {error.strerror or error}")
         except UnicodeError:
-            reasons.append(f"{address}: no name of a host")
+            reasons.append(f"{address}: not a host name")
     raise PipelineError(
         f"no answer from the Spark master {master} ({'; '.join(reasons)}); start it, or correct "
         f"the setting engine"
@@ -252,7 +252,7 @@ def _last_output(output: Any) -> str:
     """Java's output before it ended, without warnings and traces."""
     output.seek(0)
     lines = [line.strip() for line in output if line.strip() and not _NOISE.match(line)]
-    return "; ".join(lines)[:_LONGEST_MESSAGE] or "it said nothing"
+    return "; ".join(lines)[:_LONGEST_MESSAGE] or "no output"
 
 
 def _message(error: BaseException) -> str:
