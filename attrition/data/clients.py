@@ -125,7 +125,7 @@ def final_clients(config: Config, start: int = 0, end: int | None = None) -> Cli
         return _fetch(connection, config, *rows)
 
 
-def judging_clients(config: Config, start: int, end: int) -> Clients:
+def clients_not_held_out(config: Config, start: int, end: int) -> Clients:
     """As `final_clients`, without the clients held out as test data, which are judged there."""
     with _session(config, _size(config.final_data)) as (connection, scratch):
         rows, parameters = storage.read_range(config, config.final_data, start, end, scratch)

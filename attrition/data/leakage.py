@@ -14,9 +14,9 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 # The largest AUC is 1: a column with .95 has nine tenths of what any model can add to chance.
-BEYOND_BELIEF = 0.95
+SUSPICIOUS_AUC = 0.95
 # ... and that must not be chance: the lower 97.5 % bound of its AUC is above this.
-SURELY_ABOVE = 0.90
+LEAST_LOWER_BOUND = 0.90
 FOLDS = 5
 MOST_BINS = 100
 RARER_IN_A_BIN = 5  # rows of the rarer label, on average
@@ -62,14 +62,14 @@ def single_column_power(table: pd.DataFrame, labels: ArrayLike) -> dict[str, flo
     }
 
 
-def is_beyond_belief(power: float, rarer: int) -> bool:
+def is_suspicious(power: float, rarer: int) -> bool:
     """Whether a column alone predicts suspiciously well, and not by chance.
 
     Args:
         power: from `single_column_power`.
         rarer: number of rows of the rarer label; with fewer than 35 no column is suspicious.
     """
-    return power >= BEYOND_BELIEF and _lower_bound(power, rarer) > SURELY_ABOVE
+    return power >= SUSPICIOUS_AUC and _lower_bound(power, rarer) > LEAST_LOWER_BOUND
 
 
 def suspicious_columns(table: pd.DataFrame, labels: ArrayLike) -> dict[str, float]:
@@ -77,7 +77,7 @@ def suspicious_columns(table: pd.DataFrame, labels: ArrayLike) -> dict[str, floa
     positives = int(np.asarray(labels).astype(np.int64).sum())
     rarer = min(positives, len(table) - positives)
     power = single_column_power(table, labels)
-    names = [name for name in power if is_beyond_belief(power[name], rarer)]
+    names = [name for name in power if is_suspicious(power[name], rarer)]
     return {name: power[name] for name in sorted(names, key=lambda name: -power[name])}
 
 

@@ -51,9 +51,9 @@ class LocalEngine:
         return training_clients(self.config, ledger.committed_bytes, test).left_out
 
     def labelled(self, ledger: Ledger, start: int) -> tuple[Clients, int]:
-        from attrition.data.clients import judging_clients
+        from attrition.data.clients import clients_not_held_out
 
-        return _whole(judging_clients(self.config, start, ledger.committed_bytes))
+        return _whole(clients_not_held_out(self.config, start, ledger.committed_bytes))
 
     def held_out(self, ledger: Ledger) -> tuple[Clients, int]:
         from attrition.data.clients import held_out_clients

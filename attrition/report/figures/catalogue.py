@@ -17,7 +17,7 @@ from attrition.report.figures.style import Absent, Picture
 from attrition.report.inputs import Model
 
 
-def of_skill(
+def quality_pictures(
     model: Model, score: Score, labels: Sequence[int], probabilities: Floats
 ) -> list[Picture | Absent]:
     """How good the model is on labelled clients.
@@ -39,7 +39,7 @@ def of_skill(
     ]
 
 
-def of_card(model: Model) -> list[Picture | Absent]:
+def scorecard_pictures(model: Model) -> list[Picture | Absent]:
     """The terms of the model."""
     reference = model.training.get("reference")
     weights = term_weights(model.card, model.training.get("predicted"))
@@ -47,7 +47,7 @@ def of_card(model: Model) -> list[Picture | Absent]:
     return [*curves, scorecard_figures.pair_maps(model.card, weights)]
 
 
-def of_changes(
+def change_pictures(
     decision: Mapping[str, Any], runs: Sequence[Mapping[str, Any]], threshold: float
 ) -> list[Picture | Absent]:
     """What changed in the data, and the runs over time.
@@ -65,7 +65,7 @@ def of_changes(
     ]
 
 
-def labels_of(pictures: Sequence[Picture | Absent]) -> dict[str, Plot | str]:
+def picture_texts(pictures: Sequence[Picture | Absent]) -> dict[str, Plot | str]:
     """What a chapter needs of the pictures: name -> its texts, or why there is no picture."""
     return {
         one.name: Plot(one.name, one.title, one.alt, one.caption)
