@@ -39,7 +39,7 @@ def hold(folder: Path) -> int:
 
 
 def sweep_scratch_folders() -> list[Path]:
-    """Remove this user's scratch folders that are not in use and a day old.
+    """Remove this user's scratch folders that are not in use and were unchanged for a day.
 
     Returns:
         The removed folders.

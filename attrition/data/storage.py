@@ -31,7 +31,7 @@ def keys(config: Config) -> list[str]:
 
 
 def read_stored(config: Config, *, header: bool = True) -> str:
-    """SQL for the rows of a file that the pipeline wrote, with a parameter for the path."""
+    """SQL for the rows (`v0`, ..., `label`) of a file of the pipeline; its parameter is the path."""
     columns = keys(config)
     kinds = [
         f"'{column}': '{kind_of(config, stored)}'"

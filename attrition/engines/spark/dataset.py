@@ -102,7 +102,7 @@ class Master:
         return self.session.createDataFrame([], ", ".join(map(" ".join, types)))
 
     def not_in_test(self, rows: DataFrame, test: TestClients) -> DataFrame:
-        """The labelled rows, except held-out ones and those (id, features, label) in the tests."""
+        """The labelled rows that are neither held out nor, by id, features and label, test data."""
         mine = (self.config.id_column, *self.config.feature_columns)
         keys = zip(local_storage.keys(self.config), self.config.stored_columns, strict=False)
         whole = [key for key, name in keys if name in mine]

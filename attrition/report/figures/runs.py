@@ -147,7 +147,7 @@ def _by_sample(runs: Sequence[Record], measure: Measure) -> Series:
 
 
 def _score(run: Record, sample: str) -> Record:
-    """The score of the model deployed at the end of a run; a new model has one on test data."""
+    """The deployed model's score at the end of a run; on test data that of a new model."""
     if sample == TEST_DATA and run["verdict"] == "deployed" and run.get("candidate_score"):
         return dict(run["candidate_score"])
     return (run["scores"] or {}).get(sample) or {}
