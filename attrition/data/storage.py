@@ -31,7 +31,7 @@ def keys(config: Config) -> list[str]:
 
 
 def read_stored(config: Config, *, header: bool = True) -> str:
-    """SQL for the rows (`v0`, ..., `label`) of a file of the pipeline; its parameter is the path."""
+    """SQL for rows (`v0`, ..., `label`) of a file of the pipeline; its parameter is the path."""
     columns = keys(config)
     kinds = [
         f"'{column}': '{kind_of(config, stored)}'"
