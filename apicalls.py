@@ -1,11 +1,11 @@
-"""Call the API's four routes and keep the answers, readable.
+"""Call the API's four routes and save the answers in a readable form.
 
     python apicalls.py   ask the server at `api_url`; without one, ask the application right here
 
-Reads  testdata/ (the first CSV file is what predictions are asked for; without one, some of the
-       labelled rows held out or ingested last), and what the server reads.
-Writes models/apireturns.txt; when a run replaced the deployed model, that one's answers, and the
-       new model's in models/apireturns2.txt: before and after, for the same rows.
+Reads  testdata/ (predictions are for its first CSV file; without one, for some of the labelled
+       rows held out or ingested last), and the files the server reads.
+Writes models/apireturns.txt. When a run replaces the deployed model, this holds the old model's
+       answers, and models/apireturns2.txt the new model's for the same rows.
 """
 
 from __future__ import annotations
@@ -32,10 +32,10 @@ from attrition.web import data_files
 
 SECOND = "apireturns2.txt"
 ROUTES = ("/prediction", "/scoring", "/summarystats", "/diagnostics")
-# Named as a WSGI server names it, and loaded as late: this script stands below the application.
+# Named as for a WSGI server and loaded late: this script may not import the application.
 APPLICATION = "app:create_app"
 TIMEOUT_SECONDS = 30.0
-RECORDS = 100  # so many clients are asked for where no file names them
+RECORDS = 100  # predictions to ask for where there is no file
 
 # (route, body as JSON or None) -> the decoded answer; raises CallError.
 Ask = Callable[[str, dict[str, Any] | None], Any]
@@ -44,11 +44,11 @@ logger = logging.getLogger(__name__)
 
 
 class CallError(Exception):
-    """A call that brought no good answer, and why."""
+    """A call without a good answer; the message says why."""
 
 
 def record_current(config: Config) -> Answers:
-    """Keep the live model's answers in `apireturns.txt`; those of an older replacement go."""
+    """Save the live model's answers in `apireturns.txt`; remove those in `apireturns2.txt`."""
     answers = collect(config)
     write(config.api_returns, answers)
     (config.output_model_path / SECOND).unlink(missing_ok=True)
@@ -56,9 +56,9 @@ def record_current(config: Config) -> Answers:
 
 
 def record_redeployed(config: Config) -> Answers:
-    """Keep the answers of a model that has just gone live in `apireturns2.txt`.
+    """Save the answers of a model that has just gone live in `apireturns2.txt`.
 
-    Its predecessor's were kept by `record_current` before it went live.
+    `record_current` saved its predecessor's before it went live.
     """
     answers = collect(config)
     write(config.output_model_path / SECOND, answers)
@@ -66,7 +66,7 @@ def record_redeployed(config: Config) -> Answers:
 
 
 def collect(config: Config) -> Answers:
-    """Ask the four routes: of the server at `api_url` where it serves this project's live model,
+    """Call the four routes of the server at `api_url`, if it serves this project's live model,
     else of the application in this process.
 
     Returns:
@@ -103,13 +103,13 @@ def _line(value: Any) -> str:
 
 
 def _clients_to_predict(config: Config) -> dict[str, Any]:
-    """Whom to ask predictions for, as a body: the first test file, or some labelled clients."""
+    """The body of a prediction request: the first test file, or some labelled clients."""
     name = _test_file(config)
     return {"records": _some_records(config)} if name is None else {"filepath": name}
 
 
 def _some_records(config: Config) -> list[dict[str, Any]]:
-    """Some clients of the test data, or of the newest labelled rows where there are none."""
+    """Some clients of the test data or, without any, of the newest labelled rows."""
     from attrition.data.ledger import read_ledger
     from attrition.engines.selection import engine
     from attrition.engines.test_clients import gather_test_clients
@@ -129,7 +129,7 @@ def _some_records(config: Config) -> list[dict[str, Any]]:
 
 
 def _test_file(config: Config) -> str | None:
-    """The test file to predict for, as the API names it; None without one."""
+    """The API's name of the test file to predict for; None without one."""
     for path in sorted(config.test_data_path.glob("*.csv")):
         name = data_files.public_name(config, path)
         if name is not None and path.is_file() and not path.name.startswith("."):
@@ -138,18 +138,18 @@ def _test_file(config: Config) -> str | None:
 
 
 def _server(config: Config) -> Ask | None:
-    """Asks the server at `api_url`; None when it does not answer for this project's live model."""
+    """A function that asks the server at `api_url`; None unless it serves the live model."""
 
     def ask(route: str, body: dict[str, Any] | None) -> Any:
         return _request(config.api_url.rstrip("/") + route, body)
 
     try:
-        found = ask("/health", None)
+        health = ask("/health", None)
     except CallError as error:
         logger.info("%s: %s; asked the application itself", config.api_url, line(error))
         return None
     live = releases.live_release_id(config.prod_deployment_path)
-    if found.get("model_version") != live:
+    if health.get("model_version") != live:
         logger.info(
             "the server at %s serves another model: asking the application here", config.api_url
         )
@@ -169,13 +169,13 @@ def _request(url: str, body: dict[str, Any] | None) -> dict[str, Any]:
     try:
         with _opened(opener, request) as response:
             return _decoded(response.status, response.read())
-    # What listens there need not speak HTTP, or may hang up halfway.
+    # The other side may not speak HTTP, or may hang up halfway.
     except (OSError, ValueError, http.client.HTTPException) as error:
         raise CallError(f"no answer: {getattr(error, 'reason', error)}") from None
 
 
 def _authorization() -> dict[str, str]:
-    """The header with the token, which a server asks for that has one."""
+    """The header with the token, if one is configured."""
     token = os.environ.get("ATTRITION_API_TOKEN", "").strip()
     # Headers are sent in Latin-1; the server expects the bytes of UTF-8.
     return {"Authorization": f"Bearer {token.encode().decode('latin-1')}"} if token else {}
@@ -217,7 +217,7 @@ def _call(config: Config, _arguments: argparse.Namespace) -> int:
     path = config.api_returns
     print(path)
     if failed(answers):
-        raise PipelineError(f"{path}: not every call succeeded; the reasons stand there")
+        raise PipelineError(f"{path}: not every call succeeded; it holds the reasons")
     return 0
 
 

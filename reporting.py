@@ -143,7 +143,7 @@ def tell(
     logging.getLogger("matplotlib").setLevel(logging.WARNING)  # it tells of its font cache
     model = inputs.deployed_model(champion) if champion else inputs.candidate(config)
     runs = inputs.latest_runs(config, decision)
-    drawn = catalogue.of_changes(decision, runs, config.model_score_threshold)
+    drawn = catalogue.change_pictures(decision, runs, config.model_score_threshold)
     drawn += _pictures_of(config, model, context.test) if model else []
     material = Material(
         config=config,
@@ -155,7 +155,7 @@ def tell(
         diagnostics=diagnosed,
         runs=runs,
         ledger=context.ledger,
-        plots=catalogue.labels_of(drawn),
+        plots=catalogue.picture_texts(drawn),
     )
     return _write(config, build.tell(material), [one for one in drawn if isinstance(one, Picture)])
 
@@ -189,13 +189,13 @@ def _rendered(
 
 def _pictures_of(config: Config, model: Model, test: TestClients) -> list[Picture | Absent]:
     """What the model has learnt, and its skill where today's columns are those it knows."""
-    learnt = catalogue.of_card(model)
+    learnt = catalogue.scorecard_pictures(model)
     if misfit(config, model.card, model.training) is not None:
         return learnt
     score = score_clients(model.card, test.clients, config)
     labels = [] if test.clients.labels is None else test.clients.labels.tolist()
     chances = model.card.probabilities(test.clients.columns)
-    return [*catalogue.of_skill(model, score, labels, chances), *learnt]
+    return [*catalogue.quality_pictures(model, score, labels, chances), *learnt]
 
 
 def _report(config: Config, _arguments: argparse.Namespace) -> int:

@@ -111,7 +111,7 @@ def _score_deployed(config: Config, _arguments: argparse.Namespace) -> int:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Score the candidate, or with --deployed only look at the deployed model."""
+    """Score the candidate, or with --deployed only the deployed model."""
     parser = cli.parser(__doc__)
     parser.add_argument(
         "--deployed", action="store_true", help="score the deployed model, write nothing"

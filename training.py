@@ -1,4 +1,4 @@
-"""Train a candidate model on everything that was ingested, except rows of the test data.
+"""Train a candidate model on all ingested rows, except rows of the test data.
 
     python training.py
 
@@ -44,19 +44,19 @@ logger = logging.getLogger(__name__)
 def run(
     config: Config, ledger: Ledger, test: TestClients, deployed_commit: str | None = None
 ) -> TrainingResult:
-    """Train a candidate and write its three files; to be called under the run lock.
+    """Train a candidate and write its three files; call this under the run lock.
 
     Args:
         config: the settings.
         ledger: what is ingested.
         test: the labelled test data; its rows are left out of training.
-        deployed_commit: up to which commit the deployed model has learnt; None if there is none.
+        deployed_commit: last commit the deployed model was trained on; None without a model.
 
     Returns:
-        The candidate, in memory; its rows that came after `deployed_commit` are marked unseen.
+        The candidate, in memory; rows that came after `deployed_commit` are marked unseen.
 
     Raises:
-        NotEnoughData: nothing is ingested yet, or too few rows, or rows of one label only.
+        NotEnoughData: no rows are ingested yet, or too few, or all of one label.
     """
     if ledger.commit_id is None:
         raise NotEnoughData("no labelled client rows have been ingested yet; run ingestion.py")
@@ -65,7 +65,7 @@ def run(
     with atomic_files.replacing(folder / "trainedmodel.pkl") as temporary:
         temporary.write_bytes(pickle.dumps(fitted.pipeline, protocol=5))
     atomic_files.write_json(folder / "scorecard.json", fitted.scorecard.to_json())
-    # Last: its digests vouch for the other two, so a kill in between cannot pass for a candidate.
+    # Last: its digests cover the other two, so no leftovers of a killed run pass for a candidate.
     atomic_files.write_json(folder / "training.json", _record(config, ledger.commit_id, result))
     return result
 
@@ -74,26 +74,26 @@ def train(
     config: Config, ledger: Ledger, test: TestClients, deployed_commit: str | None
 ) -> TrainingResult:
     """Read the training rows and fit the model; writes nothing."""
-    lesson = engine(config).learn(ledger, test, deployed_commit)
-    chosen = lesson.fitted.selection
+    candidate = engine(config).learn(ledger, test, deployed_commit)
+    selection = candidate.fitted.selection
     cross_validated = score(
-        chosen.labels,
-        chosen.probabilities,
-        chosen.threshold,
+        selection.labels,
+        selection.probabilities,
+        selection.threshold,
         Minimum(config.minimum_scoring_rows, config.minimum_rarer_label_rows),
         config.random_seed,
     )
-    rows = lesson.representatives
+    rows = candidate.representatives
     assert rows.labels is not None, "training rows are labelled"
     return TrainingResult(
-        **vars(lesson),
+        **vars(candidate),
         cross_validated=cross_validated,
         suspicious=suspicious_columns(rows.features, rows.labels),
     )
 
 
 def _record(config: Config, commit: str, result: TrainingResult) -> dict[str, Any]:
-    """What `training.json` holds: no clock times, so that equal rows give equal bytes."""
+    """The content of `training.json`: no clock times, so that equal rows give equal bytes."""
     clients, fitted = result.representatives, result.fitted
     folder = config.output_model_path
     log_odds = fitted.scorecard.log_odds(clients.columns)
@@ -151,7 +151,7 @@ def describe(result: TrainingResult) -> str:
 
 
 def strongest_terms(card: Scorecard, clients: Clients) -> list[tuple[str, float]]:
-    """The terms that set clients apart most, with the standard deviation of their points."""
+    """The terms whose points differ most between clients, with their standard deviation."""
     spreads = card.contributions(clients.features).std(axis=0)
     order = np.argsort(-spreads, kind="stable")[:STRONGEST_TERMS]
     return [(card.terms[position], float(spreads[position])) for position in order]

@@ -34,7 +34,7 @@ def sync_folder(folder: Path) -> None:
 
 @contextlib.contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """Give a temporary path in the same folder; on success it durably takes the place of `path`.
+    """Give a temporary path in the same folder; on success it durably replaces `path`.
 
     The body writes and closes the file. On an error the temporary file is removed and the old
     file stays. (The name keeps the suffix, since plotting libraries choose the format by it.)
@@ -74,7 +74,7 @@ def json_text(value: Any) -> str:
 
 
 def strict(value: Any) -> Any:
-    """The same value with every number that JSON cannot say replaced by None."""
+    """The same value with every number that JSON cannot represent replaced by None."""
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     if isinstance(value, dict):
@@ -88,7 +88,7 @@ def read_json(path: Path) -> Any:
     """Read a JSON file that the pipeline wrote.
 
     Raises:
-        UnreadableError: the system does not give the file.
+        UnreadableError: the system cannot read the file.
         DataError: the file is missing or not JSON.
     """
     try:
@@ -102,12 +102,12 @@ def read_json(path: Path) -> Any:
 
 
 def keep_copy(path: Path) -> Path:
-    """Copy a file under a numbered name beside it that nothing overwrites or sweeps away.
+    """Copy a file under a numbered name beside it that nothing overwrites or removes.
 
     Returns:
-        The copy; that of an earlier call, if it has the same content.
+        The copy; an earlier one, if it has the same content.
     """
-    import shutil  # dear: an idle run does without
+    import shutil  # slow to import: an idle run does not need it
 
     digest = sha256_of(path)
     for number in itertools.count(1):
@@ -128,7 +128,7 @@ def sha256_of(path: Path) -> str:
 
 
 def sweep_temporary_files(folders: Iterable[Path]) -> list[Path]:
-    """Remove what a killed run left half written; call it under the run lock only.
+    """Remove the half-written files of a killed run; call this only under the run lock.
 
     Returns:
         The removed paths.
@@ -142,7 +142,7 @@ def sweep_temporary_files(folders: Iterable[Path]) -> list[Path]:
 
 
 def check_writable(folders: Iterable[Path]) -> None:
-    """Raise a PipelineError that names the first folder nothing can be written to."""
+    """Raise a PipelineError that names the first folder that cannot be written to."""
     for folder in folders:
         effective = os.access in os.supports_effective_ids
         if not os.access(folder, os.W_OK | os.X_OK, effective_ids=effective):
@@ -153,8 +153,8 @@ def check_writable(folders: Iterable[Path]) -> None:
 
 
 def remove_tree(path: Path) -> None:
-    """Remove a file, or a folder with all that is in it; what is not there is fine."""
-    import shutil  # dear: an idle run does without
+    """Remove a file, or a folder with its content; a missing path is no error."""
+    import shutil  # slow to import: an idle run does not need it
 
     if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path)
@@ -163,12 +163,12 @@ def remove_tree(path: Path) -> None:
 
 
 def read_json_object(path: Path) -> dict[str, Any]:
-    """A JSON object that is only shown; {} where it is missing, or (which is said) damaged."""
+    """Read a JSON object for display; {} where it is missing or, with a warning, damaged."""
     if not path.exists():
         return {}
     try:
-        found = read_json(path)
+        value = read_json(path)
     except DataError as error:
         logger.warning("%s; the report does without it", error)
         return {}
-    return found if isinstance(found, dict) else {}
+    return value if isinstance(value, dict) else {}

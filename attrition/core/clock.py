@@ -1,4 +1,4 @@
-"""The time as the records tell it. Nothing is decided by it: decisions follow from content."""
+"""The time that records carry. No decision depends on it: decisions follow from content."""
 
 from __future__ import annotations
 

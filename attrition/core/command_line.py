@@ -1,4 +1,4 @@
-"""The parser of a script's arguments: what is wrong comes first, the usage after it."""
+"""The parser of a script's arguments: it prints the mistake first, then the usage."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from attrition.core.spelling import did_you_mean
 
 
 class Parser(argparse.ArgumentParser):
-    """An argument parser that says of an unknown option which one was probably meant."""
+    """An argument parser that suggests the option that was probably meant by an unknown one."""
 
-    # Nobody hands in a namespace, of whose type typeshed's other forms speak.
+    # No caller passes a namespace; typeshed's other overloads are about its type.
     def parse_args(  # type: ignore[override]
         self, args: Sequence[str] | None = None, namespace: None = None
     ) -> argparse.Namespace:
-        """Parse as argparse does; unknown options are refused before any other mistake."""
+        """Parse as argparse does; report unknown options before any other mistake."""
         words = list(sys.argv[1:] if args is None else args)
         for word in words[: words.index("--")] if "--" in words else words:
             option = word.partition("=")[0]
@@ -29,11 +29,11 @@ class Parser(argparse.ArgumentParser):
         return arguments
 
     def error(self, message: str) -> NoReturn:
-        """Say what is wrong, then how the script is called, and exit with 2."""
+        """Print what is wrong, then the usage, and exit with 2."""
         self.exit(2, f"{self.prog}: error: {message}\n{self.format_usage()}")
 
     def _knows(self, option: str) -> bool:
-        """Whether it is an option or the beginning of one, which argparse accepts, too."""
+        """Whether a word is an option or the beginning of one, which argparse also accepts."""
         return any(known.startswith(option) for known in self._option_string_actions)
 
     def _refuse(self, word: str) -> NoReturn:

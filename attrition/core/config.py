@@ -1,6 +1,6 @@
 """The settings: `config.json` parsed once into a frozen `Config`, with absolute paths.
 
-Standard library only: the idle tick of fullprocess.py reads the settings, too.
+Standard library only: the idle check of fullprocess.py also reads the settings.
 """
 
 from __future__ import annotations
@@ -54,20 +54,20 @@ class Config:
     negative_label: str = "0"
     value_column: str | None = None
 
-    # Fractions 0-1: fall of F1 that counts as drift, F1 under which a model is degraded,
-    # significance level of the data-drift tests, bootstrap confidence a promotion needs.
+    # Fractions 0-1: fall of F1 that counts as drift, F1 below which a model is degraded,
+    # significance level of the data-drift tests, bootstrap confidence that a promotion needs.
     drift_threshold: float = 0.05
     model_score_threshold: float = 0.60
     data_drift_threshold: float = 0.05
     promotion_confidence: float = 0.90
 
-    # Share of the ingested labelled rows that are never learnt from: test data beside the files of
-    # the test folder. A digest of the client's id, or of the row where there is none, decides.
+    # Share of the ingested labelled rows held out of training: test data in addition to the test
+    # folder. A digest of the client's id, or of the row where there is none, selects them.
     test_share: float = 0.0
 
-    # The ranked client list. Probabilities from which on a client is at high and at medium risk;
-    # None: the deployed model's own threshold, and half of the high one. How many clients, from the
-    # top, get their reasons in words, and how many old rankings are remembered until outcomes come.
+    # The ranked client list. Least probabilities of a client at high and at medium risk; None: the
+    # deployed model's own threshold, and half of the high one. How many clients at the top get
+    # their reasons in words, and how many old rankings are kept until outcomes come.
     high_risk_threshold: float | None = None
     medium_risk_threshold: float | None = None
     clients_with_reasons: int = 100_000
@@ -84,16 +84,16 @@ class Config:
     upload_settle_seconds: int = 3
     maximum_unpacked_megabytes: int = 20_000
     memory_limit: str = "3GB"
-    reports: tuple[str, ...] = ("html", "pdf")  # the forms in which a run tells its story
+    reports: tuple[str, ...] = ("html", "pdf")  # the formats of a run's report
     package_check: bool = True
     alert_webhook: str | None = None
     alert_command: tuple[str, ...] | None = None
     api_url: str = "http://127.0.0.1:8000"
-    trusted_hosts: tuple[str, ...] = ()  # names by which others may reach the API; empty: any
-    trust_this_machine: bool = False  # whether it needs no token where the API has one
+    trusted_hosts: tuple[str, ...] = ()  # host names that requests to the API may use; empty: any
+    trust_this_machine: bool = False  # requests from this machine need no token
     random_seed: int = 20_260
 
-    # Where the stages work; None ("local" in the file): on this machine.
+    # Where the stages run; None ("local" in the file): on this machine.
     engine: SparkSettings | None = None
 
     # Where the settings came from; not a key of the file.
@@ -101,7 +101,7 @@ class Config:
 
     @property
     def root(self) -> Path:
-        """The folder of the settings file; every relative path starts here."""
+        """The folder of the settings file; relative paths are relative to it."""
         return self.source.parent
 
     @property
@@ -123,7 +123,7 @@ class Config:
 
     @property
     def schema_digest(self) -> str:
-        """SHA-256 of the settings that decide how a client row reads; another means other data."""
+        """SHA-256 of the settings that decide how client rows are read."""
         schema = (
             self.id_column,
             self.stored_columns,
@@ -133,7 +133,7 @@ class Config:
         )
         return hashlib.sha256(json.dumps(schema).encode()).hexdigest()
 
-    # The files that stages hand to each other; each name stands here once.
+    # The files that stages hand to each other; each name is written here once.
     @property
     def final_data(self) -> Path:
         return self.output_folder_path / "finaldata.csv"
@@ -208,7 +208,7 @@ class Config:
 
     @property
     def locks(self) -> tuple[Path, ...]:
-        """Of every folder that is written to, in one order: other settings may share some."""
+        """The locks of every written folder, in one order: other settings may share some."""
         folders = (self.output_folder_path, self.output_model_path, self.prod_deployment_path)
         return tuple(folder / self.lock.name for folder in sorted(folders))
 
@@ -243,7 +243,7 @@ def load_config(path: Path | None = None) -> Config:
 
 
 def read_settings(source: Path) -> dict[str, Any]:
-    """Decode a settings file without looking at what it says.
+    """Decode a settings file without checking its content.
 
     Raises:
         ConfigError: the file is missing or no JSON object.
@@ -273,7 +273,7 @@ def parse_config(raw: dict[str, Any], source: Path) -> Config:
 
     Args:
         raw: the decoded JSON object.
-        source: the absolute path the settings came from; relative folders start in its folder.
+        source: absolute path of the settings file; relative folders are relative to its folder.
 
     Raises:
         ConfigError: as `load_config`, except for folders that do not exist.
@@ -302,7 +302,7 @@ def parse_config(raw: dict[str, Any], source: Path) -> Config:
 
 
 def _convert(key: str, kind: str, value: Any, root: Path) -> Any:
-    """One value in its field's type; a ValueError's text says what was expected."""
+    """Convert a value to its field's type; a ValueError's text says what was expected."""
     if kind == "Path":
         if not isinstance(value, str) or not value or "\0" in value:
             raise ValueError("the path of a folder as text")
@@ -371,9 +371,9 @@ def _convert_command(value: Any) -> tuple[str, ...] | None:
 
 
 def _is_web_address(text: str) -> bool:
-    """Whether it is an http or https address with a host, of characters an address may have.
+    """Whether a text is an http or https address with a host and valid characters only.
 
-    One with a user and a password is none: Python would look for a host of all of it.
+    User and password are not allowed: Python would take them for part of the host.
     """
     match = re.fullmatch(r"https?://(?:[^/?#@:\[\]]+|\[[^\]]+\])(?::\d+)?(?:[/?#].*)?", text)
     return match is not None and text.isascii() and text.isprintable() and " " not in text
@@ -385,7 +385,7 @@ def _is_memory_size(text: str) -> bool:
 
 
 def _check_folders(config: Config) -> None:
-    """Refuse folders that share files: what is written to one would be read from another."""
+    """Refuse folders that share files: output written to one would be read from another."""
     for key in FOLDER_KEYS:
         folder = getattr(config, key)
         for other in FOLDER_KEYS:
@@ -434,7 +434,7 @@ def _check_columns(config: Config) -> None:
 
 
 def _check_risk_thresholds(config: Config) -> None:
-    """Refuse a medium risk that does not begin below the high one."""
+    """Refuse a medium-risk threshold that is not below the high-risk one."""
     high, medium = config.high_risk_threshold, config.medium_risk_threshold
     if medium is not None and (high is None or medium >= high):
         raise ConfigError(
@@ -445,7 +445,7 @@ def _check_risk_thresholds(config: Config) -> None:
 
 
 def label_key(text: str) -> str:
-    """The form in which labels are compared: numbers by value (`1` is `1.0`), else trimmed text."""
+    """A label's form for comparisons: numbers by value (`1` is `1.0`), else trimmed text."""
     trimmed = text.strip()
     try:
         return repr(float(trimmed) + 0.0)
@@ -457,16 +457,16 @@ def _refuse_doubled_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     keys = [key for key, _ in pairs]
     for key in keys:
         if keys.count(key) > 1:
-            raise ValueError(f"the key {key!r} stands twice")
+            raise ValueError(f"the key {key!r} occurs twice")
     return dict(pairs)
 
 
 def _without_secret(key: str, value: Any) -> Any:
-    """A value that may be told: a webhook's address is often a secret."""
+    """A value that may be shown: a webhook's address is often a secret."""
     return f"{value[:8]}..." if key == "alert_webhook" and isinstance(value, str) else value
 
 
 def _describe(value: Any) -> str:
-    """A found value in words, short."""
+    """A value as JSON text of at most 60 characters."""
     text = json.dumps(value, ensure_ascii=False)
     return text if len(text) <= 60 else text[:57] + "..."

@@ -1,6 +1,6 @@
-"""The setting `engine`: whether the stages work on this machine or on Apache Spark, and how.
+"""The setting `engine`: whether the stages run on this machine or on Apache Spark, and how.
 
-Standard library only: the idle tick of fullprocess.py reads the settings, too.
+Standard library only: the idle check of fullprocess.py also reads the settings.
 """
 
 from __future__ import annotations
@@ -22,17 +22,17 @@ _KEYS = ("spark", "data", "memory", "python", "patience_seconds", "conf")
 
 @dataclass(frozen=True)
 class SparkSettings:
-    """How to reach Spark, and where the master data set lies.
+    """How to reach Spark, and where the master data set is stored.
 
     Attributes:
         master: `spark://host:7077`, `local[2]`, `local-cluster[2,1,1024]`, `yarn`, `k8s://...`.
-        data: address of the folder of Parquet files, as Spark writes it (`hdfs://`, `s3a://`,
+        data: address of the folder of Parquet files in Spark's notation (`hdfs://`, `s3a://`,
             `file:///`); None: `spark/` in the folder of ingested data.
-        memory: of the driver, and of each executor, as Spark writes it (`4g`); None: Spark's own.
+        memory: of the driver and of each executor in Spark's notation (`4g`); None: its default.
         python: the interpreter on the workers; None: the path of the one that runs the script.
         conf: further settings of Spark, by name.
-        patience_seconds: so long the master may take to accept an application, and then so long
-            its workers to offer a core.
+        patience_seconds: longest wait for the master to accept an application, and again for its
+            workers to offer a core.
     """
 
     master: str
@@ -44,14 +44,14 @@ class SparkSettings:
 
 
 def parse_engine(value: Any, root: Path) -> SparkSettings | None:
-    """Read the setting; None stands for this machine.
+    """Parse the setting; None means this machine.
 
     Args:
         value: the decoded JSON value.
-        root: where a relative `data` starts.
+        root: folder that a relative `data` is relative to.
 
     Raises:
-        ValueError: its text says what was expected.
+        ValueError: the setting is wrong; the message says what was expected.
     """
     if value == LOCAL:
         return None
@@ -80,14 +80,14 @@ def _data(value: dict[str, Any], root: Path) -> str | None:
 
 
 def file_address(path: Path) -> str:
-    """A folder's address as Hadoop reads it: blanks and all as they are."""
+    """A folder's address for Hadoop: blanks and other characters are not escaped."""
     return f"file://{path.resolve()}"
 
 
 def _text(value: dict[str, Any], key: str) -> str | None:
-    found = value.get(key)
-    if found is None or (isinstance(found, str) and found.strip()):
-        return found
+    text = value.get(key)
+    if text is None or (isinstance(text, str) and text.strip()):
+        return text
     raise ValueError(f'text under "{key}"')
 
 

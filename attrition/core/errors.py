@@ -4,27 +4,27 @@ from __future__ import annotations
 
 
 class PipelineError(Exception):
-    """An expected failure: says what happened, where, and what to do. Exit code 1."""
+    """An expected failure; the message says what happened, where, and what to do. Exit code 1."""
 
     exit_code = 1
 
 
 class ConfigError(PipelineError):
-    """`config.json` is wrong: names the key, what was found and what was expected. Exit code 2."""
+    """Wrong settings; the message names the key, the value and what was expected. Exit code 2."""
 
     exit_code = 2
 
 
 class DataError(PipelineError):
-    """A file's content cannot be used: names the file and the reason. Exit code 1."""
+    """A file's content cannot be used; the message names file and reason. Exit code 1."""
 
 
 class UnreadableError(DataError):
-    """The system does not give a file: nothing is known of its content. Exit code 1."""
+    """The system cannot read a file, so its content is unknown. Exit code 1."""
 
 
 def unreadable(message: str, error: OSError) -> DataError:
-    """The error of a file that is gone, or that the system does not give."""
+    """The error for a file that is missing (DataError) or that the system cannot read."""
     return DataError(message) if isinstance(error, FileNotFoundError) else UnreadableError(message)
 
 
@@ -35,4 +35,4 @@ class AlreadyRunning(PipelineError):
 
 
 class NotEnoughData(DataError):
-    """The rows are too few, or all of one label, for a model. Exit code 1."""
+    """There are too few rows for a model, or all have one label. Exit code 1."""

@@ -1,4 +1,4 @@
-"""Numbers, times and foreign texts as a report says them."""
+"""Numbers, times and foreign texts, formatted for reports."""
 
 from __future__ import annotations
 
@@ -6,17 +6,17 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 
 NOT_KNOWN = "\N{EN DASH}"
-OPEN_CLIENTS = "open clients"  # whom a list is usually made of, as its records say it
-# What stands first wherever a list is shown that is made of others.
+OPEN_CLIENTS = "open clients"  # the usual population of a list, as its records name it
+# Shown first wherever a list is made of other clients.
 NO_OPEN_CLIENTS = "No open clients: leave the outcome blank for those whom you may still call"
 LONGEST = 80
 _MINUS = "\N{MINUS SIGN}"
 
 
 def line(text: object, limit: int = LONGEST) -> str:
-    """A text that came from outside, on one line, not too long, without what steers a screen.
+    """A text from outside on one line, shortened, without characters that control a screen.
 
-    Line breaks, control characters and those that turn the writing direction become spaces.
+    Line breaks, control characters and those that change the writing direction become spaces.
     """
     shown = str(text)[: 4 * limit]
     shown = " ".join("".join(c if c.isprintable() else " " for c in shown).split())
@@ -26,20 +26,20 @@ def line(text: object, limit: int = LONGEST) -> str:
 
 
 def sentence(text: str) -> str:
-    """A text with a capital at its begin and a full stop at its end."""
+    """A text with a capital at its beginning and a full stop at its end."""
     text = text.strip()
     return text[:1].upper() + text[1:] + ("" if text[-1:] in ".?!" else ".")
 
 
 def no_list(reason: str) -> str:
-    """That there is no list of whom to call, and why, in a sentence."""
+    """A sentence that says that there is no list of clients to call, and why."""
     if reason.startswith(NO_OPEN_CLIENTS):
         return sentence(reason)
     return sentence(f"there is no list of clients to call: {reason}")
 
 
 def listing(words: Sequence[str]) -> str:
-    """Words as a sentence says them: "a", "a and b", "a, b and c"."""
+    """Words joined for a sentence: "a", "a and b", "a, b and c"."""
     return " and ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)
 
 
@@ -59,7 +59,7 @@ def percent(share: float | None, digits: int = 0) -> str:
 
 
 def chance(probability: float, digits: int = 1) -> str:
-    """A predicted probability, a fraction 0-1, as a percentage; never as certain as no or yes."""
+    """A predicted probability, a fraction 0-1, as a percentage; never shown as 0 % or 100 %."""
     text, least = f"{probability:.{digits}%}", 0.1 ** (digits + 2)
     if text == f"{0:.{digits}%}":
         return f"<{least:.{digits}%}"
@@ -77,7 +77,7 @@ def decimal(number: float | None, digits: int = 3) -> str:
 
 
 def signed(number: float | None, digits: int = 3) -> str:
-    """A difference, its sign always shown; what rounds to nothing has none."""
+    """A difference with its sign; one that rounds to zero has no sign."""
     if number is None:
         return NOT_KNOWN
     text = f"{number:+.{digits}f}"
@@ -115,21 +115,21 @@ def seconds(duration: float | None) -> str:
 
 
 def moment(time: str | None) -> str:
-    """A recorded time for people: "22 November 2026, 17:17 UTC"; what is none stays as it is."""
-    found = _parsed(time)
-    return line(time or NOT_KNOWN) if found is None else f"{_date(found)}, {found:%H:%M} UTC"
+    """A recorded time for people: "22 November 2026, 17:17 UTC"; other text stays as it is."""
+    parsed = _parsed(time)
+    return line(time or NOT_KNOWN) if parsed is None else f"{_date(parsed)}, {parsed:%H:%M} UTC"
 
 
 def day(time: str | None) -> str:
     """The day of a recorded time: "22 November 2026"."""
-    found = _parsed(time)
-    return line(time or NOT_KNOWN) if found is None else _date(found)
+    parsed = _parsed(time)
+    return line(time or NOT_KNOWN) if parsed is None else _date(parsed)
 
 
 def short_moment(time: str | None) -> str:
     """A recorded time in a table: "2026-11-22 17:17"."""
-    found = _parsed(time)
-    return line(time or NOT_KNOWN) if found is None else f"{found:%Y-%m-%d %H:%M}"
+    parsed = _parsed(time)
+    return line(time or NOT_KNOWN) if parsed is None else f"{parsed:%Y-%m-%d %H:%M}"
 
 
 def ago(time: str, now: str) -> str:
@@ -146,10 +146,10 @@ def ago(time: str, now: str) -> str:
 
 def _parsed(time: str | None) -> datetime | None:
     try:
-        found = datetime.fromisoformat(time or "")
+        parsed = datetime.fromisoformat(time or "")
     except ValueError:
         return None
-    return found if found.tzinfo else found.replace(tzinfo=UTC)
+    return parsed if parsed.tzinfo else parsed.replace(tzinfo=UTC)
 
 
 _MONTHS = (
@@ -157,6 +157,6 @@ _MONTHS = (
 ).split()
 
 
-def _date(found: datetime) -> str:
-    """With English months, whatever the machine's language."""
-    return f"{found.day} {_MONTHS[found.month - 1]} {found.year}"
+def _date(date: datetime) -> str:
+    """A date with its month in English, whatever the machine's language."""
+    return f"{date.day} {_MONTHS[date.month - 1]} {date.year}"

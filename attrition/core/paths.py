@@ -1,6 +1,6 @@
-"""Where the project stands: its top folder and the package in it.
+"""Where the project is: its top folder and the package in it.
 
-Plain text: the idle tick of fullprocess.py must not pay for pathlib.
+Plain strings: the idle check of fullprocess.py must not import pathlib, which is slow.
 """
 
 from __future__ import annotations

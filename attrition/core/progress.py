@@ -1,9 +1,9 @@
-"""What a person who watches a terminal sees of long work: the stage at work, and for how long.
+"""Progress of long work on a terminal: which stage is running, and for how long.
 
     with progress.step("ingestion", total=3) as advance:
         advance()   # one of three is done
 
-Under cron, in a pipe and on a dumb terminal nothing is written, and nothing is imported for it.
+Under cron, in a pipe and on a dumb terminal nothing is written and nothing imported.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ _display: ContextVar[Progress | None] = ContextVar("_display", default=None)
 
 @contextmanager
 def step(name: str, total: int | None = None) -> Iterator[Callable[[], None]]:
-    """Show a piece of work while it is done; within another one, below that.
+    """Show a piece of work while it runs; a nested one is shown below the outer one.
 
     Args:
-        name: what is done, in a word or two.
-        total: of how many parts it consists, None if that is not known.
+        name: the work, in a word or two.
+        total: number of its parts, None if not known.
 
     Yields:
-        To be called when a part is done.
+        A function to call when a part is done.
     """
     if not _is_watched():
         yield _nothing
@@ -66,9 +66,9 @@ def _is_watched() -> bool:
 
 @contextmanager
 def _shown() -> Iterator[Progress]:
-    """The display of the step around this one, or a new one, which is gone when it ends."""
-    if (around := _display.get()) is not None:
-        yield around
+    """The display of the enclosing step, or a new one, removed when this step ends."""
+    if (outer := _display.get()) is not None:
+        yield outer
         return
     from rich.console import Console
     from rich.progress import Progress, SpinnerColumn, TextColumn
@@ -79,7 +79,7 @@ def _shown() -> Iterator[Progress]:
         TextColumn("{task.description}  {task.elapsed:.0f} s{task.fields[parts]}", markup=False),
         console=Console(stderr=True, highlight=False),
         transient=True,
-        redirect_stdout=sys.stdout.isatty(),  # else it is a result, in a file or a pipe
+        redirect_stdout=sys.stdout.isatty(),  # else stdout is a result, in a file or a pipe
     )
     with display:
         token = _display.set(display)
@@ -92,7 +92,7 @@ def _shown() -> Iterator[Progress]:
 
 
 def _lead_log(stream: TextIO, into: TextIO) -> None:
-    """Let log lines pass through the display, which prints them above itself."""
+    """Send log lines through the display, which prints them above itself."""
     for handler in logging.getLogger().handlers:
         if isinstance(handler, logging.StreamHandler) and handler.stream is stream:
             handler.setStream(into)

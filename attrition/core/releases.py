@@ -1,8 +1,8 @@
-"""Releases of the model: whole folders, one symlink that names the live one.
+"""Releases of the model: one folder each, and a symlink to the live one.
 
-A release is a folder `production_deployment/releases/<id>/` that is complete before anyone can
-see it; the symlink `production_deployment/current` names the live one and is replaced in one
-step. `manifest.json` in it holds the SHA-256 of every other file, and one of itself.
+A release is a folder `production_deployment/releases/<id>/` that is complete before it becomes
+visible; the symlink `production_deployment/current` names the live one and is replaced in one
+step. Its `manifest.json` holds the SHA-256 of every other file and of its own content.
 """
 
 from __future__ import annotations
@@ -33,11 +33,11 @@ RELEASE_FILES = (
     "scores.json",
     "training.json",
 )
-# Two releases with the same content here are the same model, however it was scored since.
+# Releases with the same content in these files are the same model, however it was scored since.
 IDENTITY_FILES = ("scorecard.json", "training.json")
 MANIFEST = "manifest.json"
-SEAL = "manifest_sha256"  # key of the manifest: the digest of all its others
-# What stands beside `current` under a plain name, as a link through it.
+SEAL = "manifest_sha256"  # key of the manifest: the digest of its other keys
+# Files with a link beside `current` that leads through it.
 LINKED_FILES = (
     "trainedmodel.pkl",
     "scorecard.json",
@@ -49,7 +49,7 @@ LINKED_FILES = (
 
 @dataclass(frozen=True)
 class Release:
-    """One deployed model: a folder whose files are proved by its manifest's digests."""
+    """One deployed model: a folder whose files match the digests in its manifest."""
 
     folder: Path
     manifest: dict[str, Any]
@@ -60,10 +60,10 @@ class Release:
         return self.folder.name
 
     def content(self, name: str) -> bytes:
-        """What stands in one of its files: read once, so that what is used is what was checked.
+        """The content of one file, read once, so that the bytes checked are the bytes used.
 
         Raises:
-            DataError: it is gone, or no longer what was deployed.
+            DataError: the file is gone, or its content has changed since the deployment.
         """
         path = self.folder / name
         try:
@@ -76,16 +76,16 @@ class Release:
 
 
 def live_release_id(deployment: Path) -> str | None:
-    """Name of the live release, or None before the first deployment; one readlink, no more."""
+    """Name of the live release, or None before the first deployment; costs one readlink."""
     try:
-        target = os.readlink(f"{deployment}/current")  # noqa: PTH115 - asked for by every request
+        target = os.readlink(f"{deployment}/current")  # noqa: PTH115 - every request comes here
     except OSError:
         return None
     return target.rpartition("/")[2]
 
 
 def live_release(deployment: Path) -> Release | None:
-    """The live release, every digest checked; None before the first deployment.
+    """The live release with every digest checked; None before the first deployment.
 
     Raises:
         DataError: the live release is damaged.
@@ -95,7 +95,7 @@ def live_release(deployment: Path) -> Release | None:
 
 
 def open_release(folder: Path) -> Release:
-    """Check a release's files against its manifest, then return it.
+    """Check a release's files against its manifest, then return the release.
 
     Raises:
         DataError: a file is missing, or its content is not what was deployed.
@@ -117,23 +117,23 @@ def open_release(folder: Path) -> Release:
     for name, digest in digests.items():
         path = folder / Path(str(name)).name
         try:
-            found = sha256_of(path)
+            actual = sha256_of(path)
         except OSError as error:
             raise unreadable(f"{path}: damaged release ({error.strerror})", error) from None
-        if found != digest:
+        if actual != digest:
             raise DataError(f"{path}: damaged release (its content is not what was deployed)")
     return Release(folder, manifest)
 
 
 def sealed(manifest: dict[str, Any]) -> dict[str, Any]:
-    """A manifest with the digest of what it says: a score in it that has changed is damage, too."""
+    """A manifest with the digest of its content: a changed score in it also counts as damage."""
     content = {key: strict(value) for key, value in manifest.items() if key != SEAL}
     text = json.dumps(content, sort_keys=True)
     return {**content, SEAL: hashlib.sha256(text.encode()).hexdigest()}
 
 
 def releases(deployment: Path) -> list[Path]:
-    """The folders of all releases, oldest first; unfinished ones are not among them."""
+    """The folders of all finished releases, oldest first."""
     folder = deployment / "releases"
     if not folder.is_dir():
         return []
@@ -141,15 +141,15 @@ def releases(deployment: Path) -> list[Path]:
 
 
 def publish_release(deployment: Path, files: dict[str, Path], about: dict[str, Any]) -> Release:
-    """Make a release of these files and let it go live in one step; call it under the run lock.
+    """Make a release of these files and make it live in one step; call it under the run lock.
 
-    Publishing a model that is already live changes nothing. A model that has a release (which a
-    killed run had not yet made live, or which was rolled back) goes live as that release.
+    Publishing a model that is already live changes nothing. A model that already has a release
+    (not yet live when its run was killed, or rolled back) goes live as that release.
 
     Args:
         deployment: the deployment folder.
         files: name within the release -> file to copy.
-        about: what else the manifest holds (versions, scores, training set, time).
+        about: further content of the manifest (versions, scores, training set, time).
 
     Returns:
         The release that is now live.
@@ -180,7 +180,7 @@ def _is_intact(folder: Path) -> bool:
 
 
 def _write_release(folder: Path, contents: dict[str, bytes]) -> None:
-    """Write a release folder under a temporary name, sync everything, then give it its name."""
+    """Write a release folder under a temporary name, sync it, then rename it."""
     folder.parent.mkdir(exist_ok=True)
     temporary = folder.with_name(f"{TEMPORARY_PREFIX}{os.getpid()}-{folder.name}")
     remove_tree(temporary)
@@ -201,7 +201,7 @@ def _write_release(folder: Path, contents: dict[str, bytes]) -> None:
 
 
 def make_live(deployment: Path, folder: Path) -> None:
-    """Let a finished release be the live one: one symlink, replaced in one step."""
+    """Make a finished release the live one by replacing one symlink in one step."""
     _link(deployment / "current", Path("releases") / folder.name)
     for name in LINKED_FILES:
         _link(deployment / name, Path("current") / name)
@@ -218,7 +218,7 @@ def _link(path: Path, target: Path) -> None:
 
 
 def prune_releases(deployment: Path, keep: int) -> list[str]:
-    """Remove the oldest releases; the live one and the newest `keep` stay.
+    """Remove the oldest releases, except the live one and the newest `keep`.
 
     Returns:
         The names of the removed releases.

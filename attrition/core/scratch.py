@@ -1,7 +1,7 @@
-"""Folders for what a computation puts aside, among the system's temporary files.
+"""Temporary folders for intermediate results, among the system's temporary files.
 
-They may hold clients' rows. A process that is killed cannot remove its own, so a later run does.
-Who uses one holds a lock on it, which ends with the process: a server may run for months.
+They may hold clients' rows. A killed process cannot remove its own folder, so a later run does.
+A process locks the folder it uses until it ends: a server may run for months.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _LEFT_BEHIND_SECONDS = 24 * 3600  # longer than it takes to make a folder and to
 
 @contextlib.contextmanager
 def scratch_folder(prefix: str = ROWS) -> Iterator[Path]:
-    """Give an empty folder that only this user may look into; it is removed afterwards."""
+    """Give an empty folder that only this user may read; remove it afterwards."""
     with tempfile.TemporaryDirectory(prefix=prefix) as name:
         lock = hold(Path(name))
         try:
@@ -32,22 +32,22 @@ def scratch_folder(prefix: str = ROWS) -> Iterator[Path]:
 
 
 def hold(folder: Path) -> int:
-    """Lock a folder as one in use, for as long as the descriptor that is returned is open."""
+    """Mark a folder as in use by a lock that lasts while the returned descriptor is open."""
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
     return descriptor
 
 
 def sweep_scratch_folders() -> list[Path]:
-    """Remove this user's scratch folders that nobody uses or has touched for a day.
+    """Remove this user's scratch folders that are not in use and were unchanged for a day.
 
     Returns:
         The removed folders.
     """
     temporary = Path(tempfile.gettempdir())
-    found = (path for prefix in (ROWS, PACKAGES, COUNTS) for path in temporary.glob(f"{prefix}*"))
+    folders = (path for prefix in (ROWS, PACKAGES, COUNTS) for path in temporary.glob(f"{prefix}*"))
     removed = []
-    for path in sorted(found):
+    for path in sorted(folders):
         with contextlib.suppress(FileNotFoundError):
             status = path.lstat()
             is_ours = stat.S_ISDIR(status.st_mode) and status.st_uid == os.geteuid()
@@ -59,7 +59,7 @@ def sweep_scratch_folders() -> list[Path]:
 
 
 def _is_held(folder: Path) -> bool:
-    """Whether somebody uses a folder; where that cannot be told, it counts as used."""
+    """Whether a process uses a folder; where that cannot be determined, it counts as used."""
     try:
         descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     except PermissionError:

@@ -1,4 +1,4 @@
-"""Writing `config.json`: the whole new file or the old one, and nothing of the old one is lost.
+"""Writing `config.json`: all of the new file or none of it, and the old one is kept.
 
 Standard library only.
 """
@@ -19,14 +19,14 @@ from attrition.core.errors import ConfigError
 
 @dataclass(frozen=True)
 class Written:
-    """What became of a settings file.
+    """The result of writing a settings file.
 
     Attributes:
         path: the file itself, links followed.
         is_new: whether its content changed.
         backup: where the old content is kept; None where there was none, or nothing changed.
         kept: keys whose values come from the old file.
-        problem: why nothing of the old file could be used; None: it could.
+        problem: why the old file could not be used; None: it could.
     """
 
     path: Path
@@ -37,18 +37,18 @@ class Written:
 
 
 def replace_settings(path: Path, settings: Mapping[str, Any]) -> Written:
-    """Put settings into a file in place of those of the same keys; folders and other keys stay.
+    """Replace settings of these keys in a file; its folders and other keys stay.
 
     The old file stays beside it as `config.json.bak`; an older one of that name is renamed
     to `.bak.1`, `.bak.2`, ... first.
 
     Args:
-        path: the settings file, there or not; a link stays one.
-        settings: key -> value; the folders are taken where the old file names none.
+        path: the settings file, which may be missing; a link stays a link.
+        settings: key -> value; its folders count only where the old file names none.
 
     Raises:
-        ConfigError: these would be no valid settings.
-        OSError: the folder cannot be written to, the disk is full; the old file is as it was.
+        ConfigError: the new settings would not be valid.
+        OSError: the folder cannot be written to, or the disk is full; the old file is unchanged.
     """
     path = path.resolve()
     old, problem = _old_settings(path)
@@ -67,7 +67,7 @@ def replace_settings(path: Path, settings: Mapping[str, Any]) -> Written:
         left.unlink()
     with atomic_files.replacing(path) as temporary:
         if backup is not None:
-            # The old file may hold an address that is nobody else's business.
+            # The old file may hold a secret address.
             temporary.touch(mode=0o600)
             shutil.copymode(path, temporary)
         temporary.write_text(text, encoding="utf-8")
@@ -77,7 +77,7 @@ def replace_settings(path: Path, settings: Mapping[str, Any]) -> Written:
 
 
 def _old_settings(path: Path) -> tuple[dict[str, Any], str | None]:
-    """What a file says, or why that is of no use; a file that is missing says nothing."""
+    """A file's settings, or none and the reason it cannot be used; a missing file has none."""
     if not path.exists():
         return {}, None
     try:
@@ -89,9 +89,9 @@ def _old_settings(path: Path) -> tuple[dict[str, Any], str | None]:
 
 
 def _keep(path: Path, backup: Path) -> None:
-    """Give a file a second name, under which it stays when the first one is given away."""
+    """Give a file a second name, under which it stays when the first name is replaced."""
     if backup.exists():
-        if backup.samefile(path):  # a killed run came so far
+        if backup.samefile(path):  # done by a killed run
             return
         number = 1
         while backup.with_name(f"{backup.name}.{number}").exists():

@@ -1,7 +1,7 @@
-"""Texts that no spreadsheet takes for a formula, and back again.
+"""Texts made safe for spreadsheets, which could take them for formulas, and back again.
 
-A text that begins like a formula, or with an apostrophe, gets an apostrophe before it. So whatever
-begins with an apostrophe has one too many, and the rest is the text as it stood.
+A text that begins like a formula, or with an apostrophe, gets an apostrophe before it. So a text
+that begins with an apostrophe has one too many; the rest is the original text.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ def inert(text: str) -> str:
     if not text:
         return text
     first = text[0]
-    if first.isalnum():  # the most usual case first: there may be millions
+    if first.isalnum():  # the commonest case first: there may be millions
         return text
-    # Some programs trim before they look.
+    # Some programs trim a text before they look for a formula.
     starts = not first.isprintable() or text.lstrip()[:1] in _FORMULA_STARTS
     return f"'{text}" if starts else text
 

@@ -23,7 +23,7 @@ from attrition.core import atomic_files
 from attrition.core.config import Config
 from attrition.core.errors import DataError, PipelineError
 from attrition.data import csv_records, source_files, storage, validation
-from attrition.data.csv_scan import MEGABYTE, Census, are_alike, take_census, unpack
+from attrition.data.csv_scan import MEGABYTE, CsvScan, are_alike, scan_csv, unpack
 from attrition.data.ledger import Cut
 
 # Rows of the table that are labelled, and those that go to finaldata.csv.
@@ -104,7 +104,7 @@ class _File:
 
     path: Path
     number: int
-    census: Census
+    census: CsvScan
     header: csv_records.Header
     start: int
 
@@ -170,7 +170,7 @@ class ClientTable:
 
     def _add(self, path: Path, number: int, optional: Sequence[str]) -> Intake:
         with path.open("rb") as stream:
-            census = take_census(stream)
+            census = scan_csv(stream)
         header = csv_records.read_header(path, census)
         required = [name for name in self.config.stored_columns if name not in optional]
         csv_records.check_header(header.names, required, optional)

@@ -1,4 +1,4 @@
-"""Client rows as the other scripts read them: training data, test data, open clients, any table."""
+"""Reads client rows for the other scripts: training data, test data, open clients, any table."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Clients:
     """Client rows, one per position.
 
     Attributes:
-        ids: array of shape (n,) of str, the ids as they stood; `row 1`, `row 2`, ... without one.
+        ids: array of shape (n,) of str, the ids unchanged; `row 1`, `row 2`, ... without an id.
         features: (n, n_features) in config order; numbers with NaN, categories with "" for blank.
         labels: (n,) with 1 for the positive label, 0 for the negative one; None when not known.
         values: (n,) of the value column with NaN for blank; None when none is configured.
@@ -58,7 +58,7 @@ class Clients:
 
 @dataclass(frozen=True)
 class Rejection:
-    """A row, or with no line a whole file, that was not accepted."""
+    """A row that was not accepted; where line is None, a whole file."""
 
     file: str
     line: int | None
@@ -69,17 +69,17 @@ class Rejection:
 
 @dataclass(frozen=True)
 class TestClients:
-    """The labelled clients to test on, each row once, and what was left aside.
+    """The labelled clients to test on, each row once, and what was left out.
 
     Attributes:
         clients: those of the test folder, then those held out of the ingested ones.
         files: the files of the test folder.
         rejected: their rows that cannot be used.
-        blank_labels, duplicates: numbers of their rows that are left aside.
+        blank_labels, duplicates: numbers of their rows that are left out for this reason.
         held_out: how many of the clients are held out by `test_share`.
     """
 
-    __test__ = False  # to pytest: not a class of tests
+    __test__ = False  # for pytest: not a class of tests
 
     clients: Clients
     files: tuple[str, ...]
@@ -90,17 +90,17 @@ class TestClients:
 
     @property
     def of_folder(self) -> Clients:
-        """The clients of the test folder alone."""
+        """The clients of the test folder only."""
         return self.clients.select(np.arange(len(self.clients)) < len(self.clients) - self.held_out)
 
 
 @dataclass(frozen=True)
 class TrainingClients:
-    """The ingested clients to learn from, without those of the test data.
+    """The ingested clients to train on, without those of the test data.
 
     Attributes:
         clients: in the order of their arrival.
-        unseen: (n,) of bool, True for the rows that arrived at or after the asked byte.
+        unseen: (n,) of bool, True for the rows at or after byte `unseen_start`.
         left_out: number of rows left out because they are test data.
     """
 
@@ -114,8 +114,8 @@ def final_clients(config: Config, start: int = 0, end: int | None = None) -> Cli
 
     Args:
         config: the settings.
-        start: byte the first row begins at; 0 stands for the file's begin, header included.
-        end: byte after the last row; None for the whole file. The ledger knows both.
+        start: byte of the first row, by the ledger; 0 for the file's beginning, header included.
+        end: byte after the last row, by the ledger; None for the end of the file.
 
     Raises:
         DataError: the file is missing or damaged.
@@ -125,8 +125,8 @@ def final_clients(config: Config, start: int = 0, end: int | None = None) -> Cli
         return _fetch(connection, config, *rows)
 
 
-def judging_clients(config: Config, start: int, end: int) -> Clients:
-    """The same, without those that are held out as test data, where they are judged already."""
+def clients_not_held_out(config: Config, start: int, end: int) -> Clients:
+    """As `final_clients`, without the clients held out as test data, which are judged there."""
     with _session(config, _size(config.final_data)) as (connection, scratch):
         rows, parameters = storage.read_range(config, config.final_data, start, end, scratch)
         return _fetch(connection, config, f"{rows} WHERE NOT {is_held_out(config)}", parameters)
@@ -147,7 +147,7 @@ def held_out_clients(config: Config, committed_bytes: int) -> Clients:
 
 
 def with_held_out(config: Config, test: TestClients, held_out: Clients) -> TestClients:
-    """The test data with the clients held out; a row that stands in both counts once."""
+    """The test data with the held-out clients; a row that is in both counts once."""
     with _session(config, 0) as (connection, _):
         doubled = _positions_in(connection, config, held_out, test.clients)
     fresh = np.ones(len(held_out), dtype=bool)
@@ -157,7 +157,7 @@ def with_held_out(config: Config, test: TestClients, held_out: Clients) -> TestC
 
 
 def joined(one: Clients, other: Clients) -> Clients:
-    """Labelled clients, one set after the other."""
+    """Concatenate two sets of labelled clients."""
     assert one.labels is not None
     assert other.labels is not None
     both_values = one.values is not None and other.values is not None
@@ -172,7 +172,9 @@ def joined(one: Clients, other: Clients) -> Clients:
 def training_clients(
     config: Config, committed_bytes: int, test: TestClients, unseen_start: int = 0
 ) -> TrainingClients:
-    """The ingested clients but those held out, or whose row (id, features, label) is test data.
+    """The ingested clients, except held-out ones and those whose row is in the test data.
+
+    Rows are compared by id, features and label.
 
     Args:
         config: the settings.
@@ -201,13 +203,13 @@ def training_clients(
 
 
 def labelled_test_clients(config: Config) -> TestClients:
-    """The labelled clients in the test folder, checked as ingestion checks them; writes nothing."""
-    found, refused = source_files.list_batches(config.test_data_path)
+    """Read the labelled clients in the test folder, checked as by ingestion; writes nothing."""
+    batches, refused = source_files.list_batches(config.test_data_path)
     rejected = [Rejection(item.name, None, "", "", item.reason) for item in refused]
     names: list[str] = []
-    with _session(config, sum(batch.unpacked_size for batch in found)) as (connection, scratch):
+    with _session(config, sum(batch.unpacked_size for batch in batches)) as (connection, scratch):
         table = ClientTable(connection, config, scratch)
-        for batch in found:
+        for batch in batches:
             try:
                 with unpacked(config, batch, scratch) as path, table.transaction():
                     table.add(path, len(names))
@@ -226,7 +228,7 @@ def labelled_test_clients(config: Config) -> TestClients:
 
 
 def open_clients(config: Config) -> Clients:
-    """The clients whose outcome is still blank, each one's newest row; labels are None.
+    """The newest row of each client whose outcome is still blank; labels are None.
 
     Raises:
         DataError: `openclients.csv` is damaged.
@@ -237,14 +239,14 @@ def open_clients(config: Config) -> Clients:
 
 
 def read_table(config: Config, path: Path) -> tuple[Clients, tuple[Rejection, ...]]:
-    """Read any table of clients, `.csv` or `.csv.gz`; only the features must be there.
+    """Read any table of clients, `.csv` or `.csv.gz`; only the features are required.
 
     Returns:
-        The clients in the order of the file (labels None unless every row has one) and the rows
+        The clients in the order of the file (labels None unless every row has one), and the rows
         that were not accepted.
 
     Raises:
-        DataError: the file is missing or unusable as a whole.
+        DataError: the file is missing or cannot be used at all.
     """
     optional = [name for name in config.stored_columns if name not in config.feature_columns]
     try:
@@ -269,7 +271,7 @@ def read_table(config: Config, path: Path) -> tuple[Clients, tuple[Rejection, ..
 
 @contextlib.contextmanager
 def _session(config: Config, input_bytes: int) -> Iterator[tuple[duckdb.DuckDBPyConnection, Path]]:
-    """A connection and a folder for what it may have to write; both go away."""
+    """A database connection and a folder for its temporary files; both are removed."""
     with (
         scratch_folder() as folder,
         connect(config, folder, input_bytes) as connection,
@@ -291,7 +293,7 @@ def _count_rows(
 def _fetch(
     connection: duckdb.DuckDBPyConnection, config: Config, rows: str, parameters: list[str]
 ) -> Clients:
-    """Rows of `v0`, ..., `label` as Clients; a NULL label becomes -1."""
+    """Read rows of `v0`, ..., `label` as Clients; a NULL label becomes -1."""
     names = config.stored_columns[:-1]
     texts = [name for name in names if name not in config.numeric_stored_columns]
     columns = ", ".join(
@@ -299,18 +301,18 @@ def _fetch(
         for i, name in enumerate(names)
     )
     try:
-        found = connection.execute(
+        arrays = connection.execute(
             f"SELECT {columns}, coalesce(label, -1)::TINYINT AS label FROM {rows}", parameters
         ).fetchnumpy()
     except (duckdb.InvalidInputException, duckdb.ConversionException):
         raise DataError(
             f"{parameters[0] if parameters else 'clients'}: damaged, not as the pipeline wrote it; "
-            f"restore it, or run ingestion.py, which tells what to do"
+            f"restore it, or run ingestion.py, which says what to do"
         ) from None
-    by_name = {name: np.ma.getdata(found[f"v{i}"]) for i, name in enumerate(names)}
-    labels = np.ma.getdata(found["label"])
+    by_name = {name: np.ma.getdata(arrays[f"v{i}"]) for i, name in enumerate(names)}
+    labels = np.ma.getdata(arrays["label"])
     features = pd.DataFrame(
-        # pandas would make its own text type of objects.
+        # Without a dtype pandas would convert objects to its own text type.
         {
             name: pd.Series(by_name[name], dtype=by_name[name].dtype)
             for name in config.feature_columns
@@ -327,19 +329,19 @@ def _fetch(
 def _positions_in(
     connection: duckdb.DuckDBPyConnection, config: Config, clients: Clients, others: Clients
 ) -> NDArray[np.int64]:
-    """Positions of the clients whose whole row (id, features, label) stands among others."""
+    """Positions of the clients whose row (id, features, label) is also among `others`."""
     mine, theirs = _whole_rows(config, clients), _whole_rows(config, others)
     connection.register("mine", mine.assign(position=np.arange(len(mine))))
     connection.register("theirs", theirs)
     same = " AND ".join(
         f"mine.{column} IS NOT DISTINCT FROM theirs.{column}" for column in theirs.columns
     )
-    found = connection.execute(
+    positions = connection.execute(
         f"SELECT DISTINCT position FROM mine JOIN theirs ON {same} ORDER BY position"
     ).fetchnumpy()["position"]
     connection.unregister("mine")
     connection.unregister("theirs")
-    return np.asarray(found, dtype=np.int64)
+    return np.asarray(positions, dtype=np.int64)
 
 
 def _whole_rows(config: Config, clients: Clients) -> pd.DataFrame:
@@ -350,10 +352,10 @@ def _whole_rows(config: Config, clients: Clients) -> pd.DataFrame:
 
 
 def _rejections(connection: duckdb.DuckDBPyConnection, names: Sequence[str]) -> Iterator[Rejection]:
-    found = connection.execute(
+    result = connection.execute(
         'SELECT file, line, "column", value, reason FROM rejections ORDER BY file, line'
     )
-    for file, line, column, value, reason in found.fetchall():
+    for file, line, column, value, reason in result.fetchall():
         yield Rejection(names[file], line, column, value, reason)
 
 

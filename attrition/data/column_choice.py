@@ -1,4 +1,4 @@
-"""Which part each column of somebody's table plays, and why: from names and counts alone."""
+"""Chooses the role of each column of a table, with the reason, from names and counts alone."""
 
 from __future__ import annotations
 
@@ -12,33 +12,33 @@ from attrition.data.column_names import BARE_KEY, CLIENT_NAME, OTHER_KEY, OTHER_
 from attrition.data.label_choice import is_rare
 
 MOST_CODES = 50
-# Of a text there must be some rows for each value to learn from.
+# A column of text must have several rows for each value to learn from.
 _MOST_TEXTS = 0.2
 _NEARLY_OWN_TEXTS = 0.5
-# An id may come back in later batches of one table, but not in most of its rows.
+# An id may come again in later batches of one table, but not in most of its rows.
 _FEWEST_IDS = 0.1
 _NEARLY_ALL = 0.9
 _FEWEST_COUNTED = 20
 _FEWEST_DIGITS = 7
 _FEWEST_WORTHS = 20
-_UNIQUE_TEXT, _COUNTING_KEY, _LONG_NUMBER = 10, 11, 12  # ids of the last resort
+_UNIQUE_TEXT, _COUNTING_KEY, _LONG_NUMBER = 10, 11, 12  # ranks of ids of last resort
 
 
 @dataclass(frozen=True)
 class Column:
-    """What stands in a column, in counts; blanks are no values.
+    """Counts of a column's values, without blanks.
 
     Attributes:
         name: as in the header.
         values: rows that are not blank.
         distinct: different values.
         numbers: values that are numbers.
-        dates: values that are dates or times and no numbers.
+        dates: values that are dates or times and not numbers.
         has_fractions: whether a number is not whole.
         smallest, largest: of the numbers.
-        digits: where all values are of digits alone, but for a plus, and equally long, how long;
-            else 0.
-        has_leading_zeros: whether a value such as `007` is there, which no number begins like.
+        digits: number of digits, where all values are equally long and of digits only (a plus
+            before them is ignored); else 0.
+        has_leading_zeros: whether there is a value such as `007`, which is not an amount.
     """
 
     name: str
@@ -70,13 +70,13 @@ class Column:
 
 @dataclass(frozen=True)
 class Choice:
-    """The parts of a table's columns.
+    """The roles of a table's columns.
 
     Attributes:
-        settings: the settings that name columns, but for that of the labels.
-        chosen: column -> its part, and why.
-        left_out: column -> why.
-        notes: what a person should look at.
+        settings: the settings that name columns, except that of the labels.
+        chosen: column -> its role and the reason.
+        left_out: column -> the reason.
+        notes: remarks for a person to check.
     """
 
     settings: dict[str, Any]
@@ -88,12 +88,12 @@ class Choice:
 def choose_columns(
     columns: Sequence[Column], rows: int, revealing: Mapping[str, str | None] | None = None
 ) -> Choice:
-    """Give each column of a table its part.
+    """Choose the role of each column of a table.
 
     Args:
-        columns: all but that of the labels.
+        columns: all except that of the labels.
         rows: number of rows of the table.
-        revealing: column -> why it is probably the label in disguise; None where it is not.
+        revealing: column -> why it probably leaks the label; None where it does not.
     """
     names = Counter(column.name for column in columns)
     identity, why = _choose_id([c for c in columns if names[c.name] == 1], rows)
@@ -132,7 +132,7 @@ def choose_columns(
 
 
 def is_numeric(column: Column) -> bool:
-    """Whether a column is one of amounts; a few damaged values among many change nothing."""
+    """Whether a column holds amounts; a few damaged values among many are ignored."""
     if column_names.is_code(column.name) and not column.has_fractions:
         return False
     if column.has_leading_zeros:
@@ -143,7 +143,7 @@ def is_numeric(column: Column) -> bool:
 
 
 def reason_to_leave_out(column: Column, rows: int) -> str | None:
-    """Why a column is of no use to a model; None: it may be."""
+    """Why a column is of no use to a model; None where it may be of use."""
     name, has_many = column.name, column.distinct > MOST_CODES
     is_own = column.distinct > _NEARLY_ALL * rows
     if not name:
@@ -174,17 +174,17 @@ def reason_to_leave_out(column: Column, rows: int) -> str | None:
 
 
 def _choose_id(columns: Sequence[Column], rows: int) -> tuple[Column | None, str]:
-    """The column that names the clients, and why it is taken for that."""
+    """The id column, and why it was chosen."""
     ranked = [
-        (rank, -column.distinct, place, why)
-        for place, column in enumerate(columns)
+        (rank, -column.distinct, position, why)
+        for position, column in enumerate(columns)
         for rank, why in [_rank_as_id(column, rows)]
         if rank is not None
     ]
     if not ranked:
         return None, ""
-    *_, place, why = min(ranked)
-    column = columns[place]
+    *_, position, why = min(ranked)
+    column = columns[position]
     return column, f"{why}; {column.distinct:,} different ones in {rows:,} rows"
 
 
@@ -226,7 +226,7 @@ def _rank_as_id(column: Column, rows: int) -> tuple[int | None, str]:
 
 
 def _choose_worth(numeric: Sequence[Column]) -> tuple[str | None, list[str]]:
-    """The column that says what a client is worth; where several may, none, and a note."""
+    """The column of a client's value; with several candidates none, and a note."""
     ranked = [
         (rank, column.name)
         for column in numeric

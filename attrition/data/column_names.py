@@ -1,6 +1,6 @@
-"""What a column's name says of it: whose key it is, whom it names, what it is worth.
+"""What a column's name says about its content: an id, a name, a client's value.
 
-Names alone decide nothing here: `columnchoice` looks at the values, too. Standard library only.
+A name alone does not decide: `column_choice` also looks at the values. Standard library only.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _PEOPLE = re.compile(
     rf"({_CLIENTS}|contact|father|mother|spouse)*(sur|last|first|fore|given|family|middle|maiden"
     rf"|full|nick|vor|nach)names?"
 )
-# Of what the law against discrimination speaks: parts of long words, and short words.
+# What laws against discrimination are about: parts of long words, and short words.
 _SENSITIVE_PARTS = (
     "gender",
     "birth",
@@ -57,7 +57,7 @@ _AGE_OF_THINGS = {
     "handset",
     "days",
 }
-# What a client is worth, the best sign first.
+# Names of a client's value, the surest first.
 _WORTH = (
     re.compile(r"cltv|clv|ltv|lifetimevalue|(client|customer|account|contract)value"),
     re.compile(r"acv|arr|mrr|annualrevenue|monthlyrevenue|revenues?|turnover|sales|premium"),
@@ -102,7 +102,7 @@ _NO_WORTH = {
     "rep",
     "payment",
 }
-# Words of an outcome's name that are no part of what it is about.
+# Words in an outcome's name that say nothing about its subject.
 _OUTCOME_WORDS = {
     "is",
     "has",
@@ -127,7 +127,7 @@ def words(name: str) -> list[str]:
 
 
 def key_rank(name: str) -> int | None:
-    """How surely a name is that of the client's id, the surest first; None: it is none.
+    """How surely a name is that of the client's id, 0 the surest; None if it is not.
 
     CLIENT_KEY `CustomerId`, ACCOUNT_KEY `policy_no`, BARE_KEY `id`, CLIENT_NAME `company`,
     OTHER_NAME `name`, which people may share, OTHER_KEY `case number`.
@@ -148,12 +148,12 @@ def key_rank(name: str) -> int | None:
 
 
 def is_key(name: str) -> bool:
-    """Whether a name ends as those of ids, codes and numbers of things do."""
+    """Whether a name ends like those of ids, codes and reference numbers."""
     return words(name)[-1:] != [] and words(name)[-1] in _KEY_WORDS
 
 
 def is_code(name: str) -> bool:
-    """Whether numbers of this name are names, not amounts."""
+    """Whether numbers in a column of this name identify something and are not amounts."""
     last = words(name)[-1:]
     return last in (["id"], ["code"], ["zip"], ["postcode"]) or key_rank(name) in (
         CLIENT_KEY,
@@ -167,38 +167,38 @@ def is_counter(name: str) -> bool:
 
 
 def is_name_of_people(name: str) -> bool:
-    """Whether it is `Surname`, `first_name` or the like."""
+    """Whether a name is `Surname`, `first_name` or similar."""
     return _PEOPLE.fullmatch(_squeezed(name)) is not None
 
 
 def is_sensitive(name: str) -> bool:
-    """Whether it speaks of sex, age, origin or the like, by which law may forbid to decide."""
-    found = set(words(name))
-    if "age" in found and found & _AGE_OF_THINGS:
-        found -= {"age"}
-    return bool(found & _SENSITIVE_WORDS) or any(p in _squeezed(name) for p in _SENSITIVE_PARTS)
+    """Whether a name is about sex, age, origin or similar: the law may forbid decisions by it."""
+    parts = set(words(name))
+    if "age" in parts and parts & _AGE_OF_THINGS:
+        parts -= {"age"}
+    return bool(parts & _SENSITIVE_WORDS) or any(p in _squeezed(name) for p in _SENSITIVE_PARTS)
 
 
 def worth_rank(name: str) -> tuple[int, int] | None:
-    """How well a name says what a client is worth, the best first: kind, number of words."""
-    found = words(name)
-    if _NO_WORTH & set(found):
+    """How surely a name is that of a client's value, as (kind, number of words); least is best."""
+    name_words = words(name)
+    if _NO_WORTH & set(name_words):
         return None
-    joined = [*found, *map("".join, pairwise(found))]
+    joined = [*name_words, *map("".join, pairwise(name_words))]
     for rank, worth in enumerate(_WORTH):
         if any(worth.fullmatch(word) for word in joined):
-            return rank, len(found)
+            return rank, len(name_words)
     return None
 
 
 def carries(name: str, target: str) -> bool:
-    """Whether a name has the outcome's in it: `Churn_reason` that of `churned`."""
-    wanted = [_stem(word) for word in words(target) if word not in _OUTCOME_WORDS]
-    found = [_stem(word) for word in words(name)]
-    if len("".join(wanted)) < _SHORTEST_OUTCOME:
+    """Whether a name contains the outcome's name, as `Churn_reason` contains `churned`."""
+    target_words = [_stem(word) for word in words(target) if word not in _OUTCOME_WORDS]
+    name_words = [_stem(word) for word in words(name)]
+    if len("".join(target_words)) < _SHORTEST_OUTCOME:
         return False
-    starts = range(len(found) - len(wanted) + 1)
-    return any(found[i : i + len(wanted)] == wanted for i in starts)
+    starts = range(len(name_words) - len(target_words) + 1)
+    return any(name_words[i : i + len(target_words)] == target_words for i in starts)
 
 
 def _stem(word: str) -> str:

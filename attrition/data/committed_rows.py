@@ -1,8 +1,8 @@
-"""Whether `finaldata.csv` still holds the rows that the ledger names, byte for byte.
+"""Checks that `finaldata.csv` still holds the rows that the ledger names, byte for byte.
 
-A stamp (size, times, inode) that is the one the last run left tells so at the price of one stat;
-else the digest of each commit's bytes does. What somebody else has changed is never cut or
-overwritten: it is refused, with what to do.
+If the file's stamp (size, times, inode) is still that of the last run, one stat proves it; else
+the digest of each commit's bytes does. A file that somebody else has changed is never cut or
+overwritten: it is refused, and the message says what to do.
 
 Standard library only.
 """
@@ -23,7 +23,7 @@ _CHUNK = 1 << 20
 
 
 def stamp_of(status: os.stat_result) -> tuple[int, ...]:
-    """What tells that a file is as it was."""
+    """The size, times and inode that show whether a file is unchanged."""
     return (status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino)
 
 
@@ -36,17 +36,17 @@ def current_stamp(path: Path) -> tuple[int, ...] | None:
 
 
 def is_as_left(config: Config, ledger: Ledger) -> bool:
-    """Whether `finaldata.csv` shows the stamp that the last run left."""
+    """Whether `finaldata.csv` still has the stamp of the last run."""
     if ledger.store or not (ledger.commits or config.final_data.exists()):
         return True
     return ledger.stamp is not None and ledger.stamp == current_stamp(config.final_data)
 
 
 def check(config: Config, ledger: Ledger) -> Ledger:
-    """Make sure that the committed rows stand in `finaldata.csv`, and nothing unknown behind them.
+    """Check that `finaldata.csv` holds the committed rows, and nothing unknown after them.
 
     Returns:
-        The ledger, with the stamp of today.
+        The ledger with the file's present stamp.
 
     Raises:
         PipelineError: somebody else has changed the file.
@@ -58,10 +58,10 @@ def check(config: Config, ledger: Ledger) -> Ledger:
     size = stamp[0] if stamp else 0
     committed = ledger.committed_bytes
     if size < committed:
-        found = f"{size:,} bytes long" if stamp else "gone"
-        raise _changed(config, f"{found}, but {committed:,} bytes are committed")
+        state = f"{size:,} bytes long" if stamp else "gone"
+        raise _changed(config, f"{state}, but {committed:,} bytes are committed")
     if size > committed and not ledger.writing:
-        raise _changed(config, f"{size - committed:,} bytes stand behind the committed rows")
+        raise _changed(config, f"{size - committed:,} bytes follow the committed rows")
     if not stamp:
         return replace(ledger, stamp=None)
     commits = tuple(
@@ -79,7 +79,7 @@ def check(config: Config, ledger: Ledger) -> Ledger:
 
 
 def digests(path: Path, commits: Sequence[Commit]) -> Iterator[str]:
-    """SHA-256 of the bytes of each commit, as they stand in a file now."""
+    """SHA-256 of the bytes of each commit in a file, as it is now."""
     with path.open("rb") as stream:
         for commit in commits:
             stream.seek(commit.start)
@@ -92,9 +92,9 @@ def digests(path: Path, commits: Sequence[Commit]) -> Iterator[str]:
 
 
 def advice(config: Config, path: Path) -> str:
-    """What to do about a file of ingestion that somebody else has changed.
+    """Advice about a file of ingestion that somebody else has changed.
 
-    Where nothing stands in it, there is nothing to accept.
+    It offers to accept the edits only where the file is not empty.
     """
     stands = (current_stamp(path) or (0,))[0] > 0
     accepted = (

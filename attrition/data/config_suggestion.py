@@ -1,15 +1,15 @@
-"""Settings for somebody's table, guessed from all of its rows.
+"""Settings for a user's table, guessed from all of its rows.
 
-- The id is the column whose name is that of a client's id (`customerID`, `account_number`), before
-  one that may only count the rows; else a text that is different in every row. Without one a client
-  is its row.
-- A column is numeric when its values are numbers, categorical otherwise. Numbers that are called a
-  code or an id are names, not amounts: categorical too.
-- Of the two labels that one is positive which speaks of leaving, or says yes in a column that does
-  not speak of staying, else the rarer one; which one, and why, is always told. Third labels, and
-  texts among numbers, are damage where they are rare: ingestion sets such rows aside.
-- Left out, and told: columns with one value only, dates and times (a model would learn the
-  calendar), counters, ids, names, texts that few rows share, and what reveals the label.
+- The id is the column named like a client's id (`customerID`, `account_number`); a column that may
+  only count the rows comes after others; else it is a text that differs in every row. Without an
+  id, each row is a client.
+- A column is numeric when its values are numbers, categorical otherwise. Numbers in a column named
+  like a code or an id are not amounts: they are categorical, too.
+- The positive label is the one that means leaving, or "yes" in a column that is not about staying,
+  else the rarer one; the output always says which, and why. Rare third labels, and rare texts among
+  numbers, count as damage: ingestion sets such rows aside.
+- Columns left out, and listed: those with only one value, dates and times (a model would learn the
+  calendar), counters, ids, names, texts that few rows share, and columns that leak the label.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from attrition.data.column_choice import (
     is_numeric,
     reason_to_leave_out,
 )
-from attrition.data.csv_scan import take_census
+from attrition.data.csv_scan import scan_csv
 from attrition.data.label_choice import choose_labels, explain_labels
 
 _LINES_SHOWN = 5
@@ -42,13 +42,13 @@ _LINES_SHOWN = 5
 
 @dataclass(frozen=True)
 class Table:
-    """A table as texts in a database, and where its rows stand.
+    """A table as texts in a database, and the lines of its rows.
 
     Attributes:
-        connection: has it as `texts`, with columns `c0`, `c1`, ..., NULL for blank.
+        connection: holds the table `texts` with columns `c0`, `c1`, ..., NULL for blank.
         names: of its columns.
         lines: the line each row starts in.
-        unreadable: the lines in which records start that are no rows.
+        unreadable: the lines in which unusable records start.
     """
 
     connection: duckdb.DuckDBPyConnection
@@ -57,7 +57,7 @@ class Table:
     unreadable: list[int]
 
     def where(self, condition: str) -> list[int]:
-        """The lines of the rows of which something is true."""
+        """The lines of the rows for which an SQL condition is true."""
         query = f"SELECT rowid FROM texts WHERE {condition} ORDER BY rowid"
         return [self.lines[row] for (row,) in self.connection.execute(query).fetchall()]
 
@@ -67,10 +67,10 @@ class Suggestion:
     """Settings for a table.
 
     Attributes:
-        settings: as config.json has them.
-        chosen: column -> its part, and why.
-        left_out: column -> why.
-        notes: what a person should look at.
+        settings: as in config.json.
+        chosen: column -> its role and the reason.
+        left_out: column -> the reason.
+        notes: remarks for a person to check.
     """
 
     settings: dict[str, Any]
@@ -88,8 +88,8 @@ def suggest_settings(config: Config, path: Path, target: str) -> Suggestion:
         target: name of the column of labels.
 
     Raises:
-        DataError: the table cannot be read, has no such column, that has not two labels, or no
-            column is left to learn from.
+        DataError: the table cannot be read, has no such column, the column has not two labels, or
+            no column is left to learn from.
     """
     try:
         batch = source_files.find_batch(path)
@@ -105,7 +105,7 @@ def suggest_settings(config: Config, path: Path, target: str) -> Suggestion:
 
 
 def in_lines(lines: Sequence[int]) -> str:
-    """Some rows in words: how many, and the first lines."""
+    """A text about some rows: how many, and the first lines."""
     shown = ", ".join(map(str, lines[:_LINES_SHOWN]))
     if len(lines) == 1:
         return f"1 row (line {shown})"
@@ -114,7 +114,7 @@ def in_lines(lines: Sequence[int]) -> str:
 
 
 def _suggest(table: Table, target: str) -> Suggestion:
-    columns = {place: _look_at(table, place) for place in range(len(table.names))}
+    columns = {position: _column(table, position) for position in range(len(table.names))}
     label = table.names.index(target)
     del columns[label]
     labels, lines = _labels(table, label)
@@ -123,8 +123,8 @@ def _suggest(table: Table, target: str) -> Suggestion:
     known = {text: keys[label_key(text)] for text in labels if label_key(text) in keys}
     rows = len(table.lines)
     candidates = {
-        place: column
-        for place, column in columns.items()
+        position: column
+        for position, column in columns.items()
         if reason_to_leave_out(column, rows) is None and table.names.count(column.name) == 1
     }
     power = _power(table, candidates, label, known)
@@ -156,7 +156,7 @@ def _suggest(table: Table, target: str) -> Suggestion:
 def _outcome(
     labels: Mapping[str, int], positive: str, negative: str, target: str
 ) -> tuple[str, list[str]]:
-    """Which label is taken for that of leavers, with its rows and the reason; and doubts."""
+    """A text about the label taken for leavers (rows, reason), and doubts about it."""
     keys = label_key(positive), label_key(negative)
     left, stayed = (sum(n for text, n in labels.items() if label_key(text) == key) for key in keys)
     why = explain_labels(positive, negative, target)
@@ -168,14 +168,14 @@ def _outcome(
     exchange = "if not, exchange positive_label and negative_label in config.json"
     doubts = []
     if why is None:
-        doubts.append(f"nothing tells whether {positive!r} means that a client left: {exchange}")
+        doubts.append(f"it is unclear whether {positive!r} means that a client left: {exchange}")
     elif share > 0.5:
         doubts.append(f"{share:.0%} are taken for leavers; is {positive!r} their label? {exchange}")
     return outcome, doubts
 
 
 def _why_revealing(name: str, target: str, power: Mapping[str, float]) -> str | None:
-    """Why a column is probably the label in disguise; None: nothing speaks for it."""
+    """Why a column probably leaks the label; None if nothing suggests it."""
     if name in power:
         return (
             f"alone it nearly decides {target!r} (AUC {power[name]:.3f}): is it known before a "
@@ -193,34 +193,36 @@ def _damage(
     known: Mapping[str, int],
     choice: Choice,
 ) -> list[str]:
-    """What ingestion will set aside of this table, and where it stands."""
+    """The rows of this table that ingestion will set aside, with their lines."""
     texts = ", ".join(validation.literal(text) for text in known)
     target = table.names[label]
     problems = {f"another label in {target} than the two": f"c{label} NOT IN ({texts})"}
-    for place, column in columns.items():
+    for position, column in columns.items():
         if column.name == choice.settings["id_column"]:
-            problems[f"no {column.name}"] = f"c{place} IS NULL"
+            problems[f"no {column.name}"] = f"c{position} IS NULL"
         if column.name in choice.settings["numeric_columns"]:
-            number = validation.number(f"c{place}")
-            problems[f"no number in {column.name}"] = f"c{place} IS NOT NULL AND {number} IS NULL"
-    found = {"no sound rows of this header": table.unreadable}
-    found |= {what: table.where(condition) for what, condition in problems.items()}
+            number = validation.number(f"c{position}")
+            problems[f"no number in {column.name}"] = (
+                f"c{position} IS NOT NULL AND {number} IS NULL"
+            )
+    bad_lines = {"no sound rows of this header": table.unreadable}
+    bad_lines |= {what: table.where(condition) for what, condition in problems.items()}
     return [
         f"{what}: {in_lines(lines)}; ingestion will set aside such rows"
-        for what, lines in found.items()
+        for what, lines in bad_lines.items()
         if lines
     ]
 
 
 def _load(connection: duckdb.DuckDBPyConnection, path: Path, target: str, scratch: Path) -> Table:
-    """Read all sound rows of a table as trimmed text, NULL for blank."""
+    """Read all usable rows of a table as trimmed text, NULL for blank."""
     with path.open("rb") as stream:
-        census = take_census(stream)
-    names = csv_records.read_header(path, census).names
+        scan = scan_csv(stream)
+    names = csv_records.read_header(path, scan).names
     csv_records.check_header(names, [target], ())
     good = scratch / "good.csv"
     with good.open("w", encoding="utf-8", newline="") as stream:
-        records = csv_records.read_records(path, census)
+        records = csv_records.read_records(path, scan)
         lines, bad = csv_records.separate(records, len(names), range(len(names)), stream)
     columns = [f"c{i}" for i in range(len(names))]
     texts = ", ".join(f"{validation.category(column)} AS {column}" for column in columns)
@@ -229,12 +231,12 @@ def _load(connection: duckdb.DuckDBPyConnection, path: Path, target: str, scratc
     return Table(connection, names, lines, [record.line for record in bad])
 
 
-def _look_at(table: Table, place: int) -> Column:
-    column = f"c{place}"
+def _column(table: Table, position: int) -> Column:
+    column = f"c{position}"
     number = validation.number(column)
     digits = f"ltrim({column}, '+')"
     is_digits = f"coalesce(bool_and(regexp_full_match({column}, '[+]?[0-9]+')), false)"
-    found = table.connection.execute(
+    counts = table.connection.execute(
         f"SELECT count({column}), count(DISTINCT {column}), count({number}), "
         f"count(CASE WHEN {number} IS NULL THEN try_cast({column} AS TIMESTAMP) END), "
         f"coalesce(bool_or({number} <> trunc({number})), false), "
@@ -243,41 +245,41 @@ def _look_at(table: Table, place: int) -> Column:
         f"THEN max(len({digits})) ELSE 0 END, "
         f"coalesce(bool_or(regexp_full_match({column}, '0[0-9]+')), false) FROM texts"
     ).fetchall()[0]
-    return Column(table.names[place], *found)
+    return Column(table.names[position], *counts)
 
 
-def _labels(table: Table, place: int) -> tuple[dict[str, int], dict[str, int]]:
-    """How many rows have each label, and the line of the first one."""
-    found = table.connection.execute(
-        f"SELECT c{place}, count(*), min(rowid) FROM texts WHERE c{place} IS NOT NULL GROUP BY 1"
+def _labels(table: Table, label: int) -> tuple[dict[str, int], dict[str, int]]:
+    """Label -> number of rows, and label -> line of the first one."""
+    counts = table.connection.execute(
+        f"SELECT c{label}, count(*), min(rowid) FROM texts WHERE c{label} IS NOT NULL GROUP BY 1"
     ).fetchall()
-    labels = {text: rows for text, rows, _ in found}
-    return labels, {text: table.lines[first] for text, _, first in found}
+    labels = {text: rows for text, rows, _ in counts}
+    return labels, {text: table.lines[first] for text, _, first in counts}
 
 
 def _power(
     table: Table, columns: Mapping[int, Column], label: int, known: Mapping[str, int]
 ) -> dict[str, float]:
-    """The columns that alone tell the label better than honest ones do, and how well (AUC)."""
-    # Imported here: ingestion itself must not pay for pandas.
+    """The columns that alone predict the label suspiciously well, with their AUC."""
+    # Imported here: ingestion itself must not pay for importing pandas.
     from attrition.data.leakage import MOST_ROWS, suspicious_columns
 
     cases = " ".join(
         f"WHEN {validation.literal(text)} THEN {value}" for text, value in known.items()
     )
     values = [
-        validation.number(f"c{place}") if is_numeric(column) else f"c{place}"
-        for place, column in columns.items()
+        validation.number(f"c{position}") if is_numeric(column) else f"c{position}"
+        for position, column in columns.items()
     ]
-    # Of each label at most so many rows, evenly spread.
+    # At most MOST_ROWS rows of each label, evenly spread.
     number = "row_number() OVER (PARTITION BY label ORDER BY place)"
     rows = "count(*) OVER (PARTITION BY label)"
-    found = table.connection.execute(
+    rows_shown = table.connection.execute(
         f"SELECT {', '.join(['label', *values])} FROM "
         f"(SELECT *, rowid AS place, CASE c{label} {cases} END AS label FROM texts) "
         f"WHERE label IS NOT NULL "
         f"QUALIFY {number} * {MOST_ROWS} // {rows} > ({number} - 1) * {MOST_ROWS} // {rows} "
         f"ORDER BY place"
     ).df()
-    features = found.iloc[:, 1:].set_axis([column.name for column in columns.values()], axis=1)
-    return suspicious_columns(features, found.iloc[:, 0])
+    features = rows_shown.iloc[:, 1:].set_axis([column.name for column in columns.values()], axis=1)
+    return suspicious_columns(features, rows_shown.iloc[:, 0])

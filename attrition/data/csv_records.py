@@ -1,8 +1,8 @@
-"""CSV files as text: what the header says, which records there are, and which of them are sound.
+"""CSV files as text: their header, their records, and which records are usable.
 
 The format is RFC 4180 in UTF-8: commas, quotation marks doubled inside quoted values, one kind of
-line end. DuckDB reads sound files fast; what is here takes apart, slowly and exactly, one that is
-not (Python's `csv` in its strict mode tells the values apart).
+line end. DuckDB reads sound files fast; this module takes damaged ones apart, slowly and exactly
+(Python's `csv` in strict mode splits the values).
 """
 
 from __future__ import annotations
@@ -17,28 +17,28 @@ from typing import IO
 
 from attrition.core.errors import DataError
 from attrition.core.spelling import closest
-from attrition.data.csv_scan import Census, take_census
+from attrition.data.csv_scan import CsvScan, scan_csv
 
-# A client row longer than this is none; also the longest value Python's csv module takes.
+# A longer record is not a client row; also the longest value that Python's csv module accepts.
 MAXIMUM_RECORD = 131_072
 
 
 STRAY_QUOTE = "a quotation mark inside an unquoted value"
-# The values of one record by RFC 4180; Python's csv does not mind a stray quotation mark.
+# The values of one record by RFC 4180; Python's csv accepts a stray quotation mark.
 _VALUE = r'(?:"[^"]*+(?:""[^"]*+)*+"|[^",]*+)'
 _VALUES = re.compile(rf"{_VALUE}(?:,{_VALUE})*+")
-# The same with text behind quotation marks that close, and stray ones: broken, but it ends here.
+# The same with stray quotation marks and text after closing ones: broken, but its end is known.
 _BROKEN_VALUE = r'(?:"[^"]*+(?:""[^"]*+)*+"[^,]*+|(?!")[^,]*+)'
 _BROKEN_VALUES = re.compile(rf"{_BROKEN_VALUE}(?:,{_BROKEN_VALUE})*+")
 
-# Before what a reason quotes of the file itself: a log, which must not hold clients, stops there.
+# In a reason, what follows quotes the file: logs, which must not hold clients' data, omit it.
 FOUND = "; found "
 _RETURN = "a carriage return inside the row"
 
 
 @dataclass(frozen=True)
 class Record:
-    """One record: the line it starts in, its values, and why it cannot be used (None: it can)."""
+    """One record: its first line, its values, and why it cannot be used (None: it can)."""
 
     line: int
     values: list[str]
@@ -48,26 +48,26 @@ class Record:
 
 @dataclass(frozen=True)
 class Header:
-    """The header of a file: its names, surrounding blanks removed, and where it stands."""
+    """The header of a file: its names without surrounding blanks, and its lines."""
 
     names: tuple[str, ...]
     line: int
     last_line: int
 
 
-def read_header(path: Path, census: Census) -> Header:
+def read_header(path: Path, scan: CsvScan) -> Header:
     """The first record of a file.
 
     Raises:
         DataError: it cannot be read.
     """
-    with _open_text(path, census) as stream:
+    with _open_text(path, scan) as stream:
         lines = _Lines(stream)
         for record in _records(lines):
             if record.problem == _RETURN:
                 raise DataError(
-                    f"its lines end in two ways, {census.newlines - census.pairs:,} in LF, "
-                    f"{census.pairs:,} in CR LF and {census.returns - census.pairs:,} in CR alone; "
+                    f"its lines end in two ways, {scan.newlines - scan.pairs:,} in LF, "
+                    f"{scan.pairs:,} in CR LF and {scan.returns - scan.pairs:,} in CR alone; "
                     f"save it with one kind of line end"
                 )
             if record.problem:
@@ -86,24 +86,24 @@ def column_names(path: Path) -> tuple[str, ...]:
         DataError: the file is empty, not UTF-8, or its header cannot be read.
     """
     with path.open("rb") as stream:
-        census = take_census(stream)
-    return read_header(path, census).names
+        scan = scan_csv(stream)
+    return read_header(path, scan).names
 
 
-def check_header(found: Sequence[str], required: Sequence[str], optional: Sequence[str]) -> None:
-    """Refuse a header in which a column is missing or stands twice.
+def check_header(names: Sequence[str], required: Sequence[str], optional: Sequence[str]) -> None:
+    """Refuse a header in which a column is missing or occurs twice.
 
     Raises:
         DataError: says what was expected and what was found.
     """
-    missing = [name for name in required if name not in found]
+    missing = [name for name in required if name not in names]
     if missing:
         raise DataError(
             f"missing column{'s' if len(missing) > 1 else ''} {_listed(missing)}"
-            f"{_spelling_hint(found, required, missing)}; "
-            f"expected {_listed(required)}{_separator_hint(found)}{FOUND}{_listed(found)}"
+            f"{_spelling_hint(names, required, missing)}; "
+            f"expected {_listed(required)}{_separator_hint(names)}{FOUND}{_listed(names)}"
         )
-    doubled = [name for name in (*required, *optional) if found.count(name) > 1]
+    doubled = [name for name in (*required, *optional) if names.count(name) > 1]
     if doubled:
         raise DataError(f"doubled column{'s' if len(doubled) > 1 else ''} {_listed(doubled)}")
 
@@ -113,36 +113,36 @@ def _listed(names: Sequence[str], most: int = 30) -> str:
     return shown + (f" and {len(names) - most} more" if len(names) > most else "")
 
 
-def _spelling_hint(found: Sequence[str], required: Sequence[str], missing: Sequence[str]) -> str:
-    """Which columns of a header were probably meant.
+def _spelling_hint(names: Sequence[str], required: Sequence[str], missing: Sequence[str]) -> str:
+    """A hint at the columns of a header that were probably meant.
 
-    Only where most columns are there or nearly so: the first record of a file without a header is a
-    client, of whom no log may tell.
+    It is empty unless most columns are present or nearly so: in a file without a header the first
+    record is a client, and logs must not hold clients' data.
     """
-    others = [name for name in found if name not in required]
+    others = [name for name in names if name not in required]
     meant = [name for name in (closest(column, others) for column in missing) if name is not None]
     if 2 * (len(required) - len(missing) + len(meant)) <= len(required) or not meant:
         return ""
     return f" (did you mean {_listed(meant)}?)"
 
 
-def _separator_hint(found: Sequence[str]) -> str:
+def _separator_hint(names: Sequence[str]) -> str:
     for separator, name in ((";", "semicolons"), ("\t", "tabs"), ("|", "vertical bars")):
-        if len(found) == 1 and separator in found[0]:
+        if len(names) == 1 and separator in names[0]:
             return f" (the file seems to be separated by {name}; commas are needed)"
     return ""
 
 
-def read_records(path: Path, census: Census) -> Iterator[Record]:
+def read_records(path: Path, scan: CsvScan) -> Iterator[Record]:
     """All records after the header, the unusable ones with their reason.
 
-    Blank lines are no records. A record is unusable when its quoting is broken, when it is too
-    long, or when its line does not end as the header's line does.
+    Blank lines are skipped. A record is unusable when its quoting is broken, when it is too long,
+    or when its line end differs from the header's.
 
     Raises:
-        DataError: where records begin and end can no longer be told, so the file is no good.
+        DataError: the file cannot be used, since the limits of its records are no longer clear.
     """
-    with _open_text(path, census) as stream:
+    with _open_text(path, scan) as stream:
         lines = _Lines(stream)
         records = _records(lines)
         next(records, None)
@@ -158,21 +158,21 @@ def read_records(path: Path, census: Census) -> Iterator[Record]:
 def separate(
     records: Iterable[Record], width: int, columns: Sequence[int], good: IO[str]
 ) -> tuple[array[int], list[Record]]:
-    """Take a damaged file apart.
+    """Separate the usable records of a damaged file from the others.
 
     Args:
-        records: of the file, as `read_records` gives them.
+        records: of the file, from `read_records`.
         width: number of columns of the header.
         columns: positions of the values to keep.
-        good: gets the kept values of every sound record, as CSV without a header.
+        good: gets the kept values of every usable record, as CSV without a header.
 
     Returns:
-        The line each sound record starts in, and the unusable records.
+        The line each usable record starts in, and the unusable records.
 
     Raises:
         DataError: as `read_records`.
     """
-    # Everything quoted: also a lone carriage return then stays inside its value.
+    # Everything is quoted, so that even a lone carriage return stays inside its value.
     writer = csv.writer(good, quoting=csv.QUOTE_ALL, lineterminator="\n")
     lines = array("q")
     bad = []
@@ -180,8 +180,8 @@ def separate(
         if record.problem is not None:
             bad.append(record)
         elif len(record.values) != width:
-            found = len(record.values)
-            problem = f"{found} value{'s' if found > 1 else ''}, the header has {width} columns"
+            count = len(record.values)
+            problem = f"{count} value{'s' if count > 1 else ''}, the header has {width} columns"
             bad.append(Record(record.line, record.values, problem, record.text))
         else:
             writer.writerow([record.values[column] for column in columns])
@@ -193,27 +193,27 @@ def start_lines(records: Iterable[Record], numbers: Sequence[int]) -> list[int]:
     """The physical lines in which some records of a sound file start.
 
     Args:
-        records: of the file, as `read_records` gives them.
+        records: of the file, from `read_records`.
         numbers: ascending numbers of records, the first record after the header being 1.
     """
-    wanted = iter(numbers)
-    following = next(wanted, None)
-    found = []
+    remaining = iter(numbers)
+    next_number = next(remaining, None)
+    lines = []
     for number, record in enumerate(records, start=1):
-        if following is None:
+        if next_number is None:
             break
-        if number == following:
-            found.append(record.line)
-            following = next(wanted, None)
-    return found
+        if number == next_number:
+            lines.append(record.line)
+            next_number = next(remaining, None)
+    return lines
 
 
-def _open_text(path: Path, census: Census) -> IO[str]:
-    return path.open(encoding="utf-8-sig", newline=census.line_end)
+def _open_text(path: Path, scan: CsvScan) -> IO[str]:
+    return path.open(encoding="utf-8-sig", newline=scan.line_end)
 
 
 class _Lines:
-    """The physical lines of a file, counted, as `csv.reader` wants them."""
+    """An iterator over the physical lines of a file for `csv.reader`, which counts them."""
 
     def __init__(self, stream: IO[str]) -> None:
         self.number = 0
@@ -249,7 +249,7 @@ class _Lines:
         return "".join(self._text).rstrip("\r\n")
 
     def _skip(self) -> str:
-        """Leave out a line that is too long; csv.reader takes it for a blank one."""
+        """Skip a line that is too long; csv.reader gets a blank one instead."""
         if self._text:
             raise DataError(
                 f"a value of more than {MAXIMUM_RECORD:,} characters before line {self.number}; "

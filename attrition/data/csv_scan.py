@@ -1,6 +1,6 @@
-"""CSV files as bytes: unpacked, found to be UTF-8 text, and counted.
+"""CSV files as bytes: unpacking, checking for UTF-8, and counting.
 
-The counts tell whether DuckDB may be trusted with a file, and which lines its rows stand in.
+The counts show whether DuckDB can read a file reliably, and in which lines its rows are.
 """
 
 from __future__ import annotations
@@ -18,22 +18,22 @@ import numpy as np
 from attrition.core.errors import DataError
 
 MEGABYTE = 1_000_000
-# So much may come out of any gzip file, and of a larger one so many times its size: equal rows
-# reach 340 times, tables of clients 3 to 50 (the latter all but blanks).
+# Any gzip file may unpack to so much, a larger one to so many times its size: files of equal rows
+# reach 340 times, tables of clients 3 to 50 (the latter nearly all blanks).
 UNPACKED_FREELY = 50 * MEGABYTE
 MOST_TIMES_ITS_SIZE = 100
 _CHUNK = 1 << 20
 _QUOTE = ord('"')
-# What may stand before a quotation mark that opens, and behind one that closes; a doubled one
-# closes and opens again.
+# The bytes allowed before an opening quotation mark and after a closing one; a doubled mark closes
+# and opens again.
 _BESIDE_A_QUOTE = np.zeros(256, dtype=bool)
 _BESIDE_A_QUOTE[list(b',\r\n"')] = True
 _UTF16_MARKS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
 
 @dataclass(frozen=True)
-class Census:
-    """What one look at all bytes of a (decompressed) file counts."""
+class CsvScan:
+    """Counts from one pass over all bytes of a (decompressed) file."""
 
     size: int
     newlines: int
@@ -47,23 +47,23 @@ class Census:
 
     @property
     def line_end(self) -> str:
-        """The character lines are split at; only old Macintosh files have no newline at all."""
+        """The character that separates lines; only old Macintosh files have no newline."""
         return "\n" if self.newlines or not self.returns else "\r"
 
     @property
     def has_one_line_end(self) -> bool:
-        """Whether all lines surely end alike, also those inside quotation marks."""
+        """Whether all lines certainly end alike, including those inside quotation marks."""
         return are_alike(self.newlines, self.returns, self.pairs)
 
     @property
     def lines(self) -> int:
-        """Physical lines, the last one with or without a line end."""
+        """Number of physical lines, including a last one without a line end."""
         ends = self.newlines if self.line_end == "\n" else self.returns
         return ends if self.ends_in_line_end else ends + 1
 
 
 def are_alike(newlines: int, returns: int, pairs: int) -> bool:
-    """Whether so many line ends are all LF, or all CR LF."""
+    """Whether line ends with these counts are all LF, or all CR LF."""
     return returns == pairs and pairs in (0, newlines)
 
 
@@ -94,8 +94,8 @@ def unpack(packed: IO[bytes], plain: IO[bytes], maximum_megabytes: int) -> None:
         raise DataError(f"not a sound gzip file ({error})") from None
 
 
-def take_census(stream: IO[bytes]) -> Census:
-    """Read all bytes of a file once: check the encoding, count what the CSV checks need.
+def scan_csv(stream: IO[bytes]) -> CsvScan:
+    """Read all bytes of a file once: check the encoding, and count for the CSV checks.
 
     Raises:
         DataError: the file is empty, not UTF-8, or holds NUL bytes.
@@ -109,16 +109,16 @@ def take_census(stream: IO[bytes]) -> Census:
             _refuse_utf16(chunk)
         _check_text(decoder, chunk, newlines)
         newlines += _count(chunk, b"\n")
-        if found := _count(chunk, b"\r"):
-            returns += found
+        if count := _count(chunk, b"\r"):
+            returns += count
             pairs += chunk.count(b"\r\n")
         pairs += before.endswith(b"\r") and chunk.startswith(b"\n")
         commas += _count(chunk, b",")
-        found = _count(chunk, b'"')
-        quotes += found
-        if not stray and (found or before.endswith(b'"')):
+        count = _count(chunk, b'"')
+        quotes += count
+        if not stray and (count or before.endswith(b'"')):
             text = chunk if size else chunk.removeprefix(codecs.BOM_UTF8)
-            earlier = quotes - found - before.endswith(b'"')
+            earlier = quotes - count - before.endswith(b'"')
             stray = first_stray_quote(before + text, earlier) is not None
         before = (before + chunk[-2:])[-2:]
         blank = (blank or size == 0) and not chunk.removeprefix(codecs.BOM_UTF8).strip()
@@ -132,18 +132,18 @@ def take_census(stream: IO[bytes]) -> Census:
     stray = stray or quotes % 2 == 1
     ends_in_line_end = before.endswith((b"\n", b"\r"))
     is_cut = not (before.endswith(b"\n") or (ends_in_line_end and newlines == 0))
-    return Census(size, newlines, returns, pairs, commas, quotes, stray, ends_in_line_end, is_cut)
+    return CsvScan(size, newlines, returns, pairs, commas, quotes, stray, ends_in_line_end, is_cut)
 
 
 def first_stray_quote(text: bytes, earlier: int = 0) -> int | None:
-    """Where the first quotation mark stands that RFC 4180 forbids; None without one.
+    """Position of the first quotation mark that RFC 4180 forbids; None without one.
 
-    Quotation marks open and close in turn, doubled ones too: one that opens begins a value, after
-    one that closes the value ends.
+    Quotation marks open and close in turn, doubled ones too: an opening one must begin a value, a
+    closing one must end it.
 
     Args:
-        text: the first and the last byte are only looked at as neighbours.
-        earlier: how many quotation marks stand before the second byte, besides.
+        text: its first and last byte count only as neighbours.
+        earlier: number of quotation marks before the second byte.
     """
     data = np.frombuffer(text, np.uint8)
     marks = np.flatnonzero(data[1:-1] == _QUOTE) + 1
@@ -159,7 +159,7 @@ def count_lines(path: Path) -> int:
 
 
 def _count(chunk: bytes, byte: bytes) -> int:
-    # Faster than bytes.count where the byte is frequent.
+    # Faster than bytes.count for a frequent byte.
     return int(np.count_nonzero(np.frombuffer(chunk, np.uint8) == byte[0]))
 
 
@@ -179,7 +179,7 @@ def _check_text(decoder: codecs.IncrementalDecoder, chunk: bytes, lines_before: 
     try:
         decoder.decode(chunk)
     except UnicodeDecodeError as error:
-        # The decoder may have held back some bytes of the chunk before: no newlines among them.
+        # error.object may begin with bytes kept from the last chunk, which are no newlines.
         line = lines_before + error.object.count(b"\n", 0, error.start) + 1
         byte = error.object[error.start]
         raise DataError(

@@ -1,8 +1,8 @@
-"""Who else tells of a row that was cut off: the other source files, the rows that came later.
+"""Searches other source files and later rows for a row that was cut off.
 
-A row that another file brought, too, is that file's row as well. Which files brought a row nobody
-notes, since most rows are brought by many; but an upload that is completed later is rare, so the
-files that may have brought it are read once more.
+A row may also have come with another file, to which it then belongs as well. The ledger does not
+record which files held a row, since most rows come with many; an upload that is completed later is
+rare, so the files that may hold the row are simply read again.
 """
 
 from __future__ import annotations
@@ -18,29 +18,29 @@ from attrition.data.discovery import Survey
 from attrition.data.ledger import INGESTED, Ledger, LedgerEntry
 from attrition.data.validation import POSITIVE
 
-# What is known of a client whose row was taken off the list of open clients.
+# What is known about a client whose row was taken off the list of open clients.
 SETTLED, LEFT, UNKNOWN = "settled", "left", "unknown"
 
 
-def find_bringer(
-    config: Config, ledger: Ledger, found: Survey, entry: LedgerEntry, row: Path
+def find_other_source(
+    config: Config, ledger: Ledger, survey: Survey, entry: LedgerEntry, row: Path
 ) -> str | None:
-    """Find a file beside the cut one that brought its last row, or may have.
+    """Find a file other than the cut one that holds its last row, or may hold it.
 
     Args:
         config: the settings.
         ledger: what is committed.
-        found: the source folder.
+        survey: of the source folder.
         entry: of the cut file.
-        row: its last row, as a CSV file with a header, in a folder for scratch files.
+        row: its last row, as a CSV file with a header, in a scratch folder.
 
     Returns:
-        In words why the row is to stay; None when no other file brought it.
+        A text that says why the row stays; None when no other file holds it.
     """
-    names = {sighting.sha256: name for name, sighting in found.sightings.items()}
+    names = {sighting.sha256: name for name, sighting in survey.sightings.items()}
     copies = (
         name
-        for name, sighting in found.sightings.items()
+        for name, sighting in survey.sightings.items()
         if sighting.sha256 == entry.sha256 and name != entry.name
     )
     if (copy := next(copies, None)) is not None:
@@ -90,18 +90,18 @@ def _holds(config: Config, path: Path, row: Path) -> bool:
 def client_state(
     config: Config, row: Path, open_clients: Path, final_data: Path, start: int
 ) -> str:
-    """What is known of an open client beside one row of it.
+    """What other rows say about the open client of one row.
 
     Args:
         config: the settings.
-        row: a file of it, as it stood in `openclients.csv`, in a folder for scratch files.
+        row: a file with the row as it was in `openclients.csv`, in a scratch folder.
         open_clients: the list of open clients.
         final_data: the labelled rows.
-        start: byte of that file from which on a row is newer.
+        start: byte of `final_data` where newer rows begin.
 
     Returns:
-        SETTLED when the client is on the list, or a newer row tells its outcome; LEFT when an older
-        one says that it left; else UNKNOWN.
+        SETTLED when the client is on the list, or a newer row has its outcome; LEFT when an older
+        row says that it left; else UNKNOWN.
     """
     scratch = row.parent
     with connect(config, scratch, final_data.stat().st_size) as connection:
@@ -109,14 +109,13 @@ def client_state(
         older = storage.read_stored(config, header=False)
         equal = same("older", "other", table.client_columns)
 
-        def tells(rows: str, parameters: list[str], condition: str = "true") -> bool:
+        def has_match(rows: str, parameters: list[str], condition: str = "true") -> bool:
             query = f"SELECT count(*) FROM {older} AS older JOIN {rows} AS other ON {equal}"
-            found = table.scalar(f"{query} WHERE {condition}", [str(row), *parameters])
-            return bool(found)
+            return bool(table.scalar(f"{query} WHERE {condition}", [str(row), *parameters]))
 
-        listed = tells(storage.read_stored(config), [str(open_clients)])
+        listed = has_match(storage.read_stored(config), [str(open_clients)])
         newer = storage.read_range(config, final_data, start, None, scratch)
-        if listed or tells(*newer):
+        if listed or has_match(*newer):
             return SETTLED
         every = storage.read_range(config, final_data, 0, None, scratch)
-        return LEFT if tells(*every, f"other.label = {POSITIVE}") else UNKNOWN
+        return LEFT if has_match(*every, f"other.label = {POSITIVE}") else UNKNOWN

@@ -1,15 +1,15 @@
-"""Rows that an upload broke off in, taken back once the whole file is there.
+"""Takes back rows that were cut off by a broken upload, once the whole file has arrived.
 
-A file that ends without a line end may have been cut within its last value, and nobody can tell a
-cut value from a whole one. Its last row is taken in, since most such files are whole; the ledger
-notes what became of it. When another content comes under the same name that begins with all bytes
-of the old one, and the row reads differently there, the old row is taken back: out of
-`finaldata.csv`, the list of open clients or the quarantine; what it had replaced on the list of
-open clients comes back. Where another file brought the same row, or may have, or where it cannot
-be told from others, it stays, and the ledger says so.
+A file that ends without a line end may have been cut within its last value, and a cut value cannot
+be distinguished from a whole one. Its last row is taken in, since most such files are whole; the
+ledger records what became of it. When a new content arrives under the same name, begins with all
+bytes of the old one, and has another row there, the old row is taken back from `finaldata.csv`, the
+list of open clients or the quarantine; a row that it had replaced on the list of open clients is
+restored. The row stays, and the ledger says so, where another file holds it, or may hold it, or
+where it cannot be distinguished from others.
 
-The files without the row are written beside the old ones; they take their place once the ledger
-names them, so that a run that is killed leaves the one state or the other.
+The files without the row are written beside the old ones and replace them once the ledger names
+them, so that a killed run leaves either the old state or the new one.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ from attrition.core.config import Config
 from attrition.core.errors import DataError
 from attrition.data import committed_rows, csv_records, recovery, storage
 from attrition.data.client_table import ClientTable, connect, unpacked
-from attrition.data.csv_scan import take_census
-from attrition.data.cut_row_search import LEFT, SETTLED, client_state, find_bringer
+from attrition.data.csv_scan import scan_csv
+from attrition.data.cut_row_search import LEFT, SETTLED, client_state, find_other_source
 from attrition.data.discovery import NewBatch, Survey
 from attrition.data.ledger import Event, Ledger, LedgerEntry, next_commit_id, write_ledger
 
@@ -40,14 +40,14 @@ _WHERE = {
     "duplicate": "the count of duplicates",
 }
 
-_NOT_TOLD = "it cannot be told from others"
+_AMBIGUOUS = "it cannot be distinguished from others"
 
 logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class _Old:
-    """The last row of a content that was cut: its line, and the header, both as values."""
+class _OldRow:
+    """The last row of a cut content, with its header."""
 
     entry: LedgerEntry
     header: tuple[str, ...]
@@ -55,28 +55,28 @@ class _Old:
     has_changed: bool
 
 
-def take_back(config: Config, ledger: Ledger, found: Survey) -> Ledger:
-    """Take back the cut rows of which new batches bring the whole ones.
+def take_back(config: Config, ledger: Ledger, survey: Survey) -> Ledger:
+    """Take back the cut rows that new batches hold as whole rows.
 
     Args:
         config: the settings.
         ledger: what is committed, and in its place.
-        found: the source folder; its new batches will be taken in.
+        survey: of the source folder; its new batches will be taken in.
 
     Returns:
-        The ledger without those rows: it is written, and all files follow it.
+        The ledger without those rows: it is written, and all files agree with it.
     """
     changed = ledger
-    for item in found.new:
+    for item in survey.new:
         for entry in _cut_entries(ledger, item):
             with recovery.scratch_folder(config) as scratch:
                 try:
                     old = _old_row(config, item, entry, scratch)
                 except DataError:
-                    continue  # taking it in says what is wrong with it
+                    continue  # taking it in will report the error
                 if old is None:
                     continue
-                changed = _without_row(config, changed, old, found, scratch)
+                changed = _without_row(config, changed, old, survey, scratch)
     if changed == ledger:
         return ledger
     for event in changed.events[len(ledger.events) :]:
@@ -89,7 +89,7 @@ def _cut_entries(ledger: Ledger, item: NewBatch) -> Iterator[LedgerEntry]:
     return (e for e in ledger.entries if e.cut is not None and e.name == item.batch.name)
 
 
-def _old_row(config: Config, item: NewBatch, entry: LedgerEntry, scratch: Path) -> _Old | None:
+def _old_row(config: Config, item: NewBatch, entry: LedgerEntry, scratch: Path) -> _OldRow | None:
     """The last row of an old content; None unless the new one begins with all of the old.
 
     Raises:
@@ -103,25 +103,25 @@ def _old_row(config: Config, item: NewBatch, entry: LedgerEntry, scratch: Path) 
         if _copy_begin(path, entry.cut.size, before) != entry.cut.sha256:
             return None
         with before.open("rb") as stream:
-            census = take_census(stream)
-        header = csv_records.read_header(before, census)
+            scan = scan_csv(stream)
+        header = csv_records.read_header(before, scan)
         last = None
-        for record in csv_records.read_records(before, census):
+        for record in csv_records.read_records(before, scan):
             last = record
         if last is None:
             return None
         with path.open("rb") as stream:
-            census = take_census(stream)
-        records = csv_records.read_records(path, census)
+            scan = scan_csv(stream)
+        records = csv_records.read_records(path, scan)
         whole = next((record for record in records if record.line >= last.line), None)
     if whole is None:
         return None
     is_same = (whole.text, whole.problem) == (last.text, last.problem)
-    return _Old(entry, header.names, last, not is_same)
+    return _OldRow(entry, header.names, last, not is_same)
 
 
 def _copy_begin(path: Path, size: int, target: Path) -> str:
-    """Copy the first bytes of a file; their digest."""
+    """Copy the first bytes of a file and return their digest."""
     digest = hashlib.sha256()
     with path.open("rb") as source, target.open("wb") as stream:
         while size and (chunk := source.read(min(size, 1 << 20))):
@@ -131,8 +131,8 @@ def _copy_begin(path: Path, size: int, target: Path) -> str:
     return digest.hexdigest()
 
 
-class _Stays(Exception):  # noqa: N818 - no error: the row is left where it is, for this reason
-    """A row that is not taken back."""
+class _Stays(Exception):  # noqa: N818 - not an error
+    """The row stays where it is, for the reason in the message."""
 
 
 @dataclass(frozen=True)
@@ -141,7 +141,7 @@ class _Row:
 
     Attributes:
         entry: of its file.
-        table: the row as a file, with the header of its source.
+        table: a file with the row and the header of its source.
         line: the row as the pipeline writes it.
         older: the row of an open client that it replaced; empty for none.
     """
@@ -152,9 +152,11 @@ class _Row:
     older: bytes
 
 
-def _without_row(config: Config, ledger: Ledger, old: _Old, found: Survey, scratch: Path) -> Ledger:
-    """Write the files without the row, where they wait for the ledger that is returned."""
-    entry = next(e for e in ledger.entries if _is(e, old.entry))
+def _without_row(
+    config: Config, ledger: Ledger, old: _OldRow, survey: Survey, scratch: Path
+) -> Ledger:
+    """Write the files without the row; they stay pending until the returned ledger is written."""
+    entry = next(e for e in ledger.entries if _is_same_cut(e, old.entry))
     assert entry.cut is not None
     result = entry.cut.row
     rest = {digest: line for digest, line in ledger.replaced.items() if digest != entry.sha256}
@@ -169,59 +171,59 @@ def _without_row(config: Config, ledger: Ledger, old: _Old, found: Survey, scrat
         else:
             table, older = _write_table(old, scratch), ledger.replaced.get(entry.sha256, "")
             row = _Row(entry, table, _line(config, table), older.encode())
-            after, what = _without_good_row(config, before, row, found)
+            after, what = _without_good_row(config, before, row, survey)
     except _Stays as reason:
         stays = _with_entry(before, replace(entry, cut=None))
-        return _told(stays, entry, f"{which} stays: {reason}")
-    settled = replace(next(e for e in after.entries if _is(e, entry)), cut=None)
+        return _with_event(stays, entry, f"{which} stays: {reason}")
+    settled = replace(next(e for e in after.entries if _is_same_cut(e, entry)), cut=None)
     fewer = {"rows_read": entry.rows_read - 1, result: getattr(entry, result) - 1}
     text = f"{which} is taken back from {_WHERE[result]}, since the whole file is here{what}"
-    return _told(_with_entry(after, replace(settled, **fewer)), entry, text)
+    return _with_event(_with_entry(after, replace(settled, **fewer)), entry, text)
 
 
 def _without_good_row(
-    config: Config, ledger: Ledger, row: _Row, found: Survey
+    config: Config, ledger: Ledger, row: _Row, survey: Survey
 ) -> tuple[Ledger, str]:
-    """The ledger without a row that was taken in, and what became of the one that it replaced.
+    """The ledger without a row that was taken in, and what became of the row that it replaced.
 
     Raises:
-        _Stays: for this reason the row is not taken back.
+        _Stays: the row is not taken back.
     """
     assert row.entry.cut is not None
     result = row.entry.cut.row
     if result == "open":
-        count, place = _places(_open_list(config), row.line, 0, None)
+        count, offset = _find_line(_open_list(config), row.line, 0, None)
         if not count:
-            return ledger, ""  # a newer row of that client has taken its place, or its outcome
+            return ledger, ""  # a newer row of that client, or its outcome, has replaced it
     if result != "duplicate":
-        reason = find_bringer(config, ledger, found, row.entry, row.table)
+        reason = find_other_source(config, ledger, survey, row.entry, row.table)
         if reason is not None:
             raise _Stays(reason)
     if result == "open":
         if count > 1:
-            raise _Stays(_NOT_TOLD)
-        return _without_open_client(config, ledger, row, place)
+            raise _Stays(_AMBIGUOUS)
+        return _without_open_client(config, ledger, row, offset)
     if result == "kept":
         ledger = _without_labelled(config, ledger, row)
     return _with_reopened(config, ledger, row) if row.older else (ledger, "")
 
 
-def _told(ledger: Ledger, entry: LedgerEntry, what: str) -> Ledger:
+def _with_event(ledger: Ledger, entry: LedgerEntry, what: str) -> Ledger:
     event = Event(clock.now(), what, entry.name, entry.sha256)
     return replace(ledger, events=(*ledger.events, event))
 
 
-def _is(one: LedgerEntry, other: LedgerEntry) -> bool:
+def _is_same_cut(one: LedgerEntry, other: LedgerEntry) -> bool:
     return one.sha256 == other.sha256 and one.cut is not None
 
 
 def _with_entry(ledger: Ledger, entry: LedgerEntry) -> Ledger:
-    entries = (entry if _is(e, entry) else e for e in ledger.entries)
+    entries = (entry if _is_same_cut(e, entry) else e for e in ledger.entries)
     return replace(ledger, entries=tuple(entries))
 
 
-def _write_table(old: _Old, scratch: Path) -> Path:
-    """The row as a file of its own, with its header."""
+def _write_table(old: _OldRow, scratch: Path) -> Path:
+    """Write a file with the header and the row only."""
     path = scratch / "last.csv"
     with path.open("w", encoding="utf-8", newline="") as stream:
         writer = csv.writer(stream, quoting=csv.QUOTE_ALL, lineterminator="\n")
@@ -244,18 +246,18 @@ def _line(config: Config, table_path: Path) -> bytes:
 def _without_labelled(config: Config, ledger: Ledger, row: _Row) -> Ledger:
     """Write `finaldata.csv` without a row.
 
-    The commits from that row's on get new ids, since their content is another.
+    That row's commit and all later ones get new ids, since their content has changed.
     """
     line, path = row.line, _labelled_rows(config)
     number = next((i for i, c in enumerate(ledger.commits) if c.id == row.entry.commit), None)
     if number is None:
-        raise _Stays(_NOT_TOLD)
+        raise _Stays(_AMBIGUOUS)
     first = ledger.commits[number]
-    count, place = _places(path, line, first.start, first.end)
+    count, offset = _find_line(path, line, first.start, first.end)
     if count != 1:
-        raise _Stays(_NOT_TOLD)
+        raise _Stays(_AMBIGUOUS)
     waiting = recovery.pending_final_data(config)
-    _copy_with(path, place, len(line), b"", waiting)
+    _copy_with(path, offset, len(line), b"", waiting)
     previous = ledger.commits[number - 1].id if number else None
     commits = list(ledger.commits[:number])
     names: dict[str, str] = {}
@@ -290,30 +292,30 @@ def _without_labelled(config: Config, ledger: Ledger, row: _Row) -> Ledger:
 
 
 def _labelled_rows(config: Config) -> Path:
-    """`finaldata.csv` as it is without the rows that this run has taken back so far."""
+    """The file of labelled rows without those that this run has taken back so far."""
     waiting = recovery.pending_final_data(config)
     return waiting if waiting.exists() else config.final_data
 
 
 def _open_list(config: Config) -> Path:
-    """The list of open clients as it is without the rows that this run has taken back so far."""
+    """The list of open clients without the rows that this run has taken back so far."""
     waiting = recovery.pending_open_clients(config)
     return waiting if waiting.exists() else config.open_clients
 
 
 def _without_open_client(
-    config: Config, ledger: Ledger, row: _Row, place: int
+    config: Config, ledger: Ledger, row: _Row, offset: int
 ) -> tuple[Ledger, str]:
-    """Write the list of open clients with the client's older row, or none, in place of a row."""
+    """Write the list of open clients with a row replaced by the client's older row, or removed."""
     waiting = recovery.pending_open_clients(config)
-    _copy_with(_open_list(config), place, len(row.line), row.older, waiting)
+    _copy_with(_open_list(config), offset, len(row.line), row.older, waiting)
     what = "; the client's older row is back on the list of open clients" if row.older else ""
     return _with_list(config, ledger, ledger.open_rows - (not row.older)), what
 
 
 def _with_reopened(config: Config, ledger: Ledger, row: _Row) -> tuple[Ledger, str]:
-    """Put the row of an open client back on the list, if the cut row alone had closed it."""
-    commit = next(e for e in ledger.entries if _is(e, row.entry)).commit
+    """Put the row of an open client back on the list, if only the cut row had closed it."""
+    commit = next(e for e in ledger.entries if _is_same_cut(e, row.entry)).commit
     start = next((c.start for c in ledger.commits if c.id == commit), 0)
     older = row.table.with_name("older.csv")
     older.write_bytes(row.older)
@@ -337,24 +339,24 @@ def _with_list(config: Config, ledger: Ledger, rows: int) -> Ledger:
     return replace(ledger, open_sha256=digest, open_rows=rows)
 
 
-def _places(path: Path, line: bytes, start: int, end: int | None) -> tuple[int, int]:
-    """Look for a line between two offsets of a file with a header.
+def _find_line(path: Path, line: bytes, start: int, end: int | None) -> tuple[int, int]:
+    """Find a line between two offsets of a file with a header.
 
     Returns:
-        How often it stands there (2: or more often), and where first.
+        How often it occurs (2: or more often), and the offset of the first.
     """
     with (
         path.open("rb") as stream,
         mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as data,
     ):
         end = len(data) if end is None else end
-        place = data.find(b"\n" + line, max(0, start - 1), end)
-        again = place >= 0 and data.find(b"\n" + line, place + 1, end) >= 0
-    return (place >= 0) + again, place + 1
+        offset = data.find(b"\n" + line, max(0, start - 1), end)
+        again = offset >= 0 and data.find(b"\n" + line, offset + 1, end) >= 0
+    return (offset >= 0) + again, offset + 1
 
 
 def _copy_with(path: Path, start: int, length: int, instead: bytes, target: Path) -> None:
-    """Copy a file with other bytes in place of some."""
+    """Copy a file, replacing `length` bytes from `start` on."""
     with (
         atomic_files.replacing(target) as part,
         path.open("rb") as source,
@@ -367,7 +369,7 @@ def _copy_with(path: Path, start: int, length: int, instead: bytes, target: Path
 
 
 def _cut_quarantine(config: Config, entry: LedgerEntry, line: int) -> None:
-    """Write the quarantine of a file without a row; once more does no harm."""
+    """Write the quarantine of a file without a row; doing so twice is harmless."""
     path = recovery.quarantine_path(config, entry)
     if not path.exists():
         return

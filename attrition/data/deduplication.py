@@ -1,4 +1,4 @@
-"""What gathered rows add to earlier ones: duplicates are marked, the open clients kept current."""
+"""Compares new rows with earlier ones: marks duplicates and updates the open clients."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ from attrition.data import storage, validation
 from attrition.data.client_table import GOOD, KEPT, ClientTable, Intake
 from attrition.data.csv_scan import count_lines
 
-# So many hashes are sorted at once (128 MB).
+# Hashes that are sorted at once (128 MB).
 _HASHES_AT_ONCE = 16_000_000
-# Up to so many new rows are compared with the committed ones as lines of text.
+# Up to this many new rows are compared with the committed ones as lines of text.
 _FEW_ROWS = 200_000
 
 
 def mark_duplicates(
     table: ClientTable, final_data: Path | None, final_rows: int, scratch: Path
 ) -> None:
-    """Mark every labelled row that stands in `finaldata.csv` or arrived before.
+    """Mark every labelled row that is in `finaldata.csv` or equal to an earlier row of the table.
 
     Args:
         table: the rows.
         final_data: the rows committed so far; None when there are none.
-        final_rows: how many these are.
+        final_rows: number of the committed rows.
         scratch: an existing folder.
     """
     run = table.connection.execute
@@ -44,7 +44,7 @@ def mark_duplicates(
 
 
 def _apply(table: ClientTable) -> None:
-    # A mark in the table keeps the order of its rows, which no join promises to do.
+    # A mark in the table keeps the order of its rows, which a join does not guarantee.
     table.connection.execute("UPDATE rows SET is_duplicate = true WHERE rowid IN (FROM duplicates)")
 
 
@@ -53,7 +53,7 @@ def _find_repeated(table: ClientTable) -> None:
     columns = ", ".join([*table.keys, "label"])
     run = table.connection.execute
     for repeated in _repeated_hashes(table, f"hash({columns})"):
-        # The hash leaves few rows to be compared whole.
+        # Only the few rows with equal hashes are compared whole.
         table.connection.register("repeated", {"h": repeated})
         run(
             f"CREATE TEMP TABLE candidates AS SELECT rowid AS r, {columns} FROM rows "
@@ -68,7 +68,7 @@ def _find_repeated(table: ClientTable) -> None:
 
 
 def _find_committed(table: ClientTable, final_data: Path) -> None:
-    """Find the rows that are committed already."""
+    """Find the rows that are already committed."""
     columns = [*table.keys, "label"]
     table.connection.execute(
         f"INSERT INTO duplicates SELECT DISTINCT r FROM "
@@ -79,9 +79,9 @@ def _find_committed(table: ClientTable, final_data: Path) -> None:
 
 
 def _find_committed_lines(table: ClientTable, final_data: Path, scratch: Path) -> None:
-    """The same for few rows, four times as fast: equal rows are equal lines.
+    """As `_find_committed` for few rows, four times as fast: equal rows are equal lines.
 
-    Every committed row must be one line; a new row of several lines is equal to none of them.
+    Every committed row must be one line; a new row of several lines equals none of them.
     """
     part = scratch / "fresh.csv"
     storage.write_stored(table.connection, table.config, f"rows WHERE {KEPT}", part)
@@ -90,8 +90,8 @@ def _find_committed_lines(table: ClientTable, final_data: Path, scratch: Path) -
     part.unlink()
     with final_data.open("rb") as stream:
         committed = set(lines).intersection(stream)
-    found = table.connection.execute(f"SELECT rowid FROM rows WHERE {KEPT} ORDER BY rowid")
-    numbers = [row[0] for row in found.fetchall()]
+    result = table.connection.execute(f"SELECT rowid FROM rows WHERE {KEPT} ORDER BY rowid")
+    numbers = [row[0] for row in result.fetchall()]
     if len(numbers) != len(lines):
         _find_committed(table, final_data)
         return
@@ -100,19 +100,19 @@ def _find_committed_lines(table: ClientTable, final_data: Path, scratch: Path) -
 
 
 def _repeated_hashes(table: ClientTable, row_hash: str) -> list[NDArray[np.uint64]]:
-    """The hashes that several labelled rows have, in parts that are gone through one by one."""
+    """The hashes that several labelled rows share, in several arrays."""
     count = int(table.scalar(f"SELECT count(*) FROM rows WHERE {GOOD}"))
     parts = 1 + count // _HASHES_AT_ONCE
-    found = []
+    result = []
     for part in range(parts):
-        some = f"AND {row_hash} % {parts} = {part}" if parts > 1 else ""
-        query = f"SELECT {row_hash} AS h FROM rows WHERE {GOOD} {some}"
+        condition = f"AND {row_hash} % {parts} = {part}" if parts > 1 else ""
+        query = f"SELECT {row_hash} AS h FROM rows WHERE {GOOD} {condition}"
         hashes = np.ma.getdata(table.connection.execute(query).fetchnumpy()["h"])
         hashes.sort()
         repeated = hashes[1:][hashes[1:] == hashes[:-1]]
         if len(repeated):
-            found.append(repeated[np.append(True, repeated[1:] != repeated[:-1])])
-    return found
+            result.append(repeated[np.append(True, repeated[1:] != repeated[:-1])])
+    return result
 
 
 def mark_known_open_clients(
@@ -121,15 +121,15 @@ def mark_known_open_clients(
     final_data: Path | None,
     previous: Path | None,
 ) -> None:
-    """Mark the rows of open clients that tell nothing new, in files that were ingested before.
+    """Mark the rows of open clients that are not new, in files that were ingested before.
 
-    The open clients so far account for these files: a client who is not among them, but has a
-    labelled row, left them when its outcome came.
+    The present list of open clients already includes these files: a client who is not on it, but
+    has a labelled row, was taken off when its outcome came.
 
     Args:
         table: the rows.
         again: first rowid, and that after the last, of each file that was ingested before the
-            ledger was made anew.
+            ledger was rebuilt.
         final_data: the rows committed so far; None when there are none.
         previous: the open clients so far; None when there are none.
     """
@@ -151,29 +151,29 @@ def mark_known_open_clients(
 
 
 def count_duplicates(table: ClientTable, intakes: Sequence[Intake]) -> list[int]:
-    """Rows of each file, in the order they were taken in, that are marked as duplicates."""
-    found = table.connection.execute(
+    """Number of rows marked as duplicates in each file, in the order they were taken in."""
+    result = table.connection.execute(
         "SELECT rowid AS r FROM rows WHERE is_duplicate AND label IS NOT NULL"
     )
     starts = [intake.start for intake in intakes]
-    files = np.searchsorted(starts, found.fetchnumpy()["r"], side="right") - 1
+    files = np.searchsorted(starts, result.fetchnumpy()["r"], side="right") - 1
     return [int(count) for count in np.bincount(files, minlength=len(starts))]
 
 
 def write_open_clients(table: ClientTable, previous: Path | None, path: Path) -> int:
-    """Write the open clients: each one's newest row, without those whose outcome is known now.
+    """Write the newest row of each open client, without those whose outcome is now known.
 
-    A client leaves the list when a labelled row arrives later that is no duplicate; and also when
-    it is one, if it is the last of that client to arrive and says that it left. (An old row that
-    says that it stayed comes again with every whole export.)
+    A client is taken off the list when a labelled row arrives later that is not a duplicate; a
+    duplicate does so only if it is the client's last row and says that it left. (Every whole export
+    repeats old rows that say that a client stayed.)
 
     Args:
         table: the rows, duplicates marked.
-        previous: the open clients so far; they are older than all rows of the table.
+        previous: the open clients so far, which are older than all rows of the table.
         path: gets the rows, without a header.
 
     Returns:
-        How many open clients there are.
+        The number of open clients.
     """
     columns = ", ".join(table.keys)
     client = table.client_columns
@@ -214,11 +214,11 @@ def replaced_open_rows(
     Args:
         table: the rows, duplicates marked.
         previous: the open clients so far; None when there are none.
-        rows: rowids of those that may replace one.
+        rows: rowids of the rows that may replace one.
         scratch: an existing folder.
 
     Returns:
-        Rowid -> the older row as it stands in `openclients.csv`, its line end included.
+        Rowid -> the older row as in `openclients.csv`, its line end included.
     """
     columns, client = ", ".join(table.keys), table.client_columns
     before = storage.read_stored(table.config) if previous else storage.no_rows(table.config)
@@ -243,17 +243,17 @@ def replaced_open_rows(
         f"WHERE {GOOD} GROUP BY n HAVING bool_or(NOT is_duplicate) "
         f"OR arg_max(label, rows.rowid) = {validation.POSITIVE})"
     ).fetchall()
-    part, found = scratch / "replaced.csv", {}
+    part, lines = scratch / "replaced.csv", {}
     for newer, older in sorted(pairs):
         row = f"(SELECT *, NULL::TINYINT AS label FROM older WHERE r = {older})"
         storage.write_stored(table.connection, table.config, row, part)
-        found[int(newer)] = part.read_bytes().decode()
+        lines[int(newer)] = part.read_bytes().decode()
         part.unlink()
     run("DROP TABLE newer")
     run("DROP TABLE older")
-    return found
+    return lines
 
 
 def same(one: str, other: str, columns: Sequence[str]) -> str:
-    """Whether two rows are equal in some columns, blanks being equal."""
+    """SQL for whether two rows are equal in some columns; blanks are equal."""
     return " AND ".join(f"{one}.{c} IS NOT DISTINCT FROM {other}.{c}" for c in columns)

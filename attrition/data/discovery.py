@@ -1,4 +1,4 @@
-"""What is new in the source folder, by content: the folder as it is against the ledger.
+"""What is new in the source folder, by content: the folder compared with the ledger.
 
 Standard library only. Nothing is written.
 """
@@ -19,8 +19,8 @@ from attrition.data.csv_records import FOUND
 from attrition.data.ledger import READ_AGAIN, REJECTED, Event, Ledger, Sighting
 from attrition.data.source_files import Batch, Refusal, Stamp
 
-# A file changed within this time of being looked at may change again and show the same time:
-# it is looked into again (git calls that "racily clean").
+# A file that changed within this time before its check may change again and keep its time of
+# change: its content is checked again (git calls that "racily clean").
 RACY_NANOSECONDS = 2_000_000_000
 
 
@@ -39,9 +39,9 @@ class Survey:
     Attributes:
         new: batches to take in, in the order of their names.
         waiting: names of batches that are still being written.
-        refused: what is called like a batch and is none, and what is not called like one.
-        sightings: name -> how its content was seen, for every batch whose content is known or new.
-        events: what happened to files the ledger knows: renames, copies, changes, deletions.
+        refused: entries named like a batch that are none, and those with another name.
+        sightings: name -> digest and stamp, for every batch whose content is known or new.
+        events: renames, copies, changes and deletions of files the ledger knows.
     """
 
     new: tuple[NewBatch, ...]
@@ -52,11 +52,11 @@ class Survey:
 
 
 def survey(folder: Path, ledger: Ledger, settle_seconds: int) -> Survey:
-    """Look at a source folder: list it, and hash what may have changed since the ledger saw it."""
+    """List a source folder, and hash the files that may have changed since the last run."""
     seen_ns = time.time_ns()
-    found, refused = source_files.list_batches(folder)
+    batches, refused = source_files.list_batches(folder)
     refused += source_files.list_unread(folder)
-    changed = [batch for batch in found if not _is_as_seen(batch, ledger.sightings)]
+    changed = [batch for batch in batches if not _is_as_seen(batch, ledger.sightings)]
     waiting = source_files.still_written(changed, settle_seconds)
     digests: dict[str, str] = {}
     for batch in changed:
@@ -74,7 +74,7 @@ def survey(folder: Path, ledger: Ledger, settle_seconds: int) -> Survey:
         for batch in changed
         if batch.name in digests
     }
-    present = {batch.name for batch in found}
+    present = {batch.name for batch in batches}
     kept = {name: old for name, old in ledger.sightings.items() if name in present}
     return Survey(
         new=tuple(_new(changed, digests, ledger)),
@@ -85,18 +85,18 @@ def survey(folder: Path, ledger: Ledger, settle_seconds: int) -> Survey:
     )
 
 
-def without(found: Survey, names: set[str]) -> Survey:
-    """A survey in which some batches wait, since they changed while they were read."""
+def without(survey: Survey, names: set[str]) -> Survey:
+    """A survey in which some batches are waiting, since they changed while they were read."""
     return replace(
-        found,
-        new=tuple(item for item in found.new if item.batch.name not in names),
-        waiting=tuple(sorted({*found.waiting, *names})),
-        sightings={name: s for name, s in found.sightings.items() if name not in names},
+        survey,
+        new=tuple(item for item in survey.new if item.batch.name not in names),
+        waiting=tuple(sorted({*survey.waiting, *names})),
+        sightings={name: s for name, s in survey.sightings.items() if name not in names},
     )
 
 
 def all_rejected(config: Config, ledger: Ledger) -> str | None:
-    """Why there are no client rows, where every file that is there is rejected; else None."""
+    """A text that says why every present file is rejected; None unless all are."""
     present = {sighting.sha256 for sighting in ledger.sightings.values()}
     entries = [e for e in ledger.entries if e.sha256 in present and e.status != READ_AGAIN]
     if not entries or ledger.commits or ledger.open_rows:
@@ -115,7 +115,7 @@ def all_rejected(config: Config, ledger: Ledger) -> str | None:
 
 
 def some(names: Sequence[str], most: int = 5) -> str:
-    """The first few names, and how many more there are."""
+    """A text with the first few names and the number of the others."""
     more = f" and {len(names) - most} more" if len(names) > most else ""
     return ", ".join(names[:most]) + more
 
@@ -142,7 +142,7 @@ def _digest(batch: Batch) -> str:
 
 
 def _new(changed: list[Batch], digests: dict[str, str], ledger: Ledger) -> list[NewBatch]:
-    """The batches with unknown content, each content once."""
+    """The batches with unknown content, one for each content."""
     known = ledger.known
     new = []
     for batch in changed:
@@ -154,7 +154,7 @@ def _new(changed: list[Batch], digests: dict[str, str], ledger: Ledger) -> list[
 
 
 def _events(ledger: Ledger, present: set[str], digests: dict[str, str]) -> list[Event]:
-    """What happened to known files: a new name of a known content, a new content, a loss."""
+    """What happened to known files: a known content under a new name, a new content, a loss."""
     now = clock.now()
     gone = {name: old.sha256 for name, old in ledger.sightings.items() if name not in present}
     known = ledger.known

@@ -1,8 +1,8 @@
-"""Which labelled rows the pipeline keeps back as test data (`test_share`), and never learns from.
+"""Which labelled rows the pipeline holds out as test data (`test_share`) and never trains on.
 
-A digest decides: of the client's id, so that all rows of a client stand on one side; without ids,
-of the whole row (features and label). So the choice is the same at every run, on every engine, for
-rows that came long ago and rows to come; and a larger share keeps the rows of a smaller one.
+A digest of the client's id decides, so that all rows of a client are on one side; without ids, a
+digest of the whole row (features and label). So the choice is the same in every run, on every
+engine, for old and future rows; and a larger share includes the rows of a smaller one.
 """
 
 from __future__ import annotations
@@ -10,12 +10,12 @@ from __future__ import annotations
 from attrition.core.config import Config
 from attrition.data import storage
 
-_DIGITS = 8  # of the digest, hexadecimal
-_SEPARATOR = "chr(31)"  # between values: so "a", "bc" is not "ab", "c"
+_DIGITS = 8  # hexadecimal digits of the digest
+_SEPARATOR = "chr(31)"  # between values, so that "a", "bc" is not "ab", "c"
 
 
 def is_held_out(config: Config) -> str:
-    """Whether a labelled row is test data, as SQL over `v0`, ..., `label` for DuckDB and Spark."""
+    """SQL for whether a labelled row (`v0`, ..., `label`) is test data, for DuckDB and Spark."""
     if not config.test_share:
         return "false"
     key_of = dict(zip(config.stored_columns, storage.keys(config), strict=False))
@@ -29,7 +29,7 @@ def is_held_out(config: Config) -> str:
 
 
 def _text(config: Config, name: str, key: str) -> str:
-    """A feature as text, the same on both engines: of a number its exact bits, hexadecimal."""
+    """SQL for a feature as text, equal on both engines: a number by its exact bits, hexadecimal."""
     is_number = storage.kind_of(config, name) == "DOUBLE"
     # C writes `0x1p+0` where Java writes `0x1.0p0`.
     bits = f"replace(replace(printf('%a', {key}), '+', ''), '.0p', 'p')"

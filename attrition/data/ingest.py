@@ -1,4 +1,4 @@
-"""Take in new batches on this machine: read, checked, written for the ledger to make real."""
+"""Takes in new batches on this machine: reads, checks and writes them; the ledger commits them."""
 
 from __future__ import annotations
 
@@ -31,34 +31,34 @@ from attrition.data.ledger import (
 )
 
 
-def take_in(config: Config, ledger: Ledger, found: Survey) -> tuple[Survey, Ledger]:
+def take_in(config: Config, ledger: Ledger, survey: Survey) -> tuple[Survey, Ledger]:
     """Read the new batches, and write their rows; the ledger is not written yet.
 
     Returns:
-        The survey, in which batches that changed meanwhile wait, and the ledger to be written.
+        The survey, with batches that changed meanwhile as waiting, and the ledger to be written.
     """
-    ledger = take_back(config, ledger, found)
+    ledger = take_back(config, ledger, survey)
     time = clock.now()
-    size = sum(item.batch.unpacked_size for item in found.new)
+    size = sum(item.batch.unpacked_size for item in survey.new)
     with recovery.scratch_folder(config) as scratch, connect(config, scratch, size) as connection:
         table = ClientTable(connection, config, scratch)
         taken: list[Taken] = []
-        with progress.step("files", total=len(found.new)) as advance:
-            for item in found.new:
+        with progress.step("files", total=len(survey.new)) as advance:
+            for item in survey.new:
                 outcome = _read(table, item, len(taken), scratch)
                 if outcome is None:
-                    found = without(found, {item.batch.name})
+                    survey = without(survey, {item.batch.name})
                 else:
                     taken.append((item, outcome))
                 advance()
-        return found, prepare(table, ledger, taken, scratch, time)
+        return survey, prepare(table, ledger, taken, scratch, time)
 
 
 def _read(table: ClientTable, item: NewBatch, number: int, scratch: Path) -> Intake | str | None:
     """Take in one batch.
 
     Returns:
-        What it came to; the reason, when all of it is rejected; None when it changed meanwhile.
+        Its counts; the reason, if the file is rejected; None if it changed meanwhile.
     """
     try:
         with unpacked(table.config, item.batch, scratch) as path, table.transaction():
@@ -71,27 +71,27 @@ def _read(table: ClientTable, item: NewBatch, number: int, scratch: Path) -> Int
 
 
 _SETTING = re.compile(r"\(setting (\w+)\)")
-# A batch, and what taking it in came to: the reason, when all of it is rejected.
+# A batch with its counts, or with the reason why the file is rejected.
 Taken = tuple[NewBatch, Intake | str]
 
 
 def prepare(
     table: ClientTable, ledger: Ledger, taken: Sequence[Taken], scratch: Path, time: str
 ) -> Ledger:
-    """Write what is new of the rows in a table, durably, and the rejected ones.
+    """Write the new rows of a table durably, and the rejected ones.
 
     Args:
-        table: the rows of `taken`, whose positions are the numbers of the files there.
+        table: the rows; a file's number in it is its position in `taken`.
         ledger: what is committed so far, and in its place.
         taken: the batches, in the order they were taken in.
         scratch: an existing folder.
         time: now, for the ledger.
 
     Returns:
-        The ledger that makes it real once it is written.
+        The ledger, which commits the rows once it is written.
     """
     config = table.config
-    # Should this run end from here on, the next one knows whose the rows behind the others are.
+    # If this run is killed from here on, the next one knows that uncommitted rows are its own.
     write_ledger(config.ledger, replace(ledger, schema=config.schema_digest, writing=True))
     final_data = config.final_data if ledger.committed_bytes else None
     deduplication.mark_duplicates(table, final_data, ledger.committed_rows, scratch)
@@ -109,18 +109,18 @@ def prepare(
 
 
 def _ingested_before(ledger: Ledger, taken: Sequence[Taken]) -> list[tuple[int, int]]:
-    """First rowid, and that after the last, of files ingested before the ledger was made anew."""
-    found = [
+    """First rowid, and that after the last, of files ingested before the ledger was rebuilt."""
+    starts = [
         (item.batch.name, outcome.start) for item, outcome in taken if isinstance(outcome, Intake)
     ]
-    ranges = pairwise([*(start for _, start in found), sys.maxsize])
+    ranges = pairwise([*(start for _, start in starts), sys.maxsize])
     return [
-        rows for (name, _), rows in zip(found, ranges, strict=True) if name in ledger.earlier_names
+        rows for (name, _), rows in zip(starts, ranges, strict=True) if name in ledger.earlier_names
     ]
 
 
 def _entries(table: ClientTable, taken: Sequence[Taken], time: str) -> list[LedgerEntry]:
-    """What became of each file, for the ledger."""
+    """The ledger's entries for the files."""
     intakes = [outcome for _, outcome in taken if isinstance(outcome, Intake)]
     duplicates = iter(deduplication.count_duplicates(table, intakes))
     cuts = iter(_cuts(table, intakes))
@@ -133,7 +133,7 @@ def _entries(table: ClientTable, taken: Sequence[Taken], time: str) -> list[Ledg
 
 
 def _cuts(table: ClientTable, intakes: Sequence[Intake]) -> list[Cut | None]:
-    """Of each file that ends without a line end: what became of its last row."""
+    """For each file that ends without a line end, what became of its last row; else None."""
     cuts = []
     for intake, end in pairwise([*intakes, None]):
         assert intake is not None
@@ -157,17 +157,17 @@ def _with_replaced(
     previous: Path | None,
     scratch: Path,
 ) -> Ledger:
-    """A ledger that knows the rows of open clients that rows which may be cut replace."""
-    found = [(item.sha256, outcome) for item, outcome in taken if isinstance(outcome, Intake)]
-    if not found:
+    """The ledger with the open clients' rows that are replaced by rows that may be cut."""
+    intakes = [(item.sha256, outcome) for item, outcome in taken if isinstance(outcome, Intake)]
+    if not intakes:
         return ledger
     ends = [
-        *(intake.start for _, intake in found[1:]),
+        *(intake.start for _, intake in intakes[1:]),
         int(table.scalar("SELECT count(*) FROM rows")),
     ]
     last = {
         end - 1: sha256
-        for (sha256, intake), end in zip(found, ends, strict=True)
+        for (sha256, intake), end in zip(intakes, ends, strict=True)
         if intake.cut is not None and not intake.cut.row
     }
     if not last:
@@ -197,7 +197,7 @@ def ingested(item: NewBatch, intake: Intake, duplicate: int, time: str) -> Ledge
 
 
 def rejected(config: Config, item: NewBatch, reason: str, time: str) -> LedgerEntry:
-    """The entry of a file that is no good as a whole.
+    """The entry of a file that is rejected as a whole.
 
     A reason that is a limit names its setting: `(setting maximum_unpacked_megabytes)`.
     """
@@ -224,7 +224,7 @@ def rejected(config: Config, item: NewBatch, reason: str, time: str) -> LedgerEn
 def _with_rows(
     table: ClientTable, ledger: Ledger, entries: list[LedgerEntry], scratch: Path, time: str
 ) -> Ledger:
-    """Append the new rows, if there are any; the ledger gets the files and their commit."""
+    """Append the new rows, if any; return the ledger with the files and their commit."""
     kept = sum(entry.kept for entry in entries)
     if kept:
         contents = tuple(entry.sha256 for entry in entries if entry.status == INGESTED)
@@ -238,9 +238,9 @@ def _with_rows(
 
 
 def with_entries(ledger: Ledger, entries: Sequence[LedgerEntry]) -> Ledger:
-    """A ledger that knows these files, too; those of its newest commit are in it by now.
+    """The ledger with these files; its newest commit is theirs, if they have one.
 
-    A row of a file that was ingested before the ledger was made anew may have been learnt then.
+    A model may have been trained on rows of files ingested before the ledger was rebuilt.
     """
     again = {entry.name for entry in entries if entry.name in ledger.earlier_names}
     is_earlier = any(entry.kept for entry in entries if entry.name in again)
@@ -256,7 +256,7 @@ def _append_rows(table: ClientTable, ledger: Ledger, scratch: Path) -> tuple[str
     """Append the new rows to finaldata.csv.
 
     Returns:
-        The digest of what was appended, and the file's stamp then.
+        The digest of the appended bytes, and the file's stamp afterwards.
 
     Raises:
         PipelineError: somebody else has changed the file since this run began.
@@ -265,8 +265,8 @@ def _append_rows(table: ClientTable, ledger: Ledger, scratch: Path) -> tuple[str
     part = scratch / "rows.csv"
     storage.write_stored(table.connection, config, f"rows WHERE {KEPT}", part)
     with config.final_data.open("ab") as stream:
-        found = committed_rows.stamp_of(os.fstat(stream.fileno()))
-        if ledger.committed_bytes and found != ledger.stamp:
+        before = committed_rows.stamp_of(os.fstat(stream.fileno()))
+        if ledger.committed_bytes and before != ledger.stamp:
             raise PipelineError(
                 f"{config.final_data}: changed while rows were to be added; nothing was added, the "
                 f"next run looks at it again"
@@ -284,7 +284,7 @@ def _append_rows(table: ClientTable, ledger: Ledger, scratch: Path) -> tuple[str
 
 
 def _with_open_clients(table: ClientTable, ledger: Ledger, scratch: Path) -> Ledger:
-    """Write the list of open clients beside the present one; the ledger names the new one."""
+    """Write the new list of open clients as pending; return the ledger that names it."""
     config = table.config
     part = scratch / "open.csv"
     previous = config.open_clients if ledger.open_sha256 else None
@@ -296,7 +296,7 @@ def _with_open_clients(table: ClientTable, ledger: Ledger, scratch: Path) -> Led
 
 
 def _write_quarantine(table: ClientTable, entries: Sequence[LedgerEntry]) -> None:
-    """Write the rejected rows, a file for each source file that has some."""
+    """Write the rejected rows, one file for each source file that has some."""
     for number, entry in enumerate(entries):
         if entry.quarantined:
             table.config.quarantine.mkdir(exist_ok=True)

@@ -1,4 +1,4 @@
-"""Which of the labels of somebody's table says that a client left."""
+"""Which of the two labels of a table means that a client left."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from attrition.core.errors import DataError
 from attrition.data.column_names import words
 
 _YES = {"yes", "y", "true", "t", "1", "1.0", "ja", "oui", "si"}
-# Words of leaving and of staying, in a label or in the name of the column.
+# Words for leaving and for staying, in a label or in the name of the column.
 _LEFT = set(
     "left leave leaves leaver churn churned churner exited lost attrited attrition closed inactive "
     "cancelled canceled cancellation terminated ended gone departed lapsed quit".split()
@@ -20,28 +20,28 @@ _STAYED = set(
 )
 _CLIENTS = {"client", "customer", "member", "subscriber", "user", "employee"}
 _NEGATIONS = {"not", "no", "non", "never"}
-# Third labels are damage only where even the rarer of the two has so many times their rows.
+# Third labels are damage only if even the rarer of the two has so many times their rows.
 _CLEARLY_MORE = 10
 _LABELS_SHOWN = 5
 
 
 def is_rare(few: int, all_of_them: int) -> bool:
-    """Whether so few are likely to be damage: less than one in a hundred."""
+    """Whether so few rows are probably damage: less than one in a hundred."""
     return 100 * few < all_of_them
 
 
 def choose_labels(
     labels: Mapping[str, int], target: str, lines: Mapping[str, int] | None = None
 ) -> tuple[str, str]:
-    """Tell the positive label from the negative one; others may be there if they are rare.
+    """Choose the positive and the negative label; rare third labels are ignored.
 
     Args:
-        labels: label as it is spelt -> number of rows.
+        labels: label as spelt -> number of rows.
         target: name of their column.
-        lines: label -> line of the first of them, for the error.
+        lines: label -> its first line, for the error.
 
     Raises:
-        DataError: there are not two.
+        DataError: there are not two labels.
     """
     spellings: dict[str, dict[str, int]] = {}
     for text, rows in labels.items():
@@ -65,13 +65,13 @@ def choose_labels(
             f"column {target!r}: expected two different labels, found {len(spellings)}"
             f"{_shown(labels, lines or {})}; {todo}"
         )
-    # What speaks of leaving first, then the rarer one, then by the alphabet to decide a tie, too.
+    # The label that means leaving first, else the rarer one; the alphabet decides a tie.
     both = sorted(counted[:2], key=lambda item: (-_leaving(item[0], target)[0], item[1], item[0]))
     return both[0][0], both[1][0]
 
 
 def explain_labels(positive: str, negative: str, target: str) -> str | None:
-    """Why the positive label is taken for that of clients who left; None: it is only the rarer."""
+    """Why the positive label is taken for leaving; None if only because it is the rarer one."""
     (left, why), (stayed, why_not) = (_leaving(label, target) for label in (positive, negative))
     if left == stayed:
         return None
@@ -79,27 +79,27 @@ def explain_labels(positive: str, negative: str, target: str) -> str | None:
 
 
 def _leaving(label: str, target: str) -> tuple[int, str]:
-    """How surely a label says that a client left, from -2 to 2, and what tells so."""
-    sense = _sense(words(label))
+    """How surely a label means that a client left, from -2 to 2, and the reason."""
+    sense = _sense(label)
     if sense:
         return 2 * sense, f"the labels speak of {'leaving' if sense > 0 else 'staying'}"
     if label.lower() not in _YES:
         return 0, ""
-    if _sense(words(target)) < 0:
+    if _sense(target) < 0:
         return -1, "the column's name speaks of staying"
     return 1, f"{label!r} says yes"
 
 
-def _sense(found: list[str]) -> int:
-    """Whether words speak of leaving (1), of staying (-1), or of neither (0)."""
-    there = set(found)
-    is_client = there & _CLIENTS and there & {"is", "still"}
-    sense = 1 if there & _LEFT else -1 if there & _STAYED or is_client else 0
-    return -sense if there & _NEGATIONS else sense
+def _sense(text: str) -> int:
+    """Whether a text is about leaving (1), staying (-1), or neither (0)."""
+    parts = set(words(text))
+    is_client = parts & _CLIENTS and parts & {"is", "still"}
+    sense = 1 if parts & _LEFT else -1 if parts & _STAYED or is_client else 0
+    return -sense if parts & _NEGATIONS else sense
 
 
 def _shown(labels: Mapping[str, int], lines: Mapping[str, int]) -> str:
-    """The most frequent labels: how many rows have each, and where the first one is."""
+    """A text with the most frequent labels, their numbers of rows and their first lines."""
     ordered = sorted(labels, key=lambda text: (-labels[text], text))
     parts = [
         f"{text!r} in {labels[text]:,} row{'s' * (labels[text] > 1)}"

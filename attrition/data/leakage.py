@@ -1,9 +1,8 @@
-"""Columns that are the answer in disguise: how well each column alone tells who left.
+"""Columns that leak the label: how well each column alone predicts who left.
 
 A column that is filled in after a client has left (a reason for leaving, a final bill, another
-model's score) ranks the clients by itself nearly as well as anything could, and is not there when
-somebody must be predicted. Honest columns do not do so: of seven public churn tables the best
-column alone has an AUC of .88.
+model's score) alone ranks the clients nearly perfectly, and is not available when predictions are
+made. Other columns do not: in seven public churn tables the best single column has an AUC of .88.
 """
 
 from __future__ import annotations
@@ -14,14 +13,14 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
-# Nothing has an AUC above 1: a column with .95 has nine tenths of what any model can add to chance.
-BEYOND_BELIEF = 0.95
-# ... and chance alone must not have lifted it there: its lower 97.5 % bound stands above this.
-SURELY_ABOVE = 0.90
+# The largest AUC is 1: a column with .95 has nine tenths of what any model can add to chance.
+SUSPICIOUS_AUC = 0.95
+# ... and that must not be chance: the lower 97.5 % bound of its AUC is above this.
+LEAST_LOWER_BOUND = 0.90
 FOLDS = 5
 MOST_BINS = 100
 RARER_IN_A_BIN = 5  # rows of the rarer label, on average
-# Of each label at most so many rows are looked at: enough to tell, however many there are.
+# At most so many rows of each label are used: enough, however many there are.
 MOST_ROWS = 25_000
 _Z95 = 1.959964
 
@@ -31,13 +30,13 @@ Codes = NDArray[np.int64]
 def single_column_power(table: pd.DataFrame, labels: ArrayLike) -> dict[str, float]:
     """How well each column alone ranks those who left above those who stayed.
 
-    A column's score of a row is the share of leavers among the other folds' rows of its value, or,
-    for numbers, of its bin of about equally many rows; so a text that no other row has tells
-    nothing. That a value is missing tells as much as a value may.
+    A row's score is the share of leavers among the other folds' rows with the same value or, for
+    numbers, in the same bin (bins have about equally many rows); so a text that no other row has
+    predicts nothing. A missing value counts as a value.
 
     Args:
-        table: one row per client. Columns of numbers are binned; all others are categories, each
-            value as it stands. Missing is NaN, None or "".
+        table: one row per client. Columns of numbers are binned; all others are categories, with
+            values unchanged. Missing is NaN, None or "".
         labels: array of shape (n_rows,), 1 left, 0 stayed.
 
     Returns:
@@ -51,7 +50,7 @@ def single_column_power(table: pd.DataFrame, labels: ArrayLike) -> dict[str, flo
         return {str(name): 0.5 for name in table.columns}
     chosen = [_spread(rows) for rows in of_each]
     rows = np.concatenate(chosen)
-    # Row after row of each label goes to another fold, so that every fold has both.
+    # The rows of each label are dealt to the folds in turn, so that every fold has both labels.
     fold = np.concatenate([np.arange(len(mine)) % folds for mine in chosen])
     rarer = min(map(len, chosen))
     size = max(len(rows) / MOST_BINS, RARER_IN_A_BIN * len(rows) / rarer)
@@ -63,34 +62,34 @@ def single_column_power(table: pd.DataFrame, labels: ArrayLike) -> dict[str, flo
     }
 
 
-def is_beyond_belief(power: float, rarer: int) -> bool:
-    """Whether a column alone is better than honest columns are, and that is no chance.
+def is_suspicious(power: float, rarer: int) -> bool:
+    """Whether a column alone predicts suspiciously well, and not by chance.
 
     Args:
-        power: of `single_column_power`.
-        rarer: number of rows of the rarer label; with fewer than 35, nothing is beyond belief.
+        power: from `single_column_power`.
+        rarer: number of rows of the rarer label; with fewer than 35 no column is suspicious.
     """
-    return power >= BEYOND_BELIEF and _lower_bound(power, rarer) > SURELY_ABOVE
+    return power >= SUSPICIOUS_AUC and _lower_bound(power, rarer) > LEAST_LOWER_BOUND
 
 
 def suspicious_columns(table: pd.DataFrame, labels: ArrayLike) -> dict[str, float]:
-    """The columns whose power is beyond belief, with it, the strongest first."""
+    """The columns that alone predict suspiciously well, with their AUC, the strongest first."""
     positives = int(np.asarray(labels).astype(np.int64).sum())
     rarer = min(positives, len(table) - positives)
     power = single_column_power(table, labels)
-    found = [name for name in power if is_beyond_belief(power[name], rarer)]
-    return {name: power[name] for name in sorted(found, key=lambda name: -power[name])}
+    names = [name for name in power if is_suspicious(power[name], rarer)]
+    return {name: power[name] for name in sorted(names, key=lambda name: -power[name])}
 
 
 def _spread(rows: Codes) -> Codes:
-    """All of some positions, or MOST_ROWS of them, evenly spread."""
+    """All positions, or MOST_ROWS of them, evenly spread."""
     if len(rows) <= MOST_ROWS:
         return rows
     return rows[np.linspace(0, len(rows) - 1, MOST_ROWS).astype(np.int64)]
 
 
 def _codes(values: pd.Series, size: float) -> Codes:
-    """A number for each value, or for each bin of about `size` numbers; missing has its own."""
+    """A code for each value, or for each bin of about `size` numbers; missing has its own code."""
     if pd.api.types.is_numeric_dtype(values) and not pd.api.types.is_bool_dtype(values):
         numbers = values.to_numpy(dtype=np.float64, na_value=np.nan)
         distinct, inverse, counts = np.unique(numbers, return_inverse=True, return_counts=True)
@@ -112,7 +111,7 @@ def _cross_validated_auc(codes: Codes, truth: Codes, fold: Codes, folds: int) ->
         mine = fold == number
         others = rows - np.bincount(codes[mine], minlength=kinds)
         others_left = left - np.bincount(codes[mine], truth[mine], minlength=kinds)
-        # A value that no other fold knows has the base rate; one row alone moves it halfway.
+        # A value that no other fold has gets the base rate; a single row moves it halfway.
         shares = (others_left + base_rate) / (others + 1)
         gone = truth[mine] == 1
         ranks, leavers = rankdata(shares[codes[mine]]), int(gone.sum())
@@ -122,7 +121,7 @@ def _cross_validated_auc(codes: Codes, truth: Codes, fold: Codes, folds: int) ->
 
 
 def _lower_bound(share: float, trials: int) -> float:
-    """Lower end of a share's 95 % interval (Wilson 1927), which holds at 1, too."""
+    """Lower end of a share's 95 % interval (Wilson 1927), valid even for a share of 1."""
     square = _Z95**2
     centre = share + square / (2 * trials)
     reach = _Z95 * sqrt(share * (1 - share) / trials + square / (4 * trials**2))

@@ -1,17 +1,16 @@
-"""The ledger of ingestion, `ingesteddata/ledger.json`: which files were taken in, and to what end.
+"""The ledger of ingestion, `ingesteddata/ledger.json`: the files taken in, and what became of them.
 
-Rows reach `finaldata.csv` in commits: a commit is real when the ledger names it, and then the file
-is as long as the ledger says, and its bytes have the digests that the ledger names. A run says in
-the ledger that it is writing before it writes: only then is what stands behind the committed rows
-that of a killed run. On
-Spark a commit is a folder of Parquet files, and is as real as the ledger names it; where this
-module speaks of bytes of `finaldata.csv`, rows of the master data set are meant then.
+Rows reach `finaldata.csv` in commits. A commit counts once the ledger names it: the file is then as
+long as the ledger says, and its bytes have the digests in the ledger. Before a run writes, it sets
+`writing` in the ledger: only then do rows after the committed ones come from a killed run. On Spark
+a commit is a folder of Parquet files, which also counts once the ledger names it; bytes of
+`finaldata.csv` in this module then mean rows of the master data set.
 
-A commit's id is a digest of the id before it, the settings that decide how a row reads, and the
-digests of the files it took in. So the id names the content of `finaldata.csv` at that length,
-whatever the clock said, as the ids of git's commits do.
+A commit's id is a digest of the previous id, the settings that decide how rows are read, and the
+digests of the files taken in. Like the ids of git's commits, it identifies the content of
+`finaldata.csv` at that length, independent of the time.
 
-Standard library only: the idle tick of fullprocess.py may read it.
+Standard library only: the idle check of fullprocess.py may read it.
 """
 
 from __future__ import annotations
@@ -26,16 +25,16 @@ from attrition.core import atomic_files
 from attrition.core.errors import DataError
 
 INGESTED, REJECTED = "ingested", "rejected"
-READ_AGAIN = "read again"  # it was rejected for a limit that was raised since; see `reopened`
+READ_AGAIN = "read again"  # rejected for a limit that has since been raised; see `reopened`
 
 
 @dataclass(frozen=True)
 class Commit:
     """Rows that reached `finaldata.csv` together: bytes from `start` up to `end`.
 
-    `files` are the digests of the files they came from; none: the rows stood in `finaldata.csv`
-    when the ledger was made anew. `sha256` is the digest of the bytes; "" on Spark, and where an
-    earlier version of this pipeline wrote the ledger.
+    `files` are the digests of the files they came from; none: the rows were in `finaldata.csv`
+    when the ledger was rebuilt. `sha256` is the digest of the bytes; "" on Spark, and in a ledger
+    of an earlier version of this pipeline.
     """
 
     id: str
@@ -52,8 +51,8 @@ class Cut:
     """The last row of a file that ends without a line end: the upload may have been cut off.
 
     Attributes:
-        size: of the content, unpacked, in bytes.
-        sha256: its digest.
+        size: of the unpacked content, in bytes.
+        sha256: digest of the unpacked content.
         row: what became of the row: `kept`, `duplicate`, `open` or `quarantined`.
     """
 
@@ -66,9 +65,9 @@ class Cut:
 class LedgerEntry:
     """What became of one content: rows_read = kept + duplicate + open + quarantined.
 
-    `name` is the name it came under, `commit` the id its rows were committed with (None: no row
-    of it was new), `limits` the settings that it was rejected for, as they were then, `cut` a
-    last row that may have to be taken back.
+    `name` is the file's name, `commit` the id of the commit with its rows (None: no row was new),
+    `limits` the settings that it was rejected for, with their values then, `cut` a last row that
+    may have to be taken back.
     """
 
     name: str
@@ -90,19 +89,19 @@ class LedgerEntry:
 
 @dataclass(frozen=True)
 class Sighting:
-    """A file as the source folder showed it when its content was last looked at."""
+    """A file of the source folder at the time its content was last hashed."""
 
     sha256: str
     size: int
     mtime_ns: int
     inode: int
     seen_ns: int
-    ctime_ns: int = -1  # of a ledger that did not note it: the content is looked at again
+    ctime_ns: int = -1  # not in the ledger of an earlier version: the content is hashed again
 
 
 @dataclass(frozen=True)
 class Event:
-    """Something that happened to a file which had been ingested or refused."""
+    """Something that happened to a file that had been ingested or refused."""
 
     time: str
     what: str
@@ -112,7 +111,7 @@ class Event:
 
 @dataclass(frozen=True)
 class Notice:
-    """Something about the ingested rows that somebody should hear of, once."""
+    """Something about the ingested rows that should be reported once."""
 
     time: str
     text: str
@@ -120,30 +119,30 @@ class Notice:
 
 @dataclass(frozen=True)
 class Ledger:
-    """All that ingestion knows of its past.
+    """All that ingestion knows about earlier runs.
 
     Attributes:
         schema: digest of the settings the rows were read with; "" for an empty ledger.
         commits: oldest first.
         entries: one for each content, in the order of arrival.
-        sightings: name in the source folder -> how its content was last seen.
+        sightings: name in the source folder -> digest and stamp when last hashed.
         refused: name in the source folder -> why it is no batch (a link, a folder, another
             suffix, ...); of the test data with the folder before it.
         events: renames, copies, changes and disappearances of files, oldest first.
         open_sha256: digest of the `openclients.csv` that belongs to this ledger; "" for none.
-        open_rows: clients in it.
+        open_rows: number of clients in it.
         store: where the rows are; "" for `finaldata.csv`, the address of the folder on Spark.
-        writing: whether a run was about to add rows: it may have left some uncommitted.
-        stamp: size, times of change and inode of `finaldata.csv` as it was when the committed rows
-            were last known to stand in it; None when nobody looked.
-        earlier_end: end of the rows that a model may have learnt whose commit is none of these,
-            since the ledger was made anew after it was trained.
-        open_of_no_file: whether clients may be in `openclients.csv` whose rows stand in no source
-            file, since somebody wrote them there or the ledger was made anew.
-        earlier_names: files that were ingested before the ledger was made anew, and not since.
-        notices: what happened to the ledger and to the files it speaks of, oldest first.
-        replaced: digest of a file whose last row may be cut -> the row of an open client, as it
-            stood in `openclients.csv`, that this row took the place of.
+        writing: whether a run was about to add rows, so that some may be uncommitted.
+        stamp: size, times of change and inode of `finaldata.csv` when it was last checked to hold
+            the committed rows; None without a check.
+        earlier_end: end of the rows that a model may have been trained on whose commit is not in
+            this ledger, which was rebuilt after the training.
+        open_of_no_file: whether `openclients.csv` may hold clients that are in no source file,
+            since somebody added them or the ledger was rebuilt.
+        earlier_names: files that were ingested before the ledger was rebuilt, and not since.
+        notices: what happened to the ledger and to its files, oldest first.
+        replaced: digest of a file whose last row may be cut -> the row of an open client, as in
+            `openclients.csv`, that was replaced by this last row.
     """
 
     schema: str = ""
@@ -175,17 +174,17 @@ class Ledger:
 
     @property
     def commit_id(self) -> str | None:
-        """Names the content of `finaldata.csv`; None while there is none."""
+        """Identifies the content of `finaldata.csv`; None while it has no rows."""
         return self.commits[-1].id if self.commits else None
 
     @property
     def ingested_names(self) -> list[str]:
-        """The names ingested files came under, each once, in the order of arrival."""
+        """The names of the ingested files, each once, in the order of arrival."""
         names = (entry.name for entry in self.entries if entry.status == INGESTED)
         return list(dict.fromkeys([*self.earlier_names, *names]))
 
     def entry(self, sha256: str) -> LedgerEntry | None:
-        """What became of a content, None when it was never seen."""
+        """What became of a content; None if it is new."""
         return next((entry for entry in self.entries if entry.sha256 == sha256), None)
 
     @property
@@ -194,10 +193,10 @@ class Ledger:
         return {entry.sha256 for entry in self.entries if entry.status != READ_AGAIN}
 
     def reopened(self, settings: object) -> Ledger:
-        """This ledger, in which files rejected for a limit that has been raised are unknown.
+        """This ledger, with files rejected for a limit that has since been raised as unknown.
 
         Args:
-            settings: has the limits as attributes.
+            settings: an object with the limits as attributes.
         """
         entries = tuple(
             replace(entry, status=READ_AGAIN)
@@ -215,8 +214,8 @@ class Ledger:
     def unseen_start(self, commit_id: str | None) -> int:
         """First byte of `finaldata.csv` that a model trained at a commit has certainly not seen.
 
-        Without a model (None) that is every row. Of a commit that is none of these it is known, at
-        best, which rows came after the ledger was made anew; else no row counts as unseen.
+        Without a model (None) every row is unseen. For a commit that is not in this ledger, only
+        rows that came after the ledger was rebuilt count as unseen; if it was not, none do.
         """
         if commit_id is None:
             return 0
@@ -224,29 +223,29 @@ class Ledger:
         return ends[0] if ends else self.earlier_end or self.committed_bytes
 
     def fits(self, schema: str, store: str) -> bool:
-        """Whether the rows were read as these settings say, and are where they say."""
+        """Whether the rows were read with these settings, and are stored where these say."""
         return self.schema in ("", schema) and (not self.schema or self.store == store)
 
     def with_commit(self, commit: Commit) -> Ledger:
-        """This ledger and one commit more."""
+        """This ledger with one more commit."""
         return replace(self, commits=(*self.commits, commit))
 
     def with_notice(self, time: str, text: str) -> Ledger:
-        """This ledger and one notice more."""
+        """This ledger with one more notice."""
         return replace(self, notices=(*self.notices, Notice(time, text)))
 
 
 def next_commit_id(previous: str | None, schema: str, contents: Iterable[str]) -> str:
-    """The id of a commit: 16 hexadecimal digits that name all content up to it."""
+    """The id of a commit: 16 hexadecimal digits that identify all content up to it."""
     digest = hashlib.sha256("\n".join([previous or "", schema, *contents]).encode())
     return digest.hexdigest()[:16]
 
 
 def read_ledger(path: Path) -> Ledger:
-    """Read the ledger; an empty one when there is none.
+    """Read the ledger; an empty one if there is no file.
 
     Raises:
-        DataError: it is damaged.
+        DataError: the file is damaged.
     """
     if not path.exists():
         return Ledger()
@@ -262,7 +261,7 @@ def read_ledger(path: Path) -> Ledger:
             open_sha256=str(raw["open_clients"]["sha256"]),
             open_rows=int(raw["open_clients"]["rows"]),
             store=str(raw.get("store", "")),
-            # Earlier versions did not say that they were writing.
+            # Earlier versions did not record that they were writing.
             writing=bool(raw.get("writing", True)),
             stamp=tuple(map(int, raw["stamp"])) if raw.get("stamp") else None,
             earlier_end=int(raw.get("earlier_end", 0)),
@@ -279,12 +278,12 @@ def read_ledger(path: Path) -> Ledger:
 
 
 def write_ledger(path: Path, ledger: Ledger) -> None:
-    """Replace the ledger, whole or not at all: this is what commits."""
+    """Replace the ledger, whole or not at all: this step commits."""
     atomic_files.write_json(path, ledger_json(ledger))
 
 
 def ledger_json(ledger: Ledger) -> dict[str, Any]:
-    """The ledger as the file shows it."""
+    """The ledger as plain values for its file."""
     return {
         "schema": ledger.schema,
         "store": ledger.store,

@@ -1,9 +1,8 @@
-"""A new ledger for the rows that stand in the ingestion folder, where the old one does not fit.
+"""Makes a new ledger for the rows in the ingestion folder, where the old one does not fit them.
 
-Without a ledger nobody knows which file a row came from; but it stands in `finaldata.csv`, and so
-it stays. Every row is checked as those of a source file are, and written as the pipeline writes it
-where somebody wrote it otherwise. What cannot be kept is named, and the file as it stood is kept
-under another name.
+Without a ledger it is unknown which file a row came from; but the rows in `finaldata.csv` are kept.
+Every row is checked like those of a source file, and rewritten in the pipeline's form if it has
+another. Rows that cannot be kept are reported, and the old file is kept under another name.
 """
 
 from __future__ import annotations
@@ -18,6 +17,7 @@ from pathlib import Path
 from attrition.core import atomic_files, clock
 from attrition.core.config import Config
 from attrition.core.errors import DataError, PipelineError, UnreadableError
+from attrition.core.formatting import plural
 from attrition.data import (
     committed_rows,
     csv_records,
@@ -27,7 +27,7 @@ from attrition.data import (
     storage,
 )
 from attrition.data.client_table import GOOD, ClientTable, connect
-from attrition.data.csv_scan import take_census
+from attrition.data.csv_scan import scan_csv
 from attrition.data.ledger import Commit, Ledger, next_commit_id, read_ledger, write_ledger
 
 LINES_NAMED = 10  # of the rows that cannot be kept
@@ -38,14 +38,14 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Checked:
-    """What a file of our rows holds.
+    """The checked content of a file of stored rows.
 
     Attributes:
-        rows: how many can be kept, each once.
-        repeated: how many stand there once more.
-        problems: line and reason of every row that is none.
         source: the file.
-        path: the rows as the pipeline writes them, header included.
+        rows: number of rows to keep, each once.
+        repeated: number of repetitions of these rows.
+        problems: line and reason of every unusable row.
+        path: a file with the kept rows in the pipeline's form, header included.
     """
 
     source: Path
@@ -56,9 +56,9 @@ class Checked:
 
 
 def rebuild_ledger(config: Config) -> None:
-    """Where the ledger is missing or damaged, make one of the rows that stand there.
+    """Make a new ledger of the stored rows, if the ledger is missing or damaged.
 
-    Nothing is done where nothing was ever ingested.
+    If nothing was ever ingested, do nothing.
     """
     text = _what_is_wrong(config)
     if text is None:
@@ -92,13 +92,13 @@ def rebuild_ledger(config: Config) -> None:
 
 
 def accept_edits(config: Config) -> str:
-    """Take `finaldata.csv` and `openclients.csv` as somebody has edited them.
+    """Accept edits that somebody has made in `finaldata.csv` and `openclients.csv`.
 
     Returns:
-        What was done.
+        A text that says what was done.
 
     Raises:
-        PipelineError: a file is gone, or holds rows that are none; nothing was changed.
+        PipelineError: a file is gone, or holds unusable rows; nothing was changed.
     """
     rebuild_ledger(config)
     ledger = read_ledger(config.ledger)
@@ -124,10 +124,10 @@ def accept_edits(config: Config) -> str:
 
 
 def damage(config: Config) -> str | None:
-    """What is wrong with a ledger that is there but is none, of which a copy is kept.
+    """What is wrong with a damaged ledger, of which a copy is kept; None if it is sound.
 
     Raises:
-        UnreadableError: the disk does not give it today; it may be sound.
+        UnreadableError: the system cannot read it; it may be sound.
     """
     try:
         read_ledger(config.ledger)
@@ -141,7 +141,7 @@ def damage(config: Config) -> str | None:
 
 
 def _what_is_wrong(config: Config) -> str | None:
-    """Why a new ledger is needed; None when none is."""
+    """Why a new ledger is needed; None if it is not."""
     if config.ledger.exists():
         return damage(config)
     ours = (config.final_data, config.open_clients, recovery.pending_open_clients(config))
@@ -149,12 +149,12 @@ def _what_is_wrong(config: Config) -> str | None:
 
 
 def _earlier_names(config: Config) -> tuple[str, ...]:
-    """Names of the files that were ingested before; nobody knows: any that are there."""
+    """Names of the files that were ingested before; if unknown, of all present files."""
     if config.ingested_files.exists():
         text = config.ingested_files.read_text(encoding="utf-8", errors="replace")
         return tuple(text.splitlines())
-    found, _ = source_files.list_batches(config.input_folder_path)
-    return tuple(batch.name for batch in found)
+    batches, _ = source_files.list_batches(config.input_folder_path)
+    return tuple(batch.name for batch in batches)
 
 
 def _is_edited(config: Config, ledger: Ledger) -> bool:
@@ -169,7 +169,7 @@ def _check_labelled(config: Config, scratch: Path) -> Checked:
     """Check `finaldata.csv`.
 
     Raises:
-        DataError: it cannot be read as rows of the settings.
+        DataError: it cannot be read with the present settings.
     """
 
     def keep(table: ClientTable) -> None:
@@ -180,7 +180,7 @@ def _check_labelled(config: Config, scratch: Path) -> Checked:
 
 
 def _check_opened(config: Config, scratch: Path) -> Checked:
-    """Check the list of open clients, as `_check_labelled` does the other file."""
+    """Check the list of open clients, as `_check_labelled` checks `finaldata.csv`."""
 
     def keep(table: ClientTable) -> None:
         client = ", ".join(table.client_columns)
@@ -189,7 +189,7 @@ def _check_opened(config: Config, scratch: Path) -> Checked:
             f"(SELECT max(rowid) FROM rows WHERE {_OPENED} GROUP BY {client})"
         )
 
-    # A list that waits for its ledger is newer, and complete: of a run that was killed.
+    # A pending list, which a killed run left, is newer and complete.
     waiting = recovery.pending_open_clients(config)
     path = waiting if waiting.exists() else config.open_clients
     problem = "an outcome; such rows belong into finaldata.csv"
@@ -199,17 +199,17 @@ def _check_opened(config: Config, scratch: Path) -> Checked:
 def _check(
     config: Config,
     path: Path,
-    wanted: tuple[str, str],
+    rule: tuple[str, str],
     mark_repeated: Callable[[ClientTable], None],
     scratch: Path,
 ) -> Checked:
-    """Check every row of a file of ours.
+    """Check every row of a file that the pipeline wrote.
 
     Args:
         config: the settings.
-        path: the file; one that is missing or empty has no rows.
-        wanted: which rows belong there, as SQL, and what is wrong with others.
-        mark_repeated: marks those that stand there once more.
+        path: the file; a missing or empty one has no rows.
+        rule: SQL for the rows that belong there, and what is wrong with others.
+        mark_repeated: marks repeated rows.
         scratch: an existing folder.
     """
     clean = scratch / path.name
@@ -218,11 +218,11 @@ def _check(
     if csv_records.column_names(path) != config.stored_columns:
         raise DataError(f"its header is not {storage.stored_header(config)}")
     with path.open("rb") as stream:
-        census = take_census(stream)
-    condition, problem = wanted
+        scan = scan_csv(stream)
+    condition, problem = rule
     with connect(config, scratch, path.stat().st_size) as connection:
         table = ClientTable(connection, config, scratch)
-        if census.lines > 1:
+        if scan.lines > 1:
             with table.transaction():
                 table.add(path, 0)
         mark_repeated(table)
@@ -244,23 +244,23 @@ def _check(
 
 
 def _lines_of(table: ClientTable, path: Path, condition: str) -> list[int]:
-    """The lines in which some rows of the one file in a table begin."""
+    """The first lines of some rows in a table that holds one file."""
     first = table.scalar("SELECT min(rowid) FROM rows")
-    found = table.connection.execute(
+    numbers = table.connection.execute(
         f"SELECT rowid - ? + 1 FROM rows WHERE {condition} ORDER BY rowid", [first]
     ).fetchall()
-    if not found:
+    if not numbers:
         return []
     with path.open("rb") as stream:
-        census = take_census(stream)
-    records = csv_records.read_records(path, census)
-    return csv_records.start_lines(records, [int(row[0]) for row in found])
+        scan = scan_csv(stream)
+    records = csv_records.read_records(path, scan)
+    return csv_records.start_lines(records, [int(row[0]) for row in numbers])
 
 
 def _with_rows(config: Config, ledger: Ledger, checked: Checked) -> Ledger:
-    """A ledger for these rows, which wait for it where `finaldata.csv` holds others.
+    """A ledger for these rows; if `finaldata.csv` differs from them, they are written as pending.
 
-    Commits whose bytes stand there unchanged stay; what comes behind them is one commit.
+    Leading commits whose bytes are unchanged stay; the rows after them become one commit.
     """
     if not checked.rows:
         return replace(ledger, commits=(), writing=True, stamp=None)
@@ -293,7 +293,7 @@ def _with_rows(config: Config, ledger: Ledger, checked: Checked) -> Ledger:
 
 
 def _with_open_clients(config: Config, ledger: Ledger, checked: Checked) -> Ledger:
-    """A ledger that names these open clients, who wait for it beside the present list."""
+    """A ledger that names these open clients, which are written as a pending list."""
     if not checked.rows:
         return replace(ledger, open_sha256="", open_rows=0, open_of_no_file=False)
     waiting = recovery.pending_open_clients(config)
@@ -308,17 +308,17 @@ def _let_wait(rows: Path, waiting: Path) -> None:
 
 
 def _lost(checked: Checked) -> list[str]:
-    """What is not kept of a file, in words."""
+    """Texts about the rows of a file that are not kept."""
     path, texts = checked.source, []
     if checked.problems:
         count = len(checked.problems)
         texts.append(
             f"{path.name}: {count:,} row{'s' if count > 1 else ''} cannot be read "
             f"(line {_lines(checked.problems)}); "
-            f"as it stood it is kept as {atomic_files.keep_copy(path).name}"
+            f"the old file is kept as {atomic_files.keep_copy(path).name}"
         )
     if checked.repeated:
-        texts.append(f"{path.name}: {checked.repeated:,} rows stood there once more")
+        texts.append(f"{path.name}: {plural(checked.repeated, 'repeated row')} left out")
     return texts
 
 
@@ -328,15 +328,15 @@ def _set_aside(path: Path, error: DataError) -> str:
 
 
 def _public(error: DataError) -> str:
-    """A reason without what it quotes of the file."""
+    """A reason without the part that quotes the file."""
     return str(error).partition(csv_records.FOUND)[0]
 
 
 def _sound(path: Path, check: Callable[[], Checked]) -> Checked:
-    """What a file holds, if it can be taken as it stands.
+    """The content of a file, if it can be accepted as it is.
 
     Raises:
-        PipelineError: it cannot; nothing was changed.
+        PipelineError: it cannot be accepted; nothing was changed.
     """
     if not _size(path):
         problem = "is gone or empty"
@@ -359,9 +359,7 @@ def _sound(path: Path, check: Callable[[], Checked]) -> Checked:
 
 
 def _accepted(checked: Checked) -> str:
-    again = (
-        f", {checked.repeated:,} that stood there once more left out" if checked.repeated else ""
-    )
+    again = f", {plural(checked.repeated, 'repeated row')} left out" if checked.repeated else ""
     return f"{checked.source.name} was changed by hand and accepted: {checked.rows:,} rows{again}"
 
 

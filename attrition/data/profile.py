@@ -1,6 +1,6 @@
-"""What the ingested rows look like: statistics, missing data, clients that stand there twice.
+"""Profile of the ingested rows: statistics, missing data, repeated clients.
 
-DuckDB computes them over `finaldata.csv` of any size, within the memory that the settings allow.
+DuckDB computes it over `finaldata.csv` of any size, within the memory that the settings allow.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ from attrition.data.ledger import Ledger
 from attrition.data.storage import kind_of, read_stored, stored_header
 
 QUANTILES = (0.05, 0.25, 0.75, 0.95)
-BATCHES = 12  # the newest ones are looked at one by one
-LEVELS = 20  # of a categorical column; the others are counted together
+BATCHES = 12  # newest batches that are profiled one by one
+LEVELS = 20  # most frequent levels of a categorical column; the others are counted together
 
 
 @dataclass(frozen=True)
@@ -38,11 +38,11 @@ class BatchProfile:
 
 @dataclass(frozen=True)
 class DataProfile:
-    """What the ingested rows look like; shares are fractions 0-1 unless called percentages."""
+    """Statistics of the ingested rows; shares are fractions 0-1 unless called percentages."""
 
     rows: int
     base_rate: float | None  # share of the positive label
-    clients: int | None  # None where a client is its row
+    clients: int | None  # None without an id column
     repeated_clients: int | None  # clients with more than one row
     conflicting_clients: int  # same client, same features, both labels
     summary_statistics: dict[str, dict[str, float | None]]  # numeric column -> statistic
@@ -52,11 +52,11 @@ class DataProfile:
 
 
 def profile_data(config: Config, ledger: Ledger) -> DataProfile:
-    """Compute the statistics of `finaldata.csv`, however large it is; without it they are empty."""
-    place = {column: f"v{i}" for i, column in enumerate(config.stored_columns[:-1])}
+    """Compute the statistics of `finaldata.csv`, of any size; without the file they are empty."""
+    keys = {column: f"v{i}" for i, column in enumerate(config.stored_columns[:-1])}
     features = config.feature_columns
-    client = None if config.id_column is None else place[config.id_column]
-    same = [client, *(place[c] for c in features)]
+    client = None if config.id_column is None else keys[config.id_column]
+    same = [client, *(keys[c] for c in features)]
     with _clients(config) as database:
         rows, base_rate = _row(database, "SELECT count(*), avg(label) FROM clients")
         clients, repeated = _count_clients(database, client) if client else (None, None)
@@ -66,26 +66,26 @@ def profile_data(config: Config, ledger: Ledger) -> DataProfile:
             clients=clients,
             repeated_clients=repeated,
             conflicting_clients=_count_conflicts(database, [key for key in same if key]),
-            summary_statistics={c: _summarise(database, place[c]) for c in config.numeric_columns},
-            categories={c: _count_levels(database, place[c]) for c in config.categorical_columns},
-            missing_data_percentages={c: _missing_percentage(database, place[c]) for c in features},
-            batches=_profile_batches(database, ledger, {c: place[c] for c in features}),
+            summary_statistics={c: _summarise(database, keys[c]) for c in config.numeric_columns},
+            categories={c: _count_levels(database, keys[c]) for c in config.categorical_columns},
+            missing_data_percentages={c: _missing_percentage(database, keys[c]) for c in features},
+            batches=_profile_batches(database, ledger, {c: keys[c] for c in features}),
         )
 
 
 def missing_changes(
     profile: DataProfile, reference: Mapping[str, Any] | None
 ) -> dict[str, dict[str, float | None]]:
-    """How much is missing now, beside the rows that the deployed model was trained on.
+    """Compare missing values now with those of the deployed model's training rows.
 
     Args:
         profile: of the ingested rows.
-        reference: the deployed model's, as `drift.summarise` made it; None without a model.
+        reference: the deployed model's, made by `reference.summarise`; None without a model.
 
     Returns:
-        feature column -> percentage (0-100) missing of the `training_rows`, of `all_rows` and of
+        feature column -> percentage (0-100) missing in the `training_rows`, in `all_rows` and in
         the `newest_batch`, and the `change` from training rows to newest batch in percentage
-        points; None for what is not known.
+        points; None if not known.
     """
     newest = profile.batches[-1].missing_data_percentages if profile.batches else {}
     result = {}
@@ -130,10 +130,10 @@ def _clients(config: Config) -> Iterator[duckdb.DuckDBPyConnection]:
 
 def _check_header(config: Config) -> None:
     with config.final_data.open(encoding="utf-8", errors="replace") as stream:
-        found = stream.readline().rstrip("\n")
-    if found != stored_header(config):
+        header = stream.readline().rstrip("\n")
+    if header != stored_header(config):
         raise DataError(
-            f"{config.final_data}: expected the columns {stored_header(config)}, found {found}; "
+            f"{config.final_data}: expected the columns {stored_header(config)}, found {header}; "
             f"run fullprocess.py, which makes it anew after a change of settings"
         )
 
@@ -177,7 +177,7 @@ def _count_levels(database: duckdb.DuckDBPyConnection, name: str) -> dict[str, A
 def _profile_batches(
     database: duckdb.DuckDBPyConnection, ledger: Ledger, features: Mapping[str, str]
 ) -> tuple[BatchProfile, ...]:
-    """The newest batches; a row's place in `finaldata.csv` tells with which one it came."""
+    """Profile the newest batches; a row's position in `finaldata.csv` shows its batch."""
     ends = list(accumulate(commit.rows for commit in ledger.commits))
     shares = ", ".join(f"100.0 * avg(({name} IS NULL)::INT)" for name in features.values())
     result = []
@@ -198,13 +198,13 @@ def _missing_percentage(database: duckdb.DuckDBPyConnection, name: str) -> float
 
 
 def _count_clients(database: duckdb.DuckDBPyConnection, client: str) -> tuple[int, int]:
-    """How many clients there are, and how many of them have several rows."""
+    """The number of clients, and of those with several rows."""
     sizes = f"(SELECT count(*) AS n FROM clients GROUP BY {client})"
     clients, repeated = _row(database, f"SELECT count(*), count(*) FILTER (n > 1) FROM {sizes}")
     return int(clients), int(repeated)
 
 
 def _count_conflicts(database: duckdb.DuckDBPyConnection, same: Sequence[str]) -> int:
-    """How many clients stand there with the same features under both labels."""
+    """The number of clients that have both labels with the same features."""
     groups = f"GROUP BY {', '.join(same)} HAVING min(label) < max(label)"
     return int(_row(database, f"SELECT count(*) FROM (SELECT 1 FROM clients {groups})")[0])

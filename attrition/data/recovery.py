@@ -1,8 +1,8 @@
-"""The ingestion folder brought to the state its ledger names, however the last run ended.
+"""Brings the ingestion folder to the state in its ledger, however the last run ended.
 
-`finaldata.csv` loses what a killed run never committed; `openclients.csv`, `quarantine/` and
-`ingestedfiles.txt` follow the ledger: before a run begins, and once more after its commit. What
-somebody else has changed is refused, and stays as it is.
+Uncommitted rows of a killed run are cut from `finaldata.csv`; `openclients.csv`, `quarantine/` and
+`ingestedfiles.txt` are made to agree with the ledger, before a run and again after its commit. A
+file that somebody else has changed is refused, and not touched.
 
 Standard library only.
 """
@@ -32,30 +32,30 @@ _QUARANTINE_NAME = re.compile(r"[0-9a-f]{12}-.*\.csv")
 
 
 def repair(config: Config) -> Ledger:
-    """Make good what an earlier run left unfinished.
+    """Complete or undo what an earlier run left unfinished.
 
     Returns:
-        The ledger: an empty one when there is none, or when the settings have changed so that
-        every row has to be read again.
+        The ledger; an empty one if there is none, or if changed settings require that every row
+        is read again.
 
     Raises:
-        PipelineError: somebody else has changed what was committed.
+        PipelineError: somebody else has changed committed rows.
     """
-    found = repair_ledger(config, "")
-    settle_final_data(config, found)
-    ledger = _without_tail(config, committed_rows.check(config, found))
-    if ledger != found:
+    old = repair_ledger(config, "")
+    settle_final_data(config, old)
+    ledger = _without_tail(config, committed_rows.check(config, old))
+    if ledger != old:
         write_ledger(config.ledger, ledger)
     settle(config, ledger)
     return ledger
 
 
 def repair_ledger(config: Config, store: str) -> Ledger:
-    """The ledger an interrupted run left, or a new one when every row has to be read again.
+    """The ledger of the last run, or a new one if every row has to be read again.
 
     Args:
         config: the settings.
-        store: where the rows are by the settings, as a ledger names it.
+        store: where the settings store the rows, in the ledger's form.
 
     Raises:
         PipelineError: files that would have to be read again are gone.
@@ -68,7 +68,7 @@ def repair_ledger(config: Config, store: str) -> Ledger:
 
 
 def settle(config: Config, ledger: Ledger) -> None:
-    """Let the files beside finaldata.csv follow the ledger.
+    """Make finaldata.csv and the files beside it agree with the ledger.
 
     Raises:
         PipelineError: the list of open clients that the ledger names is gone.
@@ -79,13 +79,13 @@ def settle(config: Config, ledger: Ledger) -> None:
 
 
 def settle_records(config: Config, ledger: Ledger) -> None:
-    """Let what tells people about the files follow the ledger, wherever the rows are."""
+    """Make quarantine and list of ingested files agree with the ledger, on every engine."""
     _settle_quarantine(config, ledger)
     _settle_names(config, ledger)
 
 
 def settle_final_data(config: Config, ledger: Ledger) -> None:
-    """Give rows that were written anew their place, once the ledger names them."""
+    """Replace `finaldata.csv` by a pending one if the ledger names its rows; else remove that."""
     waiting = pending_final_data(config)
     if waiting.exists():
         if waiting.stat().st_size == ledger.committed_bytes and all(
@@ -100,13 +100,13 @@ def settle_final_data(config: Config, ledger: Ledger) -> None:
 
 
 def pending_final_data(config: Config) -> Path:
-    """Where a `finaldata.csv` that was written anew waits for the ledger that names its rows."""
+    """Path of a rewritten `finaldata.csv` until the ledger names its rows."""
     return config.output_folder_path / "finaldata.pending.csv"
 
 
 @contextlib.contextmanager
 def scratch_folder(config: Config) -> Iterator[Path]:
-    """A folder on the same disk for what does not fit into memory; removed afterwards."""
+    """A folder on the same disk for data that does not fit into memory; removed afterwards."""
     folder = config.output_folder_path / f"{atomic_files.TEMPORARY_PREFIX}{os.getpid()}-ingestion"
     folder.mkdir()
     try:
@@ -116,7 +116,7 @@ def scratch_folder(config: Config) -> Iterator[Path]:
 
 
 def pending_open_clients(config: Config) -> Path:
-    """Where a new list of open clients waits for the ledger that names it."""
+    """Path of a new list of open clients until the ledger names it."""
     return config.output_folder_path / "openclients.pending.csv"
 
 
@@ -128,7 +128,7 @@ def quarantine_path(config: Config, entry: LedgerEntry) -> Path:
 
 
 def _begin_anew(config: Config, ledger: Ledger, store: str) -> Ledger:
-    """After a change of settings every row reads differently: all files are taken in again."""
+    """Begin a new ledger after a change of settings: all files are to be ingested again."""
     vanished = _vanished(config, ledger)
     what = "columns or labels" if ledger.store == store else "columns, labels or engine"
     if vanished:
@@ -140,7 +140,7 @@ def _begin_anew(config: Config, ledger: Ledger, store: str) -> Ledger:
             f"the new settings is set aside under another name, and the run goes on without it"
         )
     logger.info("the settings of %s have changed: every file is ingested again", what)
-    # From here on nothing is committed; should this run end now, the next one begins from that.
+    # From here on no row is committed; if this run ends now, the next one starts from that.
     anew = Ledger(schema=config.schema_digest, store=store, writing=True, notices=ledger.notices)
     is_of_no_file = ledger.open_of_no_file or any(not commit.files for commit in ledger.commits)
     if not ledger.store and is_of_no_file:
@@ -160,11 +160,11 @@ def _begin_anew(config: Config, ledger: Ledger, store: str) -> Ledger:
 
 
 def _vanished(config: Config, ledger: Ledger) -> list[str]:
-    """Names of files that rows were taken from and that are in the source folder no more."""
-    found = survey(config.input_folder_path, ledger, config.upload_settle_seconds)
-    present = {sighting.sha256 for sighting in found.sightings.values()}
-    present |= {item.sha256 for item in found.new}
-    names = {*found.sightings, *(item.batch.name for item in found.new)}
+    """Names of files that rows came from and that are no longer in the source folder."""
+    current = survey(config.input_folder_path, ledger, config.upload_settle_seconds)
+    present = {sighting.sha256 for sighting in current.sightings.values()}
+    present |= {item.sha256 for item in current.new}
+    names = {*current.sightings, *(item.batch.name for item in current.new)}
     return [
         *(name for name in ledger.earlier_names if name not in names),
         *(
@@ -176,7 +176,7 @@ def _vanished(config: Config, ledger: Ledger) -> list[str]:
 
 
 def _without_tail(config: Config, ledger: Ledger) -> Ledger:
-    """Cut off what a killed run appended to finaldata.csv without committing it."""
+    """Cut off rows that a killed run appended to finaldata.csv without committing them."""
     end = ledger.committed_bytes
     if ledger.stamp is not None and ledger.stamp[0] > end:
         if end:
@@ -187,7 +187,7 @@ def _without_tail(config: Config, ledger: Ledger) -> Ledger:
 
 
 def has_open_clients(config: Config, ledger: Ledger) -> bool:
-    """Whether the list of open clients that the ledger names is there, in its place or waiting."""
+    """Whether the list of open clients that the ledger names exists, in place or pending."""
     paths = (config.open_clients, pending_open_clients(config))
     return not ledger.open_sha256 or any(
         _digest_or_none(path) == ledger.open_sha256 for path in paths
@@ -195,7 +195,7 @@ def has_open_clients(config: Config, ledger: Ledger) -> bool:
 
 
 def _settle_open_clients(config: Config, ledger: Ledger) -> None:
-    """Give the list of open clients that the ledger names its place."""
+    """Put the list of open clients that the ledger names in place."""
     waiting = pending_open_clients(config)
     if not ledger.open_sha256:
         config.open_clients.unlink(missing_ok=True)
@@ -215,7 +215,7 @@ def _digest_or_none(path: Path) -> str | None:
 
 
 def _settle_quarantine(config: Config, ledger: Ledger) -> None:
-    """Remove the rejected rows of files the ledger does not name; what others put there stays."""
+    """Remove the rejected rows of files that are not in the ledger; foreign files stay."""
     expected = {quarantine_path(config, entry) for entry in ledger.entries if entry.quarantined}
     if config.quarantine.is_dir():
         for path in sorted(config.quarantine.iterdir()):
@@ -224,7 +224,7 @@ def _settle_quarantine(config: Config, ledger: Ledger) -> None:
 
 
 def _settle_names(config: Config, ledger: Ledger) -> None:
-    """Write the names of the ingested files, if they are not there yet."""
+    """Write the names of the ingested files, unless they are already written."""
     names = "".join(f"{name}\n" for name in ledger.ingested_names)
     path = config.ingested_files
     if not path.exists() or path.read_text(encoding="utf-8") != names:

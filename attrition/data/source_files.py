@@ -1,9 +1,9 @@
-"""The CSV files that lie in a folder: which there are, and whether they are there whole.
+"""The CSV files in a folder: which there are, and whether they are completely written.
 
-Only regular `.csv` and `.csv.gz` files are batches, in capital letters, too. Names that start with
-a dot or end in `.part`, `.tmp` or `.crdownload` belong to uploads and are not looked at. What else
-is called `x.csv` (a link, a pipe, a device, a folder) is refused without being waited for, and what
-is called otherwise is named as not read.
+Only regular files named `.csv` or `.csv.gz`, in any case, are batches. Names that start with a dot
+or end in `.part`, `.tmp` or `.crdownload` belong to uploads and are ignored. Anything else named
+`x.csv` (a link, a pipe, a device, a folder) is refused without waiting for it, and files with other
+names are reported as not read.
 
 Standard library only.
 """
@@ -31,9 +31,9 @@ _MISSING = "no such file; expected the path of a .csv or .csv.gz file"
 
 @dataclass(frozen=True)
 class Stamp:
-    """What tells that a file is as it was: changes with every write or replacement.
+    """The values that show whether a file is unchanged: every write or replacement changes them.
 
-    A size and a time of modification can be restored after a write, the time of change cannot.
+    Size and time of modification can be restored after a write; the time of change cannot.
     """
 
     size: int
@@ -44,7 +44,7 @@ class Stamp:
 
 @dataclass(frozen=True)
 class Batch:
-    """A file of client rows as a listing found it."""
+    """A file of client rows with its stamp at the time it was listed."""
 
     path: Path
     stamp: Stamp
@@ -59,25 +59,25 @@ class Batch:
 
     @property
     def unpacked_size(self) -> int:
-        """Size in bytes, for a packed file a guess."""
+        """Size in bytes; for a packed file a guess."""
         return self.stamp.size * (10 if self.is_packed else 1)
 
 
 @dataclass(frozen=True)
 class Refusal:
-    """A file, or what is called like one, that cannot be used, and why."""
+    """An entry of a folder that cannot be used, and why."""
 
     name: str
     reason: str
 
 
 def list_batches(folder: Path) -> tuple[list[Batch], list[Refusal]]:
-    """Look at a folder, in the order of names.
+    """List the batches of a folder in the order of names.
 
     Returns:
-        The batches, and what is called like one but refused.
+        The batches, and the refused entries that are named like one.
     """
-    found: list[Batch] = []
+    batches: list[Batch] = []
     refused: list[Refusal] = []
     with os.scandir(folder) as entries:
         names = sorted(entry.name for entry in entries if is_batch_name(entry.name))
@@ -89,45 +89,45 @@ def list_batches(folder: Path) -> tuple[list[Batch], list[Refusal]]:
             continue
         reason = _refusal(name, status)
         if reason is None:
-            found.append(Batch(path, _stamp(status)))
+            batches.append(Batch(path, _stamp(status)))
         else:
             refused.append(Refusal(printable(name), reason))
-    return found, refused
+    return batches, refused
 
 
 def list_unread(folder: Path) -> list[Refusal]:
-    """What lies in a folder and is no batch by its name, in the order of names."""
+    """The entries of a folder that are not named like a batch, in the order of names."""
     with os.scandir(folder) as entries:
-        found = sorted((entry.name, entry.is_dir(follow_symlinks=False)) for entry in entries)
+        listed = sorted((entry.name, entry.is_dir(follow_symlinks=False)) for entry in entries)
     return [
         Refusal(printable(name), "a folder; put its files here" if is_folder else _OTHER_NAME)
-        for name, is_folder in found
+        for name, is_folder in listed
         if not (is_batch_name(name) or name.startswith(".") or name.lower().endswith(_UPLOADS))
     ]
 
 
 def find_batch(path: Path) -> Batch:
-    """One file, wherever it lies.
+    """The batch at a path.
 
     Raises:
-        DataError: there is none of that name, or it is refused.
+        DataError: there is no such file, or it is refused.
     """
     if not is_batch_name(path.name):
         raise DataError("not called like a table; expected the path of a .csv or .csv.gz file")
     if not path.parent.is_dir():
         raise DataError(_MISSING)
-    found, refused = list_batches(path.parent)
+    batches, refused = list_batches(path.parent)
     for refusal in refused:
         if refusal.name == printable(path.name):
             raise DataError(f"refused: {refusal.reason}")
-    for batch in found:
+    for batch in batches:
         if batch.name == path.name:
             return batch
     raise DataError(_MISSING)
 
 
 def is_batch_name(name: str) -> bool:
-    """Whether a name is that of a batch: not hidden, `.csv` or `.csv.gz` in any case."""
+    """Whether a name is that of a batch: not hidden, ending in `.csv` or `.csv.gz` in any case."""
     return not name.startswith(".") and name.lower().endswith(SUFFIXES)
 
 
@@ -148,7 +148,7 @@ def _refusal(name: str, status: os.stat_result) -> str | None:
 
 
 def printable(name: str) -> str:
-    """A file name as it can stand in a line of UTF-8 text."""
+    """A file name as printable UTF-8 text, other characters escaped."""
     text = name.encode("utf-8", "backslashreplace").decode()
     return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
 
@@ -178,25 +178,25 @@ def is_unchanged(batch: Batch) -> bool:
         return False
 
 
-def still_written(found: Iterable[Batch], settle_seconds: int) -> set[str]:
-    """Find the batches that somebody is writing at this moment.
+def still_written(batches: Iterable[Batch], settle_seconds: int) -> set[str]:
+    """Find the batches that are still being written.
 
-    On Linux a read lease tells at once: the kernel grants none while somebody has the file open
-    for writing (fcntl(2), F_SETLEASE). Where there are no leases (another system, another user's
-    file, some network folders) a file must have been left alone for a while; young ones are waited
-    for together, once, and looked at again. So is a file whose last line has no line end, since an
-    upload may have broken off there, and may soon go on.
+    On Linux a read lease shows it at once: the kernel grants none while a process has the file
+    open for writing (fcntl(2), F_SETLEASE). Where there are no leases (another system, another
+    user's file, some network folders) a file must have been unchanged for a while; this waits once
+    for all recent ones, then checks them again. The same holds for a file whose last line has no
+    line end, since an upload may have broken off there, and may soon continue.
 
     Args:
-        found: the batches in question.
-        settle_seconds: for how long a file must have been left alone, in seconds.
+        batches: the batches to check.
+        settle_seconds: how long a file must have been unchanged, in seconds.
 
     Returns:
-        The names of those that are not finished.
+        The names of the batches that are not finished.
     """
     writing = set()
     young = []
-    for batch in found:
+    for batch in batches:
         leased = _has_no_writer(batch)
         is_doubtful = leased is None or (leased and not _ends_in_line_end(batch))
         if is_doubtful and _age(batch) < settle_seconds:
@@ -210,7 +210,7 @@ def still_written(found: Iterable[Batch], settle_seconds: int) -> set[str]:
 
 
 def _ends_in_line_end(batch: Batch) -> bool:
-    """Whether a file's last byte is that of a line end; a packed one is whole or damaged."""
+    """Whether a file ends in a line end; True for a packed one, which is whole or damaged."""
     if batch.is_packed or not batch.stamp.size:
         return True
     try:
@@ -222,13 +222,13 @@ def _ends_in_line_end(batch: Batch) -> bool:
 
 
 def _has_no_writer(batch: Batch) -> bool | None:
-    """True or False as the kernel says; None where it cannot say."""
+    """Whether no process has a batch open for writing; None where the kernel cannot say."""
     if not hasattr(fcntl, "F_SETLEASE"):
         return None
     try:
         with open_batch(batch) as stream:
-            # A writer that opens the file in between makes the kernel send a signal: one that is
-            # ignored by default, since the usual one (SIGIO) would end the process.
+            # If a writer opens the file meanwhile, the kernel sends this signal, which is ignored
+            # by default; the usual one (SIGIO) would end the process.
             fcntl.fcntl(stream, fcntl.F_SETSIG, signal.SIGURG)
             fcntl.fcntl(stream, fcntl.F_SETLEASE, fcntl.F_RDLCK)
             fcntl.fcntl(stream, fcntl.F_SETLEASE, fcntl.F_UNLCK)

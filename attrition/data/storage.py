@@ -1,8 +1,8 @@
-"""How client rows stand in `finaldata.csv` and `openclients.csv`: header, reading, writing.
+"""The format of client rows in `finaldata.csv` and `openclients.csv`: header, reading, writing.
 
-Numbers are written in their shortest form (`1234`, not `1234.0`), categories trimmed, ids as they
-stood, labels as the settings spell them; blank is nothing between two commas. One row has one
-spelling, so equal rows are equal bytes.
+Numbers are written in their shortest form (`1234`, not `1234.0`), categories trimmed, ids
+unchanged, labels as in the settings, blanks as empty fields. A row has only one spelling, so equal
+rows are equal bytes.
 """
 
 from __future__ import annotations
@@ -19,19 +19,19 @@ from attrition.core.errors import DataError
 from attrition.data import validation
 from attrition.data.csv_records import MAXIMUM_RECORD
 
-# A reader that guesses nothing but the line end, which it takes from the first one it meets ...
+# DuckDB guesses nothing but the line end, which it takes from the first one in the file ...
 READ_OPTIONS = "auto_detect=false, delim=',', quote='\"', escape='\"', strict_mode=true"
-# ... so that of files we wrote it is told: a value may hold another one.
+# ... so it is given for files we wrote: a value may hold another line end.
 READ_OWN_OPTIONS = rf"{READ_OPTIONS}, new_line='\n'"
 
 
 def keys(config: Config) -> list[str]:
-    """Names in SQL of the stored columns before the label: `v0`, `v1`, ..."""
+    """SQL names of the stored columns before the label: `v0`, `v1`, ..."""
     return [f"v{i}" for i in range(len(config.stored_columns) - 1)]
 
 
 def read_stored(config: Config, *, header: bool = True) -> str:
-    """Rows that the pipeline wrote, as SQL with a parameter for the path: `v0`, ..., `label`."""
+    """SQL for rows (`v0`, ..., `label`) of a file of the pipeline; its parameter is the path."""
     columns = keys(config)
     kinds = [
         f"'{column}': '{kind_of(config, stored)}'"
@@ -63,7 +63,7 @@ def kind_of(config: Config, column: str) -> str:
 
 
 def no_rows(config: Config) -> str:
-    """What `read_stored` gives for a file without rows, as SQL without parameters."""
+    """SQL for no rows, with the columns of `read_stored` and without parameters."""
     columns = (f"NULL::{kind_of(config, name)}" for name in config.stored_columns[:-1])
     named = ", ".join(f"{column} AS v{i}" for i, column in enumerate(columns))
     return f"(SELECT {named}, NULL::TINYINT AS label WHERE false)"
@@ -76,13 +76,13 @@ def read_range(
 
     Args:
         config: the settings.
-        path: the file; one that is missing or empty has no rows.
-        start: byte the first row begins at; 0 stands for the file's begin, header included.
-        end: byte after the last row; None for the whole file.
+        path: the file; a missing or empty one has no rows.
+        start: byte of the first row; 0 for the file's beginning, header included.
+        end: byte after the last row; None for the end of the file.
         scratch: an existing folder.
 
     Raises:
-        DataError: the file is shorter than that, or was written with other settings.
+        DataError: the file is shorter, or was written with other settings.
     """
     if not path.exists():
         return no_rows(config), []
@@ -102,11 +102,11 @@ def read_range(
 
 def _check_header(config: Config, path: Path) -> None:
     with path.open("rb") as stream:
-        found = stream.readline(MAXIMUM_RECORD).decode("utf-8", "replace").rstrip("\n")
+        header = stream.readline(MAXIMUM_RECORD).decode("utf-8", "replace").rstrip("\n")
     expected = stored_header(config)
-    if found != expected:
+    if header != expected:
         raise DataError(
-            f"{path}: expected the columns {expected}, found {found}; "
+            f"{path}: expected the columns {expected}, found {header}; "
             f"run ingestion.py, which makes it anew after a change of settings"
         )
 
@@ -130,7 +130,7 @@ def write_stored(
     Args:
         connection: where the rows are.
         config: the settings.
-        rows: SQL of rows with `v0`, ..., `label` (NULL is blank), after FROM.
+        rows: SQL after FROM, of rows with `v0`, ..., `label` (NULL is blank).
         path: the file.
     """
     columns = [
@@ -149,10 +149,10 @@ def write_stored(
 
 
 def append(part: Path, stream: IO[bytes], config: Config) -> bytes:
-    """Append written rows to a stream, after the header when it is empty.
+    """Append written rows to a stream; write the header first if the stream is empty.
 
     Returns:
-        The header's line, if it was written.
+        The header's line, if it was written; else b"".
     """
     header = b"" if stream.tell() else stored_header(config).encode() + b"\n"
     stream.write(header)

@@ -1,13 +1,13 @@
-"""A made-up corporate book of business: client rows for the sample data, tests and benchmarks.
+"""Synthetic corporate clients: client rows for the sample data, tests and benchmarks.
 
     python -m attrition.data.synthetic --clients 5000 --seed 1 --drift 0 --output clients.csv
 
-Nothing here is a real company. Each client has a size (employees, heavy-tailed), a level of
-activity that grows with it, and a month that may be quieter than the year. The risk of leaving
-bends and saturates, as it does in life: a quiet month is alarming, a busier one hardly
-reassuring; tiny and very large clients leave more often than middling ones; a quiet month weighs
-more for the large. `drift` moves the world by so much: activity falls for everybody and the quiet
-month says less while the quiet year says more, so that a model of the old world gets worse.
+No company here is real. Each client has a size (employees, heavy-tailed), a level of activity that
+grows with it, and a last month that may be quieter than the year. The risk of leaving is nonlinear
+and saturates, as in reality: a quiet month raises it, a busy one hardly lowers it; tiny and very
+large clients leave more often than medium ones; a quiet month counts more for large clients.
+`drift` changes the distribution: all clients' activity falls, a quiet month predicts less and a
+quiet year more, so that a model of the old data gets worse.
 """
 
 from __future__ import annotations
@@ -61,12 +61,12 @@ def client_rows(
     open_share: float = 0.06,
     first_client: int = 0,
 ) -> list[list[str]]:
-    """Make client rows in the columns of `COLUMNS`, as they would stand in a CSV file.
+    """Make client rows in the columns of `COLUMNS`, as texts for a CSV file.
 
     Args:
-        clients: number of clients; about 1 % of them stand there twice.
+        clients: number of clients; about 1 % of them have two equal rows.
         seed: equal seeds and settings give equal rows.
-        drift: how far the world has moved, 0 for not at all, 1 for far.
+        drift: how far the distribution has moved, 0 not at all, 1 far.
         open_share: fraction 0-1 of clients whose outcome is still blank.
         first_client: number of the first client; other numbers give other names.
 
@@ -100,7 +100,7 @@ def _features(
     employees = np.ceil(np.exp(random.normal(4.0, 1.5, clients)))
     usual = np.exp(random.normal(2.6, 0.7, clients) + 0.35 * np.log(employees) - 0.5 * drift)
     last_year = random.poisson(12 * usual)
-    # Most months are like the year; some are far quieter, and a few are silent.
+    # Most last months are like the year; some are far quieter, and a few have no activity.
     mood = np.exp(random.normal(0.0, 0.45, clients))
     mood *= np.where(random.random(clients) < 0.25, random.uniform(0.0, 0.5, clients), 1.0)
     last_month = random.poisson(usual * mood)
@@ -131,14 +131,14 @@ def _log_odds(
 
 
 def _bend(distance: NDArray[np.float64]) -> NDArray[np.float64]:
-    """0 where all is well, rising where it is not, saturating at about 1."""
+    """0 up to a distance of 0, then rising, saturating at about 1."""
     return np.asarray(np.tanh(np.maximum(distance, 0.0)))
 
 
 def corporation_name(number: int) -> str:
     """The name of a made-up corporation; another number gives another name."""
     first, rest = number % len(_FIRST), number // len(_FIRST)
-    # 7 and 5 are coprime to the lengths: neighbours in number do not look alike.
+    # 7 and 5 are coprime to the lengths, so that consecutive numbers give different names.
     second = (rest + 7 * first) % len(_SECOND)
     generation = rest // len(_SECOND)
     form = _FORMS[(first + second + generation) % len(_FORMS)]

@@ -1,12 +1,13 @@
-"""The rules of a client row, as DuckDB expressions: what is blank, a number, a label, an empty row.
+"""The rules of a client row, as DuckDB expressions: what is blank, a number, a label, a category.
 
-- Blank is text of nothing but white space (Python's and Unicode's idea of it).
-- A number is what DuckDB and Python both read as a finite double, without underscores; `-0` is `0`.
-- A label is the positive or the negative one of the settings, compared as numbers where both are
+- A blank is text that consists of white space only (as Python and Unicode define it).
+- A number is text that DuckDB and Python both read as a finite double, without underscores; `-0`
+  is `0`.
+- A label is the positive or negative one of the settings, compared as numbers where both are
   numbers (`1` is `1.0`), else as trimmed text.
 - An id is any text that is not blank, unchanged. A category is trimmed.
 
-Every function makes text of SQL; none asks a database.
+Every function returns SQL; none queries a database.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import math
 
 from attrition.core.config import Config
 
-# What `str.isspace` calls white space; a test compares.
+# The white space of `str.isspace`; a test compares them.
 WHITE_SPACE = (
     "\t\n\x0b\x0c\r\x1c\x1d\x1e\x1f \x85\xa0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006"
     "\u2007\u2008\u2009\u200a\u2028\u2029\u202f\u205f\u3000"
@@ -48,7 +49,7 @@ def is_blank(column: str) -> str:
 
 
 def number(column: str) -> str:
-    """The number a text stands for; NULL where it is blank or none."""
+    """The number in a text; NULL if the text is blank or not a number."""
     value = f"coalesce(try_cast({column} AS DOUBLE), try_cast({trimmed(column)} AS DOUBLE)) + 0.0"
     # DuckDB alone reads `1_000` and `+-5` as numbers.
     return (
@@ -86,7 +87,7 @@ def number_text(column: str) -> str:
 
 
 def number_problem(column: str) -> str:
-    """Why a text is no number; to be asked of texts that are none."""
+    """Why a text is not a number; only for texts that are not."""
     value = f"try_cast({trimmed(column)} AS DOUBLE)"
     return (
         f"CASE WHEN {value} IS NULL OR contains({column}, '+-') THEN 'not a number' "
@@ -96,7 +97,7 @@ def number_problem(column: str) -> str:
 
 
 def _finite(text: str) -> float | None:
-    """A label's text as number, by the rule of `number`."""
+    """A label's text as a number, by the rule of `number`; None if it is not one."""
     try:
         value = float(text)
     except ValueError:

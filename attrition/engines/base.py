@@ -1,7 +1,7 @@
-"""What the stages need of an engine, wherever it works: this machine, or Apache Spark.
+"""The interface of an engine for the stages: this machine, or Apache Spark.
 
-What an engine gives back is small enough for this machine; where it is only a part, the number
-of all rows comes with it.
+Results of an engine are small enough for this machine; where they are only a part of the rows,
+the number of all rows comes with them.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Protocol
 from attrition.data.discovery import Survey
 from attrition.data.ledger import Ledger
 
-# Ingestion needs no model and no tables in memory, and must not pay for what only others need.
+# Ingestion needs no model and no tables in memory, and must not pay for importing them.
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
@@ -24,48 +24,48 @@ if TYPE_CHECKING:
 
 
 class Engine(Protocol):
-    """What the stages need of the ingested rows. Positions are those of the ledger's commits."""
+    """Access to the ingested rows. Positions are those of the ledger's commits."""
 
     @property
     def store(self) -> str:
-        """Where the rows are, as the ledger names it."""
+        """Where the rows are stored, in the ledger's form."""
 
     def repair(self) -> Ledger:
-        """Make good what an earlier run of ingestion left unfinished, and read the ledger."""
+        """Complete or undo what an earlier ingestion left unfinished, and return the ledger."""
 
-    def take_in(self, ledger: Ledger, found: Survey) -> tuple[Survey, Ledger]:
-        """Write the rows of new batches; the ledger returned makes them real once it is written.
+    def take_in(self, ledger: Ledger, survey: Survey) -> tuple[Survey, Ledger]:
+        """Write the rows of new batches; writing the returned ledger commits them.
 
-        In the survey returned, batches that changed meanwhile wait.
+        In the returned survey, batches that changed meanwhile are waiting.
         """
 
     def settle(self, ledger: Ledger) -> None:
-        """Let all other files follow a ledger that was written."""
+        """Make all other files agree with a written ledger."""
 
     def learn(self, ledger: Ledger, test: TestClients, deployed_commit: str | None) -> Candidate:
         """Fit a candidate to all labelled rows that are not in the test data."""
 
     def count_in_test(self, ledger: Ledger, test: TestClients) -> int:
-        """How many labelled rows are left out of training, since they are test data."""
+        """The number of labelled rows left out of training because they are test data."""
 
     def labelled(self, ledger: Ledger, start: int) -> tuple[Clients, int]:
         """Labelled rows from a position on, without those held out as test data.
 
         Returns:
-            All of them or a sample, and how many there are.
+            All of them or a sample, and the number of all.
         """
 
     def held_out(self, ledger: Ledger) -> tuple[Clients, int]:
-        """The labelled rows held out as test data: all or a sample, and how many there are."""
+        """The labelled rows held out as test data: all or a sample, and the number of all."""
 
     def opened(self, ledger: Ledger) -> tuple[Clients, int]:
-        """Open clients: all of them or a sample, and how many there are."""
+        """Open clients: all of them or a sample, and the number of all."""
 
     def riskiest_opened(self, ledger: Ledger, card: Scorecard) -> tuple[Clients, int]:
-        """The open clients, or the riskiest of them, and how many there are."""
+        """The open clients, or the riskiest of them, and the number of all."""
 
     def riskiest_stayed(self, ledger: Ledger, card: Scorecard) -> tuple[Clients, int]:
-        """The same for the clients of the newest commit who stayed, by each one's newest row."""
+        """As `riskiest_opened`, for clients whose newest row in the newest commit says stayed."""
 
     def outcomes(
         self, ledger: Ledger, start: int, wanted: Collection[str]
@@ -73,9 +73,9 @@ class Engine(Protocol):
         """Labels of some clients from a position on, in the order of arrival.
 
         Returns:
-            Ids, labels, and of each row how many rows (or fewer, down to those before its commit)
-            stand between the position and it.
+            Ids, labels, and each row's distance from the position in rows; on Spark that of the
+            first row of its commit.
         """
 
     def profile(self, ledger: Ledger) -> DataProfile:
-        """What the labelled rows look like."""
+        """Statistics of the labelled rows."""

@@ -1,4 +1,4 @@
-"""What a candidate has learnt from: the fitted model, and the rows that explain and judge it."""
+"""A candidate: the fitted model, and the training rows needed to explain and compare it."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ class Candidate:
         rows: number of its training rows.
         positives: how many of these left.
         left_out: number of rows left out because they are test data.
-        representatives: training rows that stand for all; all of them where they are not too many.
-        clients: training rows it is compared with the deployed model on; again all, if possible.
-        unseen: array of shape (n_clients,), true for rows that the deployed model has not learnt.
-        unseen_rows: how many such rows there are, also beyond `clients`.
-        libraries: versions of further libraries that made it.
+        representatives: all training rows, or a sample if they are too many.
+        clients: training rows for comparing it with the deployed model; again all, if possible.
+        unseen: array of shape (n_clients,), true for rows the deployed model was not trained on.
+        unseen_rows: number of all such rows, including those not among `clients`.
+        libraries: versions of further libraries used for the training.
     """
 
     fitted: FittedModel
@@ -45,11 +45,11 @@ class Candidate:
 
 @dataclass(frozen=True)
 class TrainingResult(Candidate):
-    """A candidate, and how good its kind is.
+    """A candidate and its cross-validated score.
 
     Attributes:
-        cross_validated: how well models of its kind predict training rows they did not see.
-        suspicious: columns that alone tell the answer beyond belief, with their AUC.
+        cross_validated: score of models of its kind on training rows they were not fitted to.
+        suspicious: columns that alone predict the label suspiciously well, with their AUC.
     """
 
     cross_validated: Score = field(kw_only=True)
@@ -62,7 +62,7 @@ def training_minimum(config: Config) -> Minimum:
 
 
 def too_few(error: NotEnoughData, left_out: int) -> NotEnoughData:
-    """Why no model can be trained, with the rows that may not be learnt, if there are any."""
+    """Add to the error the number of rows that were left out as test data, if any."""
     if not left_out:
         return error
     return NotEnoughData(f"{error}; {left_out} rows were left out, since they are test data")
@@ -77,10 +77,10 @@ def learn(
         config: the settings.
         ledger: what is ingested.
         test: the labelled test data; its rows are left out.
-        deployed_commit: up to which commit the deployed model has learnt; None if there is none.
+        deployed_commit: last commit the deployed model was trained on; None without a model.
 
     Raises:
-        NotEnoughData: too few rows, or rows of one label only.
+        NotEnoughData: there are too few rows, or all have one label.
     """
     unseen_start = ledger.unseen_start(deployed_commit)
     rows = training_clients(config, ledger.committed_bytes, test, unseen_start)

@@ -11,7 +11,7 @@ from attrition.data import committed_rows, ingest, ledger_rebuild, recovery
 from attrition.data.discovery import Survey
 from attrition.data.ledger import Ledger
 
-# Ingestion needs no model and no tables in memory, and must not pay for what only others need.
+# Ingestion needs no model and no tables in memory, and must not pay for importing them.
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
@@ -33,8 +33,8 @@ class LocalEngine:
         ledger_rebuild.rebuild_ledger(self.config)
         return recovery.repair(self.config)
 
-    def take_in(self, ledger: Ledger, found: Survey) -> tuple[Survey, Ledger]:
-        return ingest.take_in(self.config, ledger, found)
+    def take_in(self, ledger: Ledger, survey: Survey) -> tuple[Survey, Ledger]:
+        return ingest.take_in(self.config, ledger, survey)
 
     def settle(self, ledger: Ledger) -> None:
         recovery.settle(self.config, ledger)
@@ -51,9 +51,9 @@ class LocalEngine:
         return training_clients(self.config, ledger.committed_bytes, test).left_out
 
     def labelled(self, ledger: Ledger, start: int) -> tuple[Clients, int]:
-        from attrition.data.clients import judging_clients
+        from attrition.data.clients import clients_not_held_out
 
-        return _whole(judging_clients(self.config, start, ledger.committed_bytes))
+        return _whole(clients_not_held_out(self.config, start, ledger.committed_bytes))
 
     def held_out(self, ledger: Ledger) -> tuple[Clients, int]:
         from attrition.data.clients import held_out_clients

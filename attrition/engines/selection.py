@@ -12,7 +12,7 @@ def engine(config: Config) -> Engine:
     """The engine that the settings name; nothing is started yet.
 
     Raises:
-        PipelineError: it is not installed.
+        PipelineError: the engine is not installed.
     """
     if config.engine is None:
         return LocalEngine(config)

@@ -1,4 +1,4 @@
-"""The test data as the stages ask for them: the files of the test folder, and the rows held out."""
+"""The test data for the stages: the files of the test folder, and the rows held out."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ def gather_test_clients(config: Config, ledger: Ledger) -> TestClients:
     """The labelled clients to test on, each row once; writes nothing.
 
     Raises:
-        DataError: the ingested rows cannot be read with today's settings.
+        DataError: the ingested rows cannot be read with the present settings.
     """
     test = labelled_test_clients(config)
     if not config.test_share or ledger.commit_id is None:

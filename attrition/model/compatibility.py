@@ -1,4 +1,4 @@
-"""Whether a model can be asked about the clients that today's settings describe."""
+"""Whether a model can score clients as described by the present settings."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from attrition.model.scorecard import Scorecard
 
 
 def label_settings(config: Config) -> dict[str, str]:
-    """What a label means, as `training.json` records it."""
+    """The meaning of labels by the settings, as recorded in `training.json`."""
     return {
         "column": config.target_column,
         "positive": config.positive_label,
@@ -24,27 +24,27 @@ def misfit(config: Config, card: Scorecard, training: Mapping[str, Any]) -> str 
     Args:
         config: the settings.
         card: the model.
-        training: the record of its training; one without labels is taken to fit them.
+        training: the record of its training; if it has no labels, they are assumed to fit.
 
     Returns:
-        The reason in words; None where the model fits.
+        The reason as text; None if the model fits.
     """
-    learnt = training.get("label", label_settings(config))
-    if learnt != label_settings(config):
+    trained = training.get("label", label_settings(config))
+    if trained != label_settings(config):
         return (
             f"config.json names other labels than the model has learnt, which are "
-            f"{learnt['positive']} and {learnt['negative']} in the column {learnt['column']}"
+            f"{trained['positive']} and {trained['negative']} in the column {trained['column']}"
         )
     absent = sorted({*card.numeric_columns, *card.categorical_columns} - {*config.feature_columns})
     if absent:
         return f"config.json no longer names the columns {', '.join(absent)}, which the model needs"
-    turned = sorted(
+    changed = sorted(
         {*card.numeric_columns} & {*config.categorical_columns}
         | {*card.categorical_columns} & {*config.numeric_columns}
     )
-    if turned:
+    if changed:
         return (
             f"config.json takes numbers for categories, or categories for numbers, unlike the "
-            f"model: {', '.join(turned)}"
+            f"model: {', '.join(changed)}"
         )
     return None

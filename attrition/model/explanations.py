@@ -1,7 +1,7 @@
-"""Why a client is at risk, in plain English: the scorecard's reasons as a few words each.
+"""Why a client is at risk, in plain English: the scorecard's reasons as short texts.
 
 "lastmonth_activity is 12, far below the usual 140". The usual value is the median, or the most
-frequent level, of the clients the model learnt from.
+frequent level, of the clients the model was trained on.
 """
 
 from __future__ import annotations
@@ -14,26 +14,26 @@ from attrition.model.terms import CategoricalTerm, KnotAxis, NumericTerm, PairTe
 
 NO_REASON = "no value raises the risk above the average"
 LONGEST_VALUE = 60
-# Knots are quantiles: over so large a share of them, about that share of the clients lies between.
+# A value is far if this share of the knots, and so about this share of the clients, lies between.
 FAR = 1 / 3
 
 
 class Words:
-    """Tells the reasons of one scorecard; a reason told before is not made again."""
+    """Puts the reasons of one scorecard into words; equal reasons are put into words once."""
 
     def __init__(self, card: Scorecard) -> None:
         self._terms = dict(zip(card.terms, card.all_terms, strict=True))
         self._usual = {term.column: term.usual_value for term in card.categorical}
-        self._told: dict[tuple[str, tuple[Any, ...]], str] = {}
+        self._texts: dict[tuple[str, tuple[Any, ...]], str] = {}
 
     def of(self, reason: Reason) -> str:
-        """One reason in words, on one line."""
+        """The text of a reason, on one line."""
         key = (reason.term, reason.values)
-        if key not in self._told:
-            self._told[key] = self._tell(reason)
-        return self._told[key]
+        if key not in self._texts:
+            self._texts[key] = self._describe(reason)
+        return self._texts[key]
 
-    def _tell(self, reason: Reason) -> str:
+    def _describe(self, reason: Reason) -> str:
         term, value = self._terms[reason.term], reason.values[0]
         if isinstance(term, NumericTerm):
             return f"{line(term.column, LONGEST_VALUE)} is {_number_in_words(term.axis, value)}"
@@ -45,9 +45,9 @@ class Words:
         parts = []
         for column, axis, value in zip(term.columns, term.axes, values, strict=True):
             usual = axis.usual_value if isinstance(axis, KnotAxis) else self._usual[column]
-            found, expected = _value_text(value), _value_text(usual)
-            aside = "as usual" if found == expected else f"usually {expected}"
-            parts.append(f"{line(column, LONGEST_VALUE)} {found} ({aside})")
+            shown, expected = _value_text(value), _value_text(usual)
+            remark = "as usual" if shown == expected else f"usually {expected}"
+            parts.append(f"{line(column, LONGEST_VALUE)} {shown} ({remark})")
         return " together with ".join(parts)
 
 
@@ -61,30 +61,30 @@ def number_text(value: float) -> str:
 def _number_in_words(axis: KnotAxis, value: float | None) -> str:
     if value is None:
         return "missing"
-    found, usual = number_text(value), number_text(axis.usual_value)
-    if found == usual:
-        return f"{found}, about the usual"
+    shown, usual = number_text(value), number_text(axis.usual_value)
+    if shown == usual:
+        return f"{shown}, about the usual"
     side = "below" if value < axis.usual_value else "above"
     far = "far " if _is_far(axis, value) else ""
-    return f"{found}, {far}{side} the usual {usual}"
+    return f"{shown}, {far}{side} the usual {usual}"
 
 
 def _is_far(axis: KnotAxis, value: float) -> bool:
-    """Whether a good part of the clients stands between the value and the usual one."""
-    here, usual = axis.place(value), axis.place(axis.usual_value)
-    distance = abs(here.lower + here.share - usual.lower - usual.share)
+    """Whether many clients have a value between this one and the usual one; see `FAR`."""
+    place, usual = axis.place(value), axis.place(axis.usual_value)
+    distance = abs(place.lower + place.share - usual.lower - usual.share)
     return distance > 0 and distance >= FAR * (len(axis) - 1)
 
 
 def _level_in_words(term: CategoricalTerm, value: str | None) -> str:
-    found = _value_text(value)
+    shown = _value_text(value)
     if not value:
-        return found
+        return shown
     if value not in term.axis.levels:
-        return f"{found}, a rare or new value"
+        return f"{shown}, a rare or new value"
     if value == term.usual_value:
-        return f"{found}, the most frequent value"
-    return f"{found} (most frequent: {_value_text(term.usual_value)})"
+        return f"{shown}, the most frequent value"
+    return f"{shown} (most frequent: {_value_text(term.usual_value)})"
 
 
 def _value_text(value: Any) -> str:

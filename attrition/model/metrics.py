@@ -1,9 +1,9 @@
-"""How good predictions are, and how sure that is: metrics, bootstrap intervals, comparisons.
+"""How good predictions are, and how certain that is: metrics, bootstrap intervals, comparisons.
 
 F1 depends on a table of predictions only through the counts of its few kinds of rows (label and
 prediction: four kinds; label and two models' predictions: eight). Resampling n rows with
 replacement is therefore a multinomial draw of those counts: the same bootstrap (Efron 1979) at
-the price of a handful of numbers, however many rows there are.
+the cost of a few numbers, however many rows there are.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ CALIBRATION_BINS = 10
 
 @dataclass(frozen=True)
 class Minimum:
-    """The fewest labelled rows a score is given for: of both labels, and of the rarer one."""
+    """The fewest labelled rows that allow a score: of both labels, and of the rarer one."""
 
     rows: int
     rarer_label: int
@@ -31,7 +31,7 @@ class Minimum:
 class Score:
     """How well a model's predictions fit labelled rows; fractions 0-1 unless said otherwise.
 
-    Where a score cannot be given, `undefined` says why and the metrics are None.
+    If there is no score, `undefined` says why and the metrics are None.
     """
 
     rows: int
@@ -91,17 +91,17 @@ def score(
         labels: array of shape (n_rows,), 1 positive, 0 negative.
         probabilities: array of shape (n_rows,), of the positive label, fractions 0-1.
         threshold: a probability of at least this predicts the positive label.
-        minimum: below it the score is undefined.
+        minimum: with fewer rows the score is undefined.
         seed: of the bootstrap.
 
     Returns:
-        The score; undefined with its reason when there are too few rows or one label only.
+        The score; undefined with its reason if there are too few rows or only one label.
     """
     from sklearn import metrics
 
     truth = np.asarray(labels).astype(np.int8)
-    chance = np.asarray(probabilities, dtype=np.float64)
-    predicted = (chance >= threshold).astype(np.int8)
+    probability = np.asarray(probabilities, dtype=np.float64)
+    predicted = (probability >= threshold).astype(np.int8)
     rows, positives = len(truth), int(truth.sum())
     reason = undefined_reason(rows, positives, minimum)
     if reason:
@@ -116,17 +116,17 @@ def score(
         f1_interval=_interval(f1_resampled),
         precision=tp / (tp + fp) if tp + fp else 0.0,
         recall=tp / positives,
-        roc_auc=float(metrics.roc_auc_score(truth, chance)),
-        average_precision=float(metrics.average_precision_score(truth, chance)),
-        log_loss=float(metrics.log_loss(truth, chance, labels=[0, 1])),
-        brier_score=float(metrics.brier_score_loss(truth, chance)),
-        calibration_error=calibration_error(truth, chance),
+        roc_auc=float(metrics.roc_auc_score(truth, probability)),
+        average_precision=float(metrics.average_precision_score(truth, probability)),
+        log_loss=float(metrics.log_loss(truth, probability, labels=[0, 1])),
+        brier_score=float(metrics.brier_score_loss(truth, probability)),
+        calibration_error=calibration_error(truth, probability),
         base_rate=positives / rows,
-        mean_probability=float(chance.mean()),
+        mean_probability=float(probability.mean()),
         standard_errors={
-            "roc_auc": auc_standard_error(truth, chance),
-            "calibration_error": _calibration_standard_error(truth, chance, seed),
-            "calibration_gap": float(np.std(chance - truth) / np.sqrt(rows)),
+            "roc_auc": auc_standard_error(truth, probability),
+            "calibration_error": _calibration_standard_error(truth, probability, seed),
+            "calibration_gap": float(np.std(probability - truth) / np.sqrt(rows)),
         },
         confusion={"tn": tn, "fp": fp, "fn": fn, "tp": tp},
     )
@@ -145,7 +145,7 @@ def compare(
         labels: array of shape (n_rows,), 1 positive, 0 negative.
         champion: array of shape (n_rows,), the deployed model's predicted labels.
         challenger: array of shape (n_rows,), the candidate's predicted labels.
-        minimum: below it the comparison is undefined.
+        minimum: with fewer rows the comparison is undefined.
         seed: of the bootstrap.
     """
     truth = np.asarray(labels).astype(np.int64)
@@ -170,7 +170,7 @@ def compare(
 
 
 def undefined_reason(rows: int, positives: int, minimum: Minimum) -> str | None:
-    """Why these rows are too few to judge by, or None when they are enough."""
+    """Why these rows are too few for a score; None if they are enough."""
     rarer = min(positives, rows - positives)
     if rows < minimum.rows:
         return f"too few labelled rows: {rows}, and at least {minimum.rows} are needed"
@@ -204,7 +204,7 @@ def calibration_error(labels: NDArray[np.int8], probabilities: NDArray[np.float6
 def _calibration_bins(
     labels: NDArray[np.int8], probabilities: NDArray[np.float64]
 ) -> tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.float64]]:
-    """Of each bin its rows, its mean probability and its share of positives."""
+    """Each bin's number of rows, mean probability and share of positives."""
     order = np.argsort(probabilities, kind="stable")
     bins = np.array_split(order, min(CALIBRATION_BINS, len(order)))
     return (
@@ -217,7 +217,7 @@ def _calibration_bins(
 def _calibration_standard_error(
     labels: NDArray[np.int8], probabilities: NDArray[np.float64], seed: int
 ) -> float:
-    """Spread of the calibration error when the labels within each bin are drawn anew."""
+    """Standard deviation of the calibration error when the labels in each bin are resampled."""
     rows, predicted, observed = _calibration_bins(labels, probabilities)
     draw = np.random.default_rng(seed).binomial
     shares = draw(rows, observed, size=(RESAMPLES, len(rows))) / rows
@@ -227,26 +227,26 @@ def _calibration_standard_error(
 def auc_standard_error(labels: ArrayLike, probabilities: ArrayLike) -> float | None:
     """Standard error of the area under the ROC curve, exact for any scores and ties.
 
-    From how much each row's own share of won comparisons varies (DeLong, DeLong and
-    Clarke-Pearson 1988), those shares from ranks (Sun and Xu 2014): a sort instead of all pairs.
+    It follows from the variance of each row's share of won comparisons (DeLong, DeLong and
+    Clarke-Pearson 1988); the shares come from ranks (Sun and Xu 2014): a sort, not all pairs.
 
     Args:
         labels: array of shape (n_rows,), 1 positive, 0 negative, at least one of each.
         probabilities: array of shape (n_rows,).
 
     Returns:
-        The standard error; None with one row of a label, which does not vary.
+        The standard error; None with only one row of a label, which has no variance.
     """
     from scipy.stats import rankdata
 
     positive = np.asarray(labels).astype(bool)
-    chance = np.asarray(probabilities, dtype=np.float64)
+    probability = np.asarray(probabilities, dtype=np.float64)
     if min(int(positive.sum()), int((~positive).sum())) < 2:
         return None
-    overall, variance = rankdata(chance), 0.0
+    overall, variance = rankdata(probability), 0.0
     for mine in (positive, ~positive):
-        others = len(chance) - int(mine.sum())
-        won = (overall[mine] - rankdata(chance[mine])) / others
+        others = len(probability) - int(mine.sum())
+        won = (overall[mine] - rankdata(probability[mine])) / others
         variance += float(np.var(won, ddof=1)) / len(won)
     return float(np.sqrt(variance))
 
@@ -273,4 +273,4 @@ def _interval(values: NDArray[np.float64]) -> tuple[float, float]:
     return float(low), float(high)
 
 
-Z95 = 1.959964  # a normal variable stays within so many standard deviations in 95 % of cases
+Z95 = 1.959964  # a normal variable is within so many standard deviations in 95 % of cases

@@ -3,9 +3,9 @@
 log-odds = intercept + the points of each column + the points of each pair of columns
 probability = 1 / (1 + exp(-log-odds))
 
-A numeric column's points are read off between its knots (outside them the ends hold), a categorical
-column's from its levels, a pair's from a small grid. The scorecard is exactly the scikit-learn
-pipeline it was exported from (tests prove it to 1e-9), but serving it takes only JSON and numpy.
+A numeric column's points are interpolated between its knots (outside them the ends hold), each
+level of a categorical column has its points, a pair has a small grid. The scorecard equals the
+scikit-learn pipeline it was exported from (tests prove it to 1e-9); serving takes JSON and numpy.
 
 Reads scorecard.json.
 """
@@ -48,7 +48,7 @@ FEW_ROWS = 8
 
 
 class Reason(NamedTuple):
-    """One reason for a client's risk: a term that lifts it above the average client's."""
+    """One reason for a client's risk: a term that raises it above the average client's."""
 
     term: str
     columns: tuple[str, ...]
@@ -99,15 +99,15 @@ class Scorecard:
 
     @cached_property
     def average_log_odds(self) -> float:
-        """Mean log-odds of the training rows: what contributions are measured from."""
+        """Mean log-odds of the training rows, the reference of all contributions."""
         return self.intercept + sum(term.average_points for term in self.all_terms)
 
     def log_odds(self, table: Table) -> Floats:
         """Log-odds of leaving.
 
         Args:
-            table: for each column of the scorecard the clients' values: numbers with NaN for
-                missing, or text with "" for blank. A dict of sequences or a DataFrame.
+            table: a dict of sequences or a DataFrame, with the clients' values for each column of
+                the scorecard: numbers with NaN for missing, or text with "" for blank.
 
         Returns:
             Array of shape (n_clients,).
@@ -131,8 +131,8 @@ class Scorecard:
             table: as for `log_odds`.
 
         Returns:
-            Array of shape (n_clients, n_terms), columns in the order of `terms`; a row's sum and
-            `average_log_odds` are the client's log-odds.
+            Array of shape (n_clients, n_terms), columns in the order of `terms`; a row's sum plus
+            `average_log_odds` is the client's log-odds.
         """
         result = np.empty((self._count(table), len(self.all_terms)))
         for position, term in enumerate(self.all_terms):
@@ -147,7 +147,7 @@ class Scorecard:
             count: at most this many reasons for a client.
 
         Returns:
-            For each client its reasons, strongest first; only terms that lift the risk.
+            For each client its reasons, strongest first; only terms that raise the risk.
         """
         contributions = self.contributions(table)
         strongest = np.argsort(-contributions, axis=1, kind="stable")[:, :count]
@@ -163,7 +163,7 @@ class Scorecard:
         ]
 
     def explanations(self, table: Table) -> list[list[Reason]]:
-        """What every term adds to each client's log-odds, the strongest first, up or down.
+        """What every term adds to or takes from each client's log-odds, the strongest first.
 
         Args:
             table: as for `log_odds`.
@@ -224,7 +224,7 @@ def load_scorecard(path: Path) -> Scorecard:
     """Read a scorecard file.
 
     Raises:
-        DataError: the file is missing or not a whole, sound scorecard; names what is wrong.
+        DataError: the file is missing or not a valid scorecard; says what is wrong.
     """
     try:
         return read_scorecard(path.read_bytes())
@@ -238,7 +238,7 @@ def read_scorecard(content: bytes) -> Scorecard:
     """Make a scorecard of the content of its file.
 
     Raises:
-        DataError: it is not a whole, sound scorecard; names what is wrong.
+        DataError: it is not a valid scorecard; says what is wrong.
     """
     try:
         return scorecard_from_json(json.loads(content))
@@ -247,15 +247,15 @@ def read_scorecard(content: bytes) -> Scorecard:
 
 
 def scorecard_from_json(raw: Any) -> Scorecard:
-    """Make a scorecard of decoded JSON, every shape and number checked.
+    """Make a scorecard of decoded JSON, with every shape and number checked.
 
     Raises:
-        DataError: something is missing, of a wrong shape, or not finite; names the place.
+        DataError: a value is missing, of a wrong shape, or not finite; names the part.
     """
-    found = raw.get("format") if isinstance(raw, dict) else None
-    if found != FORMAT:
-        raise DataError(f"not a scorecard of format {FORMAT} (found format {found!r})")
-    place = "top level"
+    version = raw.get("format") if isinstance(raw, dict) else None
+    if version != FORMAT:
+        raise DataError(f"not a scorecard of format {FORMAT} (found format {version!r})")
+    part = "top level"
     try:
         intercept, threshold = _number(raw["intercept"]), _number(raw["threshold"])
         if not 0.0 <= threshold <= 1.0:
@@ -263,20 +263,20 @@ def scorecard_from_json(raw: Any) -> Scorecard:
         axes: dict[str, KnotAxis | None] = {}
         numeric, categorical, pairs = [], [], []
         for column, item in raw["numeric"].items():
-            place = f"numeric column {column!r}"
+            part = f"numeric column {column!r}"
             numeric.append(_numeric_term(column, item))
             axes[column] = numeric[-1].axis
         for column, item in raw["categorical"].items():
-            place = f"categorical column {column!r}"
+            part = f"categorical column {column!r}"
             categorical.append(_categorical_term(column, item))
             axes[column] = None
         for position, item in enumerate(raw["pairs"]):
-            place = f"pair {position + 1}"
+            part = f"pair {position + 1}"
             pairs.append(_pair_term(item, axes))
     except KeyError as error:
-        raise DataError(f"damaged scorecard: {place}: {error} is missing") from None
+        raise DataError(f"damaged scorecard: {part}: {error} is missing") from None
     except (TypeError, ValueError, AttributeError) as error:
-        raise DataError(f"damaged scorecard: {place}: {error}") from None
+        raise DataError(f"damaged scorecard: {part}: {error}") from None
     if not axes:
         raise DataError("damaged scorecard: it reads no column")
     return Scorecard(intercept, threshold, tuple(numeric), tuple(categorical), tuple(pairs))
@@ -338,7 +338,7 @@ def _pair_json(term: PairTerm) -> dict[str, Any]:
 
 
 def _pair_term(item: Mapping[str, Any], axes: Mapping[str, KnotAxis | None]) -> PairTerm:
-    """A pair; its columns' own axes say which are numeric, and what their usual values are."""
+    """Parse a pair; its columns' own axes say which are numeric and give their usual values."""
     first, second = item["columns"]
     raw_first, raw_second = item["axes"]
     return PairTerm(

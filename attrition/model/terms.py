@@ -1,11 +1,11 @@
-"""Axes and terms: where a client's value stands, and how many points that gives.
+"""Axes and terms: the place of a client's value on an axis, and the points it gives.
 
-The model's transformers and the scorecard ask the same axes, which is why one can stand for the
-other exactly. Axes and terms answer for a whole column (numpy) and for one client: a single request
-is served several times faster without arrays.
+The model's transformers and the scorecard use the same axes, which is why they agree exactly. Axes
+and terms work on a whole column (numpy) and on one client: a single request is served several times
+faster without arrays.
 
-A place is (lower, upper, share): a value stands between positions `lower` and `upper` of its axis,
-at `share` (fraction 0-1) of the way. A hat basis is nothing else: the weight of position `lower` is
+A place is (lower, upper, share): a value lies between positions `lower` and `upper` of its axis, at
+`share` (fraction 0-1) of the way. This is the hat basis: the weight of position `lower` is
 1 - share, that of `upper` is share, all others are 0.
 """
 
@@ -23,7 +23,7 @@ from numpy.typing import ArrayLike, NDArray
 
 Record = Mapping[str, Any]  # column name -> value of one client
 Floats = NDArray[np.float64]
-Weights = Mapping[tuple[str, ...], float]  # columns of a term -> how much it counts
+Weights = Mapping[tuple[str, ...], float]  # columns of a term -> its weight
 
 
 class Table(Protocol):
@@ -33,7 +33,7 @@ class Table(Protocol):
 
 
 class Place(NamedTuple):
-    """Where one value stands on an axis."""
+    """The place of one value on an axis."""
 
     lower: int
     upper: int
@@ -41,7 +41,7 @@ class Place(NamedTuple):
 
 
 class Places(NamedTuple):
-    """Where the values of a column stand: arrays of shape (n_rows,)."""
+    """The places of a column's values on an axis: arrays of shape (n_rows,)."""
 
     lower: NDArray[np.intp]
     upper: NDArray[np.intp]
@@ -50,11 +50,11 @@ class Places(NamedTuple):
 
 @dataclass(frozen=True)
 class KnotAxis:
-    """A numeric axis: positions are knots; outside them the ends hold.
+    """A numeric axis: its positions are knots; values outside them count as the end knots.
 
     Attributes:
         knots: in the column's unit, strictly rising, at least one.
-        usual_value: takes the place of a missing value.
+        usual_value: replaces a missing value.
     """
 
     knots: tuple[float, ...]
@@ -70,7 +70,7 @@ class KnotAxis:
         return len(self.knots)
 
     def place(self, value: float | None) -> Place:
-        """Where one number stands; None and NaN are missing."""
+        """The place of one number; None and NaN are missing."""
         knots = self.knots
         if is_missing(value):
             value = self.usual_value
@@ -83,20 +83,20 @@ class KnotAxis:
         return Place(lower, upper, (value - knots[lower]) / (knots[upper] - knots[lower]))
 
     def places(self, values: ArrayLike) -> Places:
-        """Where each number of a column stands; NaN is missing."""
+        """The place of each number of a column; NaN is missing."""
         numbers = self.filled(values)
         position = np.interp(numbers, self.knots, np.arange(len(self.knots), dtype=np.float64))
         lower = position.astype(np.intp)
         return Places(lower, np.minimum(lower + 1, len(self.knots) - 1), position - lower)
 
     def filled(self, values: ArrayLike) -> NDArray[np.float64]:
-        """The numbers of a column, the usual value where one is missing."""
+        """The numbers of a column, with the usual value for missing ones."""
         numbers = np.asarray(values, dtype=np.float64)
         return np.where(np.isnan(numbers), self.usual_value, numbers)
 
 
 class _Positions(dict[str, int]):
-    """Level -> position; the pool's for any other level."""
+    """Level -> position; for any other level the pool's."""
 
     def __init__(self, levels: Sequence[str]) -> None:
         super().__init__((level, position) for position, level in enumerate(levels))
@@ -108,12 +108,12 @@ class _Positions(dict[str, int]):
 
 @dataclass(frozen=True)
 class LevelAxis:
-    """A categorical axis: one position a level, and a last one, the pool, for all others."""
+    """A categorical axis: one position per level, and a last one, the pool, for all others."""
 
     levels: tuple[str, ...]
 
     def __post_init__(self) -> None:
-        """Refuse a level that stands twice."""
+        """Refuse a level that occurs twice."""
         if len(set(self.levels)) < len(self.levels):
             raise ValueError(f"levels must differ, found {list(self.levels)}")
 
@@ -121,7 +121,7 @@ class LevelAxis:
         return len(self.levels) + 1
 
     def __getstate__(self) -> dict[str, Any]:
-        """Pickled without what can be derived: equal axes are equal bytes."""
+        """Pickle without derived values, so that equal axes are equal bytes."""
         return {"levels": self.levels}
 
     @cached_property
@@ -129,12 +129,12 @@ class LevelAxis:
         return _Positions(self.levels)
 
     def place(self, value: str | None) -> Place:
-        """Where one level stands; None is blank."""
+        """The place of one level; None is blank."""
         position = self._positions["" if value is None else value]
         return Place(position, position, 0.0)
 
     def places(self, values: Sequence[str] | NDArray[Any]) -> Places:
-        """Where each level of a column stands."""
+        """The place of each level of a column."""
         position = np.fromiter(map(self._positions.__getitem__, values), np.intp, len(values))
         return Places(position, position, np.zeros(len(position)))
 
@@ -143,7 +143,7 @@ Axis = KnotAxis | LevelAxis
 
 
 def is_missing(value: float | None) -> bool:
-    """Whether a number is not there: None or NaN."""
+    """Whether a number is missing: None or NaN."""
     return value is None or math.isnan(value)
 
 
@@ -155,7 +155,7 @@ class NumericTerm:
         column: the column's name.
         axis: its knots and usual value (median).
         points: one per knot, in log-odds.
-        missing_points: in their place for a missing value.
+        missing_points: points of a missing value.
         missing_share: fraction 0-1 of the training rows without a value.
         average_points: mean over the training rows.
     """
@@ -200,7 +200,7 @@ class CategoricalTerm:
     Attributes:
         column: the column's name.
         axis: its levels.
-        points: one per level, in log-odds; last those of every other level.
+        points: one per level, in log-odds; the last for all other levels.
         usual_value: the most frequent level of the training rows.
         average_points: mean over the training rows.
     """
@@ -237,7 +237,7 @@ class PairTerm:
         columns: the two columns' names.
         axes: of the first and of the second column.
         points: the grid, one row per position of the first axis, one column per position of the
-            second; between knots it is read off bilinearly.
+            second; between knots the points are interpolated bilinearly.
         average_points: mean over the training rows.
     """
 
@@ -274,7 +274,7 @@ class PairTerm:
 
 
 def _interpolated(numbers: Floats, knots: Sequence[float], points: Sequence[float]) -> Floats:
-    """As `numpy.interp`, to the bit; whole numbers, where most come again, are read off once."""
+    """As `numpy.interp`, bit for bit; of whole numbers each is interpolated only once."""
     if len(numbers) and numbers.min() >= 0 and numbers.max() < len(numbers):
         whole = numbers.astype(np.intp)
         if (whole == numbers).all():
@@ -286,6 +286,6 @@ def _interpolated(numbers: Floats, knots: Sequence[float], points: Sequence[floa
 Term = NumericTerm | CategoricalTerm | PairTerm
 
 
-def _check_count(what: str, found: Sequence[Any], axis: Axis) -> None:
-    if len(found) != len(axis):
-        raise ValueError(f"expected {len(axis)} {what}, one per position, found {len(found)}")
+def _check_count(what: str, values: Sequence[Any], axis: Axis) -> None:
+    if len(values) != len(axis):
+        raise ValueError(f"expected {len(axis)} {what}, one per position, found {len(values)}")

@@ -1,15 +1,15 @@
-"""The model: logistic regression over a hat basis, chosen by cross-validation, read as a scorecard.
+"""The model: logistic regression over a hat basis, selected by cross-validation, as a scorecard.
 
-    1. Each column bends by itself (attrition/model/transformers.py); a first regression is fitted.
+    1. Each column gets a hat basis (attrition/model/transformers.py); a first regression is fitted.
     2. Every pair of columns is screened: how much of what that regression leaves unexplained would
-       its coarse grid explain? The promising pairs join, as many as cross-validation can tell apart
+       its coarse grid explain? The best pairs join, as many as cross-validation can distinguish
        from noise.
     3. The L2 strength has the lowest cross-validated log loss, the threshold the highest
        cross-validated F1. Many rows are represented by a stratified sample up to here.
     4. The final regression is fitted on all rows and exported as a scorecard that equals it.
 
-Rows are not weighted by label, so probabilities stay calibrated. All rows of a client lie in one
-fold: who is known from another row is not unseen.
+Rows are not weighted by label, so probabilities stay calibrated. All rows of a client are in one
+fold: a client that is known from another row is not unseen.
 """
 
 from __future__ import annotations
@@ -38,14 +38,14 @@ from attrition.model.scorecard import Scorecard
 from attrition.model.terms import Axis
 from attrition.model.transformers import CategoryLevels, NumericHats, PairGrids
 
-# Goes up whenever equal rows would give another model: deployed models are then trained anew.
+# Raised whenever equal rows would give another model: deployed models are then retrained.
 RECIPE = 3
 
 KNOTS = 8
 PAIR_COUNTS = (0, 5, 10, 20)
-SURE_GAIN = 1.0  # pairs join when the loss falls by more than this many of its standard errors
-STRENGTHS = (1.0, 3.0, 10.0, 30.0)  # scikit-learn's C: the larger, the less is shrunk
-WEAKER_STRENGTHS = (1.0, 0.3, 0.1, 0.03)  # tried when the first is best among these
+SURE_GAIN = 1.0  # pairs join if the loss falls by more than this many of its standard errors
+STRENGTHS = (1.0, 3.0, 10.0, 30.0)  # scikit-learn's C: a larger one shrinks less
+WEAKER_STRENGTHS = (1.0, 0.3, 0.1, 0.03)  # tried if the first of STRENGTHS is the best
 FOLDS = 5
 SAMPLE_ROWS = 20_000
 
@@ -57,7 +57,7 @@ T = TypeVar("T", int, float)
 
 @dataclass(frozen=True)
 class Columns:
-    """Which feature columns are numeric and which categorical."""
+    """The numeric and the categorical feature columns."""
 
     numeric: tuple[str, ...]
     categorical: tuple[str, ...]
@@ -70,10 +70,10 @@ class Columns:
 
 @dataclass(frozen=True)
 class Selection:
-    """What cross-validation chose.
+    """The settings that cross-validation selected.
 
-    `labels` and `probabilities` are of the rows it was chosen on: each row's probability comes from
-    a model of these settings that did not see the row.
+    `labels` and `probabilities` belong to the rows used for the selection: each row's probability
+    comes from a model with these settings that was not fitted to the row.
     """
 
     pairs: Pairs
@@ -86,12 +86,12 @@ class Selection:
 
 @dataclass(frozen=True)
 class FittedModel:
-    """The final model in its two forms, and how it was chosen.
+    """The final model in its two forms, and how it was selected.
 
     Attributes:
         pipeline: the scikit-learn pipeline; takes a DataFrame of the feature columns.
         scorecard: the same model.
-        selection: the settings cross-validation chose, and its out-of-fold probabilities.
+        selection: the settings that cross-validation selected, with out-of-fold probabilities.
         seed: of the folds.
     """
 
@@ -102,7 +102,7 @@ class FittedModel:
 
     @property
     def settings(self) -> dict[str, Any]:
-        """What was chosen and among what, as plain values for JSON."""
+        """The selected settings and those tried, as plain values for JSON."""
         return {
             "strength": self.selection.strength,
             "pairs": [list(pair) for pair in self.selection.pairs],
@@ -126,7 +126,7 @@ def fit(
     seed: int,
     clients: ArrayLike | None = None,
 ) -> FittedModel:
-    """Choose and fit the model.
+    """Select and fit the model.
 
     Args:
         features: one row per client; numbers as float with NaN for missing, categories as text.
@@ -135,7 +135,7 @@ def fit(
         categorical: names of the categorical feature columns.
         minimum: the fewest rows, in all and of the rarer label, a model is fitted to.
         seed: of the sample and the folds. Equal rows and an equal seed give an equal model.
-        clients: array of shape (n_rows,), whose each row is; None: each is of a client of its own.
+        clients: array of shape (n_rows,), the client of each row; None: every row has its own.
 
     Raises:
         NotEnoughData: too few rows, or too few of the rarer label.
@@ -166,7 +166,7 @@ def choose(
     seed: int,
     clients: ArrayLike | None = None,
 ) -> tuple[Selection, NDArray[np.intp]]:
-    """Choose pairs, L2 strength and threshold on rows that represent all; with their positions."""
+    """Select pairs, L2 strength and threshold on a sample; also return the sample's positions."""
     sample = _sample(labels, seed)
     codes = _codes(clients, len(labels))[sample]
     return select(features.iloc[sample], labels[sample], columns, seed, codes), sample
@@ -179,29 +179,29 @@ def out_of_fold_probabilities(
     rows: NDArray[np.bool_],
     clients: ArrayLike | None = None,
 ) -> Floats:
-    """What models of the same settings say about rows they have not seen.
+    """Predictions of models with the same settings for rows they were not fitted to.
 
     Args:
-        fitted: the model that was fitted on these features and labels.
+        fitted: the model that was fitted to these features and labels.
         features, labels: all its training rows.
-        rows: array of shape (n_rows,), true for the rows asked about.
-        clients: array of shape (n_rows,), whose each row is; None: each is of a client of its own.
+        rows: array of shape (n_rows,), true for the rows to predict.
+        clients: array of shape (n_rows,), the client of each row; None: every row has its own.
 
     Returns:
-        Array of shape (rows.sum(),): each asked row's probability from a model that was fitted on
-        all rows but those of its fold; folds are made of asked rows only, a client's all in one.
+        Array of shape (rows.sum(),): each row's probability by a model fitted to all rows outside
+        its fold. Folds hold only rows to predict, and all such rows of a client in one fold.
     """
-    truth, asked = np.asarray(labels).astype(np.int8), np.flatnonzero(rows)
+    truth, positions = np.asarray(labels).astype(np.int8), np.flatnonzero(rows)
     result = np.empty(len(truth))
-    codes = _codes(None if clients is None else np.asarray(clients)[asked], len(asked))
+    codes = _codes(None if clients is None else np.asarray(clients)[positions], len(positions))
     shuffled = np.random.default_rng(fitted.seed).permutation(codes.max(initial=-1) + 1)
     for part in filter(len, np.array_split(shuffled, FOLDS)):
-        fold = asked[np.isin(codes, part)]
+        fold = positions[np.isin(codes, part)]
         seen = np.ones(len(truth), dtype=bool)
         seen[fold] = False
         pipeline = clone(fitted.pipeline).fit(features[seen], truth[seen])
         result[fold] = pipeline.predict_proba(features.iloc[fold])[:, 1]
-    return result[asked]
+    return result[positions]
 
 
 def make_basis(columns: Columns, pairs: Pairs) -> ColumnTransformer:
@@ -224,23 +224,23 @@ def select(
     seed: int,
     clients: NDArray[np.intp] | None = None,
 ) -> Selection:
-    """Choose pairs, L2 strength and threshold by cross-validation; `clients` numbers whose rows."""
+    """Select pairs, L2 strength and threshold by cross-validation; `clients` are codes."""
     with Parallel(n_jobs=-1, prefer="threads") as parallel:
         folds: list[Fold] = parallel(
             delayed(Fold.prepare)(features, labels, columns, train, test)
             for train, test in _folds(labels, clients, seed)
         )
 
-        answers: dict[tuple[int, float], Floats] = {}
+        predictions: dict[tuple[int, float], Floats] = {}
 
         def losses(count: int, strength: float) -> Floats:
-            """Log loss of each row, in nats, as the fold that did not see it predicts it."""
-            if (count, strength) not in answers:
+            """Log loss of each row, in nats, by the model that was not fitted to its fold."""
+            if (count, strength) not in predictions:
                 parts = parallel(delayed(fold.predict)(count, strength) for fold in folds)
-                answers[count, strength] = np.empty(len(labels))
+                predictions[count, strength] = np.empty(len(labels))
                 for fold, part in zip(folds, parts, strict=True):
-                    answers[count, strength][fold.test] = part
-            return log_losses(labels, answers[count, strength])
+                    predictions[count, strength][fold.test] = part
+            return log_losses(labels, predictions[count, strength])
 
         possible = comb(len(columns.all), 2)
         counts = tuple(dict.fromkeys(min(count, possible) for count in PAIR_COUNTS))
@@ -251,24 +251,24 @@ def select(
     return Selection(
         pairs=rank_pairs(features, labels, columns)[:count],
         strength=strength,
-        threshold=best_threshold(labels, answers[count, strength]),
+        threshold=best_threshold(labels, predictions[count, strength]),
         labels=labels,
-        probabilities=answers[count, strength],
-        tried=tuple((*tried, float(losses(*tried).mean())) for tried in answers),
+        probabilities=predictions[count, strength],
+        tried=tuple((*tried, float(losses(*tried).mean())) for tried in predictions),
     )
 
 
 def _codes(clients: ArrayLike | None, rows: int) -> NDArray[np.intp]:
-    """The clients as numbers from 0 on; each row's own where nobody knows whose it is."""
+    """The clients as codes from 0 on; without clients every row has its own code."""
     return np.arange(rows) if clients is None else pd.factorize(np.asarray(clients))[0]
 
 
 def _folds(
     labels: Labels, clients: NDArray[np.intp] | None, seed: int
 ) -> Iterator[tuple[NDArray[np.intp], NDArray[np.intp]]]:
-    """Positions to learn from and to ask about: FOLDS times, or less often where a label is rare.
+    """Positions to train on and to predict: FOLDS times, or fewer if a label is rare.
 
-    All rows of a client are on one side, unless all those of a label are of one client.
+    All rows of a client are on one side, unless all rows of a label belong to one client.
     """
     _, first, codes = np.unique(
         np.arange(len(labels)) if clients is None else clients,
@@ -292,12 +292,12 @@ def _folds(
 
 
 def _descend(candidates: Sequence[T], losses: Callable[[T], Floats], least_gain: float = 0.0) -> T:
-    """The last candidate, in their order, up to which the mean loss keeps falling.
+    """The last candidate, in this order, up to which the mean loss keeps falling.
 
     Args:
-        candidates: the first is the simplest.
-        losses: of each row under a candidate.
-        least_gain: by how many of its standard errors the loss must fall for a step to be worth it.
+        candidates: the simplest first.
+        losses: gives the loss of each row under a candidate.
+        least_gain: number of its standard errors by which the loss must fall at each step.
     """
     best = candidates[0]
     for candidate in candidates[1:]:
@@ -316,7 +316,7 @@ def log_losses(labels: Labels, probabilities: Floats) -> Floats:
 
 @dataclass(frozen=True)
 class Fold:
-    """One fold, its basis expanded once: the first `widths[count]` columns hold `count` pairs."""
+    """One fold with its expanded basis: the first `widths[count]` columns hold `count` pairs."""
 
     test: NDArray[np.intp]
     labels: Labels
@@ -334,13 +334,13 @@ class Fold:
         test: NDArray[np.intp],
     ) -> Fold:
         """Screen the pairs on the fold's own training rows and expand its rows."""
-        known, asked = features.iloc[train], features.iloc[test]
+        known, unseen = features.iloc[train], features.iloc[test]
         pairs = rank_pairs(known, labels[train], columns)[: max(PAIR_COUNTS)]
         basis = make_basis(columns, pairs)
         seen = basis.fit_transform(known)
         grids = basis.named_transformers_["pairs"].sizes() if pairs else []
         widths = list(accumulate(grids, initial=seen.shape[1] - sum(grids)))
-        return cls(test, labels[train], sparse.csr_matrix(seen), basis.transform(asked), widths)
+        return cls(test, labels[train], sparse.csr_matrix(seen), basis.transform(unseen), widths)
 
     def predict(self, count: int, strength: float) -> Floats:
         """Probabilities of the fold's unseen rows."""
@@ -352,20 +352,20 @@ class Fold:
 
 
 def rank_pairs(features: pd.DataFrame, labels: Labels, columns: Columns) -> Pairs:
-    """Pairs of columns that would explain what single columns cannot, most promising first.
+    """Pairs of columns that would explain more than their single columns, best first.
 
     The gain of a pair is the score statistic of its grid against the residual of the regression
-    without pairs, sum(gradient^2 / curvature) over the cells, less its degrees of freedom
-    (Rao 1948, the cells taken one by one). All cells of all pairs are two matrix products.
+    without pairs, sum(gradient^2 / curvature) over the cells, minus its degrees of freedom
+    (Rao 1948, with separate cells). Two matrix products compute all cells of all pairs.
     """
     matrix = make_basis(columns, ()).fit_transform(features[columns.all])
     model = LogisticRegression(C=STRENGTHS[0], solver="newton-cg", tol=3e-4).fit(matrix, labels)
-    chance = model.predict_proba(matrix)[:, 1]
+    probability = model.predict_proba(matrix)[:, 1]
     grids = PairGrids([(column, column) for column in columns.all], columns.numeric).fit(features)
     axes = {column: axis for column, axis in grids.axes_.items() if len(axis) > 1}
     hats, owner = _coarse_hats(features, axes)
-    gradient = hats.T @ (hats * (labels - chance)[:, None])
-    curvature = (hats**2).T @ (hats**2 * (chance * (1.0 - chance))[:, None])
+    gradient = hats.T @ (hats * (labels - probability)[:, None])
+    curvature = (hats**2).T @ (hats**2 * (probability * (1.0 - probability))[:, None])
     full = curvature > 1e-6 * len(labels)
     cells = np.where(full, gradient**2 / np.where(full, curvature, 1.0) - 1.0, 0.0)
     members = (owner[:, None] == np.arange(len(axes))).astype(np.float64)
@@ -378,7 +378,7 @@ def rank_pairs(features: pd.DataFrame, labels: Labels, columns: Columns) -> Pair
 
 
 def _coarse_hats(features: pd.DataFrame, axes: dict[str, Axis]) -> tuple[Floats, NDArray[np.intp]]:
-    """The hats of all axes side by side, and which axis each belongs to."""
+    """The hats of all axes side by side, and the axis of each."""
     blocks = []
     rows = np.arange(len(features))
     for column, axis in axes.items():
@@ -392,7 +392,7 @@ def _coarse_hats(features: pd.DataFrame, axes: dict[str, Axis]) -> tuple[Floats,
 
 
 def best_threshold(labels: Labels, probabilities: Floats) -> float:
-    """The probability from which on a client is called a leaver so that F1 is highest."""
+    """The probability threshold with the highest F1."""
     precision, recall, thresholds = precision_recall_curve(labels, probabilities)
     total = precision + recall
     f1 = np.divide(2.0 * precision * recall, total, out=np.zeros_like(total), where=total > 0)
@@ -403,11 +403,11 @@ def best_threshold(labels: Labels, probabilities: Floats) -> float:
 
 def _sample(labels: Labels, seed: int) -> NDArray[np.intp]:
     """Positions of at most SAMPLE_ROWS rows, stratified by label."""
-    everyone = np.arange(len(labels))
+    positions = np.arange(len(labels))
     if len(labels) <= SAMPLE_ROWS:
-        return everyone
+        return positions
     chosen, _ = train_test_split(
-        everyone, train_size=SAMPLE_ROWS, stratify=labels, random_state=seed
+        positions, train_size=SAMPLE_ROWS, stratify=labels, random_state=seed
     )
     return np.sort(chosen)
 
@@ -419,19 +419,19 @@ def fit_selected(
     selection: Selection,
     sample: NDArray[np.intp],
 ) -> tuple[Pipeline, Scorecard]:
-    """Fit the selected model to all rows, and read the scorecard off it.
+    """Fit the selected model to all rows, and export the scorecard.
 
     Args:
         features, labels, columns: the training rows.
         selection: pairs, strength and threshold.
-        sample: positions of the rows that represent the others where there are many.
+        sample: positions of the rows used for the selection.
     """
     basis = make_basis(columns, selection.pairs)
     matrix = basis.fit_transform(features[columns.all])
     regression = LogisticRegression(
         C=selection.strength, solver="newton-cholesky", warm_start=len(sample) < len(labels)
     )
-    if regression.warm_start:  # the sample's solution is near: few steps over all rows are left
+    if regression.warm_start:  # start at the sample's solution: few steps over all rows remain
         regression.fit(matrix[sample], labels[sample])
     regression.fit(matrix, labels)
     pipeline = Pipeline([("basis", basis), ("regression", regression)])
@@ -444,8 +444,8 @@ def export(pipeline: Pipeline, means: Floats, threshold: float) -> Scorecard:
 
     Args:
         pipeline: basis and regression, fitted.
-        means: of the basis' columns over the training rows; average points follow from them.
-        threshold: goes into the scorecard as it is.
+        means: of the basis' columns over the training rows; they give the average points.
+        threshold: of the scorecard.
     """
     basis, regression = pipeline["basis"], pipeline["regression"]
     terms = {

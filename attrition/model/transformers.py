@@ -1,9 +1,9 @@
-"""The hat basis: scikit-learn transformers that let a straight model bend, exactly as a scorecard.
+"""The hat basis: scikit-learn transformers that make a linear model piecewise linear.
 
 A hat is 1 at its knot, falls to 0 at the neighbouring knots and is 0 beyond (a B-spline of degree
-1; de Boor, A Practical Guide to Splines, 1978). A weighted sum of hats is a line from knot to knot:
+1; de Boor, A Practical Guide to Splines, 1978). A weighted sum of hats is a line from knot to knot;
 the weights are the points of a scorecard. Each transformer returns a sparse matrix with one row per
-client; its fitted `axes_` say what the columns mean.
+client; its fitted `axes_` define the columns.
 """
 
 from __future__ import annotations
@@ -35,11 +35,11 @@ MAXIMUM_LEVELS = 200
 
 
 def knot_axis(values: ArrayLike, count: int) -> KnotAxis:
-    """Knots at quantiles, each once; where ties eat quantiles, the other values get the spare ones.
+    """Knots at distinct quantiles; if ties leave fewer, the other values get the remaining knots.
 
     Args:
         values: array of shape (n_rows,), NaN for missing.
-        count: at most this many knots; a column of so few values has a knot at each.
+        count: at most this many knots; with no more distinct values, each is a knot.
 
     Returns:
         The axis; its usual value is the median. A column without any value has one knot at 0.
@@ -59,14 +59,14 @@ def knot_axis(values: ArrayLike, count: int) -> KnotAxis:
 
 
 def spread_axis(knots: ArrayLike, usual_value: float) -> KnotAxis:
-    """An axis of rising knots, without those too close to the one before."""
+    """An axis of rising knots, without those too close to their predecessor."""
     rising = np.asarray(knots, dtype=np.float64).tolist()
     apart = [b for a, b in pairwise(rising) if b - a >= SMALLEST_GAP]
     return KnotAxis((rising[0], *apart), usual_value)
 
 
 def level_axis(values: Iterable[str], minimum_rows: int, maximum_levels: int) -> LevelAxis:
-    """The frequent levels, most frequent first; the others share the pool. Blank is never rare."""
+    """The frequent levels, most frequent first; others share the pool. Blank is never rare."""
     counts = pd.Series(values, dtype=object).value_counts()
     ranked = sorted(counts.items(), key=lambda level: (-level[1], level[0]))
     frequent = [str(level) for level, rows in ranked if rows >= minimum_rows or level == ""]
@@ -74,7 +74,7 @@ def level_axis(values: Iterable[str], minimum_rows: int, maximum_levels: int) ->
 
 
 def _line(axis: KnotAxis) -> NDArray[np.float64]:
-    """A straight line over the knots, from -1 at the first to 1 at the last: one value a knot."""
+    """A straight line over the knots, from -1 at the first to 1 at the last; a value per knot."""
     return np.linspace(-1.0, 1.0, len(axis)) if len(axis) > 1 else np.zeros(1)
 
 
@@ -110,8 +110,8 @@ class _Columns:
 class NumericHats(TransformerMixin, BaseEstimator):  # type: ignore[misc]
     """Numeric columns as hats, a straight line over their knots, and "was missing".
 
-    The hats span the line, too. But the L2 penalty shrinks a slope less that has a column of its
-    own: what few clients tell is drawn toward a straight line rather than toward nothing.
+    The hats can form the line, too. But the L2 penalty shrinks a slope less if it has a column of
+    its own: estimates from few clients shrink toward a straight line rather than toward zero.
 
     Args:
         knots: at most this many for a column.
@@ -131,7 +131,7 @@ class NumericHats(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         return self
 
     def transform(self, X: pd.DataFrame) -> sparse.csr_matrix:
-        """Expand the columns; missing values stand at the usual value."""
+        """Expand the columns; missing values are placed at the usual value."""
         block = _Columns()
         for column, axis in zip(self.feature_names_in_, self.axes_, strict=True):
             values = X[column].to_numpy(dtype=np.float64)
@@ -145,7 +145,7 @@ class NumericHats(TransformerMixin, BaseEstimator):  # type: ignore[misc]
     def terms(
         self, coefficients: NDArray[np.float64], means: NDArray[np.float64]
     ) -> tuple[NumericTerm, ...]:
-        """The scorecard's terms: hats and line together are one bent line.
+        """The scorecard's terms: hats and line together give the points at the knots.
 
         Args:
             coefficients: one for each column of the expansion.
@@ -156,7 +156,7 @@ class NumericHats(TransformerMixin, BaseEstimator):  # type: ignore[misc]
             where = slice(start, start := start + len(axis) + 2)
             *hats, slope, was_missing = coefficients[where]
             points = np.array(hats) + slope * _line(axis)
-            # A missing value stands at the usual value and has the points of "was missing" on top.
+            # A missing value has the points of the usual value plus those of "was missing".
             missing = float(np.interp(axis.usual_value, axis.knots, points) + was_missing)
             share, average = float(means[where][-1]), float(coefficients[where] @ means[where])
             result.append(NumericTerm(column, axis, _plain(points), missing, share, average))
@@ -234,10 +234,10 @@ class PairGrids(TransformerMixin, BaseEstimator):  # type: ignore[misc]
     """Pairs of columns as products of coarse hats: a small grid for each pair.
 
     Args:
-        pairs: the columns' names, two by two.
+        pairs: the names of each pair's columns.
         numeric: which columns are numeric; the others are categorical.
         knots: at most this many positions of a numeric axis.
-        levels: at most this many levels of a categorical axis, the pool comes on top.
+        levels: at most this many levels of a categorical axis, besides the pool.
         weight: scale of the products; below 1 the L2 penalty shrinks them harder.
 
     Attributes:
@@ -259,7 +259,7 @@ class PairGrids(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         self.weight = weight
 
     def fit(self, X: pd.DataFrame, y: Any = None) -> Self:
-        """Find the coarse axes of the columns that stand in pairs."""
+        """Find the coarse axes of the columns that are in pairs."""
         self.feature_names_in_ = np.asarray(X.columns, dtype=object)
         self.n_features_in_ = X.shape[1]
         used = dict.fromkeys(column for pair in self.pairs for column in pair)
@@ -319,7 +319,7 @@ class PairGrids(TransformerMixin, BaseEstimator):  # type: ignore[misc]
 
 
 def _entries(places: Places) -> list[tuple[NDArray[Any], NDArray[np.float64]]]:
-    """The two hats a value has a share in; one is enough where it always stands on a position."""
+    """The two hats of each value; only one if every value is exactly on a position."""
     lower, upper, share = places
     if not share.any():
         return [(lower, np.ones(len(lower)))]

@@ -1,7 +1,7 @@
-"""The list of whom to call: made from the open clients, written, and later judged by outcomes.
+"""The list of clients to call: made from the open clients, written, later compared with outcomes.
 
 Reads the live release, ingesteddata/ (open clients, the ledger), models/history.db.
-Writes models/clientrisk.csv, models/clients.db (the same for the API to look up), and the ranking
+Writes models/clientrisk.csv, models/clients.db (the same for look-ups by the API), and the ranking
 into models/history.db.
 """
 
@@ -32,7 +32,7 @@ from attrition.ranking.ranking import Ranking, Tiers
 from attrition.runs import history
 
 STAYED = "clients of the newest batch who stayed"
-TOLD_OUTCOMES = 12  # old rankings whose outcomes a record tells
+REPORTED_OUTCOMES = 12  # old rankings whose outcomes a record holds
 TOP = 10  # clients that are shown to a person
 WIDTH = 80
 
@@ -41,16 +41,16 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class RankingResult:
-    """The list that was written, and what became of the clients of earlier ones.
+    """The list that was written, and the outcomes of earlier ones.
 
     Attributes:
-        release: by whose model the clients are ranked.
+        release: the id of the model that ranked the clients.
         ranking: the clients in order.
         ranked: which clients these are.
         tiers: the thresholds used.
         outcomes: of earlier rankings, newest first: time, release, the first k clients' outcomes
-            for each k, and those of all clients ranked.
-        not_listed: clients of lower risk that are not on the list, since it would grow too long.
+            for each k, and those of all ranked clients.
+        not_listed: number of clients of lower risk left off the list, which would grow too long.
     """
 
     release: str
@@ -61,7 +61,7 @@ class RankingResult:
     not_listed: int = 0
 
     def to_json(self) -> dict[str, Any]:
-        """Counts only, no client's name: these go into records and logs."""
+        """Counts without clients' names, for records and logs."""
         tiers = (ranking.HIGH, ranking.MEDIUM, ranking.LOW)
         return {
             "release": self.release,
@@ -80,11 +80,11 @@ def rank(config: Config) -> RankingResult | str:
 
 
 def rank_clients(config: Config, ledger: Ledger, champion: Champion | None) -> RankingResult | str:
-    """Rank the open clients by the deployed model; where none is open, those of the newest batch
-    who stayed. Nobody who has left is ranked.
+    """Rank the open clients by the deployed model; without any, the clients of the newest batch who
+    stayed. Clients who have left are not ranked.
 
     Returns:
-        What was written; or in words why no list could be made. Then no older list is kept.
+        What was written; or a text that says why there is no list. An older one is then removed.
     """
     if champion is None:
         return give_up(config, "no model is deployed")
@@ -102,7 +102,7 @@ def rank_clients(config: Config, ledger: Ledger, champion: Champion | None) -> R
     tiers = ranking.choose_tiers(
         config.high_risk_threshold, config.medium_risk_threshold, card.threshold
     )
-    found = ranking.rank(
+    result = ranking.rank(
         card,
         clients.ids,
         clients.columns,
@@ -110,36 +110,36 @@ def rank_clients(config: Config, ledger: Ledger, champion: Champion | None) -> R
         tiers=tiers,
         with_reasons=config.clients_with_reasons,
     )
-    found = ranking.with_changes(found, _last_list(path) if config.id_column else None)
-    csv_list.write_list(path, found)
+    result = ranking.with_changes(result, _last_list(path) if config.id_column else None)
+    csv_list.write_list(path, result)
     about = {"time": clock.now(), "release": release.id, "ranked": ranked}
-    lookup_db.write_ranking(config.client_book, found, clients.columns, tiers, about)
+    lookup_db.write_ranking(config.client_book, result, clients.columns, tiers, about)
     if config.id_column is None:
-        return RankingResult(release.id, found, ranked, tiers, [], total - len(clients))
-    kept = remember(found, release.id, ledger.commit_id)
-    risks = found.risks(config.clients_with_reasons)
+        return RankingResult(release.id, result, ranked, tiers, [], total - len(clients))
+    kept = remember(result, release.id, ledger.commit_id)
+    risks = result.risks(config.clients_with_reasons)
     history.record_ranking(
         config.history, kept.key, about["time"], asdict(kept), config.rankings_to_keep, risks=risks
     )
     outcomes = earlier_outcomes(config, ledger)
-    return RankingResult(release.id, found, ranked, tiers, outcomes, total - len(clients))
+    return RankingResult(release.id, result, ranked, tiers, outcomes, total - len(clients))
 
 
 def recorded(listed: RankingResult | str) -> dict[str, Any]:
-    """What `rank` gave, as the decision record holds it: the ranking, or why there is none."""
+    """The result of `rank` for the decision record: the ranking, or why there is none."""
     if isinstance(listed, str):
         return {"ranking": None, "no_ranking": listed}
     return {"ranking": listed.to_json(), "no_ranking": None}
 
 
 def record_anew(config: Config, listed: RankingResult | str) -> None:
-    """Let the last run's record tell of a list made after it, or why there is none."""
+    """Put a list made after the last run, or the reason for none, into that run's record."""
     if record := atomic_files.read_json_object(config.decision):
         atomic_files.write_json(config.decision, {**record, **recorded(listed)})
 
 
 def give_up(config: Config, reason: str) -> str:
-    """Keep no older list, which would be taken for today's.
+    """Remove an older list, which could be mistaken for a current one.
 
     Returns:
         The reason.
@@ -151,12 +151,12 @@ def give_up(config: Config, reason: str) -> str:
 
 
 def _clients_to_rank(config: Config, ledger: Ledger, card: Scorecard) -> tuple[Clients, str, int]:
-    """The clients, each once, in words which ones they are, and how many of these there are."""
-    place = engine(config)
-    clients, total = place.riskiest_opened(ledger, card)
+    """The clients, each once; a text that says which clients they are; the number of all these."""
+    source = engine(config)
+    clients, total = source.riskiest_opened(ledger, card)
     if total or not ledger.commits:
         return clients, OPEN_CLIENTS, total
-    clients, total = place.riskiest_stayed(ledger, card)
+    clients, total = source.riskiest_stayed(ledger, card)
     return clients, STAYED, total
 
 
@@ -164,71 +164,70 @@ def _last_list(path: Path) -> ranking.Previous | None:
     try:
         return csv_list.read_list(path)
     except DataError as error:
-        logger.warning("%s; the new list tells no changes", error)
+        logger.warning("%s; the new list shows no changes", error)
         return None
 
 
 def earlier_outcomes(config: Config, ledger: Ledger) -> list[dict[str, Any]]:
-    """What became of the clients of earlier rankings, by the labelled rows that came after each.
+    """Outcomes of the clients of earlier rankings, from the labelled rows that came after each.
 
-    A ranking made before the training set was made anew is passed over: what came after it can
-    no longer be told.
+    Rankings made before the ledger was rebuilt are left out: it is unknown which rows came after.
 
     Returns:
-        See `RankingResult`; rankings of which no outcome is known are not among them.
+        See `RankingResult`; rankings without a known outcome are left out.
     """
-    places = {commit.id: place for place, commit in enumerate(ledger.commits, start=1)}
+    commit_numbers = {commit.id: number for number, commit in enumerate(ledger.commits, start=1)}
     remembered = [
-        (time, Remembered(**kept), 0 if kept["commit"] is None else places[kept["commit"]])
+        (time, Remembered(**kept), 0 if kept["commit"] is None else commit_numbers[kept["commit"]])
         for time, kept in history.rankings(config.history)
-        if kept["commit"] is None or kept["commit"] in places
+        if kept["commit"] is None or kept["commit"] in commit_numbers
     ]
     later = [item for item in remembered if item[2] < len(ledger.commits)]
     if not later:
         return []
-    oldest = min(place for _, _, place in later)
+    oldest = min(number for _, _, number in later)
     ids, labels, numbers = _labelled_since(config, ledger, oldest, [kept for _, kept, _ in later])
     rows = np.cumsum([0, *(commit.rows for commit in ledger.commits[oldest:])])
-    found = []
-    for time, kept, place in later:
-        start = int(np.searchsorted(numbers, rows[place - oldest]))
+    results = []
+    for time, kept, number in later:
+        start = int(np.searchsorted(numbers, rows[number - oldest]))
         outcomes = first_outcomes(ids[start:], labels[start:])
-        tops, everybody = precision_at_top(kept, outcomes)
-        if everybody.known or any(top.known for top in tops.values()):
-            found.append(
+        tops, overall = precision_at_top(kept, outcomes)
+        if overall.known or any(top.known for top in tops.values()):
+            results.append(
                 {
                     "time": time,
                     "release": kept.release,
                     "top": {str(size): top.to_json() for size, top in tops.items()},
-                    "all": everybody.to_json(),
+                    "all": overall.to_json(),
                 }
             )
-    return found[:TOLD_OUTCOMES]
+    return results[:REPORTED_OUTCOMES]
 
 
 def _labelled_since(
     config: Config, ledger: Ledger, commit: int, rankings: Sequence[Remembered]
 ) -> tuple[list[str], list[int], NDArray[np.intp]]:
-    """Ids, labels and row numbers, from a commit on, of the rows that outcomes are read from."""
+    """Ids, labels and row numbers, from a commit on, of the labelled rows of ranked clients."""
     wanted = {client for kept in rankings for client in (*kept.top, *kept.sample)}
     return engine(config).outcomes(ledger, ledger.commits[commit].start, wanted)
 
 
 def top_table(result: RankingResult) -> str:
     """The first ten clients as a table of at most 80 columns."""
-    found = result.ranking
+    listed = result.ranking
     head = (
-        f"{len(found):,} {result.ranked}: {found.count(ranking.HIGH):,} at high risk (from "
-        f"{result.tiers.high:.0%} on), {found.count(ranking.MEDIUM):,} at medium"
+        f"{len(listed):,} {result.ranked}: {listed.count(ranking.HIGH):,} at high risk (from "
+        f"{result.tiers.high:.0%} on), {listed.count(ranking.MEDIUM):,} at medium"
     )
     lines = [] if result.ranked == OPEN_CLIENTS else [f"{NO_OPEN_CLIENTS}."]
     lines += textwrap.wrap(head, WIDTH)
     lines += ["", "rank   risk  tier    client, and the strongest reason"]
-    for place in range(min(TOP, len(found))):
-        risk = formatting.chance(float(found.probabilities[place]))
-        about = f"{place + 1:4} {risk:>6}  {found.tiers[place]:6}  "
+    for position in range(min(TOP, len(listed))):
+        risk = formatting.chance(float(listed.probabilities[position]))
+        about = f"{position + 1:4} {risk:>6}  {listed.tiers[position]:6}  "
         room = WIDTH - len(about)
-        lines.append(about + formatting.line(found.ids[place], room))
-        if place < len(found.reasons):
-            lines.append(" " * len(about) + formatting.line(found.reasons[place][0], room))
+        lines.append(about + formatting.line(listed.ids[position], room))
+        if position < len(listed.reasons):
+            lines.append(" " * len(about) + formatting.line(listed.reasons[position][0], room))
     return "\n".join(lines)

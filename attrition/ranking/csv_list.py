@@ -1,9 +1,9 @@
-"""The ranked client list as a file that people open in a spreadsheet: `models/clientrisk.csv`.
+"""The ranked client list as a file for spreadsheets: `models/clientrisk.csv`.
 
-UTF-8 CSV with commas, quoted as RFC 4180 has it; where a text is not ASCII the file begins with a
-byte order mark, without which Excel would garble it (`utf-8-sig` reads both).
+UTF-8 CSV with commas, quoted by RFC 4180; if it holds text other than ASCII, the file begins with
+a byte order mark, without which Excel would garble it (`utf-8-sig` reads both).
 
-No text in it can act as a formula; `spreadsheet.plain` gives back what stood there.
+No text in it can act as a formula; `spreadsheet.plain` returns the original text.
 """
 
 from __future__ import annotations
@@ -47,17 +47,17 @@ def read_list(path: Path) -> Previous | None:
     """The last list; None when there is none.
 
     Raises:
-        DataError: it is not as `write_list` wrote it (somebody has edited it, or damaged it).
-        OSError: the disk fails; another time it may be read.
+        DataError: the list is not as `write_list` wrote it (edited or damaged).
+        OSError: the disk fails; a later attempt may succeed.
     """
     try:
-        columns = _told_columns(path)
+        columns = _compared_columns(path)
     except FileNotFoundError:
         return None
     except duckdb.IOException as error:
         raise OSError(errno.EIO, os.strerror(errno.EIO), str(path)) from error
     except (PermissionError, IsADirectoryError, ValueError, StopIteration, csv.Error, duckdb.Error):
-        # What it was that could not be read may be a client's: it has no place in a log.
+        # The unreadable text may be a client's, which logs must not hold.
         raise DataError(f"{path}: not the list that the pipeline wrote") from None
     ids = [plain(client) for client in columns[_CLIENT].tolist()]
     probabilities = columns[_PROBABILITY]
@@ -67,36 +67,36 @@ def read_list(path: Path) -> Previous | None:
     return Previous(ids, probabilities, *changes)
 
 
-def _told_columns(path: Path) -> dict[str, NDArray[Any]]:
-    """The columns that the next list is compared with; DuckDB reads a million rows in a second."""
+def _compared_columns(path: Path) -> dict[str, NDArray[Any]]:
+    """The columns to compare with the next list; DuckDB reads a million rows in a second."""
     with path.open(encoding="utf-8-sig", newline="") as stream:
         header = next(csv.reader(stream, strict=True))
     kinds = {name: "DOUBLE" if name == _PROBABILITY else "VARCHAR" for name in header}
     texts = (_CLIENT, _PROBABILITY_CHANGE, _RANK_CHANGE)
     if len(kinds) < len(header) or not {*texts, _PROBABILITY} <= kinds.keys():
         raise ValueError("other columns")
-    wanted = ", ".join(f"coalesce({name}, '') AS {name}" for name in texts)
+    selected = ", ".join(f"coalesce({name}, '') AS {name}" for name in texts)
     with duckdb.connect() as database:
-        found = database.execute(
-            f"SELECT {wanted}, {_PROBABILITY} "
+        columns = database.execute(
+            f"SELECT {selected}, {_PROBABILITY} "
             f"FROM read_csv($path, columns=$kinds, header=true, {READ_OWN_OPTIONS})",
             {"path": str(path), "kinds": kinds},
         ).fetchnumpy()
-    if np.ma.is_masked(found[_PROBABILITY]):
+    if np.ma.is_masked(columns[_PROBABILITY]):
         raise ValueError("a client without a probability")
-    return {name: np.ma.getdata(values) for name, values in found.items()}
+    return {name: np.ma.getdata(values) for name, values in columns.items()}
 
 
 def _columns(ranking: Ranking) -> Iterator[tuple[str, Iterable[str]]]:
-    """The list's columns: name, and texts as they stand in the file."""
+    """The list's columns: name, and texts for the file."""
     yield "rank", map(str, range(1, len(ranking) + 1))
     yield _CLIENT, map(_field, ranking.ids.tolist())
     yield _PROBABILITY, _repeated(ranking.probabilities.tolist(), f".{DECIMALS}f")
     yield "tier", ranking.tiers.tolist()
-    untold = [""] * (len(ranking) - len(ranking.reasons))
-    for place in range(REASONS):
-        told = [_field(texts[place]) if place < len(texts) else "" for texts in ranking.reasons]
-        yield f"reason_{place + 1}", told + untold
+    blanks = [""] * (len(ranking) - len(ranking.reasons))
+    for i in range(REASONS):
+        reasons = [_field(texts[i]) if i < len(texts) else "" for texts in ranking.reasons]
+        yield f"reason_{i + 1}", reasons + blanks
     yield _PROBABILITY_CHANGE, ranking.probability_changes
     yield _RANK_CHANGE, ranking.rank_changes
     if ranking.values is not None:
@@ -110,17 +110,17 @@ def _columns(ranking: Ranking) -> Iterator[tuple[str, Iterable[str]]]:
                 for value in ranking.values_at_risk.tolist()
             ),
         )
-        yield "value_rank", (str(place or "") for place in ranking.value_ranks.tolist())
+        yield "value_rank", (str(rank or "") for rank in ranking.value_ranks.tolist())
 
 
 def _field(text: str) -> str:
-    """A client's or a column's text as it stands in the file: inert, and quoted if need be."""
+    """A client's or a column's text for the file: inert, and quoted if necessary."""
     text = inert(text)
     return '"' + text.replace('"', '""') + '"' if _TO_QUOTE.search(text) else text
 
 
 def _repeated(values: Sequence[float], form: str) -> list[str]:
-    """Numbers as text; equal ones are made once."""
+    """Numbers as text; equal ones are formatted once."""
     texts = {value: f"{value:{form}}" for value in set(values)}
     return [texts[value] for value in values]
 

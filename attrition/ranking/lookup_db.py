@@ -1,10 +1,10 @@
-"""The ranked clients to look up: `models/clients.db` (SQLite), made anew with every ranking.
+"""The look-up database of the ranked clients, `models/clients.db` (SQLite), new with every ranking.
 
-Where `clientrisk.csv` is for people, the book is for the API: a page of it, one tier, a client by
-its name or by a part of it, in milliseconds, however long the list is. It is built beside the old
-one and takes its place in one step; who reads goes on with the one that was opened.
+`clientrisk.csv` is for people, this database (the book) is for the API: it finds a page, a tier, or
+a client by its name or a part of it in milliseconds, however long the list is. It is built beside
+the old one and replaces it in one step; readers continue with the one they opened.
 
-Standard library only. A part of a name is found whatever the case (by `str.casefold`).
+Standard library only. The search for a part of a name ignores case (by `str.casefold`).
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ from attrition.core.errors import DataError, PipelineError
 from attrition.ranking.ranking import Ranking, Tiers
 
 TIERS = ("high", "medium", "low")
-# How a client of the API asks for an order -> what SQLite orders by. Places follow the falling
-# probability, value ranks the falling value at risk; a client without a value comes last.
+# The API's name of an order -> SQLite's ORDER BY. Places follow the falling probability, value
+# ranks the falling value at risk; a client without a value comes last.
 SORTS = {
     "place": "place",
     "-place": "place DESC",
@@ -55,7 +55,7 @@ _SCHEMA = (
         value_at_risk REAL,
         value_rank INTEGER
     )""",
-    # Apart from the rest: they are long, and a search need not wade through them.
+    # A separate table: the texts are long and would slow down a search.
     "CREATE TABLE details (place INTEGER PRIMARY KEY, reasons TEXT NOT NULL, features TEXT)",
 )
 _INDEXES = (
@@ -68,14 +68,14 @@ _INDEXES = (
 
 @dataclass(frozen=True)
 class Page:
-    """Some of the clients, and how many there are.
+    """Some of the clients that match a question, and the number of all.
 
     Attributes:
-        about: of the ranking: `time`, `release`, `ranked` (what they are), `total`, `tiers`
-            (tier -> how many), `thresholds` (tier -> probability).
-        found: tier -> how many of its clients have the part of the name that was asked for.
-        matching: how many clients the question is about; those of its tiers.
-        clients: those on this page; see `client_of`.
+        about: of the ranking: `time`, `release`, `ranked` (which clients), `total`, `tiers`
+            (tier -> number of clients), `thresholds` (tier -> probability).
+        found: tier -> number of its clients whose name contains the question's part.
+        matching: number of these clients in the question's tiers.
+        clients: those on this page.
     """
 
     about: dict[str, Any]
@@ -109,7 +109,7 @@ def write_book(
         details: rows of place, reasons (list of texts), features (column -> value).
 
     Raises:
-        PipelineError: it cannot be written; the old book stays.
+        PipelineError: the book cannot be written; the old one stays.
     """
     try:
         with atomic_files.replacing(path) as temporary:
@@ -126,7 +126,7 @@ def _fill(
     clients: Iterable[Sequence[Any]],
     details: Iterable[Sequence[Any]],
 ) -> None:
-    # Nobody reads it before it is whole and synced: no journal is needed.
+    # Nobody reads it before it is complete and synced: no journal is needed.
     connection.execute("PRAGMA journal_mode = OFF")
     connection.execute("PRAGMA synchronous = OFF")
     connection.execute("BEGIN")
@@ -144,7 +144,7 @@ def _fill(
 
 
 class Book:
-    """A book opened for reading; nothing is written, not even beside it.
+    """A book opened for reading; no file is written.
 
     Attributes:
         about: see `Page`.
@@ -155,36 +155,36 @@ class Book:
         self.about = _about(connection)
 
     def page(self, question: Question, number: int, size: int) -> Page:
-        """Page `number`, from 1 on, of the clients asked for; an empty one beyond the last."""
+        """Page `number`, from 1 on, of the matching clients; an empty one after the last."""
         where, values = _condition(question)
         rows = self._connection.execute(
             f"{_select(where)} ORDER BY {SORTS[question.sort]} LIMIT ? OFFSET ?",
             (*values, size, (number - 1) * size),
         ).fetchall()
         if not question.part:
-            found = dict(self.about["tiers"])
+            tiers = dict(self.about["tiers"])
         elif number == 1 and len(rows) < size and question.tiers == set(TIERS):  # all of them
-            found = Counter(row["tier"] for row in rows)
+            tiers = Counter(row["tier"] for row in rows)
         else:
-            found = self._count(question.part)
-        found = {tier: found.get(tier, 0) for tier in TIERS}
-        matching = sum(found[tier] for tier in question.tiers)
-        return Page(self.about, found, matching, [self._client(row) for row in rows])
+            tiers = self._count(question.part)
+        tiers = {tier: tiers.get(tier, 0) for tier in TIERS}
+        matching = sum(tiers[tier] for tier in question.tiers)
+        return Page(self.about, tiers, matching, [self._client(row) for row in rows])
 
     def every(self, question: Question) -> Iterator[dict[str, Any]]:
-        """All clients asked for, one after the other; none is kept in memory."""
+        """All matching clients, one after the other, without keeping them in memory."""
         where, values = _condition(question)
         rows = self._connection.execute(f"{_select(where)} ORDER BY {SORTS[question.sort]}", values)
         return map(self._client, rows)
 
     def _count(self, part: str) -> dict[str, int]:
-        """Tier -> how many clients with a part of the name are in it."""
+        """Tier -> number of its clients whose name contains a part."""
         where, values = _condition(Question(part=part))
         query = f"SELECT tier, count(*) AS clients FROM clients WHERE {where} GROUP BY tier"
         return {row["tier"]: row["clients"] for row in self._connection.execute(query, values)}
 
     def client(self, name: str) -> dict[str, Any] | None:
-        """One client with its `features`, the first of that name; None where there is none."""
+        """The first client of a name, with its `features`; None without one."""
         row = self._connection.execute(
             f"{_select('client = ?')} ORDER BY place LIMIT 1", (name,)
         ).fetchone()
@@ -204,15 +204,15 @@ class Book:
 
 @contextlib.contextmanager
 def opened(path: Path) -> Iterator[Book]:
-    """Open the book as it is now.
+    """Open the present book.
 
     Raises:
-        FileNotFoundError: there is none.
-        DataError: it is damaged.
+        FileNotFoundError: there is no book.
+        DataError: the book is damaged.
     """
     if not path.exists():
         raise FileNotFoundError(path)
-    # A file that is only ever replaced never changes: no locks, no journal to look for.
+    # The file is only replaced, never changed: no locks, no journal are needed.
     uri = f"{path.absolute().as_uri()}?mode=ro&immutable=1"
     try:
         with contextlib.closing(sqlite3.connect(uri, uri=True)) as connection:
@@ -223,7 +223,7 @@ def opened(path: Path) -> Iterator[Book]:
 
 
 def _about(connection: sqlite3.Connection) -> dict[str, Any]:
-    """What the book tells of itself; a ValueError where another version wrote it."""
+    """The book's `about`; a ValueError if another version wrote the book."""
     written = {sql for (sql,) in connection.execute("SELECT sql FROM sqlite_master")}
     (text,) = connection.execute("SELECT about FROM about").fetchone()
     about = dict(json.loads(text))
@@ -298,18 +298,18 @@ def _clients(ranking: Ranking) -> Iterator[tuple[Any, ...]]:
 def _details(ranking: Ranking, features: Mapping[str, Any]) -> Iterator[tuple[int, str, str]]:
     """Place, reasons and features of each client; the last two as JSON."""
     columns = [features[name][ranking.rows].tolist() for name in features]
-    # One text with holes for the values: there may be millions of clients.
+    # One format string for all: there may be millions of clients.
     form = ", ".join(json.dumps(name).replace("%", "%%") + ": %s" for name in features)
-    told = [json.dumps(reasons) for reasons in ranking.reasons]
+    texts = [json.dumps(reasons) for reasons in ranking.reasons]
     for place, values in enumerate(zip(*map(_texts, columns), strict=True)):
-        reasons = told[place] if place < len(told) else NO_REASONS
+        reasons = texts[place] if place < len(texts) else NO_REASONS
         yield place + 1, reasons, "{" + form % values + "}"
 
 
 def _texts(values: Sequence[Any]) -> list[str]:
-    """Numbers or texts as JSON, equal ones made once; a missing number is null."""
-    made = {value: _json(value) for value in set(values)}
-    return [made[value] for value in values]
+    """Numbers or texts as JSON, equal ones converted once; a missing number is null."""
+    texts = {value: _json(value) for value in set(values)}
+    return [texts[value] for value in values]
 
 
 def _json(value: Any) -> str:

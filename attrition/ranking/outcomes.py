@@ -1,4 +1,4 @@
-"""Did the list help: what is kept of a ranking, and what became of its first clients.
+"""Whether the list helped: the part of a ranking that is kept, and its clients' outcomes.
 
 Values in, values out.
 """
@@ -16,21 +16,21 @@ import numpy as np
 from attrition.ranking.ranking import Ranking
 
 TOP_SIZES = (10, 20, 50)
-# Clients of an old ranking that are remembered for the base rate; of more, a fixed sample.
+# Most clients of an old ranking that are kept for the base rate; of more, a fixed sample.
 _SAMPLE = 5000
 
 
 @dataclass(frozen=True)
 class Remembered:
-    """What is kept of a ranking until outcomes tell whether it helped.
+    """The part of a ranking that is kept until outcomes show whether it helped.
 
     Attributes:
-        key: names this ranking: the same model, rows and clients give the same key.
+        key: identifies this ranking: the same model, rows and clients give the same key.
         release: the model that made it.
-        commit: what was ingested then; outcomes are the labelled rows that came later.
-        clients: how many were ranked.
+        commit: the last commit then; outcomes are the labelled rows that came later.
+        clients: number of ranked clients.
         top: ids of the first clients, in order.
-        sample: ids of all clients, or of a fixed sample: for the base rate.
+        sample: ids of all clients, or of a fixed sample, for the base rate.
     """
 
     key: str
@@ -47,21 +47,21 @@ def remember(ranking: Ranking, release: str, commit: str | None) -> Remembered:
     top = tuple(ids[: max(TOP_SIZES)])
     chosen: Iterable[int] = range(len(ids))
     if len(ids) > _SAMPLE:
-        # The checksum of an id has nothing to do with its risk: the sample stands for all.
+        # The checksum of an id is independent of its risk: the sample represents all clients.
         checksums = np.fromiter((zlib.crc32(name.encode()) for name in ids), np.uint32, len(ids))
-        # With the ids sorted in, equal checksums are no matter of the order of the rows.
+        # The ids decide among equal checksums, so the order of the rows does not matter.
         limit = np.partition(checksums, _SAMPLE - 1)[_SAMPLE - 1]
-        close = np.flatnonzero(checksums <= limit).tolist()
-        chosen = sorted(close, key=lambda place: (checksums[place], ids[place]))[:_SAMPLE]
-    sample = tuple(sorted(ids[place] for place in chosen))
+        candidates = np.flatnonzero(checksums <= limit).tolist()
+        chosen = sorted(candidates, key=lambda i: (checksums[i], ids[i]))[:_SAMPLE]
+    sample = tuple(sorted(ids[i] for i in chosen))
     content = repr((release, commit, len(ids), top, sample))
     key = hashlib.sha256(content.encode()).hexdigest()[:16]
     return Remembered(key, release, commit, len(ids), top, sample)
 
 
 @dataclass(frozen=True)
-class Found:
-    """Among some ranked clients: how many outcomes are known, and how many of those left."""
+class OutcomeCounts:
+    """Numbers of some ranked clients, of their known outcomes, and of those who left."""
 
     clients: int
     known: int
@@ -69,7 +69,7 @@ class Found:
 
     @property
     def share(self) -> float | None:
-        """Fraction 0-1 of the known ones that left; None when none is known."""
+        """Fraction 0-1 of leavers among the known outcomes; None without any."""
         return self.left / self.known if self.known else None
 
     def to_json(self) -> dict[str, Any]:
@@ -84,25 +84,25 @@ class Found:
 
 def precision_at_top(
     old: Remembered, outcomes: Mapping[str, int]
-) -> tuple[dict[int, Found], Found]:
-    """Did the list help: the share of leavers at its top, as far as known, and among all ranked.
+) -> tuple[dict[int, OutcomeCounts], OutcomeCounts]:
+    """The known share of leavers at the top of a list, and among all its clients.
 
     Args:
         old: an old ranking.
-        outcomes: client -> 1 for left, 0 for stayed, of those whose outcome came after it.
+        outcomes: client -> 1 for left, 0 for stayed, for outcomes that came after the ranking.
 
     Returns:
-        Top size k -> what became of the first k clients, for each k the ranking reaches (of one
-        shorter than the smallest k: of all its clients); and what became of all ranked (the base
-        rate; of a long ranking, in a sample).
+        Top size k -> outcomes of the first k clients, for each k up to the ranking's length (for a
+        ranking shorter than the smallest k: of all its clients); and outcomes of all its clients
+        (the base rate; for a long ranking of a sample).
     """
     sizes = [k for k in TOP_SIZES if k <= len(old.top)] or [len(old.top)]
-    return {k: _found(old.top[:k], outcomes) for k in sizes}, _found(old.sample, outcomes)
+    return {k: _count(old.top[:k], outcomes) for k in sizes}, _count(old.sample, outcomes)
 
 
-def _found(clients: Sequence[str], outcomes: Mapping[str, int]) -> Found:
+def _count(clients: Sequence[str], outcomes: Mapping[str, int]) -> OutcomeCounts:
     labels = [outcomes[client] for client in clients if client in outcomes]
-    return Found(len(clients), len(labels), sum(labels))
+    return OutcomeCounts(len(clients), len(labels), sum(labels))
 
 
 def first_outcomes(ids: Iterable[str], labels: Iterable[int]) -> dict[str, int]:

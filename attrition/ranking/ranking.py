@@ -1,7 +1,7 @@
-"""Whom to call first: the clients ranked by their risk of leaving.
+"""Ranks clients by their risk of leaving: which ones to call first.
 
-Values in, values out. Equal clients and an equal model give an equal ranking, in whatever order
-the clients come.
+Values in, values out. Equal clients and an equal model give an equal ranking, whatever the order
+of the clients.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ REASONS = 3
 NEW = "new"
 # Probabilities are shown, and compared with those of the last ranking, in ten-thousandths.
 DECIMALS = 4
-# Equal clients may get chances that differ in the last bit, by their place in the table.
+# Equal clients may get probabilities that differ in the last bit, by their position in the table.
 _EQUAL_DECIMALS = 9
 
 
 @dataclass(frozen=True)
 class Tiers:
-    """Probabilities from which on a client is at high and at medium risk; fractions 0-1."""
+    """Least probabilities of clients at high and at medium risk; fractions 0-1."""
 
     high: float
     medium: float
@@ -43,8 +43,8 @@ def choose_tiers(high: float | None, medium: float | None, threshold: float) -> 
     """The tiers by the settings; None: high from the model's threshold on, medium from half of it.
 
     Args:
-        high, medium: the settings; medium is None where high is, and smaller elsewhere.
-        threshold: the model's own, from which on it predicts that a client leaves.
+        high, medium: the settings; medium is None if high is None, else smaller than high.
+        threshold: the model's least probability of a predicted leaver.
     """
     top = threshold if high is None else high
     return Tiers(top, top / 2 if medium is None else medium)
@@ -63,8 +63,8 @@ class Ranking:
         values_at_risk: probability x value.
         value_ranks: rank by value at risk, 1 for the largest; 0 where the value is blank.
         probability_changes: since the last ranking, as text; "new", or "" without a last one.
-        rank_changes: places climbed since then, as text; negative for a fall.
-        rows: where each client stands in the table that was ranked, from 0 on.
+        rank_changes: ranks gained since then, as text; negative for a loss.
+        rows: each client's position in the table that was ranked, from 0 on.
     """
 
     ids: NDArray[np.object_]
@@ -94,7 +94,7 @@ class Ranking:
 
 @dataclass(frozen=True)
 class Previous:
-    """The last ranking, best first, with the changes it told; see `Ranking`."""
+    """The last ranking, best first, with its changes; see `Ranking`."""
 
     ids: Sequence[str]
     probabilities: Floats
@@ -111,28 +111,28 @@ def rank(
     tiers: Tiers,
     with_reasons: int,
 ) -> Ranking:
-    """Rank clients by their probability of leaving; equal ones stand in the order of their ids.
+    """Rank clients by their probability of leaving; equal ones are in the order of their ids.
 
     Args:
         card: the model.
         ids: array of shape (n,) of text.
         table: their features by column, as the scorecard takes them.
-        values: array of shape (n,), what each client is worth, NaN where blank; None for no values.
+        values: array of shape (n,), each client's value, NaN where blank; None without values.
         tiers: the thresholds.
-        with_reasons: the first so many clients get their reasons told.
+        with_reasons: number of clients at the top that get reasons.
     """
     exact = card.probabilities(table)
-    chances = np.round(exact, _EQUAL_DECIMALS)
-    order = _order(chances, ids)
+    probabilities = np.round(exact, _EQUAL_DECIMALS)
+    order = _order(probabilities, ids)
     first = order[:with_reasons]
-    told = _reasons(card, table, first)
+    reasons = _reasons(card, table, first)
     ranked_values = None if values is None else values[order]
-    at_risk = None if ranked_values is None else chances[order] * ranked_values
+    at_risk = None if ranked_values is None else probabilities[order] * ranked_values
     return Ranking(
         ids=ids[order],
-        probabilities=np.round(chances[order], DECIMALS),
+        probabilities=np.round(probabilities[order], DECIMALS),
         tiers=tiers.of(exact[order]),
-        reasons=told,
+        reasons=reasons,
         values=ranked_values,
         values_at_risk=at_risk,
         value_ranks=None if at_risk is None else _value_ranks(at_risk),
@@ -143,7 +143,7 @@ def rank(
 def with_changes(ranking: Ranking, previous: Previous | None) -> Ranking:
     """The ranking with each client's changes since the last one.
 
-    The same ranking made again tells the same changes: those since the last one that differed.
+    An equal ranking keeps the last one's changes: those since the last ranking that differed.
     """
     if previous is None:
         blanks = [""] * len(ranking)
@@ -154,14 +154,14 @@ def with_changes(ranking: Ranking, previous: Previous | None) -> Ranking:
             probability_changes=previous.probability_changes,
             rank_changes=previous.rank_changes,
         )
-    places = {client: place for place, client in enumerate(previous.ids)}
+    positions = {client: position for position, client in enumerate(previous.ids)}
     ids = ranking.ids.tolist()
-    before = np.fromiter((places.get(client, -1) for client in ids), np.intp, len(ids))
+    before = np.fromiter((positions.get(client, -1) for client in ids), np.intp, len(ids))
     climbed = (before - np.arange(len(ids))).tolist()
     is_new = (before < 0).tolist()
-    # A last list without clients has nothing to look up.
-    chances_before = np.append(previous.probabilities, 0.0)[before]
-    moved = (_units(ranking.probabilities) - _units(chances_before)).tolist()
+    # The added 0 allows a last list without clients.
+    probabilities_before = np.append(previous.probabilities, 0.0)[before]
+    moved = (_units(ranking.probabilities) - _units(probabilities_before)).tolist()
     texts = {units: f"{units / 10**DECIMALS:.{DECIMALS}f}" for units in set(moved)}
     return replace(
         ranking,
@@ -169,7 +169,7 @@ def with_changes(ranking: Ranking, previous: Previous | None) -> Ranking:
             NEW if new else texts[units] for new, units in zip(is_new, moved, strict=True)
         ],
         rank_changes=[
-            NEW if new else str(places_up) for new, places_up in zip(is_new, climbed, strict=True)
+            NEW if new else str(climb) for new, climb in zip(is_new, climbed, strict=True)
         ],
     )
 
@@ -183,13 +183,13 @@ def _is_same(ranking: Ranking, previous: Previous) -> bool:
 
 
 def _units(probabilities: Floats) -> NDArray[np.int64]:
-    """Probabilities in ten-thousandths, so that a difference has no digits of its own."""
+    """Probabilities in ten-thousandths, so that differences are exact."""
     return np.asarray(np.rint(probabilities * 10**DECIMALS), dtype=np.int64)
 
 
-def _order(chances: Floats, ids: NDArray[np.object_]) -> NDArray[np.intp]:
-    order = np.argsort(-chances, kind="stable")
-    ranked = chances[order]
+def _order(probabilities: Floats, ids: NDArray[np.object_]) -> NDArray[np.intp]:
+    order = np.argsort(-probabilities, kind="stable")
+    ranked = probabilities[order]
     edges = np.flatnonzero(np.diff(ranked)) + 1
     starts, ends = np.append(0, edges), np.append(edges, len(order))
     tied = ends - starts > 1
@@ -199,18 +199,18 @@ def _order(chances: Floats, ids: NDArray[np.object_]) -> NDArray[np.intp]:
 
 
 def _reasons(card: Scorecard, table: Table, rows: NDArray[np.intp]) -> list[list[str]]:
-    """The reasons of some clients in words; where there is none, that."""
+    """The reasons of some clients as texts; `NO_REASON` for a client without any."""
     columns = (*card.numeric_columns, *card.categorical_columns)
-    some = {column: np.asarray(table[column])[rows] for column in columns}
+    selected = {column: np.asarray(table[column])[rows] for column in columns}
     words = Words(card)
     return [
         [words.of(reason) for reason in reasons] or [NO_REASON]
-        for reasons in card.reasons(some, REASONS)
+        for reasons in card.reasons(selected, REASONS)
     ]
 
 
 def _value_ranks(at_risk: Floats) -> NDArray[np.int64]:
-    """Rank of each client by value at risk; equal ones as they stand, 0 where it is blank."""
+    """Rank of each client by value at risk; equal ones keep their order, 0 for a blank value."""
     ranks = np.zeros(len(at_risk), dtype=np.int64)
     known = int((~np.isnan(at_risk)).sum())
     ranks[np.argsort(-at_risk, kind="stable")[:known]] = np.arange(1, known + 1)  # NaN comes last

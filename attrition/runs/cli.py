@@ -1,8 +1,8 @@
 """What every script's `main` shares: arguments, logging, the lock, and errors as exit codes.
 
-A script's `main` builds its parser with `parser(...)` and hands it with a body to `run` (a
-reader), `run_alone` (a writer: it holds the run lock) or `run_stage` (a writer whose name stands on
-the terminal while it works). The exit codes are those of the house:
+A script's `main` builds its parser with `parser(...)` and passes it with a body to `run` (a
+reader), `run_alone` (a writer: it holds the run lock) or `run_stage` (a writer whose name the
+terminal shows while it works). The exit codes of all scripts are:
 0 fine, 1 an expected error, 2 wrong usage or settings, 3 a bug, 75 another run holds the lock,
 130 interrupted.
 """
@@ -40,7 +40,7 @@ logger = logging.getLogger(__name__)
 
 
 def parser(docstring: str | None) -> argparse.ArgumentParser:
-    """A parser with what every script takes; its description is the script's first line."""
+    """A parser with the options of every script; its description is the docstring's first line."""
     lines = (docstring or "").strip().splitlines()
     result = Parser(
         description=lines[0] if lines else None,
@@ -75,12 +75,12 @@ def run_without_settings(
     argv: Sequence[str] | None,
     body: Callable[[argparse.Namespace], int],
 ) -> int:
-    """Like `run`, for a body that works before there are settings."""
+    """Like `run`, for a body that needs no settings."""
     return _guarded(parser, argv, body)
 
 
 def run_alone(parser: argparse.ArgumentParser, argv: Sequence[str] | None, body: Body) -> int:
-    """Like `run`, for a body that writes: it holds the run lock and sweeps up after killed runs."""
+    """Like `run`, for a body that writes: under the run lock, after cleaning up killed runs."""
 
     def locked(arguments: argparse.Namespace) -> int:
         config = load_config(arguments.config)
@@ -95,7 +95,7 @@ def run_alone(parser: argparse.ArgumentParser, argv: Sequence[str] | None, body:
 
 
 def run_stage(parser: argparse.ArgumentParser, argv: Sequence[str] | None, body: Body) -> int:
-    """Like `run_alone`, for a script that is one stage: who watches a terminal sees it at work."""
+    """Like `run_alone`, for a script that is one stage: a terminal shows that it is running."""
 
     def shown(config: Config, arguments: argparse.Namespace) -> int:
         with progress.step(Path(parser.prog).stem):
@@ -137,7 +137,7 @@ def _guarded(
         logger.error("%s", error)
         return error.exit_code
     except BrokenPipeError:
-        # The reader of our output has left (such as `| head`): not an error of ours.
+        # The reader of our output (such as `| head`) has stopped: not an error of ours.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except OSError as error:
@@ -152,7 +152,7 @@ def _guarded(
 
 
 class _Formatter(logging.Formatter):
-    """Messages as they are, after the level's name where it is more than information."""
+    """Messages as they are; warnings and errors begin with the level's name."""
 
     def format(self, record: logging.LogRecord) -> str:
         text = super().format(record)
@@ -163,17 +163,17 @@ def _set_up_logging() -> None:
     """Log to stderr; fullprocess.py adds a file."""
     handler = logging.StreamHandler()
     handler.setFormatter(_Formatter())
-    logging.raiseExceptions = False  # a line that a full disk does not take is no second trouble
+    logging.raiseExceptions = False  # a full disk that takes no log line is no second error
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(logging.INFO)
 
 
 def log_to_file(path: Path) -> None:
-    """Log to a file as well, with times in UTC; a file that has grown large is rotated first.
+    """Also log to a file, with times in UTC; a large file is rotated first.
 
-    Under cron stderr is appended to that same file: then the file's handler takes its place, so
-    that nothing stands there twice.
+    Under cron stderr is appended to the same file: then the file's handler replaces that of
+    stderr, so that no line is written twice.
     """
     _rotate(path)
     stream = path.open("a", encoding="utf-8")
@@ -188,7 +188,7 @@ def log_to_file(path: Path) -> None:
 
 
 def _rotate(path: Path) -> None:
-    """Keep a log small: beyond LARGEST_LOG it becomes `.1`, that `.2`, ... the last one goes."""
+    """Rename a log larger than LARGEST_LOG to `.1`, `.1` to `.2`, ...; the oldest one is lost."""
     if not path.exists() or path.stat().st_size < LARGEST_LOG:
         return
     for number in range(OLD_LOGS, 0, -1):
@@ -203,25 +203,25 @@ def _is_same_file(one: int, other: int) -> bool:
 
 
 @contextmanager
-def on_failure(tell: Callable[[str], None]) -> Iterator[None]:
-    """Have a failure told, and let it go on to become a message and an exit code.
+def on_failure(report: Callable[[str], None]) -> Iterator[None]:
+    """Report a failure, then raise it further to become a message and an exit code.
 
     Args:
-        tell: gets the failure in words without values of clients; wrong settings, a lock that
-            another run holds and an interruption are no failures.
+        report: gets a description of the failure without values of clients. Wrong settings, a
+            lock that another run holds and an interruption are not failures.
     """
     try:
         yield
     except (ConfigError, AlreadyRunning):
         raise
     except PipelineError as error:
-        tell(str(error))
+        report(str(error))
         raise
     except OSError as error:
-        tell(_os_error_message(error))
+        report(_os_error_message(error))
         raise
     except Exception as error:
-        tell(f"a bug in the pipeline ({type(error).__name__}); cron.log tells where")
+        report(f"a bug in the pipeline ({type(error).__name__}); see cron.log")
         raise
 
 
@@ -231,23 +231,23 @@ def _os_error_message(error: OSError) -> str:
 
 
 @contextmanager
-def deadline(seconds: float, tell: Callable[[str], None] | None = None) -> Iterator[None]:
-    """End the whole process when its work takes longer, so that a hung run blocks no others.
+def deadline(seconds: float, report: Callable[[str], None] | None = None) -> Iterator[None]:
+    """End the whole process when its work takes too long, so that a hung run blocks no others.
 
-    It ends by force, since whatever hangs may not answer; that is safe, as a kill at any moment is.
-    The kernel's alarm stands behind, should this interpreter itself not come to its turn.
+    The end is forced, since a hung call may not return; that is as safe as a kill at any moment.
+    The kernel's alarm ends the process should this interpreter not get to run the timer.
 
     Args:
-        seconds: how long it may take.
-        tell: gets to know of it, in words, and has less than _GRACE_SECONDS for what it does.
+        seconds: how long the work may take.
+        report: gets a description of the timeout, and has less than _GRACE_SECONDS to finish.
     """
 
     def give_up() -> None:
         message = f"the run took longer than {seconds / 60:g} minutes and was ended"
         try:
             logger.error("%s", message)
-            if tell is not None:
-                tell(message)
+            if report is not None:
+                report(message)
             logging.shutdown()
         finally:
             os._exit(PipelineError.exit_code)

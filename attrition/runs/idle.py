@@ -1,11 +1,11 @@
-"""Has anything changed since the last finished run? Asked every three minutes, so it must be cheap.
+"""Has anything changed since the last finished run? Checked every three minutes, so it is cheap.
 
-Names, sizes and times of change of everything a run depends on, in one digest. Equal digests mean
-that a run would do what the last one did, so it need not be done. Should a digest ever differ for
-nothing, the run decides by content and just takes longer.
+One digest covers names, sizes and times of change of everything a run depends on. Equal digests
+mean that a run would do what the last one did, so it is skipped. If a digest differs although no
+content has changed, the run finds that out by content and just takes longer.
 
-Importing this costs next to nothing: no pathlib, typing or logging. What is to be looked
-at stands in the record of the last finished run, so that `rests` needs no parsed settings either.
+Importing this costs next to nothing: no pathlib, typing or logging. The record of the last
+finished run lists the files to check, so that `rests` needs no parsed settings either.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ import time
 from attrition.core import permissions
 from attrition.core.paths import PACKAGE, PROJECT
 
-TYPE_CHECKING = False  # that of `typing`, without the price of importing it
+TYPE_CHECKING = False  # as in `typing`, without the cost of importing it
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from typing import Any
@@ -31,20 +31,20 @@ if TYPE_CHECKING:
 STATE = "idle_state"  # key of the decision record: the run that wrote it has finished
 FAILED_RUN = "failed run"  # in alerts.json: the condition that a run which works ends
 MESSAGE = "idle: nothing has changed since the last finished run"
-LARGEST_LOG = 1_000_000  # bytes; a log that has grown beyond them is rotated by a run that logs
-# A file changed this shortly ago may change again without another time of change: its next
-# change would go unseen. Most file systems stamp finer than 0.1 s, some in whole seconds.
+LARGEST_LOG = 1_000_000  # bytes; a run that logs rotates a larger log
+# A file changed this recently may change again and keep its time of change, so the next change
+# would go unseen. Most file systems have time stamps finer than 0.1 s, some of whole seconds.
 _FINE_STAMP_SECONDS = 0.1
 _COARSE_STAMP_SECONDS = 2.5
-_LOOKS = 3
+_ATTEMPTS = 3
 
 
 class Inputs:
-    """What stood in the input folders at one moment.
+    """The state of the inputs at one moment.
 
     Attributes:
-        digest: of all of it.
-        settled: False when files go on changing, so that another change may go unseen.
+        digest: of names, sizes and times of change.
+        settled: False when files keep changing, so that another change may go unseen.
     """
 
     __slots__ = ("digest", "settled")
@@ -55,13 +55,12 @@ class Inputs:
 
 
 def observe_inputs(config: Config) -> Inputs:
-    """Look at the source files, the test data, the settings and the installed software.
+    """Take the state of source files, test data, settings and installed software.
 
-    Should a file have changed a moment ago, the moment is waited out, and everything looked at
-    again.
+    If a file has changed a moment ago, wait that long and take the state again.
     """
     watched, root = _watched(config), str(config.root)
-    for _ in range(_LOOKS):
+    for _ in range(_ATTEMPTS):
         listing = _listing(watched, root)
         fresh = _freshness(listing, time.time_ns())
         if not fresh:
@@ -81,30 +80,30 @@ def is_idle(config: Config, inputs: Inputs) -> bool:
 
 
 def finished_state(config: Config, inputs: Inputs) -> dict[str, Any]:
-    """What the decision record of a run that began with these inputs keeps, for the next look."""
+    """The state that a run with these inputs keeps in its decision record, for the next check."""
     return _state(_watched(config), str(config.root), inputs.digest)
 
 
 def rests(arguments: Sequence[str]) -> bool:
-    """The whole tick of a pipeline at rest, before anything heavy is imported.
+    """The whole idle check, before any slow import.
 
     Args:
         arguments: those of the process.
 
     Returns:
-        True: nothing has changed, the log was told, there is nothing else to do. False: do a whole
-        run, which may find the same at more leisure, or say what is wrong.
+        True: nothing has changed and the log says so; there is nothing else to do. False: a whole
+        run is needed, which may come to the same result, or report an error.
     """
     permissions.keep_private()
     source = _settings_file(arguments)
     try:
         return source is not None and _rests(source)
     except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError):
-        return False  # whatever is wrong here, a whole run says it better
+        return False  # a whole run reports the error better
 
 
 def _settings_file(arguments: Sequence[str]) -> str | None:
-    """The settings file of a plain tick; None when the process was asked for something else."""
+    """The settings file of a plain scheduled run; None when there are other arguments."""
     if not arguments:
         return os.path.join(PROJECT, "config.json")
     plain = len(arguments) == 2 and arguments[0] == "--config"
@@ -125,7 +124,7 @@ def _rests(source: str) -> bool:
             return False
         if state != _state(state["watched"], root, _inputs_digest(listing)):
             return False
-        return _tell(f"{root}/cron.log")
+        return _log(f"{root}/cron.log")
 
 
 def _owes_alert(path: str) -> bool:
@@ -138,22 +137,22 @@ def _owes_alert(path: str) -> bool:
     )
 
 
-def _tell(log: str) -> bool:
-    """Add a line to the log and to stderr; nothing, and False, when the log is to be rotated."""
+def _log(log: str) -> bool:
+    """Add a line to the log and stderr; False, and no line, when the log is to be rotated."""
     line = time.strftime(f"%Y-%m-%dT%H:%M:%SZ {MESSAGE}\n", time.gmtime())
     with open(log, "a", encoding="utf-8") as stream:
         status = os.fstat(stream.fileno())
         if status.st_size >= LARGEST_LOG:
             return False
         stream.write(line)
-    # Under cron stderr is appended to that same file.
+    # Under cron stderr is appended to the same file.
     if not os.path.samestat(status, os.fstat(2)):
         sys.stderr.write(f"{MESSAGE}\n")
     return True
 
 
 def _watched(config: Config) -> dict[str, Any]:
-    """What is to be looked at, relative to the folder of the settings."""
+    """The paths to check, relative to the folder of the settings."""
     from attrition.core.releases import LINKED_FILES, MANIFEST, RELEASE_FILES
 
     live = config.prod_deployment_path / "current"
@@ -171,7 +170,7 @@ def _watched(config: Config) -> dict[str, Any]:
     ]
     outputs += [models / name for name in RELEASE_FILES if name != config.ingested_files.name]
     outputs += [config.prod_deployment_path / name for name in LINKED_FILES]
-    # People have these written anew at any time, and an alert is delivered by a run at rest.
+    # Users may rewrite these at any time, and an idle run may deliver an alert.
     rewritten = [config.api_returns, config.diagnostics, config.alerts]
     return {
         "folders": [
@@ -195,13 +194,13 @@ def _state(watched: dict[str, Any], root: str, inputs: str) -> dict[str, Any]:
 
 def _listing(watched: dict[str, Any], root: str) -> list[list[Any]]:
     """The stamps of the input files and of the settings."""
-    found = []
+    stamps = []
     for folder in watched["folders"]:
         with os.scandir(f"{root}/{folder}") as entries:
-            found += sorted(
+            stamps += sorted(
                 _stamp(entry.name, entry.stat(follow_symlinks=False)) for entry in entries
             )
-    return [*found, *_stamps([f"{root}/{watched['settings']}"])]
+    return [*stamps, *_stamps([f"{root}/{watched['settings']}"])]
 
 
 def _inputs_digest(listing: list[list[Any]]) -> str:
@@ -209,7 +208,7 @@ def _inputs_digest(listing: list[list[Any]]) -> str:
 
 
 def _outputs_digest(watched: dict[str, Any], root: str) -> str:
-    """What earlier runs left; whoever deletes or replaces one of these wakes the pipeline up."""
+    """Digest of the outputs of earlier runs: deleting or replacing one causes a new run."""
     try:
         live = os.readlink(f"{root}/{watched['live']}")
     except OSError:
@@ -221,9 +220,9 @@ def _outputs_digest(watched: dict[str, Any], root: str) -> str:
 
 
 def _end(path: str, count: int) -> str:
-    """The last bytes of a file; none where it is missing or empty.
+    """The last bytes of a file in hexadecimal; "" where it is missing or empty.
 
-    A file that may be written anew ends as it did before, unless somebody cut it.
+    A file that may be rewritten ends as before, unless it was cut.
     """
     try:
         with open(path, "rb") as stream:
@@ -240,7 +239,7 @@ def _scripts() -> list[str]:
 
 
 def _installed_packages() -> list[str]:
-    """Names such as `numpy-2.4.6.dist-info`: what pip leaves beside each installed package."""
+    """Names such as `numpy-2.4.6.dist-info`, which pip creates for each installed package."""
     folders = [path for path in sys.path if path.endswith("site-packages") and os.path.isdir(path)]
     return sorted(
         name for folder in folders for name in os.listdir(folder) if name.endswith(".dist-info")
@@ -263,12 +262,12 @@ def _stamp(name: str, status: os.stat_result) -> list[Any]:
 
 
 def _freshness(listing: Iterable[Sequence[Any]], now: int) -> float:
-    """Seconds until every stamp is old enough to be relied on; 0 when all are."""
+    """Seconds until every stamp is old enough to rely on; 0 when all are."""
     waits = [0.0]
     for _, _, modified, changed, _ in listing:
         coarse = max(modified, changed) % 1_000_000_000 == 0
         window = _COARSE_STAMP_SECONDS if coarse else _FINE_STAMP_SECONDS
-        # A stamp from the near future (a clock set back) is as little to be relied on.
+        # A stamp in the near future (the clock was set back) is as unreliable.
         if abs(now - changed) < window * 1e9:
             waits.append(window)
     return max(waits)

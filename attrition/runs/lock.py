@@ -1,4 +1,4 @@
-"""The lock under which the pipeline's files change: one run at a time (`flock`)."""
+"""The lock that lets one run at a time change the pipeline's files (`flock`)."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from attrition.core.errors import AlreadyRunning, PipelineError
 
 @contextlib.contextmanager
 def run_lock(*paths: Path) -> Iterator[None]:
-    """Hold the locks under which files of the pipeline change.
+    """Hold the locks needed to change files of the pipeline.
 
-    They are the kernel's (`flock`): they end with the process, however that ends. The files are
-    never unlinked, since two runs could then hold locks on two files of one name.
+    The kernel (`flock`) releases them when the process ends, however it ends. The lock files are
+    never deleted, since two runs could then hold locks on two files of one name.
 
     Raises:
         AlreadyRunning: another process holds one of them.

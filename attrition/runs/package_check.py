@@ -1,9 +1,8 @@
-"""Which of the packages that requirements.txt names have newer versions; pip is asked.
+"""Asks pip which packages named in requirements.txt have newer versions.
 
-pip asks an index over the network, which may take its time: the question runs in a child process
-beside the work, at most once a day, and nobody waits long for the answer. It runs in a folder of
-its own and imports nothing from there, so no file in the folder that somebody started us from, a
-`pip.py` or `token.py`, is run.
+pip asks an index over the network, which may be slow: it runs in a child process beside the work,
+at most once a day, and no run waits long for it. It runs in a folder of its own and imports nothing
+from there, so a `pip.py` or `token.py` in the folder that the script was started from is not run.
 """
 
 from __future__ import annotations
@@ -39,16 +38,16 @@ _PIP = tuple(
     "-P -m pip list --outdated --format json --disable-pip-version-check --no-input "
     "--retries 0 --timeout 5".split()
 )
-# pip goes on without an index it cannot reach, and tells its log alone; a 404 is an answer.
+# pip continues without an index it cannot reach and says so only in its log; a 404 is an answer.
 _NOT_FETCHED = re.compile(r"Could not fetch URL (?!.*\b404\b)")
 
 
 @dataclass(frozen=True)
 class Packages:
-    """What is known about newer versions.
+    """The known newer versions.
 
-    `outdated` holds name, current_version and latest_version of each, as known at `as_of`, the
-    time of the last answer (None: never had one); `time` is that of the last question.
+    `outdated` holds name, current_version and latest_version of each package, as known at `as_of`,
+    the time of the last answer (None: there was none); `time` is the time of the last check.
     """
 
     state: str
@@ -77,7 +76,7 @@ class Packages:
 
 @dataclass(frozen=True)
 class PackageCheck:
-    """A question that may still be under way; `process` is None when there is nothing to ask."""
+    """A check that may still be running; `process` is None when no check is needed."""
 
     known: Packages
     process: subprocess.Popen[bytes] | None = None
@@ -87,7 +86,7 @@ class PackageCheck:
 
 @contextmanager
 def checking(config: Config) -> Iterator[PackageCheck]:
-    """Ask pip beside the body of the `with`, whatever happens in there; pip ends with it."""
+    """Run pip beside the body of the `with`; pip ends with the body, even after an error."""
     check = start_check(config)
     try:
         yield check
@@ -96,9 +95,9 @@ def checking(config: Config) -> Iterator[PackageCheck]:
 
 
 def start_check(config: Config) -> PackageCheck:
-    """Ask pip in the background, unless it is switched off or was asked within a day.
+    """Start pip in the background, unless the check is switched off or was done within a day.
 
-    Whoever starts a check finishes it, with `finish_check`; better take `checking`.
+    The caller must finish the check with `finish_check`; `checking` does both.
     """
     if not config.package_check:
         return PackageCheck(Packages(SWITCHED_OFF))
@@ -121,9 +120,9 @@ def start_check(config: Config) -> PackageCheck:
 
 
 def finish_check(check: PackageCheck, seconds: float) -> Packages:
-    """The answer of a check, waited for no longer than so many seconds; then pip is stopped.
+    """Wait at most so many seconds for the result of a check, then stop pip.
 
-    Once finished there is no second answer: what was known before is returned.
+    A second call returns what was known before the check.
     """
     folder = check.folder
     if check.process is None or folder is None or not folder.exists():
@@ -146,7 +145,7 @@ def finish_check(check: PackageCheck, seconds: float) -> Packages:
 
 
 def outdated_packages(answer: str) -> tuple[dict[str, str], ...]:
-    """What `pip list --outdated --format json` answered, under this project's names."""
+    """Parse the output of `pip list --outdated --format json`, with this project's keys."""
     keys = ("name", "version", "latest_version")
     return tuple(
         {ours: one[theirs] for ours, theirs in zip(_OUTDATED, keys, strict=True)}
@@ -155,7 +154,7 @@ def outdated_packages(answer: str) -> tuple[dict[str, str], ...]:
 
 
 def stored(config: Config) -> Packages:
-    """The last answer, as `store` kept it."""
+    """The last result that `store` saved."""
     try:
         raw = atomic_files.read_json(config.packages)
         outdated = tuple({key: str(one[key]) for key in _OUTDATED} for one in raw["outdated"])
@@ -169,16 +168,16 @@ def _text(value: Any) -> str | None:
 
 
 def store(config: Config, packages: Packages) -> None:
-    """Keep an answer for a day; one that is kept already, or none, is not written."""
+    """Save a result for a day, unless it is already saved or there was no check."""
     if packages.time is not None and packages != stored(config):
         atomic_files.write_json(config.packages, packages.to_json())
 
 
 def required_names(requirements: str) -> set[str]:
-    """The normalised names (PEP 503) of the packages that the text of a requirements file names."""
+    """The normalised names (PEP 503) of the packages in the text of a requirements file."""
     lines = (line.split("#")[0].strip() for line in requirements.splitlines())
-    found = (re.match(r"[A-Za-z0-9][A-Za-z0-9._-]*", line) for line in lines)
-    return _normalised(match.group() for match in found if match)
+    matches = (re.match(r"[A-Za-z0-9][A-Za-z0-9._-]*", line) for line in lines)
+    return _normalised(match.group() for match in matches if match)
 
 
 def _installed_names() -> set[str]:

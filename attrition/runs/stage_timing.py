@@ -1,4 +1,4 @@
-"""Times a fresh ingestion and training, as processes of their own, and touches nothing of them."""
+"""Times a fresh ingestion and training as separate processes, without changing their outputs."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ SCRIPTS = Path(PROJECT)
 
 
 def measure(config: Config) -> dict[str, float]:
-    """Time a fresh ingestion and training as processes of their own, start-up included.
+    """Time a fresh ingestion and training as separate processes, start-up included.
 
-    Everything they write goes to a temporary folder; the folders of the settings stay untouched.
+    They write to a temporary folder; the folders of the settings are not changed.
 
     Returns:
         stage -> seconds.
 
     Raises:
-        PipelineError: a stage failed; with what it said.
+        PipelineError: a stage failed; the message ends with its last line.
     """
     seconds = {}
     with scratch_folder() as folder:
@@ -44,13 +44,13 @@ def measure(config: Config) -> dict[str, float]:
             )
             seconds[stage] = round(time.perf_counter() - start, 3)
             if done.returncode:
-                said = done.stderr.strip().splitlines()[-1:] or ["no word"]
-                raise PipelineError(f"{stage} failed while being measured: {said[0]}")
+                (last_line,) = done.stderr.strip().splitlines()[-1:] or ["no message"]
+                raise PipelineError(f"{stage} failed while being measured: {last_line}")
     return seconds
 
 
 def _temporary_settings(config: Config, folder: Path) -> Path:
-    """The same settings, reading the same inputs and writing into the folder."""
+    """Write settings with the same inputs and with outputs in the folder; return their path."""
     raw = json.loads(config.source.read_text(encoding="utf-8-sig"))
     for key in FOLDER_KEYS:
         if key in ("input_folder_path", "test_data_path"):

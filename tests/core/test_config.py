@@ -154,7 +154,7 @@ def test_a_missing_folder_key_is_named(project: Project, key: str) -> None:
         (b"{", "not valid JSON"),
         (b"[]", "expected a JSON object, found \\[\\]"),
         (b"\xff\xfe{}", "cannot be read as UTF-8"),
-        (b'{"input_folder_path": "a", "input_folder_path": "b"}', "stands twice"),
+        (b'{"input_folder_path": "a", "input_folder_path": "b"}', "occurs twice"),
         (b"[" * 100_000, "not valid JSON"),
     ],
 )

@@ -80,7 +80,7 @@ def test_which_label_means_left_is_told_and_doubted_where_nothing_speaks_for_it(
     told, note = suggested("outcome", "bad", "good", 3)
     assert told.endswith("it is the rarer one")
     assert note == (
-        "nothing tells whether 'bad' means that a client left: if not, exchange positive_label and "
+        "it is unclear whether 'bad' means that a client left: if not, exchange positive_label and "
         "negative_label in config.json"
     )
     told, note = suggested("y", "0", "1", 3)

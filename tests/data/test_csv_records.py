@@ -13,11 +13,11 @@ from hypothesis import strategies as st
 from attrition.core.errors import DataError
 from attrition.data import csv_records
 from attrition.data.csv_records import Record
-from attrition.data.csv_scan import Census, take_census
+from attrition.data.csv_scan import CsvScan, scan_csv
 
 
-def census_of(data: bytes) -> Census:
-    return take_census(io.BytesIO(data))
+def census_of(data: bytes) -> CsvScan:
+    return scan_csv(io.BytesIO(data))
 
 
 def records_of(folder: Path, data: bytes) -> list[Record]:

@@ -11,8 +11,8 @@ from attrition.core.errors import DataError
 from attrition.data import csv_scan
 
 
-def census_of(data: bytes) -> csv_scan.Census:
-    return csv_scan.take_census(io.BytesIO(data))
+def census_of(data: bytes) -> csv_scan.CsvScan:
+    return csv_scan.scan_csv(io.BytesIO(data))
 
 
 @pytest.mark.parametrize(

@@ -129,7 +129,7 @@ def test_a_cut_row_that_cannot_be_told_from_others_stays_and_is_named(project: P
     assert final(project) == [*before, "l,1,2,33,1"]
     (event,) = [e for e in read_ledger(project.config.ledger).events if "cut off" in e.what]
     assert event.what == (
-        "the row in line 3, which was cut off, stays: it cannot be told from others"
+        "the row in line 3, which was cut off, stays: it cannot be distinguished from others"
     )
 
 

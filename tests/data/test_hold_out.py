@@ -15,8 +15,8 @@ from attrition.core import atomic_files
 from attrition.core.config import Config
 from attrition.data.clients import (
     TestClients,
+    clients_not_held_out,
     held_out_clients,
-    judging_clients,
     labelled_test_clients,
     training_clients,
 )
@@ -160,7 +160,7 @@ def test_without_ids_the_whole_row_decides_wherever_and_whenever_it_comes(
         )
         assert len(held_out) + len(learnt.clients) == 400
         assert learnt.left_out == len(held_out)
-        assert len(judging_clients(project.config, 0, size)) == len(learnt.clients)
+        assert len(clients_not_held_out(project.config, 0, size)) == len(learnt.clients)
         frame = held_out.features.assign(gone=held_out.labels)
         found.append(sorted(map(repr, frame.itertuples(index=False))))
     assert found[0] == found[1]

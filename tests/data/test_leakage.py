@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from attrition.data.leakage import is_beyond_belief, single_column_power, suspicious_columns
+from attrition.data.leakage import is_suspicious, single_column_power, suspicious_columns
 from tests.conftest import REPOSITORY
 
 DATA = REPOSITORY.parent / "shared" / "data"
@@ -73,11 +73,11 @@ def test_the_answer_in_disguise_is_beyond_belief_and_honest_columns_are_not(shar
 def test_on_thirty_rows_nothing_is_beyond_belief() -> None:
     labels = np.tile([0, 1], 15)
     assert not suspicious_columns(disguised(labels), labels)
-    assert not any(is_beyond_belief(1.0, rarer) for rarer in range(1, 35))
-    assert is_beyond_belief(1.0, 35)
-    assert is_beyond_belief(0.98, 80)
-    assert not is_beyond_belief(0.98, 40)
-    assert not is_beyond_belief(0.93, 1_000_000)
+    assert not any(is_suspicious(1.0, rarer) for rarer in range(1, 35))
+    assert is_suspicious(1.0, 35)
+    assert is_suspicious(0.98, 80)
+    assert not is_suspicious(0.98, 40)
+    assert not is_suspicious(0.93, 1_000_000)
 
 
 def test_with_one_label_alone_there_is_no_power() -> None:

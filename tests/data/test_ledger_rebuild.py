@@ -301,7 +301,7 @@ def test_what_a_spreadsheet_made_of_the_file_is_written_as_ours(archived: Projec
         + b"m,4,5,6,1\r\n"
     )
     shown = archived.run(INGESTION, "--accept-edits").stdout
-    assert "1 that stood there once more left out" in " ".join(shown.split())
+    assert "1 repeated row left out" in " ".join(shown.split())
     assert path.read_text() == text
     commits = read_ledger(archived.config.ledger).commits
     assert [bool(commit.files) for commit in commits] == [True, True], "they are what they were"
@@ -330,7 +330,7 @@ def test_an_older_copy_of_the_ledger_cuts_no_row(archived: Project) -> None:
     rows = archived.config.final_data.read_bytes()
     archived.config.ledger.write_bytes(older)
     failed = archived.run(INGESTION, check=False)
-    assert "bytes stand behind the committed rows" in failed.stderr
+    assert "bytes follow the committed rows" in failed.stderr
     archived.run(INGESTION, "--accept-edits")
     archived.run(INGESTION)
     assert archived.config.final_data.read_bytes() == rows

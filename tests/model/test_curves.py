@@ -14,17 +14,17 @@ from attrition.model import curves
 RNG = np.random.default_rng(3)
 CHANCE = RNG.beta(1, 4, 5000).round(3)  # with ties
 LABELS = (RNG.random(5000) < CHANCE).astype(int)
-RUNGS = curves.ladder(LABELS, CHANCE)
+COUNTS = curves.count_at_thresholds(LABELS, CHANCE)
 
 
 def test_areas_are_scikit_learns() -> None:
-    assert curves.roc_area(RUNGS) == pytest.approx(metrics.roc_auc_score(LABELS, CHANCE))
+    assert curves.roc_area(COUNTS) == pytest.approx(metrics.roc_auc_score(LABELS, CHANCE))
     expected = metrics.average_precision_score(LABELS, CHANCE)
-    assert curves.average_precision(RUNGS) == pytest.approx(expected)
+    assert curves.average_precision(COUNTS) == pytest.approx(expected)
 
 
 def test_the_thinned_roc_curve_lies_on_scikit_learns() -> None:
-    curve = curves.roc(RUNGS)
+    curve = curves.roc(COUNTS)
     x, y, _ = metrics.roc_curve(LABELS, CHANCE, drop_intermediate=False)
     assert {*zip(curve.x, curve.y, strict=True)} <= {*zip(x, y, strict=True)}
     assert (curve.x[0], curve.y[0], curve.x[-1], curve.y[-1]) == (0, 0, 1, 1)
@@ -34,7 +34,7 @@ def test_the_thinned_roc_curve_lies_on_scikit_learns() -> None:
 
 
 def test_precision_and_recall_are_scikit_learns() -> None:
-    curve = curves.precision_recall(RUNGS)
+    curve = curves.precision_recall(COUNTS)
     precision, recall, _ = metrics.precision_recall_curve(LABELS, CHANCE)
     known = {*zip(recall.round(9), precision.round(9), strict=True)}
     assert {*zip(curve.x.round(9), curve.y.round(9), strict=True)} <= known
@@ -43,15 +43,15 @@ def test_precision_and_recall_are_scikit_learns() -> None:
 def test_curves_of_six_clients_by_hand() -> None:
     """In the order of their risk: left, stayed, left, (left, stayed: a tie), stayed."""
     labels, chances = [1, 0, 1, 1, 0, 0], [0.9, 0.8, 0.7, 0.5, 0.5, 0.1]
-    rungs = curves.ladder(labels, chances)
-    assert rungs.alarms.tolist() == [1, 2, 3, 5, 6]
-    assert rungs.found.tolist() == [1, 1, 2, 3, 3]
-    gain, lift = curves.gain(rungs), curves.lift(rungs)
+    counts = curves.count_at_thresholds(labels, chances)
+    assert counts.alarms.tolist() == [1, 2, 3, 5, 6]
+    assert counts.hits.tolist() == [1, 1, 2, 3, 3]
+    gain, lift = curves.gain(counts), curves.lift(counts)
     assert gain.x * 6 == pytest.approx([0, 1, 2, 3, 5, 6])
     assert gain.y * 3 == pytest.approx([0, 1, 1, 2, 3, 3])
-    assert curves.gain_at(rungs, 4 / 6) == pytest.approx(2.5 / 3)  # half of the tie
+    assert curves.gain_at(counts, 4 / 6) == pytest.approx(2.5 / 3)  # half of the tie
     assert lift.y == pytest.approx([2, 1, 4 / 3, 6 / 5, 1])  # precision over a base rate of half
-    assert [rungs.rung(t) for t in (1.0, 0.9, 0.75, 0.5, 0.0)] == [None, 0, 1, 3, 4]
+    assert [counts.position(t) for t in (1.0, 0.9, 0.75, 0.5, 0.0)] == [None, 0, 1, 3, 4]
 
 
 def test_calibration_bins_are_means_and_shares_of_clients_alike() -> None:
@@ -96,7 +96,7 @@ def test_the_histogram_holds_each_class_once_and_takes_the_ends() -> None:
     ],
 )
 def test_what_cannot_be_judged_is_said(labels: list[int], reason: str | None) -> None:
-    assert curves.cannot_be_judged(labels) == reason
+    assert curves.no_curve_reason(labels) == reason
 
 
 def test_two_million_rows_become_small_curves_of_the_same_shape_within_seconds() -> None:
@@ -104,17 +104,17 @@ def test_two_million_rows_become_small_curves_of_the_same_shape_within_seconds()
     chances = rng.beta(1, 4, 2_000_000)
     labels = rng.random(2_000_000) < chances
     start = time.process_time()
-    rungs = curves.ladder(labels, chances)
-    roc, pr = curves.roc(rungs), curves.precision_recall(rungs)
-    gain, lift = curves.gain(rungs), curves.lift(rungs)
+    counts = curves.count_at_thresholds(labels, chances)
+    roc, pr = curves.roc(counts), curves.precision_recall(counts)
+    gain, lift = curves.gain(counts), curves.lift(counts)
     curves.calibration(labels, chances)
     seconds = time.process_time() - start
     print(f"2,000,000 rows: {seconds:.2f} s")
     assert seconds < 15  # loose, for other work shares the machine
     assert max(len(curve.x) for curve in (roc, pr, gain, lift)) <= curves.CURVE_POINTS
     whole = np.interp(
-        roc.x, (rungs.alarms - rungs.found) / (2e6 - rungs.leavers), rungs.found / rungs.leavers
+        roc.x, (counts.alarms - counts.hits) / (2e6 - counts.leavers), counts.hits / counts.leavers
     )
     assert np.abs(whole - roc.y).max() < 0.002
     area = np.trapezoid(roc.y, roc.x)
-    assert area == pytest.approx(curves.roc_area(rungs), abs=1e-3)
+    assert area == pytest.approx(curves.roc_area(counts), abs=1e-3)

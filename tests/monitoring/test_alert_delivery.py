@@ -263,7 +263,7 @@ def test_a_bug_is_told_without_its_words(project: Project) -> None:
     done = subprocess.run([sys.executable, "-c", code], cwd=REPOSITORY, capture_output=True)
     assert done.returncode == 3
     (text,) = told(project)
-    assert text.endswith("a bug in the pipeline (ZeroDivisionError); cron.log tells where")
+    assert text.endswith("a bug in the pipeline (ZeroDivisionError); see cron.log")
     assert "Acme" not in text + json.dumps(runs(project))
     assert "Acme Ltd" in (project.root / "cron.log").read_text()
 

@@ -250,7 +250,7 @@ def test_an_edited_list_is_said_and_the_new_one_tells_no_changes(
     path = listed.root / "models/clientrisk.csv"
     path.write_text("client;Secret")
     call_list.rank(listed.config)
-    assert "not the list that the pipeline wrote; the new list tells no changes" in caplog.text
+    assert "not the list that the pipeline wrote; the new list shows no changes" in caplog.text
     assert "Secret" not in caplog.text
     assert {row["rank_change"] for row in table(listed)} == {""}
 

@@ -158,7 +158,7 @@ def test_a_run_beyond_its_deadline_is_told_before_it_ends_whatever_the_teller_do
     [
         (DataError("a file is bad"), ["a file is bad"]),
         (OSError(28, "No space left", "/data/x"), ["/data/x: No space left"]),
-        (KeyError("Acme"), ["a bug in the pipeline (KeyError); cron.log tells where"]),
+        (KeyError("Acme"), ["a bug in the pipeline (KeyError); see cron.log"]),
         (ConfigError("a key is wrong"), []),
         (AlreadyRunning("busy"), []),
         (KeyboardInterrupt(), []),

@@ -1,4 +1,4 @@
-"""A candidate learnt on Spark: what needs all rows is done there, choices are made on a sample."""
+"""Trains a candidate on Spark: the selection uses a sample, the fit uses all rows on Spark."""
 
 from __future__ import annotations
 
@@ -20,26 +20,26 @@ Numbers = NDArray[np.intp]
 
 
 def learn(master: Master, rows: DataFrame, test: TestClients, first_unseen: int) -> Candidate:
-    """Fit a candidate to all rows but those of the test data.
+    """Fit a candidate to all rows except those of the test data.
 
-    Where there are more than `SAMPLE_ROWS` rows, samples of so many represent them: one of all
-    rows, on which pairs, L2 strength and threshold are chosen and which later rows are compared
-    with; and one of the unseen rows, on which the candidate is compared with the deployed model.
+    More than `SAMPLE_ROWS` rows are represented by two samples of that size: one of all rows, used
+    to select pairs, L2 strength and threshold, and as reference for later rows; and one of the
+    unseen rows, used to compare the candidate with the deployed model.
 
     Args:
         master: the data set.
         rows: the labelled rows.
         test: the labelled test data.
-        first_unseen: number of the first file whose rows the deployed model has not learnt.
+        first_unseen: number of the first file that the deployed model was not trained on.
 
     Raises:
-        NotEnoughData: too few rows, or rows of one label only.
+        NotEnoughData: there are too few rows, or all have one label.
     """
-    config, everything = master.config, rows.count()
+    config, all_rows = master.config, rows.count()
     rows = master.not_in_test(rows, test).persist()
     counts = dataset.count_labels(rows)
     total, positives = sum(counts.values()), counts.get(1, 0)
-    left_out = everything - total
+    left_out = all_rows - total
     try:
         check_enough(total, positives, training_minimum(config))
     except NotEnoughData as error:
@@ -61,13 +61,13 @@ def learn(master: Master, rows: DataFrame, test: TestClients, first_unseen: int)
 
 
 def _fit(config: Config, rows: DataFrame, total: int, sample: Clients) -> FittedModel:
-    """Choose on the sample, fit to all rows."""
+    """Select the settings on the sample, then fit to all rows."""
     columns = Columns(config.numeric_columns, config.categorical_columns)
     keys = dict(zip(config.stored_columns, storage.keys(config), strict=False))
     labels = _labels(sample)
     selection, chosen = choose(sample.features, labels, columns, config.random_seed, sample.ids)
-    some = sample.features.iloc[chosen], labels[chosen]
-    pipeline, card = fit_selected(rows, total, keys, columns, selection=selection, sample=some)
+    picked = sample.features.iloc[chosen], labels[chosen]
+    pipeline, card = fit_selected(rows, total, keys, columns, selection=selection, sample=picked)
     return FittedModel(pipeline, card, selection, config.random_seed)
 
 
@@ -77,18 +77,18 @@ def _to_compare(
     """The rows that candidate and deployed model are compared on.
 
     Returns:
-        Clients; which of them the deployed model has not learnt; and how many such rows there are.
+        Clients; which of them the deployed model was not trained on; the number of all such rows.
     """
     unseen = np.asarray(files >= first_unseen)
-    late = rows.where(rows["file"] >= first_unseen)
-    counts = dataset.count_labels(late)
+    unseen_rows = rows.where(rows["file"] >= first_unseen)
+    counts = dataset.count_labels(unseen_rows)
     total = sum(counts.values())
     if total <= int(unseen.sum()):
         return representatives, unseen, total
-    learnt = representatives.select(~unseen)
-    fresh, _ = dataset.sample(late, config, counts, SAMPLE_ROWS)
-    both = joined(learnt, fresh)
-    return both, np.arange(len(both)) >= len(learnt), total
+    known = representatives.select(~unseen)
+    sampled, _ = dataset.sample(unseen_rows, config, counts, SAMPLE_ROWS)
+    compared = joined(known, sampled)
+    return compared, np.arange(len(compared)) >= len(known), total
 
 
 def _labels(clients: Clients) -> Labels:

@@ -3,9 +3,9 @@
     <data>/rows/<commit>/    labelled rows, each once over all folders
     <data>/open/<name>/      open clients, as of one commit
 
-A folder is written once and counts when the ledger names it. Its columns are the stored columns by
-their names, the target as 1 and 0, and `attrition_file` and `attrition_row`: the order of arrival.
-Here they are called as everywhere in SQL: `v0`, `v1`, ..., `label`, `file`, `row`.
+A folder is written once and counts once the ledger names it. Its columns are the stored columns
+under their own names, the target as 1 and 0, and `attrition_file` and `attrition_row`, the order
+of arrival. Here they have their SQL names: `v0`, `v1`, ..., `label`, `file`, `row`.
 """
 
 from __future__ import annotations
@@ -31,20 +31,20 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
 
-POSITION = ("file", "row")  # the order of arrival: which file, and where in it
+POSITION = ("file", "row")  # the order of arrival: number of the file, and of the row in it
 
 
 ROWS, OPEN, STAGING = "rows", "open", "staging"
-# At most so many rows are looked at on this machine where a sample does.
+# Largest sample that is processed on this machine.
 SAMPLE_ROWS = 200_000
-# A hash picks that many more than asked for, since it does not pick exactly; the rest is cut off.
+# A hash selects that many times too many rows, since it is inexact; the surplus is cut off.
 _SURPLUS = 1.05
 _HASHES = 2.0**53
 
 
 @dataclass(frozen=True)
 class Master:
-    """The folders of a project's rows, to read and to add to."""
+    """The folders of a project's rows, for reading and adding."""
 
     session: SparkSession
     config: Config
@@ -52,11 +52,11 @@ class Master:
 
     @property
     def columns(self) -> list[str]:
-        """Columns of a row, in their order in the files."""
+        """Columns of a row, in the order of the files."""
         return [*local_storage.keys(self.config), "label", *POSITION]
 
     def claim(self) -> None:
-        """Make the folder this project's own.
+        """Claim the folder for this project.
 
         Raises:
             PipelineError: it belongs to another project.
@@ -73,10 +73,10 @@ class Master:
         return self._read([self.storage.path(OPEN, name)] if name else [])
 
     def write(self, rows: DataFrame, kind: str, name: str) -> DataFrame:
-        """Write labelled rows or open clients to a folder that is not there yet.
+        """Write labelled rows or open clients to a new folder.
 
         Returns:
-            The rows, as they are read from there.
+            The rows, read back from there.
         """
         address = self.storage.path(kind, name)
         names = [*self.config.stored_columns, "attrition_file", "attrition_row"]
@@ -84,11 +84,11 @@ class Master:
         return self._read([address])
 
     def held_out(self, rows: DataFrame) -> DataFrame:
-        """The labelled rows that `test_share` makes test data."""
+        """The labelled rows that are held out by `test_share`."""
         return rows.where(is_held_out(self.config))
 
     def not_held_out(self, rows: DataFrame) -> DataFrame:
-        """The labelled rows that it does not."""
+        """The labelled rows that are not held out by `test_share`."""
         return rows.where(f"NOT {is_held_out(self.config)}") if self.config.test_share else rows
 
     def _read(self, addresses: Sequence[str]) -> DataFrame:
@@ -102,7 +102,7 @@ class Master:
         return self.session.createDataFrame([], ", ".join(map(" ".join, types)))
 
     def not_in_test(self, rows: DataFrame, test: TestClients) -> DataFrame:
-        """The labelled rows but those held out, or whose row (id, features, label) is test data."""
+        """The labelled rows that are neither held out nor, by id, features and label, test data."""
         mine = (self.config.id_column, *self.config.feature_columns)
         keys = zip(local_storage.keys(self.config), self.config.stored_columns, strict=False)
         whole = [key for key, name in keys if name in mine]
@@ -112,14 +112,14 @@ class Master:
 
 
 def first_file(ledger: Ledger, start: int) -> int:
-    """The number of the first file whose rows stand at a position or behind it."""
+    """The number of the first file whose rows are at a position or after it."""
     late = {commit.id for commit in ledger.commits if commit.start >= start}
     numbers = (number for number, entry in enumerate(ledger.entries) if entry.commit in late)
     return next(numbers, len(ledger.entries))
 
 
 def same(one: DataFrame, other: DataFrame, names: Sequence[str]) -> Column:
-    """Whether two rows are equal in some columns, blanks being equal."""
+    """A condition that two rows are equal in some columns; blanks are equal."""
     condition = one[names[0]].eqNullSafe(other[names[0]])
     for name in names[1:]:
         condition = condition & one[name].eqNullSafe(other[name])
@@ -129,9 +129,9 @@ def same(one: DataFrame, other: DataFrame, names: Sequence[str]) -> Column:
 def sample(
     frame: DataFrame, config: Config, counts: dict[Any, int], most: int
 ) -> tuple[Clients, NDArray[np.intp]]:
-    """Rows that stand for all: all of them, or a sample with the same share of each label.
+    """All rows, or a sample with the same share of each label.
 
-    A hash of the row decides, not chance: equal rows give equal samples, wherever they lie.
+    A hash of the row decides, not chance: equal rows give equal samples, wherever they are stored.
 
     Args:
         frame: the rows.
@@ -140,32 +140,32 @@ def sample(
         most: rows in the sample.
 
     Returns:
-        Clients in the order of arrival, labels None where they are not known; and the number of
-        the file each came with.
+        Clients in the order of arrival, with labels None if unknown; and the number of each
+        client's file.
     """
     total = sum(counts.values())
     if total <= most:
         return collect(frame, config)
     parts = [*local_storage.keys(config), "label"]
-    place = functions.pmod(
+    hashed = functions.pmod(
         functions.xxhash64(functions.lit(config.random_seed), *parts), functions.lit(int(_HASHES))
     )
-    picked = frame.withColumn("place", place)
+    picked = frame.withColumn("hash", hashed)
     table = picked.where(
-        functions.col("place") < _HASHES * min(1.0, _SURPLUS * most / total)
+        functions.col("hash") < _HASHES * min(1.0, _SURPLUS * most / total)
     ).toArrow()
     labels = np.array(table["label"].to_pylist(), dtype=object)
-    places = table["place"].to_numpy()
-    wanted = []
+    hashes = table["hash"].to_numpy()
+    chosen = []
     for label, count in counts.items():
-        mine = np.flatnonzero([found == label for found in labels])
-        order = np.argsort(places[mine], kind="stable")
-        wanted.append(mine[order[: round(most * count / total)]])
-    return _clients(config, table.take(np.concatenate(wanted)))
+        mine = np.flatnonzero([value == label for value in labels])
+        order = np.argsort(hashes[mine], kind="stable")
+        chosen.append(mine[order[: round(most * count / total)]])
+    return _clients(config, table.take(np.concatenate(chosen)))
 
 
 def collect(frame: DataFrame, config: Config) -> tuple[Clients, NDArray[np.intp]]:
-    """All rows, as `sample` gives them."""
+    """All rows, in the form of `sample`."""
     return _clients(config, frame.toArrow())
 
 
@@ -175,7 +175,7 @@ def count_labels(frame: DataFrame) -> dict[Any, int]:
 
 
 def _to_frame(session: SparkSession, config: Config, clients: Clients) -> DataFrame:
-    """Labelled clients as rows: `v0`, ... (the value column is left NULL), `label`."""
+    """Labelled clients as rows: `v0`, ... (the value column is NULL), `label`."""
     count = len(clients)
     arrays = {}
     for key, name in zip(local_storage.keys(config), config.stored_columns[:-1], strict=True):
@@ -197,7 +197,7 @@ def _to_frame(session: SparkSession, config: Config, clients: Clients) -> DataFr
 
 
 def _clients(config: Config, table: Any) -> tuple[Clients, NDArray[np.intp]]:
-    """Rows as an Arrow table, in any order, as Clients in the order of arrival."""
+    """Convert rows of an Arrow table, in any order, to Clients in the order of arrival."""
     table = table.sort_by([(name, "ascending") for name in POSITION])
     values = {
         name: _array(table[key], local_storage.kind_of(config, name) == "DOUBLE")
@@ -222,7 +222,7 @@ def _clients(config: Config, table: Any) -> tuple[Clients, NDArray[np.intp]]:
 
 
 def _array(column: Any, is_number: bool) -> NDArray[Any]:
-    """A column with NaN, or "", for what is blank."""
+    """A column as an array, with NaN or "" for blanks."""
     if is_number:
         return np.array(column.fill_null(np.nan).to_numpy())
     return np.array(column.fill_null("").to_pylist(), dtype=object)

@@ -1,4 +1,4 @@
-"""Apache Spark as the place where the stages work: see `engine.Engine` for what each gives."""
+"""Apache Spark as the engine of the stages; `base.Engine` documents the methods."""
 
 from __future__ import annotations
 
@@ -33,13 +33,13 @@ from attrition.model.scorecard import Scorecard
 logger = logging.getLogger(__name__)
 
 
-# So many clients are listed: what a person's machine can open as one file.
+# Largest number of clients on a list: a user's machine can open it as one file.
 LISTED_CLIENTS = 1_000_000
 
 
 @dataclass(frozen=True)
 class SparkEngine:
-    """A cluster, or Spark on this machine: Parquet files, as `sparkrows` tells."""
+    """A cluster, or Spark on this machine, with Parquet files as described in `dataset`."""
 
     config: Config
     settings: SparkSettings
@@ -49,20 +49,20 @@ class SparkEngine:
         return self.settings.data or file_address(self.config.output_folder_path / "spark")
 
     def repair(self) -> Ledger:
-        lost = ledger_rebuild.damage(self.config)
-        if lost or not self.config.ledger.exists():
-            self._begin(lost or "ledger.json was missing")
+        problem = ledger_rebuild.damage(self.config)
+        if problem or not self.config.ledger.exists():
+            self._begin(problem or "ledger.json was missing")
         if not read_ledger(self.config.ledger).fits(self.config.schema_digest, self.store):
-            with self._master() as master:  # it answers, before the rows so far are given up
+            with self._master() as master:  # Spark must answer before the present rows are dropped
                 master.claim()
         ledger = recovery.repair_ledger(self.config, self.store)
         for path in (self.config.final_data, self.config.open_clients):
-            path.unlink(missing_ok=True)  # of the local engine: old rows must not look like today's
+            path.unlink(missing_ok=True)  # of the local engine: old rows must not look current
         recovery.settle_records(self.config, ledger)
         return ledger
 
-    def _begin(self, lost: str) -> None:
-        """Write the first ledger; rows and open clients that none names are set aside."""
+    def _begin(self, problem: str) -> None:
+        """Write the first ledger; set aside rows and open clients that are already stored."""
         with self._master() as master:
             master.claim()
             kept = ingest.set_aside(master.storage)
@@ -74,16 +74,16 @@ class SparkEngine:
         ledger = Ledger(schema=self.config.schema_digest, store=self.store, writing=True)
         if kept:
             text = (
-                f"{lost}; the rows that stood there are kept in {', '.join(kept)}; every source "
+                f"{problem}; the old rows are kept in {', '.join(kept)}; every source "
                 f"file is read again"
             )
             logger.warning("%s", text)
             ledger = ledger.with_notice(clock.now(), text)
         write_ledger(self.config.ledger, ledger)
 
-    def take_in(self, ledger: Ledger, found: Survey) -> tuple[Survey, Ledger]:
+    def take_in(self, ledger: Ledger, survey: Survey) -> tuple[Survey, Ledger]:
         with self._master() as master:
-            return ingest.take_in(master, ledger, found)
+            return ingest.take_in(master, ledger, survey)
 
     def settle(self, ledger: Ledger) -> None:
         recovery.settle_records(self.config, ledger)
@@ -93,8 +93,8 @@ class SparkEngine:
             rows = self._labelled(master, ledger)
             unseen = ledger.unseen_start(deployed_commit)
             first_unseen = dataset.first_file(ledger, unseen)
-            lesson = learn(master, rows, test, first_unseen)
-            return replace(lesson, libraries={"pyspark": version("pyspark")})
+            candidate = learn(master, rows, test, first_unseen)
+            return replace(candidate, libraries={"pyspark": version("pyspark")})
 
     def count_in_test(self, ledger: Ledger, test: TestClients) -> int:
         with self._master() as master:
@@ -133,8 +133,8 @@ class SparkEngine:
             names = master.session.createDataFrame(
                 [(name,) for name in sorted(wanted)], "name string"
             )
-            found = rows.join(names, rows[self._client()] == names["name"], "left_semi")
-            clients, file_numbers = dataset.collect(found, self.config)
+            selected = rows.join(names, rows[self._client()] == names["name"], "left_semi")
+            clients, file_numbers = dataset.collect(selected, self.config)
         assert clients.labels is not None
         late = [commit for commit in ledger.commits if commit.start >= start]
         firsts = [dataset.first_file(ledger, commit.start) for commit in late]
@@ -184,7 +184,7 @@ class SparkEngine:
         total = rows.count()
         if total > LISTED_CLIENTS:
             scored = scoring.scored(rows, card, self._keys())
-            # As `ranking.rank` orders: equal chances by id.
+            # In the order of `ranking.rank`: equal probabilities by id.
             order = [
                 functions.desc(functions.round(scoring.PROBABILITY, 9)),
                 self._client() or "row",
@@ -193,9 +193,9 @@ class SparkEngine:
         return dataset.collect(rows, self.config)[0], total
 
     def _keys(self) -> dict[str, str]:
-        """Name of a stored column -> its name in SQL."""
+        """Name of a stored column -> its SQL name."""
         return dict(zip(self.config.stored_columns, storage.keys(self.config), strict=False))
 
     def _client(self) -> str | None:
-        """Name in SQL of the id column."""
+        """SQL name of the id column; None without one."""
         return None if self.config.id_column is None else self._keys()[self.config.id_column]

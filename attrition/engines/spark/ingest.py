@@ -1,8 +1,8 @@
-"""New batches read by Spark's workers, each file by one task, with the very checks of this machine.
+"""Takes in new batches on Spark's workers, one task per file, with the checks of the local engine.
 
-A task takes its file in as `clienttable` does and hands over the sound rows, and a report: what it
-came to, and the quarantine file, piece by piece. So the same lines are rejected for the same
-reasons by construction. What the tasks hand over is staged as Parquet, once.
+A task reads its file with `client_table` and returns the accepted rows and a report: the counts,
+and the quarantine file in pieces. So the same lines are rejected for the same reasons by
+construction. The output of the tasks is staged once as Parquet.
 """
 
 from __future__ import annotations
@@ -36,17 +36,17 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
 
-# Rows that travel together, and bytes of a piece of a quarantine file.
+# Rows of one Arrow batch, and bytes of a piece of a quarantine file.
 _ROWS_AT_ONCE = 50_000
 _PIECE = 1 << 20
-# Of many small files, a task takes several in.
+# With more files than this, a task takes in several.
 _MOST_TASKS = 1000
 _REJECTED, _UNSEEN = "rejected", "unseen"
 
 
 @dataclass(frozen=True)
 class Unseen:
-    """A file that a worker does not see as the driver does, and what it saw."""
+    """A file that a worker cannot see or sees with another size, and the reason."""
 
     reason: str
 
@@ -54,18 +54,18 @@ class Unseen:
 def stage(
     session: SparkSession, config: Config, batches: Sequence[Batch], first: int, address: str
 ) -> DataFrame:
-    """Let the workers read batches, and keep what they hand over.
+    """Let the workers read batches, and store their output.
 
     Args:
         session: of Spark.
         config: the settings.
         batches: in the order of arrival.
-        first: number of the first one; the others follow.
-        address: of a folder that is not there yet.
+        first: number of the first batch; the others follow.
+        address: of a new folder.
 
     Returns:
-        The columns `file`, `row`, `v0`, ..., `label` of sound rows; `part`, `piece` of reports,
-        whose `row` is NULL.
+        The columns `file`, `row`, `v0`, ..., `label` of accepted rows, and `part`, `piece` of
+        reports, whose `row` is NULL.
     """
     tasks = min(len(batches), _MOST_TASKS)
     read = reader(config, batches, first)
@@ -76,22 +76,22 @@ def stage(
 
 
 def outcomes(staged: DataFrame) -> dict[int, Intake | str | Unseen]:
-    """What taking in each file came to: its counts, or why it is rejected or cannot be seen."""
-    found: dict[int, Intake | str | Unseen] = {}
+    """The outcome of each file: its counts, or why it is rejected or cannot be seen."""
+    results: dict[int, Intake | str | Unseen] = {}
     for row in staged.where("row IS NULL AND part = 0").select("file", "piece").collect():
         report = json.loads(bytes(row["piece"]))
         if _REJECTED in report:
-            found[row["file"]] = report[_REJECTED]
+            results[row["file"]] = report[_REJECTED]
         elif _UNSEEN in report:
-            found[row["file"]] = Unseen(report[_UNSEEN])
+            results[row["file"]] = Unseen(report[_UNSEEN])
         else:
             extra = tuple(report.pop("extra_columns"))
-            found[row["file"]] = Intake(**report, extra_columns=extra)
-    return found
+            results[row["file"]] = Intake(**report, extra_columns=extra)
+    return results
 
 
 def quarantine_pieces(staged: DataFrame) -> Iterator[tuple[int, bytes]]:
-    """The pieces of the quarantine files, by number of the file and in order."""
+    """The pieces of the quarantine files, in order, with the number of the file."""
     pieces = staged.where("row IS NULL AND part > 0").orderBy("file", "part")
     for row in pieces.select("file", "piece").toLocalIterator():
         yield row["file"], bytes(row["piece"])
@@ -100,14 +100,14 @@ def quarantine_pieces(staged: DataFrame) -> Iterator[tuple[int, bytes]]:
 def reader(
     config: Config, batches: Sequence[Batch], first: int
 ) -> Callable[[Iterable[RecordBatch]], Iterator[RecordBatch]]:
-    """What a worker does: numbers of batches in, their rows and reports out."""
-    # An alert's address may hold a secret, and no worker alerts anybody.
+    """The function of a worker: takes numbers of batches, yields their rows and reports."""
+    # An alert's address may hold a secret, and workers send no alerts.
     config = replace(config, alert_webhook=None, alert_command=None)
 
     def read(numbers: Iterable[RecordBatch]) -> Iterator[RecordBatch]:
         sweep_scratch_folders()  # of killed tasks: they hold clients' rows
-        for some in numbers:  # Spark's own batches of one column
-            for number in some.column(0).to_pylist():
+        for record_batch in numbers:  # Spark's own batches of one column
+            for number in record_batch.column(0).to_pylist():
                 yield from _read(config, batches[number], first + number)
 
     return read
@@ -145,14 +145,14 @@ def _why_unseen(batch: Batch) -> str | None:
 
 
 def _rows(table: ClientTable, schema: Schema, number: int) -> Iterator[RecordBatch]:
-    """The sound rows, labelled and open ones, in the order of the file."""
+    """The accepted rows, labelled and open, in the order of the file."""
     columns = ", ".join([*table.keys, "label"])
     rows = table.connection.sql(
         f"SELECT {number}::INTEGER AS file, rowid AS row, {columns}, NULL::INTEGER AS part, "
         f"NULL::BLOB AS piece FROM rows WHERE raw IS NULL ORDER BY rowid"
     )
-    for some in rows.to_arrow_reader(_ROWS_AT_ONCE):
-        yield some.cast(schema)
+    for record_batch in rows.to_arrow_reader(_ROWS_AT_ONCE):
+        yield record_batch.cast(schema)
 
 
 def _pieces(schema: Schema, number: int, path: Path) -> Iterator[RecordBatch]:
@@ -192,7 +192,7 @@ def _schema(config: Config) -> Schema:
 
 
 def _columns(config: Config) -> str:
-    """The same as Spark writes it."""
+    """The schema in Spark's notation."""
     kinds = {"DOUBLE": "double", "VARCHAR": "string"}
     values = [
         f"{key} {kinds[storage.kind_of(config, name)]}"
@@ -201,42 +201,42 @@ def _columns(config: Config) -> str:
     return f"file int, row long, {', '.join(values)}, label byte, part int, piece binary"
 
 
-def take_in(master: Master, ledger: Ledger, found: Survey) -> tuple[Survey, Ledger]:
-    """Take in new batches; as `intake.take_in` does on this machine.
+def take_in(master: Master, ledger: Ledger, survey: Survey) -> tuple[Survey, Ledger]:
+    """Take in new batches, as `data.ingest.take_in` does on this machine.
 
     Raises:
-        PipelineError: a worker does not see the source files, or the driver not what it wrote.
+        PipelineError: a worker cannot see the source files, or the driver not the workers' output.
     """
     storage, first = master.storage, len(ledger.entries)
     master.claim()
     sweep(storage, ledger)
-    while found.new:
-        listed = [item.batch for item in found.new]
+    while survey.new:
+        listed = [item.batch for item in survey.new]
         address = storage.path(STAGING)
         staged = stage(master.session, master.config, listed, first, address)
-        outcomes = _outcomes(master, staged, found.new, first)
-        # Looked at after all has been read: an unchanged file was read as it is.
+        outcomes = _outcomes(master, staged, survey.new, first)
+        # Checked after all files were read: an unchanged file was read as it is.
         changed = {batch.name for batch in listed if not source_files.is_unchanged(batch)}
         if not changed:
-            ledger = _commit(master, ledger, found.new, outcomes, staged)
+            ledger = _commit(master, ledger, survey.new, outcomes, staged)
             break
         storage.remove(STAGING)
-        found = without(found, changed)
+        survey = without(survey, changed)
     storage.remove(STAGING)
-    return found, ledger
+    return survey, ledger
 
 
 def set_aside(storage: Storage) -> list[str]:
-    """Keep the rows that no ledger names under other names.
+    """Rename the folders of rows that no ledger names.
 
     Returns:
-        Where they are now.
+        The new addresses.
     """
     return [storage.set_aside(kind) for kind in (ROWS, OPEN) if storage.names(kind)]
 
 
 def sweep(storage: Storage, ledger: Ledger) -> None:
-    """Remove what the ledger does not name: of killed runs, of older lists, of older settings."""
+    """Remove folders not in the ledger: of killed runs, of older lists, of older settings."""
     storage.remove(STAGING)
     named = {ROWS: {commit.id for commit in ledger.commits}, OPEN: {ledger.open_sha256}}
     for kind, kept in named.items():
@@ -248,11 +248,11 @@ def sweep(storage: Storage, ledger: Ledger) -> None:
 def _outcomes(
     master: Master, staged: DataFrame, new: Sequence[NewBatch], first: int
 ) -> list[Intake | str]:
-    """What each file came to, in their order."""
-    found = outcomes(staged)
-    result = []
+    """The outcomes of the files, in their order."""
+    by_number = outcomes(staged)
+    ordered = []
     for number, item in enumerate(new, start=first):
-        outcome = found.get(number)
+        outcome = by_number.get(number)
         if outcome is None:
             raise PipelineError(
                 f"{master.storage.address}: what Spark's workers wrote is not there; "
@@ -260,11 +260,11 @@ def _outcomes(
             )
         if isinstance(outcome, Unseen):
             raise PipelineError(
-                f"{item.batch.path}: a worker of Spark does not see it ({outcome.reason}); "
+                f"{item.batch.path}: a Spark worker does not see it ({outcome.reason}); "
                 f"every worker must have {master.config.input_folder_path} mounted there"
             )
-        result.append(outcome)
-    return result
+        ordered.append(outcome)
+    return ordered
 
 
 def _commit(
@@ -274,7 +274,7 @@ def _commit(
     outcomes: Sequence[Intake | str],
     staged: DataFrame,
 ) -> Ledger:
-    """Write the new rows, the open clients and the quarantine."""
+    """Write the new rows, the open clients and the quarantine; return the new ledger."""
     time = clock.now()
     contents = tuple(
         item.sha256
@@ -301,7 +301,7 @@ def _commit(
 def _entry(
     config: Config, item: NewBatch, outcome: Intake | str, kept: int, identity: str, *, time: str
 ) -> LedgerEntry:
-    """What became of a file, for the ledger."""
+    """The ledger's entry for a file."""
     if isinstance(outcome, str):
         return rejected(config, item, outcome, time)
     labelled = outcome.rows_read - outcome.open - outcome.quarantined
@@ -310,7 +310,7 @@ def _entry(
 
 
 def _keep(master: Master, ledger: Ledger, staged: DataFrame, identity: str) -> DataFrame:
-    """Write the labelled rows that are new, each where it came first."""
+    """Write the new labelled rows, each with the position of its first occurrence."""
     whole = [*local_storage.keys(master.config), "label"]
     rows = staged.where("row IS NOT NULL AND label IS NOT NULL")
     firsts = rows.groupBy(*whole).agg(functions.min(functions.struct(*POSITION)).alias("first"))
@@ -328,9 +328,9 @@ def _with_open_clients(
     kept: DataFrame,
     contents: Sequence[str],
 ) -> Ledger:
-    """Write the open clients: each one's newest row, unless an outcome came later.
+    """Write the newest row of each open client, unless an outcome came later.
 
-    See `merging.write_open_clients`.
+    See `deduplication.write_open_clients`.
     """
     config, columns = master.config, master.columns
     keys = zip(local_storage.keys(config), config.stored_columns, strict=False)
@@ -341,9 +341,9 @@ def _with_open_clients(
     closed = kept.groupBy(*client).agg(functions.max(position).alias("closed"))
     labelled = staged.where("row IS NOT NULL AND label IS NOT NULL")
     last = labelled.groupBy(*client).agg(
-        functions.max(position).alias("closed"), functions.max_by("label", position).alias("said")
+        functions.max(position).alias("closed"), functions.max_by("label", position).alias("last")
     )
-    left = last.where(f"said = {validation.POSITIVE}").select(*closed.columns)
+    left = last.where(f"last = {validation.POSITIVE}").select(*closed.columns)
     closed = closed.union(left)
     is_closed = same(opened, closed, client) & (position < closed["closed"])
     name = next_commit_id(ledger.open_sha256, config.schema_digest, contents)
@@ -363,7 +363,7 @@ def newest_of_each(rows: DataFrame, client: Sequence[str]) -> DataFrame:
 def _write_quarantine(
     config: Config, entries: Sequence[LedgerEntry], first: int, staged: DataFrame
 ) -> None:
-    """Write the rejected rows, a file for each source file that has some."""
+    """Write the rejected rows, one file for each source file that has some."""
     if not any(entry.quarantined for entry in entries):
         return
     config.quarantine.mkdir(exist_ok=True)

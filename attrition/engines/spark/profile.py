@@ -1,4 +1,4 @@
-"""What the ingested rows look like, computed by Spark: the statistics of `profile`, of all rows."""
+"""Profile of the ingested rows, computed by Spark: the statistics of `data.profile`."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from attrition.data.profile import BATCHES, LEVELS, QUANTILES, BatchProfile, Dat
 from attrition.engines.spark.dataset import first_file
 
 _NAMES = ("mean", "standard_deviation", "minimum", "maximum", "median")
-# Ranks of quantiles are off by less than one in so many; exact ones would need all values at once.
+# Ranks of quantiles are off by less than 1 / _ACCURACY; exact ones would need all values at once.
 _ACCURACY = 10_000
 
 
@@ -28,7 +28,7 @@ def profile_rows(
     Args:
         rows: all labelled rows.
         ledger: tells which row came with which commit.
-        client: name in `rows` of the id column; None where a client is its row.
+        client: name in `rows` of the id column; None without one.
         numeric, categorical: name of a feature column -> its name in `rows`.
     """
     features = {**numeric, **categorical}
@@ -56,8 +56,8 @@ def profile_rows(
     )
 
 
-def _first(rows: DataFrame, asked: Sequence[Column]) -> tuple[Any, ...]:
-    return tuple(rows.agg(*(column.alias(f"a{i}") for i, column in enumerate(asked))).first())
+def _first(rows: DataFrame, columns: Sequence[Column]) -> tuple[Any, ...]:
+    return tuple(rows.agg(*(column.alias(f"a{i}") for i, column in enumerate(columns))).first())
 
 
 def _missing(key: str) -> Column:
@@ -66,14 +66,14 @@ def _missing(key: str) -> Column:
 
 def _summarise(rows: DataFrame, key: str) -> dict[str, float | None]:
     levels = [0.5, *QUANTILES]
-    asked = [functions.avg(key), functions.stddev_samp(key), functions.min(key), functions.max(key)]
-    *plain, quantiles = _first(rows, [*asked, functions.percentile_approx(key, levels, _ACCURACY)])
+    stats = [functions.avg(key), functions.stddev_samp(key), functions.min(key), functions.max(key)]
+    *plain, quantiles = _first(rows, [*stats, functions.percentile_approx(key, levels, _ACCURACY)])
     median, *others = quantiles or [None] * len(levels)
-    found: dict[str, float | None] = dict(zip(_NAMES, [*plain, median], strict=True))
+    values: dict[str, float | None] = dict(zip(_NAMES, [*plain, median], strict=True))
     names = [f"quantile_{round(100 * quantile):02}" for quantile in QUANTILES]
     shares = dict(zip(names, others, strict=True))
     order = ("mean", "median", "standard_deviation", "minimum", *names, "maximum")
-    return {name: (found | shares)[name] for name in order}
+    return {name: (values | shares)[name] for name in order}
 
 
 def _count_levels(rows: DataFrame, key: str) -> dict[str, Any]:
@@ -112,7 +112,7 @@ def _count_clients(rows: DataFrame, client: str) -> tuple[int, int]:
 
 
 def _count_conflicts(rows: DataFrame, same: Sequence[str]) -> int:
-    """How many clients stand there with the same features under both labels."""
+    """The number of clients that have both labels with the same features."""
     both = rows.groupBy(*same).agg(
         functions.min("label").alias("low"), functions.max("label").alias("high")
     )

@@ -1,6 +1,6 @@
-"""The scorecard as a column of Spark: log-odds of every row of a table, without Python on workers.
+"""The scorecard as a Spark column: log-odds of every row of a table, without Python on workers.
 
-It says of each row what `Scorecard.log_odds` says (a test proves it to 1e-9).
+They equal `Scorecard.log_odds` (a test proves it to 1e-9).
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ LOG_ODDS, PROBABILITY = "log_odds", "probability"
 
 
 def scored(rows: DataFrame, card: Scorecard, keys: Mapping[str, str]) -> DataFrame:
-    """Rows with the columns `log_odds` and `probability`.
+    """Add the columns `log_odds` and `probability` to rows.
 
     Args:
         rows: of clients; NULL is missing.
@@ -50,7 +50,7 @@ def scored(rows: DataFrame, card: Scorecard, keys: Mapping[str, str]) -> DataFra
 
 
 def _number_points(column: Column, term: NumericTerm) -> Column:
-    bent = _bent(column, term.axis.knots, term.points)
+    bent = _interpolated(column, term.axis.knots, term.points)
     return functions.when(column.isNull(), functions.lit(term.missing_points)).otherwise(bent)
 
 
@@ -59,7 +59,7 @@ def _level_points(column: Column, term: CategoricalTerm) -> Column:
 
 
 def _pair_points(first: Column, second: Column, term: PairTerm) -> Column:
-    """Read off the grid between its four corners."""
+    """Interpolate bilinearly between the four nearest points of the grid."""
     width = len(term.axes[1])
     grid = functions.array(*(functions.lit(points) for row in term.points for points in row))
     low, left = functions.floor(first), functions.floor(second)
@@ -76,15 +76,15 @@ def _pair_points(first: Column, second: Column, term: PairTerm) -> Column:
 
 
 def _place(column: Column, axis: Axis) -> Column:
-    """Where values stand on an axis: a position, with a fraction between two knots."""
+    """The place of values on an axis: a position, with a fraction between two knots."""
     if not isinstance(axis, KnotAxis):
         return _by_level(column, axis.levels, [float(i) for i in range(len(axis))])
     filled = functions.coalesce(column, functions.lit(axis.usual_value))
-    return _bent(filled, axis.knots, [float(i) for i in range(len(axis))])
+    return _interpolated(filled, axis.knots, [float(i) for i in range(len(axis))])
 
 
 def _by_level(column: Column, levels: Sequence[str], points: Sequence[float]) -> Column:
-    """The points of each level; the last ones are those of all others."""
+    """The points of each level; all other levels have the last points."""
     if not levels:
         return functions.lit(points[-1])
     text = functions.coalesce(column, functions.lit(""))
@@ -94,8 +94,8 @@ def _by_level(column: Column, levels: Sequence[str], points: Sequence[float]) ->
     return cases.otherwise(functions.lit(points[-1]))
 
 
-def _bent(column: Column, knots: Sequence[float], points: Sequence[float]) -> Column:
-    """A line from knot to knot; outside them the ends hold."""
+def _interpolated(column: Column, knots: Sequence[float], points: Sequence[float]) -> Column:
+    """Interpolate linearly between knots; values outside them count as the end knots."""
     cases = functions.when(column <= knots[0], functions.lit(points[0]))
     for (x, low), (end, high) in pairwise(zip(knots, points, strict=True)):
         slope = (high - low) / (end - x)

@@ -1,7 +1,7 @@
-"""The one connection to Spark that a process has: started when first needed, within bounded time.
+"""The one connection of a process to Spark: started when first needed, within limited time.
 
-What Spark can fail with becomes one line that says what to do. Its own log goes to a temporary
-file, since a log of ours must not hold values of clients.
+Spark's errors become one line that says what to do. Its own log goes to a temporary file, since
+our logs must not hold values of clients.
 """
 
 from __future__ import annotations
@@ -37,27 +37,27 @@ if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
 
-# Without a cluster there is nobody to wait for but this machine, which may be busy.
+# Without a cluster only this machine has to start, which may be busy.
 _START_SECONDS = 300.0
 _CONNECT_SECONDS = 5.0
 _INSTALL = "pip install -r requirements-spark.txt"
 _LONGEST_MESSAGE = 300
-_CHATTER = re.compile(r"\s|WARNING: |Picked up |Using Spark's |.* WARN |.*spark-class: line ")
+_NOISE = re.compile(r"\s|WARNING: |Picked up |Using Spark's |.* WARN |.*spark-class: line ")
 _DEFAULTS = {
     "spark.app.name": "client attrition risk",
     "spark.log.level": "ERROR",
     "spark.ui.enabled": "false",
     "spark.ui.showConsoleProgress": "false",
     "spark.sql.session.timeZone": "UTC",
-    "spark.sql.caseSensitive": "true",  # of two columns, `Age` and `age`, none is lost
+    "spark.sql.caseSensitive": "true",  # columns `Age` and `age` stay distinct
     "spark.executorEnv.OMP_NUM_THREADS": "1",
-    # Else a worker would import whatever module stands in the folder it is started in.
+    # Else a worker would import modules from the folder it is started in.
     "spark.executorEnv.PYTHONSAFEPATH": "1",
 }
 
 
 def connect(settings: SparkSettings) -> SparkSession:
-    """The session of this process.
+    """Start or return the session of this process.
 
     Raises:
         PipelineError: pyspark or Java is missing, or the master or its workers do not answer.
@@ -70,7 +70,7 @@ def connect(settings: SparkSettings) -> SparkSession:
 
 @contextlib.contextmanager
 def one_line(settings: SparkSettings) -> Iterator[None]:
-    """Turn what Spark fails with into a PipelineError of one line."""
+    """Turn Spark's errors into a PipelineError of one line."""
     from py4j.protocol import Py4JError
     from pyspark.errors import PySparkException
 
@@ -81,10 +81,10 @@ def one_line(settings: SparkSettings) -> Iterator[None]:
 
 
 def check_installed() -> None:
-    """Refuse to go on without pyspark.
+    """Refuse to continue without pyspark.
 
     Raises:
-        PipelineError: says how to install it.
+        PipelineError: it is missing; the message says how to install it.
     """
     if not all(map(importlib.util.find_spec, ("pyspark", "pyarrow"))):
         raise PipelineError(
@@ -104,7 +104,7 @@ def _check_java() -> None:
 
 
 def _check_reachable(master: str) -> None:
-    """Knock at a standalone master's door: Spark itself would wait for minutes."""
+    """Check that a standalone master accepts connections: Spark itself would wait for minutes."""
     if not master.startswith("spark://"):
         return
     reasons = []
@@ -116,7 +116,7 @@ def _check_reachable(master: str) -> None:
         except OSError as error:
             reasons.append(f"{address}: {error.strerror or error}")
         except UnicodeError:
-            reasons.append(f"{address}: no name of a host")
+            reasons.append(f"{address}: not a host name")
     raise PipelineError(
         f"no answer from the Spark master {master} ({'; '.join(reasons)}); start it, or correct "
         f"the setting engine"
@@ -127,17 +127,17 @@ def _check_reachable(master: str) -> None:
 def _start(settings: SparkSettings) -> SparkSession:
     from pyspark.core.context import SparkContext
 
-    # Rows come and go as Arrow tables, never as pandas'.
-    logging.getLogger("py4j").setLevel(logging.CRITICAL)  # it tells of closed sockets
+    # Rows are exchanged as Arrow tables, never as pandas', so the warning below is irrelevant.
+    logging.getLogger("py4j").setLevel(logging.CRITICAL)  # it logs closed sockets
     warnings.filterwarnings("ignore", message="PySpark does not yet fully support pandas")
     conf = _conf(settings)
-    with tempfile.TemporaryFile("w+") as story, one_line(settings):
-        with _output_to(story.fileno()):
+    with tempfile.TemporaryFile("w+") as output, one_line(settings):
+        with _output_to(output.fileno()):
             try:
                 SparkContext._ensure_initialized(conf=conf)
-            except Exception:  # noqa: BLE001 - it raises several kinds; Java's words tell more
+            except Exception:  # noqa: BLE001 - it raises several kinds; Java's output says more
                 raise PipelineError(
-                    f"Spark does not start (it needs Java 17 or newer): {_last_words(story)}"
+                    f"Spark does not start (it needs Java 17 or newer): {_last_output(output)}"
                 ) from None
         session = _session(conf, settings)
         _wait_for_workers(session, settings)
@@ -149,41 +149,41 @@ def _start(settings: SparkSettings) -> SparkSession:
 def _conf(settings: SparkSettings) -> SparkConf:
     from pyspark.conf import SparkConf
 
-    found = dict(_DEFAULTS)
+    conf = dict(_DEFAULTS)
     if settings.master.startswith("local"):
-        found |= {"spark.driver.bindAddress": "127.0.0.1", "spark.driver.host": "127.0.0.1"}
+        conf |= {"spark.driver.bindAddress": "127.0.0.1", "spark.driver.host": "127.0.0.1"}
     if settings.memory is not None:
-        found |= dict.fromkeys(("spark.driver.memory", "spark.executor.memory"), settings.memory)
-    found |= dict(settings.conf)
-    # Else the workers would run whatever python3 they find.
+        conf |= dict.fromkeys(("spark.driver.memory", "spark.executor.memory"), settings.memory)
+    conf |= dict(settings.conf)
+    # Else the workers would run the first python3 they find.
     os.environ["PYSPARK_PYTHON"] = settings.python or os.environ.get(
         "PYSPARK_PYTHON", sys.executable
     )
-    return SparkConf().setMaster(settings.master).setAll(list(found.items()))
+    return SparkConf().setMaster(settings.master).setAll(list(conf.items()))
 
 
 def _session(conf: SparkConf, settings: SparkSettings) -> SparkSession:
-    """Connect to the master in a thread, which can be left behind when nothing comes of it."""
+    """Connect to the master in a thread, which can be abandoned if the master does not answer."""
     from pyspark.core.context import SparkContext
     from pyspark.sql import SparkSession
     from pyspark.version import __version__
 
-    found: list[Any] = []
+    results: list[Any] = []
 
     def create() -> None:
         try:
-            found.append(SparkSession.builder.config(conf=conf).getOrCreate())
-        except Exception as error:  # noqa: BLE001 - told below, in the thread that waits
-            found.append(error)
+            results.append(SparkSession.builder.config(conf=conf).getOrCreate())
+        except Exception as error:  # noqa: BLE001 - reported below, in the waiting thread
+            results.append(error)
 
     thread = threading.Thread(target=create, daemon=True)
     thread.start()
     patience = _START_SECONDS if _is_local(settings) else settings.patience_seconds
     thread.join(patience)
-    if found and isinstance(found[0], SparkSession):
-        return found[0]
-    if found:
-        reason = _message(found[0])
+    if results and isinstance(results[0], SparkSession):
+        return results[0]
+    if results:
+        reason = _message(results[0])
     else:
         reason = f"not within {patience:.0f} seconds"
         _give_up(SparkContext._gateway.proc, thread)
@@ -194,7 +194,7 @@ def _session(conf: SparkConf, settings: SparkSettings) -> SparkSession:
 
 
 def _give_up(java: subprocess.Popen[bytes], thread: threading.Thread) -> None:
-    """End Java, and hear out the thread that waits for it: py4j would log its end with a trace."""
+    """End Java and the thread that waits for it, without py4j's log of the lost connection."""
     logging.disable(logging.CRITICAL)
     java.kill()
     thread.join(_CONNECT_SECONDS)
@@ -206,7 +206,7 @@ def _is_local(settings: SparkSettings) -> bool:
 
 
 def _wait_for_workers(session: SparkSession, settings: SparkSettings) -> None:
-    """A cluster without free workers would keep a job waiting for ever."""
+    """Wait for a worker: on a cluster without free workers a job would wait for ever."""
     if _is_local(settings) or dict(settings.conf).get("spark.dynamicAllocation.enabled") == "true":
         return
     context = session.sparkContext._jsc.sc()
@@ -223,9 +223,9 @@ def _wait_for_workers(session: SparkSession, settings: SparkSettings) -> None:
 
 
 def _ship_package(session: SparkSession) -> None:
-    """Give the workers this package: they run its checks of client rows."""
+    """Send this package to the workers: they run its checks of client rows."""
     kept = contextlib.ExitStack()
-    atexit.register(kept.close)  # it is fetched while workers come
+    atexit.register(kept.close)  # workers that join later fetch it, too
     path = kept.enter_context(scratch_folder()) / "attrition.zip"
     with zipfile.ZipFile(path, "w") as archive:
         for source in sorted(Path(PACKAGE).rglob("*.py")):
@@ -235,7 +235,7 @@ def _ship_package(session: SparkSession) -> None:
 
 @contextlib.contextmanager
 def _output_to(descriptor: int) -> Iterator[None]:
-    """Let processes started within write to a file: standard output is for results."""
+    """Redirect output of processes started within to a file: standard output is for results."""
     sys.stdout.flush()
     kept = os.dup(1), os.dup(2)
     try:
@@ -248,15 +248,15 @@ def _output_to(descriptor: int) -> Iterator[None]:
             os.close(before)
 
 
-def _last_words(story: Any) -> str:
-    """What Java said before it ended, without warnings and traces."""
-    story.seek(0)
-    lines = [line.strip() for line in story if line.strip() and not _CHATTER.match(line)]
-    return "; ".join(lines)[:_LONGEST_MESSAGE] or "it said nothing"
+def _last_output(output: Any) -> str:
+    """Java's output before it ended, without warnings and traces."""
+    output.seek(0)
+    lines = [line.strip() for line in output if line.strip() and not _NOISE.match(line)]
+    return "; ".join(lines)[:_LONGEST_MESSAGE] or "no output"
 
 
 def _message(error: BaseException) -> str:
-    """The cause in one line; of Java's and Python's traces only the innermost cause."""
+    """The cause in one line; for Java's and Python's traces only the innermost cause."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     causes = [line.removeprefix("Caused by: ") for line in lines if line.startswith("Caused by: ")]
     modules = [line for line in lines if "ModuleNotFoundError" in line]
@@ -269,8 +269,8 @@ def _message(error: BaseException) -> str:
 
 
 def _raised_on_worker(text: str) -> list[str]:
-    """What Python raised on a worker: the first line behind a trace that is not indented."""
+    """The error that Python raised on a worker: the first unindented line after a trace."""
     _, trace, rest = text.rpartition("Traceback (most recent call last):")
-    found = [line for line in rest.splitlines() if line and not line[0].isspace()]
+    unindented = [line for line in rest.splitlines() if line and not line[0].isspace()]
     ours = f"{PipelineError.__module__}.{PipelineError.__name__}: "
-    return [line.removeprefix(ours) for line in found[:1]] if trace else []
+    return [line.removeprefix(ours) for line in unindented[:1]] if trace else []

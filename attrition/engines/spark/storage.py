@@ -1,4 +1,4 @@
-"""The folder of the master data set, on whatever file system Spark reads (Hadoop's view of it)."""
+"""The folder of the master data set, on any file system that Spark reads, by Hadoop's API."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ _OWNER = "owner.txt"
 
 
 def literal(address: str) -> str:
-    """An address for Spark to read, which else takes some characters for patterns of names."""
+    """An address escaped for Spark, which else takes some characters for patterns of names."""
     return re.sub(r"([][{}*?\\])", r"\\\1", address)
 
 
 class Storage:
-    """A folder and what lies below it; nothing written there is ever written again.
+    """A folder and everything below it; nothing written there is ever rewritten.
 
     Args:
         session: of Spark.
@@ -35,15 +35,15 @@ class Storage:
         self._system = path.getFileSystem(session.sparkContext._jsc.hadoopConfiguration())
 
     def path(self, *parts: str) -> str:
-        """The address of something below the folder."""
+        """The address of a file or folder below the folder."""
         return "/".join([self.address, *parts])
 
     def remove(self, *parts: str) -> None:
-        """Remove something, if it is there, and all that is below it."""
+        """Remove a file or folder with its content, if it exists."""
         self._system.delete(self._path(*parts), True)
 
     def set_aside(self, name: str) -> str:
-        """Give a folder a numbered name under which nothing sweeps it away.
+        """Give a folder a numbered name under which nothing removes it.
 
         Returns:
             Its address.
@@ -59,41 +59,41 @@ class Storage:
         return self.path(kept)
 
     def names(self, *parts: str) -> list[str]:
-        """What lies in a folder; nothing, if it is not there."""
+        """The names in a folder; none if it does not exist."""
         path = self._path(*parts)
         if not self._system.exists(path):
             return []
         return sorted(str(status.getPath().getName()) for status in self._system.listStatus(path))
 
     def claim(self, owner: str) -> None:
-        """Make the folder a project's own: what another one put there would be swept away.
+        """Claim the folder for a project: data of another project would be removed.
 
         Raises:
             PipelineError: it belongs to another project.
         """
         if not self._owner():
             path = self._path(_OWNER)
-            # An empty file is nobody's: a run ended amid its claim.
+            # An empty file claims nothing: it is from a run that was killed meanwhile.
             stream = self._system.create(path, self._system.exists(path))
             stream.write(bytearray(owner.encode()))
             stream.close()
-        found = self._owner()
-        if found != owner:
+        actual = self._owner()
+        if actual != owner:
             raise PipelineError(
-                f"{self.address}: holds the data of the project in {found}; give each project a "
+                f"{self.address}: holds the data of the project in {actual}; give each project a "
                 f"folder of its own (setting engine, data), or, if that project was moved here, "
                 f"delete {_OWNER} there"
             )
 
     def _owner(self) -> str:
-        """What the file says that names the folder's owner; nothing, if it is not there."""
+        """The folder's owner by its file; "" without the file."""
         path = self._path(_OWNER)
         if not self._system.exists(path):
             return ""
         stream = self._system.open(path)
-        found = str(self._jvm.org.apache.commons.io.IOUtils.toString(stream, "UTF-8"))
+        owner = str(self._jvm.org.apache.commons.io.IOUtils.toString(stream, "UTF-8"))
         stream.close()
-        return found
+        return owner
 
     def _path(self, *parts: str) -> Any:
         return self._jvm.org.apache.hadoop.fs.Path(self.path(*parts))

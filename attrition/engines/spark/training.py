@@ -1,10 +1,10 @@
-"""The axes of the model's basis from all rows on Spark: knots at quantiles, levels by frequency.
+"""Fits basis and regression to all rows on Spark: knots at quantiles, levels by frequency.
 
-The rules are those of `transformers.knot_axis` and `transformers.level_axis`. Spark's
-`percentile` is exact and interpolates as numpy's quantile does, but keeps every distinct value in
-one place: of more than `QUANTILE_ROWS` rows a fixed sample of about as many (a hash of the row
-picks it) is asked, whose quantiles are off by a rank of some thousandth. Levels are always
-counted over all rows.
+The rules are those of `transformers.knot_axis` and `transformers.level_axis`. Spark's `percentile`
+is exact and interpolates like numpy's quantile, but gathers every distinct value on one worker: for
+more than `QUANTILE_ROWS` rows it therefore gets a fixed sample of about as many, selected by a hash
+of the row, whose quantiles are off by about a thousandth in rank. Levels are always counted over
+all rows.
 """
 
 from __future__ import annotations
@@ -41,18 +41,18 @@ def knot_axes(rows: DataFrame, total: int, keys: Sequence[str], count: int) -> l
 
     Args:
         rows: of clients.
-        total: how many there are.
+        total: the number of rows.
         keys: the columns' names in `rows`; NULL is missing.
         count: at most this many knots on an axis.
     """
     if not keys:
         return []
     if total > QUANTILE_ROWS:
-        place = functions.pmod(functions.xxhash64(*rows.columns), functions.lit(int(_HASHES)))
-        rows = rows.where(place < _HASHES * QUANTILE_ROWS / total)
+        hashed = functions.pmod(functions.xxhash64(*rows.columns), functions.lit(int(_HASHES)))
+        rows = rows.where(hashed < _HASHES * QUANTILE_ROWS / total)
     bounded = rows.select(*(_bounded(functions.col(key)).alias(key) for key in keys))
     levels = np.linspace(0.0, 1.0, count).tolist()
-    asked = {
+    aggregates = {
         key: (
             _quantiles(functions.col(key), levels),
             functions.median(key),
@@ -60,20 +60,20 @@ def knot_axes(rows: DataFrame, total: int, keys: Sequence[str], count: int) -> l
         )
         for key in keys
     }
-    found = _ask(bounded, asked)
-    few = [key for key in keys if 0 < found[key][2] <= 2 * count]
-    sets = _ask(bounded, {key: (functions.array_sort(functions.collect_set(key)),) for key in few})
-    knots = {key: _first_knots(found[key][0], sets.get(key), count) for key in keys}
+    results = _agg(bounded, aggregates)
+    few = [key for key in keys if 0 < results[key][2] <= 2 * count]
+    sets = _agg(bounded, {key: (functions.array_sort(functions.collect_set(key)),) for key in few})
+    knots = {key: _first_knots(results[key][0], sets.get(key), count) for key in keys}
     tied = [
         key
         for key in keys
         if 0 < len(knots[key]) < count and not (key in sets and len(sets[key][0]) <= count)
     ]
-    spare = _ask(bounded, {key: (_spare(functions.col(key), knots[key], count),) for key in tied})
+    spare = _agg(bounded, {key: (_spare(functions.col(key), knots[key], count),) for key in tied})
     for key in tied:
         knots[key] = np.unique([*knots[key], *(spare[key][0] or [])]).tolist()
     return [
-        spread_axis(knots[key], found[key][1]) if knots[key] else KnotAxis((0.0,), 0.0)
+        spread_axis(knots[key], results[key][1]) if knots[key] else KnotAxis((0.0,), 0.0)
         for key in keys
     ]
 
@@ -96,7 +96,7 @@ def _first_knots(
 
 
 def _spare(column: Column, knots: Sequence[float], count: int) -> Column:
-    """Quantiles of the values that are no knots, as many as there are knots to spare."""
+    """As many quantiles of the values that are not knots as there are knots left."""
     levels = np.linspace(0.0, 1.0, count - len(knots) + 2)[1:-1].tolist()
     return _quantiles(functions.when(~column.isin(list(knots)), column), levels)
 
@@ -105,17 +105,17 @@ def _quantiles(column: Column, levels: Sequence[float]) -> Column:
     return functions.percentile(column, [float(level) for level in levels])
 
 
-def _ask(rows: DataFrame, asked: dict[str, tuple[Column, ...]]) -> dict[str, Any]:
-    """Aggregates of several columns in one pass: name -> its answers."""
-    if not asked:
+def _agg(rows: DataFrame, aggregates: dict[str, tuple[Column, ...]]) -> dict[str, Any]:
+    """Compute aggregates of several columns in one pass: name -> values."""
+    if not aggregates:
         return {}
     flat = [
         column.alias(f"{key}_{i}")
-        for key, columns in asked.items()
+        for key, columns in aggregates.items()
         for i, column in enumerate(columns)
     ]
-    answers = iter(rows.agg(*flat).first())
-    return {key: tuple(next(answers) for _ in columns) for key, columns in asked.items()}
+    values = iter(rows.agg(*flat).first())
+    return {key: tuple(next(values) for _ in columns) for key, columns in aggregates.items()}
 
 
 def level_axis(
@@ -130,10 +130,10 @@ def level_axis(
     return LevelAxis(tuple(row["level"] for row in ranked))
 
 
-WIDEST = 4096  # columns that MLlib's regression takes
+WIDEST = 4096  # most columns that MLlib's regression accepts
 _TOLERANCE = 1e-6  # relative change of the coefficients in the last step
 _STEPS = 50
-_WEIGHT_TOLERANCE = 1e-3  # by which the penalty may be off; one of the tenfold would hardly be seen
+_WEIGHT_TOLERANCE = 1e-3  # relative error of the penalty; ten times as much would hardly matter
 
 
 def fit_selected(
@@ -145,11 +145,11 @@ def fit_selected(
     selection: Selection,
     sample: tuple[pd.DataFrame, Labels],
 ) -> tuple[Pipeline, Scorecard]:
-    """Fit the selected model to all rows, and read the scorecard off it.
+    """Fit the selected model to all rows, and export the scorecard.
 
     Args:
         rows: the training rows; `label` is 1 or 0.
-        total: how many there are.
+        total: the number of rows.
         keys: name of a feature column -> its name in `rows`.
         columns: which are numeric, which categorical.
         selection: pairs, strength and threshold.
@@ -159,9 +159,9 @@ def fit_selected(
     expanded = expand(rows, basis, keys, columns).persist(StorageLevel.DISK_ONLY)
     means, deviations = _moments(expanded)
     regression = LogisticRegression(C=selection.strength, solver="newton-cholesky")
-    some = basis.transform(sample[0][columns.all])
-    chance = regression.fit(some, sample[1]).predict_proba(some)[:, 1]
-    weight = float((chance * (1.0 - chance)).mean())
+    matrix = basis.transform(sample[0][columns.all])
+    probability = regression.fit(matrix, sample[1]).predict_proba(matrix)[:, 1]
+    weight = float((probability * (1.0 - probability)).mean())
     coefficients, intercept, steps = _regress(
         expanded, total, selection.strength, weight, deviations
     )
@@ -181,7 +181,7 @@ def fit_basis(
     selection: Selection,
     sample: pd.DataFrame,
 ) -> ColumnTransformer:
-    """The basis with its axes from all rows."""
+    """Fit the basis, with its axes from all rows."""
     basis = make_basis(columns, selection.pairs).fit(sample[columns.all])
     parts = basis.named_transformers_
     if columns.numeric:
@@ -196,12 +196,12 @@ def fit_basis(
         grids = parts["pairs"]
         numeric = [name for name in grids.axes_ if name in columns.numeric]
         axes = knot_axes(rows, total, [keys[name] for name in numeric], grids.knots)
-        found = dict(zip(numeric, axes, strict=True))
+        by_name = dict(zip(numeric, axes, strict=True))
         grids.axes_ = {
-            name: found.get(name) or level_axis(rows, keys[name], 1, grids.levels)
+            name: by_name.get(name) or level_axis(rows, keys[name], 1, grids.levels)
             for name in grids.axes_
         }
-    # Where each part's columns stand follows from their number, which has changed with the axes.
+    # The positions of each part's columns follow from their number, which the axes have changed.
     start = 0
     for name, where in basis.output_indices_.items():
         width = 0 if where.start == where.stop else len(parts[name].get_feature_names_out())
@@ -213,18 +213,18 @@ def fit_basis(
 def expand(
     rows: DataFrame, basis: ColumnTransformer, keys: Mapping[str, str], columns: Columns
 ) -> DataFrame:
-    """The rows as MLlib wants them: `features`, a sparse vector, and `label`."""
+    """The rows in MLlib's form: `features`, a sparse vector, and `label`."""
     schema = StructType(
         [StructField("features", VectorUDT(), False), StructField("label", DoubleType(), False)]
     )
-    asked = rows.select(*(keys[name] for name in columns.all), "label")
-    return asked.mapInArrow(expander(basis, columns), schema)
+    selected = rows.select(*(keys[name] for name in columns.all), "label")
+    return selected.mapInArrow(expander(basis, columns), schema)
 
 
 def expander(
     basis: ColumnTransformer, columns: Columns
 ) -> Callable[[Iterable[pyarrow.RecordBatch]], Iterator[pyarrow.RecordBatch]]:
-    """What a worker does: the basis' columns for some rows, the features first, the label last."""
+    """The function of a worker: expands rows (features, then label) to the basis' columns."""
 
     def expand_rows(batches: Iterable[pyarrow.RecordBatch]) -> Iterator[pyarrow.RecordBatch]:
         for rows in batches:
@@ -250,7 +250,7 @@ def _features(rows: pyarrow.RecordBatch, columns: Columns) -> pd.DataFrame:
 
 
 def _vectors(matrix: Any) -> pyarrow.Array:
-    """Sparse rows as MLlib's vectors are laid out: kind 0, size, indices, values."""
+    """Sparse rows in the layout of MLlib's vectors: kind 0, size, indices, values."""
     count, size = matrix.shape
     starts = pyarrow.array(matrix.indptr, pyarrow.int32())
     indices = pyarrow.array(matrix.indices, pyarrow.int32())
@@ -268,28 +268,28 @@ def _vectors(matrix: Any) -> pyarrow.Array:
 def _regress(
     expanded: DataFrame, total: int, strength: float, weight: float, deviations: Floats
 ) -> tuple[Floats, float, int]:
-    """The optimum of scikit-learn's logistic regression, by MLlib's.
+    """Find the optimum of scikit-learn's logistic regression with MLlib.
 
-    MLlib's `LogisticRegression` climbs by gradients alone, and on hats beside their line is far
-    from the top after a thousand steps. Its generalised linear regression takes Newton's steps, as
-    scikit-learn's solver does, and needs less than ten. It divides the sum of squares by the sum of
-    the weights p (1 - p), so the penalty has to be divided by that, too: what it is at the optimum
-    is known well from the sample, and looked at again afterwards.
+    MLlib's `LogisticRegression` uses gradients only and, with hats beside their line, is far from
+    the optimum after a thousand steps. Its generalised linear regression takes Newton steps, like
+    scikit-learn's solver, and needs fewer than ten. It divides the sum of squares by the sum of the
+    weights p (1 - p), so the penalty must be divided by that, too: its value at the optimum is
+    estimated from the sample, and checked afterwards.
 
     Args:
         expanded: the rows.
-        total: how many there are.
+        total: the number of rows.
         strength: scikit-learn's C.
-        weight: mean of p (1 - p), as known so far.
-        deviations: of the columns.
+        weight: first estimate of the mean of p (1 - p).
+        deviations: standard deviations of the columns.
 
     Returns:
         Coefficients, intercept and number of steps.
 
     Raises:
-        PipelineError: there are more columns than MLlib takes.
+        PipelineError: there are more columns than MLlib accepts.
     """
-    # A column that never changes says nothing: scikit-learn's penalty leaves it at 0.
+    # A constant column is left out: scikit-learn's penalty keeps its coefficient at 0.
     kept = np.flatnonzero(deviations > 0.0)
     if len(kept) > WIDEST:
         raise PipelineError(
@@ -309,16 +309,16 @@ def _regress(
             regParam=1.0 / (strength * weight * total),
         ).fit(rows)
         steps += int(model.summary.numIterations)
-        chance = functions.col("prediction")
-        found = model.transform(rows).agg(functions.avg(chance * (1 - chance))).first()[0]
-        if abs(found / weight - 1.0) < _WEIGHT_TOLERANCE:
+        p = functions.col("prediction")
+        actual = model.transform(rows).agg(functions.avg(p * (1 - p))).first()[0]
+        if abs(actual / weight - 1.0) < _WEIGHT_TOLERANCE:
             coefficients[kept] = model.coefficients.toArray()
             return coefficients, float(model.intercept), steps
-        weight = found
+        weight = actual
 
 
 def _moments(expanded: DataFrame) -> tuple[Floats, Floats]:
     """Means and standard deviations of the basis' columns."""
-    asked = Summarizer.metrics("mean", "std").summary(expanded["features"]).alias("found")
-    found = expanded.select(asked).first()["found"]
-    return found["mean"].toArray(), found["std"].toArray()
+    summary = Summarizer.metrics("mean", "std").summary(expanded["features"]).alias("moments")
+    moments = expanded.select(summary).first()["moments"]
+    return moments["mean"].toArray(), moments["std"].toArray()

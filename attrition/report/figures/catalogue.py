@@ -1,4 +1,4 @@
-"""The pictures of a report: which there are, drawn from its material."""
+"""The pictures of a report, drawn from its inputs."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from attrition.report.figures.style import Absent, Picture
 from attrition.report.inputs import Model
 
 
-def of_skill(
+def quality_pictures(
     model: Model, score: Score, labels: Sequence[int], probabilities: Floats
 ) -> list[Picture | Absent]:
     """How good the model is on labelled clients.
 
     Args:
         model: the model.
-        score: of it on these clients.
+        score: the model's on these clients.
         labels: array of shape (n_clients,), 1 left, 0 stayed.
         probabilities: array of shape (n_clients,), fractions 0-1.
     """
@@ -39,18 +39,18 @@ def of_skill(
     ]
 
 
-def of_card(model: Model) -> list[Picture | Absent]:
-    """What the model has learnt."""
+def scorecard_pictures(model: Model) -> list[Picture | Absent]:
+    """The terms of the model."""
     reference = model.training.get("reference")
     weights = term_weights(model.card, model.training.get("predicted"))
     curves = [scorecard_figures.risk_curves(model.card, weights, reference)] if reference else []
     return [*curves, scorecard_figures.pair_maps(model.card, weights)]
 
 
-def of_changes(
+def change_pictures(
     decision: Mapping[str, Any], runs: Sequence[Mapping[str, Any]], threshold: float
 ) -> list[Picture | Absent]:
-    """What moved in the data, and the runs over time.
+    """What changed in the data, and the runs over time.
 
     Args:
         decision: the decision record.
@@ -65,8 +65,8 @@ def of_changes(
     ]
 
 
-def labels_of(pictures: Sequence[Picture | Absent]) -> dict[str, Plot | str]:
-    """What a story must know of the pictures: name -> its texts, or why there is none."""
+def picture_texts(pictures: Sequence[Picture | Absent]) -> dict[str, Plot | str]:
+    """What a chapter needs of the pictures: name -> its texts, or why there is no picture."""
     return {
         one.name: Plot(one.name, one.title, one.alt, one.caption)
         if isinstance(one, Picture)

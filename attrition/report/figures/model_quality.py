@@ -1,4 +1,4 @@
-"""The confusion matrix as a picture: counts, and shares of those who stayed and who left."""
+"""Figures of model quality: confusion matrix, curves, calibration, distribution of the scores."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def _confusion_figure(score: Score, table: NDArray[np.int64], title: str) -> Fig
     shares = row_shares(table)
     figure = Figure(figsize=(6.4, 5.8), layout=ConstrainedLayoutEngine(w_pad=0.2, h_pad=0.2))
     axes = figure.subplots()
-    # Tints by opacity: on a dark page they shade towards the dark.
+    # Tints by opacity: on a dark page they become darker.
     tints = LinearSegmentedColormap.from_list("", [to_rgba(ACCENT, 0.07), to_rgba(ACCENT, 1.0)])
     seaborn.heatmap(
         shares, ax=axes, cmap=tints, vmin=0, vmax=1, cbar=False, linewidths=3, linecolor=FACE
@@ -86,13 +86,13 @@ def _write_cells(axes: Axes, table: NDArray[np.int64], shares: NDArray[np.float6
     for row, column in np.ndindex(2, 2):
         color = FACE if shares[row, column] > 0.55 else INK
         whose = ("who stayed", "who left")[row]
-        for shift, text, look in (
+        for dy, text, font in (
             (-0.2, meanings[row][column], {"fontsize": 12}),
             (0.0, f"{table[row, column]:,}", {"fontsize": 28, "fontweight": "bold"}),
             (0.2, f"{shares[row, column]:.1%} of those {whose}", {"fontsize": 11}),
         ):
             axes.text(
-                column + 0.5, row + 0.5 + shift, text, color=color, ha="center", va="center", **look
+                column + 0.5, row + 0.5 + dy, text, color=color, ha="center", va="center", **font
             )
 
 
@@ -110,11 +110,11 @@ def _write_title(axes: Any, score: Score, title: str) -> None:
     assert score.f1_interval is not None
     low, high = score.f1_interval
     known = f"F1 {score.f1:.3f} (95% interval {low:.3f} to {high:.3f}) on {score.rows:,} test rows"
-    for height, text, look in (
+    for height, text, font in (
         (78, title, {"fontsize": 15, "fontweight": "bold", "color": INK}),
         (58, known, {"fontsize": 11, "color": SOFT}),
     ):
-        axes.annotate(text, (0, 1), (0, height), "axes fraction", "offset points", **look)
+        axes.annotate(text, (0, 1), (0, height), "axes fraction", "offset points", **font)
 
 
 ROC, CALIBRATION, GAIN, SCORES = (
@@ -126,7 +126,7 @@ ROC, CALIBRATION, GAIN, SCORES = (
 CHANCE: dict[str, Any] = {"color": SOFT, "linestyle": "--", "linewidth": 1.0}
 QUARTERS = [0.0, 0.25, 0.5, 0.75, 1.0]
 STRETCHED = [0.0, 0.02, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.75, 1.0]  # on a square-root axis
-FIRST_CALLS = 0.1  # share of the clients for which the gain is told
+FIRST_CALLS = 0.1  # share of the clients for which the gain is stated
 
 
 @style()
@@ -141,46 +141,46 @@ def roc_and_precision_recall(
         threshold: the model's, marked on both curves.
     """
     title = "ROC and precision-recall"
-    if (reason := curves.cannot_be_judged(labels)) is not None:
+    if (reason := curves.no_curve_reason(labels)) is not None:
         return Absent(ROC, title, f"{reason}.")
-    rungs = curves.ladder(labels, probabilities)
-    area, precision = curves.roc_area(rungs), curves.average_precision(rungs)
+    counts = curves.count_at_thresholds(labels, probabilities)
+    area, precision = curves.roc_area(counts), curves.average_precision(counts)
     figure = canvas(3.2)
     left, right = figure.subplots(1, 2)
-    _curve(left, curves.roc(rungs))
+    _curve(left, curves.roc(counts))
     left.plot([0, 1], [0, 1], **CHANCE)
     left.set_title(f"ROC: area {area:.3f}")
     left.set(xlabel="of those who stayed, called", ylabel="of those who left, found")
-    _curve(right, curves.precision_recall(rungs))
-    right.axhline(rungs.base_rate, **CHANCE)
+    _curve(right, curves.precision_recall(counts))
+    right.axhline(counts.base_rate, **CHANCE)
     right.set_title(f"Precision-recall: average {precision:.3f}")
     right.set(xlabel="of those who left, found (recall)", ylabel="of the alarms, right (precision)")
-    _mark_threshold(left, right, rungs, threshold)
+    _mark_threshold(left, right, counts, threshold)
     for axes in (left, right):
         _share_axes(axes)
     return picture(
         ROC,
         title,
         f"The area under the ROC curve is {area:.3f}; the average precision is {precision:.3f}, "
-        f"where chance would give {rungs.base_rate:.3f}.",
-        f"{rungs.rows:,} labelled clients, of whom {rungs.leavers:,} left. The dot is the model's "
-        f"threshold of {threshold:.2f}; dashed lines are what chance gives (right: the base rate, "
-        f"{rungs.base_rate:.1%}).",
+        f"where chance would give {counts.base_rate:.3f}.",
+        f"{counts.rows:,} labelled clients, of whom {counts.leavers:,} left. The dot is the "
+        f"model's threshold of {threshold:.2f}; dashed lines are what chance gives (right: the "
+        f"base rate, {counts.base_rate:.1%}).",
         figure,
     )
 
 
-def _mark_threshold(roc: Axes, pr: Axes, rungs: curves.Ladder, threshold: float) -> None:
-    rung = rungs.rung(threshold)
-    alarms, found = (0.0, 0.0) if rung is None else (rungs.alarms[rung], rungs.found[rung])
-    recall, stayed = found / rungs.leavers, rungs.rows - rungs.leavers
-    _dot(roc, (alarms - found) / stayed, recall, f"threshold {threshold:.2f}")
+def _mark_threshold(roc: Axes, pr: Axes, counts: curves.ThresholdCounts, threshold: float) -> None:
+    index = counts.position(threshold)
+    alarms, hits = (0.0, 0.0) if index is None else (counts.alarms[index], counts.hits[index])
+    recall, stayed = hits / counts.leavers, counts.rows - counts.leavers
+    _dot(roc, (alarms - hits) / stayed, recall, f"threshold {threshold:.2f}")
     if alarms:
-        _dot(pr, recall, found / alarms, f"threshold {threshold:.2f}")
+        _dot(pr, recall, hits / alarms, f"threshold {threshold:.2f}")
 
 
 def _dot(axes: Axes, x: float, y: float, text: str) -> None:
-    """One marked point, its text where there is more room, on a ground of its own."""
+    """Mark a point; its text is on the side with more room, with a background."""
     axes.plot([x], [y], "o", color=ALARM, markersize=7, markeredgecolor=FACE, zorder=5)
     side = -1 if x > 0.5 else 1
     axes.annotate(
@@ -211,12 +211,12 @@ def _share_axes(axes: Axes) -> None:
 
 @style()
 def calibration(labels: ArrayLike, probabilities: ArrayLike) -> Picture | Absent:
-    """Whether probabilities can be taken at their word: predicted against observed shares."""
+    """Whether probabilities are reliable: predicted against observed shares."""
     title = "Calibration"
-    if (reason := curves.cannot_be_judged(labels)) is not None:
+    if (reason := curves.no_curve_reason(labels)) is not None:
         return Absent(CALIBRATION, title, f"{reason}.")
     bins = curves.calibration(labels, probabilities)
-    chance = np.asarray(probabilities, dtype=np.float64)
+    probability = np.asarray(probabilities, dtype=np.float64)
     figure = canvas(3.9)
     upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=[4, 1])
     upper.plot([0, 1], [0, 1], **CHANCE)
@@ -234,13 +234,13 @@ def calibration(labels: ArrayLike, probabilities: ArrayLike) -> Picture | Absent
     upper.set_yscale(**root_scale())
     upper.set(ylabel="share who left", ylim=(0, 1.02), yticks=STRETCHED)
     upper.yaxis.set_major_formatter(PercentFormatter(1.0))
-    lower.hist(chance, (np.linspace(0, 1, 51) ** 2).tolist(), color=SOFT, alpha=0.5)
+    lower.hist(probability, (np.linspace(0, 1, 51) ** 2).tolist(), color=SOFT, alpha=0.5)
     lower.set_xscale(**root_scale())
     lower.set(xlabel="predicted probability", ylabel="clients", xlim=(0, 1.02), xticks=STRETCHED)
     lower.xaxis.set_major_formatter(PercentFormatter(1.0))
     lower.yaxis.set_major_locator(MaxNLocator(2, integer=True))
     lower.yaxis.set_major_formatter(FuncFormatter(lambda rows, _: short(rows)))
-    mean, left = float(chance.mean()), float(np.asarray(labels, dtype=np.float64).mean())
+    mean, left = float(probability.mean()), float(np.asarray(labels, dtype=np.float64).mean())
     inside = int(np.sum((bins.low <= bins.predicted) & (bins.predicted <= bins.high)))
     sizes = sorted({int(bins.rows.min()), int(bins.rows.max())})
     return picture(
@@ -258,22 +258,22 @@ def calibration(labels: ArrayLike, probabilities: ArrayLike) -> Picture | Absent
 
 @style()
 def gain_and_lift(labels: ArrayLike, probabilities: ArrayLike) -> Picture | Absent:
-    """What calling from the top of the list brings: leavers found, and lift over chance."""
+    """The benefit of calling from the top of the list: leavers found, and lift over chance."""
     title = "Gain and lift"
-    if (reason := curves.cannot_be_judged(labels)) is not None:
+    if (reason := curves.no_curve_reason(labels)) is not None:
         return Absent(GAIN, title, f"{reason}.")
-    rungs = curves.ladder(labels, probabilities)
-    found = curves.gain_at(rungs, FIRST_CALLS)
+    counts = curves.count_at_thresholds(labels, probabilities)
+    gain = curves.gain_at(counts, FIRST_CALLS)
     figure = canvas(3.2)
     left, right = figure.subplots(1, 2)
     left.plot([0, 1], [0, 1], **CHANCE)
-    left.plot([0, rungs.base_rate, 1], [0, 1, 1], color=SOFT, linestyle=":", linewidth=1.2)
-    _curve(left, curves.gain(rungs))
+    left.plot([0, counts.base_rate, 1], [0, 1, 1], color=SOFT, linestyle=":", linewidth=1.2)
+    _curve(left, curves.gain(counts))
     left.set(xlabel="of all clients, called", ylabel="of the leavers, found")
     left.set_title("Gain")
     _share_axes(left)
-    _dot(left, FIRST_CALLS, found, f"{FIRST_CALLS:.0%} called: {found:.0%} found")
-    _curve(right, curves.lift(rungs))
+    _dot(left, FIRST_CALLS, gain, f"{FIRST_CALLS:.0%} called: {gain:.0%} found")
+    _curve(right, curves.lift(counts))
     right.axhline(1, **CHANCE)
     right.axhline(0, alpha=0)
     right.set(xlabel="of all clients, called", ylabel="leavers, times as many as by chance")
@@ -283,10 +283,10 @@ def gain_and_lift(labels: ArrayLike, probabilities: ArrayLike) -> Picture | Abse
     return picture(
         GAIN,
         title,
-        f"Calling the first {FIRST_CALLS:.0%} of the clients finds {found:.0%} of the leavers, "
-        f"{found / FIRST_CALLS:.1f} times as many as chance.",
-        f"{rungs.rows:,} labelled clients in the order of their risk. Dashed: called in any order; "
-        f"dotted: as if the leavers were known.",
+        f"Calling the first {FIRST_CALLS:.0%} of the clients finds {gain:.0%} of the leavers, "
+        f"{gain / FIRST_CALLS:.1f} times as many as chance.",
+        f"{counts.rows:,} labelled clients in the order of their risk. Dashed: called in any "
+        f"order; dotted: as if the leavers were known.",
         figure,
     )
 
@@ -295,9 +295,9 @@ def gain_and_lift(labels: ArrayLike, probabilities: ArrayLike) -> Picture | Abse
 def score_distribution(
     labels: ArrayLike, probabilities: ArrayLike, threshold: float
 ) -> Picture | Absent:
-    """How the probabilities of those who left and of those who stayed are spread."""
+    """The distribution of the probabilities of those who left and of those who stayed."""
     title = "Predicted risk of those who left and of those who stayed"
-    if (reason := curves.cannot_be_judged(labels)) is not None:
+    if (reason := curves.no_curve_reason(labels)) is not None:
         return Absent(SCORES, title, f"{reason}.")
     bars = curves.score_histogram(labels, probabilities)
     truth = np.asarray(labels).astype(bool)

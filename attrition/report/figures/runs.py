@@ -34,7 +34,7 @@ from attrition.report.run_summary import seconds_taken
 TRENDS = "trends"
 SHORTEST, MOST_RUNS, MOST_STAGES = 2, 60, 3
 COLORS = (ACCENT, ALARM, SOFT, INK)
-DASHES = ("-", "--", ":", "-.")  # one a series
+DASHES = ("-", "--", ":", "-.")  # one per series
 
 Record = Mapping[str, Any]
 Measure = Callable[[Record, str], float | None]
@@ -94,8 +94,8 @@ def _draw_scores(axes: Axes, runs: Sequence[Record], times: Times, threshold: fl
 
 
 def _draw_series(axes: Axes, times: Times, series: Series, title: str) -> None:
-    looks = zip(series.items(), DASHES, COLORS, MARKERS, strict=False)
-    for (name, values), dashes, color, marker in looks:
+    styles = zip(series.items(), DASHES, COLORS, MARKERS, strict=False)
+    for (name, values), dashes, color, marker in styles:
         axes.plot(
             times,
             values,
@@ -132,22 +132,22 @@ def _draw_series(axes: Axes, times: Times, series: Series, title: str) -> None:
 
 
 def _by_sample(runs: Sequence[Record], measure: Measure) -> Series:
-    """Sample -> its measure in each run, NaN where there is none; one without any is absent."""
+    """Sample -> its measure in each run, NaN if unknown; samples without any are left out."""
     samples = dict.fromkeys(
         name
         for run in runs
         for part in (run["scores"], run["drift"]["data"])
         for name in part or ()
     )
-    found = {
+    series = {
         name: np.array([measure(run, name) for run in runs], dtype=float)
         for name in (TEST_DATA, *(name for name in samples if name != TEST_DATA))
     }
-    return {name: values for name, values in found.items() if not np.isnan(values).all()}
+    return {name: values for name, values in series.items() if not np.isnan(values).all()}
 
 
 def _score(run: Record, sample: str) -> Record:
-    """The deployed model's score at the end of a run: on test data, a new model's own."""
+    """The deployed model's score at the end of a run; on test data that of a new model."""
     if sample == TEST_DATA and run["verdict"] == "deployed" and run.get("candidate_score"):
         return dict(run["candidate_score"])
     return (run["scores"] or {}).get(sample) or {}
@@ -169,21 +169,21 @@ def _base_rate(run: Record, sample: str) -> float | None:
 
 
 def _missing_share(run: Record, sample: str) -> float | None:
-    found = (run["drift"]["data"] or {}).get(sample)
-    if not found or not found["rows"] or not found["columns"]:
+    data = (run["drift"]["data"] or {}).get(sample)
+    if not data or not data["rows"] or not data["columns"]:
         return None
-    return float(np.mean([column["missing_now"] for column in found["columns"]]))
+    return float(np.mean([column["missing_now"] for column in data["columns"]]))
 
 
 def _drifted_columns(run: Record, sample: str) -> float | None:
-    found = (run["drift"]["data"] or {}).get(sample)
-    if not found or found["verdict"] == INSUFFICIENT:
+    data = (run["drift"]["data"] or {}).get(sample)
+    if not data or data["verdict"] == INSUFFICIENT:
         return None
-    return float(sum(column["verdict"] == DRIFTED for column in found["columns"]))
+    return float(sum(column["verdict"] == DRIFTED for column in data["columns"]))
 
 
 def _seconds(runs: Sequence[Record]) -> Series:
-    """Seconds of the whole run, and of the longest stages; what nobody knows is absent."""
+    """Seconds of the whole run and of the longest stages; series without any value are absent."""
     stages = {stage for run in runs for stage in run["timings"]}
     by_stage = {
         stage: np.array([run["timings"].get(stage, np.nan) for run in runs], dtype=float)
@@ -191,8 +191,8 @@ def _seconds(runs: Sequence[Record]) -> Series:
     }
     longest = sorted(by_stage, key=lambda stage: -float(np.nanmedian(by_stage[stage])))
     total = np.array([seconds_taken(run) or np.nan for run in runs], dtype=float)
-    found = {"whole run": total} | {stage: by_stage[stage] for stage in longest[:MOST_STAGES]}
-    return {name: values for name, values in found.items() if not np.isnan(values).all()}
+    series = {"whole run": total} | {stage: by_stage[stage] for stage in longest[:MOST_STAGES]}
+    return {name: values for name, values in series.items() if not np.isnan(values).all()}
 
 
 def _time_axis(panels: Sequence[Axes], times: Times, runs: Sequence[Record]) -> None:
@@ -213,9 +213,9 @@ def _time_axis(panels: Sequence[Axes], times: Times, runs: Sequence[Record]) -> 
 def _trends_in_words(runs: Sequence[Record], threshold: float) -> str:
     deployed = sum(run["verdict"] == "deployed" for run in runs)
     failed = sum(run["verdict"] == "failed" for run in runs)
-    told = f"{len(runs):,} runs, {deployed} with a deployment, {failed} failed"
+    summary = f"{len(runs):,} runs, {deployed} with a deployment, {failed} failed"
     known = [f1 for run in runs if (f1 := _f1(run, TEST_DATA)) is not None]
     if not known:
-        return f"{told}; no F1 on test data is known."
+        return f"{summary}; no F1 on test data is known."
     side = "below" if known[-1] < threshold else "at or above"
-    return f"{told}; the last F1 on test data is {known[-1]:.3f}, {side} {threshold:g}."
+    return f"{summary}; the last F1 on test data is {known[-1]:.3f}, {side} {threshold:g}."

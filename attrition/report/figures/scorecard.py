@@ -1,4 +1,4 @@
-"""What the model has learnt of each column: a risk curve over its numbers, bars for its levels."""
+"""Figures of the scorecard: a risk curve for each numeric column, bars for levels, pair maps."""
 
 from __future__ import annotations
 
@@ -48,18 +48,18 @@ from attrition.report.figures.style import (
 
 CURVES = "riskcurves"
 MOST_COLUMNS, MOST_LEVELS = 15, 5
-CROWDED = 0.15  # a linear axis must give the middle half of the knots that share of its width
-DENSITY = 0.16  # share of a panel's height that the density may take
+CROWDED = 0.15  # least share of a linear axis for the middle half of the knots
+DENSITY = 0.16  # share of a panel's height for the density
 _BARS = 28
-_HUGE = 1e300  # beyond it round values cannot be found without overflow
-_POOL = "\0"  # no level is called that: its place is the pool's
+_HUGE = 1e300  # beyond it the search for round values overflows
+_POOL = "\0"  # no level has this name: it stands for the pool
 
 ColumnTerm = NumericTerm | CategoricalTerm
 
 
 @style()
 def risk_curves(card: Scorecard, weights: Weights, reference: Mapping[str, Any]) -> Picture:
-    """Points over the values of each column, the columns that count most first.
+    """Points over the values of each column, the columns with the largest weights first.
 
     Args:
         card: the model.
@@ -93,7 +93,7 @@ def risk_curves(card: Scorecard, weights: Weights, reference: Mapping[str, Any])
 
 
 def _caption(left_out: Sequence[float]) -> str:
-    """How to read the curves; of the columns left out, their weights are given, largest first."""
+    """How to read the curves; `left_out` are the weights of the missing columns, largest first."""
     caption = (
         "Points (log-odds) over values, against the average client's: above zero the risk is "
         "higher, and +0.7 doubles the odds. Dots are knots; where most clients crowd together, "
@@ -111,9 +111,9 @@ def _caption(left_out: Sequence[float]) -> str:
 
 
 def _values_and_rows(term: NumericTerm, reference: Mapping[str, Any]) -> tuple[Floats, Floats]:
-    """Values that stand for slices of the training rows, and the slices' shares of them."""
+    """Values that represent slices of the training rows, and the shares of these slices."""
     slices = reference["numeric"].get(term.column, {}).get("slices")
-    if slices is None:  # no number at all, or an older release: knots are quantiles, too
+    if slices is None:  # no values, or an older release: knots are also quantiles
         return np.asarray(term.axis.knots), np.full(len(term.axis), 1 / len(term.axis))
     return np.asarray(slices, dtype=np.float64), np.diff(CUTS)
 
@@ -127,7 +127,7 @@ def _level_counts(term: CategoricalTerm, reference: Mapping[str, Any]) -> dict[s
 
 
 def _reach(term: ColumnTerm, reference: Mapping[str, Any]) -> float:
-    """The largest distance of a point from the average that a panel shows."""
+    """The largest distance from the average points in a panel."""
     points = [*term.points]
     if isinstance(term, NumericTerm) and term.missing_share:
         points.append(term.missing_points)
@@ -150,11 +150,11 @@ def _percent(share: float) -> str:
 
 def _draw_curve(axes: Axes, term: NumericTerm, reference: Mapping[str, Any], limit: float) -> None:
     knots, points = np.array(term.axis.knots), np.array(term.points) - term.average_points
-    places = _knot_places(knots)
+    positions = _knot_positions(knots)
     axes.axhline(0, color=SOFT, linewidth=0.8)
-    axes.plot([-0.06, *places, 1.06], [points[0], *points, points[-1]], color=ACCENT, zorder=3)
-    axes.plot(places, points, "o", color=ACCENT, markersize=3.2, zorder=4)
-    _draw_density(axes, term, reference, places)
+    axes.plot([-0.06, *positions, 1.06], [points[0], *points, points[-1]], color=ACCENT, zorder=3)
+    axes.plot(positions, points, "o", color=ACCENT, markersize=3.2, zorder=4)
+    _draw_density(axes, term, reference, positions)
     if term.missing_share:
         axes.plot(
             [1.06],
@@ -170,49 +170,49 @@ def _draw_curve(axes: Axes, term: NumericTerm, reference: Mapping[str, Any], lim
     axes.grid(visible=False, axis="x")
     axes.set_yticks(signed_ticks(limit))
     axes.yaxis.set_major_formatter(FuncFormatter(lambda points, _: signed(points)))
-    ticks = _ticks(knots, places)
-    axes.set_xticks(np.interp(ticks, knots, places) if len(knots) > 1 else places)
+    ticks = _ticks(knots, positions)
+    axes.set_xticks(np.interp(ticks, knots, positions) if len(knots) > 1 else positions)
     axes.xaxis.set_major_formatter(FixedFormatter([short(tick) for tick in ticks]))
 
 
-def _knot_places(knots: Floats) -> Floats:
-    """Where the knots stand on an axis from 0 to 1: to scale, or evenly where most would crowd."""
+def _knot_positions(knots: Floats) -> Floats:
+    """Positions of the knots on an axis from 0 to 1: to scale, or even if most would crowd."""
     if len(knots) == 1:
         return np.array([0.5])
-    places = _to_scale(knots)
-    low, high = np.quantile(places, [0.25, 0.75])
+    positions = _to_scale(knots)
+    low, high = np.quantile(positions, [0.25, 0.75])
     evenly: Floats = np.linspace(0, 1, len(knots))
-    return places if high - low >= CROWDED else evenly
+    return positions if high - low >= CROWDED else evenly
 
 
 def _to_scale(knots: Floats) -> Floats:
     halves = knots / 2  # a difference of large numbers does not overflow
-    places: Floats = (halves - halves[0]) / (halves[-1] - halves[0])
-    return places
+    positions: Floats = (halves - halves[0]) / (halves[-1] - halves[0])
+    return positions
 
 
-def _ticks(knots: Floats, places: Floats) -> Floats:
-    """Values to name: round ones on an axis to scale, knots on any other."""
+def _ticks(knots: Floats, positions: Floats) -> Floats:
+    """Values to label: round ones on an axis to scale, knots on any other."""
     can_be_round = len(knots) > 1 and np.abs(knots).max() < _HUGE
-    if can_be_round and np.array_equal(places, _to_scale(knots)):
+    if can_be_round and np.array_equal(positions, _to_scale(knots)):
         are_whole = bool(np.all(knots == np.round(knots)))
         steps = MaxNLocator(4, steps=[1, 2, 2.5, 5, 10], integer=are_whole)
         values: Floats = np.asarray(steps.tick_values(knots[0], knots[-1]))
         inside: Floats = values[(knots[0] <= values) & (values <= knots[-1])]
         return inside
     chosen = [0]
-    for position in range(1, len(knots)):
-        if places[position] - places[chosen[-1]] >= 0.24:
-            chosen.append(position)
+    for index in range(1, len(knots)):
+        if positions[index] - positions[chosen[-1]] >= 0.24:
+            chosen.append(index)
     return knots[chosen]
 
 
 def _draw_density(
-    axes: Axes, term: NumericTerm, reference: Mapping[str, Any], places: Floats
+    axes: Axes, term: NumericTerm, reference: Mapping[str, Any], positions: Floats
 ) -> None:
     values, rows = _values_and_rows(term, reference)
-    stand = np.interp(values, term.axis.knots, places)
-    heights, edges = np.histogram(stand, _BARS, (-0.06, 1.06), weights=rows)
+    located = np.interp(values, term.axis.knots, positions)
+    heights, edges = np.histogram(located, _BARS, (-0.06, 1.06), weights=rows)
     axes.stairs(
         DENSITY * heights / heights.max(),
         edges,
@@ -240,7 +240,7 @@ def _levels_to_show(
 ) -> list[tuple[str, float, float]]:
     """Name, points above the average and share of the largest levels; all others pooled.
 
-    Those of the highest risk come first.
+    The levels of the highest risk come first.
     """
     counts = {level: rows for level, rows in _level_counts(term, reference).items() if rows}
     total = max(sum(counts.values()), 1)
@@ -263,7 +263,7 @@ MOST_PAIRS, MOST_CELLS = 6, 6
 
 @style()
 def pair_maps(card: Scorecard, weights: Weights) -> Picture | Absent:
-    """The pairs that count most, as small maps.
+    """The pairs with the largest weights, as small maps.
 
     Args:
         card: the model.
@@ -327,18 +327,18 @@ def _draw_map(axes: Axes, term: PairTerm, limit: float) -> None:
 
 
 def _visible(limit: float) -> float:
-    """Points smaller than that are rounded away: one digit where they are large, else two."""
+    """The least points that do not round to zero: one decimal where points are large, else two."""
     return 0.05 if limit >= 1 else 0.005
 
 
 def _cell(points: float, limit: float) -> str:
-    """A cell's points in at most four characters: +1.2, or +.12 where all are below one."""
+    """A cell's points in at most four characters: +1.2, or +.12 if all are below one."""
     text = f"{points:+.1f}" if limit >= 1 else f"{points:+.2f}".replace("0.", ".")
     return text.replace("-", MINUS)
 
 
 def _cells(axis: Axis, strength: Floats, limit: float) -> list[int]:
-    """Positions of an axis to show: all knots; of the levels those with the largest points."""
+    """Positions of an axis to show: all knots, or the levels with the largest points."""
     if isinstance(axis, KnotAxis):
         return list(range(len(axis)))
     strongest = np.argsort(-strength, kind="stable")[:MOST_CELLS]

@@ -1,14 +1,14 @@
-"""Pictures for the reports: one quiet style, and their bytes for a page, for a PDF, for a file.
+"""Pictures for the reports: a common style, and rendering for a page, a PDF or a file.
 
-A figure is drawn once in the house's colours and rendered as
+A figure is drawn once in the project's colours and rendered as
 
 - PNG, for a file of its own;
-- SVG to stand in an HTML page: the page's font, and its CSS variables as colours, so that it
-  follows the page into the dark;
+- SVG in an HTML page: with the page's font, and its CSS variables as colours, so that it follows
+  the page's dark mode;
 - SVG with letters as outlines, for the PDF.
 
 Equal pictures give equal bytes. Nothing here keeps state: no pyplot, no figure that outlives its
-picture. Texts are never taken for formulas, whatever a column is called.
+picture. Texts are never interpreted as formulas, whatever a column's name is.
 """
 
 from __future__ import annotations
@@ -90,21 +90,21 @@ STYLE: dict[Any, Any] = {
     "figure.facecolor": "none",
     "date.converter": "concise",
 }
-MARKERS = ("o", "s", "^", "D")  # one a sample
+MARKERS = ("o", "s", "^", "D")  # one per sample
 CLOSE_TICKS = 0.06  # share of an axis within which a second tick's label has no room
-_LONGEST = 200  # letters of a name that anybody reads
+_LONGEST = 200  # letters of a name that are considered
 
 
 @dataclass(frozen=True)
 class Picture:
-    """A figure and what is said of it.
+    """A figure and its texts.
 
     Attributes:
         name: letters only, a name for files and anchors.
         title: a short heading.
-        alt: what it shows, in a sentence with the key figure, for who cannot see it.
+        alt: its content in a sentence with the key figure, for people who cannot see it.
         caption: how to read it.
-        figure: in the house's colours.
+        figure: in the project's colours.
     """
 
     name: str
@@ -125,9 +125,9 @@ class Absent:
 
 @contextmanager
 def style() -> Iterator[None]:
-    """The house's style, for what draws or renders within.
+    """Apply the style to drawing and rendering within.
 
-    A letter that the font lacks becomes a box, without a word; in a page its own font has it.
+    A letter missing from the font becomes a box without a warning; a page's own font may have it.
     """
     with matplotlib.rc_context(STYLE), warnings.catch_warnings():
         warnings.filterwarnings("ignore", r"Glyph \d+ .* missing from font", UserWarning)
@@ -141,7 +141,7 @@ def canvas(height: float) -> Figure:
 
 
 def picture(name: str, title: str, alt: str, caption: str, figure: Figure) -> Picture:
-    """A picture whose layout is settled: every rendering then shows the same, and sooner."""
+    """A picture with a fixed layout, so that all renderings are equal, and faster."""
     figure.draw_without_rendering()
     figure.set_layout_engine("none")
     return Picture(name, title, alt, caption, figure)
@@ -152,7 +152,7 @@ def fitted(text: str, points: float, size: float = SMALL) -> str:
 
     Args:
         text: a column's or a level's name.
-        points: the width there is.
+        points: the available width.
         size: of the letters, in points; those larger than SMALL are bold.
     """
     font = FontProperties(family=FONT, size=size, weight="bold" if size > SMALL else "normal")
@@ -182,7 +182,7 @@ def signed(number: float) -> str:
 
 
 def root_ticks(steps: Sequence[float], end: float) -> list[float]:
-    """Of these rising values, from 0 on, those whose labels have room on a square-root axis."""
+    """Those of these rising values, from 0 on, whose labels have room on a square-root axis."""
     kept = [steps[0]]
     for step in steps[1:]:
         if step <= end and sqrt(step) - sqrt(kept[-1]) >= CLOSE_TICKS * sqrt(end):
@@ -191,7 +191,7 @@ def root_ticks(steps: Sequence[float], end: float) -> list[float]:
 
 
 def root_scale() -> dict[str, Any]:
-    """A square-root axis, for `set_xscale`: small values apart, large ones still in the picture."""
+    """Arguments of `set_xscale` for a square-root axis, which spreads small values."""
     return {"value": "function", "functions": (_root, np.square)}
 
 
@@ -202,21 +202,21 @@ def _root(values: Any) -> Any:
 def diverging_bars(
     axes: Axes, bars: Sequence[tuple[str, float, str]], limit: float, rows: int
 ) -> None:
-    """A list of names, remarks at its right end, below each a bar to one side of zero.
+    """Draw a list of names, with remarks on the right, and below each a bar from zero.
 
     Args:
-        axes: to draw in; the first bar stands at the top.
-        bars: of each its name, its length (above zero it raises the risk), and the remark.
-        limit: where the axis ends on both sides.
-        rows: so many bars have room.
+        axes: to draw in; the first bar is at the top.
+        bars: name, length (positive ones raise the risk), and remark of each.
+        limit: end of the axis on both sides.
+        rows: number of bars there is room for.
     """
-    for place, (name, value, remark) in enumerate(bars):
-        axes.barh(place + 0.24, value, height=0.3, color=ALARM if value > 0 else ACCENT)
-        axes.plot([0, 0], [place + 0.02, place + 0.46], color=SOFT, linewidth=0.8)
+    for row, (name, value, remark) in enumerate(bars):
+        axes.barh(row + 0.24, value, height=0.3, color=ALARM if value > 0 else ACCENT)
+        axes.plot([0, 0], [row + 0.02, row + 0.46], color=SOFT, linewidth=0.8)
         for text, x, side, color in ((name, 0, "left", INK), (remark, 1, "right", SOFT)):
             axes.text(
                 x,
-                place - 0.2,
+                row - 0.2,
                 text,
                 transform=axes.get_yaxis_transform(),
                 ha=side,
@@ -231,7 +231,7 @@ def diverging_bars(
 
 
 def signed_ticks(limit: float) -> list[float]:
-    """Zero, and a round number to both sides of it that lies within the limit."""
+    """Zero, and a round number within the limit on both sides of it."""
     unit = 10.0 ** floor(log10(limit))
     step = unit * max(round_one for round_one in (1, 2, 5) if round_one * unit <= limit)
     return [-step, 0.0, step]
@@ -246,11 +246,11 @@ def png(picture: Picture, dots_per_inch: int) -> bytes:
 
 
 def svg(picture: Picture) -> str:
-    """The picture as an SVG element that belongs to the HTML page it stands in.
+    """The picture as an SVG element for an HTML page.
 
-    Its text is the page's text: it takes the page's font, can be searched and selected. Its
-    colours are the page's variables --ink, --soft, --line, --accent, --alarm and --face. Its ids
-    begin with hashes of its name, so several pictures may stand in one page.
+    Its text has the page's font and can be searched and selected. Its colours are the page's
+    variables --ink, --soft, --line, --accent, --alarm and --face. Its ids begin with hashes of its
+    name, so that one page may hold several pictures.
     """
     code = _svg(picture, "none")
     code = code[code.index("<svg") :]
@@ -266,7 +266,7 @@ def svg(picture: Picture) -> str:
 
 
 def svg_outlines(picture: Picture) -> bytes:
-    """The picture as an SVG document with letters as outlines, on transparent ground."""
+    """The picture as an SVG document with letters as outlines, on transparent background."""
     return _svg(picture, "path").encode()
 
 

@@ -108,7 +108,7 @@ def test_a_master_whose_door_is_shut(waiting: Project) -> None:
 @NEEDS_SPARK
 def test_a_master_that_no_host_can_be_called(waiting: Project) -> None:
     waiting.configure(engine=engine("spark://my..host:7077"))
-    assert "my..host:7077: no name of a host" in refused(waiting, ingest(waiting))
+    assert "my..host:7077: not a host name" in refused(waiting, ingest(waiting))
 
 
 @pytest.mark.slow
