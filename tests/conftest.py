@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import subprocess
 from collections import Counter
@@ -18,9 +17,8 @@ from hypothesis import settings
 from attrition.core.config import STANDARD_FOLDERS as FOLDERS
 from attrition.core.config import Config, load_config
 from attrition.data.synthetic import client_rows, csv_text
-from tests.support.nursery import Job, Nursery
+from tests.support.script_runner import Job, ScriptRunner, shared_runner, unmeasured
 from tests.support.sweeping import Undisturbed, undisturbed
-from tests.support.warm import warm
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 # Test files of which one worker runs all: they share Java machines, a browser.
@@ -141,14 +139,10 @@ class Project:
         self, script: str, *arguments: str, check: bool = True
     ) -> subprocess.CompletedProcess[str]:
         """Run a stage script on this project as its user would, from another folder."""
-        result = warm().run(
-            REPOSITORY / script,
-            ["--config", self.config_path, *arguments],
-            os.environ | {"COLUMNS": "80"},
-        )
-        if check:
-            assert result.returncode == 0, result.stdout + result.stderr
-        return result
+        job = Job(script.removesuffix(".py"), str(self.config_path), arguments)
+        ended = shared_runner().run(job)
+        assert not check or ended.code == 0, ended.text
+        return subprocess.CompletedProcess(script, ended.code, ended.stdout, ended.stderr)
 
 
 @pytest.fixture
@@ -197,10 +191,10 @@ def finished_copy(finished: Path, tmp_path: Path) -> Project:
 
 
 @pytest.fixture(scope="session")
-def nursery(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Nursery]:
+def runner(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ScriptRunner]:
     """Runs the scripts in forked children, fast, and disturbs them as it is told."""
-    with Nursery(tmp_path_factory.mktemp("nursery")) as warm:
-        yield warm
+    with ScriptRunner(tmp_path_factory.mktemp("runner"), unmeasured()) as runner:
+        yield runner
 
 
 @pytest.fixture(scope="session")
@@ -213,11 +207,11 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def drifted(small: Path, nursery: Nursery, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def drifted(small: Path, runner: ScriptRunner, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The same after its first run, with a new batch in which the world has changed."""
     root = tmp_path_factory.mktemp("drifted") / "project"
     shutil.copytree(small, root)
-    ended = nursery.run(Job("fullprocess", str(root / "config.json")))
+    ended = runner.run(Job("fullprocess", str(root / "config.json")))
     assert ended.code == 0, ended.text
     Project(root).write("sourcedata/february.csv", book(300, 4, drift=3.0))
     return root
@@ -225,10 +219,10 @@ def drifted(small: Path, nursery: Nursery, tmp_path_factory: pytest.TempPathFact
 
 @pytest.fixture(scope="session")
 def redeploying(
-    drifted: Path, nursery: Nursery, tmp_path_factory: pytest.TempPathFactory
+    drifted: Path, runner: ScriptRunner, tmp_path_factory: pytest.TempPathFactory
 ) -> Undisturbed:
     """A run that finds drift and replaces the deployed model."""
     folder = tmp_path_factory.mktemp("redeploying") / "project"
-    run = undisturbed(nursery, "fullprocess", drifted, folder)
+    run = undisturbed(runner, "fullprocess", drifted, folder)
     assert len(run.releases) == 2, "the run did not redeploy"
     return run

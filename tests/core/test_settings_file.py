@@ -20,7 +20,7 @@ SCRIPT = f"""
 import sys
 from pathlib import Path
 from attrition.core.settings_file import replace_settings
-from tests.support.nursery import count_operations
+from tests.support.script_runner import count_operations
 
 path, number, notes = Path(sys.argv[1]), int(sys.argv[2]), Path(sys.argv[3])
 count_operations(f"{{path.parent}}/", number, notes)

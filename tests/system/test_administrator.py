@@ -27,7 +27,7 @@ from tests.support.administration import (
     Administration,
     administered_project,
 )
-from tests.support.nursery import Nursery
+from tests.support.script_runner import ScriptRunner
 
 After = tuple[str, int]
 # What follows a step: which script runs (none: more is done first), which advice is followed.
@@ -266,20 +266,20 @@ class Administrator(Administration):
 
 
 @pytest.fixture(scope="module")
-def templates(nursery: Nursery, tmp_path_factory: pytest.TempPathFactory) -> dict[bool, Path]:
+def templates(runner: ScriptRunner, tmp_path_factory: pytest.TempPathFactory) -> dict[bool, Path]:
     """Projects after a first run, without and with a model."""
     folder = tmp_path_factory.mktemp("administered")
     return {
-        has_model: administered_project(folder / str(has_model), nursery, has_model=has_model)
+        has_model: administered_project(folder / str(has_model), runner, has_model=has_model)
         for has_model in (False, True)
     }
 
 
 @pytest.mark.slow
 def test_whatever_an_administrator_does_no_row_is_lost_and_every_advice_helps(
-    nursery: Nursery, templates: dict[bool, Path], suite: Suite
+    runner: ScriptRunner, templates: dict[bool, Path], suite: Suite
 ) -> None:
-    Administration.nursery, Administration.templates = nursery, templates
+    Administration.runner, Administration.templates = runner, templates
     scale = settings(
         max_examples=24 if suite.is_complete else 6,
         stateful_step_count=10 if suite.is_complete else 5,

@@ -33,7 +33,7 @@ from attrition.core import releases as core_releases
 from attrition.data.ledger import read_ledger
 from attrition.runs import history, lock
 from tests.conftest import HEADER, Project, Suite, book
-from tests.support.nursery import Ended, Job, Nursery
+from tests.support.script_runner import Ended, Job, ScriptRunner
 from tests.support.sweeping import live_release
 
 VERDICTS = {"deployed", "kept", "not enough evidence", "failed"}
@@ -52,7 +52,7 @@ LATIN_1 = f"{HEADER}\nM\u00fcller,1,2,3,0\n".encode("latin-1")
 class Soak(RuleBasedStateMachine):
     """A project, what is done to it, and what must have become of it."""
 
-    nursery: Nursery
+    runner: ScriptRunner
     template: Path
     runs = kills = failures = comparisons = requests = 0
 
@@ -141,7 +141,7 @@ class Soak(RuleBasedStateMachine):
     def _run(self, **disturbance: int) -> Ended:
         Soak.runs += 1
         config = str(self.project.config_path)
-        ended = self.nursery.run(Job("fullprocess", config, **disturbance))  # type: ignore[arg-type]
+        ended = self.runner.run(Job("fullprocess", config, **disturbance))  # type: ignore[arg-type]
         assert ended.code in (0, 1, -9), ended.text
         Soak.kills += ended.was_killed
         Soak.failures += ended.code == 1
@@ -165,7 +165,7 @@ class Soak(RuleBasedStateMachine):
     def a_second_run_while_one_holds_the_lock(self) -> None:
         with lock.run_lock(self.project.config.lock):
             config = str(self.project.config_path)
-            assert self.nursery.run(Job("fullprocess", config)).code == 75
+            assert self.runner.run(Job("fullprocess", config)).code == 75
 
     # What must be true, whatever happened.
 
@@ -266,9 +266,9 @@ def canonical(row: str) -> str:
 
 @pytest.mark.slow
 def test_whatever_happens_nothing_is_lost_and_nothing_mixed(
-    drifted: Path, nursery: Nursery, suite: Suite
+    drifted: Path, runner: ScriptRunner, suite: Suite
 ) -> None:
-    Soak.nursery, Soak.template = nursery, drifted
+    Soak.runner, Soak.template = runner, drifted
     scale = settings(
         max_examples=12 if suite.is_complete else 3,
         stateful_step_count=40 if suite.is_complete else 10,
