@@ -20,9 +20,8 @@ from attrition.data.synthetic import client_rows, csv_text
 from attrition.monitoring.drift import ColumnDrift
 from attrition.runs import history
 from tests.conftest import FORMS, HEADER, Project, book, new_project
-from tests.scripts.test_reporting import test_rows
 from tests.support.pages import Element, document, document_text, page, tables
-from tests.support.releases import deploy, quiet_month_card
+from tests.support.releases import deploy, labelled_rows, quiet_month_card
 
 DASH, MINUS = "\N{EN DASH}", "\N{MINUS SIGN}"
 HOSTILE = [
@@ -388,7 +387,7 @@ def test_without_any_model_the_report_is_calm(project: Project) -> None:
 
 @pytest.mark.slow
 def test_a_candidate_is_shown_as_one(project: Project) -> None:
-    project.write("testdata/testdata.csv", test_rows(stayed=(10, 60), left=(22, 8)))
+    project.write("testdata/testdata.csv", labelled_rows(stayed=(10, 60), left=(22, 8)))
     atomic_files.write_json(project.root / "models/scorecard.json", quiet_month_card().to_json())
     text = report(project)
     assert "candidate, not deployed" in text
@@ -420,7 +419,7 @@ def test_test_data_of_one_class_leave_the_rest_standing(finished_copy: Project) 
 
 @pytest.mark.slow
 def test_a_model_whose_records_are_empty_is_told_calmly(project: Project) -> None:
-    project.write("testdata/testdata.csv", test_rows(stayed=(10, 60), left=(22, 8)))
+    project.write("testdata/testdata.csv", labelled_rows(stayed=(10, 60), left=(22, 8)))
     deploy(project)
     assert "The columns that count most" in report(project)
 
@@ -515,7 +514,7 @@ def test_one_run_alone_and_an_empty_history_are_told_calmly(project: Project) ->
 @pytest.mark.slow
 def test_sixty_columns_stay_small_and_say_what_was_left_out(project: Project) -> None:
     """A hand-made drift in all of sixty columns, told of a hand-made model."""
-    project.write("testdata/testdata.csv", test_rows(stayed=(10, 60), left=(22, 8)))
+    project.write("testdata/testdata.csv", labelled_rows(stayed=(10, 60), left=(22, 8)))
     deploy(project)
     columns = [
         asdict(

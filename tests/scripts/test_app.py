@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gzip
-import hashlib
 import http.client
 import json
 import math
@@ -13,24 +12,20 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from pathlib import Path
-from typing import Any
 
 import pytest
 from flask.testing import FlaskClient
 from werkzeug.serving import make_server
-from werkzeug.test import TestResponse
 
 from app import create_app
-from attrition.core import atomic_files, releases
+from attrition.core import atomic_files
 from tests.conftest import REPOSITORY, Project
-from tests.support.releases import NOW, deploy
+from tests.support.answers import BUSY, LEAVES, QUIET, problem, strict_json
+from tests.support.outcome import stamped_tree
+from tests.support.releases import NOW, damage, deploy, live_id
 from tests.support.serving_projects import DECISION, DIAGNOSTICS, TABLE
 
 BROWSER = {"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
-QUIET = {"lastmonth_activity": 0, "lastyear_activity": 1, "number_of_employees": 9}
-BUSY = {**QUIET, "lastmonth_activity": 100}
-LEAVES = 1 / (1 + math.exp(-2))  # log-odds +2, by hand
 
 
 @pytest.fixture
@@ -46,37 +41,6 @@ def served(project: Project) -> Project:
 def client(served: Project, monkeypatch: pytest.MonkeyPatch) -> FlaskClient:
     monkeypatch.delenv("ATTRITION_API_TOKEN", raising=False)
     return create_app(served.config).test_client()
-
-
-def strict_json(response: TestResponse) -> Any:
-    def refuse(name: str) -> Any:
-        raise AssertionError(f"{name} in an answer")
-
-    return json.loads(response.data, parse_constant=refuse)
-
-
-def problem(response: TestResponse, status: int) -> str:
-    """Check that an answer is a problem document; return its detail."""
-    assert response.status_code == status, response.data
-    assert response.mimetype == "application/problem+json"
-    document = strict_json(response)
-    assert document.keys() == {"type", "title", "status", "detail"}
-    assert document["status"] == status
-    return str(document["detail"])
-
-
-def live_id(project: Project) -> str | None:
-    return releases.live_release_id(project.root / "production_deployment")
-
-
-def tree(root: Path) -> dict[str, str]:
-    """Digest of every file and target of every link, with the time of change."""
-    return {
-        str(path): f"{path.lstat().st_mtime_ns} "
-        + (str(path.readlink()) if path.is_symlink() else "")
-        + (hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else "")
-        for path in sorted(root.rglob("*"))
-    }
 
 
 # --- predictions ------------------------------------------------------------------------------
@@ -294,12 +258,6 @@ def test_a_new_release_serves_without_a_restart(client: FlaskClient, served: Pro
     assert strict_json(client.get("/scoring"))["f1_score"] == 0.9
 
 
-def damage(release: Path, name: str) -> None:
-    content = bytearray((release / name).read_bytes())
-    content[len(content) // 2] ^= 1
-    (release / name).write_bytes(content)
-
-
 @pytest.mark.parametrize("name", ["scorecard.json", "scores.json", "trainedmodel.pkl"])
 def test_a_damaged_release_is_not_served_the_last_good_one_is(
     client: FlaskClient, served: Project, name: str, caplog: pytest.LogCaptureFixture
@@ -466,12 +424,12 @@ def test_a_bug_is_a_500_without_a_word_about_it(served: Project) -> None:
 
 def test_get_requests_write_nothing(client: FlaskClient, served: Project) -> None:
     client.get("/", headers=BROWSER)
-    before = tree(served.root)
+    before = stamped_tree(served.root)
     for route in ("/", "/scoring", "/summarystats", "/diagnostics", "/health", "/nowhere"):
         client.get(route)
         client.head(route)
     client.post("/prediction", json={"records": [QUIET]})
-    assert tree(served.root) == before
+    assert stamped_tree(served.root) == before
 
 
 def test_serving_loads_no_heavy_library_and_no_pickle(served: Project) -> None:

@@ -22,7 +22,7 @@ from attrition.core import releases
 from attrition.core.scratch import sweep_scratch_folders
 from attrition.web import predict
 from tests.conftest import REPOSITORY, Project, Suite, new_project
-from tests.scripts.test_app import BUSY, LEAVES, QUIET
+from tests.support.answers import BUSY, LEAVES, QUIET
 from tests.support.releases import deploy
 from tests.support.servers import ask, forwarder, gunicorn, raw
 from tests.support.serving_projects import serve_ready

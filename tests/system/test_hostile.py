@@ -24,7 +24,8 @@ from werkzeug.test import TestResponse
 
 from app import create_app
 from tests.conftest import REPOSITORY, Project
-from tests.scripts.test_app import strict_json
+from tests.support.answers import strict_json
+from tests.support.hostile import BODIES, CELLS, NAMES
 from tests.support.serving_projects import FEATURES, TABLE, serve_ready
 
 POSTS = ("/prediction", "/invocations")
@@ -72,35 +73,6 @@ def check(response: TestResponse, statuses: set[int]) -> Any:
 
 # --- bodies -----------------------------------------------------------------------------------
 
-NAMES = st.sampled_from([*FEATURES, "extra", "", " ", *(f" {name} " for name in FEATURES)])
-CELLS = st.one_of(
-    st.sampled_from(
-        [
-            "1",
-            "",
-            " ",
-            "-0",
-            "1e5",
-            "1e999",
-            "nan",
-            "inf",
-            "0x1",
-            "1_0",
-            "'",
-            '"',
-            '""',
-            "\u0661",
-            "\0",
-            "=cmd()",
-            "1,2",
-            "1\n2",
-            "\r",
-            "\ufeff",
-            "9" * 400,
-        ]
-    ),
-    st.text(max_size=5),
-)
 TABLES = st.builds(
     lambda header, rows, end: end.join(",".join(row) for row in [header, *rows]),
     st.one_of(st.permutations([*FEATURES, "x"]), st.lists(NAMES, max_size=5)),
@@ -114,28 +86,6 @@ ENCODED = st.one_of(
         TABLES,
         st.sampled_from(["utf-8", "utf-8-sig", "utf-16"]),
         st.just("surrogatepass"),
-    ),
-)
-VALUES: st.SearchStrategy[Any] = st.recursive(
-    st.one_of(st.none(), st.booleans(), st.integers(), st.floats(), CELLS),
-    lambda inner: st.one_of(
-        st.lists(inner, max_size=3), st.dictionaries(NAMES | st.text(max_size=3), inner, max_size=4)
-    ),
-    max_leaves=12,
-)
-RECORDS = st.lists(st.fixed_dictionaries(dict.fromkeys(FEATURES, CELLS | VALUES)), max_size=3)
-FORMS = ("records", "filepath", "dataframe_split", "dataframe_records", "instances", "inputs")
-BODIES = st.one_of(
-    VALUES,
-    st.dictionaries(st.sampled_from(FORMS), VALUES | RECORDS, max_size=2),
-    st.builds(
-        lambda columns, data: {"dataframe_split": {"columns": columns, "data": data}},
-        st.permutations(FEATURES) | st.lists(NAMES, max_size=4) | VALUES,
-        st.lists(st.lists(CELLS | VALUES, min_size=3, max_size=3), max_size=3) | VALUES,
-    ),
-    st.builds(
-        lambda values: {"inputs": values},
-        st.dictionaries(NAMES, st.lists(VALUES, max_size=3), max_size=4),
     ),
 )
 

@@ -14,7 +14,7 @@ from flask.testing import FlaskClient
 from app import create_app
 from attrition.ranking import lookup_db
 from tests.conftest import Project
-from tests.scripts.test_app import problem, strict_json
+from tests.support.answers import problem, strict_json
 from tests.support.releases import NOW, deploy
 from tests.support.serving_projects import rank, serve_ready
 

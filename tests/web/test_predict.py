@@ -18,7 +18,7 @@ from attrition.model.scorecard import Scorecard
 from attrition.model.terms import CategoricalTerm, LevelAxis
 from attrition.web import predict
 from tests.conftest import Project
-from tests.scripts.test_app import BUSY, LEAVES, QUIET, problem, strict_json
+from tests.support.answers import BUSY, LEAVES, QUIET, problem, strict_json
 from tests.support.releases import deploy
 from tests.support.servers import ask, gunicorn
 from tests.support.serving_projects import FEATURES, TABLE, serve_ready

@@ -16,27 +16,9 @@ from attrition.monitoring.reference import summarise
 from attrition.report.figures import drift as drift_figures
 from attrition.report.figures import style
 from attrition.report.figures.style import Absent, Picture
-from tests.report.figures.test_style import HOSTILE
+from tests.support import hostile
+from tests.support.figures import compared, panels, table
 from tests.support.releases import quiet_month_card
-
-
-def table(rows: int, **columns: Any) -> pd.DataFrame:
-    rng = np.random.default_rng(rows)
-    return pd.DataFrame(
-        {"calm": rng.normal(0, 1, rows), "moved": rng.normal(0, 1, rows), **columns}
-    )
-
-
-def compared(now: pd.DataFrame) -> dict[str, Any]:
-    rng = np.random.default_rng(1)
-    reference = summarise(table(2000), rng.normal(0, 1, 2000))
-    return monitoring_drift.compare(reference, now, rng.normal(0, 1, len(now)), 0.05, 30).to_json()
-
-
-def panels(picture: Picture | Absent) -> list[Axes]:
-    assert isinstance(picture, Picture), picture
-    assert len(style.svg(picture)) < 100_000  # and warnings are errors
-    return [axes for axes in picture.figure.axes if axes.get_visible()]
 
 
 def filled(axes: Axes) -> dict[str, list[float]]:
@@ -137,7 +119,7 @@ def test_an_older_release_has_no_risk_before() -> None:
     assert isinstance(drift_figures.impact({}), Absent)
 
 
-@pytest.mark.parametrize("name", HOSTILE, ids=ascii)
+@pytest.mark.parametrize("name", hostile.LABELS, ids=ascii)
 def test_hostile_names_of_columns(name: str) -> None:
     found = compared(table(100))
     found["columns"][0]["column"] = name

@@ -9,16 +9,8 @@ from sklearn.metrics import roc_auc_score
 
 from attrition.model import curves
 from attrition.report.figures import model_quality, style
-from attrition.report.figures.style import Absent, Picture
-
-
-def drawn(result: Picture | Absent) -> Picture:
-    assert isinstance(result, Picture), result
-    return result
-
-
-LABELS = np.repeat([1, 0, 1, 0], [40, 10, 10, 90])
-CHANCES = np.repeat([0.8, 0.7, 0.3, 0.1], [40, 10, 10, 90])
+from attrition.report.figures.style import Absent
+from tests.support.figures import CHANCES, LABELS, drawn
 
 
 def by_color(axes: Axes, color: str) -> list[tuple[float, float]]:

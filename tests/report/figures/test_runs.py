@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 
 from attrition.report.figures import runs as run_figures
 from attrition.report.figures.style import Absent, Picture
-from tests.report.figures.test_drift import compared, panels, table
+from tests.support.figures import compared, panels, table
 
 
 def score(f1: float | None) -> dict[str, Any]:

@@ -7,54 +7,25 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from matplotlib.axes import Axes
 
 from attrition.model.scorecard import Scorecard
-from attrition.model.terms import CategoricalTerm, KnotAxis, LevelAxis, NumericTerm, PairTerm
+from attrition.model.terms import CategoricalTerm, LevelAxis
 from attrition.monitoring.impact import term_weights
 from attrition.monitoring.reference import summarise
 from attrition.report.figures import scorecard as scorecard_figures
 from attrition.report.figures import style
-from attrition.report.figures.style import Absent, Picture
-from tests.report.figures.test_style import HOSTILE
-
-
-def number(
-    name: str, knots: tuple[float, ...], points: tuple[float, ...], **more: Any
-) -> NumericTerm:
-    return NumericTerm(
-        name,
-        KnotAxis(knots, knots[0]),
-        points,
-        more.get("missing", 0.0),
-        more.get("share", 0.0),
-        more.get("average", 0.0),
-    )
+from attrition.report.figures.style import Picture
+from tests.support import hostile
+from tests.support.figures import card, number, panels, texts
 
 
 def level(name: str, points: dict[str, float], others: float = 0.0) -> CategoricalTerm:
     return CategoricalTerm(name, LevelAxis(tuple(points)), (*points.values(), others), "", 0.0)
 
 
-def card(*terms: Any) -> Scorecard:
-    kinds = (NumericTerm, CategoricalTerm, PairTerm)
-    parts = [tuple(term for term in terms if isinstance(term, kind)) for kind in kinds]
-    return Scorecard(0.0, 0.5, *parts)
-
-
 def reference(**columns: Any) -> dict[str, Any]:
     table = pd.DataFrame(columns)
     return summarise(table, np.zeros(len(table)))
-
-
-def panels(picture: Picture | Absent) -> list[Axes]:
-    assert isinstance(picture, Picture), picture
-    style.svg(picture)  # warnings are errors
-    return [axes for axes in picture.figure.axes if axes.get_visible()]
-
-
-def texts(axes: Axes) -> list[str]:
-    return [text.get_text() for text in axes.texts]
 
 
 def drawn(model: Scorecard, summary: dict[str, Any]) -> Picture:
@@ -178,7 +149,7 @@ def test_a_release_without_slices_or_without_the_column_is_drawn() -> None:
     assert len(panels(drawn(card(*terms), summary))) == 2
 
 
-@pytest.mark.parametrize("name", [name for name in HOSTILE if name != "\ud800"], ids=ascii)
+@pytest.mark.parametrize("name", [name for name in hostile.LABELS if name != "\ud800"], ids=ascii)
 def test_hostile_names_of_columns_and_levels(name: str) -> None:
     other = f"{name}2"
     terms = (
