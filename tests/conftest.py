@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import settings
@@ -19,6 +19,9 @@ from attrition.core.config import Config, load_config
 from attrition.data.synthetic import client_rows, csv_text
 from tests.support.script_runner import Job, ScriptRunner, shared_runner, unmeasured
 from tests.support.sweeping import Undisturbed, undisturbed
+
+if TYPE_CHECKING:
+    from flask.testing import FlaskClient
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 # Test files of which one worker runs all: they share Java machines, a browser.
@@ -165,6 +168,24 @@ def new_project(root: Path, reports: tuple[str, ...] = ()) -> Project:
 def project(make_project: Callable[[str], Project]) -> Project:
     """An empty project with the default settings."""
     return make_project("project")
+
+
+@pytest.fixture
+def ready(project: Project) -> Project:
+    """A project in which every route of the API has an answer."""
+    from tests.support.serving_projects import serve_ready
+
+    serve_ready(project)
+    return project
+
+
+@pytest.fixture
+def client(ready: Project, monkeypatch: pytest.MonkeyPatch) -> FlaskClient:
+    """Asks the API of that project; no token is needed."""
+    from app import create_app
+
+    monkeypatch.delenv("ATTRITION_API_TOKEN", raising=False)
+    return create_app(ready.config).test_client()
 
 
 def book(clients: int, seed: int, **settings: Any) -> str:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from attrition.core.config import label_key
 from attrition.data import validation
-from tests.conftest import Project
+from tests.conftest import new_project
 
 texts = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=12)
 numbers_as_text = st.one_of(
@@ -134,9 +134,7 @@ def make_config(tmp_path_factory: pytest.TempPathFactory) -> Any:
 
     configs = {}
     for number, pair in enumerate(LABEL_PAIRS):
-        project = Project(tmp_path_factory.mktemp(f"labels{number}"))
-        for folder in ("sourcedata", "ingesteddata", "testdata", "models", "production_deployment"):
-            (project.root / folder).mkdir()
+        project = new_project(tmp_path_factory.mktemp(f"labels{number}"))
         project.configure(positive_label=pair[0], negative_label=pair[1])
         configs[pair] = project.config
     return make

@@ -23,7 +23,7 @@ from tests.conftest import REPOSITORY, Project
 from tests.support.answers import BUSY, LEAVES, QUIET, problem, strict_json
 from tests.support.outcome import stamped_tree
 from tests.support.releases import NOW, damage, deploy, live_id
-from tests.support.serving_projects import DECISION, DIAGNOSTICS, TABLE
+from tests.support.serving_projects import DECISION, DIAGNOSTICS, TABLE, write_records
 
 BROWSER = {"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
 
@@ -32,8 +32,7 @@ BROWSER = {"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
 def served(project: Project) -> Project:
     """A project with a deployed model, and what a run records."""
     deploy(project)
-    atomic_files.write_json(project.root / "models/diagnostics.json", DIAGNOSTICS)
-    atomic_files.write_json(project.root / "models/decision.json", DECISION)
+    write_records(project)
     return project
 
 

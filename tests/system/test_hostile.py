@@ -26,19 +26,13 @@ from app import create_app
 from tests.conftest import REPOSITORY, Project
 from tests.support.answers import strict_json
 from tests.support.hostile import BODIES, CELLS, NAMES
-from tests.support.serving_projects import FEATURES, TABLE, serve_ready
+from tests.support.serving_projects import FEATURES, TABLE
 
 POSTS = ("/prediction", "/invocations")
 # One project and one application for all examples: no request changes them.
 FUZZED = settings(
     max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
-
-
-@pytest.fixture
-def client(project: Project) -> FlaskClient:
-    serve_ready(project)
-    return create_app(project.config).test_client()
 
 
 @pytest.fixture

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -46,9 +45,8 @@ class Door:
 
 
 @pytest.fixture
-def door(project: Project) -> Iterator[Door]:
-    serve_ready(project)
-    yield Door(project.config)
+def door(ready: Project) -> Door:
+    return Door(ready.config)
 
 
 def same(one: TestResponse, other: TestResponse) -> bool:

@@ -16,13 +16,7 @@ from tests.conftest import Project
 from tests.support.answers import problem, strict_json
 from tests.support.outcome import stamped_tree
 from tests.support.releases import NOW, deploy
-from tests.support.serving_projects import DECISION, DIAGNOSTICS, serve_ready
-
-
-@pytest.fixture
-def client(project: Project) -> FlaskClient:
-    serve_ready(project)
-    return create_app(project.config).test_client()
+from tests.support.serving_projects import DECISION, DIAGNOSTICS
 
 
 def test_the_model_tells_its_scorecard_and_the_releases_newest_first(

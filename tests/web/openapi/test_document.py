@@ -22,10 +22,9 @@ TOKEN = "s3cret"
 
 
 @pytest.fixture
-def app(project: Project) -> Flask:
+def app(ready: Project) -> Flask:
     """The application of a project in which everything is there."""
-    serve_ready(project)
-    return create_app(project.config)
+    return create_app(ready.config)
 
 
 def test_the_document_is_valid_openapi_3_1(app: Flask) -> None:

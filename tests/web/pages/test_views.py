@@ -31,7 +31,6 @@ from attrition.web.pages.charts import Reading
 from tests.conftest import REPOSITORY, Project
 from tests.support.hostile import CLIENT_NAMES
 from tests.support.releases import NOW, deploy
-from tests.support.serving_projects import serve_ready
 
 BROWSER = {"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
 FEATURES = {"lastmonth_activity": 0, "lastyear_activity": None, "number_of_employees": 9}
@@ -50,22 +49,6 @@ class Tags(HTMLParser):
 
     def named(self, name: str) -> list[dict[str, str | None]]:
         return [attributes for tag, attributes in self.found if tag == name]
-
-
-@pytest.fixture(autouse=True)
-def no_token(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("ATTRITION_API_TOKEN", raising=False)
-
-
-@pytest.fixture
-def ready(project: Project) -> Project:
-    serve_ready(project)
-    return project
-
-
-@pytest.fixture
-def client(ready: Project) -> FlaskClient:
-    return create_app(ready.config).test_client()
 
 
 def page_of(project: Project, path: str = "/") -> str:
