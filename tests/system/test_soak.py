@@ -17,15 +17,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import (
-    RuleBasedStateMachine,
-    initialize,
-    invariant,
-    rule,
-    run_state_machine_as_test,
-)
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from app import create_app
 from attrition.core import atomic_files
@@ -34,6 +27,7 @@ from attrition.data.ledger import read_ledger
 from attrition.runs import history, lock
 from tests.conftest import HEADER, Project, Suite, book
 from tests.support.script_runner import Ended, Job, ScriptRunner
+from tests.support.state_machines import run_machine
 from tests.support.sweeping import live_release
 
 VERDICTS = {"deployed", "kept", "not enough evidence", "failed"}
@@ -269,16 +263,8 @@ def test_whatever_happens_nothing_is_lost_and_nothing_mixed(
     drifted: Path, runner: ScriptRunner, suite: Suite
 ) -> None:
     Soak.runner, Soak.template = runner, drifted
-    scale = settings(
-        max_examples=12 if suite.is_complete else 3,
-        stateful_step_count=40 if suite.is_complete else 10,
-        phases=[Phase.generate],  # a failure tells its steps; to shorten them would take hours
-        deadline=None,
-        derandomize=True,
-        print_blob=True,
-        suppress_health_check=list(HealthCheck),
-    )
-    run_state_machine_as_test(Soak, settings=scale)
+    sequences, steps = (12, 40) if suite.is_complete else (3, 10)
+    run_machine(Soak, sequences=sequences, steps=steps)
     suite.tell(Soak.runs, "runs of the soak")
     suite.tell(Soak.kills, "runs of the soak that were killed")
     suite.tell(Soak.failures, "runs of the soak for which the disk was too small")
