@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import subprocess
+import sys
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -14,8 +15,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from hypothesis import settings
 
-from attrition.core.config import STANDARD_FOLDERS as FOLDERS
-from attrition.core.config import Config, load_config
+from attrition.core.config import STANDARD_FOLDERS, Config, load_config
 from attrition.data.synthetic import client_rows, csv_text
 from tests.support.script_runner import Job, ScriptRunner, shared_runner, unmeasured
 from tests.support.sweeping import Undisturbed, undisturbed
@@ -30,6 +30,7 @@ TOGETHER = {
     "tests/system/test_sparkcluster": "spark",
     "tests/system/test_browser": "browser",
 }
+FOLDERS = STANDARD_FOLDERS
 FORMS = ("html", "pdf")  # of the report
 HEADER = "corporation,lastmonth_activity,lastyear_activity,number_of_employees,exited"
 
@@ -55,7 +56,7 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
     """
     from xdist.scheduler import LoadScopeScheduling
 
-    class Scheduling(LoadScopeScheduling):
+    class Scheduling(LoadScopeScheduling):  # type: ignore[misc]
         def _split_scope(self, nodeid: str) -> str:
             return next((TOGETHER[start] for start in TOGETHER if nodeid.startswith(start)), nodeid)
 
@@ -137,6 +138,10 @@ class Project:
         target = self.root / path
         target.write_text(text, encoding="utf-8")
         return target
+
+    def command(self, script: str | Path) -> list[str]:
+        """What starts a script on this project in a Python of its own."""
+        return [sys.executable, str(REPOSITORY / script), "--config", str(self.config_path)]
 
     def run(
         self, script: str, *arguments: str, check: bool = True

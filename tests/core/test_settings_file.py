@@ -7,6 +7,7 @@ import os
 import stat
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -114,7 +115,7 @@ def test_where_the_file_cannot_be_replaced_it_stays_and_nothing_half_written_is_
 
 
 def test_killed_at_any_call_the_settings_are_the_old_or_the_new_ones_and_none_is_lost(
-    make_project, tmp_path: Path
+    make_project: Callable[[str], Project], tmp_path: Path
 ) -> None:
     killed = []
     for number in range(1, 100):
@@ -122,7 +123,7 @@ def test_killed_at_any_call_the_settings_are_the_old_or_the_new_ones_and_none_is
         project.write("config.json.bak", "older")
         project.configure(id_column="old")
         old = project.config_path.read_text()
-        command = [
+        command: list[str | Path] = [
             sys.executable,
             "-c",
             SCRIPT,

@@ -144,9 +144,10 @@ def test_the_document_is_tagged_dated_and_short(second_run: Project) -> None:
     assert catalog["/MarkInfo"]["/Marked"]
     assert "/StructTreeRoot" in catalog
     assert b"pdfuaid:part" in catalog["/Metadata"].get_object().get_data()
+    pages: Any = reader.pages
     fonts = {
         str(font.get_object()["/BaseFont"])
-        for one in reader.pages
+        for one in pages
         for font in one["/Resources"].get("/Font", {}).values()
     }
     assert all("Libertinus" in font or "DejaVu" in font for font in fonts), fonts

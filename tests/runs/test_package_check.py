@@ -17,7 +17,7 @@ import pytest
 from attrition.core.config import Config
 from attrition.runs import package_check
 from attrition.runs.package_check import Packages
-from tests.conftest import REPOSITORY, Project
+from tests.conftest import Project
 
 DEAD_INDEX = "http://127.0.0.1:9/simple"  # the discard port: nothing listens there
 
@@ -158,7 +158,7 @@ def test_nothing_is_imported_from_the_folder_that_one_starts_in(
         )
     finished_copy.configure(package_check=True)
     done = subprocess.run(
-        [sys.executable, REPOSITORY / script, "--config", finished_copy.config_path],
+        finished_copy.command(script),
         cwd=folder,
         capture_output=True,
         text=True,

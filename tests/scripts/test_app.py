@@ -496,7 +496,7 @@ def test_over_a_real_socket_a_body_without_a_length_is_read_or_refused(
 
 def test_app_py_serves_on_this_machine_alone(served: Project) -> None:
     process = subprocess.Popen(
-        [sys.executable, REPOSITORY / "app.py", "--config", served.config_path, "--port", "0"],
+        [*served.command("app.py"), "--port", "0"],
         cwd="/",
         stderr=subprocess.PIPE,
         text=True,

@@ -89,7 +89,7 @@ def test_a_hundred_redeployments_under_load_give_no_error_and_no_mixture(
     answers: list[tuple[int, dict[str, Any]]] = []
     done = threading.Event()
 
-    def load(path: str) -> None:
+    def load(port: int, path: str) -> None:
         while not done.is_set():
             body = {"records": [QUIET]} if path == "/prediction" else None
             status, _, data = ask(port, path, body)
@@ -97,7 +97,7 @@ def test_a_hundred_redeployments_under_load_give_no_error_and_no_mixture(
 
     with gunicorn(project) as port:
         clients = [
-            threading.Thread(target=load, args=(path,))
+            threading.Thread(target=load, args=(port, path))
             for path in ("/prediction", "/prediction", "/scoring")
         ]
         for thread in clients:

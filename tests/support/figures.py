@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.lines import Line2D
 
 from attrition.core.formatting import line
 from attrition.model.scorecard import Scorecard
@@ -38,6 +40,15 @@ def card(*terms: Any) -> Scorecard:
         tuple(term for term in terms if isinstance(term, CategoricalTerm)),
         tuple(term for term in terms if isinstance(term, PairTerm)),
     )
+
+
+def points(line: Line2D) -> list[tuple[float, float]]:
+    return [(float(x), float(y)) for x, y in np.asarray(line.get_xydata())]
+
+
+def sizes(bars: Iterable[Any]) -> list[tuple[float, float]]:
+    """Width and height of bars."""
+    return [(bar.get_width(), bar.get_height()) for bar in bars]
 
 
 def texts(axes: Axes) -> list[str]:

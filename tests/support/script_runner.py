@@ -96,7 +96,7 @@ class Ended:
     stdout: str
     stderr: str
     peak_bytes: int
-    operations: Sequence[str]
+    operations: list[str]
     calls: str
 
     @property
@@ -308,7 +308,7 @@ def shift_clock(by: timedelta) -> None:
 
     class Shifted(datetime):
         @classmethod
-        def now(cls, tz: tzinfo | None = None) -> datetime:
+        def now(cls, tz: tzinfo | None = None) -> Any:
             return right.now(tz) + by
 
     for module in list(sys.modules.values()):

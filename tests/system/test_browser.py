@@ -112,7 +112,7 @@ def risks(page: Any) -> list[int]:
 def first_client(port: int) -> dict[str, Any]:
     """All that the API knows of the client at the greatest risk."""
     (first,) = json.loads(ask(port, "/clients?per_page=1")[2])["clients"]
-    found = json.loads(ask(port, client_list.client_url(first["client"]))[2])
+    found = json.loads(ask(port, str(client_list.client_url(first["client"])))[2])
     return dict(found)
 
 

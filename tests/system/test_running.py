@@ -26,7 +26,7 @@ def test_of_runs_started_at_once_one_works_and_the_others_leave(
     redeploying: Undisturbed, tmp_path: Path
 ) -> None:
     project = Project(begin(redeploying.template, tmp_path / "project").parent)
-    command = [sys.executable, REPOSITORY / "fullprocess.py", "--config", project.config_path]
+    command = project.command("fullprocess.py")
     runs = [
         subprocess.Popen(command, cwd="/", stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         for _ in range(3)
@@ -53,7 +53,7 @@ def test_a_stage_that_hangs_is_ended_and_the_next_run_finishes_the_job(
     redeploying: Undisturbed, runner: ScriptRunner, tmp_path: Path
 ) -> None:
     config = begin(redeploying.template, tmp_path / "project")
-    command = [sys.executable, "-c", HANGING, REPOSITORY, config]
+    command: list[str | Path] = [sys.executable, "-c", HANGING, REPOSITORY, config]
     hung = subprocess.run(command, capture_output=True, text=True, timeout=120, cwd="/")
     assert hung.returncode == 1
     assert "the run took longer than 0.2 minutes and was ended" in hung.stderr

@@ -26,6 +26,7 @@ from attrition.core import releases as core_releases
 from attrition.data.ledger import read_ledger
 from attrition.runs import history, lock
 from tests.conftest import HEADER, Project, Suite, book
+from tests.support.answers import strict_json
 from tests.support.script_runner import Ended, Job, ScriptRunner
 from tests.support.state_machines import run_machine
 from tests.support.sweeping import live_release
@@ -241,12 +242,14 @@ class Reader:
         """Equal releases give equal answers, and nothing else than an answer is ever given."""
         told = self._client.post("/prediction", json={"records": [CLIENT]})
         assert told.status_code == 200, told.text
-        version = told.json["model_version"]
+        answer = strict_json(told)
+        version = answer["model_version"]
         score = self._client.get("/scoring")
         assert score.status_code == 200, score.text
-        if score.json["model_version"] == version:
-            answer = (told.json["probabilities"], score.json["f1_score"])
-            assert self._answers.setdefault(version, answer) == answer
+        scores = strict_json(score)
+        if scores["model_version"] == version:
+            served = (answer["probabilities"], scores["f1_score"])
+            assert self._answers.setdefault(version, served) == served
         for route in ("/clients", "/diagnostics", "/model", "/ready"):
             assert self._client.get(route).status_code == 200, route
         self._requests += 6

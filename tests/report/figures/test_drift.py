@@ -17,7 +17,7 @@ from attrition.report.figures import drift as drift_figures
 from attrition.report.figures import style
 from attrition.report.figures.style import Absent, Picture
 from tests.support import hostile
-from tests.support.figures import compared, panels, table
+from tests.support.figures import compared, panels, points, sizes, table
 from tests.support.releases import quiet_month_card
 
 
@@ -27,8 +27,8 @@ def filled(axes: Axes) -> dict[str, list[float]]:
     found: dict[str, list[float]] = {}
     for line in axes.lines:
         if line.get_markerfacecolor() == style.ALARM:
-            for x, y in zip(line.get_xdata(), line.get_ydata(), strict=True):
-                found.setdefault(names[int(y)], []).append(float(x))
+            for x, y in points(line):
+                found.setdefault(names[int(y)], []).append(x)
     return found
 
 
@@ -100,7 +100,7 @@ def test_the_shift_of_each_column_is_told_in_points_of_risk() -> None:
     )
     first, second = panels(shown)
     effect = found["risk_now"] - found["terms"][0]["risk_without"]
-    assert first.patches[0].get_width() == pytest.approx(effect)
+    assert sizes(first.patches)[0][0] == pytest.approx(effect)
     assert [text.get_text() for text in first.texts][:2] == [
         "lastmonth_activity",
         f"{100 * effect:+.1f}",

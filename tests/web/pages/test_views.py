@@ -297,7 +297,7 @@ def test_hostile_names_are_text_and_each_has_its_page(ready: Project) -> None:
 def test_a_name_too_long_for_an_address_has_no_link_and_the_others_work(ready: Project) -> None:
     """A server takes request lines of some 4,000 bytes."""
     lengths = {"a" * 3_900: True, "a" * 5_000: False, "ä" * 650: True, "ä" * 700: False}
-    rank_names(ready, tuple(lengths))
+    rank_names(ready, list(lengths))
     html = create_app(ready.config).test_client().get("/", headers=BROWSER).text
     links = {str(a["href"]) for a in Tags(html).named("a") if "/clients/" in str(a.get("href"))}
     assert links == {client_list.client_url(name) for name, fits in lengths.items() if fits}
