@@ -16,7 +16,7 @@ from attrition.data.ledger import read_ledger
 from tests.conftest import Project, Suite
 from tests.support.ingested import final, open_list, quarantined
 from tests.support.script_runner import ScriptRunner
-from tests.support.sweeping import kill_at_each, sample, undisturbed
+from tests.support.sweeping import sweep, undisturbed
 
 LABEL_FIRST = "exited,corporation,lastmonth_activity,lastyear_activity,number_of_employees\n"
 NAME_LAST = "exited,lastmonth_activity,lastyear_activity,number_of_employees,corporation\n"
@@ -260,8 +260,4 @@ def test_taking_a_row_back_killed_at_any_operation_is_finished_by_the_next_run(
     ingestion.run(project.config)
     put(project, "a.csv", LABEL_FIRST + first + "75\n1,o,1,2,3\n")
     run = undisturbed(runner, "ingestion", project.root, tmp_path / "undisturbed")
-    every = range(1, len(run.operations) + 1)
-    numbers = every if suite.is_complete else sample(run.operations, 4)
-    kills = kill_at_each(runner, run, numbers, tmp_path / "copy")
-    suite.tell(len(kills), "kills of a stage survived")
-    assert len(kills) >= 0.7 * len(numbers) > 1
+    sweep(runner, run, tmp_path / "copy", suite, most=4)

@@ -7,12 +7,15 @@ from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from attrition.core import releases as core_releases
 from attrition.web.live_model import LiveModel
 from tests.support.outcome import differences, outcome
 from tests.support.script_runner import Ended, Job, ScriptRunner
+
+if TYPE_CHECKING:
+    from tests.conftest import Suite
 
 
 @dataclass(frozen=True)
@@ -45,6 +48,17 @@ def undisturbed(runner: ScriptRunner, script: str, template: Path, folder: Path)
     assert ended.code == 0, ended.text
     live = frozenset(live_release(project) for project in (template, folder))
     return Undisturbed(script, template, ended.operations, outcome(template), outcome(folder), live)
+
+
+def undisturbed_stage(
+    runner: ScriptRunner, stages: Sequence[str], stage: str, template: Path, folder: Path
+) -> Undisturbed:
+    """Let a stage come to its end, after those that stand before it."""
+    before = folder / "before"
+    config = begin(template, before)
+    for earlier in stages[: stages.index(stage)]:
+        assert runner.run(Job(earlier, str(config))).code == 0
+    return undisturbed(runner, stage, before, folder / "undisturbed")
 
 
 def live_release(project: Path) -> str | None:
@@ -93,6 +107,26 @@ def kill_at_each(
         is_made_good(runner, run, config)
         kills += [ended] if ended.was_killed else []
     return kills
+
+
+def sweep(
+    runner: ScriptRunner,
+    run: Undisturbed,
+    folder: Path,
+    suite: Suite,
+    *,
+    most: int,
+    part: slice = slice(None),
+) -> None:
+    """Kill a run at a part of its operations; where sweeps are sampled, at `most` of them."""
+    every = range(1, len(run.operations) + 1)
+    numbers = (every if suite.is_complete else sample(run.operations, most))[part]
+    kills = kill_at_each(runner, run, numbers, folder)
+    what, share, least = (
+        ("fullprocess.py", 0.9, 2) if run.script == "fullprocess" else ("a stage", 0.7, 1)
+    )
+    suite.tell(len(kills), f"kills of {what} survived")
+    assert len(kills) >= share * len(numbers) > least
 
 
 def calls_of(

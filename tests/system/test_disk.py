@@ -33,7 +33,7 @@ from tests.support.sweeping import (
     is_made_good,
     live_release,
     thinned,
-    undisturbed,
+    undisturbed_stage,
 )
 
 pytestmark = pytest.mark.slow
@@ -153,11 +153,7 @@ def calls_on_files(runner: ScriptRunner, run: Undisturbed, folder: Path) -> list
 def test_a_call_that_fails_is_an_error_of_one_line_or_does_no_harm(
     drifted: Path, runner: ScriptRunner, tmp_path: Path, suite: Suite, stage: str
 ) -> None:
-    template = tmp_path / "template"
-    config = begin(drifted, template)
-    for before in STAGES[: STAGES.index(stage)]:
-        assert runner.run(Job(before, str(config))).code == 0
-    run = undisturbed(runner, stage, template, tmp_path / "undisturbed")
+    run = undisturbed_stage(runner, STAGES, stage, drifted, tmp_path)
     calls = calls_on_files(runner, run, tmp_path / "project")
     failed = 0
     chosen = calls if suite.is_complete else thinned(calls, 6)

@@ -10,7 +10,14 @@ import pytest
 
 from tests.conftest import Suite
 from tests.support.script_runner import STAGES, Job, ScriptRunner, has_strace
-from tests.support.sweeping import Undisturbed, begin, calls_of, is_made_good, thinned, undisturbed
+from tests.support.sweeping import (
+    Undisturbed,
+    begin,
+    calls_of,
+    is_made_good,
+    thinned,
+    undisturbed_stage,
+)
 
 pytestmark = [
     pytest.mark.slow,
@@ -85,22 +92,6 @@ def test_every_file_is_synced_before_it_gets_its_name_and_its_folder_after(
     assert left <= {"cron.log", ".lock"}
 
 
-@pytest.fixture(scope="module")
-def runs(
-    drifted: Path, runner: ScriptRunner, tmp_path_factory: pytest.TempPathFactory
-) -> dict[str, Undisturbed]:
-    """The stages, each after those before it, undisturbed."""
-    folder = tmp_path_factory.mktemp("stages")
-    config = begin(drifted, folder / "all")
-    found = {}
-    for stage in STAGES:
-        template = folder / stage
-        begin(folder / "all", template)
-        found[stage] = undisturbed(runner, stage, template, folder / "work")
-        assert runner.run(Job(stage, str(config))).code == 0
-    return found
-
-
 def kills_at(runner: ScriptRunner, run: Undisturbed, calls: str, most: int, folder: Path) -> int:
     """Kill a run at some of these calls on files of the project, one after another.
 
@@ -125,10 +116,11 @@ def kills_at(runner: ScriptRunner, run: Undisturbed, calls: str, most: int, fold
 
 @pytest.mark.parametrize("stage", STAGES)
 def test_killed_at_any_system_call_that_writes_the_next_run_makes_it_good(
-    runs: dict[str, Undisturbed], runner: ScriptRunner, tmp_path: Path, suite: Suite, stage: str
+    drifted: Path, runner: ScriptRunner, tmp_path: Path, suite: Suite, stage: str
 ) -> None:
+    run = undisturbed_stage(runner, STAGES, stage, drifted, tmp_path)
     most = 10_000 if suite.is_complete else 5
-    kills = kills_at(runner, runs[stage], OPENS_AND_CHANGES, most, tmp_path / "project")
+    kills = kills_at(runner, run, OPENS_AND_CHANGES, most, tmp_path / "project")
     suite.tell(kills, "kills at a system call survived")
 
 
