@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -42,9 +43,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Hypothesis tries fewer examples where the long sweeps are sampled."""
+    """Hypothesis tries fewer examples where the long sweeps are sampled; no token is needed."""
     settings.register_profile("sampled", max_examples=30)
     settings.load_profile("default" if config.getoption("complete") else "sampled")
+    os.environ.pop("ATTRITION_API_TOKEN", None)
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -185,11 +187,10 @@ def ready(project: Project) -> Project:
 
 
 @pytest.fixture
-def client(ready: Project, monkeypatch: pytest.MonkeyPatch) -> FlaskClient:
-    """Asks the API of that project; no token is needed."""
+def client(ready: Project) -> FlaskClient:
+    """Asks the API of that project."""
     from app import create_app
 
-    monkeypatch.delenv("ATTRITION_API_TOKEN", raising=False)
     return create_app(ready.config).test_client()
 
 

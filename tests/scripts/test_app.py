@@ -37,8 +37,7 @@ def served(project: Project) -> Project:
 
 
 @pytest.fixture
-def client(served: Project, monkeypatch: pytest.MonkeyPatch) -> FlaskClient:
-    monkeypatch.delenv("ATTRITION_API_TOKEN", raising=False)
+def client(served: Project) -> FlaskClient:
     return create_app(served.config).test_client()
 
 

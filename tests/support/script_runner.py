@@ -323,9 +323,10 @@ def may_run(*command: str) -> bool:
     """Whether a program is there and may do what it is asked for."""
     if shutil.which(command[0]) is None:
         return False
-    return subprocess.run(command, capture_output=True, check=False).returncode == 0
+    return subprocess.run(command, cwd=REPOSITORY, capture_output=True).returncode == 0
 
 
+@functools.cache
 def has_strace() -> bool:
     """Whether strace is there and may follow a process."""
     attach = "from tests.support import script_runner; script_runner.attach_strace((), '/dev/null')"
