@@ -78,7 +78,7 @@ check: $(VENV)/.development  ## format, lint and types
 	@$(MAKE) --no-print-directory types
 
 types: $(VENV)/.development  ## types alone
-	@$(BIN)/mypy attrition *.py
+	@$(BIN)/mypy attrition *.py tests benchmarks
 
 bench: $(VENV)/.development  ## every bar of speed and size, written to benchmarks/results.md
 	@$(BIN)/python -m benchmarks

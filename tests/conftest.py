@@ -6,21 +6,23 @@ import json
 import os
 import shutil
 import subprocess
+import sys
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import settings
 
-from attrition.core.config import STANDARD_FOLDERS as FOLDERS
-from attrition.core.config import Config, load_config
+from attrition.core.config import STANDARD_FOLDERS, Config, load_config
 from attrition.data.synthetic import client_rows, csv_text
-from tests.support.nursery import Job, Nursery
+from tests.support.script_runner import Job, ScriptRunner, shared_runner, unmeasured
 from tests.support.sweeping import Undisturbed, undisturbed
-from tests.support.warm import warm
+
+if TYPE_CHECKING:
+    from flask.testing import FlaskClient
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 # Test files of which one worker runs all: they share Java machines, a browser.
@@ -29,6 +31,7 @@ TOGETHER = {
     "tests/system/test_sparkcluster": "spark",
     "tests/system/test_browser": "browser",
 }
+FOLDERS = STANDARD_FOLDERS
 FORMS = ("html", "pdf")  # of the report
 HEADER = "corporation,lastmonth_activity,lastyear_activity,number_of_employees,exited"
 
@@ -40,9 +43,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Hypothesis tries fewer examples where the long sweeps are sampled."""
+    """Hypothesis tries fewer examples where the long sweeps are sampled; no token is needed."""
     settings.register_profile("sampled", max_examples=30)
     settings.load_profile("default" if config.getoption("complete") else "sampled")
+    os.environ.pop("ATTRITION_API_TOKEN", None)
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -54,7 +58,7 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
     """
     from xdist.scheduler import LoadScopeScheduling
 
-    class Scheduling(LoadScopeScheduling):
+    class Scheduling(LoadScopeScheduling):  # type: ignore[misc]
         def _split_scope(self, nodeid: str) -> str:
             return next((TOGETHER[start] for start in TOGETHER if nodeid.startswith(start)), nodeid)
 
@@ -137,18 +141,18 @@ class Project:
         target.write_text(text, encoding="utf-8")
         return target
 
+    def command(self, script: str | Path) -> list[str]:
+        """What starts a script on this project in a Python of its own."""
+        return [sys.executable, str(REPOSITORY / script), "--config", str(self.config_path)]
+
     def run(
         self, script: str, *arguments: str, check: bool = True
     ) -> subprocess.CompletedProcess[str]:
         """Run a stage script on this project as its user would, from another folder."""
-        result = warm().run(
-            REPOSITORY / script,
-            ["--config", self.config_path, *arguments],
-            os.environ | {"COLUMNS": "80"},
-        )
-        if check:
-            assert result.returncode == 0, result.stdout + result.stderr
-        return result
+        job = Job(script.removesuffix(".py"), str(self.config_path), arguments)
+        ended = shared_runner().run(job)
+        assert not check or ended.code == 0, ended.text
+        return subprocess.CompletedProcess(script, ended.code, ended.stdout, ended.stderr)
 
 
 @pytest.fixture
@@ -171,6 +175,23 @@ def new_project(root: Path, reports: tuple[str, ...] = ()) -> Project:
 def project(make_project: Callable[[str], Project]) -> Project:
     """An empty project with the default settings."""
     return make_project("project")
+
+
+@pytest.fixture
+def ready(project: Project) -> Project:
+    """A project in which every route of the API has an answer."""
+    from tests.support.serving_projects import serve_ready
+
+    serve_ready(project)
+    return project
+
+
+@pytest.fixture
+def client(ready: Project) -> FlaskClient:
+    """Asks the API of that project."""
+    from app import create_app
+
+    return create_app(ready.config).test_client()
 
 
 def book(clients: int, seed: int, **settings: Any) -> str:
@@ -197,10 +218,10 @@ def finished_copy(finished: Path, tmp_path: Path) -> Project:
 
 
 @pytest.fixture(scope="session")
-def nursery(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Nursery]:
+def runner(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ScriptRunner]:
     """Runs the scripts in forked children, fast, and disturbs them as it is told."""
-    with Nursery(tmp_path_factory.mktemp("nursery")) as warm:
-        yield warm
+    with ScriptRunner(tmp_path_factory.mktemp("runner"), unmeasured()) as runner:
+        yield runner
 
 
 @pytest.fixture(scope="session")
@@ -213,11 +234,11 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def drifted(small: Path, nursery: Nursery, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def drifted(small: Path, runner: ScriptRunner, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The same after its first run, with a new batch in which the world has changed."""
     root = tmp_path_factory.mktemp("drifted") / "project"
     shutil.copytree(small, root)
-    ended = nursery.run(Job("fullprocess", str(root / "config.json")))
+    ended = runner.run(Job("fullprocess", str(root / "config.json")))
     assert ended.code == 0, ended.text
     Project(root).write("sourcedata/february.csv", book(300, 4, drift=3.0))
     return root
@@ -225,10 +246,10 @@ def drifted(small: Path, nursery: Nursery, tmp_path_factory: pytest.TempPathFact
 
 @pytest.fixture(scope="session")
 def redeploying(
-    drifted: Path, nursery: Nursery, tmp_path_factory: pytest.TempPathFactory
+    drifted: Path, runner: ScriptRunner, tmp_path_factory: pytest.TempPathFactory
 ) -> Undisturbed:
     """A run that finds drift and replaces the deployed model."""
     folder = tmp_path_factory.mktemp("redeploying") / "project"
-    run = undisturbed(nursery, "fullprocess", drifted, folder)
+    run = undisturbed(runner, "fullprocess", drifted, folder)
     assert len(run.releases) == 2, "the run did not redeploy"
     return run

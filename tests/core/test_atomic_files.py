@@ -31,7 +31,9 @@ def test_a_failed_write_keeps_the_old_file_and_leaves_nothing_behind(tmp_path: P
     assert names(tmp_path) == ["a.txt"]
 
 
-def test_a_write_is_synced_before_it_is_renamed_and_the_folder_after(tmp_path: Path) -> None:
+def test_a_write_is_synced_before_it_is_renamed_and_the_folder_after(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Power loss must find the old file or the new one: the order of the system calls."""
     calls: list[str] = []
 
@@ -49,11 +51,8 @@ def test_a_write_is_synced_before_it_is_renamed_and_the_folder_after(tmp_path: P
 
     if not Path("/proc/self/fd").exists():
         pytest.skip("needs /proc")
-    os.fsync = fsync
-    try:
-        atomic_files.write_text(tmp_path / "a.txt", "new")
-    finally:
-        os.fsync = real
+    monkeypatch.setattr(os, "fsync", fsync)
+    atomic_files.write_text(tmp_path / "a.txt", "new")
     assert calls == ["sync file", "rename", "sync folder"]
 
 
@@ -283,7 +282,7 @@ def test_fifty_deployments_with_kills_leave_five_releases_and_no_litter(tmp_path
         candidate(tmp_path / "models", str(number))
         # Killed a step later each time; then the next run sweeps up and does it again.
         for kill_at in (1 + number % 35, 0):
-            command = [sys.executable, "-c", DEPLOY, REPOSITORY, tmp_path, str(kill_at)]
+            command = [sys.executable, "-c", DEPLOY, str(REPOSITORY), str(tmp_path), str(kill_at)]
             ended = subprocess.run(command, env={}, check=False).returncode
             kills += ended == -9
             assert ended in ((0, -9) if kill_at else (0,))

@@ -37,7 +37,7 @@ raise SystemExit(cli.run_without_settings(cli.parser("A script."), None, body))
 LOG = [f"line {number} of the log [bold] is whole" for number in range(3)]
 
 
-def at_terminal(command: list[str | Path], term: str = "xterm") -> tuple[int, str, str]:
+def at_terminal(command: list[str], term: str = "xterm") -> tuple[int, str, str]:
     """Run a command whose stderr is a terminal and whose stdout is a pipe.
 
     Returns:
@@ -82,7 +82,7 @@ def script(tmp_path: Path) -> Path:
 
 
 def test_at_a_terminal_the_steps_are_shown_and_log_lines_stay_whole(script: Path) -> None:
-    code, result, shown = at_terminal([sys.executable, script])
+    code, result, shown = at_terminal([sys.executable, str(script)])
     lines = visible(shown)
     assert (code, result) == (0, "the result\nTrue\n")
     assert any(re.search(r"outer work +0 s$", line) for line in lines)
@@ -99,7 +99,7 @@ def test_in_a_pipe_and_on_a_dumb_terminal_there_is_only_the_log(script: Path) ->
     piped = subprocess.run([sys.executable, script], capture_output=True, text=True)
     assert piped.stdout == "the result\nFalse\n"
     assert piped.stderr.splitlines() == [*LOG, "no files are left", "the work is done"]
-    _, result, shown = at_terminal([sys.executable, script], term="dumb")
+    _, result, shown = at_terminal([sys.executable, str(script)], term="dumb")
     assert result == "the result\nFalse\n"
     assert shown.splitlines() == [*LOG, "no files are left", "the work is done"]
 
@@ -109,13 +109,13 @@ def test_the_scripts_show_their_stages_and_an_idle_run_nothing(project: Project)
     project.configure(reports=FORMS)
     project.write("sourcedata/january.csv", book(600, 1))
     project.write("testdata/testdata.csv", book(300, 2, open_share=0.0))
-    command = [sys.executable, REPOSITORY / "ingestion.py", "--config", project.config_path]
+    command = project.command("ingestion.py")
     code, result, shown = at_terminal(command)
     assert code == 0
     assert "january.csv" in result  # though it is printed while the display is up
     assert any(re.search(r"ingestion +0 s$", line) for line in visible(shown))
     assert any(re.search(r"files +0 s, [01] of 1$", line) for line in visible(shown))
-    command[1] = REPOSITORY / "fullprocess.py"
+    command = project.command("fullprocess.py")
     code, result, shown = at_terminal(command)
     assert code == 0, shown
     assert result.startswith("Verdict ")
@@ -131,7 +131,7 @@ def test_the_scripts_show_their_stages_and_an_idle_run_nothing(project: Project)
 
 @pytest.mark.slow
 def test_an_error_leaves_the_terminal_as_it_was(project: Project) -> None:
-    command = [sys.executable, REPOSITORY / "training.py", "--config", project.config_path]
+    command = project.command("training.py")
     code, _, shown = at_terminal(command)
     assert code == 1
     assert visible(shown)[-1].startswith("error: no labelled client rows")

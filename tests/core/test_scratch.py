@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from attrition.core.scratch import COUNTS, PACKAGES, ROWS, scratch_folder, sweep_scratch_folders
-from tests.support.nursery import Job, Nursery
+from tests.support.script_runner import Job, ScriptRunner
 from tests.support.sweeping import begin
 
 
@@ -55,13 +55,13 @@ def test_a_folder_in_use_is_left_however_old_it_is() -> None:
 
 
 def test_a_run_of_the_pipeline_removes_what_a_killed_one_left(
-    small: Path, nursery: Nursery, tmp_path: Path
+    small: Path, runner: ScriptRunner, tmp_path: Path
 ) -> None:
     with scratch_folder() as gone:
-        left = nursery.temporary / gone.name
+        left = runner.temporary / gone.name
     left.mkdir()
     (left / "rows").touch()
     os.utime(left, (two_days_ago(), two_days_ago()))
-    ended = nursery.run(Job("fullprocess", str(begin(small, tmp_path / "project"))))
+    ended = runner.run(Job("fullprocess", str(begin(small, tmp_path / "project"))))
     assert ended.code == 0, ended.text
     assert not left.exists()

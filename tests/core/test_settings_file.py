@@ -7,6 +7,7 @@ import os
 import stat
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -20,7 +21,7 @@ SCRIPT = f"""
 import sys
 from pathlib import Path
 from attrition.core.settings_file import replace_settings
-from tests.support.nursery import count_operations
+from tests.support.script_runner import count_operations
 
 path, number, notes = Path(sys.argv[1]), int(sys.argv[2]), Path(sys.argv[3])
 count_operations(f"{{path.parent}}/", number, notes)
@@ -114,7 +115,7 @@ def test_where_the_file_cannot_be_replaced_it_stays_and_nothing_half_written_is_
 
 
 def test_killed_at_any_call_the_settings_are_the_old_or_the_new_ones_and_none_is_lost(
-    make_project, tmp_path: Path
+    make_project: Callable[[str], Project], tmp_path: Path
 ) -> None:
     killed = []
     for number in range(1, 100):
@@ -122,7 +123,7 @@ def test_killed_at_any_call_the_settings_are_the_old_or_the_new_ones_and_none_is
         project.write("config.json.bak", "older")
         project.configure(id_column="old")
         old = project.config_path.read_text()
-        command = [
+        command: list[str | Path] = [
             sys.executable,
             "-c",
             SCRIPT,

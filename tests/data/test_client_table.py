@@ -17,7 +17,7 @@ from attrition.core.config import Config
 from attrition.core.errors import DataError, PipelineError
 from attrition.data import csv_records
 from attrition.data.client_table import ClientTable, connect
-from tests.conftest import Project
+from tests.conftest import Project, new_project
 from tests.support import rfc4180
 
 SETTINGS: dict[str, Any] = {
@@ -39,9 +39,7 @@ def config(project: Project) -> Config:
 @pytest.fixture(scope="module")
 def shared_config(tmp_path_factory: pytest.TempPathFactory) -> Config:
     """The same for many examples of one test."""
-    project = Project(tmp_path_factory.mktemp("project"))
-    for folder in ("sourcedata", "ingesteddata", "testdata", "models", "production_deployment"):
-        (project.root / folder).mkdir()
+    project = new_project(tmp_path_factory.mktemp("project"))
     project.configure(**SETTINGS)
     return project.config
 

@@ -59,7 +59,8 @@ def test_ingested_clients_are_read_back_as_they_were(ingested: Project) -> None:
         ("NA", 3.0, "c", 0, 30.0),
     ]
     assert clients.labels is not None
-    assert (clients.labels.dtype, clients.features["x"].dtype) == (np.int8, np.float64)
+    assert clients.labels.dtype == np.int8
+    assert clients.features["x"].dtype == np.float64
     assert clients.features["c"].dtype == object
     assert type(clients.ids[0]) is str
     assert len(clients) == 3

@@ -74,8 +74,8 @@ def test_sensitive_columns_are_known() -> None:
 def test_what_a_client_is_worth_is_told_best_by_a_value_then_revenue_then_charges() -> None:
     ordered = ["CLTV", "Monthly Revenue", "MonthlyCharges", "TotalCharges", "Balance"]
     ranks = [column_names.worth_rank(name) for name in ordered]
-    assert None not in ranks
-    assert ranks == sorted(ranks)
+    known = [rank for rank in ranks if rank is not None]
+    assert ranks == sorted(known)
     others = [
         "OrderAmountHikeFromlastYear",
         "CashbackAmount",

@@ -15,8 +15,8 @@ import ingestion
 from attrition.data.ledger import read_ledger
 from tests.conftest import Project, Suite
 from tests.support.ingested import final, open_list, quarantined
-from tests.support.nursery import Nursery
-from tests.support.sweeping import kill_at_each, sample, undisturbed
+from tests.support.script_runner import ScriptRunner
+from tests.support.sweeping import sweep, undisturbed
 
 LABEL_FIRST = "exited,corporation,lastmonth_activity,lastyear_activity,number_of_employees\n"
 NAME_LAST = "exited,lastmonth_activity,lastyear_activity,number_of_employees,corporation\n"
@@ -253,15 +253,11 @@ def test_a_client_who_left_before_is_not_put_back_on_the_list_and_that_is_named(
 @pytest.mark.slow
 @pytest.mark.parametrize("first", ["1,l,1,2,2", ",l,1,2,2", "x,k,1,2,3\n1,l,1,b"])
 def test_taking_a_row_back_killed_at_any_operation_is_finished_by_the_next_run(
-    project: Project, nursery: Nursery, tmp_path: Path, suite: Suite, first: str
+    project: Project, runner: ScriptRunner, tmp_path: Path, suite: Suite, first: str
 ) -> None:
     put(project, "a.csv", LABEL_FIRST + first)
     put(project, "b.csv", LABEL_FIRST + "0,m,1,2,3\n,n,1,2,3\n")
     ingestion.run(project.config)
     put(project, "a.csv", LABEL_FIRST + first + "75\n1,o,1,2,3\n")
-    run = undisturbed(nursery, "ingestion", project.root, tmp_path / "undisturbed")
-    every = range(1, len(run.operations) + 1)
-    numbers = every if suite.is_complete else sample(run.operations, 4)
-    kills = kill_at_each(nursery, run, numbers, tmp_path / "copy")
-    suite.tell(len(kills), "kills of a stage survived")
-    assert len(kills) >= 0.7 * len(numbers) > 1
+    run = undisturbed(runner, "ingestion", project.root, tmp_path / "undisturbed")
+    sweep(runner, run, tmp_path / "copy", suite, most=4)

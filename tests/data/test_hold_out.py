@@ -133,7 +133,7 @@ NO_ID = {
 
 def lines(seed: int, count: int) -> list[str]:
     chance = random.Random(seed)
-    made = set()
+    made: set[str] = set()
     while len(made) < count:
         x = chance.choice(["", "0", str(chance.randint(-9, 9)), repr(chance.gauss(0, 1e6))])
         made.add(f"{x},{chance.gauss(0, 1):.6f},{chance.choice('ab')},{chance.choice('01')}")

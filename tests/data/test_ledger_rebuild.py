@@ -12,6 +12,7 @@ from attrition.core import atomic_files
 from attrition.core.errors import PipelineError
 from attrition.data import committed_rows
 from attrition.data.ledger import read_ledger
+from attrition.data.ledger_rebuild import accept_edits
 from tests.conftest import HEADER, Project, book
 from tests.support.ingested import counts, final, open_list, outputs, source
 
@@ -410,7 +411,7 @@ def test_open_clients_of_no_file_are_kept_when_the_settings_change(
     rows = project.config.open_clients.read_text() + "n,7,8,9,\n"
     project.config.open_clients.write_text(rows)
     if how == "accepted":
-        ingestion.accept_edits(project.config)
+        accept_edits(project.config)
     else:
         project.config.ledger.unlink()
     ingestion.run(project.config)

@@ -153,7 +153,7 @@ def test_a_run_killed_at_any_step_is_made_good_by_the_next(
     ingestion.run(undisturbed.config)
     ends = []
     for calls in (1, 2, 3):
-        command = [sys.executable, "-c", KILLER, killed.config_path, step, str(calls), moment]
+        command = [sys.executable, "-c", KILLER, str(killed.config_path), step, str(calls), moment]
         environment = os.environ | {"PYTHONPATH": str(REPOSITORY)}
         ends.append(subprocess.run(command, env=environment, check=False).returncode)
     assert 9 in ends, "the step was never reached"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -19,7 +20,7 @@ SAMPLES = {
 
 @pytest.mark.slow
 @pytest.mark.parametrize("path", SAMPLES)
-def test_the_sample_data_are_what_the_generator_makes(path, tmp_path) -> None:
+def test_the_sample_data_are_what_the_generator_makes(path: str, tmp_path: Path) -> None:
     output = tmp_path / "made.csv"
     assert main([*SAMPLES[path].split(), "--output", str(output)]) == 0
     assert output.read_bytes() == (REPOSITORY / path).read_bytes()

@@ -11,9 +11,9 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from attrition.core.config import label_key
+from attrition.core.config import Config, label_key
 from attrition.data import validation
-from tests.conftest import Project
+from tests.conftest import new_project
 
 texts = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=12)
 numbers_as_text = st.one_of(
@@ -111,7 +111,7 @@ LABEL_PAIRS = [("1", "0"), ("Yes", "No"), ("1.0", "-1"), ("10", "ten"), ("left",
 @given(pair=st.sampled_from(LABEL_PAIRS), data=st.data())
 def test_labels_compare_as_the_settings_do(
     database: duckdb.DuckDBPyConnection,
-    make_config: Any,
+    configs: dict[tuple[str, str], Config],
     pair: tuple[str, str],
     data: st.DataObject,
 ) -> None:
@@ -124,22 +124,17 @@ def test_labels_compare_as_the_settings_do(
         for label, code in zip(pair, (validation.POSITIVE, validation.NEGATIVE), strict=True):
             if label_key(text) == label_key(label):
                 expected = code
-    assert ask(database, validation.label("x", make_config(pair)), text) == expected
+    assert ask(database, validation.label("x", configs[pair]), text) == expected
 
 
 @pytest.fixture(scope="module")
-def make_config(tmp_path_factory: pytest.TempPathFactory) -> Any:
-    def make(pair: tuple[str, str]) -> Any:
-        return configs[pair]
-
-    configs = {}
+def configs(tmp_path_factory: pytest.TempPathFactory) -> dict[tuple[str, str], Config]:
+    made = {}
     for number, pair in enumerate(LABEL_PAIRS):
-        project = Project(tmp_path_factory.mktemp(f"labels{number}"))
-        for folder in ("sourcedata", "ingesteddata", "testdata", "models", "production_deployment"):
-            (project.root / folder).mkdir()
+        project = new_project(tmp_path_factory.mktemp(f"labels{number}"))
         project.configure(positive_label=pair[0], negative_label=pair[1])
-        configs[pair] = project.config
-    return make
+        made[pair] = project.config
+    return made
 
 
 @pytest.mark.parametrize("text", ["plain", "it's", 'say "so"', "two  spaces", "semi;colon --"])

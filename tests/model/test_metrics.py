@@ -101,6 +101,8 @@ def test_a_comparison_gives_both_scores_of_the_same_rows() -> None:
     champion = np.array([1] * 25 + [0] * 75)
     challenger = np.array([1] * 40 + [0] * 60)
     found = compare(labels, champion, challenger, ANY, seed=1)
+    assert found.champion_f1 is not None
+    assert found.challenger_f1 is not None
     assert found.champion_f1 == pytest.approx(metrics.f1_score(labels, champion))
     assert found.challenger_f1 == pytest.approx(metrics.f1_score(labels, challenger))
     assert found.difference == pytest.approx(found.challenger_f1 - found.champion_f1)

@@ -112,7 +112,7 @@ def test_a_data_frame_serves_as_well_as_a_dict(repeat: int) -> None:
 
 
 def test_no_clients_give_no_numbers() -> None:
-    nobody = {"tenure": [], "contract": []}
+    nobody: dict[str, list[Any]] = {"tenure": [], "contract": []}
     assert card().probabilities(nobody).shape == (0,)
     assert card().contributions(nobody).shape == (0, 3)
     assert card().reasons(nobody, 3) == []

@@ -36,8 +36,8 @@ LEAST = Minimum(rows=20, rarer_label=2)
 
 def fitted_on(features: pd.DataFrame, labels: NDArray[np.bool_], seed: int = 7) -> FittedModel:
     """Fit with number columns as numeric ones and all others as categorical ones."""
-    numeric = [name for name in features if pd.api.types.is_numeric_dtype(features[name])]
-    categorical = [name for name in features if name not in numeric]
+    numeric = [str(name) for name in features if pd.api.types.is_numeric_dtype(features[name])]
+    categorical = [str(name) for name in features if name not in numeric]
     return fit(
         features,
         labels.astype(np.int8),

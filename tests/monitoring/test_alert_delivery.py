@@ -8,6 +8,7 @@ import sqlite3
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass, field
@@ -27,7 +28,7 @@ COMMAND = [
     "import os, sys; text = sys.stdin.read(); assert text == os.environ['ATTRITION_ALERT']\n"
     "open('told.txt', 'a').write(text + '\\n---\\n')",
 ]
-DRIFTED = {
+DRIFTED: dict[str, Any] = {
     "verdict": "kept",
     "reason": "the rows are the same",
     "scores": {"test data": {"f1": 0.4}},
@@ -212,7 +213,7 @@ def test_while_idle_a_failed_delivery_is_tried_again_once_an_hour(
     alert_delivery.catch_up(project.config)
     assert told(project) == []
     now = atomic_files.read_json(project.config.alerts)["command"]["failed_at"]
-    monkeypatch.setattr(alert_delivery.time, "time", lambda: now + alert_delivery.RETRY_SECONDS + 1)
+    monkeypatch.setattr(time, "time", lambda: now + alert_delivery.RETRY_SECONDS + 1)
     alert_delivery.catch_up(project.config)
     alert_delivery.catch_up(project.config)
     assert len(told(project)) == 1

@@ -39,14 +39,24 @@ def test_the_standard_error_of_auc_is_delongs_over_all_pairs() -> None:
     assert auc_standard_error([1, 0, 0], [0.5, 0.1, 0.2]) is None
 
 
+def known(value: float | None) -> float:
+    assert value is not None
+    return value
+
+
+def error_of(found: Score, name: str) -> float:
+    assert found.standard_errors is not None
+    return known(found.standard_errors[name])
+
+
 def test_the_standard_errors_are_the_spread_over_many_samples() -> None:
     found = [scored(500, seed) for seed in range(300)]
     values = {
-        "roc_auc": [one.roc_auc for one in found],
-        "calibration_gap": [one.mean_probability - one.base_rate for one in found],
+        "roc_auc": [known(one.roc_auc) for one in found],
+        "calibration_gap": [known(one.mean_probability) - known(one.base_rate) for one in found],
     }
     for name, drawn in values.items():
-        told = np.mean([one.standard_errors[name] for one in found])
+        told = np.mean([error_of(one, name) for one in found])
         print(f"{name}: told {told:.4f}, found {np.std(drawn):.4f}")
         assert told == pytest.approx(np.std(drawn), rel=0.12)
 
@@ -57,8 +67,8 @@ def test_the_standard_error_of_the_calibration_error_is_of_the_right_size() -> N
     for seed in range(200):
         labels, chances = sample(800, seed)
         found = score(labels, chances * 0.5 + 0.4, 0.4, ANY, seed=1)
-        drawn.append(found.calibration_error)
-        told.append(found.standard_errors["calibration_error"])
+        drawn.append(known(found.calibration_error))
+        told.append(error_of(found, "calibration_error"))
     assert np.mean(told) == pytest.approx(np.std(drawn), rel=0.15)
 
 
@@ -68,8 +78,8 @@ def test_each_measure_stands_beside_its_value_at_deployment() -> None:
     assert found is not None
     auc = found["roc_auc"]
     assert auc["at_deployment"] == then.roc_auc
-    assert auc["change"] == pytest.approx(now.roc_auc - then.roc_auc)
-    errors = then.standard_errors["roc_auc"], now.standard_errors["roc_auc"]
+    assert auc["change"] == pytest.approx(known(now.roc_auc) - known(then.roc_auc))
+    errors = error_of(then, "roc_auc"), error_of(now, "roc_auc")
     assert auc["change_error"] == pytest.approx(np.hypot(*errors))
     labels, chances = sample(600, 2)
     assert found["calibration_gap"]["now"] == pytest.approx(chances.mean() - labels.mean())

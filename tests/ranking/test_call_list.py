@@ -10,10 +10,9 @@ from app import create_app
 from attrition.ranking import call_list, csv_list
 from attrition.ranking.call_list import RankingResult
 from tests.conftest import FORMS, HEADER, Project
-from tests.scripts.test_reporting import test_rows
 from tests.support.pages import document_text
 from tests.support.pages import page as html
-from tests.support.releases import deploy
+from tests.support.releases import deploy, labelled_rows
 
 # The card of these tests: log-odds 2 - 0.04 x lastmonth_activity, so 0 gives 0.8808, 50 gives 0.5,
 # 75 gives 0.2689, 100 gives 0.1192; a missing month gives log-odds 1, 0.7311.
@@ -134,8 +133,8 @@ def test_nobody_who_has_left_is_on_a_list_where_all_outcomes_are_known(project: 
     first = "No open clients: leave the outcome blank for those whom you may still call"
     project.configure(reports=FORMS)
     deploy(project)
-    project.write("testdata/testdata.csv", test_rows(stayed=(10, 60), left=(22, 8)))
-    project.write("sourcedata/known.csv", test_rows(stayed=(3, 40), left=(30, 2)))
+    project.write("testdata/testdata.csv", labelled_rows(stayed=(10, 60), left=(22, 8)))
+    project.write("sourcedata/known.csv", labelled_rows(stayed=(3, 40), left=(30, 2)))
     project.run("ingestion.py")
     lines = project.run("reporting.py").stdout.splitlines()
     assert lines[:2] == [
@@ -164,7 +163,7 @@ def test_nobody_who_has_left_is_on_a_list_where_all_outcomes_are_known(project: 
 @pytest.mark.slow
 def test_where_all_have_left_there_is_no_list_and_what_is_missing_is_said(project: Project) -> None:
     deploy(project)
-    project.write("testdata/testdata.csv", test_rows(stayed=(10, 60), left=(22, 8)))
+    project.write("testdata/testdata.csv", labelled_rows(stayed=(10, 60), left=(22, 8)))
     project.write("sourcedata/known.csv", source_rows(CLIENTS, "1"))
     project.run("ingestion.py")
     assert project.run("reporting.py").stdout.startswith(
@@ -205,7 +204,7 @@ def test_a_model_that_does_not_fit_the_settings_makes_no_list(
     call_list.rank(listed.config)
     listed.configure(**settings)
     listed.run("ingestion.py")
-    listed.write("testdata/testdata.csv", test_rows(stayed=(10, 60), left=(22, 8)))
+    listed.write("testdata/testdata.csv", labelled_rows(stayed=(10, 60), left=(22, 8)))
     shown = listed.run("reporting.py", check=False)
     assert shown.returncode == 1, shown.stderr  # the matrix is not drawn either
     assert shown.stdout.startswith("There is no list of clients to call: config.json ")
@@ -297,7 +296,7 @@ def test_each_list_is_judged_by_what_came_after_it_alone(listed: Project) -> Non
 def test_the_script_prints_the_first_ten_in_80_columns(listed: Project) -> None:
     names = [(f"\x1b[31m{'Long name ' * 12}{place}", str(place)) for place in range(20)]
     listed.write("sourcedata/more.csv", source_rows(names))
-    listed.write("testdata/testdata.csv", test_rows(stayed=(10, 60), left=(22, 8)))
+    listed.write("testdata/testdata.csv", labelled_rows(stayed=(10, 60), left=(22, 8)))
     listed.run("ingestion.py")
     result = listed.run("reporting.py")
     lines = result.stdout.splitlines()

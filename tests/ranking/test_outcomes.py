@@ -7,7 +7,7 @@ import pytest
 
 from attrition.ranking import outcomes
 from attrition.ranking.outcomes import Remembered
-from tests.ranking.test_ranking import ranked
+from tests.support.rankings import ranked
 
 
 def remembered(clients: int) -> Remembered:

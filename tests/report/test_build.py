@@ -20,9 +20,8 @@ from attrition.data.synthetic import client_rows, csv_text
 from attrition.monitoring.drift import ColumnDrift
 from attrition.runs import history
 from tests.conftest import FORMS, HEADER, Project, book, new_project
-from tests.scripts.test_reporting import test_rows
 from tests.support.pages import Element, document, document_text, page, tables
-from tests.support.releases import deploy, quiet_month_card
+from tests.support.releases import deploy, labelled_rows, quiet_month_card
 
 DASH, MINUS = "\N{EN DASH}", "\N{MINUS SIGN}"
 HOSTILE = [
@@ -49,7 +48,7 @@ def first_ten(project: Project) -> list[dict[str, str]]:
 
 
 @pytest.fixture(scope="session")
-def drifted_root(finished: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def second_run(finished: Path, tmp_path_factory: pytest.TempPathFactory) -> Project:
     """The finished project after a second run in which the world has changed."""
     root = tmp_path_factory.mktemp("drifted") / "project"
     shutil.copytree(finished, root, symlinks=True)
@@ -58,12 +57,7 @@ def drifted_root(finished: Path, tmp_path_factory: pytest.TempPathFactory) -> Pa
     rows = client_rows(2000, seed=9, drift=1.0, first_client=90_000)
     project.write("sourcedata/may.csv", csv_text(rows) + "Broken,abc,1,1,1\n")
     project.run("fullprocess.py")
-    return root
-
-
-@pytest.fixture
-def drifted(drifted_root: Path) -> Project:
-    return Project(drifted_root, FORMS)
+    return project
 
 
 @pytest.fixture
@@ -73,11 +67,9 @@ def project(tmp_path: Path) -> Project:
 
 
 @pytest.fixture
-def finished_copy(finished: Path, tmp_path: Path) -> Project:
+def finished_copy(finished_copy: Project) -> Project:
     """A copy of the finished project, which tells from now on."""
-    root = tmp_path / "finished"
-    shutil.copytree(finished, root, symlinks=True)
-    project = Project(root, FORMS)
+    project = Project(finished_copy.root, FORMS)
     project.configure()
     return project
 
@@ -85,8 +77,8 @@ def finished_copy(finished: Path, tmp_path: Path) -> Project:
 # --- form -------------------------------------------------------------------------------------
 
 
-def test_the_page_is_accessible(drifted: Project) -> None:
-    root = html(drifted)
+def test_the_page_is_accessible(second_run: Project) -> None:
+    root = html(second_run)
     assert root.all("html")[0].attributes["lang"] == "en"
     levels = [int(one.tag[1]) for one in root.all("h1", "h2", "h3", "h4")]
     assert levels.count(1) == 1
@@ -112,8 +104,8 @@ def test_the_page_is_accessible(drifted: Project) -> None:
         assert len(widths) == 1
 
 
-def test_the_page_needs_no_network_and_runs_nothing(drifted: Project) -> None:
-    path = drifted.root / "models/report.html"
+def test_the_page_needs_no_network_and_runs_nothing(second_run: Project) -> None:
+    path = second_run.root / "models/report.html"
     assert path.stat().st_size < 2_000_000
     root = page(path)
     assert not root.all("script", "link", "img", "iframe", "object", "base", "form")
@@ -130,21 +122,21 @@ def test_the_page_needs_no_network_and_runs_nothing(drifted: Project) -> None:
         assert needed in style
 
 
-def test_the_chapters_come_in_the_order_of_their_readers(drifted: Project) -> None:
+def test_the_chapters_come_in_the_order_of_their_readers(second_run: Project) -> None:
     titles = ["Whom to call", "What changed", "The model", "Data and engineering"]
-    assert [one.text for one in html(drifted).all("h2")] == titles
-    text = document_text(drifted.root / "models/report.pdf")
+    assert [one.text for one in html(second_run).all("h2")] == titles
+    text = document_text(second_run.root / "models/report.pdf")
     places = [text.index(title) for title in titles]
     assert places == sorted(places)
 
 
-def test_the_document_is_tagged_dated_and_short(drifted: Project) -> None:
-    reader = document(drifted.root / "models/report.pdf")
+def test_the_document_is_tagged_dated_and_short(second_run: Project) -> None:
+    reader = document(second_run.root / "models/report.pdf")
     assert 3 <= len(reader.pages) <= 8
     assert {tuple(round(x) for x in one.mediabox[2:]) for one in reader.pages} == {(595, 842)}
-    record = atomic_files.read_json(drifted.config.decision)
+    record = atomic_files.read_json(second_run.config.decision)
     assert reader.metadata is not None
-    assert html(drifted).all("h1")[0].text in str(reader.metadata.title)
+    assert html(second_run).all("h1")[0].text in str(reader.metadata.title)
     assert reader.metadata.creation_date is not None
     assert reader.metadata.creation_date.isoformat()[:19] == record["time"][:19]
     catalog: Any = reader.trailer["/Root"]
@@ -152,9 +144,10 @@ def test_the_document_is_tagged_dated_and_short(drifted: Project) -> None:
     assert catalog["/MarkInfo"]["/Marked"]
     assert "/StructTreeRoot" in catalog
     assert b"pdfuaid:part" in catalog["/Metadata"].get_object().get_data()
+    pages: Any = reader.pages
     fonts = {
         str(font.get_object()["/BaseFont"])
-        for one in reader.pages
+        for one in pages
         for font in one["/Resources"].get("/Font", {}).values()
     }
     assert all("Libertinus" in font or "DejaVu" in font for font in fonts), fonts
@@ -172,10 +165,10 @@ def test_told_again_the_report_is_the_same_to_the_byte(finished_copy: Project) -
 # --- truth ------------------------------------------------------------------------------------
 
 
-def test_the_ten_clients_are_those_of_the_list(drifted: Project) -> None:
-    listed = first_ten(drifted)
-    shown = tables(html(drifted))["The clients most likely to leave"][1:]
-    text = document_text(drifted.root / "models/report.pdf")
+def test_the_ten_clients_are_those_of_the_list(second_run: Project) -> None:
+    listed = first_ten(second_run)
+    shown = tables(html(second_run))["The clients most likely to leave"][1:]
+    text = document_text(second_run.root / "models/report.pdf")
     assert len(listed) == len(shown) == 10
     for row, cells in zip(listed, shown, strict=True):
         assert cells[0] == row["rank"]
@@ -193,14 +186,14 @@ def test_the_ten_clients_are_those_of_the_list(drifted: Project) -> None:
                 moved_text = "as before"
             assert cells[4] == f"{step}, risk {moved_text}"
         assert row["client"] in text
-    counts = atomic_files.read_json(drifted.config.decision)["ranking"]
-    headline = html(drifted).all("h1")[0].text
+    counts = atomic_files.read_json(second_run.config.decision)["ranking"]
+    headline = html(second_run).all("h1")[0].text
     assert headline == (
         f"{counts['high']:,} of {counts['clients']:,} open clients are at high risk of leaving. "
         f"Call these ten first."
     )
     assert "not always the one a call will keep" in text
-    assert "random part of the clients" in html(drifted).text
+    assert "random part of the clients" in html(second_run).text
 
 
 def number(value: float | None, form: str = ".3f") -> str:
@@ -214,8 +207,8 @@ def between(interval: list[float]) -> str:
     return f"{interval[0]:.3f} to {interval[1]:.3f}"
 
 
-def test_the_numbers_of_the_changes_are_those_of_the_record(drifted: Project) -> None:
-    record, root = atomic_files.read_json(drifted.config.decision), html(drifted)
+def test_the_numbers_of_the_changes_are_those_of_the_record(second_run: Project) -> None:
+    record, root = atomic_files.read_json(second_run.config.decision), html(second_run)
     shown = tables(root)
     assert record["reason"] in root.text
     for warning in record["warnings"]:
@@ -253,7 +246,7 @@ def test_the_numbers_of_the_changes_are_those_of_the_record(drifted: Project) ->
             f"{number(100 * gap['now'], '+.1f')} ± {195.9964 * gap['standard_error']:.1f}",
         ]
     # Then is what the release that was live when the run began says of itself.
-    before = drifted.config.prod_deployment_path / "releases" / record["release_before"]
+    before = second_run.config.prod_deployment_path / "releases" / record["release_before"]
     scored = atomic_files.read_json(before / "scores.json")
     assert (
         record["drift"]["performance"]["test data"]["interval_at_deployment"]
@@ -273,12 +266,12 @@ def test_the_numbers_of_the_changes_are_those_of_the_record(drifted: Project) ->
         assert cells[-1] == number(changes[one["column"]], "+.2f")
 
 
-def test_the_numbers_of_the_model_and_the_data_are_their_sources(drifted: Project) -> None:
-    live = drifted.root / "production_deployment/current"
+def test_the_numbers_of_the_model_and_the_data_are_their_sources(second_run: Project) -> None:
+    live = second_run.root / "production_deployment/current"
     scores, training = (
         atomic_files.read_json(live / f"{name}.json") for name in ("scores", "training")
     )
-    shown, record = tables(html(drifted)), atomic_files.read_json(drifted.config.decision)
+    shown, record = tables(html(second_run)), atomic_files.read_json(second_run.config.decision)
     metrics = {cells[0]: cells[1:] for cells in shown["The model's score when it was made"][1:]}
     crossed = training["cross_validated"]
     for name, key in (
@@ -290,7 +283,7 @@ def test_the_numbers_of_the_model_and_the_data_are_their_sources(drifted: Projec
         assert metrics[name] == [number(scores[key]), number(crossed[key])]
     low, high = scores["f1_interval"]
     assert metrics["F1 (95% interval)"][0] == f"{scores['f1']:.3f} ({low:.3f} to {high:.3f})"
-    diagnosed = atomic_files.read_json(drifted.config.diagnostics)
+    diagnosed = atomic_files.read_json(second_run.config.diagnostics)
     batches = shown["How many left, by batch"][1:]
     for cells, batch in zip(batches, reversed(diagnosed["batches"]), strict=True):
         assert cells[1:] == [f"{batch['rows']:,}", f"{batch['base_rate']:.1%}"]
@@ -306,8 +299,8 @@ def test_the_numbers_of_the_model_and_the_data_are_their_sources(drifted: Projec
     stages = {cells[0]: cells[1] for cells in shown["How long each stage took"][1:]}
     assert stages["ingestion"] == f"{record['timings']['ingestion']:.2f} s"
     settings = {cells[0]: cells[1] for cells in shown["Settings that decide"][1:]}
-    assert settings["random seed"] == str(drifted.config.random_seed)
-    facts = html(drifted).text
+    assert settings["random seed"] == str(second_run.config.random_seed)
+    facts = html(second_run).text
     for text in (
         f"Trained on {training['rows']:,}",
         f"Labelled rows {diagnosed['rows']:,}",
@@ -315,7 +308,7 @@ def test_the_numbers_of_the_model_and_the_data_are_their_sources(drifted: Projec
         "In quarantine 1",
     ):
         assert text in facts
-    runs = [run["verdict"] for run in history.runs(drifted.config.history)]
+    runs = [run["verdict"] for run in history.runs(second_run.config.history)]
     assert [cells[1] for cells in shown["Runs that were not idle, newest first"][1:]] == runs
 
 
@@ -388,7 +381,7 @@ def test_without_any_model_the_report_is_calm(project: Project) -> None:
 
 @pytest.mark.slow
 def test_a_candidate_is_shown_as_one(project: Project) -> None:
-    project.write("testdata/testdata.csv", test_rows(stayed=(10, 60), left=(22, 8)))
+    project.write("testdata/testdata.csv", labelled_rows(stayed=(10, 60), left=(22, 8)))
     atomic_files.write_json(project.root / "models/scorecard.json", quiet_month_card().to_json())
     text = report(project)
     assert "candidate, not deployed" in text
@@ -420,7 +413,7 @@ def test_test_data_of_one_class_leave_the_rest_standing(finished_copy: Project) 
 
 @pytest.mark.slow
 def test_a_model_whose_records_are_empty_is_told_calmly(project: Project) -> None:
-    project.write("testdata/testdata.csv", test_rows(stayed=(10, 60), left=(22, 8)))
+    project.write("testdata/testdata.csv", labelled_rows(stayed=(10, 60), left=(22, 8)))
     deploy(project)
     assert "The columns that count most" in report(project)
 
@@ -515,7 +508,7 @@ def test_one_run_alone_and_an_empty_history_are_told_calmly(project: Project) ->
 @pytest.mark.slow
 def test_sixty_columns_stay_small_and_say_what_was_left_out(project: Project) -> None:
     """A hand-made drift in all of sixty columns, told of a hand-made model."""
-    project.write("testdata/testdata.csv", test_rows(stayed=(10, 60), left=(22, 8)))
+    project.write("testdata/testdata.csv", labelled_rows(stayed=(10, 60), left=(22, 8)))
     deploy(project)
     columns = [
         asdict(

@@ -65,7 +65,7 @@ def test_a_warning_that_asks_keeps_its_question_mark() -> None:
 
 
 def test_nothing_new_and_no_model_are_said_calmly() -> None:
-    empty = {"files": [], "refused": [], "waiting": []}
+    empty: dict[str, list[Any]] = {"files": [], "refused": [], "waiting": []}
     text = summary({**RECORD, "ingestion": empty, "release_before": None, "release_after": None})
     assert "New data     nothing." in text
     assert "Live model   none yet." in text

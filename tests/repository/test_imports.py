@@ -26,13 +26,14 @@ STAGES = "ingestion training scoring deployment diagnostics reporting apicalls".
 # gunicorn.conf.py is settings, which gunicorn runs and nobody can import.
 SCRIPTS = sorted(set(REPOSITORY.glob("*.py")) - {REPOSITORY / "gunicorn.conf.py"})
 MODULES = sorted(REPOSITORY.glob("attrition/**/*.py"))
+TESTS = sorted(REPOSITORY.glob("tests/**/*.py"))
 
 
 def module_name(path: Path) -> str:
     return ".".join(path.relative_to(REPOSITORY).with_suffix("").parts)
 
 
-NAMES = {module_name(path) for path in (*SCRIPTS, *MODULES)}
+NAMES = {module_name(path) for path in (*SCRIPTS, *MODULES, *TESTS)}
 
 
 def imported(path: Path) -> set[str]:
@@ -81,6 +82,11 @@ def test_no_modules_import_each_other_in_a_circle() -> None:
 def test_stages_import_nothing_of_ours_but_the_package() -> None:
     for stage in STAGES:
         assert all(name.startswith("attrition.") for name in imported(REPOSITORY / f"{stage}.py"))
+
+
+def test_what_tests_share_stands_in_no_test_module() -> None:
+    shared = {path: [name for name in imported(path) if ".test_" in name] for path in TESTS}
+    assert not {path: names for path, names in shared.items() if names}
 
 
 def test_the_house_stands_as_designed() -> None:

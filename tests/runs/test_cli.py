@@ -33,7 +33,7 @@ def run(project: Project, body: str, runner: str = "run_alone") -> subprocess.Co
     script = project.write(
         "script.py", SCRIPT.format(repository=str(REPOSITORY), body=body, runner=runner)
     )
-    command = [sys.executable, script, "--config", project.config_path]
+    command = project.command(script)
     return subprocess.run(command, capture_output=True, text=True, timeout=60)
 
 
@@ -86,9 +86,9 @@ def test_a_writer_says_so_when_another_run_holds_the_lock(project: Project) -> N
             body="print('held', flush=True); sys.stdin.read(); return 0",
         ),
     )
-    command = [sys.executable, script, "--config", project.config_path]
-    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
-    with subprocess.Popen(command, **pipes) as holder:
+    command = project.command(script)
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, stdin=pipe, stdout=pipe) as holder:
         assert holder.stdout is not None
         assert holder.stdin is not None
         holder.stdout.readline()
@@ -124,7 +124,7 @@ def test_under_cron_no_line_stands_in_the_log_twice(project: Project) -> None:
     )
     log = project.root / "cron.log"
     with log.open("a") as stream:
-        command = [sys.executable, script, "--config", project.config_path]
+        command = project.command(script)
         subprocess.run(command, stdout=stream, stderr=stream, check=True, timeout=60)
     assert len(log.read_text().splitlines()) == 1
 

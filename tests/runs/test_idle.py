@@ -115,7 +115,7 @@ def test_files_that_never_come_to_rest_do_not_hold_the_run_up(
     project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     changed = project.write("sourcedata/a.csv", "x\n").stat().st_ctime_ns
-    monkeypatch.setattr(idle.time, "time_ns", lambda: changed + 1)
+    monkeypatch.setattr(time, "time_ns", lambda: changed + 1)
     assert not idle.observe_inputs(project.config).settled
 
 

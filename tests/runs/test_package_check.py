@@ -14,31 +14,23 @@ from pathlib import Path
 
 import pytest
 
-from attrition.core.config import Config, parse_config
+from attrition.core.config import Config
 from attrition.runs import package_check
 from attrition.runs.package_check import Packages
-from tests.conftest import REPOSITORY, Project
+from tests.conftest import Project
 
 DEAD_INDEX = "http://127.0.0.1:9/simple"  # the discard port: nothing listens there
 
 
 @pytest.fixture
-def config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Config:
+def config(project: Project, monkeypatch: pytest.MonkeyPatch) -> Config:
     """A project whose pip knows one index, which is down."""
     for name in [name for name in os.environ if name.startswith("PIP_")]:
         monkeypatch.delenv(name)
     monkeypatch.setenv("PIP_CONFIG_FILE", os.devnull)
     monkeypatch.setenv("PIP_INDEX_URL", DEAD_INDEX)
-    keys = (
-        "input_folder_path",
-        "output_folder_path",
-        "test_data_path",
-        "output_model_path",
-        "prod_deployment_path",
-    )
-    for key in keys:
-        (tmp_path / key).mkdir()
-    return parse_config({key: key for key in keys}, tmp_path / "config.json")
+    project.configure(package_check=True)
+    return project.config
 
 
 def ask(config: Config, seconds: float = 60) -> Packages:
@@ -166,7 +158,7 @@ def test_nothing_is_imported_from_the_folder_that_one_starts_in(
         )
     finished_copy.configure(package_check=True)
     done = subprocess.run(
-        [sys.executable, REPOSITORY / script, "--config", finished_copy.config_path],
+        finished_copy.command(script),
         cwd=folder,
         capture_output=True,
         text=True,

@@ -16,11 +16,10 @@ from werkzeug.serving import make_server
 
 import apicalls
 from app import create_app
-from attrition.core import atomic_files
 from attrition.web.data_files import data_folders
 from tests.conftest import Project
 from tests.support.releases import deploy
-from tests.support.serving_projects import DECISION, DIAGNOSTICS, TABLE
+from tests.support.serving_projects import TABLE, write_records
 
 DEAD = "http://127.0.0.1:9"  # the discard port: nothing listens there
 
@@ -31,8 +30,7 @@ def served(project: Project) -> Project:
     project.configure(api_url=DEAD)
     project.write("testdata/testdata.csv", TABLE)
     deploy(project)
-    atomic_files.write_json(project.root / "models/diagnostics.json", DIAGNOSTICS)
-    atomic_files.write_json(project.root / "models/decision.json", DECISION)
+    write_records(project)
     return project
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gzip
-import hashlib
 import http.client
 import json
 import math
@@ -13,70 +12,33 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from pathlib import Path
-from typing import Any
 
 import pytest
 from flask.testing import FlaskClient
 from werkzeug.serving import make_server
-from werkzeug.test import TestResponse
 
 from app import create_app
-from attrition.core import atomic_files, releases
+from attrition.core import atomic_files
 from tests.conftest import REPOSITORY, Project
-from tests.support.releases import NOW, deploy
-from tests.support.serving_projects import DECISION, DIAGNOSTICS, TABLE
+from tests.support.answers import BUSY, LEAVES, QUIET, problem, strict_json
+from tests.support.outcome import stamped_tree
+from tests.support.releases import NOW, damage, deploy, live_id
+from tests.support.serving_projects import DECISION, DIAGNOSTICS, TABLE, write_records
 
 BROWSER = {"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
-QUIET = {"lastmonth_activity": 0, "lastyear_activity": 1, "number_of_employees": 9}
-BUSY = {**QUIET, "lastmonth_activity": 100}
-LEAVES = 1 / (1 + math.exp(-2))  # log-odds +2, by hand
 
 
 @pytest.fixture
 def served(project: Project) -> Project:
     """A project with a deployed model, and what a run records."""
     deploy(project)
-    atomic_files.write_json(project.root / "models/diagnostics.json", DIAGNOSTICS)
-    atomic_files.write_json(project.root / "models/decision.json", DECISION)
+    write_records(project)
     return project
 
 
 @pytest.fixture
-def client(served: Project, monkeypatch: pytest.MonkeyPatch) -> FlaskClient:
-    monkeypatch.delenv("ATTRITION_API_TOKEN", raising=False)
+def client(served: Project) -> FlaskClient:
     return create_app(served.config).test_client()
-
-
-def strict_json(response: TestResponse) -> Any:
-    def refuse(name: str) -> Any:
-        raise AssertionError(f"{name} in an answer")
-
-    return json.loads(response.data, parse_constant=refuse)
-
-
-def problem(response: TestResponse, status: int) -> str:
-    """Check that an answer is a problem document; return its detail."""
-    assert response.status_code == status, response.data
-    assert response.mimetype == "application/problem+json"
-    document = strict_json(response)
-    assert document.keys() == {"type", "title", "status", "detail"}
-    assert document["status"] == status
-    return str(document["detail"])
-
-
-def live_id(project: Project) -> str | None:
-    return releases.live_release_id(project.root / "production_deployment")
-
-
-def tree(root: Path) -> dict[str, str]:
-    """Digest of every file and target of every link, with the time of change."""
-    return {
-        str(path): f"{path.lstat().st_mtime_ns} "
-        + (str(path.readlink()) if path.is_symlink() else "")
-        + (hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else "")
-        for path in sorted(root.rglob("*"))
-    }
 
 
 # --- predictions ------------------------------------------------------------------------------
@@ -294,12 +256,6 @@ def test_a_new_release_serves_without_a_restart(client: FlaskClient, served: Pro
     assert strict_json(client.get("/scoring"))["f1_score"] == 0.9
 
 
-def damage(release: Path, name: str) -> None:
-    content = bytearray((release / name).read_bytes())
-    content[len(content) // 2] ^= 1
-    (release / name).write_bytes(content)
-
-
 @pytest.mark.parametrize("name", ["scorecard.json", "scores.json", "trainedmodel.pkl"])
 def test_a_damaged_release_is_not_served_the_last_good_one_is(
     client: FlaskClient, served: Project, name: str, caplog: pytest.LogCaptureFixture
@@ -466,12 +422,12 @@ def test_a_bug_is_a_500_without_a_word_about_it(served: Project) -> None:
 
 def test_get_requests_write_nothing(client: FlaskClient, served: Project) -> None:
     client.get("/", headers=BROWSER)
-    before = tree(served.root)
+    before = stamped_tree(served.root)
     for route in ("/", "/scoring", "/summarystats", "/diagnostics", "/health", "/nowhere"):
         client.get(route)
         client.head(route)
     client.post("/prediction", json={"records": [QUIET]})
-    assert tree(served.root) == before
+    assert stamped_tree(served.root) == before
 
 
 def test_serving_loads_no_heavy_library_and_no_pickle(served: Project) -> None:
@@ -539,7 +495,7 @@ def test_over_a_real_socket_a_body_without_a_length_is_read_or_refused(
 
 def test_app_py_serves_on_this_machine_alone(served: Project) -> None:
     process = subprocess.Popen(
-        [sys.executable, REPOSITORY / "app.py", "--config", served.config_path, "--port", "0"],
+        [*served.command("app.py"), "--port", "0"],
         cwd="/",
         stderr=subprocess.PIPE,
         text=True,

@@ -29,8 +29,8 @@ from attrition.data.synthetic import client_rows, csv_text
 from attrition.report.diagnostics_text import describe_decision
 from attrition.runs import history, package_check
 from tests.conftest import HEADER, REPOSITORY, Project
-from tests.scripts.test_app import tree
 from tests.support.context import context_of
+from tests.support.outcome import stamped_tree
 from tests.support.releases import deploy
 
 BATCH = f"""{HEADER}
@@ -221,10 +221,10 @@ def test_timings_of_this_run_go_before_those_of_the_history(ingested: Project) -
 
 
 def test_by_hand_nothing_is_written(ingested: Project) -> None:
-    before = tree(ingested.root)
+    before = stamped_tree(ingested.root)
     ingested.run("diagnostics.py")
     ingested.run("diagnostics.py", "--json")
-    assert tree(ingested.root) == before
+    assert stamped_tree(ingested.root) == before
 
 
 def test_with_nothing_ingested_the_message_says_what_to_do(project: Project) -> None:
@@ -378,7 +378,7 @@ TABLE = """number_of_employees,corporation,lastyear_activity,lastmonth_activity
 def test_predictions_are_those_of_the_scorecard_by_hand(project: Project) -> None:
     deploy(project)
     path = project.write("table.csv", TABLE)
-    before = tree(project.root)
+    before = stamped_tree(project.root)
     result = project.run("diagnostics.py", "--predict", str(path))
     rows = list(csv.reader(io.StringIO(result.stdout)))
     assert rows[0] == ["id", "probability", "prediction"]
@@ -388,7 +388,7 @@ def test_predictions_are_those_of_the_scorecard_by_hand(project: Project) -> Non
     assert [row[2] for row in rows[1:]] == ["1", "0", "1", "1"]
     assert "table.csv, line 6: rejected; lastmonth_activity: " in result.stderr
     assert "abc" not in result.stderr
-    assert tree(project.root) == before
+    assert stamped_tree(project.root) == before
 
 
 def test_predicted_labels_are_spelt_as_the_settings_spell_them(project: Project) -> None:
@@ -542,11 +542,11 @@ def test_the_history_is_newest_first_and_a_number_limits_it(project: Project) ->
 def test_measuring_times_both_stages_and_touches_nothing(project: Project) -> None:
     project.write("sourcedata/book.csv", csv_text(client_rows(600, seed=3)))
     project.write("testdata/testdata.csv", csv_text(client_rows(200, seed=4, open_share=0.0)))
-    before = tree(project.root)
+    before = stamped_tree(project.root)
     seconds = json.loads(project.run("diagnostics.py", "--measure", "--json").stdout)
     assert list(seconds) == ["ingestion", "training"]
     assert all(value > 0 for value in seconds.values())
-    assert tree(project.root) == before
+    assert stamped_tree(project.root) == before
     lines = project.run("diagnostics.py", "--measure").stdout.splitlines()
     assert [line.split()[0] for line in lines] == ["ingestion", "training"]
 

@@ -384,7 +384,7 @@ def test_a_file_that_waited_in_a_run_which_reported_for_a_killed_one_is_not_lost
     project: Project,
 ) -> None:
     project.write("sourcedata/february.csv", FEBRUARY)
-    command = [sys.executable, "-c", KILL, "decision.json", REPOSITORY / SCRIPT]
+    command: list[str | Path] = [sys.executable, "-c", KILL, "decision.json", REPOSITORY / SCRIPT]
     killed = subprocess.run([*command, "--config", project.config_path], capture_output=True)
     assert killed.returncode == -9
     path = project.root / "sourcedata/march.csv"
@@ -597,7 +597,7 @@ def test_two_runs_at_once_the_second_leaves_with_75(project: Project) -> None:
 def test_under_crons_bare_environment_and_a_shifted_clock_zone_it_works(project: Project) -> None:
     project.write("sourcedata/february.csv", book(60, 8))
     result = subprocess.run(
-        [sys.executable, REPOSITORY / SCRIPT, "--config", project.config_path],
+        project.command(SCRIPT),
         env={"PATH": "/usr/bin:/bin", "TZ": "Pacific/Kiritimati"},
         cwd="/",
         capture_output=True,

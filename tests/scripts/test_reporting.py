@@ -2,38 +2,20 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from pathlib import Path
 
 import pytest
 
 import reporting
 from attrition.core import atomic_files, releases
-from tests.conftest import FORMS, HEADER, Project
+from tests.conftest import FORMS, Project
 from tests.support.context import context_of
-from tests.support.releases import deploy, quiet_month_card
-
-
-def test_rows(stayed: tuple[int, int], left: tuple[int, int]) -> str:
-    """Test data of which (quiet, busy) so many stayed and left; the model calls quiet ones."""
-    table = io.StringIO()
-    writer = csv.writer(table, lineterminator="\n")
-    client = 0
-    for label, (quiet, busy) in ((0, stayed), (1, left)):
-        for activity, count in ((0, quiet), (100, busy)):
-            for _ in range(count):
-                client += 1
-                writer.writerow([f"client {client}", activity, 1, 1, label])
-    return f"{HEADER}\n{table.getvalue()}"
-
-
-test_rows.__test__ = False  # type: ignore[attr-defined]
+from tests.support.releases import deploy, labelled_rows, quiet_month_card
 
 
 @pytest.fixture
 def served(project: Project) -> Project:
-    project.write("testdata/testdata.csv", test_rows(stayed=(10, 60), left=(22, 8)))
+    project.write("testdata/testdata.csv", labelled_rows(stayed=(10, 60), left=(22, 8)))
     deploy(project)
     return project
 
@@ -89,7 +71,7 @@ def test_after_a_replacement_both_models_are_drawn_and_later_only_the_live_one(
 
 
 def test_without_a_deployed_model_the_candidate_is_drawn(project: Project) -> None:
-    project.write("testdata/testdata.csv", test_rows(stayed=(10, 60), left=(22, 8)))
+    project.write("testdata/testdata.csv", labelled_rows(stayed=(10, 60), left=(22, 8)))
     atomic_files.write_json(project.root / "models/scorecard.json", quiet_month_card().to_json())
     project.run("reporting.py")
     assert is_picture(project.root / "models/confusionmatrix.png")
@@ -107,7 +89,7 @@ def test_too_few_test_rows_leave_no_old_picture_standing_and_are_said(
     served: Project, model: str
 ) -> None:
     served.run("reporting.py")
-    served.write("testdata/testdata.csv", test_rows(stayed=(3, 3), left=(3, 0)))
+    served.write("testdata/testdata.csv", labelled_rows(stayed=(3, 3), left=(3, 0)))
     if model == "candidate":
         (served.root / "production_deployment/current").unlink()
         atomic_files.write_json(served.root / "models/scorecard.json", quiet_month_card().to_json())

@@ -22,7 +22,7 @@ from attrition.core import releases
 from attrition.core.scratch import sweep_scratch_folders
 from attrition.web import predict
 from tests.conftest import REPOSITORY, Project, Suite, new_project
-from tests.scripts.test_app import BUSY, LEAVES, QUIET
+from tests.support.answers import BUSY, LEAVES, QUIET
 from tests.support.releases import deploy
 from tests.support.servers import ask, forwarder, gunicorn, raw
 from tests.support.serving_projects import serve_ready
@@ -89,7 +89,7 @@ def test_a_hundred_redeployments_under_load_give_no_error_and_no_mixture(
     answers: list[tuple[int, dict[str, Any]]] = []
     done = threading.Event()
 
-    def load(path: str) -> None:
+    def load(port: int, path: str) -> None:
         while not done.is_set():
             body = {"records": [QUIET]} if path == "/prediction" else None
             status, _, data = ask(port, path, body)
@@ -97,7 +97,7 @@ def test_a_hundred_redeployments_under_load_give_no_error_and_no_mixture(
 
     with gunicorn(project) as port:
         clients = [
-            threading.Thread(target=load, args=(path,))
+            threading.Thread(target=load, args=(port, path))
             for path in ("/prediction", "/prediction", "/scoring")
         ]
         for thread in clients:
@@ -200,7 +200,7 @@ def chunked(path: str, kind: str, body: bytes, step: int = 2**16) -> bytes:
 
 
 @pytest.fixture(scope="module")
-def one_worker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
+def port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
     """A server with one worker, for tests of bodies."""
     project = new_project(tmp_path_factory.mktemp("bodies") / "project")
     deploy(project)
@@ -225,27 +225,25 @@ def as_long_as_allowed(path: str, kind: str) -> tuple[bytes, int]:
 
 @pytest.mark.parametrize("path", ["/prediction", "/invocations"])
 @pytest.mark.parametrize("kind", ["text/csv", "application/json"])
-def test_a_body_in_chunks_is_read_to_its_end_or_refused(
-    one_worker: int, path: str, kind: str
-) -> None:
+def test_a_body_in_chunks_is_read_to_its_end_or_refused(port: int, path: str, kind: str) -> None:
     """Never answered for a part of it: where the cut falls inside a number it is another one."""
     body, clients = as_long_as_allowed(path, kind)
-    head, _, answer = raw(one_worker, chunked(path, kind, body)).partition(b"\r\n\r\n")
+    head, _, answer = raw(port, chunked(path, kind, body)).partition(b"\r\n\r\n")
     assert head.split()[1] == b"200", answer
     assert json.loads(answer)["predictions"] == [0] * clients
     for more in (1, 128, 2**21):
         longer = body + (body[-128:] * (more // 128) or body[-1:])
-        head, _, answer = raw(one_worker, chunked(path, kind, longer)).partition(b"\r\n\r\n")
+        head, _, answer = raw(port, chunked(path, kind, longer)).partition(b"\r\n\r\n")
         assert head.split()[1] == b"413", answer[:300]
         assert json.loads(answer)["detail"] == "the body is larger than 16,777,216 bytes"
 
 
 @LINUX
-def test_chunks_without_an_end_take_no_more_memory_than_the_limit(one_worker: int) -> None:
+def test_chunks_without_an_end_take_no_more_memory_than_the_limit(port: int) -> None:
     request = chunked("/prediction", "text/csv", b"").removesuffix(b"0\r\n\r\n")
-    before = most_memory(worker_of(one_worker))
-    assert b" 413 " in raw(one_worker, request + b"ffffffffff\r\n" + b"x" * 2**27)
-    assert most_memory(worker_of(one_worker)) - before < 8 * predict.MAXIMUM_BYTES
+    before = most_memory(worker_of(port))
+    assert b" 413 " in raw(port, request + b"ffffffffff\r\n" + b"x" * 2**27)
+    assert most_memory(worker_of(port)) - before < 8 * predict.MAXIMUM_BYTES
 
 
 def most_memory(process: int) -> int:
@@ -269,9 +267,9 @@ def most_memory(process: int) -> int:
     ],
 )
 @pytest.mark.parametrize("path", ["/prediction", "/invocations"])
-def test_chunks_that_are_none_are_a_bad_request(one_worker: int, path: str, chunks: bytes) -> None:
+def test_chunks_that_are_none_are_a_bad_request(port: int, path: str, chunks: bytes) -> None:
     request = chunked(path, "text/csv", b"").removesuffix(b"0\r\n\r\n")
-    assert b" 400 " in raw(one_worker, request + chunks + b"0\r\n\r\n").partition(b"\r\n")[0]
+    assert b" 400 " in raw(port, request + chunks + b"0\r\n\r\n").partition(b"\r\n")[0]
 
 
 # --- who may ask ------------------------------------------------------------------------------
@@ -303,9 +301,9 @@ def test_where_the_settings_trust_this_machine_it_needs_no_token(project: Projec
 
 
 @pytest.mark.parametrize("name", ["SCRIPT_NAME", "PATH_INFO", "Script-Name"])
-def test_no_header_says_which_path_is_asked_for(one_worker: int, name: str) -> None:
+def test_no_header_says_which_path_is_asked_for(port: int, name: str) -> None:
     request = f"GET /health HTTP/1.1\r\nHost: localhost\r\n{name}: /scoring\r\n\r\n"
-    head, _, answer = raw(one_worker, request.encode()).partition(b"\r\n\r\n")
+    head, _, answer = raw(port, request.encode()).partition(b"\r\n\r\n")
     assert head.split()[1] == b"200"
     assert json.loads(answer)["status"] == "ok"
 

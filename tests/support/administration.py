@@ -37,7 +37,7 @@ from tests.support.administered import (
     projected,
     stored_rows,
 )
-from tests.support.nursery import Ended, Job, Nursery
+from tests.support.script_runner import Ended, Job, ScriptRunner
 
 LEAVE_IT = 4  # follow no advice yet
 MANY = 10_000  # rows, more than there are: no model is trained
@@ -87,14 +87,14 @@ def base_table() -> Table:
     return Table(client_rows(0, 90))
 
 
-def administered_project(root: Path, nursery: Nursery, *, has_model: bool) -> Path:
+def administered_project(root: Path, runner: ScriptRunner, *, has_model: bool) -> Path:
     """The folder of a project after its first run."""
     project = new_project(root)
     project.configure(**({} if has_model else {"minimum_training_rows": MANY}))
     (root / "sourcedata/base.csv").write_bytes(base_table().content)
     test = Table(tuple(row for row in client_rows(50_000, 60) if row[LABEL]))
     (root / "testdata/test.csv").write_bytes(test.content)
-    ended = nursery.run(Job("fullprocess", str(project.config_path)))
+    ended = runner.run(Job("fullprocess", str(project.config_path)))
     assert ended.code == 0, ended.text
     return root
 
@@ -102,7 +102,7 @@ def administered_project(root: Path, nursery: Nursery, *, has_model: bool) -> Pa
 class Administration(RuleBasedStateMachine):
     """A project, what was done to it, and the laws."""
 
-    nursery: Nursery
+    runner: ScriptRunner
     templates: dict[bool, Path]  # projects after a first run; whether they have a model
     runs = steps = heeded = 0
 
@@ -196,7 +196,7 @@ class Administration(RuleBasedStateMachine):
     def run_once(self, script: str, *arguments: str, **disturbance: int) -> Ended:
         Administration.runs += 1
         job = Job(script, str(self.project.config_path), arguments=arguments, **disturbance)  # type: ignore[arg-type]
-        ended = self.nursery.run(job)
+        ended = self.runner.run(job)
         self.said += ended.text.splitlines()
         if not disturbance:
             assert ended.code in (0, 1, 2), ended.text

@@ -98,3 +98,13 @@ def differences(found: dict[str, Any], expected: dict[str, Any]) -> list[str]:
     """Names of the files that differ, for a message that can be read."""
     names = sorted(found.keys() | expected.keys())
     return [name for name in names if found.get(name) != expected.get(name)]
+
+
+def stamped_tree(root: Path) -> dict[str, str]:
+    """Digest of every file and target of every link, with the time of change."""
+    return {
+        str(path): f"{path.lstat().st_mtime_ns} "
+        + (str(path.readlink()) if path.is_symlink() else "")
+        + (hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else "")
+        for path in sorted(root.rglob("*"))
+    }

@@ -8,7 +8,7 @@ from typing import Any
 from attrition.core import atomic_files, releases
 from attrition.model.scorecard import Scorecard
 from attrition.model.terms import KnotAxis, NumericTerm
-from tests.conftest import Project
+from tests.conftest import HEADER, Project
 
 # A marker that makes a noise when it is unpickled: nobody who serves may load it.
 CANARY_PICKLE = b"cposix\nabort\n(tR."
@@ -63,3 +63,22 @@ def deploy(
     paths: dict[str, Path] = {name: folder / name for name in releases.RELEASE_FILES}
     about = {"deployed_at": NOW, "f1_score": 0.7, "training": {"rows": 5000}}
     return releases.publish_release(project.root / "production_deployment", paths, about).id
+
+
+def live_id(project: Project) -> str | None:
+    """Name of the live release."""
+    return releases.live_release_id(project.root / "production_deployment")
+
+
+def damage(release: Path, name: str) -> None:
+    """Change a bit of a file of a release."""
+    content = bytearray((release / name).read_bytes())
+    content[len(content) // 2] ^= 1
+    (release / name).write_bytes(content)
+
+
+def labelled_rows(stayed: tuple[int, int], left: tuple[int, int]) -> str:
+    """Test data of which (quiet, busy) so many stayed and left; the model calls quiet ones."""
+    kinds = [(0, 0, stayed[0]), (100, 0, stayed[1]), (0, 1, left[0]), (100, 1, left[1])]
+    rows = [f"{activity},1,1,{label}" for activity, label, count in kinds for _ in range(count)]
+    return "\n".join([HEADER, *(f"client {n},{row}" for n, row in enumerate(rows, 1)), ""])

@@ -56,7 +56,7 @@ RANKED = [
 ]
 
 
-def record(project: Project) -> None:
+def write_records(project: Project) -> None:
     """What a run records of a project."""
     atomic_files.write_json(project.config.diagnostics, DIAGNOSTICS)
     atomic_files.write_json(project.config.decision, DECISION)
@@ -90,7 +90,7 @@ def serve_ready(project: Project) -> str:
         The live release.
     """
     version = deploy(project)
-    record(project)
+    write_records(project)
     rank(project, version)
     history.record_run(project.config.history, DECISION)
     project.write("testdata/testdata.csv", TABLE)

@@ -7,12 +7,15 @@ from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from attrition.core import releases as core_releases
 from attrition.web.live_model import LiveModel
-from tests.support.nursery import Ended, Job, Nursery
 from tests.support.outcome import differences, outcome, state
+from tests.support.script_runner import Ended, Job, ScriptRunner
+
+if TYPE_CHECKING:
+    from tests.conftest import Suite
 
 
 @dataclass(frozen=True)
@@ -38,13 +41,24 @@ def begin(template: Path, folder: Path) -> Path:
     return folder / "config.json"
 
 
-def undisturbed(nursery: Nursery, script: str, template: Path, folder: Path) -> Undisturbed:
+def undisturbed(runner: ScriptRunner, script: str, template: Path, folder: Path) -> Undisturbed:
     """Let a run come to its end."""
     config = begin(template, folder)
-    ended = nursery.run(Job(script, str(config)))
+    ended = runner.run(Job(script, str(config)))
     assert ended.code == 0, ended.text
     live = frozenset(live_release(project) for project in (template, folder))
     return Undisturbed(script, template, ended.operations, outcome(template), outcome(folder), live)
+
+
+def undisturbed_stage(
+    runner: ScriptRunner, stages: Sequence[str], stage: str, template: Path, folder: Path
+) -> Undisturbed:
+    """Let a stage come to its end, after those that stand before it."""
+    before = folder / "before"
+    config = begin(template, before)
+    for earlier in stages[: stages.index(stage)]:
+        assert runner.run(Job(earlier, str(config))).code == 0
+    return undisturbed(runner, stage, before, folder / "undisturbed")
 
 
 def live_release(project: Path) -> str | None:
@@ -61,7 +75,7 @@ def live_release(project: Path) -> str | None:
 
 
 def is_made_good(
-    nursery: Nursery, run: Undisturbed, config: Path, but: Collection[str] = ()
+    runner: ScriptRunner, run: Undisturbed, config: Path, but: Collection[str] = ()
 ) -> None:
     """After whatever disturbed it: a whole release, and a next run that ends as undisturbed.
 
@@ -69,14 +83,14 @@ def is_made_good(
         but: names of files that may be otherwise.
     """
     assert live_release(config.parent) in run.releases
-    after = nursery.run(Job(run.script, str(config)))
+    after = runner.run(Job(run.script, str(config)))
     assert after.code == 0, after.text
     found = set(differences(outcome(config.parent), run.outcome)) - set(but)
     assert not found, found
 
 
 def kill_at_each(
-    nursery: Nursery, run: Undisturbed, numbers: Sequence[int], folder: Path
+    runner: ScriptRunner, run: Undisturbed, numbers: Sequence[int], folder: Path
 ) -> list[Ended]:
     """Kill a run before each of these operations, in a fresh copy each time.
 
@@ -88,27 +102,47 @@ def kill_at_each(
     kills, seen = [], set()
     for number in numbers:
         config = begin(run.template, folder)
-        ended = nursery.run(Job(run.script, str(config), kill_at=number))
+        ended = runner.run(Job(run.script, str(config), kill_at=number))
         # A run looks once more at files that are young, or does not: the last are not always there.
         is_last = ended.code == 0 and number > len(run.operations) - 10
         assert ended.was_killed or is_last, ended.text
         left = state(config.parent)
         if left not in seen:
-            is_made_good(nursery, run, config)
+            is_made_good(runner, run, config)
         seen.add(left)
         kills += [ended] if ended.was_killed else []
     return kills
 
 
+def sweep(
+    runner: ScriptRunner,
+    run: Undisturbed,
+    folder: Path,
+    suite: Suite,
+    *,
+    most: int,
+    part: slice = slice(None),
+) -> None:
+    """Kill a run at a part of its operations; where sweeps are sampled, at `most` of them."""
+    every = range(1, len(run.operations) + 1)
+    numbers = (every if suite.is_complete else sample(run.operations, most))[part]
+    kills = kill_at_each(runner, run, numbers, folder)
+    what, share, least = (
+        ("fullprocess.py", 0.9, 2) if run.script == "fullprocess" else ("a stage", 0.7, 1)
+    )
+    suite.tell(len(kills), f"kills of {what} survived")
+    assert len(kills) >= share * len(numbers) > least
+
+
 def calls_of(
-    nursery: Nursery, run: Undisturbed, names: str, folder: Path
+    runner: ScriptRunner, run: Undisturbed, names: str, folder: Path
 ) -> Iterator[tuple[str, bool]]:
     """Each system call of a run, such as `fsync:when=3`, and whether its file is the project's.
 
     strace counts by kind of call and thread: a number stands for one call in each thread.
     """
     config = begin(run.template, folder)
-    ended = nursery.run(Job(run.script, str(config), strace=(f"trace={names}",)))
+    ended = runner.run(Job(run.script, str(config), strace=(f"trace={names}",)))
     counts: Counter[tuple[str, str]] = Counter()
     for line in ended.calls.splitlines():
         thread, call = line.split(maxsplit=1)

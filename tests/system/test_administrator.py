@@ -9,9 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import initialize, precondition, rule, run_state_machine_as_test
+from hypothesis.stateful import initialize, precondition, rule
 
 from tests.conftest import Suite
 from tests.support.administered import ID, LABEL, Table, stored_rows
@@ -27,7 +26,8 @@ from tests.support.administration import (
     Administration,
     administered_project,
 )
-from tests.support.nursery import Nursery
+from tests.support.script_runner import ScriptRunner
+from tests.support.state_machines import run_machine
 
 After = tuple[str, int]
 # What follows a step: which script runs (none: more is done first), which advice is followed.
@@ -266,30 +266,22 @@ class Administrator(Administration):
 
 
 @pytest.fixture(scope="module")
-def templates(nursery: Nursery, tmp_path_factory: pytest.TempPathFactory) -> dict[bool, Path]:
+def templates(runner: ScriptRunner, tmp_path_factory: pytest.TempPathFactory) -> dict[bool, Path]:
     """Projects after a first run, without and with a model."""
     folder = tmp_path_factory.mktemp("administered")
     return {
-        has_model: administered_project(folder / str(has_model), nursery, has_model=has_model)
+        has_model: administered_project(folder / str(has_model), runner, has_model=has_model)
         for has_model in (False, True)
     }
 
 
 @pytest.mark.slow
 def test_whatever_an_administrator_does_no_row_is_lost_and_every_advice_helps(
-    nursery: Nursery, templates: dict[bool, Path], suite: Suite
+    runner: ScriptRunner, templates: dict[bool, Path], suite: Suite
 ) -> None:
-    Administration.nursery, Administration.templates = nursery, templates
-    scale = settings(
-        max_examples=24 if suite.is_complete else 6,
-        stateful_step_count=10 if suite.is_complete else 5,
-        phases=[Phase.generate],  # a failure tells its steps; to shorten them would take long
-        deadline=None,
-        derandomize=True,
-        print_blob=True,
-        suppress_health_check=list(HealthCheck),
-    )
-    run_state_machine_as_test(Administrator, settings=scale)
+    Administration.runner, Administration.templates = runner, templates
+    sequences, steps = (24, 10) if suite.is_complete else (6, 5)
+    run_machine(Administrator, sequences=sequences, steps=steps)
     suite.tell(Administration.runs, "runs under an administrator")
     suite.tell(Administration.steps, "steps of an administrator")
     suite.tell(Administration.heeded, "messages' advice followed, each helped")

@@ -19,9 +19,9 @@ from attrition.model.terms import CategoricalTerm, KnotAxis, LevelAxis, NumericT
 from attrition.ranking import lookup_db
 from attrition.web.pages import client_list
 from tests.conftest import Project
+from tests.support.hostile import CLIENT_NAMES
 from tests.support.releases import NOW, deploy
 from tests.support.servers import ask, gunicorn
-from tests.web.pages.test_views import HOSTILE
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 if CHROMIUM is None:
@@ -39,7 +39,8 @@ OPTIONS = [
     "--disable-sync",
 ]
 # The names that a browser or a server could bend, or that would break a narrow screen.
-ADDRESSES = [HOSTILE[0], "a/b", "/leading", "..", "%2F", "a?b#c&d=e+f", "two\nlines", HOSTILE[-1]]
+ADDRESSES = [*CLIENT_NAMES[:1], "a/b", "/leading", "..", "%2F", "a?b#c&d=e+f", "two\nlines"]
+ADDRESSES += CLIENT_NAMES[-1:]
 PHONE = {"width": 360, "height": 740}
 SECONDS = 10_000  # milliseconds, for everything that is waited for
 Open = Callable[..., Any]
@@ -111,7 +112,7 @@ def risks(page: Any) -> list[int]:
 def first_client(port: int) -> dict[str, Any]:
     """All that the API knows of the client at the greatest risk."""
     (first,) = json.loads(ask(port, "/clients?per_page=1")[2])["clients"]
-    found = json.loads(ask(port, client_list.client_url(first["client"]))[2])
+    found = json.loads(ask(port, str(client_list.client_url(first["client"])))[2])
     return dict(found)
 
 

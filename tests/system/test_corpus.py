@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 
 import ingestion
-from attrition.core.config import parse_config
+from attrition.core.config import Config, parse_config
 from attrition.core.errors import DataError
 from attrition.data.clients import read_table
 from attrition.data.csv_records import column_names
@@ -99,10 +99,10 @@ def sound_rows(data: bytes, width: int) -> list[list[str]] | None:
 
 
 @pytest.fixture
-def config_for(tmp_path: Path) -> Callable[[Path], Any]:
+def config_for(tmp_path: Path) -> Callable[[Path], Config]:
     """Settings under which a file's columns are all plain text."""
 
-    def make(path: Path) -> Any:
+    def make(path: Path) -> Config:
         names = [name for name in dict.fromkeys(column_names(path)) if name.strip()]
         columns = {"id_column": None, "numeric_columns": [], "categorical_columns": names}
         return parse_config({**FOLDERS, **columns}, tmp_path / "config.json")
@@ -112,7 +112,7 @@ def config_for(tmp_path: Path) -> Callable[[Path], Any]:
 
 @pytest.mark.parametrize("path", MESSY or [NONE], ids=lambda p: p.name if p else "none")
 def test_a_messy_public_file_is_read_exactly_or_refused_with_a_reason(
-    config_for: Callable[[Path], Any], tmp_path: Path, suite: Suite, path: Path
+    config_for: Callable[[Path], Config], tmp_path: Path, suite: Suite, path: Path
 ) -> None:
     """The other reader is Python's, in its strict mode, on files where it can find its way."""
     data = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()

@@ -14,18 +14,20 @@ from attrition.core import atomic_files, releases
 from attrition.core.errors import DataError
 from attrition.web.live_model import LiveModel
 from tests.conftest import Project, Suite
-from tests.support.nursery import Job, Nursery
+from tests.support.script_runner import Job, ScriptRunner
 from tests.support.sweeping import live_release
 
 NAMES = (*releases.RELEASE_FILES, releases.MANIFEST)
 
 
 @pytest.fixture(scope="module")
-def redeployed(drifted: Path, nursery: Nursery, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def redeployed(
+    drifted: Path, runner: ScriptRunner, tmp_path_factory: pytest.TempPathFactory
+) -> Path:
     """The folder of a project with two releases, the second one live."""
     root = tmp_path_factory.mktemp("redeployed") / "project"
     shutil.copytree(drifted, root, symlinks=True)
-    assert nursery.run(Job("fullprocess", str(root / "config.json"))).code == 0
+    assert runner.run(Job("fullprocess", str(root / "config.json"))).code == 0
     return root
 
 
@@ -78,7 +80,7 @@ DAMAGES = [
 
 @pytest.mark.parametrize(("name", "damage"), DAMAGES)
 def test_the_next_run_after_damage_serves_the_last_good_release_and_makes_a_new_one(
-    redeployed: Path, nursery: Nursery, tmp_path: Path, name: str, damage: str
+    redeployed: Path, runner: ScriptRunner, tmp_path: Path, name: str, damage: str
 ) -> None:
     root = tmp_path / "project"
     shutil.copytree(redeployed, root, symlinks=True)
@@ -90,7 +92,7 @@ def test_the_next_run_after_damage_serves_the_last_good_release_and_makes_a_new_
     ready = create_app(Project(root).config).test_client().get("/ready").json
     assert ready is not None
     assert ready["damaged_release"] == before
-    ended = nursery.run(Job("fullprocess", str(root / "config.json")))
+    ended = runner.run(Job("fullprocess", str(root / "config.json")))
     assert ended.code == 0, ended.text
     assert "last good release" in ended.text
     after = live_release(root)
@@ -99,7 +101,9 @@ def test_the_next_run_after_damage_serves_the_last_good_release_and_makes_a_new_
     assert (after[7:], after > str(before)) == (str(before)[7:], True)
 
 
-def test_no_script_ever_loads_a_pickle(redeployed: Path, nursery: Nursery, tmp_path: Path) -> None:
+def test_no_script_ever_loads_a_pickle(
+    redeployed: Path, runner: ScriptRunner, tmp_path: Path
+) -> None:
     """A pickle that makes a folder when it is loaded, with all digests right."""
     root, nest = tmp_path / "project", tmp_path / "fired"
     shutil.copytree(redeployed, root, symlinks=True)
@@ -112,7 +116,7 @@ def test_no_script_ever_loads_a_pickle(redeployed: Path, nursery: Nursery, tmp_p
     atomic_files.write_json(release / "manifest.json", releases.sealed(manifest))
     assert live_release(root) is not None
     for script in ("scoring", "deployment", "reporting", "diagnostics", "apicalls", "fullprocess"):
-        ended = nursery.run(Job(script, str(root / "config.json")))
+        ended = runner.run(Job(script, str(root / "config.json")))
         assert ended.code in (0, 1), ended.text
     assert not nest.exists()
     pickle.loads(payload)

@@ -16,8 +16,16 @@ import pytest
 
 from attrition.core import atomic_files
 from tests.conftest import FOLDERS, Suite
-from tests.support.nursery import STAGES, Ended, Job, Nursery, has_strace, may_run
 from tests.support.outcome import differences, outcome, tree
+from tests.support.script_runner import (
+    STAGES,
+    Ended,
+    Job,
+    ScriptRunner,
+    has_strace,
+    may_run,
+    unmeasured,
+)
 from tests.support.sweeping import (
     Undisturbed,
     begin,
@@ -25,7 +33,7 @@ from tests.support.sweeping import (
     is_made_good,
     live_release,
     thinned,
-    undisturbed,
+    undisturbed_stage,
 )
 
 pytestmark = pytest.mark.slow
@@ -61,10 +69,10 @@ def assert_old_or_new(run: Undisturbed, project: Path) -> None:
 
 @pytest.mark.parametrize("limit", [0, pytest.param(500, marks=pytest.mark.complete), 4_000, 20_000])
 def test_where_no_file_may_grow_a_whole_run_keeps_the_old_state_and_says_so(
-    redeploying: Undisturbed, nursery: Nursery, tmp_path: Path, limit: int
+    redeploying: Undisturbed, runner: ScriptRunner, tmp_path: Path, limit: int
 ) -> None:
     config = begin(redeploying.template, tmp_path / "project")
-    ended = nursery.run(Job("fullprocess", str(config), file_bytes=limit))
+    ended = runner.run(Job("fullprocess", str(config), file_bytes=limit))
     if ended.code == 0:  # only pictures and the history were too large; each was said
         assert limit >= 20_000
         assert "warning: " in ended.text
@@ -73,7 +81,7 @@ def test_where_no_file_may_grow_a_whole_run_keeps_the_old_state_and_says_so(
         assert says_one_clear_line(ended), ended.text
     assert live_release(config.parent) in redeploying.releases
     assert_old_or_new(redeploying, config.parent)
-    after = nursery.run(Job("fullprocess", str(config)))
+    after = runner.run(Job("fullprocess", str(config)))
     assert after.code == 0, after.text
     left = set(differences(outcome(config.parent), redeploying.outcome))
     assert left <= {HISTORY}, "beside the failed run that it tells of"
@@ -83,8 +91,8 @@ def test_where_no_file_may_grow_a_whole_run_keeps_the_old_state_and_says_so(
 
 
 @pytest.fixture(scope="module")
-def tiny_disk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Nursery, Path]]:
-    """A warm process that sees a disk of its own, 4 MB small, and its mount point."""
+def tiny_disk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[ScriptRunner, Path]]:
+    """A process to run scripts that sees a disk of its own, 4 MB small, and its mount point."""
     scratch = tmp_path_factory.mktemp("tiny")
     disk = scratch / "disk"
     disk.mkdir()
@@ -93,29 +101,29 @@ def tiny_disk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Nurser
     probe = subprocess.run([*mount, *shell, "true"], capture_output=True, check=False)
     if probe.returncode:
         pytest.skip("needs leave to mount a small disk")
-    (scratch / "warm").mkdir()
-    with Nursery(scratch / "warm", [*mount, *shell]) as nursery:
-        yield nursery, disk
+    (scratch / "runner").mkdir()
+    with ScriptRunner(scratch / "runner", unmeasured(), [*mount, *shell]) as runner:
+        yield runner, disk
 
 
 @pytest.mark.parametrize("free", [0, 32, 120])
 def test_on_a_full_disk_a_whole_run_keeps_the_old_state_and_the_next_recovers(
-    redeploying: Undisturbed, tiny_disk: tuple[Nursery, Path], free: int
+    redeploying: Undisturbed, tiny_disk: tuple[ScriptRunner, Path], free: int
 ) -> None:
-    nursery, disk = tiny_disk
-    seen = nursery.files / disk.relative_to("/")  # the disk, from outside
+    runner, disk = tiny_disk
+    seen = runner.files / disk.relative_to("/")  # the disk, from outside
     project = seen / "project"
     begin(redeploying.template, project)
     filler = seen / "filler"
     fill(filler, free * 1024)
     job = Job("fullprocess", str(disk / "project" / "config.json"))
-    ended = nursery.run(job)
+    ended = runner.run(job)
     assert ended.code == 1, ended.text
     assert says_one_clear_line(ended), ended.text
     assert live_release(project) in redeploying.releases
     assert_old_or_new(redeploying, project)
     filler.unlink()
-    assert nursery.run(job).code == 0
+    assert runner.run(job).code == 0
     assert set(differences(outcome(project), redeploying.outcome)) <= {HISTORY}
 
 
@@ -132,10 +140,10 @@ def fill(path: Path, free: int) -> None:
 # Single calls that fail.
 
 
-def calls_on_files(nursery: Nursery, run: Undisturbed, folder: Path) -> list[str]:
+def calls_on_files(runner: ScriptRunner, run: Undisturbed, folder: Path) -> list[str]:
     """The calls of a run that fail in no thread on any other file than the project's."""
     found: dict[str, bool] = {}
-    for call, is_ours in calls_of(nursery, run, FAILING, folder):
+    for call, is_ours in calls_of(runner, run, FAILING, folder):
         found[call] = found.get(call, True) and is_ours
     return [call for call, is_ours in found.items() if is_ours]
 
@@ -143,31 +151,27 @@ def calls_on_files(nursery: Nursery, run: Undisturbed, folder: Path) -> list[str
 @pytest.mark.skipif(not has_strace(), reason="needs strace and leave to follow a process (ptrace)")
 @pytest.mark.parametrize("stage", STAGES)
 def test_a_call_that_fails_is_an_error_of_one_line_or_does_no_harm(
-    drifted: Path, nursery: Nursery, tmp_path: Path, suite: Suite, stage: str
+    drifted: Path, runner: ScriptRunner, tmp_path: Path, suite: Suite, stage: str
 ) -> None:
-    template = tmp_path / "template"
-    config = begin(drifted, template)
-    for before in STAGES[: STAGES.index(stage)]:
-        assert nursery.run(Job(before, str(config))).code == 0
-    run = undisturbed(nursery, stage, template, tmp_path / "undisturbed")
-    calls = calls_on_files(nursery, run, tmp_path / "project")
+    run = undisturbed_stage(runner, STAGES, stage, drifted, tmp_path)
+    calls = calls_on_files(runner, run, tmp_path / "project")
     failed = 0
     chosen = calls if suite.is_complete else thinned(calls, 6)
     for call, error in zip(chosen, itertools.cycle(ERRORS), strict=False):
         name, _, when = call.partition(":")
         failure = f"{name}:error={error}:{when}"
-        ended = fail_once(nursery, run, failure, tmp_path / "project")
+        ended = fail_once(runner, run, failure, tmp_path / "project")
         failed += "INJECTED" in ended.calls
     suite.tell(failed, "failing system calls survived")
     # Threads share the work anew each time, so the last of a kind may not be reached.
     assert failed >= 0.7 * len(chosen) > 1
 
 
-def fail_once(nursery: Nursery, run: Undisturbed, failure: str, folder: Path) -> Ended:
+def fail_once(runner: ScriptRunner, run: Undisturbed, failure: str, folder: Path) -> Ended:
     """Let one call fail, such as `fsync:error=EIO:when=2`, and see that it does no harm."""
     config = begin(run.template, folder)
     trace = (f"trace={failure.partition(':')[0]}", f"inject={failure}")
-    ended = nursery.run(Job(run.script, str(config), strace=trace))
+    ended = runner.run(Job(run.script, str(config), strace=trace))
     told = f"{failure}\n{ended.text}"
     # DuckDB can end the process itself where an exception meets its destructors: like a kill.
     is_aborted = ended.code == -signal.SIGABRT and "duckdb::" in ended.text
@@ -188,7 +192,7 @@ def fail_once(nursery: Nursery, run: Undisturbed, failure: str, folder: Path) ->
     assert live_release(config.parent) in run.releases, told
     # What the history did not take was said; a deployment that stands is not recorded again.
     is_said = ended.code == 0 and "warning: " in ended.text and run.script == "deployment"
-    is_made_good(nursery, run, config, but=[HISTORY, f"{HISTORY}-journal"] if is_said else ())
+    is_made_good(runner, run, config, but=[HISTORY, f"{HISTORY}-journal"] if is_said else ())
     return ended
 
 
@@ -196,23 +200,25 @@ def fail_once(nursery: Nursery, run: Undisturbed, failure: str, folder: Path) ->
 
 
 @pytest.fixture(scope="module")
-def plain_user(nursery: Nursery, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Nursery]:
-    """A warm process that permissions bind, as they bind every user but root."""
+def plain_user(
+    runner: ScriptRunner, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[ScriptRunner]:
+    """A process to run scripts that permissions bind, as they bind every user but root."""
     if os.geteuid():
-        yield nursery
+        yield runner
         return
     rights = "-dac_override,-dac_read_search,-fowner"
     drop = ["setpriv", f"--bounding-set={rights}", f"--inh-caps={rights}"]
     if not may_run(*drop, "true"):
         pytest.skip("root may write anywhere, and needs setpriv to give that up")
-    with Nursery(tmp_path_factory.mktemp("plain"), drop) as bound:
+    with ScriptRunner(tmp_path_factory.mktemp("plain"), unmeasured(), drop) as bound:
         yield bound
 
 
 @pytest.mark.parametrize("folder", [name for name in FOLDERS.values() if "data" not in name[:10]])
 @pytest.mark.parametrize("script", ["fullprocess", "ingestion"])
 def test_a_folder_that_may_not_be_written_to_is_named_and_nothing_is_done(
-    drifted: Path, plain_user: Nursery, tmp_path: Path, folder: str, script: str
+    drifted: Path, plain_user: ScriptRunner, tmp_path: Path, folder: str, script: str
 ) -> None:
     config = begin(drifted, tmp_path / "project")
     locked = config.parent / folder
@@ -230,7 +236,7 @@ def test_a_folder_that_may_not_be_written_to_is_named_and_nothing_is_done(
 
 
 def test_a_source_file_that_may_not_be_read_is_named_and_stops_no_other(
-    small: Path, plain_user: Nursery, tmp_path: Path
+    small: Path, plain_user: ScriptRunner, tmp_path: Path
 ) -> None:
     config = begin(small, tmp_path / "project")
     secret = config.parent / "sourcedata" / "secret.csv"

@@ -7,78 +7,65 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import Suite
-from tests.support.nursery import STAGES, Job, Nursery
+from tests.support.script_runner import STAGES, Job, ScriptRunner
 from tests.support.sweeping import (
     Undisturbed,
     begin,
     is_made_good,
-    kill_at_each,
-    sample,
+    sweep,
     undisturbed,
+    undisturbed_stage,
 )
 
 pytestmark = pytest.mark.slow
 SCRIPTS = (*STAGES, "apicalls")  # those that write, in the order of a run
-PARTS = (0, 1)  # so that two workers share the work
+# So that two workers share the work.
+PARTS = [pytest.param(slice(n, None, 2), id=str(n)) for n in (0, 1)]
 
 
 @pytest.fixture(scope="session")
-def first(small: Path, nursery: Nursery, tmp_path_factory: pytest.TempPathFactory) -> Undisturbed:
+def first(
+    small: Path, runner: ScriptRunner, tmp_path_factory: pytest.TempPathFactory
+) -> Undisturbed:
     """The first run of a project."""
     folder = tmp_path_factory.mktemp("first") / "project"
-    return undisturbed(nursery, "fullprocess", small, folder)
+    return undisturbed(runner, "fullprocess", small, folder)
 
 
 @pytest.mark.parametrize("part", PARTS)
 def test_the_first_run_killed_at_any_operation_is_finished_by_the_next(
-    first: Undisturbed, nursery: Nursery, tmp_path: Path, suite: Suite, part: int
+    first: Undisturbed, runner: ScriptRunner, tmp_path: Path, suite: Suite, part: slice
 ) -> None:
-    every = range(1, len(first.operations) + 1)
-    numbers = list(every if suite.is_complete else sample(first.operations, 8))[part::2]
-    kills = kill_at_each(nursery, first, numbers, tmp_path / "project")
-    suite.tell(len(kills), "kills of fullprocess.py survived")
-    assert len(kills) >= 0.9 * len(numbers) > 2
+    sweep(runner, first, tmp_path / "project", suite, most=8, part=part)
 
 
 @pytest.mark.parametrize("part", PARTS)
 def test_a_redeploying_run_killed_at_any_operation_is_finished_by_the_next(
-    redeploying: Undisturbed, nursery: Nursery, tmp_path: Path, suite: Suite, part: int
+    redeploying: Undisturbed, runner: ScriptRunner, tmp_path: Path, suite: Suite, part: slice
 ) -> None:
-    every = range(1, len(redeploying.operations) + 1)
-    numbers = list(every if suite.is_complete else sample(redeploying.operations, 12))[part::2]
-    kills = kill_at_each(nursery, redeploying, numbers, tmp_path / "project")
-    suite.tell(len(kills), "kills of fullprocess.py survived")
-    assert len(kills) >= 0.9 * len(numbers) > 2
+    sweep(runner, redeploying, tmp_path / "project", suite, most=12, part=part)
 
 
 @pytest.mark.parametrize("stage", SCRIPTS)
 def test_a_stage_killed_at_any_operation_is_finished_by_the_next(
-    drifted: Path, nursery: Nursery, tmp_path: Path, suite: Suite, stage: str
+    drifted: Path, runner: ScriptRunner, tmp_path: Path, suite: Suite, stage: str
 ) -> None:
-    template = tmp_path / "template"
-    config = begin(drifted, template)
-    for before in SCRIPTS[: SCRIPTS.index(stage)]:
-        assert nursery.run(Job(before, str(config))).code == 0
-    run = undisturbed(nursery, stage, template, tmp_path / "undisturbed")
-    every = range(1, len(run.operations) + 1)
-    numbers = every if suite.is_complete else sample(run.operations, 4)
-    kills = kill_at_each(nursery, run, numbers, tmp_path / "project")
-    suite.tell(len(kills), "kills of a stage survived")
-    assert len(kills) >= 0.7 * len(numbers) > 1
+    run = undisturbed_stage(runner, SCRIPTS, stage, drifted, tmp_path)
+    sweep(runner, run, tmp_path / "project", suite, most=4)
 
 
 def test_a_run_killed_again_and_again_comes_to_the_same_end(
-    redeploying: Undisturbed, nursery: Nursery, tmp_path: Path, suite: Suite
+    redeploying: Undisturbed, runner: ScriptRunner, tmp_path: Path, suite: Suite
 ) -> None:
     """Each run takes up what the one before left, and is killed a little later than that one."""
     config = begin(redeploying.template, tmp_path / "project")
     kills = 0
     for number in range(12, 1000, 30):
-        ended = nursery.run(Job("fullprocess", str(config), kill_at=number))
+        ended = runner.run(Job("fullprocess", str(config), kill_at=number))
         if not ended.was_killed:
             assert ended.code == 0, ended.text
             break
         kills += 1
-    is_made_good(nursery, redeploying, config)
+    is_made_good(runner, redeploying, config)
     suite.tell(kills, "kills of fullprocess.py survived")
     assert kills >= 3

@@ -25,7 +25,7 @@ pytestmark = [
 ]
 
 # Path, target and what --suggest-config must find out by itself.
-TABLES = {
+TABLES: dict[str, tuple[str, str, dict[str, Any]]] = {
     "telco_ibm": (
         "telco.csv",
         "Churn",

@@ -15,8 +15,8 @@ import pytest
 from attrition.core import atomic_files
 from attrition.runs.lock import run_lock
 from tests.conftest import REPOSITORY, Project, book
-from tests.support.nursery import Job, Nursery, may_run
 from tests.support.outcome import differences, outcome
+from tests.support.script_runner import Job, ScriptRunner, may_run
 from tests.support.sweeping import Undisturbed, begin, live_release
 
 IDLE = "idle: nothing has changed"
@@ -26,7 +26,7 @@ def test_of_runs_started_at_once_one_works_and_the_others_leave(
     redeploying: Undisturbed, tmp_path: Path
 ) -> None:
     project = Project(begin(redeploying.template, tmp_path / "project").parent)
-    command = [sys.executable, REPOSITORY / "fullprocess.py", "--config", project.config_path]
+    command = project.command("fullprocess.py")
     runs = [
         subprocess.Popen(command, cwd="/", stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         for _ in range(3)
@@ -50,15 +50,15 @@ raise SystemExit(fullprocess.main(["--config", sys.argv[2]]))
 
 
 def test_a_stage_that_hangs_is_ended_and_the_next_run_finishes_the_job(
-    redeploying: Undisturbed, nursery: Nursery, tmp_path: Path
+    redeploying: Undisturbed, runner: ScriptRunner, tmp_path: Path
 ) -> None:
     config = begin(redeploying.template, tmp_path / "project")
-    command = [sys.executable, "-c", HANGING, REPOSITORY, config]
+    command: list[str | Path] = [sys.executable, "-c", HANGING, REPOSITORY, config]
     hung = subprocess.run(command, capture_output=True, text=True, timeout=120, cwd="/")
     assert hung.returncode == 1
     assert "the run took longer than 0.2 minutes and was ended" in hung.stderr
     assert live_release(config.parent) in redeploying.releases
-    after = nursery.run(Job("fullprocess", str(config)))
+    after = runner.run(Job("fullprocess", str(config)))
     assert after.code == 0, after.text
     left = differences(outcome(config.parent), redeploying.outcome)
     assert left == ["models/history.db"], "beside the failed run that it tells of"
@@ -66,16 +66,16 @@ def test_a_stage_that_hangs_is_ended_and_the_next_run_finishes_the_job(
 
 @pytest.mark.parametrize("days", [-4000, 4000])
 def test_a_clock_that_jumps_changes_no_decision(
-    redeploying: Undisturbed, nursery: Nursery, tmp_path: Path, days: int
+    redeploying: Undisturbed, runner: ScriptRunner, tmp_path: Path, days: int
 ) -> None:
     config = begin(redeploying.template, tmp_path / "project")
-    ended = nursery.run(Job("fullprocess", str(config), clock_shift=86_400.0 * days))
+    ended = runner.run(Job("fullprocess", str(config), clock_shift=86_400.0 * days))
     assert ended.code == 0, ended.text
     assert differences(outcome(config.parent), redeploying.outcome) == []
     recorded = atomic_files.read_json(config.parent / "models/decision.json")["time"]
     assert abs(int(recorded[:4]) - time.gmtime().tm_year) > 9, "the clock was not shifted"
     # Back to the right time: nothing is ingested or decided anew.
-    assert nursery.run(Job("fullprocess", str(config))).code == 0
+    assert runner.run(Job("fullprocess", str(config))).code == 0
     again = outcome(config.parent)
     for name in ("ingesteddata/finaldata.csv", "production_deployment/current"):
         assert again[name] == redeploying.outcome[name]
@@ -83,10 +83,10 @@ def test_a_clock_that_jumps_changes_no_decision(
 
 @pytest.mark.parametrize("zone", ["America/St_Johns", "Pacific/Kiritimati"])
 def test_the_zone_of_the_clock_changes_no_decision(
-    redeploying: Undisturbed, nursery: Nursery, tmp_path: Path, zone: str
+    redeploying: Undisturbed, runner: ScriptRunner, tmp_path: Path, zone: str
 ) -> None:
     config = begin(redeploying.template, tmp_path / "project")
-    ended = nursery.run(Job("fullprocess", str(config), zone=zone))
+    ended = runner.run(Job("fullprocess", str(config), zone=zone))
     assert ended.code == 0, ended.text
     assert differences(outcome(config.parent), redeploying.outcome) == []
 

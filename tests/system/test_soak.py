@@ -17,15 +17,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import (
-    RuleBasedStateMachine,
-    initialize,
-    invariant,
-    rule,
-    run_state_machine_as_test,
-)
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from app import create_app
 from attrition.core import atomic_files
@@ -33,7 +26,9 @@ from attrition.core import releases as core_releases
 from attrition.data.ledger import read_ledger
 from attrition.runs import history, lock
 from tests.conftest import HEADER, Project, Suite, book
-from tests.support.nursery import Ended, Job, Nursery
+from tests.support.answers import strict_json
+from tests.support.script_runner import Ended, Job, ScriptRunner
+from tests.support.state_machines import run_machine
 from tests.support.sweeping import live_release
 
 VERDICTS = {"deployed", "kept", "not enough evidence", "failed"}
@@ -52,7 +47,7 @@ LATIN_1 = f"{HEADER}\nM\u00fcller,1,2,3,0\n".encode("latin-1")
 class Soak(RuleBasedStateMachine):
     """A project, what is done to it, and what must have become of it."""
 
-    nursery: Nursery
+    runner: ScriptRunner
     template: Path
     runs = kills = failures = comparisons = requests = 0
 
@@ -141,7 +136,7 @@ class Soak(RuleBasedStateMachine):
     def _run(self, **disturbance: int) -> Ended:
         Soak.runs += 1
         config = str(self.project.config_path)
-        ended = self.nursery.run(Job("fullprocess", config, **disturbance))  # type: ignore[arg-type]
+        ended = self.runner.run(Job("fullprocess", config, **disturbance))  # type: ignore[arg-type]
         assert ended.code in (0, 1, -9), ended.text
         Soak.kills += ended.was_killed
         Soak.failures += ended.code == 1
@@ -165,7 +160,7 @@ class Soak(RuleBasedStateMachine):
     def a_second_run_while_one_holds_the_lock(self) -> None:
         with lock.run_lock(self.project.config.lock):
             config = str(self.project.config_path)
-            assert self.nursery.run(Job("fullprocess", config)).code == 75
+            assert self.runner.run(Job("fullprocess", config)).code == 75
 
     # What must be true, whatever happened.
 
@@ -247,12 +242,14 @@ class Reader:
         """Equal releases give equal answers, and nothing else than an answer is ever given."""
         told = self._client.post("/prediction", json={"records": [CLIENT]})
         assert told.status_code == 200, told.text
-        version = told.json["model_version"]
+        answer = strict_json(told)
+        version = answer["model_version"]
         score = self._client.get("/scoring")
         assert score.status_code == 200, score.text
-        if score.json["model_version"] == version:
-            answer = (told.json["probabilities"], score.json["f1_score"])
-            assert self._answers.setdefault(version, answer) == answer
+        scores = strict_json(score)
+        if scores["model_version"] == version:
+            served = (answer["probabilities"], scores["f1_score"])
+            assert self._answers.setdefault(version, served) == served
         for route in ("/clients", "/diagnostics", "/model", "/ready"):
             assert self._client.get(route).status_code == 200, route
         self._requests += 6
@@ -266,19 +263,11 @@ def canonical(row: str) -> str:
 
 @pytest.mark.slow
 def test_whatever_happens_nothing_is_lost_and_nothing_mixed(
-    drifted: Path, nursery: Nursery, suite: Suite
+    drifted: Path, runner: ScriptRunner, suite: Suite
 ) -> None:
-    Soak.nursery, Soak.template = nursery, drifted
-    scale = settings(
-        max_examples=12 if suite.is_complete else 3,
-        stateful_step_count=40 if suite.is_complete else 10,
-        phases=[Phase.generate],  # a failure tells its steps; to shorten them would take hours
-        deadline=None,
-        derandomize=True,
-        print_blob=True,
-        suppress_health_check=list(HealthCheck),
-    )
-    run_state_machine_as_test(Soak, settings=scale)
+    Soak.runner, Soak.template = runner, drifted
+    sequences, steps = (12, 40) if suite.is_complete else (3, 10)
+    run_machine(Soak, sequences=sequences, steps=steps)
     suite.tell(Soak.runs, "runs of the soak")
     suite.tell(Soak.kills, "runs of the soak that were killed")
     suite.tell(Soak.failures, "runs of the soak for which the disk was too small")

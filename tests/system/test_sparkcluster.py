@@ -7,7 +7,6 @@ import os
 import signal
 import socket
 import subprocess
-import sys
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
@@ -22,7 +21,7 @@ from attrition.core import atomic_files, releases
 from attrition.data.clients import labelled_test_clients
 from attrition.data.ledger import read_ledger
 from attrition.model.scorecard import load_scorecard
-from tests.conftest import REPOSITORY, Project, book
+from tests.conftest import Project, book
 from tests.support.ingested import quarantined
 from tests.support.spark import ON_SPARK, engine
 
@@ -144,7 +143,7 @@ def fill(project: Project) -> None:
 
 def begin(project: Project, script: str) -> subprocess.Popen[str]:
     return subprocess.Popen(
-        [sys.executable, REPOSITORY / script, "--config", project.config_path],
+        project.command(script),
         cwd="/",
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

@@ -9,9 +9,16 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import Suite
-from tests.support.nursery import STAGES, Job, Nursery, has_strace
 from tests.support.outcome import state
-from tests.support.sweeping import Undisturbed, begin, calls_of, is_made_good, thinned, undisturbed
+from tests.support.script_runner import STAGES, Job, ScriptRunner, has_strace
+from tests.support.sweeping import (
+    Undisturbed,
+    begin,
+    calls_of,
+    is_made_good,
+    thinned,
+    undisturbed_stage,
+)
 
 pytestmark = [
     pytest.mark.slow,
@@ -43,12 +50,12 @@ def steps(calls: str, project: Path) -> Iterator[tuple[str, str, str]]:
 
 
 def test_every_file_is_synced_before_it_gets_its_name_and_its_folder_after(
-    drifted: Path, nursery: Nursery, tmp_path: Path, suite: Suite
+    drifted: Path, runner: ScriptRunner, tmp_path: Path, suite: Suite
 ) -> None:
     """So after a loss of power each name means the old content or the new, never a torn one."""
     project = tmp_path / "project"
     job = Job("fullprocess", str(begin(drifted, project)), strace=(f"trace={CHANGES}",))
-    ended = nursery.run(job)
+    ended = runner.run(job)
     assert ended.code == 0, ended.text
     dirty: set[str] = set()  # written and not synced
     unnamed: set[str] = set()  # folders in which a new name is not synced
@@ -86,23 +93,7 @@ def test_every_file_is_synced_before_it_gets_its_name_and_its_folder_after(
     assert left <= {"cron.log", ".lock"}
 
 
-@pytest.fixture(scope="module")
-def runs(
-    drifted: Path, nursery: Nursery, tmp_path_factory: pytest.TempPathFactory
-) -> dict[str, Undisturbed]:
-    """The stages, each after those before it, undisturbed."""
-    folder = tmp_path_factory.mktemp("stages")
-    config = begin(drifted, folder / "all")
-    found = {}
-    for stage in STAGES:
-        template = folder / stage
-        begin(folder / "all", template)
-        found[stage] = undisturbed(nursery, stage, template, folder / "work")
-        assert nursery.run(Job(stage, str(config))).code == 0
-    return found
-
-
-def kills_at(nursery: Nursery, run: Undisturbed, calls: str, most: int, folder: Path) -> int:
+def kills_at(runner: ScriptRunner, run: Undisturbed, calls: str, most: int, folder: Path) -> int:
     """Kill a run at some of these calls on files of the project, one after another.
 
     Kills that leave the same state behind are made good once.
@@ -110,19 +101,19 @@ def kills_at(nursery: Nursery, run: Undisturbed, calls: str, most: int, folder: 
     Returns:
         How often it was killed.
     """
-    ours = dict.fromkeys(call for call, mine in calls_of(nursery, run, calls, folder) if mine)
+    ours = dict.fromkeys(call for call, mine in calls_of(runner, run, calls, folder) if mine)
     found = thinned([*ours], most)
     kills, seen = 0, set()
     for call in found:
         name, _, when = call.partition(":")
         kill = (f"trace={name}", f"inject={name}:signal=KILL:{when}")
         config = begin(run.template, folder)
-        ended = nursery.run(Job(run.script, str(config), strace=kill))
+        ended = runner.run(Job(run.script, str(config), strace=kill))
         assert ended.was_killed or ended.code == 0, ended.text
         kills += ended.was_killed
         left = state(config.parent)
         if left not in seen:
-            is_made_good(nursery, run, config)
+            is_made_good(runner, run, config)
         seen.add(left)
     # Threads share the work anew each time, so the last of a kind may not be reached.
     assert kills >= 0.8 * len(found) > 2
@@ -131,16 +122,17 @@ def kills_at(nursery: Nursery, run: Undisturbed, calls: str, most: int, folder: 
 
 @pytest.mark.parametrize("stage", STAGES)
 def test_killed_at_any_system_call_that_writes_the_next_run_makes_it_good(
-    runs: dict[str, Undisturbed], nursery: Nursery, tmp_path: Path, suite: Suite, stage: str
+    drifted: Path, runner: ScriptRunner, tmp_path: Path, suite: Suite, stage: str
 ) -> None:
+    run = undisturbed_stage(runner, STAGES, stage, drifted, tmp_path)
     most = 10_000 if suite.is_complete else 5
-    kills = kills_at(nursery, runs[stage], OPENS_AND_CHANGES, most, tmp_path / "project")
+    kills = kills_at(runner, run, OPENS_AND_CHANGES, most, tmp_path / "project")
     suite.tell(kills, "kills at a system call survived")
 
 
 @pytest.mark.complete
 def test_a_whole_run_killed_at_system_calls_that_write_is_made_good(
-    redeploying: Undisturbed, nursery: Nursery, tmp_path: Path, suite: Suite
+    redeploying: Undisturbed, runner: ScriptRunner, tmp_path: Path, suite: Suite
 ) -> None:
-    kills = kills_at(nursery, redeploying, OPENS_AND_CHANGES, 40, tmp_path / "project")
+    kills = kills_at(runner, redeploying, OPENS_AND_CHANGES, 40, tmp_path / "project")
     suite.tell(kills, "kills at a system call survived")

@@ -11,18 +11,11 @@ from urllib.parse import quote
 import pytest
 from flask.testing import FlaskClient
 
-from app import create_app
 from attrition.ranking import lookup_db
 from tests.conftest import Project
-from tests.scripts.test_app import problem, strict_json
+from tests.support.answers import problem, strict_json
 from tests.support.releases import NOW, deploy
-from tests.support.serving_projects import rank, serve_ready
-
-
-@pytest.fixture
-def client(project: Project) -> FlaskClient:
-    serve_ready(project)
-    return create_app(project.config).test_client()
+from tests.support.serving_projects import rank
 
 
 def names(client: FlaskClient, query: str) -> list[str]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -15,10 +14,10 @@ from werkzeug.test import TestResponse
 from app import create_app
 from attrition.core.config import Config
 from tests.conftest import Project
-from tests.scripts.test_app import BUSY, LEAVES, QUIET, problem, strict_json
+from tests.support.answers import BUSY, LEAVES, QUIET, problem, strict_json
+from tests.support.hostile import BODIES
 from tests.support.releases import deploy
 from tests.support.serving_projects import serve_ready
-from tests.system.test_hostile import BODIES
 
 # Says what every client says that says nothing; it is only written in another way.
 LONG_WAY = {"Accept": "application/json, */*;q=0.1"}
@@ -46,9 +45,8 @@ class Door:
 
 
 @pytest.fixture
-def door(project: Project) -> Iterator[Door]:
-    serve_ready(project)
-    yield Door(project.config)
+def door(ready: Project) -> Door:
+    return Door(ready.config)
 
 
 def same(one: TestResponse, other: TestResponse) -> bool:

@@ -6,6 +6,8 @@ import csv
 import io
 import json
 import math
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import duckdb
 import numpy as np
@@ -189,10 +191,11 @@ def test_a_text_is_the_same_number_here_and_in_ingestion(text: str) -> None:
     number, is_blank = duckdb.execute(query, [text]).fetchone()  # type: ignore[misc]
     table = io.StringIO()
     csv.writer(table).writerows([("x",), (text,), ("1",)])
-    for read in (
+    ways: tuple[Callable[[], Mapping[str, Any]], ...] = (
         lambda: feature_parsing.columns_from_records([{"x": text}], ["x"], []),
         lambda: feature_parsing.columns_from_csv(table.getvalue().encode(), ["x"], []),
-    ):
+    )
+    for read in ways:
         if number is None and not is_blank:
             with pytest.raises(DataError):
                 read()

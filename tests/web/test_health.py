@@ -9,8 +9,8 @@ from flask.testing import FlaskClient
 
 from app import create_app
 from tests.conftest import REPOSITORY, Project
-from tests.scripts.test_app import damage, live_id, problem, strict_json
-from tests.support.releases import deploy
+from tests.support.answers import problem, strict_json
+from tests.support.releases import damage, deploy, live_id
 
 
 @pytest.fixture

@@ -18,16 +18,10 @@ from attrition.model.scorecard import Scorecard
 from attrition.model.terms import CategoricalTerm, LevelAxis
 from attrition.web import predict
 from tests.conftest import Project
-from tests.scripts.test_app import BUSY, LEAVES, QUIET, problem, strict_json
+from tests.support.answers import BUSY, LEAVES, QUIET, problem, strict_json
 from tests.support.releases import deploy
 from tests.support.servers import ask, gunicorn
-from tests.support.serving_projects import FEATURES, TABLE, serve_ready
-
-
-@pytest.fixture
-def client(project: Project) -> FlaskClient:
-    serve_ready(project)
-    return create_app(project.config).test_client()
+from tests.support.serving_projects import FEATURES, TABLE
 
 
 def test_reasons_come_in_words_strongest_first(client: FlaskClient) -> None:

@@ -13,15 +13,10 @@ from app import create_app
 from attrition.core import atomic_files, releases
 from attrition.runs import history
 from tests.conftest import Project
-from tests.scripts.test_app import problem, strict_json, tree
+from tests.support.answers import problem, strict_json
+from tests.support.outcome import stamped_tree
 from tests.support.releases import NOW, deploy
-from tests.support.serving_projects import DECISION, DIAGNOSTICS, serve_ready
-
-
-@pytest.fixture
-def client(project: Project) -> FlaskClient:
-    serve_ready(project)
-    return create_app(project.config).test_client()
+from tests.support.serving_projects import DECISION, DIAGNOSTICS
 
 
 def test_the_model_tells_its_scorecard_and_the_releases_newest_first(
@@ -239,7 +234,7 @@ GETS = (
 
 @pytest.mark.parametrize("accept", ["*/*", "text/html"])
 def test_no_get_writes_anything(client: FlaskClient, project: Project, accept: str) -> None:
-    before = tree(project.root)
+    before = stamped_tree(project.root)
     for route in GETS:
         for method in ("GET", "HEAD", "OPTIONS"):
             response = client.open(route, method=method, headers={"Accept": accept})
@@ -247,4 +242,4 @@ def test_no_get_writes_anything(client: FlaskClient, project: Project, accept: s
             assert response.status_code == expected, (method, route, response.text)
             if method == "HEAD":
                 assert response.data == b""
-    assert tree(project.root) == before
+    assert stamped_tree(project.root) == before

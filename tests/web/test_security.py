@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import time
 
 import pytest
 from flask.testing import FlaskClient
@@ -190,9 +191,10 @@ def test_a_form_of_another_site_is_refused(client: FlaskClient) -> None:
 def test_who_tries_tokens_waits_and_stands_in_the_log(
     client: FlaskClient, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    now, waits = [1000.0], []
-    monkeypatch.setattr(security.time, "monotonic", lambda: now[0])
-    monkeypatch.setattr(security.time, "sleep", waits.append)
+    now = [1000.0]
+    waits: list[float] = []
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(time, "sleep", waits.append)
 
     def try_again(seconds: float, times: int = 1, authorization: str = "Bearer guess") -> None:
         for _ in range(times):
@@ -220,7 +222,7 @@ def test_by_the_short_way_a_wrong_token_counts_once(
     client: FlaskClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     waits: list[float] = []
-    monkeypatch.setattr(security.time, "sleep", waits.append)
+    monkeypatch.setattr(time, "sleep", waits.append)
     for _ in range(2):
         headers = {"Host": "risk.example", "Authorization": "Bearer x"}
         answer = client.post(

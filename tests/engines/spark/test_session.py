@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import socket
 import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -18,7 +17,7 @@ from tests.support.spark import NEEDS_SPARK, engine
 
 def ingest(project: Project, **environment: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, REPOSITORY / "ingestion.py", "--config", project.config_path],
+        project.command("ingestion.py"),
         cwd=REPOSITORY,
         env=os.environ | environment,
         capture_output=True,

@@ -16,27 +16,9 @@ from attrition.monitoring.reference import summarise
 from attrition.report.figures import drift as drift_figures
 from attrition.report.figures import style
 from attrition.report.figures.style import Absent, Picture
-from tests.report.figures.test_style import HOSTILE
+from tests.support import hostile
+from tests.support.figures import compared, panels, points, sizes, table
 from tests.support.releases import quiet_month_card
-
-
-def table(rows: int, **columns: Any) -> pd.DataFrame:
-    rng = np.random.default_rng(rows)
-    return pd.DataFrame(
-        {"calm": rng.normal(0, 1, rows), "moved": rng.normal(0, 1, rows), **columns}
-    )
-
-
-def compared(now: pd.DataFrame) -> dict[str, Any]:
-    rng = np.random.default_rng(1)
-    reference = summarise(table(2000), rng.normal(0, 1, 2000))
-    return monitoring_drift.compare(reference, now, rng.normal(0, 1, len(now)), 0.05, 30).to_json()
-
-
-def panels(picture: Picture | Absent) -> list[Axes]:
-    assert isinstance(picture, Picture), picture
-    assert len(style.svg(picture)) < 100_000  # and warnings are errors
-    return [axes for axes in picture.figure.axes if axes.get_visible()]
 
 
 def filled(axes: Axes) -> dict[str, list[float]]:
@@ -45,8 +27,8 @@ def filled(axes: Axes) -> dict[str, list[float]]:
     found: dict[str, list[float]] = {}
     for line in axes.lines:
         if line.get_markerfacecolor() == style.ALARM:
-            for x, y in zip(line.get_xdata(), line.get_ydata(), strict=True):
-                found.setdefault(names[int(y)], []).append(float(x))
+            for x, y in points(line):
+                found.setdefault(names[int(y)], []).append(x)
     return found
 
 
@@ -118,7 +100,7 @@ def test_the_shift_of_each_column_is_told_in_points_of_risk() -> None:
     )
     first, second = panels(shown)
     effect = found["risk_now"] - found["terms"][0]["risk_without"]
-    assert first.patches[0].get_width() == pytest.approx(effect)
+    assert sizes(first.patches)[0][0] == pytest.approx(effect)
     assert [text.get_text() for text in first.texts][:2] == [
         "lastmonth_activity",
         f"{100 * effect:+.1f}",
@@ -137,7 +119,7 @@ def test_an_older_release_has_no_risk_before() -> None:
     assert isinstance(drift_figures.impact({}), Absent)
 
 
-@pytest.mark.parametrize("name", HOSTILE, ids=ascii)
+@pytest.mark.parametrize("name", hostile.LABELS, ids=ascii)
 def test_hostile_names_of_columns(name: str) -> None:
     found = compared(table(100))
     found["columns"][0]["column"] = name

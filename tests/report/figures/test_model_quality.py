@@ -9,7 +9,7 @@ import numpy as np
 from attrition.model.metrics import Minimum, Score, score
 from attrition.report.figures import model_quality, style
 from attrition.report.figures.style import Absent
-from tests.report.figures.test_model_quality_modelfigures import CHANCES, LABELS, drawn
+from tests.support.figures import CHANCES, LABELS, drawn
 
 
 def texts(figure_score: Score) -> str:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 import pytest
 from matplotlib.axes import Axes
@@ -10,22 +13,13 @@ from sklearn.metrics import roc_auc_score
 from attrition.model import curves
 from attrition.report.figures import model_quality, style
 from attrition.report.figures.style import Absent, Picture
-
-
-def drawn(result: Picture | Absent) -> Picture:
-    assert isinstance(result, Picture), result
-    return result
-
-
-LABELS = np.repeat([1, 0, 1, 0], [40, 10, 10, 90])
-CHANCES = np.repeat([0.8, 0.7, 0.3, 0.1], [40, 10, 10, 90])
+from tests.support.figures import CHANCES, LABELS, drawn, points, sizes
 
 
 def by_color(axes: Axes, color: str) -> list[tuple[float, float]]:
     """Points of the lines of that colour."""
     lines = [line for line in axes.lines if line.get_color() == color]
-    points = [zip(line.get_xdata(), line.get_ydata(), strict=True) for line in lines]
-    return [(float(x), float(y)) for line in points for x, y in line]
+    return [point for line in lines for point in points(line)]
 
 
 def test_the_curves_pass_through_the_models_threshold() -> None:
@@ -53,16 +47,18 @@ def test_calibration_shows_each_group_with_its_interval() -> None:
     upper, lower = picture.figure.axes
     bins = curves.calibration(LABELS, CHANCES)
     assert by_color(upper, style.ACCENT) == [*zip(bins.predicted, bins.observed, strict=True)]
-    bars = [segment[:, 1].tolist() for segment in upper.collections[0].get_segments()]
+    intervals: Any = upper.collections[0]
+    bars = [segment[:, 1].tolist() for segment in intervals.get_segments()]
     assert bars == [[low, high] for low, high in zip(bins.low, bins.high, strict=True)]
-    assert sum(bar.get_height() for bar in lower.patches) == 150
+    assert sum(height for _, height in sizes(lower.patches)) == 150
     assert f"{CHANCES.mean():.1%}, and 33.3% left" in picture.alt
 
 
 def test_gain_tells_what_the_first_calls_find() -> None:
     picture = drawn(model_quality.gain_and_lift(LABELS, CHANCES))
     gain, lift = picture.figure.axes
-    assert by_color(gain, style.ALARM) == [(0.1, pytest.approx(0.3))]  # 15 calls, 15 leavers
+    ((calls, leavers),) = by_color(gain, style.ALARM)
+    assert (calls, leavers) == pytest.approx((0.1, 0.3))  # 15 calls, 15 leavers
     assert "finds 30% of the leavers, 3.0 times as many as chance" in picture.alt
     assert by_color(lift, style.ACCENT)[0] == pytest.approx((40 / 150, 3.0))
 
@@ -72,11 +68,12 @@ def test_the_distribution_tells_how_many_of_each_class_are_called() -> None:
     left, stayed = picture.figure.axes
     assert left.get_title("left") == "50 clients who left, 80% of them called"
     assert stayed.get_title("left") == "100 clients who stayed, 10% of them called"
-    assert left.patches[0].get_data().values.sum() == pytest.approx(1)
+    steps: Any = left.patches[0]
+    assert steps.get_data().values.sum() == pytest.approx(1)
     assert "80% of those who left and 10% of those who stayed" in picture.alt
 
 
-PICTURES = {
+PICTURES: dict[str, Callable[..., Picture | Absent]] = {
     "roc": lambda y, p: model_quality.roc_and_precision_recall(y, p, 0.5),
     "calibration": model_quality.calibration,
     "gain": model_quality.gain_and_lift,

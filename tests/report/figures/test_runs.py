@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 
 from attrition.report.figures import runs as run_figures
 from attrition.report.figures.style import Absent, Picture
-from tests.report.figures.test_drift import compared, panels, table
+from tests.support.figures import compared, panels, points, table
 
 
 def score(f1: float | None) -> dict[str, Any]:
@@ -46,7 +46,7 @@ KEPT = run(3, "kept", 0.5)
 
 
 def line(axes: Axes, label: str) -> list[float]:
-    return next(line.get_ydata().tolist() for line in axes.lines if line.get_label() == label)
+    return next([y for _, y in points(line)] for line in axes.lines if line.get_label() == label)
 
 
 def test_runs_stand_in_their_order_with_gaps_where_nothing_is_known() -> None:
@@ -58,7 +58,7 @@ def test_runs_stand_in_their_order_with_gaps_where_nothing_is_known() -> None:
     np.testing.assert_equal(line(drifted, "test data"), [np.nan, np.nan, 0, 0])
     np.testing.assert_equal(line(seconds, "whole run"), [3, np.nan, 3, 3])
     np.testing.assert_equal(line(seconds, "training"), [2, np.nan, 2, 2])
-    marks = {line.get_marker(): len(line.get_xdata()) for line in f1.lines if len(line.get_xdata())}
+    marks = {line.get_marker(): len(points(line)) for line in f1.lines if points(line)}
     assert marks["^"] == 2
     assert marks["x"] == 1
     assert isinstance(shown, Picture)

@@ -7,54 +7,25 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from matplotlib.axes import Axes
 
 from attrition.model.scorecard import Scorecard
-from attrition.model.terms import CategoricalTerm, KnotAxis, LevelAxis, NumericTerm, PairTerm
+from attrition.model.terms import CategoricalTerm, LevelAxis
 from attrition.monitoring.impact import term_weights
 from attrition.monitoring.reference import summarise
 from attrition.report.figures import scorecard as scorecard_figures
 from attrition.report.figures import style
-from attrition.report.figures.style import Absent, Picture
-from tests.report.figures.test_style import HOSTILE
-
-
-def number(
-    name: str, knots: tuple[float, ...], points: tuple[float, ...], **more: Any
-) -> NumericTerm:
-    return NumericTerm(
-        name,
-        KnotAxis(knots, knots[0]),
-        points,
-        more.get("missing", 0.0),
-        more.get("share", 0.0),
-        more.get("average", 0.0),
-    )
+from attrition.report.figures.style import Picture
+from tests.support import hostile
+from tests.support.figures import card, number, panels, points, sizes, texts
 
 
 def level(name: str, points: dict[str, float], others: float = 0.0) -> CategoricalTerm:
     return CategoricalTerm(name, LevelAxis(tuple(points)), (*points.values(), others), "", 0.0)
 
 
-def card(*terms: Any) -> Scorecard:
-    kinds = (NumericTerm, CategoricalTerm, PairTerm)
-    parts = [tuple(term for term in terms if isinstance(term, kind)) for kind in kinds]
-    return Scorecard(0.0, 0.5, *parts)
-
-
 def reference(**columns: Any) -> dict[str, Any]:
     table = pd.DataFrame(columns)
     return summarise(table, np.zeros(len(table)))
-
-
-def panels(picture: Picture | Absent) -> list[Axes]:
-    assert isinstance(picture, Picture), picture
-    style.svg(picture)  # warnings are errors
-    return [axes for axes in picture.figure.axes if axes.get_visible()]
-
-
-def texts(axes: Axes) -> list[str]:
-    return [text.get_text() for text in axes.texts]
 
 
 def drawn(model: Scorecard, summary: dict[str, Any]) -> Picture:
@@ -90,7 +61,7 @@ def test_missing_values_have_a_mark() -> None:
     term = number("x", (0, 1), (0, 0), missing=2.0, share=0.5, average=1.0)
     (axes,) = panels(drawn(card(term), reference(x=[0.0, 1.0, np.nan, np.nan])))
     marks = [line for line in axes.lines if line.get_marker() == "D"]
-    assert [line.get_ydata()[0] for line in marks] == [1.0]  # above the average client's
+    assert [points(line)[0][1] for line in marks] == [1.0]  # above the average client's
     assert "missing 50%" in texts(axes)[-1]
 
 
@@ -98,8 +69,7 @@ def test_points_are_drawn_over_their_knots() -> None:
     term = number("x", (0, 10, 20), (1.0, -1.0, 0.0), average=0.5)
     (axes,) = panels(drawn(card(term), reference(x=np.random.default_rng(5).uniform(0, 20, 500))))
     knots = next(line for line in axes.lines if line.get_marker() == "o")
-    assert knots.get_xdata().tolist() == [0, 0.5, 1]
-    assert knots.get_ydata().tolist() == [0.5, -1.5, -0.5]
+    assert points(knots) == [(0, 0.5), (0.5, -1.5), (1, -0.5)]
     labels = dict(
         zip(axes.get_xticks(), (t.get_text() for t in axes.get_xticklabels()), strict=True)
     )
@@ -123,7 +93,7 @@ def test_of_200_levels_the_largest_are_named_and_the_rest_pooled() -> None:
     rows = np.repeat(names, [400, 300, 200, 100, *[1] * 196])
     points = {name: 1.0 if place < 4 else -0.5 for place, name in enumerate(names[:30])}
     (axes,) = panels(drawn(card(level("x", points, -0.5)), reference(x=rows)))
-    assert [bar.get_width() for bar in axes.patches] == pytest.approx([1, 1, 1, 1, -0.5])
+    assert [width for width, _ in sizes(axes.patches)] == pytest.approx([1, 1, 1, 1, -0.5])
     assert texts(axes)[:10] == [
         "level 0",
         "33%",
@@ -165,7 +135,7 @@ def test_huge_numbers_do_not_overflow() -> None:
     term = number("x", (-1.7e308, 0.0, 1.7e308), (0.0, 1.0, 2.0))
     (axes,) = panels(drawn(card(term), reference(x=[-1.7e308, 0.0, 1.7e308])))
     line = next(line for line in axes.lines if line.get_marker() == "o")
-    assert line.get_xdata().tolist() == [0, 0.5, 1]
+    assert [x for x, _ in points(line)] == [0, 0.5, 1]
 
 
 def test_a_release_without_slices_or_without_the_column_is_drawn() -> None:
@@ -178,7 +148,7 @@ def test_a_release_without_slices_or_without_the_column_is_drawn() -> None:
     assert len(panels(drawn(card(*terms), summary))) == 2
 
 
-@pytest.mark.parametrize("name", [name for name in HOSTILE if name != "\ud800"], ids=ascii)
+@pytest.mark.parametrize("name", [name for name in hostile.LABELS if name != "\ud800"], ids=ascii)
 def test_hostile_names_of_columns_and_levels(name: str) -> None:
     other = f"{name}2"
     terms = (

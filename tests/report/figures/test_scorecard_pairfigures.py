@@ -10,8 +10,8 @@ from attrition.monitoring.impact import term_weights
 from attrition.report.figures import scorecard as scorecard_figures
 from attrition.report.figures import style
 from attrition.report.figures.style import Absent, Picture
-from tests.report.figures.test_scorecard import card, number, panels, texts
-from tests.report.figures.test_style import HOSTILE
+from tests.support import hostile
+from tests.support.figures import card, number, panels, texts
 
 
 def drawn(model: Scorecard) -> Picture | Absent:
@@ -48,7 +48,7 @@ def test_a_pair_with_200_levels_shows_the_strongest() -> None:
     assert texts(axes)[-1] == "+2.0"
 
 
-@pytest.mark.parametrize("name", [name for name in HOSTILE if name != "\ud800"], ids=ascii)
+@pytest.mark.parametrize("name", [name for name in hostile.LABELS if name != "\ud800"], ids=ascii)
 def test_hostile_names_of_columns_and_levels(name: str) -> None:
     axes_of = (KnotAxis((0, 1), 0), LevelAxis((name, "b")))
     pair = PairTerm((name, f"{name}2"), axes_of, ((1.0, -1.0, 0.0), (0.5, 0.0, 0.0)), 0.0)

@@ -12,36 +12,9 @@ import pytest
 
 from attrition.core.formatting import line
 from attrition.report.figures import style
-from attrition.report.figures.style import Picture
 from tests.conftest import REPOSITORY
-
-HOSTILE = (
-    "$x^2$",
-    "a_b^c\\frac{1}{2}",
-    "\\",
-    "$",
-    "",
-    "   ",
-    "x" * 200,
-    "W" * 200,
-    "line\nbreak\ttab\x00\x1b[31m\x7f",
-    "中文客户",
-    "العربية",
-    "\ud800",
-    "<script>&amp;'\"",
-    "--",
-    "]]>",
-)
-
-
-@style.style()
-def sketch(name: str = "sketch", text: str = "a title") -> Picture:
-    figure = style.canvas(2)
-    axes = figure.subplots()
-    axes.plot([0, 1, 2], [0, 1, 0], "o-", color=style.ACCENT)
-    axes.axhline(0.5, color=style.ALARM)
-    axes.set_title(line(text, 60))
-    return style.picture(name, "A <title>", 'It "shows" 0.5 & more', "Caption.", figure)
+from tests.support import hostile
+from tests.support.figures import sketch
 
 
 def test_equal_pictures_give_equal_bytes_in_whatever_order_they_are_rendered() -> None:
@@ -64,7 +37,7 @@ def test_the_layout_is_settled_before_the_first_rendering() -> None:
 def test_bytes_do_not_depend_on_the_process() -> None:
     code = (
         "import hashlib; from attrition.report.figures import style; "
-        "from tests.report.figures.test_style import sketch; "
+        "from tests.support.figures import sketch; "
         "p = sketch(); print(hashlib.sha256(style.svg(p).encode() + style.png(p, 90)"
         " + style.svg_outlines(p)).hexdigest())"
     )
@@ -109,7 +82,7 @@ def test_outlines_need_no_font() -> None:
     assert "dc:date" not in code
 
 
-@pytest.mark.parametrize("text", HOSTILE, ids=ascii)
+@pytest.mark.parametrize("text", hostile.LABELS, ids=ascii)
 def test_hostile_names_are_drawn_as_they_stand_and_warn_of_nothing(text: str) -> None:
     picture = sketch(text=text)
     style.png(picture, 50)

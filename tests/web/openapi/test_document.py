@@ -15,6 +15,7 @@ from openapi_spec_validator import OpenAPIV31SpecValidator
 
 from app import create_app
 from tests.conftest import REPOSITORY, Project, Suite
+from tests.support.answers import strict_json
 from tests.support.servers import gunicorn
 from tests.support.serving_projects import serve_ready
 
@@ -22,14 +23,13 @@ TOKEN = "s3cret"
 
 
 @pytest.fixture
-def app(project: Project) -> Flask:
+def app(ready: Project) -> Flask:
     """The application of a project in which everything is there."""
-    serve_ready(project)
-    return create_app(project.config)
+    return create_app(ready.config)
 
 
 def test_the_document_is_valid_openapi_3_1(app: Flask) -> None:
-    document = app.test_client().get("/openapi.json").json
+    document = strict_json(app.test_client().get("/openapi.json"))
     OpenAPIV31SpecValidator(document).validate()
 
 
@@ -106,7 +106,7 @@ def test_a_fuzzer_finds_no_answer_other_than_described(project: Project, suite: 
     """Over HTTP, every check of the fuzzer; as a stranger, so that the token is needed, too."""
     serve_ready(project)
     command = [
-        Path(sys.executable).with_name("schemathesis"),
+        str(Path(sys.executable).with_name("schemathesis")),
         "run",
         "--header",
         f"Authorization: Bearer {TOKEN}",

@@ -29,32 +29,11 @@ from attrition.web.pages import api_docs, charts, client_list, dashboard
 from attrition.web.pages import client as one_client
 from attrition.web.pages.charts import Reading
 from tests.conftest import REPOSITORY, Project
+from tests.support.hostile import CLIENT_NAMES
 from tests.support.releases import NOW, deploy
-from tests.support.serving_projects import serve_ready
 
 BROWSER = {"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
 FEATURES = {"lastmonth_activity": 0, "lastyear_activity": None, "number_of_employees": 9}
-HOSTILE = [
-    "<script>alert(1)</script>",
-    '"><img src=x onerror=alert(1)>',
-    "' onmouseover='alert(1)",
-    "evil\N{RIGHT-TO-LEFT OVERRIDE}gnp.exe",
-    "two\nlines",
-    "a/b",
-    "/leading",
-    "trailing/",
-    "a//b",
-    "a/../b",
-    ".",
-    "..",
-    "%2F",
-    "%2e%2e",
-    "a?b#c&d=e+f",
-    "{{ 7 * 7 }}",
-    "\\back\\slash",
-    "株式会社 \N{PERSON WITH BALL}",
-    "x" * 2000,
-]
 
 
 class Tags(HTMLParser):
@@ -70,22 +49,6 @@ class Tags(HTMLParser):
 
     def named(self, name: str) -> list[dict[str, str | None]]:
         return [attributes for tag, attributes in self.found if tag == name]
-
-
-@pytest.fixture(autouse=True)
-def no_token(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("ATTRITION_API_TOKEN", raising=False)
-
-
-@pytest.fixture
-def ready(project: Project) -> Project:
-    serve_ready(project)
-    return project
-
-
-@pytest.fixture
-def client(ready: Project) -> FlaskClient:
-    return create_app(ready.config).test_client()
 
 
 def page_of(project: Project, path: str = "/") -> str:
@@ -313,13 +276,13 @@ def test_every_name_comes_back_from_its_address(name: str) -> None:
 
 
 def test_hostile_names_are_text_and_each_has_its_page(ready: Project) -> None:
-    rank_names(ready, HOSTILE)
+    rank_names(ready, CLIENT_NAMES)
     browser = create_app(ready.config).test_client()
     html = browser.get("/", headers=BROWSER).text
     links = [str(a["href"]) for a in Tags(html).named("a") if "/clients" in str(a.get("href"))]
     links = [link for link in links if "format=csv" not in link]
-    assert len(links) == len(HOSTILE)
-    for link, name in zip(links, HOSTILE, strict=True):
+    assert len(links) == len(CLIENT_NAMES)
+    for link, name in zip(links, CLIENT_NAMES, strict=True):
         answer = browser.get(urljoin("http://localhost/", link), headers=BROWSER)
         assert answer.status_code == 200, name
         shown = re.search(r"<h1><bdi>(.*?)</bdi></h1>", answer.text, re.DOTALL)
@@ -334,7 +297,7 @@ def test_hostile_names_are_text_and_each_has_its_page(ready: Project) -> None:
 def test_a_name_too_long_for_an_address_has_no_link_and_the_others_work(ready: Project) -> None:
     """A server takes request lines of some 4,000 bytes."""
     lengths = {"a" * 3_900: True, "a" * 5_000: False, "ä" * 650: True, "ä" * 700: False}
-    rank_names(ready, tuple(lengths))
+    rank_names(ready, list(lengths))
     html = create_app(ready.config).test_client().get("/", headers=BROWSER).text
     links = {str(a["href"]) for a in Tags(html).named("a") if "/clients/" in str(a.get("href"))}
     assert links == {client_list.client_url(name) for name, fits in lengths.items() if fits}

@@ -1,25 +1,35 @@
-"""A warm process that forks a child for each run of a script, and disturbs it as a test says.
+"""Runs the project's scripts in children forked from a process that has imported the libraries.
 
-The scripts' imports take seconds and a fork takes milliseconds, so a run can be killed at its 1st,
-2nd, 3rd ... file operation in turn. An audit hook in the child notes what Python opens, lists,
-renames, removes or makes below the project folder; before the operation in question the child
-sends itself SIGKILL, so that no handler and no `finally` runs. Finer still, strace can be attached
-to the child, to kill it at a system call of any thread or to let one fail.
+A child runs the script's file from its first line, as its user does, with arguments, environment
+and output of its own. Only what it would import, which takes longer than most runs, is loaded
+already. What a start of Python is about is tested with a start of Python.
+
+A run can be killed at its 1st, 2nd, 3rd ... file operation: an audit hook in the child notes what
+Python opens, lists, renames, removes or makes below the project folder, and before the operation
+in question the child sends itself SIGKILL, so that no handler and no `finally` runs. Finer still,
+strace can be attached to the child, to kill it at a system call of any thread or to let one fail.
 """
 
 from __future__ import annotations
 
+import atexit
 import contextlib
+import functools
+import gc
 import importlib
 import json
 import os
 import resource
+import runpy
 import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
-from collections.abc import Sequence
+import traceback
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta, tzinfo
 from functools import partial
@@ -30,46 +40,44 @@ from zoneinfo import ZoneInfo
 REPOSITORY = Path(__file__).resolve().parents[2]
 STAGES = ("ingestion", "training", "scoring", "deployment", "reporting")
 # The scripts, and what they import only when they need it.
-WARM = (
+PRELOADED = (
     *STAGES,
-    "fullprocess",
-    "app",
-    "apicalls",
-    "seaborn",
-    "matplotlib.pyplot",
-    "attrition.web.live_model",
+    *("fullprocess", "app", "apicalls", "attrition.web.live_model"),
+    *("duckdb", "pandas", "scipy.stats", "seaborn", "typst"),
+    *("sklearn.linear_model", "sklearn.model_selection", "sklearn.pipeline"),
+    *("matplotlib.pyplot", "matplotlib.backends.backend_svg", "matplotlib.backends.backend_agg"),
 )
 EVENTS = frozenset(
     "open os.rename os.remove os.rmdir os.mkdir os.symlink os.link os.truncate os.listdir "
     "os.scandir os.chmod os.utime sqlite3.connect".split()
 )
-
-HANGING_SECONDS = 200
+ENVIRONMENT = {"COLUMNS": "80", "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+LONGEST_SECONDS = 300
 
 
 @dataclass(frozen=True)
 class Job:
-    """One run of a script in a child of its own.
+    """One run of a script in a child of its own, in the root folder.
 
     Attributes:
         script: its name, without `.py`.
         config: path of config.json.
+        arguments: further ones, such as `--rollback`.
         kill_at: number of the file operation to be killed at; 0 lets it live.
         strace: what strace is to trace or do, such as `inject=fsync:signal=KILL:when=3`.
         file_bytes: no file may grow beyond this, as on a full disk; None: any may.
         clock_shift: seconds by which the run's clock is wrong.
         zone: the time zone of its clock, such as `Pacific/Kiritimati`; "": that of the tests.
-        arguments: further ones of the script, such as `--rollback`.
     """
 
     script: str
     config: str
+    arguments: Sequence[str] = ()
     kill_at: int = 0
-    strace: tuple[str, ...] = ()
+    strace: Sequence[str] = ()
     file_bytes: int | None = None
     clock_shift: float = 0.0
     zone: str = ""
-    arguments: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -78,17 +86,22 @@ class Ended:
 
     Attributes:
         code: its exit code, -9 when it was killed.
-        operations: what it did to files, such as `os.rename models/scores.json`.
+        stdout, stderr: what it printed, and what it logged.
         peak_bytes: the most memory it took.
-        text: what it printed and logged.
-        calls: what strace told.
+        operations: what it did to files, such as `os.rename models/scores.json`.
+        calls: what strace wrote.
     """
 
     code: int
-    operations: list[str]
+    stdout: str
+    stderr: str
     peak_bytes: int
-    text: str
-    calls: str = ""
+    operations: list[str]
+    calls: str
+
+    @property
+    def text(self) -> str:
+        return self.stdout + self.stderr
 
     @property
     def was_killed(self) -> bool:
@@ -100,32 +113,35 @@ class Ended:
         return [line for line in self.text.splitlines() if line.startswith("error: ")]
 
 
-class Nursery:
-    """The warm process, as a test sees it."""
+class ScriptRunner:
+    """The process that has imported the libraries, as a test sees it."""
 
-    def __init__(self, scratch: Path, prefix: Sequence[str] = ()) -> None:
+    def __init__(
+        self, scratch: Path, environment: Mapping[str, str], prefix: Sequence[str] = ()
+    ) -> None:
         """Start it.
 
         Args:
             scratch: an empty folder of its own.
+            environment: of the process; a run has the environment of the test that asks for it.
             prefix: a command that starts the command that follows it, such as `unshare -rm`.
         """
-        self._scratch = scratch
-        (scratch / "tmp").mkdir()
-        unmeasured = {k: v for k, v in os.environ.items() if not k.startswith("COV")}
-        single = {f"{name}_NUM_THREADS": "1" for name in ("OMP", "OPENBLAS")}
+        self.temporary = scratch / "tmp"  # the runs' folder of temporary files
+        self.temporary.mkdir()
         self._process = subprocess.Popen(
-            [*prefix, sys.executable, "-m", "tests.support.nursery", scratch],
+            [*prefix, sys.executable, "-m", "tests.support.script_runner", scratch],
             cwd=REPOSITORY,
-            env=unmeasured | single | {"TMPDIR": str(scratch / "tmp"), "COLUMNS": "80"},
+            env={**environment, **ENVIRONMENT},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
         )
+        assert self._process.stdin is not None
         assert self._process.stdout is not None
-        assert self._process.stdout.readline() == "warm\n", f"not started: {prefix}"
+        self._requests, self._answers = self._process.stdin, self._process.stdout
+        assert self._answers.readline() == "ready\n", f"not started: {prefix}"
 
-    def __enter__(self) -> Nursery:
+    def __enter__(self) -> ScriptRunner:
         return self
 
     def __exit__(self, *_error: object) -> None:
@@ -136,51 +152,61 @@ class Nursery:
         """The root folder as the process sees it: it may live in a mount namespace of its own."""
         return Path(f"/proc/{self._process.pid}/root")
 
-    @property
-    def temporary(self) -> Path:
-        """The runs' folder of temporary files."""
-        return self._scratch / "tmp"
-
     def run(self, job: Job) -> Ended:
         """Run a script to its end, or to where it is killed."""
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
-        self._process.stdin.write(json.dumps(asdict(job)) + "\n")
-        self._process.stdin.flush()
-        answer = json.loads(self._process.stdout.readline())
-        operations = self._read("operations").splitlines()
-        return Ended(**answer, operations=operations, calls=self._read("calls"))
+        environment = os.environ | ENVIRONMENT | {"TMPDIR": str(self.temporary)}
+        print(json.dumps([asdict(job), environment]), file=self._requests, flush=True)
+        return Ended(**json.loads(self._answers.readline()))
 
-    def _read(self, name: str) -> str:
-        path = self._scratch / name
-        return path.read_text(encoding="utf-8", errors="replace") if path.exists() else ""
+
+def unmeasured() -> dict[str, str]:
+    """The environment without what has coverage look on, which would be at work in a killed run."""
+    return {name: value for name, value in os.environ.items() if not name.startswith("COV")}
+
+
+@functools.cache
+def shared_runner() -> ScriptRunner:
+    """The one for runs that are not disturbed, started when it is first needed."""
+    closing = contextlib.ExitStack()
+    atexit.register(closing.close)
+    scratch = Path(closing.enter_context(tempfile.TemporaryDirectory()))
+    return closing.enter_context(ScriptRunner(scratch, os.environ))
 
 
 def serve(requests: TextIO, answers: TextIO, scratch: Path) -> None:
     """Fork a child for each line of `requests`, and answer how it ended."""
-    for module in WARM:
+    for module in PRELOADED:
         importlib.import_module(module)
-    print("warm", file=answers, flush=True)
+    gc.freeze()  # else a child's first collection would copy every page
+    os.chdir("/")
+    print("ready", file=answers, flush=True)
     for line in requests:
         for name in ("calls", "operations"):
-            (scratch / name).unlink(missing_ok=True)
-        reader, writer = os.pipe()  # a file would be subject to the limits the run is under
+            (scratch / name).write_bytes(b"")
+        # Not files, which would be subject to the limits the run is under.
+        readers, writers = zip(os.pipe(), os.pipe(), strict=True)
         child = os.fork()
         if child == 0:
-            live(Job(**json.loads(line)), scratch, writer)
-        os.close(writer)
+            job, environment = json.loads(line)
+            live(Job(**job), environment, scratch, writers)
+        for writer in writers:
+            os.close(writer)
         # A run that hangs is a failure and not the end of the tests.
         signal.signal(signal.SIGALRM, partial(end, child))
-        signal.alarm(HANGING_SECONDS)
-        with os.fdopen(reader, encoding="utf-8", errors="replace") as stream:
-            text = stream.read()
+        signal.alarm(LONGEST_SECONDS)
+        with ThreadPoolExecutor() as pool:
+            stdout, stderr = pool.map(read_all, readers)
         _, status, usage = os.wait4(child, 0)
         signal.alarm(0)
         with contextlib.suppress(ChildProcessError):
             os.wait()  # strace's helper, if there was one
+        calls, operations = (
+            (scratch / name).read_text(encoding="utf-8", errors="replace")
+            for name in ("calls", "operations")
+        )
         code, peak_bytes = os.waitstatus_to_exitcode(status), usage.ru_maxrss * 1024
-        ended = {"code": code, "peak_bytes": peak_bytes, "text": text}
-        print(json.dumps(ended), file=answers, flush=True)
+        ended = Ended(code, stdout, stderr, peak_bytes, operations.splitlines(), calls)
+        print(json.dumps(asdict(ended)), file=answers, flush=True)
 
 
 def end(child: int, _number: int, _frame: object) -> None:
@@ -188,19 +214,36 @@ def end(child: int, _number: int, _frame: object) -> None:
     os.kill(child, signal.SIGABRT)
 
 
-def live(job: Job, scratch: Path, output: int) -> NoReturn:
-    """Be the child: one run, and then no more."""
-    code = 99
+def read_all(descriptor: int) -> str:
+    """What comes out of a pipe until its end."""
+    with os.fdopen(descriptor, encoding="utf-8", errors="replace") as stream:
+        return stream.read()
+
+
+def live(
+    job: Job, environment: Mapping[str, str], scratch: Path, output: Sequence[int]
+) -> NoReturn:
+    """Be the script; in the end take down what it has set up, and not all of the libraries."""
+    code = 1
     try:
-        for number in (1, 2):
-            os.dup2(output, number)
-        main = importlib.import_module(job.script).main
+        for number, descriptor in enumerate([os.open(os.devnull, os.O_RDONLY), *output]):
+            os.dup2(descriptor, number)
+            os.close(descriptor)
+        os.environ.clear()
+        os.environ.update(environment)
+        time.tzset()
+        tempfile.tempdir = None
+        sys.argv = [str(REPOSITORY / f"{job.script}.py"), "--config", job.config, *job.arguments]
         disturb(job, scratch)
-        code = main(["--config", job.config, *job.arguments])
-        sys.stdout.flush()
-    except SystemExit as end:
-        code = int(end.code or 0)
+        runpy.run_path(sys.argv[0], run_name="__main__")
+    except SystemExit as exit_:
+        code = int(exit_.code or 0)
+    except BaseException:  # noqa: BLE001 - as Python itself ends a script
+        traceback.print_exc()
     finally:
+        atexit._run_exitfuncs()
+        sys.stdout.flush()
+        sys.stderr.flush()
         os._exit(code)
 
 
@@ -245,10 +288,9 @@ def attach_strace(expressions: Sequence[str], path: Path) -> None:
     for expression in expressions:
         command += ["-e", expression]
     quiet = subprocess.DEVNULL
-    subprocess.Popen(command, stdin=quiet, stdout=quiet, stderr=quiet)
-    until = time.monotonic() + 20
+    strace = subprocess.Popen(command, stdin=quiet, stdout=quiet, stderr=quiet)
     while "TracerPid:\t0\n" in Path("/proc/self/status").read_text():
-        assert time.monotonic() < until, "strace could not be attached"
+        assert strace.poll() is None, "strace could not be attached"
         time.sleep(0.005)
 
 
@@ -266,12 +308,12 @@ def shift_clock(by: timedelta) -> None:
 
     class Shifted(datetime):
         @classmethod
-        def now(cls, tz: tzinfo | None = None) -> datetime:
+        def now(cls, tz: tzinfo | None = None) -> Any:
             return right.now(tz) + by
 
     for module in list(sys.modules.values()):
-        path = Path(getattr(module, "__file__", None) or "/")
-        if REPOSITORY in path.parents and getattr(module, "datetime", None) is right:
+        is_ours = REPOSITORY in Path(getattr(module, "__file__", None) or "/").parents
+        if (is_ours or module.__name__ == "datetime") and vars(module).get("datetime") is right:
             vars(module)["datetime"] = Shifted
     time.time = lambda: now() + by.total_seconds()
     time.time_ns = lambda: now_ns() + int(by.total_seconds() * 1e9)
@@ -281,30 +323,16 @@ def may_run(*command: str) -> bool:
     """Whether a program is there and may do what it is asked for."""
     if shutil.which(command[0]) is None:
         return False
-    return subprocess.run(command, capture_output=True, check=False).returncode == 0
+    return subprocess.run(command, cwd=REPOSITORY, capture_output=True).returncode == 0
 
 
+@functools.cache
 def has_strace() -> bool:
     """Whether strace is there and may follow a process."""
-    if shutil.which("strace") is None:
-        return False
-    with subprocess.Popen(["sleep", "60"]) as target:
-        try:
-            probe = subprocess.Popen(
-                ["strace", "-qq", "-o", "/dev/null", "-p", str(target.pid)],
-                stderr=subprocess.DEVNULL,
-            )
-            until = time.monotonic() + 5
-            status = Path(f"/proc/{target.pid}/status")
-            while "TracerPid:\t0\n" in status.read_text():
-                if probe.poll() is not None or time.monotonic() > until:
-                    return False
-                time.sleep(0.01)
-        finally:
-            target.kill()
-        probe.wait()
-    return True
+    attach = "from tests.support import script_runner; script_runner.attach_strace((), '/dev/null')"
+    return may_run(sys.executable, "-c", attach)
 
 
 if __name__ == "__main__":
     serve(sys.stdin, sys.stdout, Path(sys.argv[1]))
+    os._exit(0)
