@@ -27,7 +27,7 @@ import textwrap
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -43,24 +43,18 @@ if TYPE_CHECKING:  # heavy modules: an idle run must not pay for them
 
     from attrition.core.releases import Release
     from attrition.data.clients import Clients, TestClients
+    from attrition.data.ingestion_result import IngestionResult
     from attrition.data.ledger import Ledger
     from attrition.monitoring.champion import Champion
-    from attrition.monitoring.decisions import (
-        Evidence,
-        Scored,
-        TrainingNeed,
-        TrainingSituation,
-        Verdict,
-    )
+    from attrition.monitoring.decisions import Scored, TrainingSituation, Verdict
     from attrition.monitoring.examination import Examination
+    from attrition.monitoring.findings import Evidence, Suspicion, TrainingNeed
+    from attrition.monitoring.record import DecisionRecord
     from attrition.runs.package_check import PackageCheck
-    from ingestion import IngestionResult, Pending
+    from ingestion import Pending
     from training import TrainingResult
 
 logger = logging.getLogger(__name__)
-
-
-FAILED = "failed"  # the verdict of a run that did not come to one
 
 
 def now() -> str:
@@ -92,19 +86,17 @@ class Stopwatch:
 class Challenge:
     """What became of a candidate: the verdict, its scores, the evidence against the champion.
 
-    `suspicious` holds the columns that alone tell the answer beyond belief (column -> AUC), and the
-    AUC of the whole model; `sampled` says how many rows were new to both, where only a sample of
-    them was compared.
+    `sampled` says how many rows were new to both, where only a sample of them was compared.
     """
 
     verdict: Verdict
+    suspicious: Suspicion
     scored: Scored | None = None
     evidence: Evidence | None = None
-    suspicious: dict[str, Any] = field(default_factory=dict)
     sampled: dict[str, int] = field(default_factory=dict)
 
 
-def process(config: Config, inputs: idle.Inputs, watch: Stopwatch) -> dict[str, Any]:
+def process(config: Config, inputs: idle.Inputs, watch: Stopwatch) -> DecisionRecord:
     """Do one run that is not idle; the caller holds the lock.
 
     Args:
@@ -113,7 +105,7 @@ def process(config: Config, inputs: idle.Inputs, watch: Stopwatch) -> dict[str, 
         watch: times the stages.
 
     Returns:
-        The decision record, as `decision.json` holds it.
+        The decision record.
     """
     import deployment
     from attrition.monitoring.champion import find_champion
@@ -132,11 +124,11 @@ def process(config: Config, inputs: idle.Inputs, watch: Stopwatch) -> dict[str, 
 
 def report(
     config: Config,
-    record: dict[str, Any],
+    record: DecisionRecord,
     outgoing: Release | None,
     watch: Stopwatch,
     package_check: PackageCheck,
-) -> dict[str, Any]:
+) -> DecisionRecord:
     """Rank the clients, diagnose, and tell of it all.
 
     Returns:
@@ -151,16 +143,17 @@ def report(
     reporting.run(config, outgoing, test)
     listed = call_list.rank(config)
     diagnosed = diagnostics.run(config, watch.seconds, package_check)
-    record = {**record, **call_list.recorded(listed)}
+    ranking, no_ranking = call_list.recorded(listed)
+    record = replace(record, ranking=ranking, no_ranking=no_ranking)
     live = releases.live_release_id(config.prod_deployment_path)
-    so_far = {**record, "release_after": live, "timings": dict(watch.seconds)}
+    so_far = replace(record, release_after=live, timings=dict(watch.seconds))
     reporting.tell(config, so_far, diagnosed.to_json(), listed, test)
     return record
 
 
 def run_stages(
     config: Config, champion: Champion | None, inputs: idle.Inputs, watch: Stopwatch
-) -> tuple[dict[str, Any], Release | None]:
+) -> tuple[DecisionRecord, Release | None]:
     """Ingest, examine the deployed model, challenge it, deploy: one stage after another.
 
     Returns:
@@ -188,13 +181,11 @@ def run_stages(
         need = training_need(training_situation(config, champion, ledger, test, exam))
     logger.info("%s: %s", "a candidate is due" if need.train else "no candidate", need.reason)
     challenge = run_challenge(config, champion, need, test, watch)
-    record = {
-        "run_id": started,
-        "time": started,
-        "inputs": inputs.digest,
-        "release_before": champion.release.id if champion else None,
-        **decision_record(config, ingested, exam, need, challenge),
-    }
+    record = replace(
+        decision_record(config, ingested, exam, need, challenge, started=started),
+        inputs=inputs.digest,
+        release_before=champion.release.id if champion else None,
+    )
     outgoing = deploy(config, champion, record, watch) if challenge.verdict.deploy else None
     return record, outgoing
 
@@ -205,35 +196,37 @@ def decision_record(
     exam: Examination,
     need: TrainingNeed,
     challenge: Challenge,
-) -> dict[str, Any]:
-    """What was found and decided, as plain values for JSON."""
-    from attrition.monitoring.examination import alerts
+    *,
+    started: str,
+) -> DecisionRecord:
+    """What was found and decided by the run that began at `started`."""
+    from attrition.monitoring.alerts import findings
+    from attrition.monitoring.findings import Sample
+    from attrition.monitoring.record import DecisionRecord, last_decision
 
-    verdict, scored, findings = challenge.verdict, challenge.scored, exam.to_json()
-    last = _shown_decision(config).get("ingestion")
-    told = last.get("notices", ()) if isinstance(last, dict) else ()
+    verdict, scored, drift, scores = challenge.verdict, challenge.scored, exam.drift, exam.scores
+    last = last_decision(config)
+    told = last.ingestion.notices if last and last.ingestion else ()
     untold = [notice for notice in ingested.notices if notice not in told]
-    return {
-        "verdict": verdict.verdict,
-        "reason": verdict.reason,
-        "warnings": [*untold, *alerts(config, exam, challenge.suspicious), *verdict.warnings],
-        "suspicious": challenge.suspicious,
-        "training": {"kind": need.kind, "reason": need.reason},
-        "new_rows": ingested.new_rows,
-        "ingestion": ingested.to_json(),
-        "scores": findings["scores"],
-        "drift": {
-            "performance": findings["performance_drift"],
-            "measures": findings["measures"],
-            "expected_scores": findings["expected_scores"],
-            "data": findings["data_drift"],
-            "impact": findings["impact"],
-        },
-        "sampled": findings["sampled"] | challenge.sampled,
-        "candidate_score": scored.test.to_json() if scored else None,
-        "cross_validated": scored.cross_validated.to_json() if scored else None,
-        "evidence": challenge.evidence.to_json() if challenge.evidence else None,
-    }
+    on_test, suspicious = scores.get(Sample.TEST_DATA), challenge.suspicious
+    alerts = findings(on_test, drift, suspicious, config.model_score_threshold)
+    return DecisionRecord(
+        run_id=started,
+        time=started,
+        verdict=verdict.verdict,
+        reason=verdict.reason,
+        warnings=(*untold, *(alert.text for alert in alerts), *verdict.warnings),
+        suspicious=suspicious,
+        training=need,
+        new_rows=ingested.new_rows,
+        ingestion=ingested,
+        scores=scores,
+        drift=drift,
+        sampled=exam.sampled | challenge.sampled,
+        candidate_score=scored.test if scored else None,
+        cross_validated=scored.cross_validated if scored else None,
+        evidence=challenge.evidence,
+    )
 
 
 def training_situation(
@@ -263,7 +256,7 @@ def training_situation(
         versions=versions(),
         deployed=deployed,
         rolled_back_commits=rolled_back,
-        drift=exam.drift,
+        drift=exam.drift.has_drifted,
         test_share=config.test_share,
     )
 
@@ -286,16 +279,17 @@ def run_challenge(
         new_columns_verdict,
         promotion_verdict,
     )
+    from attrition.monitoring.findings import RunVerdict
 
-    known = suspicions(champion.training) if champion else {}
+    known = suspicions(champion.training if champion else {})
     if not need.train:
-        return Challenge(Verdict("kept", need.reason), suspicious=known)
+        return Challenge(Verdict(RunVerdict.KEPT, need.reason), known)
     try:
         with watch.stage("training"):
             trained = training.run(config, test, champion.training["commit"] if champion else None)
     except NotEnoughData as error:
-        verdict = Verdict("not enough evidence", f"no candidate: {error}")
-        return Challenge(verdict, suspicious=known)
+        verdict = Verdict(RunVerdict.NOT_ENOUGH_EVIDENCE, f"no candidate: {error}")
+        return Challenge(verdict, known)
     with watch.stage("scoring"):
         scored = Scored(scoring.run(config, test), trained.cross_validated)
     asked, evidence, sampled = config.model_score_threshold, None, {}
@@ -314,24 +308,22 @@ def run_challenge(
     found = suspicions(atomic_files.read_json(config.output_model_path / "training.json"))
     return Challenge(
         disbelieved(verdict, trained.suspicious) if verdict.deploy else verdict,
+        found if found.columns or verdict.deploy else known,
         scored,
         evidence,
-        found or ({} if verdict.deploy else known),
         sampled,
     )
 
 
-def suspicions(training: Mapping[str, Any]) -> dict[str, Any]:
+def suspicions(training: Mapping[str, Any]) -> Suspicion:
     """Columns that alone tell the answer beyond belief, by the record of a training.
 
-    Returns:
-        `columns` (column -> its AUC) and `model_auc`; empty when there is no such column, or when
-        an older version trained the model.
+    Empty when there is no such column, or when an older version trained the model.
     """
+    from attrition.monitoring.findings import Suspicion
+
     columns = training.get("suspicious_columns")
-    if not columns:
-        return {}
-    return {"columns": columns, "model_auc": training["cross_validated"]["roc_auc"]}
+    return Suspicion(columns, training["cross_validated"]["roc_auc"]) if columns else Suspicion()
 
 
 def gather_evidence(
@@ -346,8 +338,8 @@ def gather_evidence(
 
     from attrition.model.metrics import Comparison, compare
     from attrition.model.training import out_of_fold_probabilities
-    from attrition.monitoring.decisions import Evidence
     from attrition.monitoring.examination import minimum
+    from attrition.monitoring.findings import Evidence
 
     card, clients, unseen = trained.fitted.scorecard, trained.clients, trained.unseen
 
@@ -373,7 +365,7 @@ def gather_evidence(
 
 
 def deploy(
-    config: Config, champion: Champion | None, record: dict[str, Any], watch: Stopwatch
+    config: Config, champion: Champion | None, record: DecisionRecord, watch: Stopwatch
 ) -> Release | None:
     """Deploy the candidate; the outgoing model answers the API calls once more before it goes.
 
@@ -387,17 +379,17 @@ def deploy(
         with watch.stage("outgoing answers"):
             apicalls.record_current(config)
     with watch.stage("deployment"):
-        deployment.run(config, record)
+        deployment.run(config, record.to_json())
     return champion.release if champion else None
 
 
 def close(
     config: Config,
     inputs: idle.Inputs,
-    record: dict[str, Any],
+    record: DecisionRecord,
     outgoing: Release | None,
     watch: Stopwatch,
-) -> dict[str, Any]:
+) -> DecisionRecord:
     """Call the API, write down what was decided, and tell what is news of it.
 
     Without `finished_at` a run is still at work. The alerts come before the idle state: a run
@@ -414,61 +406,56 @@ def close(
     from attrition.runs import history
 
     live = releases.live_release_id(config.prod_deployment_path)
-    record = {**record, "release_after": live}
-    atomic_files.write_json(
-        config.decision, {**record, "timings": watch.seconds}
-    )  # the API shows it
+    record = replace(record, release_after=live, timings=dict(watch.seconds))
+    atomic_files.write_json(config.decision, record.to_json())  # the API shows it
     if live is not None:
         with watch.stage("answers"):
             record_answers = apicalls.record_redeployed if outgoing else apicalls.record_current
             record_answers(config)
-    record = {**record, "timings": watch.seconds, "finished_at": clock.now()}
-    history.record_run(config.history, record, config.runs_to_keep)
+    record = replace(record, timings=dict(watch.seconds), finished_at=clock.now())
+    plain = record.to_json()
+    history.record_run(config.history, plain, config.runs_to_keep)
     alert_delivery.tell_run(config, record)
-    is_all_seen = inputs.settled and inputs.digest == record["inputs"]
+    is_all_seen = inputs.settled and inputs.digest == record.inputs
     is_all_seen = is_all_seen and committed_rows.is_as_left(config, read_ledger(config.ledger))
-    if is_all_seen and not record["ingestion"]["waiting"]:
-        record |= {idle.STATE: idle.finished_state(config, inputs)}
-    atomic_files.write_json(config.decision, record)
+    if is_all_seen and not (record.ingestion and record.ingestion.waiting):
+        plain |= {idle.STATE: idle.finished_state(config, inputs)}
+    atomic_files.write_json(config.decision, plain)
     return record
 
 
 def owed_report(
     config: Config, champion: Champion | None
-) -> tuple[dict[str, Any], Release | None] | None:
+) -> tuple[DecisionRecord, Release | None] | None:
     """What a killed run decided and deployed but could not report, and the release it replaced.
 
     Reporting it is all that the run after it does, so that it ends as the killed one would have;
     what has come since is for the next. None when nothing is owed.
     """
+    from attrition.monitoring.record import last_decision, read_record
     from attrition.runs import history
 
     if champion is None:
         return None
-    live, decision = champion.release, champion.release.manifest["decision"]
-    if decision["run_id"] is None:  # deployed by hand
+    live = champion.release
+    if live.manifest["decision"]["run_id"] is None:  # deployed by hand
         return None
-    shown = _shown_decision(config)
-    if "finished_at" in shown and shown.get("release_after") == live.id:
+    decision = read_record(live.manifest["decision"], live.folder)
+    if decision is None or decision.run_id is None:
+        return None
+    shown = last_decision(config)
+    is_finished = shown is not None and shown.finished_at is not None
+    if shown and is_finished and shown.release_after == live.id:
         return None  # whatever became of the history
-    is_half_shown = shown.get("run_id") == decision["run_id"] and "finished_at" not in shown
-    if history.has_run(config.history, decision["run_id"], live.id) and not is_half_shown:
+    is_half_shown = shown is not None and shown.run_id == decision.run_id and not is_finished
+    if history.has_run(config.history, decision.run_id, live.id) and not is_half_shown:
         return None
     logger.info("reporting the deployment of %s, which an earlier run could not finish", live.id)
     folder = config.prod_deployment_path / "releases" / str(live.manifest["replaces"])
     try:
-        return dict(decision), releases.open_release(folder)
+        return decision, releases.open_release(folder)
     except DataError:  # it replaced none, or that one is damaged
-        return dict(decision), None
-
-
-def _shown_decision(config: Config) -> dict[str, Any]:
-    """What `decision.json` shows; nothing when it is missing or damaged, since it is only shown."""
-    try:
-        shown = atomic_files.read_json(config.decision)
-    except DataError:
-        return {}
-    return shown if isinstance(shown, dict) else {}
+        return decision, None
 
 
 def fail(config: Config, started: str, watch: Stopwatch, message: str) -> None:
@@ -481,28 +468,25 @@ def fail(config: Config, started: str, watch: Stopwatch, message: str) -> None:
         message: what happened.
     """
     from attrition.monitoring import alert_delivery
-    from attrition.monitoring import alerts as alert_conditions
+    from attrition.monitoring.alerts import failure_kind
+    from attrition.monitoring.findings import RunVerdict
+    from attrition.monitoring.record import DecisionRecord, recorded_runs
     from attrition.runs import history
 
     live = releases.live_release_id(config.prod_deployment_path)
-    kind = alert_conditions.failure_kind(message)
-    last = history.runs(config.history, limit=1)
-    if not last or (last[0]["verdict"], alert_conditions.failure_kind(last[0]["reason"])) != (
-        FAILED,
-        kind,
-    ):
-        record: dict[str, Any] = {
-            "run_id": started,
-            "time": started,
-            "verdict": FAILED,
-            "reason": message,
-            "release_before": live,
-            "release_after": live,
-            "scores": {},
-            "drift": {"performance": {}, "data": {}},
-            "timings": dict(watch.seconds),
-        }
-        history.record_run(config.history, record, config.runs_to_keep)
+    last = recorded_runs(config.history, limit=1)
+    is_known = last and last[0].verdict is RunVerdict.FAILED
+    if not is_known or failure_kind(last[0].reason) != failure_kind(message):
+        record = DecisionRecord(
+            run_id=started,
+            time=started,
+            verdict=RunVerdict.FAILED,
+            reason=message,
+            release_before=live,
+            release_after=live,
+            timings=dict(watch.seconds),
+        )
+        history.record_run(config.history, record.to_json(), config.runs_to_keep)
     alert_delivery.tell_failure(config, message)
 
 

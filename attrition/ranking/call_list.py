@@ -12,12 +12,11 @@ import textwrap
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from attrition.core import atomic_files, clock, formatting, releases
+from attrition.core import atomic_files, clock, formatting, plain_values, releases
 from attrition.core.config import Config
 from attrition.core.errors import DataError
 from attrition.core.formatting import NO_OPEN_CLIENTS, OPEN_CLIENTS
@@ -27,7 +26,14 @@ from attrition.engines.selection import engine
 from attrition.model.compatibility import misfit
 from attrition.model.scorecard import Scorecard, load_scorecard
 from attrition.ranking import csv_list, lookup_db, ranking
-from attrition.ranking.outcomes import Remembered, first_outcomes, precision_at_top, remember
+from attrition.ranking.outcomes import (
+    EarlierList,
+    RankingRecord,
+    Remembered,
+    first_outcomes,
+    precision_at_top,
+    remember,
+)
 from attrition.ranking.ranking import Ranking, Tiers
 from attrition.runs import history
 
@@ -48,8 +54,7 @@ class RankingResult:
         ranking: the clients in order.
         ranked: which clients these are.
         tiers: the thresholds used.
-        outcomes: of earlier rankings, newest first: time, release, the first k clients' outcomes
-            for each k, and those of all clients ranked.
+        outcomes: of earlier rankings, newest first.
         not_listed: clients of lower risk that are not on the list, since it would grow too long.
     """
 
@@ -57,21 +62,22 @@ class RankingResult:
     ranking: Ranking
     ranked: str
     tiers: Tiers
-    outcomes: list[dict[str, Any]]
+    outcomes: tuple[EarlierList, ...]
     not_listed: int = 0
 
-    def to_json(self) -> dict[str, Any]:
-        """Counts only, no client's name: these go into records and logs."""
-        tiers = (ranking.HIGH, ranking.MEDIUM, ranking.LOW)
-        return {
-            "release": self.release,
-            "ranked": self.ranked,
-            "clients": len(self.ranking),
-            "not_listed": self.not_listed,
-            **{tier: self.ranking.count(tier) for tier in tiers},
-            "thresholds": asdict(self.tiers),
-            "outcomes": self.outcomes,
-        }
+    def counts(self) -> RankingRecord:
+        """What the decision record holds of it."""
+        return RankingRecord(
+            release=self.release,
+            ranked=self.ranked,
+            clients=len(self.ranking),
+            not_listed=self.not_listed,
+            high=self.ranking.count(ranking.HIGH),
+            medium=self.ranking.count(ranking.MEDIUM),
+            low=self.ranking.count(ranking.LOW),
+            thresholds=self.tiers,
+            outcomes=self.outcomes,
+        )
 
 
 def rank(config: Config) -> RankingResult | str:
@@ -114,7 +120,7 @@ def rank(config: Config) -> RankingResult | str:
     about = {"time": clock.now(), "release": release.id, "ranked": ranked}
     lookup_db.write_ranking(config.client_book, found, clients.columns, tiers, about)
     if config.id_column is None:
-        return RankingResult(release.id, found, ranked, tiers, [], total - len(clients))
+        return RankingResult(release.id, found, ranked, tiers, (), total - len(clients))
     kept = remember(found, release.id, ledger.commit_id)
     risks = found.risks(config.clients_with_reasons)
     history.record_ranking(
@@ -124,17 +130,17 @@ def rank(config: Config) -> RankingResult | str:
     return RankingResult(release.id, found, ranked, tiers, outcomes, total - len(clients))
 
 
-def recorded(listed: RankingResult | str) -> dict[str, Any]:
+def recorded(listed: RankingResult | str) -> tuple[RankingRecord | None, str | None]:
     """What `rank` gave, as the decision record holds it: the ranking, or why there is none."""
-    if isinstance(listed, str):
-        return {"ranking": None, "no_ranking": listed}
-    return {"ranking": listed.to_json(), "no_ranking": None}
+    return (None, listed) if isinstance(listed, str) else (listed.counts(), None)
 
 
 def record_anew(config: Config, listed: RankingResult | str) -> None:
     """Let the last run's record tell of a list made after it, or why there is none."""
     if record := atomic_files.read_json_object(config.decision):
-        atomic_files.write_json(config.decision, {**record, **recorded(listed)})
+        ranking_record, reason = recorded(listed)
+        told = {"ranking": plain_values.to_json(ranking_record), "no_ranking": reason}
+        atomic_files.write_json(config.decision, {**record, **told})
 
 
 def give_up(config: Config, reason: str) -> str:
@@ -167,14 +173,14 @@ def _last_list(path: Path) -> ranking.Previous | None:
         return None
 
 
-def earlier_outcomes(config: Config, ledger: Ledger) -> list[dict[str, Any]]:
+def earlier_outcomes(config: Config, ledger: Ledger) -> tuple[EarlierList, ...]:
     """What became of the clients of earlier rankings, by the labelled rows that came after each.
 
     A ranking made before the training set was made anew is passed over: what came after it can
     no longer be told.
 
     Returns:
-        See `RankingResult`; rankings of which no outcome is known are not among them.
+        Newest first; rankings of which no outcome is known are not among them.
     """
     places = {commit.id: place for place, commit in enumerate(ledger.commits, start=1)}
     remembered = [
@@ -184,7 +190,7 @@ def earlier_outcomes(config: Config, ledger: Ledger) -> list[dict[str, Any]]:
     ]
     later = [item for item in remembered if item[2] < len(ledger.commits)]
     if not later:
-        return []
+        return ()
     oldest = min(place for _, _, place in later)
     ids, labels, numbers = _labelled_since(config, ledger, oldest, [kept for _, kept, _ in later])
     rows = np.cumsum([0, *(commit.rows for commit in ledger.commits[oldest:])])
@@ -194,15 +200,8 @@ def earlier_outcomes(config: Config, ledger: Ledger) -> list[dict[str, Any]]:
         outcomes = first_outcomes(ids[start:], labels[start:])
         tops, everybody = precision_at_top(kept, outcomes)
         if everybody.known or any(top.known for top in tops.values()):
-            found.append(
-                {
-                    "time": time,
-                    "release": kept.release,
-                    "top": {str(size): top.to_json() for size, top in tops.items()},
-                    "all": everybody.to_json(),
-                }
-            )
-    return found[:TOLD_OUTCOMES]
+            found.append(EarlierList(time, kept.release, tops, everybody))
+    return tuple(found[:TOLD_OUTCOMES])
 
 
 def _labelled_since(

@@ -9,11 +9,10 @@ import hashlib
 import zlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
-from attrition.ranking.ranking import Ranking
+from attrition.ranking.ranking import Ranking, Tiers
 
 TOP_SIZES = (10, 20, 50)
 # Clients of an old ranking that are remembered for the base rate; of more, a fixed sample.
@@ -60,31 +59,55 @@ def remember(ranking: Ranking, release: str, commit: str | None) -> Remembered:
 
 
 @dataclass(frozen=True)
-class Found:
-    """Among some ranked clients: how many outcomes are known, and how many of those left."""
+class OutcomeCounts:
+    """Among some ranked clients: how many outcomes are known, and how many of those left.
+
+    `share_left` is the fraction 0-1 of the known ones that left; None when none is known.
+    """
 
     clients: int
     known: int
     left: int
+    share_left: float | None
 
-    @property
-    def share(self) -> float | None:
-        """Fraction 0-1 of the known ones that left; None when none is known."""
-        return self.left / self.known if self.known else None
 
-    def to_json(self) -> dict[str, Any]:
-        """The counts and the share as plain values for JSON."""
-        return {
-            "clients": self.clients,
-            "known": self.known,
-            "left": self.left,
-            "share_left": self.share,
-        }
+@dataclass(frozen=True)
+class EarlierList:
+    """What became of the clients of an earlier ranking: of its first k for each k, and of all."""
+
+    time: str
+    release: str
+    top: Mapping[int, OutcomeCounts]
+    all: OutcomeCounts
+
+
+@dataclass(frozen=True)
+class RankingRecord:
+    """A ranking in counts only, no client's name: these go into records and logs.
+
+    Attributes:
+        release: by whose model the clients are ranked.
+        ranked: which clients these are.
+        clients: how many; of them `high`, `medium` and `low` by tier.
+        not_listed: clients of lower risk that are not on the list, since it would grow too long.
+        thresholds: the tiers used.
+        outcomes: of earlier rankings, newest first.
+    """
+
+    release: str
+    ranked: str
+    clients: int
+    not_listed: int
+    high: int
+    medium: int
+    low: int
+    thresholds: Tiers
+    outcomes: tuple[EarlierList, ...]
 
 
 def precision_at_top(
     old: Remembered, outcomes: Mapping[str, int]
-) -> tuple[dict[int, Found], Found]:
+) -> tuple[dict[int, OutcomeCounts], OutcomeCounts]:
     """Did the list help: the share of leavers at its top, as far as known, and among all ranked.
 
     Args:
@@ -100,9 +123,10 @@ def precision_at_top(
     return {k: _found(old.top[:k], outcomes) for k in sizes}, _found(old.sample, outcomes)
 
 
-def _found(clients: Sequence[str], outcomes: Mapping[str, int]) -> Found:
+def _found(clients: Sequence[str], outcomes: Mapping[str, int]) -> OutcomeCounts:
     labels = [outcomes[client] for client in clients if client in outcomes]
-    return Found(len(clients), len(labels), sum(labels))
+    known, left = len(labels), sum(labels)
+    return OutcomeCounts(len(clients), known, left, left / known if known else None)
 
 
 def first_outcomes(ids: Iterable[str], labels: Iterable[int]) -> dict[str, int]:

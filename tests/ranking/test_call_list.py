@@ -9,6 +9,7 @@ import pytest
 from app import create_app
 from attrition.ranking import call_list, csv_list
 from attrition.ranking.call_list import RankingResult
+from attrition.ranking.ranking import Tiers
 from tests.conftest import FORMS, HEADER, Project
 from tests.scripts.test_reporting import test_rows
 from tests.support.pages import document_text
@@ -58,10 +59,10 @@ def test_the_list_ranks_the_open_clients_with_tiers_and_reasons(listed: Project)
     ]
     assert {row["rank_change"] for row in rows} == {""}
     assert "value" not in rows[0]
-    told = result.to_json()
-    assert (told["ranked"], told["clients"]) == ("open clients", 5)
-    assert (told["high"], told["medium"], told["low"]) == (3, 1, 1)
-    assert told["thresholds"] == {"high": 0.5, "medium": 0.25}
+    told = result.counts()
+    assert (told.ranked, told.clients) == ("open clients", 5)
+    assert (told.high, told.medium, told.low) == (3, 1, 1)
+    assert told.thresholds == Tiers(high=0.5, medium=0.25)
     assert "Quiet" not in str(told)
 
 
@@ -123,7 +124,7 @@ def test_where_no_client_is_open_those_who_stayed_of_the_newest_batch_are_ranked
     result = call_list.rank(project.config)
     assert isinstance(result, RankingResult)
     assert result.ranked == "clients of the newest batch who stayed"
-    assert result.to_json()["clients"] == 5
+    assert result.counts().clients == 5
     clients = [row["client"] for row in table(project)]
     assert clients == ["'=Quiet()", "Busy", "Absent", "Middling", "Calm"]
 

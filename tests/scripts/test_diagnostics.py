@@ -27,6 +27,7 @@ from attrition.report.diagnostics_text import describe_decision
 from attrition.runs import history, package_check
 from tests.conftest import HEADER, REPOSITORY, Project
 from tests.scripts.test_app import tree
+from tests.support.records import decision_record
 from tests.support.releases import deploy
 
 BATCH = f"""{HEADER}
@@ -465,12 +466,11 @@ def test_outcomes_of_old_lists_are_shown_in_80_columns() -> None:
         "top": {"10": top},
         "all": everybody,
     }
-    decision = {
-        "time": "2026-03-01T06:00:00+00:00",
-        "verdict": "kept",
-        "reason": "x\x1b[31m" * 90,
-        "ranking": {"outcomes": [outcome]},
-    }
+    decision = decision_record(
+        time="2026-03-01T06:00:00+00:00",
+        reason="x\x1b[31m" * 90,
+        ranking={"outcomes": [outcome]},
+    )
     shown = "\n\n".join(describe_decision(decision, "2026-03-04T07:00:00+00:00"))
     assert max(map(len, shown.splitlines())) <= 80
     assert "\x1b" not in shown
