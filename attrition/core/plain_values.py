@@ -64,8 +64,9 @@ def _reader(kind: Any) -> Reader:
 
 def _checked(kind: Any, value: Any) -> Any:
     """A text, a number, a truth value; a whole number may stand for a fraction."""
-    if kind is float and type(value) is int:
-        value = float(value)
+    if type(value) is int:
+        number = float(value)  # an overflow, too, is a number that nobody can show
+        value = number if kind is float else value
     if type(value) is not kind or (kind is float and not math.isfinite(value)):
         raise ValueError(f"expected {kind.__name__}, found {str(value)[:60]!r}")
     return value

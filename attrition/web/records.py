@@ -190,7 +190,7 @@ def run_of(record: DecisionRecord) -> dict[str, Any]:
         "new_rows": record.new_rows,
         "release_before": record.release_before,
         "release_after": record.release_after,
-        "scores": {name: _score(score) for name, score in record.scores.items()},
+        "scores": {str(name): _score(score) for name, score in record.scores.items()},
         "candidate_score": _score(record.candidate_score),
         "drift": drift_counts(record.drift),
         "timings": record.timings,
