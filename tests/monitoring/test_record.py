@@ -167,7 +167,21 @@ def paths(plain: Any, before: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]
             yield from paths(value, (*before, key))
 
 
-JUNK = [None, True, 5, -1, 0.5, float("nan"), float("inf"), 10**400, "junk", "", [], [[]], {}]
+JUNK: list[Any] = [
+    None,
+    True,
+    5,
+    -1,
+    0.5,
+    float("nan"),
+    float("inf"),
+    10**400,
+    "junk",
+    "",
+    [],
+    [[]],
+    {},
+]
 DAMAGES = [pytest.param(path, id=".".join(map(str, path))) for path in paths(FULL)]
 
 

@@ -116,7 +116,7 @@ def test_without_an_id_column_no_clients_are_counted(project: Project) -> None:
 
 
 def describe(project: Project) -> str:
-    return diagnostics.describe(diagnostics.look(project.config), {}, "")
+    return diagnostics.describe(diagnostics.look(project.config), None, "")
 
 
 def test_a_column_that_is_all_missing_has_no_statistics_and_prints_calmly(
