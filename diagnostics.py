@@ -33,9 +33,10 @@ from attrition.data.profile import DataProfile, missing_changes
 from attrition.engines.context import RunContext
 from attrition.engines.selection import engine
 from attrition.model.champion import live_champion
+from attrition.monitoring.record import DecisionRecord, last_decision, read_record
 from attrition.report.diagnostics_text import describe_data, describe_decision, describe_timings
 from attrition.report.run_summary import runs_table
-from attrition.runs import cli, decision_record, history, package_check, stage_timing
+from attrition.runs import cli, history, package_check, stage_timing
 from attrition.runs.package_check import PackageCheck, Packages
 
 # Every stage of a run: the measured ones first, the others in the order in which they come.
@@ -180,12 +181,12 @@ def predict(config: Config, path: Path) -> tuple[list[tuple[str, float, str]], l
     return predictions, list(rejected)
 
 
-def describe(result: DiagnosticsResult, decision: Mapping[str, Any], now: str) -> str:
+def describe(result: DiagnosticsResult, decision: DecisionRecord | None, now: str) -> str:
     """The result, and what the last run decided, as tables for a terminal of 80 columns.
 
     Args:
         result: the diagnostics.
-        decision: the decision record; {} for none.
+        decision: the decision record.
         now: the time, UTC, ISO 8601.
     """
     parts = [
@@ -208,7 +209,7 @@ def _diagnose(config: Config, arguments: argparse.Namespace) -> int:
     if arguments.json:
         print(atomic_files.json_text(result.to_json()).rstrip())
     else:
-        print(describe(result, decision_record.last_decision(config), clock.now()))
+        print(describe(result, last_decision(config), clock.now()))
     if releases.live_release_id(config.prod_deployment_path) is None:
         raise DataError("no model is deployed yet; run fullprocess.py")
     return 0
@@ -234,7 +235,8 @@ def _show_history(config: Config, arguments: argparse.Namespace) -> int:
     if arguments.json:
         print(atomic_files.json_text(records).rstrip())
     else:
-        print(runs_table(records) if records else "No run is recorded yet; run fullprocess.py.")
+        runs = list(filter(None, (read_record(record, config.history) for record in records)))
+        print(runs_table(runs) if runs else "No run is recorded yet; run fullprocess.py.")
     return 0
 
 

@@ -23,9 +23,8 @@ import argparse
 import logging
 import textwrap
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from attrition.core import atomic_files
 from attrition.core.config import DEFAULT_CONFIG_PATH, STANDARD_FOLDERS, Config, parse_config
@@ -35,6 +34,7 @@ from attrition.data import source_files
 from attrition.data.config_suggestion import suggest_settings
 from attrition.data.csv_records import FOUND
 from attrition.data.discovery import Survey, all_rejected, survey
+from attrition.data.ingestion_result import IngestionResult
 from attrition.data.ledger import REJECTED, Ledger, LedgerEntry, read_ledger, write_ledger
 from attrition.data.ledger_rebuild import accept_edits
 from attrition.data.source_files import Refusal
@@ -42,40 +42,6 @@ from attrition.engines.selection import engine
 from attrition.runs import cli
 
 logger = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class IngestionResult:
-    """What a run of ingestion did.
-
-    Attributes:
-        files: the new files, taken in or rejected, in the order of their names.
-        refused: what is not read there or in the test data, named when it is new: links, folders,
-            other suffixes, ...
-        waiting: names of files that are still being written; a later run takes them in.
-        commit: the newest commit's id; None while nothing was ever committed.
-        start: length of finaldata.csv before, in bytes (on Spark: rows); the new ones begin there.
-        end: its length after.
-        new_rows: rows added to it.
-        open_clients: clients whose outcome is not known yet.
-        all_rejected: that no file could be taken in, ever, and why; None where one was.
-        notices: what ever happened to the ledger and its files, each with its time, oldest first.
-    """
-
-    files: tuple[LedgerEntry, ...]
-    refused: tuple[Refusal, ...]
-    waiting: tuple[str, ...]
-    commit: str | None
-    start: int
-    end: int
-    new_rows: int
-    open_clients: int
-    all_rejected: str | None = None
-    notices: tuple[str, ...] = ()
-
-    def to_json(self) -> dict[str, Any]:
-        """As the decision record holds it."""
-        return asdict(self)
 
 
 @dataclass(frozen=True)

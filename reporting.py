@@ -35,6 +35,7 @@ from attrition.model.champion import live_champion
 from attrition.model.compatibility import misfit
 from attrition.model.scorecard import load_scorecard
 from attrition.monitoring.examination import score_clients
+from attrition.monitoring.record import DecisionRecord, last_decision
 from attrition.ranking import call_list
 from attrition.ranking.call_list import RankingResult
 from attrition.report import build, html, inputs, pdf
@@ -42,7 +43,7 @@ from attrition.report.document import Story
 from attrition.report.figures import catalogue, model_quality, style
 from attrition.report.figures.style import Absent, Picture
 from attrition.report.inputs import Material, Model
-from attrition.runs import cli, decision_record
+from attrition.runs import cli
 
 SCORECARD = "scorecard.json"
 SECOND = "confusionmatrix2.png"  # of the new model; the first one is then that of the old
@@ -119,7 +120,7 @@ def _rejections(test: TestClients) -> str:
 
 def tell(
     context: RunContext,
-    decision: Mapping[str, Any],
+    decision: DecisionRecord | None,
     diagnosed: Mapping[str, Any],
     listed: RankingResult | str,
 ) -> list[Path]:
@@ -127,7 +128,7 @@ def tell(
 
     Args:
         context: of the run.
-        decision: the decision record; {} where no run is known.
+        decision: the decision record; None where no run is known.
         diagnosed: the diagnostics, as `diagnostics.json` holds them; {} for none.
         listed: the ranking, or why there is none.
 
@@ -147,11 +148,11 @@ def tell(
     drawn += _pictures_of(config, model, context.test) if model else []
     material = Material(
         config=config,
-        time=decision.get("time") or clock.now(),
+        time=decision.time if decision else clock.now(),
         decision=decision,
         model=model,
         ranking=listed if isinstance(listed, str) else listed.ranking,
-        listed={} if isinstance(listed, str) else listed.to_json(),
+        listed=None if isinstance(listed, str) else listed.counts(),
         diagnostics=diagnosed,
         runs=runs,
         ledger=context.ledger,
@@ -208,10 +209,8 @@ def _report(config: Config, _arguments: argparse.Namespace) -> int:
     else:
         print(call_list.top_table(listed))
         print(config.client_risk)
-    decision, diagnosed = (
-        decision_record.last_decision(config),
-        atomic_files.read_json_object(config.diagnostics),
-    )
+    decision = last_decision(config)
+    diagnosed = atomic_files.read_json_object(config.diagnostics)
     for path in [*drawn, *tell(context, decision, diagnosed, listed)]:
         print(path)
     return 0 if drawn else 1

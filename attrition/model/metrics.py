@@ -35,7 +35,7 @@ class Score:
     """
 
     rows: int
-    positives: int
+    positives: int = 0  # not kept in the thinned record of an old run
     undefined: str | None = None
     f1: float | None = None
     f1_interval: tuple[float, float] | None = None  # 95 % bootstrap percentile interval

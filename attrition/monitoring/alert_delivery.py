@@ -21,7 +21,7 @@ import urllib.parse
 import urllib.request
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
-from typing import IO, Any, NoReturn
+from typing import IO, TYPE_CHECKING, Any, NoReturn
 
 from attrition.core import atomic_files
 from attrition.core.config import Config
@@ -30,6 +30,9 @@ from attrition.data.ledger import read_ledger
 from attrition.monitoring import alerts
 from attrition.monitoring.alerts import Condition, Told
 from attrition.runs.idle import FAILED_RUN
+
+if TYPE_CHECKING:  # heavy: an idle run must not pay for it
+    from attrition.monitoring.record import DecisionRecord
 
 VARIABLE = "ATTRITION_ALERT"  # the text, in the environment of the command
 WEBHOOK_SECONDS = 10.0
@@ -54,10 +57,10 @@ class _Undelivered(Exception):  # noqa: N818 - it is no error of the run
     """Says why in words."""
 
 
-def tell_run(config: Config, record: Mapping[str, Any]) -> None:
+def tell_run(config: Config, record: DecisionRecord) -> None:
     """Tell what a finished run found, as far as it is news."""
     found = alerts.conditions(record, config.model_score_threshold)
-    _tell(config, lambda _told: found, f"{record['verdict']}: {record['reason']}")
+    _tell(config, lambda _told: found, f"{record.verdict}: {record.reason}")
 
 
 def tell_failure(config: Config, message: str) -> None:

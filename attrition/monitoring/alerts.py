@@ -11,13 +11,17 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import TYPE_CHECKING
 
 from attrition.core.formatting import listing
 from attrition.data.ledger import REJECTED, Ledger
 from attrition.runs.idle import FAILED_RUN
 
-TEST_DATA = "test data"
+if TYPE_CHECKING:  # heavy modules: an idle run must not pay for them
+    from attrition.model.metrics import Score
+    from attrition.monitoring.findings import ColumnDrift, Impact, Suspicion
+    from attrition.monitoring.record import DecisionRecord, DriftRecord
+
 FILES_NAMED = 10  # in one message; the others are counted
 MESSAGES_KEPT = 20  # for an addressee who cannot be reached
 LONGEST = 4000  # characters: what chat tools take, and far below what an environment holds
@@ -48,49 +52,40 @@ class Told:
 
 
 def findings(
-    scores: Mapping[str, Any],
-    performance: Mapping[str, Any],
-    data: Mapping[str, Any],
-    degraded_below: float,
-    impact: Mapping[str, Any] | None = None,
-    *,
-    suspicious: Mapping[str, Any] | None = None,
+    score: Score | None, drift: DriftRecord, suspicious: Suspicion, degraded_below: float
 ) -> list[Condition]:
     """What a look at a model found wrong.
 
     Args:
-        scores: sample -> score, as the decision record holds it.
-        performance: sample -> finding on model drift, likewise.
-        data: sample -> finding on data drift, likewise.
+        score: on the test data; None when there is none.
+        drift: what was found about it.
+        suspicious: columns that alone tell the answer beyond belief.
         degraded_below: F1 under which a model is degraded, a fraction 0-1.
-        impact: sample -> what its data drift does to the risk, likewise; None when unknown.
-        suspicious: columns that alone tell the answer beyond belief, likewise; None when unknown.
     """
-    found = [_suspicion(suspicious)] if suspicious and suspicious["columns"] else []
-    f1 = (scores.get(TEST_DATA) or {}).get("f1")
+    found = [_suspicion(suspicious)] if suspicious.columns else []
+    f1 = score.f1 if score else None
     if f1 is not None and f1 < degraded_below:
         text = f"its F1 on the test data, {f1:.3f}, is under {degraded_below:g}"
         found.append(
             Condition("degraded model", "degraded", f"the deployed model is degraded: {text}")
         )
-    for sample, finding in performance.items():
-        if finding["verdict"] == "drift":
+    for sample, performance in drift.performance.items():
+        if performance.has_drifted:
             key = f"model drift on the {sample}"
-            found.append(Condition(key, "drift", f"{key}: {finding['reason']}"))
-    for sample, finding in data.items():
-        if finding["verdict"] == "drift":
-            judged = (*finding["columns"], finding["predictions"])
-            names = ", ".join(column["column"] for column in judged if column["verdict"] == "drift")
+            found.append(Condition(key, "drift", f"{key}: {performance.reason}"))
+    for sample, data in drift.data.items():
+        if data.has_drifted:
+            names = ", ".join(column.column for column in data.drifted)
             key = f"data drift in the {sample}"
-            shown = ", ".join(_drifted(column) for column in judged if column["verdict"] == "drift")
-            strongest = _strongest((impact or {}).get(sample))
+            shown = ", ".join(_drifted(column) for column in data.drifted)
+            strongest = _strongest(drift.impact.get(sample))
             found.append(Condition(key, names, f"{key}: {shown}{strongest}"))
     return found
 
 
-def _suspicion(suspicious: Mapping[str, Any]) -> Condition:
+def _suspicion(suspicious: Suspicion) -> Condition:
     """Columns that may be the answer in disguise."""
-    columns, model_auc = suspicious["columns"], suspicious["model_auc"]
+    columns, model_auc = suspicious.columns, suspicious.model_auc
     shown = listing([f"{name} (AUC {power:.3f})" for name, power in columns.items()])
     model = "" if model_auc is None else f"; the whole model reaches {model_auc:.3f}"
     alone = "alone tells" if len(columns) == 1 else "each alone tell"
@@ -102,41 +97,23 @@ def _suspicion(suspicious: Mapping[str, Any]) -> Condition:
     return Condition("too good to be true", ", ".join(columns), text)
 
 
-def _drifted(column: Mapping[str, Any]) -> str:
+def _drifted(column: ColumnDrift) -> str:
     """A drifted column; where values went missing, or came back, that is said."""
-    if "missingness" not in column.get("changed", ()):
-        return str(column["column"])
-    return f"{column['column']} ({column['change']})"
+    return f"{column.column} ({column.change})" if column.missingness_changed else column.column
 
 
-def _strongest(impact: Mapping[str, Any] | None) -> str:
+def _strongest(impact: Impact | None) -> str:
     """The term whose shift moves the risk most, as the end of a sentence."""
-    if not impact or not impact["terms"] or impact["terms"][0]["change"] == 0:
+    if not impact or not impact.terms or impact.terms[0].change == 0:
         return ""
-    term = impact["terms"][0]
-    verb = "lifts" if term["change"] > 0 else "lowers"
-    return f"; {term['term']} {verb} the predicted risk most, by {abs(term['change']):.2f} log-odds"
+    term = impact.terms[0]
+    verb = "lifts" if term.change > 0 else "lowers"
+    return f"; {term.term} {verb} the predicted risk most, by {abs(term.change):.2f} log-odds"
 
 
-def conditions(record: Mapping[str, Any], degraded_below: float) -> list[Condition]:
-    """What a finished run found wrong; a model deployed by it is judged by its own score.
-
-    Args:
-        record: the decision record.
-        degraded_below: as for `findings`.
-    """
-    scores = record["scores"]
-    if record["verdict"] == "deployed":
-        scores = {TEST_DATA: record["candidate_score"]}
-    drift = record["drift"]
-    return findings(
-        scores,
-        drift["performance"],
-        drift["data"],
-        degraded_below,
-        drift.get("impact"),
-        suspicious=record.get("suspicious"),
-    )
+def conditions(record: DecisionRecord, degraded_below: float) -> list[Condition]:
+    """What a finished run found wrong; a model deployed by it is judged by its own score."""
+    return findings(record.live_score, record.drift, record.suspicious, degraded_below)
 
 
 def failure(message: str) -> Condition:

@@ -23,9 +23,7 @@ from attrition.model.metrics import Comparison, compare
 from attrition.model.training import out_of_fold_probabilities
 from attrition.model.versions import versions
 from attrition.monitoring.decisions import (
-    Evidence,
     Scored,
-    TrainingNeed,
     TrainingSituation,
     Verdict,
     disbelieved,
@@ -34,6 +32,7 @@ from attrition.monitoring.decisions import (
     promotion_verdict,
 )
 from attrition.monitoring.examination import minimum
+from attrition.monitoring.findings import Evidence, Suspicion, TrainingNeed
 
 
 @dataclass(frozen=True)
@@ -42,17 +41,16 @@ class Challenge:
 
     Attributes:
         verdict: whether it is deployed, and why.
+        suspicious: columns of the live model that alone predict the label suspiciously well.
         scored: its scores; None when none was trained.
         evidence: the comparison with the champion; None when there was none.
-        suspicious: columns that alone tell the answer beyond belief (column -> AUC), and the AUC of
-            the whole model.
         sampled: how many rows were new to both, where only a sample of them was compared.
     """
 
     verdict: Verdict
+    suspicious: Suspicion
     scored: Scored | None = None
     evidence: Evidence | None = None
-    suspicious: dict[str, Any] = field(default_factory=dict)
     sampled: dict[str, int] = field(default_factory=dict)
 
 
@@ -89,7 +87,7 @@ def training_situation(context: RunContext, drift: bool) -> TrainingSituation:
 
 def uncontested(champion: Champion | None, verdict: Verdict) -> Challenge:
     """The outcome of a run without a candidate: what is suspicious of the champion stays so."""
-    return Challenge(verdict, suspicious=suspicions(champion.training) if champion else {})
+    return Challenge(verdict, suspicions(champion.training if champion else {}))
 
 
 def challenge(
@@ -124,22 +122,18 @@ def challenge(
     suspicious = suspicions(training)
     if verdict.deploy:
         verdict = disbelieved(verdict, trained.suspicious)
-    elif champion is not None:
-        suspicious = suspicious or suspicions(champion.training)
-    return Challenge(verdict, scored, evidence, suspicious, sampled)
+    elif champion is not None and not suspicious.columns:
+        suspicious = suspicions(champion.training)
+    return Challenge(verdict, suspicious, scored, evidence, sampled)
 
 
-def suspicions(training: Mapping[str, Any]) -> dict[str, Any]:
-    """Columns that alone tell the answer beyond belief, by the record of a training.
+def suspicions(training: Mapping[str, Any]) -> Suspicion:
+    """Columns that alone predict the label suspiciously well, by the record of a training.
 
-    Returns:
-        `columns` (column -> its AUC) and `model_auc`; empty when there is no such column, or when
-        an older version trained the model.
+    Empty when there is no such column, or when an older version trained the model.
     """
     columns = training.get("suspicious_columns")
-    if not columns:
-        return {}
-    return {"columns": columns, "model_auc": training["cross_validated"]["roc_auc"]}
+    return Suspicion(columns, training["cross_validated"]["roc_auc"]) if columns else Suspicion()
 
 
 def gather_evidence(

@@ -6,33 +6,21 @@ Values in, a decision with its reason in plain words out; no file, clock or logg
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from attrition.model.metrics import Comparison, Score
+from attrition.monitoring.findings import (
+    DriftVerdict,
+    Evidence,
+    PerformanceDrift,
+    RunVerdict,
+    TrainingKind,
+    TrainingNeed,
+)
 
 # A library whose change alone is a reason to train again: the candidate is made of it.
 MODEL_LIBRARIES = ("pipeline", "scikit-learn")
-
-
-@dataclass(frozen=True)
-class PerformanceDrift:
-    """Whether a model's F1 has fallen since it was deployed.
-
-    `verdict` is "drift", "no drift" or "insufficient data"; `fall` is a difference of F1, and the
-    interval (95 %) that of F1 at deployment, where it is known.
-    """
-
-    verdict: str
-    reason: str
-    at_deployment: float | None = None
-    now: float | None = None
-    fall: float | None = None
-    interval_at_deployment: tuple[float, float] | None = None
-
-    def to_json(self) -> dict[str, Any]:
-        """The finding as plain values for JSON."""
-        return asdict(self)
 
 
 def performance_drift(
@@ -50,19 +38,22 @@ def performance_drift(
         measured: how the F1 at deployment was, where it is not the one that the verdict told then.
     """
     if now.f1 is None or now.f1_interval is None:
-        return PerformanceDrift("insufficient data", str(now.undefined), at_deployment)
+        return PerformanceDrift(DriftVerdict.INSUFFICIENT, str(now.undefined), at_deployment)
     if at_deployment is None:
         reason = "the score at deployment was undefined, so there is nothing to compare with"
-        return PerformanceDrift("insufficient data", reason, None, now.f1)
+        return PerformanceDrift(DriftVerdict.INSUFFICIENT, reason, None, now.f1)
     fall = at_deployment - now.f1
     then = " ".join(filter(None, (f"{at_deployment:.3f}", measured, "at deployment")))
     change = f"F1 {now.f1:.3f} on {now.rows:,} rows, {then}"
     if fall <= threshold:
-        verdict, reason = "no drift", f"{change}: no fall beyond {threshold:g}"
+        verdict, reason = DriftVerdict.NO_DRIFT, f"{change}: no fall beyond {threshold:g}"
     elif now.f1_interval[1] < at_deployment:
-        verdict, reason = "drift", f"{change}: a fall of {fall:.3f}, beyond {threshold:g}"
+        verdict, reason = (
+            DriftVerdict.DRIFT,
+            f"{change}: a fall of {fall:.3f}, beyond {threshold:g}",
+        )
     else:
-        verdict = "insufficient data"
+        verdict = DriftVerdict.INSUFFICIENT
         reason = f"{change}: a fall of {fall:.3f} that may be chance on so few rows"
     return PerformanceDrift(verdict, reason, at_deployment, now.f1, fall)
 
@@ -85,69 +76,55 @@ class TrainingSituation:
     test_share: float = 0.0  # of the labelled rows, held out as test data today
 
 
-@dataclass(frozen=True)
-class TrainingNeed:
-    """Whether to train, and why (not).
-
-    `kind` is "nothing", "first", "new columns", "new test rows", "new rows" or "new library".
-    """
-
-    kind: str
-    reason: str
-
-    @property
-    def train(self) -> bool:
-        """Whether a candidate is to be trained."""
-        return self.kind != "nothing"
-
-
 def training_need(now: TrainingSituation) -> TrainingNeed:
     """Decide whether there is reason to train a candidate: only other rows give another model."""
     if now.commit is None:
-        return TrainingNeed("nothing", "no labelled client rows have been ingested yet")
+        return TrainingNeed(TrainingKind.NOTHING, "no labelled client rows have been ingested yet")
     if now.commit in now.rolled_back_commits:
         reason = "a model was rolled back by hand and no labelled rows came since; waiting for them"
-        return TrainingNeed("nothing", reason)
+        return TrainingNeed(TrainingKind.NOTHING, reason)
     if now.deployed is None:
-        return TrainingNeed("first", "no model is deployed yet")
+        return TrainingNeed(TrainingKind.FIRST, "no model is deployed yet")
     if now.schema != now.deployed["schema"]:
-        return TrainingNeed("new columns", "the columns or labels in config.json have changed")
+        return TrainingNeed(
+            TrainingKind.NEW_COLUMNS, "the columns or labels in config.json have changed"
+        )
     if now.test_share > (share := now.deployed.get("test_share", 0.0)):
         reason = (
             f"more rows are held out as test data (test_share {now.test_share:g}, it was "
             f"{share:g}), and the deployed model has learnt them"
         )
-        return TrainingNeed("new test rows", reason)
+        return TrainingNeed(TrainingKind.NEW_TEST_ROWS, reason)
     if now.commit != now.deployed["commit"]:
         if now.unseen_rows == 0:
-            return TrainingNeed("new rows", "the ingested rows have been recorded anew")
+            return TrainingNeed(TrainingKind.NEW_ROWS, "the ingested rows have been recorded anew")
         reason = f"{now.unseen_rows:,} labelled rows came after the deployed model was trained"
-        return TrainingNeed("new rows", reason)
+        return TrainingNeed(TrainingKind.NEW_ROWS, reason)
     if now.left_out_test_rows != now.deployed["left_out_test_rows"]:
-        return TrainingNeed("new rows", "other training rows now stand in the test data")
+        return TrainingNeed(TrainingKind.NEW_ROWS, "other training rows now stand in the test data")
     for library in MODEL_LIBRARIES:
         then, today = now.deployed["versions"].get(library), now.versions.get(library)
         if then != today:
             reason = f"the deployed model was trained under {library} {then}, this is {today}"
-            return TrainingNeed("new library", reason)
+            return TrainingNeed(TrainingKind.NEW_LIBRARY, reason)
     if now.drift:
         reason = "drift, but no new labelled rows to learn from: the same rows give the same model"
-        return TrainingNeed("nothing", reason)
-    return TrainingNeed("nothing", "no drift, and no new labelled rows to learn from")
+        return TrainingNeed(TrainingKind.NOTHING, reason)
+    return TrainingNeed(TrainingKind.NOTHING, "no drift, and no new labelled rows to learn from")
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """What became of the candidate: "deployed", "kept" (the old model) or "not enough evidence"."""
+    """What became of the candidate."""
 
-    verdict: str
+    verdict: RunVerdict
     reason: str
     warnings: tuple[str, ...] = ()
 
     @property
     def deploy(self) -> bool:
         """Whether the candidate is to be deployed."""
-        return self.verdict == "deployed"
+        return self.verdict is RunVerdict.DEPLOYED
 
 
 @dataclass(frozen=True)
@@ -203,8 +180,8 @@ def _warnings(candidate: Scored, score_threshold: float) -> tuple[str, ...]:
 def first_model_verdict(need: TrainingNeed, candidate: Scored, score_threshold: float) -> Verdict:
     """With no deployed model the candidate is deployed, with a warning if it is weak."""
     warnings = _warnings(candidate, score_threshold)
-    why = "it is the first model" if need.kind == "first" else need.reason
-    return Verdict("deployed", f"{why}; its {candidate.words}", warnings)
+    why = "it is the first model" if need.kind is TrainingKind.FIRST else need.reason
+    return Verdict(RunVerdict.DEPLOYED, f"{why}; its {candidate.words}", warnings)
 
 
 def new_columns_verdict(
@@ -232,13 +209,13 @@ def new_columns_verdict(
     if candidate.f1 is None:
         undefined = candidate.test.undefined
         reason = f"{need.reason}, and nobody knows how good the candidate is: {undefined}"
-        return Verdict("not enough evidence", reason)
+        return Verdict(RunVerdict.NOT_ENOUGH_EVIDENCE, reason)
     known = f"{need.reason}; the candidate's {candidate.words}"
     before = champion_cross_validated_f1 if candidate.test.f1 is None else champion_f1
     if before is not None and candidate.f1 < min(score_threshold, before):
         reason = f"{known}, that of the deployed model was {before:.3f}"
-        return Verdict("kept", reason, candidate.warnings)
-    return Verdict("deployed", known, _warnings(candidate, score_threshold))
+        return Verdict(RunVerdict.KEPT, reason, candidate.warnings)
+    return Verdict(RunVerdict.DEPLOYED, known, _warnings(candidate, score_threshold))
 
 
 def disbelieved(verdict: Verdict, columns: Collection[str]) -> Verdict:
@@ -247,22 +224,6 @@ def disbelieved(verdict: Verdict, columns: Collection[str]) -> Verdict:
         return verdict
     text = f"{verdict.reason}; do not believe it before you have looked at {', '.join(columns)}"
     return replace(verdict, reason=text)
-
-
-@dataclass(frozen=True)
-class Evidence:
-    """Champion against challenger: on the test data, on the rows new to both, and on both pooled.
-
-    `unseen` is None when no labelled row came after the deployed model was trained.
-    """
-
-    test: Comparison
-    unseen: Comparison | None
-    pooled: Comparison
-
-    def to_json(self) -> dict[str, Any]:
-        """The evidence as plain values for JSON."""
-        return asdict(self)
 
 
 def promotion_verdict(
@@ -284,7 +245,7 @@ def promotion_verdict(
     test = evidence.test
     if test.champion_f1 is None or test.challenger_f1 is None:
         reason = f"the test data cannot tell the models apart: {test.undefined}"
-        return Verdict("not enough evidence", reason)
+        return Verdict(RunVerdict.NOT_ENOUGH_EVIDENCE, reason)
     if test.challenger_f1 < score_threshold <= test.champion_f1:
         reason = (
             f"the test data alone decide, on which the candidate is degraded where the deployed "
@@ -293,7 +254,7 @@ def promotion_verdict(
         )
         if evidence.unseen is not None and evidence.unseen.difference is not None:
             reason += f"; {_figures('new rows', evidence.unseen)}"
-        return Verdict("kept", reason)
+        return Verdict(RunVerdict.KEPT, reason)
     pooled = evidence.pooled
     assert pooled.difference is not None and pooled.confidence is not None
     where = "on the test data" if evidence.unseen is None else "on test data and new rows pooled"
@@ -304,14 +265,16 @@ def promotion_verdict(
     sure = f"better in {pooled.confidence:.1%} of resamples"
     parts = _parts(evidence)
     warnings = _disagreement(evidence)
-    if need.kind == "new library" and pooled.difference >= 0:
-        return Verdict("deployed", f"{need.reason}; no worse {numbers}{parts}", warnings)
+    if need.kind is TrainingKind.NEW_LIBRARY and pooled.difference >= 0:
+        return Verdict(RunVerdict.DEPLOYED, f"{need.reason}; no worse {numbers}{parts}", warnings)
     if pooled.difference <= 0:
-        return Verdict("kept", f"the candidate is not better {numbers}{parts}", warnings)
+        return Verdict(RunVerdict.KEPT, f"the candidate is not better {numbers}{parts}", warnings)
     if pooled.confidence < confidence:
         reason = f"the candidate may be better by chance {numbers}, {sure}; {confidence:.0%} asked"
-        return Verdict("not enough evidence", reason + parts, warnings)
-    return Verdict("deployed", f"the candidate is better {numbers}, {sure}{parts}", warnings)
+        return Verdict(RunVerdict.NOT_ENOUGH_EVIDENCE, reason + parts, warnings)
+    return Verdict(
+        RunVerdict.DEPLOYED, f"the candidate is better {numbers}, {sure}{parts}", warnings
+    )
 
 
 def _parts(evidence: Evidence) -> str:

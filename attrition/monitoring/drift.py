@@ -12,7 +12,7 @@ not cry wolf, the effect size so that a large one does not make noise look like 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -20,6 +20,14 @@ import pandas as pd
 from numpy.typing import ArrayLike
 
 from attrition.core.errors import DataError
+from attrition.monitoring.findings import (
+    MISSINGNESS,
+    PREDICTIONS,
+    VALUES,
+    ColumnDrift,
+    Drift,
+    DriftVerdict,
+)
 from attrition.monitoring.reference import (
     CUTS,
     Counts,
@@ -36,76 +44,8 @@ from attrition.monitoring.statistical_tests import (
     population_stability_index,
 )
 
-DRIFT = "drift"
-NO_DRIFT = "no drift"
-INSUFFICIENT = "insufficient data"
-PREDICTIONS = "predictions"
-
 PSI_FLOOR = 0.1  # the usual reading: below 0.1 no shift worth the name, above 0.25 a large one
 MISSING_FLOOR = 0.05  # so much more or less of a column missing is worth the name, whatever its PSI
-
-VALUES, MISSINGNESS = "values", "missingness"
-
-
-@dataclass(frozen=True)
-class ColumnDrift:
-    """One column's comparison; without enough data test, statistic, p-values and effects are None.
-
-    Attributes:
-        column: its name.
-        kind: "numeric", "categorical" or "predictions".
-        verdict: "drift", "no drift" or "insufficient data".
-        missing_before, missing_now: share of the rows, a fraction 0-1.
-        adjusted_p: Holm's, over all columns and the predictions.
-        psi: population stability index over all bins, missing being one.
-        psi_missing: the part of it that lies in how many are missing; the rest is the values'.
-        wasserstein: distance of the numbers over the reference's standard deviation; None for
-            categories, for constant columns, and where an older release did not record it.
-        changed: of a drifted column "values", "missingness" or both.
-        change: what changed most, in words.
-    """
-
-    column: str
-    kind: str
-    verdict: str
-    missing_before: float
-    missing_now: float
-    test: str | None = None
-    statistic: float | None = None
-    degrees_of_freedom: int | None = None
-    p: float | None = None
-    adjusted_p: float | None = None
-    psi: float | None = None
-    psi_missing: float | None = None
-    wasserstein: float | None = None
-    changed: tuple[str, ...] = ()
-    change: str | None = None
-
-
-@dataclass(frozen=True)
-class Drift:
-    """The comparison of two samples; `verdict` is drift when any column or the predictions did."""
-
-    verdict: str
-    level: float
-    reference_rows: int
-    rows: int
-    columns: tuple[ColumnDrift, ...]
-    predictions: ColumnDrift
-
-    @property
-    def drifted(self) -> tuple[str, ...]:
-        """Names of what drifted: columns in their order, then `predictions`."""
-        return tuple(
-            result.column for result in (*self.columns, self.predictions) if result.verdict == DRIFT
-        )
-
-    def to_json(self) -> dict[str, Any]:
-        """The comparison as plain values for JSON."""
-        plain = asdict(self)
-        for column in (*plain["columns"], plain["predictions"]):
-            column["changed"] = list(column["changed"])
-        return {**plain, "columns": list(plain["columns"])}
 
 
 def compare(
@@ -145,7 +85,10 @@ def compare(
     enough = min(int(reference["rows"]), len(features)) >= minimum_rows
     results = _judge(tables, level) if enough else [_unjudged(table) for table in tables]
     verdicts = {result.verdict for result in results}
-    overall = next((v for v in (DRIFT, NO_DRIFT) if v in verdicts), INSUFFICIENT)
+    overall = next(
+        (v for v in (DriftVerdict.DRIFT, DriftVerdict.NO_DRIFT) if v in verdicts),
+        DriftVerdict.INSUFFICIENT,
+    )
     return Drift(
         overall, level, int(reference["rows"]), len(features), tuple(results[:-1]), results[-1]
     )
@@ -220,7 +163,14 @@ def _percent(share: float) -> str:
 
 
 def _unjudged(table: _Table) -> ColumnDrift:
-    return ColumnDrift(table.column, table.kind, INSUFFICIENT, *table.missing)
+    before, now = table.missing
+    return ColumnDrift(
+        column=table.column,
+        kind=table.kind,
+        verdict=DriftVerdict.INSUFFICIENT,
+        missing_before=before,
+        missing_now=now,
+    )
 
 
 def _last_share(counts: Counts) -> float:
@@ -243,7 +193,7 @@ def _verdict(table: _Table, test: Test, adjusted_p: float, level: float) -> Colu
     return ColumnDrift(
         column=table.column,
         kind=table.kind,
-        verdict=DRIFT if changed else NO_DRIFT,
+        verdict=DriftVerdict.DRIFT if changed else DriftVerdict.NO_DRIFT,
         missing_before=missing_before,
         missing_now=missing_now,
         test=test.name,

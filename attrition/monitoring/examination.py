@@ -18,60 +18,67 @@ from attrition.engines.selection import engine
 from attrition.model.champion import Champion
 from attrition.model.metrics import Minimum, Score, score
 from attrition.model.scorecard import Scorecard, logistic
-from attrition.monitoring import alerts as alert_conditions
-from attrition.monitoring.decisions import PerformanceDrift, performance_drift
-from attrition.monitoring.drift import Drift, compare
-from attrition.monitoring.impact import Impact, impact
-from attrition.monitoring.performance import ExpectedScore, expected_score, measure_changes
-
-TEST_DATA, NEW_ROWS, OPEN_CLIENTS = alert_conditions.TEST_DATA, "new rows", "open clients"
+from attrition.monitoring.decisions import performance_drift
+from attrition.monitoring.drift import compare
+from attrition.monitoring.findings import (
+    Drift,
+    ExpectedScore,
+    Impact,
+    MeasureChange,
+    PerformanceDrift,
+    Sample,
+)
+from attrition.monitoring.impact import impact
+from attrition.monitoring.performance import expected_score, measure_changes
+from attrition.monitoring.record import DriftRecord
 
 logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Examination:
-    """What a look at the deployed model found, by sample (test data, new rows, open clients).
+class SampleFindings:
+    """What a look at the deployed model found on one sample of rows; see `DriftRecord`.
 
-    Attributes:
-        scores: on labelled samples.
-        performance: fall of F1 since deployment; the only judge of model drift.
-        data: drift of the columns and of the predictions.
-        impact: what the shifts do to the predicted risk; absent with too few rows.
-        measures: AUC and calibration against those at deployment; None when undefined.
-        expected: F1 estimated from the probabilities alone; beside a measured F1, it shows how far
-            the estimate can be believed.
-        sampled: number of all rows, where only a sample of them was looked at.
+    Where the outcomes of the rows are not known there is no score, performance or measure;
+    `all_rows` is the number of all rows, where only a sample of them was looked at.
     """
 
-    scores: dict[str, Score] = field(default_factory=dict)
-    performance: dict[str, PerformanceDrift] = field(default_factory=dict)
-    data: dict[str, Drift] = field(default_factory=dict)
-    impact: dict[str, Impact] = field(default_factory=dict)
-    measures: dict[str, dict[str, Any] | None] = field(default_factory=dict)
-    expected: dict[str, ExpectedScore] = field(default_factory=dict)
-    sampled: dict[str, int] = field(default_factory=dict)
+    expected: ExpectedScore
+    data: Drift
+    impact: Impact | None
+    all_rows: int | None
+    score: Score | None = None
+    performance: PerformanceDrift | None = None
+    measures: dict[str, MeasureChange] | None = None
+
+
+@dataclass(frozen=True)
+class Examination:
+    """What a look at the deployed model found, by sample; empty without a look."""
+
+    samples: Mapping[Sample, SampleFindings] = field(default_factory=dict)
 
     @property
-    def drift(self) -> bool:
-        """Whether any of it is drift."""
-        verdicts = [found.verdict for found in self.performance.values()]
-        verdicts += [found.verdict for found in self.data.values()]
-        return "drift" in verdicts
+    def scores(self) -> dict[Sample, Score]:
+        """On the labelled samples."""
+        return {name: found.score for name, found in self.samples.items() if found.score}
 
-    def to_json(self) -> dict[str, Any]:
-        """The findings as plain values for JSON."""
-        return {
-            "scores": {sample: found.to_json() for sample, found in self.scores.items()},
-            "performance_drift": {
-                name: found.to_json() for name, found in self.performance.items()
-            },
-            "data_drift": {name: found.to_json() for name, found in self.data.items()},
-            "impact": {name: found.to_json() for name, found in self.impact.items()},
-            "measures": self.measures,
-            "expected_scores": {name: found.to_json() for name, found in self.expected.items()},
-            "sampled": self.sampled,
-        }
+    @property
+    def drift(self) -> DriftRecord:
+        """The findings as the decision record holds them."""
+        samples = self.samples.items()
+        return DriftRecord(
+            performance={name: found.performance for name, found in samples if found.performance},
+            measures={name: found.measures for name, found in samples if found.score},
+            expected_scores={name: found.expected for name, found in samples},
+            data={name: found.data for name, found in samples},
+            impact={name: found.impact for name, found in samples if found.impact},
+        )
+
+    @property
+    def sampled(self) -> dict[str, int]:
+        """Number of all rows, where only a sample of them was looked at."""
+        return {name: found.all_rows for name, found in self.samples.items() if found.all_rows}
 
 
 def minimum(config: Config) -> Minimum:
@@ -100,71 +107,77 @@ def examine(config: Config, champion: Champion, ledger: Ledger, test: TestClient
         test: the labelled test data.
 
     Returns:
-        Scores and performance drift on the test data and on the newest labelled rows it has not
-        learnt; data drift of these and of the open clients, its impact, and the F1 to expect.
-        Empty when it no longer fits the data.
+        What was found on the test data, on the newest labelled rows it has not learnt, and on the
+        open clients. Empty when it no longer fits the data.
     """
     if not champion.fits:
         return Examination()
-    place = engine(config)
-    labelled = {TEST_DATA: test.of_folder if champion.has_learnt_test_rows else test.clients}
-    there = {TEST_DATA: len(labelled[TEST_DATA])}  # rows, of which an engine may give a sample
+    rows = engine(config)
+    of_test = test.of_folder if champion.has_learnt_test_rows else test.clients
+    samples = {Sample.TEST_DATA: (of_test, len(of_test))}
     start = newest_unseen_start(champion, ledger)
     if start < ledger.committed_bytes:
-        labelled[NEW_ROWS], there[NEW_ROWS] = place.labelled(ledger, start)
-    scores = {name: score_clients(champion.card, rows, config) for name, rows in labelled.items()}
-    # Like is compared with like: the test data then and now, new rows and cross-validated old ones.
-    before = {
-        TEST_DATA: atomic_files.read_json(champion.release.folder / "scores.json"),
-        NEW_ROWS: champion.training["cross_validated"],
-    }
-    performance = {
-        name: replace(
-            performance_drift(
-                before[name]["f1"],
-                found,
-                config.drift_threshold,
-                "cross-validated" if name == NEW_ROWS else "",
-            ),
-            interval_at_deployment=before[name].get("f1_interval"),
-        )
-        for name, found in scores.items()
-    }
-    opened, there[OPEN_CLIENTS] = place.opened(ledger)
-    samples = labelled | {OPEN_CLIENTS: opened}
-    log_odds = {name: champion.card.log_odds(rows.columns) for name, rows in samples.items()}
-    minimum_rows = max(config.minimum_scoring_rows, 1)
+        samples[Sample.NEW_ROWS] = rows.labelled(ledger, start)
+    samples[Sample.OPEN_CLIENTS] = rows.opened(ledger)
     return Examination(
-        scores=scores,
-        performance=performance,
-        data={
-            name: compare(
-                champion.training["reference"],
-                rows.features,
-                log_odds[name],
-                config.data_drift_threshold,
-                minimum_rows,
-            )
-            for name, rows in samples.items()
-        },
-        impact={
-            name: impact(
-                champion.card,
-                rows.columns,
-                log_odds[name],
-                champion.training.get("predicted"),
-                champion.training["rows"],
-            )
-            for name, rows in samples.items()
-            if len(rows) >= minimum_rows
-        },
-        measures={name: measure_changes(before[name], found) for name, found in scores.items()},
-        expected={
-            name: expected_score(logistic(found), champion.card.threshold, minimum_rows)
-            for name, found in log_odds.items()
-        },
-        sampled={name: there[name] for name, rows in samples.items() if len(rows) < there[name]},
+        {
+            name: examine_sample(config, champion, name, clients, total)
+            for name, (clients, total) in samples.items()
+        }
     )
+
+
+def examine_sample(
+    config: Config, champion: Champion, sample: Sample, clients: Clients, total: int
+) -> SampleFindings:
+    """Look at the deployed model on one sample of rows.
+
+    Args:
+        config: the settings.
+        champion: the deployed model.
+        sample: which rows these are.
+        clients: the rows; an engine may give a part of them.
+        total: how many there are.
+    """
+    card, training = champion.card, champion.training
+    minimum_rows = max(config.minimum_scoring_rows, 1)
+    log_odds = card.log_odds(clients.columns)
+    findings = SampleFindings(
+        expected=expected_score(logistic(log_odds), card.threshold, minimum_rows),
+        data=compare(
+            training["reference"],
+            clients.features,
+            log_odds,
+            config.data_drift_threshold,
+            minimum_rows,
+        ),
+        impact=None
+        if len(clients) < minimum_rows
+        else impact(card, clients.columns, log_odds, training.get("predicted"), training["rows"]),
+        all_rows=total if len(clients) < total else None,
+    )
+    if sample is Sample.OPEN_CLIENTS:
+        return findings
+    today, before = score_clients(card, clients, config), _before(champion, sample)
+    how = "cross-validated" if sample is Sample.NEW_ROWS else ""
+    fall = performance_drift(before["f1"], today, config.drift_threshold, how)
+    interval = before.get("f1_interval")
+    return replace(
+        findings,
+        score=today,
+        performance=replace(fall, interval_at_deployment=tuple(interval) if interval else None),
+        measures=measure_changes(before, today),
+    )
+
+
+def _before(champion: Champion, sample: Sample) -> dict[str, Any]:
+    """The score to compare with, of the same kind of rows.
+
+    For the test data that at deployment, for new rows the cross-validated one of the old rows.
+    """
+    if sample is Sample.NEW_ROWS:
+        return dict(champion.training["cross_validated"])
+    return dict(atomic_files.read_json(champion.release.folder / "scores.json"))
 
 
 def newest_unseen_start(champion: Champion, ledger: Ledger) -> int:
@@ -174,26 +187,3 @@ def newest_unseen_start(champion: Champion, ledger: Ledger) -> int:
     """
     unseen = ledger.unseen_start(champion.training["commit"])
     return max([unseen, *(commit.start for commit in ledger.commits[-1:])])
-
-
-def alerts(
-    config: Config, exam: Examination, suspicious: Mapping[str, Any] | None = None
-) -> list[str]:
-    """What somebody should hear about, in plain sentences.
-
-    Args:
-        config: the settings.
-        exam: says whether the deployed model is degraded, and what drifts.
-        suspicious: columns that alone tell the answer beyond belief, as the decision record holds
-            them.
-    """
-    look = exam.to_json()
-    found = alert_conditions.findings(
-        look["scores"],
-        look["performance_drift"],
-        look["data_drift"],
-        config.model_score_threshold,
-        look["impact"],
-        suspicious=suspicious,
-    )
-    return [condition.text for condition in found]

@@ -8,7 +8,7 @@ over. A large shift in a column that hardly counts is harmless; a small one in a
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import replace
 from math import sqrt
 from typing import Any
 
@@ -17,69 +17,10 @@ from numpy.typing import ArrayLike
 
 from attrition.model.scorecard import Scorecard, logistic
 from attrition.model.terms import Floats, Table, Weights
+from attrition.monitoring.findings import Impact, TermImpact
 from attrition.monitoring.reference import CUTS, slice_means
 
 STRONGEST = 5  # terms for which the risk without their shift is computed: each one sorts the rows
-
-
-@dataclass(frozen=True)
-class TermImpact:
-    """One term's share in the change of the mean log-odds.
-
-    Attributes:
-        term: a column, or two joined by " x ": what a pair adds beyond its columns is its own.
-        columns: the columns it reads.
-        points_before: mean points over the training rows.
-        points_now: mean points over today's rows.
-        change: the difference, in log-odds; above 0 the shift lifts the risk.
-        standard_error: of `change`, from the spread of today's points and both numbers of rows.
-        risk_without: what today's mean predicted risk, a fraction 0-1, would be without this shift:
-            each client gets, of this term, the points that stood at its rank among the training
-            rows (the order of the clients and all other points stay). Of a release that did not
-            record these, every client's log-odds less `change`. None beyond the `STRONGEST` terms.
-    """
-
-    term: str
-    columns: tuple[str, ...]
-    points_before: float
-    points_now: float
-    change: float
-    standard_error: float
-    risk_without: float | None
-
-
-@dataclass(frozen=True)
-class Impact:
-    """How the deployed model's view of today's rows differs from that of its training rows.
-
-    Attributes:
-        rows: today's number of clients.
-        terms: largest absolute change first; the changes sum to `log_odds_change`.
-        log_odds_before, log_odds_now, log_odds_change: means over the clients.
-        risk_before, risk_now: mean predicted probability of leaving, fraction 0-1.
-        leavers_before, leavers_now: share of the clients at or above the threshold, 0-1.
-        moved_clients: how many more (below 0: fewer) of today's clients stand on the leavers' side
-            than if the share of the training rows still held: `rows` times
-            (`leavers_now` - `leavers_before`). A net number: those who crossed either way cancel.
-        not_recorded: why `risk_before`, `leavers_before` and `moved_clients` are None.
-    """
-
-    rows: int
-    terms: tuple[TermImpact, ...]
-    log_odds_before: float
-    log_odds_now: float
-    log_odds_change: float
-    risk_before: float | None
-    risk_now: float
-    leavers_before: float | None
-    leavers_now: float
-    moved_clients: float | None
-    not_recorded: str | None = None
-
-    def to_json(self) -> dict[str, Any]:
-        """The impact as plain values for JSON."""
-        terms = [{**asdict(term), "columns": list(term.columns)} for term in self.terms]
-        return {**asdict(self), "terms": terms}
 
 
 def baseline(card: Scorecard, table: Table, log_odds: Floats) -> dict[str, Any]:

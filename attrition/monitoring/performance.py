@@ -8,7 +8,6 @@ only F1 decides on drift (`attrition/monitoring/decisions.py`).
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
 from math import hypot, sqrt
 from typing import Any
 
@@ -16,64 +15,14 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from attrition.model.metrics import Z95, Score
+from attrition.monitoring.findings import ExpectedScore, MeasureChange
 
 MEASURES = ("roc_auc", "calibration_gap", "calibration_error")
-ASSUMPTION = (
-    "an estimate, not a measurement: it holds as far as the model's probabilities still do, that "
-    "is, clients who look alike leave as often as they did among the training rows"
-)
-
-
-@dataclass(frozen=True)
-class MeasureChange:
-    """One measure today and at deployment, on the same kind of rows.
-
-    Attributes:
-        measure: "roc_auc", "calibration_gap" (mean probability less the observed share: above 0 the
-            model warns of too many) or "calibration_error" (see `attrition/model/metrics.py`).
-        at_deployment: None when an older release did not record it, or it was undefined.
-        error_at_deployment: its standard error; None where it is not known.
-        now, standard_error: today's value.
-        change: today's less that at deployment.
-        change_error: its standard error as if the two samples were apart; too wide, never too
-            narrow, where they share rows. None when one of theirs is not known.
-    """
-
-    measure: str
-    at_deployment: float | None
-    now: float
-    standard_error: float | None
-    change: float | None = None
-    change_error: float | None = None
-    error_at_deployment: float | None = None
-    not_recorded: str | None = None
-
-
-@dataclass(frozen=True)
-class ExpectedScore:
-    """The F1 to expect of rows whose outcome is not known.
-
-    `f1_interval` (95 %) is for the chance of the outcomes alone; it knows nothing of probabilities
-    that are wrong. `confusion` holds expected numbers of rows.
-    """
-
-    rows: int
-    is_estimate: bool = True
-    assumption: str = ASSUMPTION
-    undefined: str | None = None
-    f1: float | None = None
-    f1_interval: tuple[float, float] | None = None
-    positives: float | None = None
-    confusion: dict[str, float] | None = None
-
-    def to_json(self) -> dict[str, Any]:
-        """The estimate as plain values for JSON."""
-        return asdict(self)
 
 
 def measure_changes(
     at_deployment: Mapping[str, Any], now: Score
-) -> dict[str, dict[str, Any]] | None:
+) -> dict[str, MeasureChange] | None:
     """Compare today's AUC and calibration with those at deployment.
 
     Args:
@@ -81,14 +30,14 @@ def measure_changes(
         now: today's score.
 
     Returns:
-        Measure -> its `MeasureChange` as plain values; None when today's score is undefined.
+        Measure -> its change; None when today's score is undefined.
     """
     today, errors = _measures(now.to_json()), now.standard_errors
     if now.undefined or errors is None:
         return None
     then, then_errors = _measures(at_deployment), at_deployment.get("standard_errors") or {}
     return {
-        name: asdict(_change(name, then[name], then_errors.get(name), today[name], errors[name]))
+        name: _change(name, then[name], then_errors.get(name), today[name], errors[name])
         for name in MEASURES
     }
 

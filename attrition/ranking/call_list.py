@@ -12,12 +12,11 @@ import textwrap
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from attrition.core import atomic_files, clock, formatting
+from attrition.core import atomic_files, clock, formatting, plain_values
 from attrition.core.config import Config
 from attrition.core.errors import DataError
 from attrition.core.formatting import NO_OPEN_CLIENTS, OPEN_CLIENTS
@@ -27,7 +26,14 @@ from attrition.engines.selection import engine
 from attrition.model.champion import Champion, live_champion
 from attrition.model.scorecard import Scorecard
 from attrition.ranking import csv_list, lookup_db, ranking
-from attrition.ranking.outcomes import Remembered, first_outcomes, precision_at_top, remember
+from attrition.ranking.outcomes import (
+    EarlierList,
+    RankingRecord,
+    Remembered,
+    first_outcomes,
+    precision_at_top,
+    remember,
+)
 from attrition.ranking.ranking import Ranking, Tiers
 from attrition.runs import history
 
@@ -48,8 +54,7 @@ class RankingResult:
         ranking: the clients in order.
         ranked: which clients these are.
         tiers: the thresholds used.
-        outcomes: of earlier rankings, newest first: time, release, the first k clients' outcomes
-            for each k, and those of all ranked clients.
+        outcomes: of earlier rankings, newest first.
         not_listed: number of clients of lower risk left off the list, which would grow too long.
     """
 
@@ -57,21 +62,22 @@ class RankingResult:
     ranking: Ranking
     ranked: str
     tiers: Tiers
-    outcomes: list[dict[str, Any]]
+    outcomes: tuple[EarlierList, ...]
     not_listed: int = 0
 
-    def to_json(self) -> dict[str, Any]:
-        """Counts without clients' names, for records and logs."""
-        tiers = (ranking.HIGH, ranking.MEDIUM, ranking.LOW)
-        return {
-            "release": self.release,
-            "ranked": self.ranked,
-            "clients": len(self.ranking),
-            "not_listed": self.not_listed,
-            **{tier: self.ranking.count(tier) for tier in tiers},
-            "thresholds": asdict(self.tiers),
-            "outcomes": self.outcomes,
-        }
+    def counts(self) -> RankingRecord:
+        """What the decision record holds of it."""
+        return RankingRecord(
+            release=self.release,
+            ranked=self.ranked,
+            clients=len(self.ranking),
+            not_listed=self.not_listed,
+            high=self.ranking.count(ranking.HIGH),
+            medium=self.ranking.count(ranking.MEDIUM),
+            low=self.ranking.count(ranking.LOW),
+            thresholds=self.tiers,
+            outcomes=self.outcomes,
+        )
 
 
 def rank(config: Config) -> RankingResult | str:
@@ -115,7 +121,7 @@ def rank_clients(config: Config, ledger: Ledger, champion: Champion | None) -> R
     about = {"time": clock.now(), "release": release.id, "ranked": ranked}
     lookup_db.write_ranking(config.client_book, result, clients.columns, tiers, about)
     if config.id_column is None:
-        return RankingResult(release.id, result, ranked, tiers, [], total - len(clients))
+        return RankingResult(release.id, result, ranked, tiers, (), total - len(clients))
     kept = remember(result, release.id, ledger.commit_id)
     risks = result.risks(config.clients_with_reasons)
     history.record_ranking(
@@ -125,17 +131,17 @@ def rank_clients(config: Config, ledger: Ledger, champion: Champion | None) -> R
     return RankingResult(release.id, result, ranked, tiers, outcomes, total - len(clients))
 
 
-def recorded(listed: RankingResult | str) -> dict[str, Any]:
+def recorded(listed: RankingResult | str) -> tuple[RankingRecord | None, str | None]:
     """The result of `rank` for the decision record: the ranking, or why there is none."""
-    if isinstance(listed, str):
-        return {"ranking": None, "no_ranking": listed}
-    return {"ranking": listed.to_json(), "no_ranking": None}
+    return (None, listed) if isinstance(listed, str) else (listed.counts(), None)
 
 
 def record_anew(config: Config, listed: RankingResult | str) -> None:
     """Put a list made after the last run, or the reason for none, into that run's record."""
     if record := atomic_files.read_json_object(config.decision):
-        atomic_files.write_json(config.decision, {**record, **recorded(listed)})
+        ranking_record, reason = recorded(listed)
+        told = {"ranking": plain_values.to_json(ranking_record), "no_ranking": reason}
+        atomic_files.write_json(config.decision, {**record, **told})
 
 
 def give_up(config: Config, reason: str) -> str:
@@ -168,13 +174,13 @@ def _last_list(path: Path) -> ranking.Previous | None:
         return None
 
 
-def earlier_outcomes(config: Config, ledger: Ledger) -> list[dict[str, Any]]:
+def earlier_outcomes(config: Config, ledger: Ledger) -> tuple[EarlierList, ...]:
     """Outcomes of the clients of earlier rankings, from the labelled rows that came after each.
 
     Rankings made before the ledger was rebuilt are left out: it is unknown which rows came after.
 
     Returns:
-        See `RankingResult`; rankings without a known outcome are left out.
+        Newest first; rankings without a known outcome are left out.
     """
     commit_numbers = {commit.id: number for number, commit in enumerate(ledger.commits, start=1)}
     remembered = [
@@ -184,7 +190,7 @@ def earlier_outcomes(config: Config, ledger: Ledger) -> list[dict[str, Any]]:
     ]
     later = [item for item in remembered if item[2] < len(ledger.commits)]
     if not later:
-        return []
+        return ()
     oldest = min(number for _, _, number in later)
     ids, labels, numbers = _labelled_since(config, ledger, oldest, [kept for _, kept, _ in later])
     rows = np.cumsum([0, *(commit.rows for commit in ledger.commits[oldest:])])
@@ -194,15 +200,8 @@ def earlier_outcomes(config: Config, ledger: Ledger) -> list[dict[str, Any]]:
         outcomes = first_outcomes(ids[start:], labels[start:])
         tops, overall = precision_at_top(kept, outcomes)
         if overall.known or any(top.known for top in tops.values()):
-            results.append(
-                {
-                    "time": time,
-                    "release": kept.release,
-                    "top": {str(size): top.to_json() for size, top in tops.items()},
-                    "all": overall.to_json(),
-                }
-            )
-    return results[:REPORTED_OUTCOMES]
+            results.append(EarlierList(time, kept.release, tops, overall))
+    return tuple(results[:REPORTED_OUTCOMES])
 
 
 def _labelled_since(

@@ -9,11 +9,10 @@ import hashlib
 import zlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
-from attrition.ranking.ranking import Ranking
+from attrition.ranking.ranking import Ranking, Tiers
 
 TOP_SIZES = (10, 20, 50)
 # Most clients of an old ranking that are kept for the base rate; of more, a fixed sample.
@@ -61,25 +60,49 @@ def remember(ranking: Ranking, release: str, commit: str | None) -> Remembered:
 
 @dataclass(frozen=True)
 class OutcomeCounts:
-    """Numbers of some ranked clients, of their known outcomes, and of those who left."""
+    """Among some ranked clients: how many outcomes are known, and how many of those left.
+
+    `share_left` is the fraction 0-1 of the known ones that left; None when none is known.
+    """
 
     clients: int
     known: int
     left: int
+    share_left: float | None
 
-    @property
-    def share(self) -> float | None:
-        """Fraction 0-1 of leavers among the known outcomes; None without any."""
-        return self.left / self.known if self.known else None
 
-    def to_json(self) -> dict[str, Any]:
-        """The counts and the share as plain values for JSON."""
-        return {
-            "clients": self.clients,
-            "known": self.known,
-            "left": self.left,
-            "share_left": self.share,
-        }
+@dataclass(frozen=True)
+class EarlierList:
+    """What became of the clients of an earlier ranking: of its first k for each k, and of all."""
+
+    time: str
+    release: str
+    top: Mapping[int, OutcomeCounts]
+    all: OutcomeCounts
+
+
+@dataclass(frozen=True)
+class RankingRecord:
+    """A ranking in counts only, no client's name: these go into records and logs.
+
+    Attributes:
+        release: by whose model the clients are ranked.
+        ranked: which clients these are.
+        clients: how many; of them `high`, `medium` and `low` by tier.
+        not_listed: clients of lower risk that are not on the list, since it would grow too long.
+        thresholds: the tiers used.
+        outcomes: of earlier rankings, newest first.
+    """
+
+    release: str
+    ranked: str
+    clients: int
+    not_listed: int
+    high: int
+    medium: int
+    low: int
+    thresholds: Tiers
+    outcomes: tuple[EarlierList, ...]
 
 
 def precision_at_top(
@@ -102,7 +125,8 @@ def precision_at_top(
 
 def _count(clients: Sequence[str], outcomes: Mapping[str, int]) -> OutcomeCounts:
     labels = [outcomes[client] for client in clients if client in outcomes]
-    return OutcomeCounts(len(clients), len(labels), sum(labels))
+    known, left = len(labels), sum(labels)
+    return OutcomeCounts(len(clients), known, left, left / known if known else None)
 
 
 def first_outcomes(ids: Iterable[str], labels: Iterable[int]) -> dict[str, int]:

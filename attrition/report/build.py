@@ -41,5 +41,5 @@ def _edition(material: Material) -> str:
 def _attention(material: Material) -> tuple[str, ...]:
     return tuple(
         formatting.sentence(formatting.line(warning, 600))
-        for warning in material.decision.get("warnings") or []
+        for warning in (material.decision.warnings if material.decision else ())
     )

@@ -3,12 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any
 
 from attrition.core import formatting
 from attrition.core.formatting import decimal, percent, signed
-from attrition.model.metrics import Z95
-from attrition.monitoring.performance import ASSUMPTION
+from attrition.model.metrics import Z95, Comparison
+from attrition.monitoring.findings import (
+    ASSUMPTION,
+    Drift,
+    DriftVerdict,
+    Evidence,
+    Impact,
+    MeasureChange,
+    RunVerdict,
+    Sample,
+    TrainingKind,
+)
+from attrition.monitoring.record import DecisionRecord
+from attrition.ranking.outcomes import OutcomeCounts
 from attrition.report.document import (
     LEFT,
     RIGHT,
@@ -22,32 +33,25 @@ from attrition.report.document import (
     table,
 )
 from attrition.report.inputs import Material
-from attrition.report.run_summary import (
-    drift_word,
-    impact_sentence,
-    list_helped,
-    live_f1,
-    seconds_taken,
-)
+from attrition.report.run_summary import drift_word, impact_sentence, list_helped, live_f1
 
 RUNS_SHOWN = 8
 LISTS_SHOWN = 6
 DECIDED = {
-    "deployed": "The last run deployed a new model",
-    "kept": "The last run kept the model",
-    "not enough evidence": "The last run left things as they are, for lack of evidence",
-    "failed": "The last run failed",
+    RunVerdict.DEPLOYED: "The last run deployed a new model",
+    RunVerdict.KEPT: "The last run kept the model",
+    RunVerdict.NOT_ENOUGH_EVIDENCE: "The last run left things as they are, for lack of evidence",
+    RunVerdict.FAILED: "The last run failed",
 }
-_PARTS = (("test", "test data"), ("unseen", "new rows"), ("pooled", "both together"))
 
 
-def decided(decision: Mapping[str, Any]) -> str:
+def decided(decision: DecisionRecord | None) -> str:
     """What the last run decided and why, in one sentence."""
-    if not decision:
+    if decision is None:
         return "No run is recorded yet."
-    verdict = str(decision["verdict"])
-    words = DECIDED.get(verdict, f"The last run ended: {formatting.line(verdict)}")
-    return formatting.sentence(f"{words}: {formatting.line(decision['reason'], 600)}")
+    return formatting.sentence(
+        f"{DECIDED[decision.verdict]}: {formatting.line(decision.reason, 600)}"
+    )
 
 
 def chapter(material: Material) -> Section:
@@ -66,40 +70,25 @@ def _decision(material: Material) -> Iterator[Block]:
     decision = material.decision
     yield Heading("What was decided")
     yield Text(decided(decision))
-    if not decision:
+    if decision is None:
         return
-    training = decision.get("training") or {}
-    if training.get("reason", decision["reason"]) != decision["reason"]:
-        found = "No reason" if training["kind"] == "nothing" else "The reason"
-        yield Text(
-            formatting.sentence(f"{found} to train: {formatting.line(training['reason'], 300)}")
-        )
-    before, after = decision.get("release_before"), decision.get("release_after")
+    need = decision.training
+    if need and need.reason != decision.reason:
+        lead = "No reason" if need.kind is TrainingKind.NOTHING else "The reason"
+        yield Text(formatting.sentence(f"{lead} to train: {formatting.line(need.reason, 300)}"))
+    before, after = decision.release_before, decision.release_after
     if before and after and before != after:
         yield Text(f"Release {after} took the place of release {before}.")
-    if decision.get("evidence"):
-        yield _evidence(decision["evidence"], material.config.promotion_confidence)
+    if decision.evidence:
+        yield _evidence(decision.evidence, material.config.promotion_confidence)
 
 
-def _evidence(evidence: Mapping[str, Any], asked: float) -> Table:
-    rows = []
-    for key, name in _PARTS:
-        part = evidence.get(key)
-        if not part:
-            continue
-        if part.get("undefined"):
-            rows.append((name, f"{part['rows']:,}", *[formatting.NOT_KNOWN] * 4))
-            continue
-        rows.append(
-            (
-                name,
-                f"{part['rows']:,}",
-                decimal(part["champion_f1"]),
-                decimal(part["challenger_f1"]),
-                f"{signed(part['difference'])} ({_signed_interval(part['difference_interval'])})",
-                percent(part["confidence"], 1),
-            )
-        )
+def _evidence(evidence: Evidence, asked: float) -> Table:
+    parts = {
+        "test data": evidence.test,
+        "new rows": evidence.unseen,
+        "both together": evidence.pooled,
+    }
     return table(
         "The deployed model against the candidate, on the same rows",
         [
@@ -110,9 +99,23 @@ def _evidence(evidence: Mapping[str, Any], asked: float) -> Table:
             ("Difference (95% interval)", RIGHT),
             ("Better in", RIGHT),
         ],
-        rows,
+        [_comparison(name, part) for name, part in parts.items() if part],
         f"Better in: the share of bootstrap resamples in which the candidate wins; "
         f"{percent(asked)} are asked of both together. About the new rows it answers out of fold.",
+    )
+
+
+def _comparison(name: str, part: Comparison) -> tuple[str, ...]:
+    rows = f"{part.rows:,}"
+    if part.undefined:
+        return (name, rows, *[formatting.NOT_KNOWN] * 4)
+    return (
+        name,
+        rows,
+        decimal(part.champion_f1),
+        decimal(part.challenger_f1),
+        f"{signed(part.difference)} ({_signed_interval(part.difference_interval)})",
+        percent(part.confidence, 1),
     )
 
 
@@ -124,13 +127,14 @@ def _signed_interval(interval: Sequence[float] | None) -> str:
 
 def _lists(material: Material) -> Iterator[Block]:
     yield Heading("Did the earlier lists help?")
-    outcomes = (material.listed or {}).get("outcomes") or []
-    if not outcomes:
+    listed = material.listed
+    if listed is None or not listed.outcomes:
         yield Text("No outcome of a client on an earlier list is known yet.")
         return
-    if (helped := list_helped(material.listed)) is not None:
+    if (helped := list_helped(listed)) is not None:
         yield Text(helped)
-    sizes = sorted({int(size) for one in outcomes[:LISTS_SHOWN] for size in one["top"]})[:3]
+    outcomes = listed.outcomes[:LISTS_SHOWN]
+    sizes = sorted({size for one in outcomes for size in one.top})[:3]
     yield table(
         "What became of the clients on earlier lists",
         [
@@ -141,22 +145,22 @@ def _lists(material: Material) -> Iterator[Block]:
         ],
         [
             (
-                formatting.short_moment(one["time"]),
-                formatting.line(one["release"])[:6],
-                *(_left(one["top"].get(str(size))) for size in sizes),
-                _left(one["all"]),
+                formatting.short_moment(one.time),
+                formatting.line(one.release)[:6],
+                *(_left(one.top.get(size)) for size in sizes),
+                _left(one.all),
             )
-            for one in outcomes[:LISTS_SHOWN]
+            for one in outcomes
         ],
         "Leavers among the clients whose outcome is known by now; of a long list, all on it are a "
         "sample. A call that kept a client makes the list look worse than it was.",
     )
 
 
-def _left(found: Mapping[str, Any] | None) -> str:
-    if not found or not found["known"]:
+def _left(counts: OutcomeCounts | None) -> str:
+    if not counts or not counts.known:
         return formatting.NOT_KNOWN
-    return f"{percent(found['share_left'])} ({found['left']:,} of {found['known']:,})"
+    return f"{percent(counts.share_left)} ({counts.left:,} of {counts.known:,})"
 
 
 def _runs(material: Material) -> Iterator[Block]:
@@ -178,13 +182,13 @@ def _runs(material: Material) -> Iterator[Block]:
         ],
         [
             (
-                formatting.short_moment(run["time"]),
-                formatting.line(run["verdict"]),
+                formatting.short_moment(run.time),
+                run.verdict,
                 decimal(live_f1(run)),
-                drift_word(run.get("drift") or {}).replace("-", formatting.NOT_KNOWN),
-                formatting.count(run.get("new_rows")),
-                (run.get("release_after") or formatting.NOT_KNOWN).split("-")[0],
-                formatting.seconds(seconds_taken(run)),
+                drift_word(run.drift).replace("-", formatting.NOT_KNOWN),
+                formatting.count(run.new_rows),
+                (run.release_after or formatting.NOT_KNOWN).split("-")[0],
+                formatting.seconds(run.seconds),
             )
             for run in runs
         ],
@@ -199,20 +203,17 @@ COLUMNS_SHOWN = 12  # of one sample
 _PLOTS_OF_DRIFT = ("drift", "impact")
 
 
-def performance(decision: Mapping[str, Any]) -> Iterator[Block]:
+def performance(decision: DecisionRecord | None) -> Iterator[Block]:
     """F1, AUC and calibration now, against those at deployment."""
-    drift, scores = decision.get("drift") or {}, decision.get("scores") or {}
     yield Heading("Is the model still as good?")
-    found = drift.get("performance") or {}
-    if not found:
+    if decision is None or not decision.drift.performance:
         yield Text("There is nothing to compare yet: this needs a model that was deployed before.")
         return
-    for sample, finding in found.items():
-        name = formatting.line(sample)
-        yield Text(f"On the {name}: {formatting.sentence(finding['reason'])}")
-    measures, expected = drift.get("measures") or {}, drift.get("expected_scores") or {}
-    told = [sample for sample, score in expected.items() if score["f1"] is not None]
-    samples = list(dict.fromkeys([*found, *told]))
+    drift = decision.drift
+    for sample, finding in drift.performance.items():
+        yield Text(f"On the {sample}: {formatting.sentence(finding.reason)}")
+    estimates = {name: score.f1 for name, score in drift.expected_scores.items()}
+    known = [name for name, f1 in estimates.items() if f1 is not None]
     yield table(
         "The model that was deployed when the run began, against its own deployment",
         [
@@ -223,24 +224,17 @@ def performance(decision: Mapping[str, Any]) -> Iterator[Block]:
             ("F1, estimate", RIGHT),
         ],
         [
-            (
-                formatting.line(sample),
-                _f1_then(found.get(sample) or {}),
-                _f1_now(scores.get(sample) or {}),
-                str((found.get(sample) or {}).get("verdict", "outcome not known")),
-                decimal((expected.get(sample) or {}).get("f1")),
-            )
-            for sample in samples
+            (sample, *_f1_then_and_now(decision, sample), decimal(estimates.get(sample)))
+            for sample in dict.fromkeys([*drift.performance, *known])
         ],
         f"The last column, from the probabilities alone, is {ASSUMPTION}.",
     )
-    yield from _measures(measures)
+    yield from _measures({name: measures for name, measures in drift.measures.items() if measures})
 
 
-def _measures(measures: Mapping[str, Any]) -> Iterator[Block]:
+def _measures(by_sample: Mapping[Sample, Mapping[str, MeasureChange]]) -> Iterator[Block]:
     """AUC and calibration then and now."""
-    samples = [sample for sample, found in measures.items() if found]
-    if not samples:
+    if not by_sample:
         return
     yield table(
         "How it ranks, and whether its probabilities can be believed",
@@ -253,23 +247,27 @@ def _measures(measures: Mapping[str, Any]) -> Iterator[Block]:
         ],
         [
             (
-                formatting.line(sample),
-                *_then_and_now(measures[sample].get("roc_auc") or {}, decimal),
-                *_then_and_now(measures[sample].get("calibration_gap") or {}, _points),
+                sample,
+                *_then_and_now(measures.get("roc_auc"), decimal),
+                *_then_and_now(measures.get("calibration_gap"), _points),
             )
-            for sample in samples
+            for sample, measures in by_sample.items()
         ],
         "AUC: how often a leaver has the higher risk of two clients. Warns too often by: the mean "
         "predicted risk less the share that left, in percentage points. ± is half a 95% interval.",
     )
 
 
-def _f1_then(finding: Mapping[str, Any]) -> str:
-    return _between(finding.get("at_deployment"), finding.get("interval_at_deployment"))
-
-
-def _f1_now(score: Mapping[str, Any]) -> str:
-    return _between(score.get("f1"), score.get("f1_interval"))
+def _f1_then_and_now(decision: DecisionRecord, sample: Sample) -> tuple[str, str, str]:
+    """F1 at deployment and today, each with its interval, and the verdict on the two."""
+    finding, score = decision.drift.performance.get(sample), decision.scores.get(sample)
+    return (
+        _between(finding.at_deployment, finding.interval_at_deployment)
+        if finding
+        else formatting.NOT_KNOWN,
+        _between(score.f1, score.f1_interval) if score else formatting.NOT_KNOWN,
+        finding.verdict if finding else "outcome not known",
+    )
 
 
 def _between(value: float | None, interval: Sequence[float] | None) -> str:
@@ -278,12 +276,18 @@ def _between(value: float | None, interval: Sequence[float] | None) -> str:
     return told if value is None or interval is None else f"{told} ({formatting.between(interval)})"
 
 
-def _then_and_now(measure: Mapping[str, Any], told: Callable[[float | None], str]) -> Iterator[str]:
+def _then_and_now(
+    measure: MeasureChange | None, told: Callable[[float | None], str]
+) -> tuple[str, str]:
     """A measure at deployment and today, each with half its 95 % interval."""
-    for value, error in (("at_deployment", "error_at_deployment"), ("now", "standard_error")):
-        reach = measure.get(error)
-        half = "" if reach is None else f" ± {told(Z95 * reach).lstrip('+')}"
-        yield told(measure.get(value)) + half
+    if measure is None:
+        return told(None), told(None)
+    then = told(measure.at_deployment) + _half(measure.error_at_deployment, told)
+    return then, told(measure.now) + _half(measure.standard_error, told)
+
+
+def _half(error: float | None, told: Callable[[float | None], str]) -> str:
+    return "" if error is None else f" ± {told(Z95 * error).lstrip('+')}"
 
 
 def _points(fraction: float | None) -> str:
@@ -293,54 +297,51 @@ def _points(fraction: float | None) -> str:
 def data(material: Material) -> Iterator[Block]:
     """Drift by column, and what it does to the risk."""
     yield Heading("Has the data moved?")
-    drift = material.decision.get("drift") or {}
-    samples = drift.get("data") or {}
-    if not samples:
+    if material.decision is None or not material.decision.drift.data:
         yield Text("There is nothing to compare yet: the rows are those the model was trained on.")
         return
-    for sample, found in samples.items():
+    drift = material.decision.drift
+    for sample, found in drift.data.items():
         yield Text(_drift_sentence(sample, found))
         impact = impact_sentence(drift, sample)
-        if found["verdict"] == "drift" and impact is not None:
+        if found.has_drifted and impact is not None:
             yield Text(formatting.sentence(impact))
-    for sample, found in samples.items():
-        if found["verdict"] == "drift":
-            yield _columns(sample, found, (drift.get("impact") or {}).get(sample))
+    for sample, found in drift.data.items():
+        if found.has_drifted:
+            yield _columns(sample, found, drift.impact.get(sample))
     for name in _PLOTS_OF_DRIFT:
         if isinstance(plot := material.plots.get(name), Plot):
             yield plot
 
 
-def _drift_sentence(sample: str, found: Mapping[str, Any]) -> str:
-    compared = f"{found['rows']:,} rows against {found['reference_rows']:,} trained on"
-    if found["verdict"] == "insufficient data":
+def _drift_sentence(sample: Sample, found: Drift) -> str:
+    compared = f"{found.rows:,} rows against {found.reference_rows:,} trained on"
+    if found.verdict is DriftVerdict.INSUFFICIENT:
         return formatting.sentence(f"{sample}: too few rows to tell ({compared})")
-    columns = formatting.plural(len(found["columns"]), "column")
-    moved = sum(column["verdict"] == "drift" for column in found["columns"])
+    columns = formatting.plural(len(found.columns), "column")
+    moved = sum(column.has_drifted for column in found.columns)
     parts = f"{moved:,} of {columns} drifted" if moved else f"no drift in {columns}"
-    if found["predictions"]["verdict"] == "drift":
+    if found.predictions.has_drifted:
         parts += ", and so did the predictions" if moved else ", but the predictions drifted"
     return formatting.sentence(f"{sample}: {parts} ({compared})")
 
 
-def _columns(sample: str, found: Mapping[str, Any], impact: Mapping[str, Any] | None) -> Table:
+def _columns(sample: Sample, found: Drift, impact: Impact | None) -> Table:
     """What drifted first, then by PSI; the predictions always."""
-    judged = sorted(
-        found["columns"], key=lambda one: (one["verdict"] != "drift", -(one["psi"] or 0.0))
-    )
-    shown = [*judged[:COLUMNS_SHOWN], found["predictions"]]
-    changes = {term["term"]: term["change"] for term in (impact or {}).get("terms", [])}
+    judged = sorted(found.columns, key=lambda one: (not one.has_drifted, -(one.psi or 0.0)))
+    shown = [*judged[:COLUMNS_SHOWN], found.predictions]
+    changes = {term.term: term.change for term in (impact.terms if impact else ())}
     rows = [
         (
-            formatting.line(one["column"], 40) + (" (log-odds)" if one is shown[-1] else ""),
-            one["verdict"],
-            formatting.line(one.get("change") or formatting.NOT_KNOWN, 90),
-            decimal(one.get("psi"), 2),
-            _p(one.get("adjusted_p")),
-            decimal(one.get("wasserstein"), 2),
-            signed((impact or {}).get("log_odds_change"), 2)
+            formatting.line(one.column, 40) + (" (log-odds)" if one is shown[-1] else ""),
+            one.verdict,
+            formatting.line(one.change or formatting.NOT_KNOWN, 90),
+            decimal(one.psi, 2),
+            _p(one.adjusted_p),
+            decimal(one.wasserstein, 2),
+            signed(impact.log_odds_change if impact else None, 2)
             if one is shown[-1]
-            else signed(changes.get(one["column"]), 2),
+            else signed(changes.get(one.column), 2),
         )
         for one in shown
     ]
@@ -350,7 +351,7 @@ def _columns(sample: str, found: Mapping[str, Any], impact: Mapping[str, Any] | 
         else ""
     )
     return table(
-        f"Drift by column in the {formatting.line(sample)}",
+        f"Drift by column in the {sample}",
         [
             ("Column", LEFT),
             ("Verdict", LEFT),

@@ -6,7 +6,7 @@ import numpy as np
 
 from attrition.core import formatting
 from attrition.ranking import ranking
-from attrition.ranking.ranking import Ranking
+from attrition.ranking.ranking import Ranking, Tiers
 from attrition.report.document import (
     LEFT,
     RIGHT,
@@ -31,12 +31,12 @@ UPLIFT = (
 
 def headline(material: Material) -> str:
     """Whom to call, in one sentence."""
-    listed = material.listed
     if material.model is None or material.model.release is None:
         return "There is no list of clients yet: no model is deployed."
-    if isinstance(material.ranking, str):
-        return formatting.no_list(material.ranking)
-    high, clients, ranked = listed["high"], listed["clients"], listed["ranked"]
+    listed = material.listed
+    if isinstance(material.ranking, str) or listed is None:
+        return formatting.no_list(str(material.ranking))
+    high, clients, ranked = listed.high, listed.clients, listed.ranked
     if ranked != formatting.OPEN_CLIENTS:
         return f"{formatting.NO_OPEN_CLIENTS}."
     shown = min(TOP, clients)
@@ -57,16 +57,18 @@ def _number_word(number: int) -> str:
 
 def chapter(material: Material) -> Section:
     """The clients to call: by risk and, where they have values, by value at risk."""
-    found = material.ranking
-    if isinstance(found, str):
-        return Section("clients", "Whom to call", (Text(_no_list(material, found)), _caveat()))
-    blocks: list[Block] = [_calls(found, material)]
+    found, listed = material.ranking, material.listed
+    if isinstance(found, str) or listed is None:
+        text = Text(_no_list(material, str(found)))
+        return Section("clients", "Whom to call", (text, _caveat()))
+    blocks: list[Block] = [_calls(found, listed.thresholds)]
     if found.values is not None:
         blocks.append(_by_value(found, material))
-    ranked = material.listed["ranked"]
-    if ranked == formatting.OPEN_CLIENTS:
+    if listed.ranked == formatting.OPEN_CLIENTS:
         return Section("clients", "Whom to call", (*blocks, _caveat()))
-    about = f"This is no list to call: it ranks the {ranked}, whose outcome is known already."
+    about = (
+        f"This is no list to call: it ranks the {listed.ranked}, whose outcome is known already."
+    )
     return Section("clients", "No client to call", (Text(about), *blocks))
 
 
@@ -83,19 +85,17 @@ def _no_list(material: Material, reason: str) -> str:
     return formatting.no_list(reason)
 
 
-def _calls(found: Ranking, material: Material) -> Calls:
+def _calls(found: Ranking, thresholds: Tiers) -> Calls:
     with_values = found.values_at_risk is not None
     calls = tuple(_call(found, place) for place in range(min(TOP, len(found))))
-    high = material.listed["thresholds"]["high"]
-    medium = material.listed["thresholds"]["medium"]
     counted = ", ".join(f"{found.count(t):,} {t}" for t in (ranking.HIGH, ranking.MEDIUM))
     return Calls(
         caption="The clients most likely to leave",
         calls=calls,
         with_changes=any(call.change for call in calls),
         with_values=with_values,
-        note=f"High risk: from {formatting.percent(high)} on; "
-        f"medium: from {formatting.percent(medium)}. "
+        note=f"High risk: from {formatting.percent(thresholds.high)} on; "
+        f"medium: from {formatting.percent(thresholds.medium)}. "
         f"Of {len(found):,} clients, {counted}, {found.count(ranking.LOW):,} low. The whole list, "
         f"in order, is clientrisk.csv.",
     )

@@ -90,7 +90,8 @@ def _files(material: Material) -> Iterator[Block]:
     entries = material.ledger.entries
     rejected = [entry for entry in entries if entry.status == REJECTED]
     good = len(entries) - len(rejected)
-    this_run = (material.decision.get("ingestion") or {}).get("files") or []
+    decision = material.decision
+    this_run = decision.ingestion.files if decision and decision.ingestion else ()
     yield Text(
         f"{formatting.plural(good, 'file')} ingested so far, {len(rejected):,} rejected; "
         f"{formatting.plural(len(this_run), 'file')} came with the last run."
@@ -236,11 +237,11 @@ def _batches(found: Mapping[str, Any]) -> Table:
 
 
 def _timings(material: Material) -> Table:
-    now = material.decision.get("timings") or {}
+    decision = material.decision
     latest = material.diagnostics.get("execution_times") or {}
     stages = [stage for stage, taken in latest.items() if taken is not None]
-    earlier = [run for run in material.runs if run.get("run_id") != material.decision.get("run_id")]
-    timed = [run.get("timings") or {} for run in earlier[:RUNS_COMPARED]]
+    now, run_id = (decision.timings, decision.run_id) if decision else ({}, None)
+    timed = [run.timings for run in material.runs if run.run_id != run_id][:RUNS_COMPARED]
     past = {stage: [one[stage] for one in timed if stage in one] for stage in stages}
     return table(
         "How long each stage took",

@@ -4,15 +4,21 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Iterator, Mapping
-from typing import Any
 
 from attrition.core import formatting
 from attrition.core.formatting import line
 from attrition.data.profile import DataProfile
+from attrition.monitoring.findings import DriftVerdict
+from attrition.monitoring.record import DecisionRecord, DriftRecord
+from attrition.ranking.outcomes import OutcomeCounts, RankingRecord
 from attrition.report.run_summary import WIDTH, impact_sentence, list_helped
 
 DRIFTED_SHOWN = 10  # columns of one sample
-VERDICTS = {"drift": "drift", "no drift": "no drift", "insufficient data": "too few"}
+VERDICTS = {
+    DriftVerdict.DRIFT: "drift",
+    DriftVerdict.NO_DRIFT: "no drift",
+    DriftVerdict.INSUFFICIENT: "too few",
+}
 
 
 def describe_data(
@@ -32,103 +38,100 @@ def describe_data(
     ]
 
 
-def describe_decision(decision: Mapping[str, Any], now: str) -> Iterator[str]:
+def describe_decision(decision: DecisionRecord | None, now: str) -> Iterator[str]:
     """What the last run decided, how the model fared, what drifted, whether old lists helped.
 
     Args:
-        decision: the decision record; {} for none.
+        decision: the decision record.
         now: the time, UTC, ISO 8601.
     """
-    if not decision:
+    if decision is None:
         return
-    verdict = f"{decision['verdict']}, {formatting.ago(decision['time'], now)}"
+    verdict = f"{decision.verdict}, {formatting.ago(decision.time, now)}"
     yield "\n".join(
         [
             "LAST DECISION",
-            *_wrapped(formatting.sentence(f"{verdict}: {line(decision['reason'], 600)}")),
+            *_wrapped(formatting.sentence(f"{verdict}: {line(decision.reason, 600)}")),
             *(
                 row
-                for text in decision.get("warnings") or []
+                for text in decision.warnings
                 for row in _wrapped(f"! {formatting.sentence(line(text, 600))}", "  ")
             ),
         ]
     )
-    drift = decision.get("drift") or {}
-    yield from _describe_performance(drift)
-    yield from _describe_drift(drift)
-    yield from _describe_lists(decision.get("ranking") or {})
+    yield from _describe_performance(decision.drift)
+    yield from _describe_drift(decision.drift)
+    if decision.ranking:
+        yield from _describe_lists(decision.ranking)
 
 
-def _describe_performance(drift: Mapping[str, Any]) -> Iterator[str]:
-    found, measures = drift.get("performance") or {}, drift.get("measures") or {}
-    expected = drift.get("expected_scores") or {}
-    if not found and not expected:
+def _describe_performance(drift: DriftRecord) -> Iterator[str]:
+    if not drift.performance and not drift.expected_scores:
         return
     lines = [
         f"{'PERFORMANCE':<14}{'F1 then':>9}{'now':>7}{'estimate':>10}  {'AUC then':>8}"
         f"{'now':>7}  {'risk - left':>11}  verdict"
     ]
-    for sample in dict.fromkeys([*found, *expected]):
-        finding, measured = found.get(sample) or {}, measures.get(sample) or {}
-        auc, gap = measured.get("roc_auc") or {}, measured.get("calibration_gap") or {}
-        points = "-" if gap.get("now") is None else f"{100 * gap['now']:+.1f} pts"
+    for sample in dict.fromkeys([*drift.performance, *drift.expected_scores]):
+        fall, expected = drift.performance.get(sample), drift.expected_scores.get(sample)
+        measured = drift.measures.get(sample) or {}
+        auc, gap = measured.get("roc_auc"), measured.get("calibration_gap")
         lines.append(
-            f"{line(sample, 13):<14}{_decimal(finding.get('at_deployment')):>9}"
-            f"{_decimal(finding.get('now')):>7}"
-            f"{_decimal((expected.get(sample) or {}).get('f1')):>10}  "
-            f"{_decimal(auc.get('at_deployment')):>8}{_decimal(auc.get('now')):>7}  {points:>11}  "
-            f"{VERDICTS.get(finding.get('verdict', ''), '-')}"
+            f"{sample:<14}{_decimal(fall.at_deployment if fall else None):>9}"
+            f"{_decimal(fall.now if fall else None):>7}"
+            f"{_decimal(expected.f1 if expected else None):>10}  "
+            f"{_decimal(auc.at_deployment if auc else None):>8}"
+            f"{_decimal(auc.now if auc else None):>7}  "
+            f"{f'{100 * gap.now:+.1f} pts' if gap else '-':>11}  "
+            f"{VERDICTS[fall.verdict] if fall else '-'}"
         )
     yield "\n".join(lines)
 
 
-def _describe_drift(drift: Mapping[str, Any]) -> Iterator[str]:
+def _describe_drift(drift: DriftRecord) -> Iterator[str]:
     """The columns that drifted, with their effect sizes and what they do to the risk."""
-    data = drift.get("data") or {}
-    if not data:
+    if not drift.data:
         return
     lines = [f"{'DRIFT':<24}{'PSI':>6}{'impact':>8}  what changed"]
-    for sample, found in data.items():
-        moved = [
-            one for one in (*found["columns"], found["predictions"]) if one["verdict"] == "drift"
-        ]
-        lines.append(f"{line(sample, 40)}: {found['verdict']}, {found['rows']:,} rows")
-        terms = ((drift.get("impact") or {}).get(sample) or {}).get("terms", [])
-        changes = {term["term"]: f"{term['change']:+.2f}" for term in terms}
+    for sample, data in drift.data.items():
+        moved, impact = data.drifted, drift.impact.get(sample)
+        lines.append(f"{sample}: {data.verdict}, {data.rows:,} rows")
+        changes = {term.term: f"{term.change:+.2f}" for term in (impact.terms if impact else ())}
         lines += [
-            f"  {line(one['column'], 21):<22}{one['psi']:>6.2f}"
-            f"{changes.get(one['column'], '-'):>8}  {line(one.get('change') or '-', 40)}"
+            f"  {line(one.column, 21):<22}{_decimal(one.psi, 2):>6}"
+            f"{changes.get(one.column, '-'):>8}  {line(one.change or '-', 40)}"
             for one in moved[:DRIFTED_SHOWN]
         ]
         if len(moved) > DRIFTED_SHOWN:
             lines.append(f"  and {len(moved) - DRIFTED_SHOWN:,} more")
-        if moved and (impact := impact_sentence(drift, sample)):
-            lines += _wrapped(formatting.sentence(line(impact, 400)), "  ", "  ")
+        if moved and (sentence := impact_sentence(drift, sample)):
+            lines += _wrapped(formatting.sentence(line(sentence, 400)), "  ", "  ")
     yield "\n".join(lines)
 
 
-def _describe_lists(ranking: Mapping[str, Any]) -> Iterator[str]:
-    outcomes = ranking.get("outcomes") or []
-    if not outcomes:
+def _describe_lists(ranking: RankingRecord) -> Iterator[str]:
+    if not ranking.outcomes:
         return
     lines = [f"{'OLD LISTS':<24}{'left, top of the list':>28}{'left, all on it':>28}"]
-    for one in outcomes:
-        size, top = next(iter(one["top"].items()))
+    for one in ranking.outcomes:
+        size, top = next(iter(one.top.items()), (0, None))
         lines.append(
-            f"{one['time'][:16].replace('T', ' '):<24}{_left(top, f' of the first {size}'):>28}"
-            f"{_left(one['all'], ''):>28}"
+            f"{one.time[:16].replace('T', ' '):<24}{_left(top, f' of the first {size}'):>28}"
+            f"{_left(one.all, ''):>28}"
         )
     if helped := list_helped(ranking):
         lines += _wrapped(helped)
     yield "\n".join(lines)
 
 
-def _left(found: Mapping[str, Any], of: str) -> str:
-    return f"{found['left']:,} of {found['known']:,} known{of}" if found["known"] else "-"
+def _left(counts: OutcomeCounts | None, of: str) -> str:
+    if counts is None or not counts.known:
+        return "-"
+    return f"{counts.left:,} of {counts.known:,} known{of}"
 
 
-def _decimal(value: float | None) -> str:
-    return "-" if value is None else f"{value:.3f}"
+def _decimal(value: float | None, digits: int = 3) -> str:
+    return "-" if value is None else f"{value:.{digits}f}"
 
 
 def _wrapped(text: str, indent: str = "", first: str = "") -> list[str]:

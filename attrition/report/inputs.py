@@ -5,16 +5,19 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from attrition.core.atomic_files import read_json_object
 from attrition.core.config import Config
 from attrition.data.ledger import Ledger
 from attrition.model.champion import Champion
 from attrition.model.scorecard import Scorecard, load_scorecard
+from attrition.monitoring.record import DecisionRecord, recorded_runs
+from attrition.ranking.outcomes import RankingRecord
 from attrition.ranking.ranking import Ranking
 from attrition.report.document import Plot
-from attrition.runs import history
-from attrition.runs.decision_record import Record, with_every_part
+
+Record = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
@@ -41,11 +44,10 @@ class Material:
     Attributes:
         config: the settings.
         time: of the run, or of the report where no run is known, UTC, ISO 8601.
-        decision: the decision record.
+        decision: the decision record; None where no run is known.
         model: None where there is none at all.
         ranking: the clients in order; or in words why none could be ranked.
-        listed: the counts of that ranking and the outcomes of earlier ones, as the record holds
-            them.
+        listed: the counts of that ranking and the outcomes of earlier ones.
         diagnostics: as `diagnostics.json` holds them.
         runs: the recorded runs, newest first, the one of `decision` among them.
         ledger: of ingestion.
@@ -54,12 +56,12 @@ class Material:
 
     config: Config
     time: str
-    decision: Record
+    decision: DecisionRecord | None
     model: Model | None
     ranking: Ranking | str
-    listed: Record
+    listed: RankingRecord | None
     diagnostics: Record
-    runs: Sequence[Record]
+    runs: Sequence[DecisionRecord]
     ledger: Ledger
     plots: Mapping[str, Plot | str]
 
@@ -89,9 +91,9 @@ def candidate(config: Config) -> Model | None:
     return Model(None, load_scorecard(folder / "scorecard.json"), {}, *records)
 
 
-def latest_runs(config: Config, decision: Record) -> list[Record]:
+def latest_runs(config: Config, decision: DecisionRecord | None) -> list[DecisionRecord]:
     """The recorded runs, newest first; that of the decision stands in it once."""
-    found: list[Record] = list(history.runs(config.history, limit=RUNS_READ))
-    if decision.get("run_id") and decision["run_id"] not in {run.get("run_id") for run in found}:
-        found.insert(0, decision)
-    return [with_every_part(run) for run in found]
+    runs = recorded_runs(config.history, limit=RUNS_READ)
+    if decision and decision.run_id and decision.run_id not in {run.run_id for run in runs}:
+        runs.insert(0, decision)
+    return runs

@@ -3,25 +3,26 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterator, Sequence
 
 from attrition.core.formatting import NO_OPEN_CLIENTS, OPEN_CLIENTS, no_list, plural
+from attrition.data.ingestion_result import IngestionResult
+from attrition.data.ledger import INGESTED
+from attrition.model.metrics import Score
+from attrition.monitoring.findings import DriftVerdict, RunVerdict, Sample
+from attrition.monitoring.record import DecisionRecord, DriftRecord
+from attrition.ranking.outcomes import EarlierList, OutcomeCounts, RankingRecord
 
 WIDTH = 80
 _INDENT = 13
 
 
-def summary(record: Mapping[str, Any]) -> str:
-    """A run in a few lines of at most 80 columns.
-
-    Args:
-        record: the decision record, as `decision.json` holds it.
-    """
+def summary(record: DecisionRecord) -> str:
+    """A run in a few lines of at most 80 columns."""
     return "\n".join(line for label, text in _paragraphs(record) for line in _wrap(label, text))
 
 
-def runs_table(records: Sequence[Mapping[str, Any]]) -> str:
+def runs_table(records: Sequence[DecisionRecord]) -> str:
     """Runs as a table of at most 80 columns; under a failed one stands why it failed.
 
     Args:
@@ -33,20 +34,19 @@ def runs_table(records: Sequence[Mapping[str, Any]]) -> str:
     return "\n".join([head, *(line for record in records for line in _run_lines(record))])
 
 
-def _run_lines(record: Mapping[str, Any]) -> Iterator[str]:
-    f1, new_rows = live_f1(record), record.get("new_rows")
-    release = (record.get("release_after") or "-").split("-")[0] or "-"
-    seconds = seconds_taken(record)
+def _run_lines(record: DecisionRecord) -> Iterator[str]:
+    f1, new_rows, seconds = live_f1(record), record.new_rows, record.seconds
+    release = (record.release_after or "-").split("-")[0] or "-"
     yield (
-        f"{record['time'][:16].replace('T', ' '):<16}  {record['verdict'][:19]:<19} "
-        f"{'-' if f1 is None else f'{f1:.3f}':>5} {drift_word(record.get('drift') or {}):<5} "
+        f"{record.time[:16].replace('T', ' '):<16}  {record.verdict:<19} "
+        f"{'-' if f1 is None else f'{f1:.3f}':>5} {drift_word(record.drift):<5} "
         f"{'-' if new_rows is None else f'{new_rows:,}':>9}  {release[:7]:<7} "
         f"{'-' if seconds is None else f'{seconds:,.1f} s':>9}"
     )
-    if record["verdict"] == "failed":
+    if record.verdict is RunVerdict.FAILED:
         margin = " " * 18
         yield from textwrap.wrap(
-            record["reason"],
+            record.reason,
             WIDTH,
             initial_indent=margin,
             subsequent_indent=margin,
@@ -55,54 +55,41 @@ def _run_lines(record: Mapping[str, Any]) -> Iterator[str]:
         )
 
 
-def seconds_taken(record: Mapping[str, Any]) -> float | None:
-    """Seconds of all stages of a run; None while it is still at work, as it is when it reports."""
-    is_over = "finished_at" in record or record["verdict"] == "failed"
-    return sum((record.get("timings") or {}).values()) if is_over else None
-
-
-def live_f1(record: Mapping[str, Any]) -> float | None:
+def live_f1(record: DecisionRecord) -> float | None:
     """F1 on the test data of the model that a run left in place; None when it has no score."""
-    scored = (record.get("scores") or {}).get("test data")
-    if record["verdict"] == "deployed":
-        scored = record.get("candidate_score")
-    return (scored or {}).get("f1")
+    return record.live_score.f1 if record.live_score else None
 
 
-def drift_word(drift: Mapping[str, Any]) -> str:
+def drift_word(drift: DriftRecord) -> str:
     """Whether a run found drift: "yes", "no", or "-" where nothing could be judged."""
-    found = [
-        finding["verdict"]
-        for kind in ("performance", "data")
-        for finding in (drift.get(kind) or {}).values()
-    ]
-    if "drift" in found:
+    if drift.has_drifted:
         return "yes"
-    return "no" if "no drift" in found else "-"
+    return "no" if DriftVerdict.NO_DRIFT in drift.verdicts else "-"
 
 
-def _paragraphs(record: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    ranking, no_ranking = record.get("ranking"), record.get("no_ranking") or ""
-    if no_ranking.startswith(NO_OPEN_CLIENTS) or (ranking and ranking["ranked"] != OPEN_CLIENTS):
+def _paragraphs(record: DecisionRecord) -> Iterator[tuple[str, str]]:
+    ranking, no_ranking = record.ranking, record.no_ranking or ""
+    if no_ranking.startswith(NO_OPEN_CLIENTS) or (ranking and ranking.ranked != OPEN_CLIENTS):
         yield "Attention", f"{NO_OPEN_CLIENTS}."
-    yield "Verdict", f"{record['verdict'].upper()}: {record['reason']}."
-    yield "New data", _new_data(record["ingestion"])
-    for sample, score in record["scores"].items():
-        yield f"On {sample}", f"release {record['release_before'][:6]} has {_score(score)}"
-    if record["candidate_score"]:
-        yield "Candidate", _candidate(record["candidate_score"], record.get("cross_validated"))
-    yield "Drift", _drift(record["drift"])
+    yield "Verdict", f"{record.verdict.upper()}: {record.reason}."
+    if record.ingestion:
+        yield "New data", _new_data(record.ingestion)
+    for sample, score in record.scores.items():
+        yield f"On {sample}", f"release {(record.release_before or '')[:6]} has {_score(score)}"
+    if record.candidate_score:
+        yield "Candidate", _candidate(record.candidate_score, record.cross_validated)
+    yield "Drift", _drift(record.drift)
     if ranking:
         yield "Clients", _clients(ranking)
     elif no_ranking:
         yield "Clients", no_list(no_ranking)
-    impact = _impact(record["drift"])
+    impact = _impact(record.drift)
     if impact:
         yield "Impact", impact
-    for warning in record["warnings"]:
+    for warning in record.warnings:
         yield "Attention", warning if warning.endswith("?") else f"{warning}."
     yield "Live model", _live(record)
-    yield "Took", ", ".join(f"{stage} {s:.1f} s" for stage, s in record["timings"].items())
+    yield "Took", ", ".join(f"{stage} {s:.1f} s" for stage, s in record.timings.items())
 
 
 def _wrap(label: str, text: str) -> list[str]:
@@ -115,28 +102,27 @@ def _wrap(label: str, text: str) -> list[str]:
     )
 
 
-def _new_data(ingestion: Mapping[str, Any]) -> str:
-    files = [entry for entry in ingestion["files"] if entry["status"] == "ingested"]
-    rejected = [entry for entry in ingestion["files"] if entry["status"] != "ingested"]
+def _new_data(ingestion: IngestionResult) -> str:
+    files = [entry for entry in ingestion.files if entry.status == INGESTED]
+    rejected = [entry.name for entry in ingestion.files if entry.status != INGESTED]
     parts = []
     if files:
-        counts = {key: sum(entry[key] for entry in files) for key in _ROWS}
         said = [
             plural(count, noun) + rest
             for key, (noun, rest) in _ROWS.items()
-            if (count := counts[key])
+            if (count := sum(getattr(entry, key) for entry in files))
         ]
         parts.append(f"{plural(len(files), 'file')}: {', '.join(said) or 'no rows'}.")
     if rejected:
-        names = ", ".join(entry["name"] for entry in rejected)
         parts.append(
-            f"{plural(len(rejected), 'file')} rejected: {names} (ledger.json tells the reasons)."
+            f"{plural(len(rejected), 'file')} rejected: {', '.join(rejected)} "
+            f"(ledger.json tells the reasons)."
         )
-    if ingestion["refused"]:
-        names = ", ".join(refusal["name"] for refusal in ingestion["refused"])
+    if ingestion.refused:
+        names = ", ".join(refusal.name for refusal in ingestion.refused)
         parts.append(f"Not read: {names} (ledger.json tells the reasons).")
-    if ingestion["waiting"]:
-        waiting = plural(len(ingestion["waiting"]), "file")
+    if ingestion.waiting:
+        waiting = plural(len(ingestion.waiting), "file")
         parts.append(f"{waiting} still being written, left for the next run.")
     return " ".join(parts) or "nothing."
 
@@ -150,103 +136,96 @@ _ROWS = {
 }
 
 
-def _score(score: Mapping[str, Any]) -> str:
-    if score["f1"] is None:
-        return f"no score: {score['undefined']}."
-    low, high = score["f1_interval"]
+def _score(score: Score) -> str:
+    if score.f1 is None or score.f1_interval is None:
+        return f"no score: {score.undefined}."
+    low, high = score.f1_interval
+    text = f"F1 {score.f1:.3f} ({low:.3f} to {high:.3f}) on {score.rows:,} rows"
+    if score.recall is None or score.precision is None:
+        return f"{text}."
     return (
-        f"F1 {score['f1']:.3f} ({low:.3f} to {high:.3f}) on {score['rows']:,} rows; "
-        f"found {score['recall']:.0%} of the leavers, {score['precision']:.0%} of its "
-        f"alarms were right."
+        f"{text}; found {score.recall:.0%} of the leavers, {score.precision:.0%} of its alarms "
+        f"were right."
     )
 
 
-def _candidate(score: Mapping[str, Any], cross_validated: Mapping[str, Any] | None) -> str:
+def _candidate(score: Score, cross_validated: Score | None) -> str:
     """Its score on the test data, and cross-validated where these cannot tell."""
     text = f"on the test data it has {_score(score)}"
-    if score["f1"] is not None or not cross_validated or cross_validated["f1"] is None:
+    if score.f1 is not None or not cross_validated or cross_validated.f1 is None:
         return text
     return f"{text} Cross-validated, it has {_score(cross_validated)}"
 
 
-def _drift(drift: Mapping[str, Any]) -> str:
-    found = [*drift["performance"].values(), *drift["data"].values()]
-    if not found:
+def _drift(drift: DriftRecord) -> str:
+    verdicts = drift.verdicts
+    if not verdicts:
         return "nothing to compare yet."
-    drifted = sum(finding["verdict"] == "drift" for finding in found)
-    unsure = sum(finding["verdict"] == "insufficient data" for finding in found)
-    parts = [f"{len(found)} checks", f"drift in {drifted}" if drifted else "no drift"]
+    drifted = verdicts.count(DriftVerdict.DRIFT)
+    unsure = verdicts.count(DriftVerdict.INSUFFICIENT)
+    parts = [f"{len(verdicts)} checks", f"drift in {drifted}" if drifted else "no drift"]
     if unsure:
         parts.append(f"too little data in {unsure}")
     return ", ".join(parts) + "."
 
 
-def _clients(ranking: Mapping[str, Any]) -> str:
+def _clients(ranking: RankingRecord) -> str:
     """How many clients are at risk, in numbers only: under cron this stands in the log."""
     text = (
-        f"{ranking['high']:,} of {ranking['clients']:,} {ranking['ranked']} at high risk, "
-        f"{ranking['medium']:,} at medium (models/clientrisk.csv)."
+        f"{ranking.high:,} of {ranking.clients:,} {ranking.ranked} at high risk, "
+        f"{ranking.medium:,} at medium (models/clientrisk.csv)."
     )
     helped = list_helped(ranking)
     return f"{text} {helped}" if helped else text
 
 
-def list_helped(ranking: Mapping[str, Any]) -> str | None:
-    """What came of the newest old list whose top is known well enough; None without such a list.
-
-    Args:
-        ranking: as the decision record holds it.
-    """
-    for earlier in ranking["outcomes"]:  # newest first
-        top = next(iter(earlier["top"].values()))
-        if 2 * top["known"] >= top["clients"]:
-            return _helped(earlier, top)
+def list_helped(ranking: RankingRecord) -> str | None:
+    """What came of the newest old list whose top is known well enough; None without such a list."""
+    for earlier in ranking.outcomes:  # newest first
+        top = next(iter(earlier.top.values()), None)
+        if top and top.share_left is not None and 2 * top.known >= top.clients:
+            return _helped(earlier, top, top.share_left)
     return None
 
 
-def _helped(earlier: Mapping[str, Any], top: Mapping[str, Any]) -> str:
-    everybody = earlier["all"]
-    rate = "" if everybody["share_left"] is None else f" ({everybody['share_left']:.0%})"
+def _helped(earlier: EarlierList, top: OutcomeCounts, share_left: float) -> str:
+    everybody = earlier.all
+    rate = "" if everybody.share_left is None else f" ({everybody.share_left:.0%})"
     return (
-        f"Of the first {top['clients']} on the list of {earlier['time'][:10]}, {top['left']} of "
-        f"{top['known']} known outcomes are leavers ({top['share_left']:.0%}); "
-        f"of all clients on it, {everybody['left']:,} of {everybody['known']:,}{rate}."
+        f"Of the first {top.clients} on the list of {earlier.time[:10]}, {top.left} of "
+        f"{top.known} known outcomes are leavers ({share_left:.0%}); "
+        f"of all clients on it, {everybody.left:,} of {everybody.known:,}{rate}."
     )
 
 
-def _impact(drift: Mapping[str, Any]) -> str | None:
+def _impact(drift: DriftRecord) -> str | None:
     """Of what drifted, the shift that moves the log-odds most; None without drift or its impact."""
     found = [
-        (abs(impact["terms"][0]["change"]), sample)
-        for sample, impact in drift.get("impact", {}).items()
-        if drift["data"][sample]["verdict"] == "drift" and impact["terms"]
+        (abs(impact.terms[0].change), sample)
+        for sample, impact in drift.impact.items()
+        if sample in drift.data and drift.data[sample].has_drifted and impact.terms
     ]
     return impact_sentence(drift, max(found)[1]) if found else None
 
 
-def impact_sentence(drift: Mapping[str, Any], sample: str) -> str | None:
-    """What the strongest shift in a sample, and all together, do to the risk; None if not known.
-
-    Args:
-        drift: as the decision record holds it.
-        sample: its name.
-    """
-    impact = drift.get("impact", {}).get(sample)
-    if not impact or not impact["terms"]:
+def impact_sentence(drift: DriftRecord, sample: Sample) -> str | None:
+    """What the strongest shift in a sample, and all together, do to the risk; None if not known."""
+    impact, data = drift.impact.get(sample), drift.data.get(sample)
+    term = impact.terms[0] if impact and impact.terms else None
+    if impact is None or term is None or term.risk_without is None:
         return None
-    term = impact["terms"][0]
-    changes = {one["column"]: one.get("change") for one in drift["data"][sample]["columns"]}
-    words = "; ".join(changes[name] for name in term["columns"] if changes.get(name))
-    shown = f"{term['term']} ({words})" if words else term["term"]
-    verb = "lifts" if term["change"] > 0 else "lowers"
-    then, now = _shares(term["risk_without"], impact["risk_now"])
+    changes = {one.column: one.change for one in data.columns} if data else {}
+    words = "; ".join(change for name in term.columns if (change := changes.get(name)))
+    shown = f"{term.term} ({words})" if words else term.term
+    verb = "lifts" if term.change > 0 else "lowers"
+    then, now = _shares(term.risk_without, impact.risk_now)
     text = f"in the {sample}, {shown} {verb} the mean predicted risk from {then} to {now}. "
-    if impact["risk_before"] is None:
-        return f"{text}The risk at training was {impact['not_recorded']}."
-    moved = round(impact["moved_clients"])
-    before, now = _shares(impact["risk_before"], impact["risk_now"])
+    if impact.risk_before is None or impact.moved_clients is None:
+        return f"{text}The risk at training was {impact.not_recorded}."
+    moved = round(impact.moved_clients)
+    before, now = _shares(impact.risk_before, impact.risk_now)
     return (
-        f"{text}With every shift: {now}, at training {before}; of {impact['rows']:,} clients "
+        f"{text}With every shift: {now}, at training {before}; of {impact.rows:,} clients "
         f"{abs(moved):,} {'fewer' if moved < 0 else 'more'} count as leavers."
     )
 
@@ -257,8 +236,8 @@ def _shares(first: float, second: float) -> tuple[str, str]:
     return f"{first:.{digits}%}", f"{second:.{digits}%}"
 
 
-def _live(record: Mapping[str, Any]) -> str:
-    live, before = record["release_after"], record["release_before"]
+def _live(record: DecisionRecord) -> str:
+    live, before = record.release_after, record.release_before
     if live is None:
         return "none yet."
     return f"{live} (before: {before})." if before and before != live else f"{live}."

@@ -10,18 +10,22 @@ import contextlib
 import json
 import logging
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 from attrition.core import releases
 from attrition.core.errors import DataError
 from attrition.model.explanations import Words
 from attrition.model.scorecard import Scorecard, read_scorecard
 from attrition.model.terms import Table
+from attrition.monitoring.record import DecisionRecord, read_record
 
 _RETRY_SECONDS = 5.0  # a damaged release is not verified again at every request
+
+T = TypeVar("T")
 
 logger = logging.getLogger(__name__)
 
@@ -34,6 +38,16 @@ class Served:
     card: Scorecard
     scores: dict[str, Any]
     manifest: dict[str, Any]
+
+    @cached_property
+    def decision(self) -> DecisionRecord | None:
+        """Why it was deployed; None where nothing readable says so."""
+        decision = self.manifest.get("decision")
+        if not isinstance(decision, dict):
+            return None
+        # Deployed by hand there was no run, which would have had a time.
+        plain = {"time": self.manifest.get("deployed_at"), **decision}
+        return read_record(plain, Path(self.version))
 
     @cached_property
     def words(self) -> Words:
@@ -147,15 +161,21 @@ class LiveModel:
         return None
 
 
-class Document:
-    """A JSON object that the pipeline replaces now and then; read again when it has changed."""
+class Document(Generic[T]):
+    """A JSON file that the pipeline replaces now and then; read again when it has changed.
 
-    def __init__(self, path: Path) -> None:
+    Args:
+        path: the file.
+        parse: makes of the JSON what is asked for; may raise a DataError, ValueError or TypeError.
+    """
+
+    def __init__(self, path: Path, parse: Callable[[Any], T]) -> None:
         self._path = path
+        self._parse = parse
         self._stamp: tuple[int, int, int] | None = None
-        self._value: dict[str, Any] | None = None
+        self._value: T | None = None
 
-    def read(self) -> dict[str, Any] | None:
+    def read(self) -> T | None:
         """Its content, None when it is not there yet; the last good one when it is unreadable."""
         try:
             status = self._path.stat()
@@ -163,9 +183,9 @@ class Document:
             if stamp != self._stamp:
                 content = self._path.read_bytes()
                 self._stamp = stamp  # what cannot be understood is said once
-                self._value = dict(json.loads(content))
+                self._value = self._parse(json.loads(content))
         except FileNotFoundError:
             self._stamp = self._value = None
-        except (OSError, ValueError, TypeError) as error:
+        except (DataError, OSError, ValueError, TypeError) as error:
             logger.error("%s: not readable (%s)", self._path, error)
         return self._value

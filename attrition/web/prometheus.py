@@ -117,9 +117,9 @@ class _Files(Collector):
         yield from self._last_run()
 
     def _last_run(self) -> Iterable[Metric]:
-        finished = (self._state.decision.read() or {}).get("finished_at")
-        if finished is not None:
-            then = datetime.fromisoformat(finished).timestamp()
+        decision = self._state.decision.read()
+        if decision and decision.finished_at is not None:
+            then = datetime.fromisoformat(decision.finished_at).timestamp()
             yield _gauge(
                 "last_run_timestamp_seconds", "When the last run that was not idle ended", then
             )

@@ -9,9 +9,11 @@ from typing import Any
 
 from flask import Blueprint, Response, abort
 
-from attrition.core import atomic_files, releases
+from attrition.core import atomic_files, plain_values, releases
 from attrition.core.errors import DataError
-from attrition.runs import history
+from attrition.model.metrics import Score
+from attrition.monitoring.findings import DriftVerdict
+from attrition.monitoring.record import DecisionRecord, DriftRecord, recorded_runs
 from attrition.web import query_parameters, responses
 from attrition.web.live_model import Served
 from attrition.web.security import REPORT_POLICY
@@ -81,28 +83,30 @@ def statistics_of(recorded: Mapping[str, Any] | None) -> dict[str, Any]:
 @blueprint.get("/diagnostics")
 def diagnostics() -> Response:
     """Timings, missing data, outdated packages, drift and the last decision."""
-    recorded, decided = recorded_diagnostics(), state().decision.read()
-    if recorded is None and decided is None:  # the live model knows why it was deployed
-        decided = served().manifest.get("decision")
-    return _prepared("diagnostics", diagnostics_of, recorded, decided)
+    recorded, decision = recorded_diagnostics(), state().decision.read()
+    if recorded is None and decision is None:  # the live model knows why it was deployed
+        decision = served().decision
+    return _prepared("diagnostics", diagnostics_of, recorded, decision)
 
 
 def diagnostics_of(
-    recorded: Mapping[str, Any] | None, decided: Mapping[str, Any] | None
+    recorded: Mapping[str, Any] | None, decision: DecisionRecord | None
 ) -> dict[str, Any]:
     """What was recorded, as the API tells it; what is not recorded yet is null."""
-    decision = decided or {}
+    times: Mapping[str, float | None] = decision.timings if decision else {}
+    decided = {
+        "drift": plain_values.to_json(decision.drift) if decision and decision.run_id else None,
+        "decision": public_decision(decision),
+    }
     if recorded is None:
-        times = decision.get("timings") or {}
         return {
             "execution_times": [times.get("ingestion"), times.get("training")],
             **dict.fromkeys(_OF_THE_DATA),
-            "drift": decision.get("drift"),
-            "decision": public_decision(decision),
+            **decided,
             "detail": NOT_YET_RECORDED,
         }
     # The diagnostics were recorded within the run that the decision is of: its timings are newer.
-    times = {**recorded["execution_times"], **(decision.get("timings") or {})}
+    times = {**recorded["execution_times"], **times}
     return {
         "execution_times": [times["ingestion"], times["training"]],
         "missing_data_percentages": list(recorded["missing_data_percentages"].values()),
@@ -110,8 +114,7 @@ def diagnostics_of(
         "packages": recorded["packages"],
         "missing_by_column": recorded["missing_data_percentages"],
         "time": recorded["time"],
-        "drift": decision.get("drift"),
-        "decision": public_decision(decision),
+        **decided,
     }
 
 
@@ -142,7 +145,7 @@ def model() -> Response:
         {
             "model_version": live.version,
             "deployed_at": live.manifest.get("deployed_at"),
-            "decision": public_decision(live.manifest.get("decision")),
+            "decision": public_decision(live.decision),
             "training": live.manifest.get("training"),
             "scoring": scoring_of(live),
             "scorecard": live.card.to_json(),
@@ -173,44 +176,37 @@ def _release(folder: Path, live: str) -> dict[str, Any]:
 def run_history() -> Response:
     """The last runs, newest first, with the numbers that trends are made of."""
     limit = query_parameters.whole_number("limit", RUNS_SHOWN, 1, MOST_RUNS)
-    records = history.runs(state().config.history, limit)
-    return responses.json_answer({"runs": [run_of(record) for record in records]})
+    runs = recorded_runs(state().config.history, limit)
+    return responses.json_answer({"runs": [run_of(record) for record in runs]})
 
 
-def run_of(record: Mapping[str, Any]) -> dict[str, Any]:
+def run_of(record: DecisionRecord) -> dict[str, Any]:
     """A recorded run as the API tells it."""
     return {
-        **{
-            key: record.get(key)
-            for key in (
-                "time",
-                "verdict",
-                "reason",
-                "warnings",
-                "new_rows",
-                "release_before",
-                "release_after",
-            )
-        },
-        "scores": {name: _score(score) for name, score in (record.get("scores") or {}).items()},
-        "candidate_score": _score(record.get("candidate_score")),
-        "drift": drift_counts(record.get("drift") or {}),
-        "timings": record.get("timings") or {},
+        "time": record.time,
+        "verdict": record.verdict,
+        "reason": record.reason,
+        "warnings": record.warnings,
+        "new_rows": record.new_rows,
+        "release_before": record.release_before,
+        "release_after": record.release_after,
+        "scores": {str(name): _score(score) for name, score in record.scores.items()},
+        "candidate_score": _score(record.candidate_score),
+        "drift": drift_counts(record.drift),
+        "timings": record.timings,
     }
 
 
-def _score(score: Mapping[str, Any] | None) -> dict[str, Any] | None:
-    return {key: score.get(key) for key in _SCORES} if score else None
+def _score(score: Score | None) -> dict[str, Any] | None:
+    return {key: getattr(score, key) for key in _SCORES} if score else None
 
 
-def drift_counts(drift: Mapping[str, Any]) -> dict[str, int]:
+def drift_counts(drift: DriftRecord) -> dict[str, int]:
     """How many drift checks a run made, and in how many it found drift."""
-    verdicts = [
-        found.get("verdict")
-        for kind in ("performance", "data")
-        for found in (drift.get(kind) or {}).values()
-    ]
-    return {"checks": len(verdicts), "drift": verdicts.count("drift")}
+    return {
+        "checks": len(drift.verdicts),
+        "drift": drift.verdicts.count(DriftVerdict.DRIFT),
+    }
 
 
 @blueprint.get("/report")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -12,6 +12,7 @@ from flask import abort, current_app
 from attrition.core import formatting
 from attrition.core.config import Config
 from attrition.core.errors import DataError
+from attrition.monitoring.record import DecisionRecord
 from attrition.ranking import lookup_db
 from attrition.ranking.lookup_db import Book
 from attrition.web.live_model import Document, LiveModel, Served
@@ -44,8 +45,8 @@ class State:
     def __init__(self, config: Config) -> None:
         self.config = config
         self.model = LiveModel(config.prod_deployment_path)
-        self.diagnostics = Document(config.diagnostics)
-        self.decision = Document(config.decision)
+        self.diagnostics: Document[dict[str, Any]] = Document(config.diagnostics, dict)
+        self.decision = Document(config.decision, DecisionRecord.from_json)
         self.prepared: dict[str, tuple[tuple[Any, ...], bytes]] = {}
 
 
@@ -71,8 +72,9 @@ def ranking() -> Iterator[Book]:
         with lookup_db.opened(state().config.client_book) as book:
             yield book
     except FileNotFoundError:
-        reason = (state().decision.read() or {}).get("no_ranking")
-        abort(503, formatting.no_list(reason) if isinstance(reason, str) else NO_RANKING)
+        decision = state().decision.read()
+        reason = decision.no_ranking if decision else None
+        abort(503, NO_RANKING if reason is None else formatting.no_list(reason))
     except DataError as error:
         logger.warning("%s", error)
         abort(503, RANKING_DAMAGED)
@@ -89,7 +91,7 @@ def recorded_diagnostics() -> dict[str, Any] | None:
     return recorded
 
 
-def public_decision(decision: Mapping[str, Any] | None) -> dict[str, Any] | None:
+def public_decision(decision: DecisionRecord | None) -> dict[str, Any] | None:
     """What the public may know of a run's decision; None before the first."""
     keys = ("time", "verdict", "reason", "warnings", "release_before", "release_after")
-    return {key: decision.get(key) for key in keys} if decision else None
+    return {key: getattr(decision, key) for key in keys} if decision else None

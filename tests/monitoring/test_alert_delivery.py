@@ -21,6 +21,7 @@ from attrition.core import atomic_files
 from attrition.monitoring import alert_delivery
 from attrition.runs import history, history_store, lock
 from tests.conftest import HEADER, REPOSITORY, Project, book
+from tests.support.records import decision_record
 
 COMMAND = [
     sys.executable,
@@ -28,14 +29,8 @@ COMMAND = [
     "import os, sys; text = sys.stdin.read(); assert text == os.environ['ATTRITION_ALERT']\n"
     "open('told.txt', 'a').write(text + '\\n---\\n')",
 ]
-DRIFTED: dict[str, Any] = {
-    "verdict": "kept",
-    "reason": "the rows are the same",
-    "scores": {"test data": {"f1": 0.4}},
-    "candidate_score": None,
-    "drift": {"performance": {}, "data": {}},
-}
-WELL = {**DRIFTED, "scores": {"test data": {"f1": 0.7}}}
+DRIFTED = decision_record(reason="the rows are the same", scores={"test data": {"f1": 0.4}})
+WELL = decision_record(reason="the rows are the same", scores={"test data": {"f1": 0.7}})
 
 
 @dataclass

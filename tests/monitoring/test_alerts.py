@@ -10,21 +10,16 @@ import pytest
 from attrition.data.ledger import Ledger, LedgerEntry
 from attrition.monitoring import alerts
 from attrition.monitoring.alerts import LONGEST, MESSAGES_KEPT, Condition, Told
+from attrition.monitoring.record import DecisionRecord
 from attrition.runs.idle import FAILED_RUN
+from tests.support.records import decision_record
 
 DRIFT = Condition("data drift in the new rows", "tenure", "data drift in the new rows: tenure")
 DEGRADED = Condition("degraded model", "degraded", "the deployed model is degraded: F1 0.5")
 
 
-def record(**changes: Any) -> dict[str, Any]:
-    return {
-        "verdict": "kept",
-        "reason": "no",
-        "scores": {"test data": {"f1": 0.7}},
-        "candidate_score": None,
-        "drift": {"performance": {}, "data": {}},
-        **changes,
-    }
+def record(**changes: Any) -> DecisionRecord:
+    return decision_record(**{"scores": {"test data": {"f1": 0.7}}, **changes})
 
 
 def found(**changes: Any) -> list[tuple[str, str]]:

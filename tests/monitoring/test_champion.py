@@ -6,13 +6,15 @@ import copy
 import json
 from dataclasses import replace
 
-from attrition.core import releases
+from attrition.core import plain_values, releases
 from attrition.core.config import Config
 from attrition.data.clients import labelled_test_clients
 from attrition.data.ledger import read_ledger
 from attrition.model.champion import Champion
+from attrition.monitoring.alerts import findings
 from attrition.monitoring.champion import find_champion
-from attrition.monitoring.examination import Examination, alerts, examine
+from attrition.monitoring.examination import Examination, examine
+from attrition.monitoring.findings import Sample, Suspicion
 from tests.conftest import Project
 from tests.support.releases import deploy
 
@@ -37,23 +39,25 @@ def test_a_release_of_an_older_version_is_examined_and_what_it_lacks_is_said(
         del summary["slices"], summary["median"], summary["deviation"]
     new = exam_of(finished_copy.config, champion)
     old = exam_of(finished_copy.config, replace(champion, training=training))
-    assert old.data["test data"].verdict == new.data["test data"].verdict == "no drift"
-    assert old.data["test data"].columns[0].wasserstein is None
-    assert new.data["test data"].columns[0].wasserstein is not None
-    assert "not recorded" in str(old.impact["test data"].not_recorded)
-    assert old.impact["test data"].terms[0].change == new.impact["test data"].terms[0].change
-    json.dumps(old.to_json(), allow_nan=False)
-    json.dumps(new.to_json(), allow_nan=False)
+    then, now = old.samples[Sample.TEST_DATA], new.samples[Sample.TEST_DATA]
+    assert then.data.verdict == now.data.verdict == "no drift"
+    assert then.data.columns[0].wasserstein is None
+    assert now.data.columns[0].wasserstein is not None
+    assert then.impact is not None
+    assert now.impact is not None
+    assert "not recorded" in str(then.impact.not_recorded)
+    assert then.impact.terms[0].change == now.impact.terms[0].change
+    json.dumps(plain_values.to_json([old, new]), allow_nan=False)
 
 
 def test_with_few_rows_nothing_is_claimed(finished_copy: Project) -> None:
     config = replace(finished_copy.config, minimum_scoring_rows=10_000)
     exam = exam_of(config, champion_of(finished_copy))
-    assert exam.impact == {}
-    assert {found.verdict for found in exam.data.values()} == {"insufficient data"}
-    assert all(found.f1 is None for found in exam.expected.values())
-    assert exam.measures["test data"] is None
-    assert alerts(config, exam) == []
+    assert exam.drift.impact == {}
+    assert {found.data.verdict for found in exam.samples.values()} == {"insufficient data"}
+    assert all(found.expected.f1 is None for found in exam.samples.values())
+    assert exam.drift.measures[Sample.TEST_DATA] is None
+    assert findings(exam.scores[Sample.TEST_DATA], exam.drift, Suspicion(), 0.6) == []
 
 
 def test_in_place_of_a_damaged_release_the_last_good_one_goes_live(project: Project) -> None:

@@ -9,9 +9,7 @@ import pytest
 
 from attrition.model.metrics import Comparison, Score
 from attrition.monitoring.decisions import (
-    Evidence,
     Scored,
-    TrainingNeed,
     TrainingSituation,
     Verdict,
     disbelieved,
@@ -21,6 +19,7 @@ from attrition.monitoring.decisions import (
     promotion_verdict,
     training_need,
 )
+from attrition.monitoring.findings import Evidence, RunVerdict, TrainingKind, TrainingNeed
 
 
 def scored(f1: float, low: float, high: float) -> Score:
@@ -110,7 +109,7 @@ def test_only_other_rows_columns_or_libraries_are_a_reason_to_train(
     assert words in need.reason
 
 
-NEW_ROWS = TrainingNeed("new rows", "1,000 labelled rows came")
+NEW_ROWS = TrainingNeed(TrainingKind.NEW_ROWS, "1,000 labelled rows came")
 
 
 def compared(difference: float, confidence: float) -> Comparison:
@@ -212,7 +211,7 @@ def test_nothing_is_deployed_over_a_champion_when_the_test_data_cannot_tell() ->
 
 
 def test_a_new_library_needs_no_improvement_but_no_fall_either() -> None:
-    need = TrainingNeed("new library", "trained under scikit-learn 1.8, this is 1.9")
+    need = TrainingNeed(TrainingKind.NEW_LIBRARY, "trained under scikit-learn 1.8, this is 1.9")
     assert promotion_verdict(need, evidence(compared(0.0, 0.0)), 0.90, 0.60).deploy
     assert not promotion_verdict(need, evidence(compared(-0.01, 0.0)), 0.90, 0.60).deploy
 
@@ -229,7 +228,7 @@ def test_the_first_model_is_deployed_and_a_weak_one_with_a_warning(
     score: Score, warning: str | None
 ) -> None:
     found = first_model_verdict(
-        TrainingNeed("first", "no model is deployed yet"), Scored(score, UNKNOWN), 0.60
+        TrainingNeed(TrainingKind.FIRST, "no model is deployed yet"), Scored(score, UNKNOWN), 0.60
     )
     assert found.deploy
     assert bool(found.warnings) is (warning is not None)
@@ -237,7 +236,7 @@ def test_the_first_model_is_deployed_and_a_weak_one_with_a_warning(
 
 
 def test_without_test_data_cross_validation_speaks_and_is_called_so() -> None:
-    need = TrainingNeed("first", "no model is deployed yet")
+    need = TrainingNeed(TrainingKind.FIRST, "no model is deployed yet")
     found = first_model_verdict(need, Scored(UNKNOWN, scored(0.55, 0.5, 0.6)), 0.60)
     assert found.reason == (
         "it is the first model; its cross-validated F1 is 0.550 on 1,000 of the rows it learnt from"
@@ -248,7 +247,9 @@ def test_without_test_data_cross_validation_speaks_and_is_called_so() -> None:
 
 
 def test_a_verdict_on_columns_beyond_belief_says_so() -> None:
-    verdict = Verdict("deployed", "it is the first model; its F1 on the test data is 1.000")
+    verdict = Verdict(
+        RunVerdict.DEPLOYED, "it is the first model; its F1 on the test data is 1.000"
+    )
     found = disbelieved(verdict, ["refund", "reason"])
     assert found.reason == (
         f"{verdict.reason}; do not believe it before you have looked at refund, reason"
@@ -283,13 +284,13 @@ def test_a_degraded_candidate_never_replaces_a_model_that_is_not() -> None:
 def test_after_a_change_of_columns_the_candidate_must_be_known_to_be_good(
     candidate: Score, crossed: Score, champion_f1: float | None, verdict: str
 ) -> None:
-    need = TrainingNeed("new columns", "the columns have changed")
+    need = TrainingNeed(TrainingKind.NEW_COLUMNS, "the columns have changed")
     both = Scored(candidate, crossed)
     assert new_columns_verdict(need, both, champion_f1, 0.58, 0.60).verdict == verdict
 
 
 def test_a_weak_model_is_called_so_also_where_the_columns_have_changed() -> None:
-    need = TrainingNeed("new columns", "the columns have changed")
+    need = TrainingNeed(TrainingKind.NEW_COLUMNS, "the columns have changed")
     for f1, warnings in ((0.58, ("the model is weak: F1 0.580 is under 0.6",)), (0.62, ())):
         both = Scored(scored(f1, 0.5, 0.7), UNKNOWN)
         found = new_columns_verdict(need, both, 0.55, 0.58, 0.60)

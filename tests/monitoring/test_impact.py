@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from attrition.core import plain_values
 from attrition.model.metrics import Minimum
 from attrition.model.scorecard import Scorecard
 from attrition.model.terms import CategoricalTerm, KnotAxis, LevelAxis, NumericTerm, PairTerm
@@ -73,7 +74,7 @@ def test_an_older_release_lacks_the_risk_and_says_so() -> None:
     # Then the shift of the mean is taken off instead.
     log_odds = CARD.log_odds(table) - found.terms[0].change
     assert found.terms[0].risk_without == pytest.approx((1 / (1 + np.exp(-log_odds))).mean())
-    plain = found.to_json()
+    plain = plain_values.to_json(found)
     assert json.loads(json.dumps(plain, allow_nan=False)) == plain
 
 

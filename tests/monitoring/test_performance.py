@@ -77,12 +77,12 @@ def test_each_measure_stands_beside_its_value_at_deployment() -> None:
     found = measure_changes(json.loads(json.dumps(then.to_json())), now)
     assert found is not None
     auc = found["roc_auc"]
-    assert auc["at_deployment"] == then.roc_auc
-    assert auc["change"] == pytest.approx(known(now.roc_auc) - known(then.roc_auc))
+    assert auc.at_deployment == then.roc_auc
+    assert auc.change == pytest.approx(known(now.roc_auc) - known(then.roc_auc))
     errors = error_of(then, "roc_auc"), error_of(now, "roc_auc")
-    assert auc["change_error"] == pytest.approx(np.hypot(*errors))
+    assert auc.change_error == pytest.approx(np.hypot(*errors))
     labels, chances = sample(600, 2)
-    assert found["calibration_gap"]["now"] == pytest.approx(chances.mean() - labels.mean())
+    assert found["calibration_gap"].now == pytest.approx(chances.mean() - labels.mean())
 
 
 def test_an_older_release_recorded_less() -> None:
@@ -90,10 +90,10 @@ def test_an_older_release_recorded_less() -> None:
     del old["mean_probability"], old["standard_errors"]
     found = measure_changes(old, scored(600, 2))
     assert found is not None
-    assert found["calibration_gap"]["at_deployment"] is None
-    assert "not recorded" in found["calibration_gap"]["not_recorded"]
-    assert found["roc_auc"]["change"] is not None
-    assert found["roc_auc"]["change_error"] is None
+    assert found["calibration_gap"].at_deployment is None
+    assert "not recorded" in str(found["calibration_gap"].not_recorded)
+    assert found["roc_auc"].change is not None
+    assert found["roc_auc"].change_error is None
 
 
 def test_an_undefined_score_has_no_measures() -> None:
@@ -101,7 +101,7 @@ def test_an_undefined_score_has_no_measures() -> None:
     undefined = Score(3, 1, "too few").to_json()
     found = measure_changes(undefined, replace(scored(100, 1)))
     assert found is not None
-    assert found["roc_auc"]["change"] is None
+    assert found["roc_auc"].change is None
 
 
 def test_the_expected_f1_by_hand() -> None:

@@ -9,6 +9,8 @@ import pytest
 from app import create_app
 from attrition.ranking import call_list, csv_list
 from attrition.ranking.call_list import RankingResult
+from attrition.ranking.outcomes import OutcomeCounts
+from attrition.ranking.ranking import Tiers
 from tests.conftest import FORMS, HEADER, Project
 from tests.support.pages import document_text
 from tests.support.pages import page as html
@@ -57,10 +59,10 @@ def test_the_list_ranks_the_open_clients_with_tiers_and_reasons(listed: Project)
     ]
     assert {row["rank_change"] for row in rows} == {""}
     assert "value" not in rows[0]
-    told = result.to_json()
-    assert (told["ranked"], told["clients"]) == ("open clients", 5)
-    assert (told["high"], told["medium"], told["low"]) == (3, 1, 1)
-    assert told["thresholds"] == {"high": 0.5, "medium": 0.25}
+    told = result.counts()
+    assert (told.ranked, told.clients) == ("open clients", 5)
+    assert (told.high, told.medium, told.low) == (3, 1, 1)
+    assert told.thresholds == Tiers(high=0.5, medium=0.25)
     assert "Quiet" not in str(told)
 
 
@@ -122,7 +124,7 @@ def test_where_no_client_is_open_those_who_stayed_of_the_newest_batch_are_ranked
     result = call_list.rank(project.config)
     assert isinstance(result, RankingResult)
     assert result.ranked == "clients of the newest batch who stayed"
-    assert result.to_json()["clients"] == 5
+    assert result.counts().clients == 5
     clients = [row["client"] for row in table(project)]
     assert clients == ["'=Quiet()", "Busy", "Absent", "Middling", "Calm"]
 
@@ -257,7 +259,7 @@ def test_an_edited_list_is_said_and_the_new_one_tells_no_changes(
 def test_when_outcomes_come_the_old_list_is_judged_by_them(listed: Project) -> None:
     first = call_list.rank(listed.config)
     assert isinstance(first, RankingResult)
-    assert first.outcomes == []
+    assert first.outcomes == ()
     left = source_rows([("=Quiet()", "0"), ("Absent", "")], "1")
     listed.write("sourcedata/outcomes1.csv", left)
     listed.write("sourcedata/outcomes2.csv", source_rows([("Busy", "100"), ("Unknown", "1")], "0"))
@@ -267,15 +269,15 @@ def test_when_outcomes_come_the_old_list_is_judged_by_them(listed: Project) -> N
         assert isinstance(second, RankingResult)
         assert len(second.ranking) == 2
         (outcome,) = second.outcomes
-        assert outcome["top"] == {"5": {"clients": 5, "known": 3, "left": 2, "share_left": 2 / 3}}
-        assert outcome["all"] == outcome["top"]["5"]
+        assert outcome.top == {5: OutcomeCounts(clients=5, known=3, left=2, share_left=2 / 3)}
+        assert outcome.all == outcome.top[5]
     # A label that came before a ranking is no outcome of it.
     listed.write("sourcedata/outcomes3.csv", source_rows([("Calm", "75")], "1"))
     listed.run("ingestion.py")
     third = call_list.rank(listed.config)
     assert isinstance(third, RankingResult)
-    tops = [next(iter(outcome["top"].values())) for outcome in third.outcomes]
-    assert [(top["known"], top["left"]) for top in tops] == [(1, 1), (4, 3)]
+    tops = [next(iter(outcome.top.values())) for outcome in third.outcomes]
+    assert [(top.known, top.left) for top in tops] == [(1, 1), (4, 3)]
 
 
 @pytest.mark.slow
@@ -288,7 +290,7 @@ def test_each_list_is_judged_by_what_came_after_it_alone(listed: Project) -> Non
         listed.run("ingestion.py")
         result = call_list.rank(listed.config)
     assert isinstance(result, RankingResult)
-    known = [(outcome["all"]["known"], outcome["all"]["left"]) for outcome in result.outcomes]
+    known = [(outcome.all.known, outcome.all.left) for outcome in result.outcomes]
     assert known == [(1, 0), (1, 1)]
 
 

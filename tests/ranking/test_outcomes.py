@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from attrition.ranking import outcomes
-from attrition.ranking.outcomes import Remembered
+from attrition.ranking.outcomes import OutcomeCounts, Remembered
 from tests.support.rankings import ranked
 
 
@@ -20,19 +20,19 @@ def test_precision_at_the_top_counts_known_outcomes_only() -> None:
     labels = {"01": 1, "02": 1, "05": 1, "09": 0, "11": 1, "12": 0, "20": 0}
     labels |= {"21": 0, "22": 0, "23": 0, "30": 0, "somebody else": 1}
     tops, everybody = outcomes.precision_at_top(remembered(30), labels)
-    assert {size: (top.known, top.left, top.share) for size, top in tops.items()} == {
+    assert {size: (top.known, top.left, top.share_left) for size, top in tops.items()} == {
         10: (4, 3, 0.75),
         20: (7, 4, 4 / 7),
     }
     assert (everybody.clients, everybody.known, everybody.left) == (30, 11, 4)
-    assert everybody.share == pytest.approx(4 / 11)
+    assert everybody.share_left == pytest.approx(4 / 11)
 
 
 def test_a_short_list_is_its_own_top_and_nothing_known_is_no_precision() -> None:
     tops, everybody = outcomes.precision_at_top(remembered(3), {})
     assert list(tops) == [3]
-    assert tops[3].share is None
-    assert everybody.to_json() == {"clients": 3, "known": 0, "left": 0, "share_left": None}
+    assert tops[3].share_left is None
+    assert everybody == OutcomeCounts(clients=3, known=0, left=0, share_left=None)
 
 
 def test_an_outcome_is_the_first_label_that_came() -> None:

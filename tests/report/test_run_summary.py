@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from attrition.report.run_summary import runs_table, summary
+from attrition.report import run_summary
+from attrition.report.run_summary import runs_table
+from tests.support.records import decision_record
 
 ENTRY = {
     "name": "a.csv",
@@ -26,6 +28,10 @@ RECORD: dict[str, Any] = {
     "drift": {"performance": {}, "data": {}},
     "timings": {"ingestion": 0.5, "check": 0.25},
 }
+
+
+def summary(parts: dict[str, Any]) -> str:
+    return run_summary.summary(decision_record(**parts))
 
 
 def test_a_run_is_told_in_80_columns() -> None:
@@ -74,7 +80,10 @@ def test_nothing_new_and_no_model_are_said_calmly() -> None:
 def test_drift_is_counted_and_a_replaced_model_is_named() -> None:
     drift = {
         "performance": {"test data": {"verdict": "no drift"}},
-        "data": {"new rows": {"verdict": "drift"}, "open": {"verdict": "insufficient data"}},
+        "data": {
+            "new rows": {"verdict": "drift"},
+            "open clients": {"verdict": "insufficient data"},
+        },
     }
     text = summary({**RECORD, "drift": drift, "release_after": "000002-b"})
     assert "3 checks, drift in 1, too little data in 1." in text
@@ -146,7 +155,9 @@ IMPACT: dict[str, Any] = {
 }
 SHIFTED = {
     "verdict": "drift",
-    "columns": [{"column": "lastmonth_activity", "change": "median 25, was 42"}],
+    "columns": [
+        {"column": "lastmonth_activity", "verdict": "drift", "change": "median 25, was 42"}
+    ],
 }
 
 
@@ -179,7 +190,7 @@ def test_the_impact_without_drift_or_without_a_record() -> None:
 
 
 def test_the_table_of_runs_shows_the_score_of_the_model_that_stayed() -> None:
-    run = {
+    run: dict[str, Any] = {
         "time": "2026-03-01T06:00:00.000+00:00",
         "verdict": "deployed",
         "reason": "better",
@@ -192,8 +203,9 @@ def test_the_table_of_runs_shows_the_score_of_the_model_that_stayed() -> None:
         "finished_at": "2026-03-01T07:08:20+00:00",
     }
     kept = {**run, "verdict": "not enough evidence"}
-    failed = {"time": "2026", "verdict": "failed", "reason": "no room " * 40}
-    head, first, second, third, *why = runs_table([run, kept, failed]).splitlines()
+    failed = {"time": "2026-03-02", "verdict": "failed", "reason": "no room " * 40}
+    records = [decision_record(**parts) for parts in (run, kept, failed)]
+    head, first, second, third, *why = runs_table(records).splitlines()
     assert first.split() == [
         "2026-03-01",
         "06:00",
@@ -206,6 +218,6 @@ def test_the_table_of_runs_shows_the_score_of_the_model_that_stayed() -> None:
         "s",
     ]
     assert second.split()[2:6] == ["not", "enough", "evidence", "0.500"]
-    assert third.split() == ["2026", "failed", "-", "-", "-", "-", "0.0", "s"]
+    assert third.split() == ["2026-03-02", "failed", "-", "-", "-", "-", "0.0", "s"]
     assert len(why) == 3
     assert max(map(len, [head, first, second, third, *why])) <= 80

@@ -17,10 +17,10 @@ MAY_IMPORT = {
     "data": "core",
     "model": "core",
     "engines": "core runs data model",
-    "monitoring": "core runs data model engines",
+    "monitoring": "core runs data model engines ranking",
     "ranking": "core runs data model engines",
     "report": "core runs data model engines monitoring ranking",
-    "web": "core runs data model engines ranking",
+    "web": "core runs data model engines monitoring ranking",
 }
 STAGES = "ingestion training scoring deployment diagnostics reporting apicalls".split()
 # gunicorn.conf.py is settings, which gunicorn runs and nobody can import.

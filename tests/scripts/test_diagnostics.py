@@ -31,6 +31,7 @@ from attrition.runs import history, package_check
 from tests.conftest import HEADER, REPOSITORY, Project
 from tests.support.context import context_of
 from tests.support.outcome import stamped_tree
+from tests.support.records import decision_record
 from tests.support.releases import deploy
 
 BATCH = f"""{HEADER}
@@ -127,7 +128,7 @@ def test_without_an_id_column_no_clients_are_counted(project: Project) -> None:
 
 
 def describe(project: Project) -> str:
-    return diagnostics.describe(diagnostics.look(project.config), {}, "")
+    return diagnostics.describe(diagnostics.look(project.config), None, "")
 
 
 def test_a_column_that_is_all_missing_has_no_statistics_and_prints_calmly(
@@ -477,12 +478,11 @@ def test_outcomes_of_old_lists_are_shown_in_80_columns() -> None:
         "top": {"10": top},
         "all": everybody,
     }
-    decision = {
-        "time": "2026-03-01T06:00:00+00:00",
-        "verdict": "kept",
-        "reason": "x\x1b[31m" * 90,
-        "ranking": {"outcomes": [outcome]},
-    }
+    decision = decision_record(
+        time="2026-03-01T06:00:00+00:00",
+        reason="x\x1b[31m" * 90,
+        ranking={"outcomes": [outcome]},
+    )
     shown = "\n\n".join(describe_decision(decision, "2026-03-04T07:00:00+00:00"))
     assert max(map(len, shown.splitlines())) <= 80
     assert "\x1b" not in shown

@@ -14,6 +14,7 @@ from attrition.core.formatting import line
 from attrition.model.scorecard import Scorecard
 from attrition.model.terms import CategoricalTerm, KnotAxis, NumericTerm, PairTerm
 from attrition.monitoring import drift
+from attrition.monitoring.findings import Drift
 from attrition.monitoring.reference import summarise
 from attrition.report.figures import style
 from attrition.report.figures.style import Absent, Picture
@@ -62,10 +63,10 @@ def table(rows: int, **columns: Any) -> pd.DataFrame:
     )
 
 
-def compared(now: pd.DataFrame) -> dict[str, Any]:
+def compared(now: pd.DataFrame) -> Drift:
     rng = np.random.default_rng(1)
     reference = summarise(table(2000), rng.normal(0, 1, 2000))
-    return drift.compare(reference, now, rng.normal(0, 1, len(now)), 0.05, 30).to_json()
+    return drift.compare(reference, now, rng.normal(0, 1, len(now)), 0.05, 30)
 
 
 def panels(picture: Picture | Absent) -> list[Axes]:

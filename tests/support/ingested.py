@@ -6,7 +6,7 @@ import csv
 import io
 from pathlib import Path
 
-from ingestion import IngestionResult
+from attrition.data.ingestion_result import IngestionResult
 from tests.conftest import HEADER, Project
 
 

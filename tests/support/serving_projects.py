@@ -9,6 +9,7 @@ from attrition.core import atomic_files
 from attrition.ranking import lookup_db
 from attrition.runs import history
 from tests.conftest import Project
+from tests.support.records import decision_record
 from tests.support.releases import NOW, deploy
 
 DIAGNOSTICS: dict[str, Any] = {
@@ -28,18 +29,16 @@ DIAGNOSTICS: dict[str, Any] = {
         "outdated": [{"name": "Flask", "current_version": "3.0", "latest_version": "3.1"}],
     },
 }
-DECISION = {
-    "run_id": NOW,
-    "time": NOW,
-    "verdict": "kept",
-    "reason": "the candidate is not better <b>",
-    "warnings": ["data drift in lastyear_activity"],
-    "release_before": "000001-a",
-    "release_after": "000001-a",
-    "drift": {"performance": {}, "data": {"test data": {"verdict": "no drift"}}},
-    "timings": {"ingestion": 1.5, "training": 2.5},
-    "ingestion": {"files": [{"name": "secret-client-list.csv"}]},
-}
+DECISION = decision_record(
+    run_id=NOW,
+    reason="the candidate is not better <b>",
+    warnings=["data drift in lastyear_activity"],
+    release_before="000001-a",
+    release_after="000001-a",
+    drift={"data": {"test data": {"verdict": "no drift"}}},
+    timings={"ingestion": 1.5, "training": 2.5},
+    ingestion={"files": [{"name": "secret-client-list.csv"}]},
+).to_json()
 
 TABLE = (
     "corporation,number_of_employees,lastyear_activity,lastmonth_activity,exited\n"

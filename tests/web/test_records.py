@@ -15,6 +15,7 @@ from attrition.runs import history
 from tests.conftest import Project
 from tests.support.answers import problem, strict_json
 from tests.support.outcome import stamped_tree
+from tests.support.records import decision_record
 from tests.support.releases import NOW, deploy
 from tests.support.serving_projects import DECISION, DIAGNOSTICS
 
@@ -52,7 +53,7 @@ def test_a_damaged_old_release_stands_in_the_list_by_its_name(
 
 def a_run(time: str) -> dict[str, Any]:
     score = {"f1": 0.7, "f1_interval": [0.6, 0.8], "roc_auc": 0.9, "rows": 100, "confusion": {}}
-    return {
+    parts = {
         **DECISION,
         "run_id": time,
         "time": time,
@@ -68,6 +69,7 @@ def a_run(time: str) -> dict[str, Any]:
             },
         },
     }
+    return decision_record(**parts).to_json()
 
 
 def test_the_history_tells_the_last_runs_with_the_numbers_of_the_trends(

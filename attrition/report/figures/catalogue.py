@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 from attrition.model.metrics import Score
 from attrition.model.terms import Floats
 from attrition.monitoring.impact import term_weights
+from attrition.monitoring.record import DecisionRecord, DriftRecord
 from attrition.report.document import Plot
 from attrition.report.figures import drift as drift_figures
 from attrition.report.figures import model_quality
@@ -48,19 +48,19 @@ def scorecard_pictures(model: Model) -> list[Picture | Absent]:
 
 
 def change_pictures(
-    decision: Mapping[str, Any], runs: Sequence[Mapping[str, Any]], threshold: float
+    decision: DecisionRecord | None, runs: Sequence[DecisionRecord], threshold: float
 ) -> list[Picture | Absent]:
     """What changed in the data, and the runs over time.
 
     Args:
-        decision: the decision record.
+        decision: the decision record; None where no run is known.
         runs: newest first.
         threshold: `model_score_threshold`.
     """
-    drift = decision.get("drift") or {}
+    drift = decision.drift if decision else DriftRecord()
     return [
-        drift_figures.drift(drift.get("data") or {}),
-        drift_figures.impact(drift.get("impact") or {}),
+        drift_figures.drift(drift.data),
+        drift_figures.impact(drift.impact),
         run_figures.trends(list(reversed(runs)), threshold),
     ]
 

@@ -1,4 +1,4 @@
-"""Figures of change: drift by column, and its effect on the predicted risk."""
+"""What changed: drift by column, and what it does to the risk."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from matplotlib.ticker import FuncFormatter
 
 from attrition.core import formatting
 from attrition.core.formatting import line, listing
-from attrition.monitoring.drift import DRIFT as DRIFTED
-from attrition.monitoring.drift import INSUFFICIENT, PSI_FLOOR
+from attrition.monitoring.drift import PSI_FLOOR
+from attrition.monitoring.findings import Drift, DriftVerdict, Impact, Sample
 from attrition.report.figures.style import (
     ALARM,
     FACE,
@@ -37,12 +37,10 @@ MOST_COLUMNS = 24
 PSI_TICKS = (0.0, 0.01, 0.03, PSI_FLOOR, 0.25, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0)
 _NOTHING_YET = "There is nothing to compare yet: no model was deployed when the run began."
 
-Record = Mapping[str, Any]
-
 
 @style()
-def drift(data_drift: Mapping[str, Record]) -> Picture | Absent:
-    """How far each column, and the predictions, have drifted in each sample since training.
+def drift(data_drift: Mapping[Sample, Drift]) -> Picture | Absent:
+    """How far each column, and the predictions, moved in each sample since training.
 
     Args:
         data_drift: sample -> its comparison, `drift.data` of a decision record.
@@ -50,10 +48,14 @@ def drift(data_drift: Mapping[str, Record]) -> Picture | Absent:
     title = "Data drift by column"
     if not data_drift:
         return Absent(DRIFT, title, _NOTHING_YET)
-    judged = {name: sample for name, sample in data_drift.items() if _is_judged(sample)}
+    judged = {
+        name: found
+        for name, found in data_drift.items()
+        if found.verdict is not DriftVerdict.INSUFFICIENT
+    }
     silent = [
-        f"{line(name, 40)}: {INSUFFICIENT} ({sample['rows']:,} rows)"
-        for name, sample in data_drift.items()
+        f"{name}: {found.verdict} ({found.rows:,} rows)"
+        for name, found in data_drift.items()
         if name not in judged
     ]
     if not judged:
@@ -64,8 +66,8 @@ def drift(data_drift: Mapping[str, Record]) -> Picture | Absent:
     figure = canvas(0.75 + 0.19 * max(len(kept), 3))
     axes = figure.subplots()
     axes.axvline(PSI_FLOOR, color=INK, linestyle="--", linewidth=1)
-    for marker, (name, sample) in zip(MARKERS, judged.items(), strict=False):
-        _draw_sample(axes, sample, kept, marker, f"{line(name, 40)} ({sample['rows']:,} rows)")
+    for marker, (name, found) in zip(MARKERS, judged.items(), strict=False):
+        _draw_sample(axes, found, kept, marker, f"{name} ({found.rows:,} rows)")
     axes.set_yticks(range(len(kept)), [fitted(name, POINTS / 3) for name in kept])
     axes.set(ylim=(len(kept) - 0.4, -0.6), xlabel="population stability index (PSI)")
     _psi_axis(axes, max(largest.values()))
@@ -88,43 +90,33 @@ def drift(data_drift: Mapping[str, Record]) -> Picture | Absent:
     )
 
 
-def _is_judged(sample: Record) -> bool:
-    return bool(sample["verdict"] != INSUFFICIENT)
-
-
 def _ended(sentences: Sequence[str]) -> list[str]:
     return [f"{sentence[0].upper()}{sentence[1:]}." for sentence in sentences]
 
 
-def _results(sample: Record) -> list[Record]:
-    return [*sample["columns"], sample["predictions"]]
-
-
-def _largest_psi(judged: Mapping[str, Record]) -> dict[str, float]:
+def _largest_psi(judged: Mapping[Sample, Drift]) -> dict[str, float]:
     """Column -> its largest PSI over the samples."""
     largest: dict[str, float] = {}
-    for sample in judged.values():
-        for result in _results(sample):
-            name, psi = result["column"], max(result["psi"] or 0.0, 0.0)
+    for found in judged.values():
+        for result in found.judged:
+            name, psi = result.column, max(result.psi or 0.0, 0.0)
             largest[name] = max(largest.get(name, 0.0), psi)
     return largest
 
 
-def _draw_sample(
-    axes: Axes, sample: Record, columns: Sequence[str], marker: str, label: str
-) -> None:
-    results = {result["column"]: result for result in _results(sample)}
-    marks: dict[str, Any] = {"marker": marker, "linestyle": "none", "markersize": 6.5}
-    axes.plot([], [], label=label, color=SOFT, markerfacecolor=FACE, **marks)
+def _draw_sample(axes: Axes, found: Drift, columns: Sequence[str], marker: str, label: str) -> None:
+    results = {result.column: result for result in found.judged}
+    look: dict[str, Any] = {"marker": marker, "linestyle": "none", "markersize": 6.5}
+    axes.plot([], [], label=label, color=SOFT, markerfacecolor=FACE, **look)
     for has_drifted, color, face in ((False, SOFT, FACE), (True, ALARM, ALARM)):
         rows = [
             row
             for row, name in enumerate(columns)
-            if name in results and (results[name]["verdict"] == DRIFTED) == has_drifted
+            if name in results and results[name].has_drifted == has_drifted
         ]
-        values = [max(results[columns[row]]["psi"] or 0.0, 0.0) for row in rows]
-        marks |= {"markerfacecolor": face, "markeredgecolor": FACE if has_drifted else color}
-        axes.plot(values, rows, zorder=3 + has_drifted, **marks)
+        values = [max(results[columns[row]].psi or 0.0, 0.0) for row in rows]
+        look |= {"markerfacecolor": face, "markeredgecolor": FACE if has_drifted else color}
+        axes.plot(values, rows, zorder=3 + has_drifted, **look)
 
 
 def _psi_axis(axes: Axes, largest: float) -> None:
@@ -136,24 +128,20 @@ def _psi_axis(axes: Axes, largest: float) -> None:
     axes.spines["left"].set_visible(False)
 
 
-def _drift_in_words(judged: Mapping[str, Record], largest: Mapping[str, float]) -> str:
-    drifted = {
-        name: [r["column"] for r in _results(sample) if r["verdict"] == DRIFTED]
-        for name, sample in judged.items()
-    }
+def _drift_in_words(judged: Mapping[Sample, Drift], largest: Mapping[str, float]) -> str:
     most = max(largest, key=lambda name: largest[name])
     farthest = f"{line(most, 60)} moved farthest, by a PSI of {largest[most]:.2f}"
-    parts = [
-        f"{len(columns)} in the {line(name, 40)}" for name, columns in drifted.items() if columns
+    told = [
+        f"{len(found.drifted)} in the {name}" for name, found in judged.items() if found.drifted
     ]
-    if not parts:
+    if not told:
         return f"No column drifted; {farthest}."
-    return f"Drifted columns: {listing(parts)}; {farthest}."
+    return f"Drifted columns: {listing(told)}; {farthest}."
 
 
 @style()
-def impact(impacts: Mapping[str, Record]) -> Picture | Absent:
-    """The effect of the strongest shifts on the mean predicted risk of each sample.
+def impact(impacts: Mapping[Sample, Impact]) -> Picture | Absent:
+    """What the strongest shifts do to the mean predicted risk of each sample.
 
     Args:
         impacts: sample -> its impact, `drift.impact` of a decision record.
@@ -161,16 +149,16 @@ def impact(impacts: Mapping[str, Record]) -> Picture | Absent:
     title = "What the shifts do to the predicted risk"
     if not impacts:
         return Absent(IMPACT, title, _NOTHING_YET)
-    shifts = {name: _risk_shifts(sample) for name, sample in impacts.items()}
+    shifts = {name: _risk_shifts(found) for name, found in impacts.items()}
     figure = canvas(0.75 + 0.28 * max(3, *map(len, shifts.values())))
-    values = [shift for by_term in shifts.values() for shift in by_term.values()]
+    values = [shift for found in shifts.values() for shift in found.values()]
     limit = 1.1 * max([abs(value) for value in values] + [0.01])
     panels = figure.subplots(1, len(impacts), squeeze=False)[0]
-    for axes, (name, sample) in zip(panels, impacts.items(), strict=True):
+    for axes, (name, found) in zip(panels, impacts.items(), strict=True):
         _draw_shifts(axes, shifts[name], limit, len(impacts))
-        before, now = sample["risk_before"], sample["risk_now"]
+        before, now = found.risk_before, found.risk_now
         then = "" if before is None else f"{before:.1%} \N{RIGHTWARDS ARROW} "
-        axes.set_title(f"{line(name, 24)}: {then}{now:.1%}")
+        axes.set_title(f"{name}: {then}{now:.1%}")
         axes.set_xlabel("percentage points")
     return picture(
         IMPACT,
@@ -183,12 +171,12 @@ def impact(impacts: Mapping[str, Record]) -> Picture | Absent:
     )
 
 
-def _risk_shifts(sample: Record) -> dict[str, float]:
+def _risk_shifts(found: Impact) -> dict[str, float]:
     """Term -> change of the mean predicted risk, a fraction, largest first."""
     shifts = {
-        term["term"]: sample["risk_now"] - term["risk_without"]
-        for term in sample["terms"]
-        if term["risk_without"] is not None
+        term.term: found.risk_now - term.risk_without
+        for term in found.terms
+        if term.risk_without is not None
     }
     return dict(sorted(shifts.items(), key=lambda item: -abs(item[1])))
 
@@ -205,15 +193,15 @@ def _draw_shifts(axes: Axes, shifts: Mapping[str, float], limit: float, panels: 
 
 
 def _impact_in_words(
-    impacts: Mapping[str, Record], shifts: Mapping[str, Mapping[str, float]]
+    impacts: Mapping[Sample, Impact], shifts: Mapping[Sample, Mapping[str, float]]
 ) -> str:
-    parts = []
-    for name, sample in impacts.items():
+    told = []
+    for name, found in impacts.items():
         if not shifts[name]:
             continue
         term, value = next(iter(shifts[name].items()))
-        parts.append(
-            f"in the {line(name, 40)}, {line(term, 60)} moves the mean predicted risk most, by "
-            f"{100 * value:+.1f} points to {sample['risk_now']:.1%}"
+        told.append(
+            f"in the {name}, {line(term, 60)} moves the mean predicted risk most, by "
+            f"{100 * value:+.1f} points to {found.risk_now:.1%}"
         )
-    return f"{'; '.join(parts) or 'No shift was measured'}.".replace("in", "In", 1)
+    return f"{'; '.join(told) or 'No shift was measured'}.".replace("in", "In", 1)

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
-from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -12,10 +11,10 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator
 from numpy.typing import NDArray
 
 from attrition.core.formatting import line
+from attrition.model.metrics import Score
 from attrition.model.terms import Floats
-from attrition.monitoring.alerts import TEST_DATA
-from attrition.monitoring.drift import DRIFT as DRIFTED
-from attrition.monitoring.drift import INSUFFICIENT
+from attrition.monitoring.findings import DriftVerdict, RunVerdict, Sample
+from attrition.monitoring.record import DecisionRecord
 from attrition.report.figures.style import (
     ACCENT,
     ALARM,
@@ -29,25 +28,23 @@ from attrition.report.figures.style import (
     picture,
     style,
 )
-from attrition.report.run_summary import seconds_taken
 
 TRENDS = "trends"
 SHORTEST, MOST_RUNS, MOST_STAGES = 2, 60, 3
 COLORS = (ACCENT, ALARM, SOFT, INK)
-DASHES = ("-", "--", ":", "-.")  # one per series
+DASHES = ("-", "--", ":", "-.")  # one a series
 
-Record = Mapping[str, Any]
-Measure = Callable[[Record, str], float | None]
+Measure = Callable[[DecisionRecord, Sample], float | None]
 Series = dict[str, Floats]
 Times = NDArray[np.datetime64]
 
 
 @style()
-def trends(runs: Sequence[Record], threshold: float) -> Picture | Absent:
+def trends(runs: Sequence[DecisionRecord], threshold: float) -> Picture | Absent:
     """The runs over time: F1, base rate, missing data, drift, seconds.
 
     Args:
-        runs: records of `history.runs`, oldest first; the newest `MOST_RUNS` are drawn.
+        runs: oldest first; the newest `MOST_RUNS` are drawn.
         threshold: `model_score_threshold`, an F1.
     """
     title = "Runs over time"
@@ -75,27 +72,29 @@ def trends(runs: Sequence[Record], threshold: float) -> Picture | Absent:
     return picture(TRENDS, title, _trends_in_words(runs, threshold), caption, figure)
 
 
-def _time(run: Record) -> np.datetime64:
+def _time(run: DecisionRecord) -> np.datetime64:
     """When a run began, in UTC."""
-    time = datetime.fromisoformat(run["time"])
+    time = datetime.fromisoformat(run.time)
     return np.datetime64(time.astimezone(UTC).replace(tzinfo=None), "ms")
 
 
-def _draw_scores(axes: Axes, runs: Sequence[Record], times: Times, threshold: float) -> None:
+def _draw_scores(
+    axes: Axes, runs: Sequence[DecisionRecord], times: Times, threshold: float
+) -> None:
     axes.axhline(threshold, color=INK, linestyle="--", linewidth=1)
     series = _by_sample(runs, _f1)
     _draw_series(axes, times, series, f"F1 of the deployed model (dashed: {threshold:g})")
     ends = [threshold]
     for name, color in zip(series, COLORS, strict=False):
-        bounds = np.array([_interval(run, name) for run in runs])
+        bounds = np.array([_interval(run, Sample(name)) for run in runs])
         axes.vlines(times, bounds[:, 0], bounds[:, 1], color=color, linewidth=0.9, alpha=0.6)
         ends += bounds[~np.isnan(bounds)].tolist()
     axes.set_ylim(max(min(ends) - 0.1, 0.0), min(max(ends) + 0.05, 1.02))
 
 
 def _draw_series(axes: Axes, times: Times, series: Series, title: str) -> None:
-    styles = zip(series.items(), DASHES, COLORS, MARKERS, strict=False)
-    for (name, values), dashes, color, marker in styles:
+    looks = zip(series.items(), DASHES, COLORS, MARKERS, strict=False)
+    for (name, values), dashes, color, marker in looks:
         axes.plot(
             times,
             values,
@@ -131,75 +130,67 @@ def _draw_series(axes: Axes, times: Times, series: Series, title: str) -> None:
         )
 
 
-def _by_sample(runs: Sequence[Record], measure: Measure) -> Series:
-    """Sample -> its measure in each run, NaN if unknown; samples without any are left out."""
-    samples = dict.fromkeys(
-        name
-        for run in runs
-        for part in (run["scores"], run["drift"]["data"])
-        for name in part or ()
-    )
-    series = {
-        name: np.array([measure(run, name) for run in runs], dtype=float)
-        for name in (TEST_DATA, *(name for name in samples if name != TEST_DATA))
+def _by_sample(runs: Sequence[DecisionRecord], measure: Measure) -> Series:
+    """Sample -> its measure in each run, NaN where there is none; one without any is absent."""
+    found = {
+        sample: np.array([measure(run, sample) for run in runs], dtype=float) for sample in Sample
     }
-    return {name: values for name, values in series.items() if not np.isnan(values).all()}
+    return {name: values for name, values in found.items() if not np.isnan(values).all()}
 
 
-def _score(run: Record, sample: str) -> Record:
-    """The deployed model's score at the end of a run; on test data that of a new model."""
-    if sample == TEST_DATA and run["verdict"] == "deployed" and run.get("candidate_score"):
-        return dict(run["candidate_score"])
-    return (run["scores"] or {}).get(sample) or {}
+def _score(run: DecisionRecord, sample: Sample) -> Score | None:
+    """The deployed model's score at the end of a run: on test data, a new model's own."""
+    return run.live_score if sample is Sample.TEST_DATA else run.scores.get(sample)
 
 
-def _f1(run: Record, sample: str) -> float | None:
-    f1: float | None = _score(run, sample).get("f1")
-    return f1
+def _f1(run: DecisionRecord, sample: Sample) -> float | None:
+    score = _score(run, sample)
+    return score.f1 if score else None
 
 
-def _interval(run: Record, sample: str) -> tuple[float, float]:
-    low, high = _score(run, sample).get("f1_interval") or (np.nan, np.nan)
-    return low, high
+def _interval(run: DecisionRecord, sample: Sample) -> tuple[float, float]:
+    score = _score(run, sample)
+    return (score.f1_interval if score else None) or (np.nan, np.nan)
 
 
-def _base_rate(run: Record, sample: str) -> float | None:
-    share: float | None = _score(run, sample).get("base_rate")
-    return share
+def _base_rate(run: DecisionRecord, sample: Sample) -> float | None:
+    score = _score(run, sample)
+    return score.base_rate if score else None
 
 
-def _missing_share(run: Record, sample: str) -> float | None:
-    data = (run["drift"]["data"] or {}).get(sample)
-    if not data or not data["rows"] or not data["columns"]:
+def _missing_share(run: DecisionRecord, sample: Sample) -> float | None:
+    found = run.drift.data.get(sample)
+    if not found or not found.rows or not found.columns:
         return None
-    return float(np.mean([column["missing_now"] for column in data["columns"]]))
+    return float(np.mean([column.missing_now for column in found.columns]))
 
 
-def _drifted_columns(run: Record, sample: str) -> float | None:
-    data = (run["drift"]["data"] or {}).get(sample)
-    if not data or data["verdict"] == INSUFFICIENT:
+def _drifted_columns(run: DecisionRecord, sample: Sample) -> float | None:
+    found = run.drift.data.get(sample)
+    if not found or found.verdict is DriftVerdict.INSUFFICIENT:
         return None
-    return float(sum(column["verdict"] == DRIFTED for column in data["columns"]))
+    return float(sum(column.has_drifted for column in found.columns))
 
 
-def _seconds(runs: Sequence[Record]) -> Series:
-    """Seconds of the whole run and of the longest stages; series without any value are absent."""
-    stages = {stage for run in runs for stage in run["timings"]}
+def _seconds(runs: Sequence[DecisionRecord]) -> Series:
+    """Seconds of the whole run, and of the longest stages; what nobody knows is absent."""
+    stages = {stage for run in runs for stage in run.timings}
     by_stage = {
-        stage: np.array([run["timings"].get(stage, np.nan) for run in runs], dtype=float)
+        stage: np.array([run.timings.get(stage, np.nan) for run in runs], dtype=float)
         for stage in sorted(stages)
     }
     longest = sorted(by_stage, key=lambda stage: -float(np.nanmedian(by_stage[stage])))
-    total = np.array([seconds_taken(run) or np.nan for run in runs], dtype=float)
-    series = {"whole run": total} | {stage: by_stage[stage] for stage in longest[:MOST_STAGES]}
-    return {name: values for name, values in series.items() if not np.isnan(values).all()}
+    total = np.array([run.seconds or np.nan for run in runs], dtype=float)
+    found = {"whole run": total} | {stage: by_stage[stage] for stage in longest[:MOST_STAGES]}
+    return {name: values for name, values in found.items() if not np.isnan(values).all()}
 
 
-def _time_axis(panels: Sequence[Axes], times: Times, runs: Sequence[Record]) -> None:
+def _time_axis(panels: Sequence[Axes], times: Times, runs: Sequence[DecisionRecord]) -> None:
     first, last = times.min(), times.max()
     pad = (last - first) / 30 if last > first else np.timedelta64(1, "h")
     deployed, failed = (
-        times[[run["verdict"] == verdict for run in runs]] for verdict in ("deployed", "failed")
+        times[[run.verdict is verdict for run in runs]]
+        for verdict in (RunVerdict.DEPLOYED, RunVerdict.FAILED)
     )
     for axes in panels:
         for time in deployed:
@@ -210,12 +201,12 @@ def _time_axis(panels: Sequence[Axes], times: Times, runs: Sequence[Record]) -> 
     panels[-1].set_xlim(first - pad, last + pad)
 
 
-def _trends_in_words(runs: Sequence[Record], threshold: float) -> str:
-    deployed = sum(run["verdict"] == "deployed" for run in runs)
-    failed = sum(run["verdict"] == "failed" for run in runs)
-    summary = f"{len(runs):,} runs, {deployed} with a deployment, {failed} failed"
-    known = [f1 for run in runs if (f1 := _f1(run, TEST_DATA)) is not None]
+def _trends_in_words(runs: Sequence[DecisionRecord], threshold: float) -> str:
+    deployed = sum(run.verdict is RunVerdict.DEPLOYED for run in runs)
+    failed = sum(run.verdict is RunVerdict.FAILED for run in runs)
+    told = f"{len(runs):,} runs, {deployed} with a deployment, {failed} failed"
+    known = [f1 for run in runs if (f1 := _f1(run, Sample.TEST_DATA)) is not None]
     if not known:
-        return f"{summary}; no F1 on test data is known."
+        return f"{told}; no F1 on test data is known."
     side = "below" if known[-1] < threshold else "at or above"
-    return f"{summary}; the last F1 on test data is {known[-1]:.3f}, {side} {threshold:g}."
+    return f"{told}; the last F1 on test data is {known[-1]:.3f}, {side} {threshold:g}."

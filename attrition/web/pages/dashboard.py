@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from attrition.core.formatting import (
-    NOT_KNOWN,
     between,
     count,
     day,
@@ -20,12 +19,13 @@ from attrition.core.formatting import (
     sentence,
     short_moment,
 )
+from attrition.monitoring.findings import ColumnDrift, RunVerdict, Sample
+from attrition.monitoring.record import DecisionRecord
+from attrition.ranking.outcomes import RankingRecord
 from attrition.web.pages.charts import Chart, Reading, Say, trend
 
 DECISIONS = 5
 RUNS = 30
-TEST_DATA, NEW_ROWS = "test data", "new rows"
-DEPLOYED, DRIFT, FAILED = "deployed", "drift", "failed"
 # By the usual reading a PSI from here on is a large shift: a bar of full length.
 _LARGE_SHIFT = 0.25
 
@@ -91,7 +91,7 @@ def state_sentence(scores: Mapping[str, Any], degraded_below: float) -> str:
     )
 
 
-def trends(runs: Sequence[Mapping[str, Any]], batches: Sequence[Mapping[str, Any]]) -> list[Trend]:
+def trends(runs: Sequence[DecisionRecord], batches: Sequence[Mapping[str, Any]]) -> list[Trend]:
     """Charts of what there are at least two readings of.
 
     Args:
@@ -147,16 +147,12 @@ def _value(reading: Reading) -> float:
     return reading.value
 
 
-def _f1_readings(runs: Sequence[Mapping[str, Any]]) -> Iterator[Reading]:
+def _f1_readings(runs: Sequence[DecisionRecord]) -> Iterator[Reading]:
     """The F1 of the model that each run left at work."""
     for run in runs:
-        is_new = run.get("verdict") == DEPLOYED
-        score = run.get("candidate_score") if is_new else (run.get("scores") or {}).get(TEST_DATA)
-        if score and score.get("f1") is not None:
-            interval = score.get("f1_interval")
-            yield Reading(
-                day(run.get("time")), score["f1"], tuple(interval) if interval else None, is_new
-            )
+        score, is_new = run.live_score, run.verdict is RunVerdict.DEPLOYED
+        if score and score.f1 is not None:
+            yield Reading(day(run.time), score.f1, score.f1_interval, is_new)
 
 
 def _base_rates(batches: Sequence[Mapping[str, Any]]) -> Iterator[Reading]:
@@ -165,84 +161,81 @@ def _base_rates(batches: Sequence[Mapping[str, Any]]) -> Iterator[Reading]:
             yield Reading(day(batch.get("time")), batch["base_rate"])
 
 
-def _shifts(runs: Sequence[Mapping[str, Any]]) -> Iterator[Reading]:
+def _shifts(runs: Sequence[DecisionRecord]) -> Iterator[Reading]:
     for run in runs:
-        _, found = newest_comparison(run.get("drift"))
-        sizes = [column["psi"] for column in found if column.get("psi") is not None]
+        _, columns = newest_comparison(run)
+        sizes = [column.psi for column in columns if column.psi is not None]
         if sizes:
-            drifted = any(column.get("verdict") == DRIFT for column in found)
-            yield Reading(day(run.get("time")), max(sizes), marked=drifted)
+            has_drifted = any(column.has_drifted for column in columns)
+            yield Reading(day(run.time), max(sizes), marked=has_drifted)
 
 
-def newest_comparison(drift: Mapping[str, Any] | None) -> tuple[str, list[Mapping[str, Any]]]:
-    """The columns of the newest rows that were compared with the training rows.
-
-    Args:
-        drift: as a run recorded it.
+def newest_comparison(run: DecisionRecord | None) -> tuple[Sample, tuple[ColumnDrift, ...]]:
+    """The columns of the newest rows that a run compared with the training rows.
 
     Returns:
         What the rows are (the new ones, or else the test data), and their columns.
     """
-    data = (drift or {}).get("data") or {}
-    name = NEW_ROWS if NEW_ROWS in data else TEST_DATA
-    return name, list((data.get(name) or {}).get("columns") or ())
+    data = run.drift.data if run else {}
+    sample = Sample.NEW_ROWS if Sample.NEW_ROWS in data else Sample.TEST_DATA
+    return sample, data[sample].columns if sample in data else ()
 
 
-def shifts(columns: Sequence[Mapping[str, Any]]) -> list[Shift]:
+def shifts(columns: Sequence[ColumnDrift]) -> list[Shift]:
     """How far each column has moved, the farthest first."""
-    farthest_first = sorted(columns, key=lambda column: -(column.get("psi") or 0.0))
-    largest = max([_LARGE_SHIFT, *(column.get("psi") or 0.0 for column in columns)])
+    farthest_first = sorted(columns, key=lambda column: -(column.psi or 0.0))
+    largest = max([_LARGE_SHIFT, *(column.psi or 0.0 for column in columns)])
     return [
         Shift(
-            column=line(column["column"]),
-            psi=NOT_KNOWN if column.get("psi") is None else decimal(column["psi"], 2),
-            share=(column.get("psi") or 0.0) / largest,
-            has_drifted=column.get("verdict") == DRIFT,
-            verdict=column.get("verdict") or NOT_KNOWN,
-            change=column.get("change") or "",
+            column=line(column.column),
+            psi=decimal(column.psi, 2),
+            share=(column.psi or 0.0) / largest,
+            has_drifted=column.has_drifted,
+            verdict=column.verdict,
+            change=column.change or "",
         )
         for column in farthest_first
     ]
 
 
-def attention(decision: Mapping[str, Any], runs: Sequence[Mapping[str, Any]]) -> list[str]:
+def attention(decision: DecisionRecord | None, runs: Sequence[DecisionRecord]) -> list[str]:
     """What somebody should look at: that the last run failed, and the warnings of the one shown.
 
     Args:
         decision: the record of the last run that came to a verdict.
         runs: the records of the last runs, newest first.
     """
-    warnings = list(decision.get("warnings") or ())
-    if not runs or runs[0].get("verdict") != FAILED:
+    warnings = list(decision.warnings if decision else ())
+    if not runs or runs[0].verdict is not RunVerdict.FAILED:
         return warnings
-    when, reason = short_moment(runs[0].get("time")), runs[0].get("reason") or NOT_KNOWN
+    when, reason = short_moment(runs[0].time), runs[0].reason
     return [f"The run of {when} failed; what stands here is from before it: {reason}", *warnings]
 
 
-def decisions(runs: Sequence[Mapping[str, Any]]) -> list[Decision]:
+def decisions(runs: Sequence[DecisionRecord]) -> list[Decision]:
     """The last runs in words, newest first."""
     return [
         Decision(
-            time=run.get("time") or "",
-            when=short_moment(run.get("time")),
-            verdict=line(run.get("verdict") or NOT_KNOWN),
-            reason=sentence(run.get("reason") or NOT_KNOWN),
-            warnings=tuple(sentence(warning) for warning in run.get("warnings") or ()),
+            time=run.time,
+            when=short_moment(run.time),
+            verdict=run.verdict,
+            reason=sentence(run.reason),
+            warnings=tuple(sentence(warning) for warning in run.warnings),
         )
         for run in runs[:DECISIONS]
     ]
 
 
-def outcome_sentence(ranking: Mapping[str, Any] | None) -> str | None:
+def outcome_sentence(ranking: RankingRecord | None) -> str | None:
     """What became of the first clients of the last list of which outcomes are known."""
-    for earlier in (ranking or {}).get("outcomes") or ():
-        top, everybody = (earlier.get("top") or {}).get("50") or {}, earlier.get("all") or {}
-        if top.get("share_left") is not None and everybody.get("share_left") is not None:
+    for earlier in ranking.outcomes if ranking else ():
+        top = earlier.top.get(50)
+        if top and top.share_left is not None and earlier.all.share_left is not None:
             return (
-                f"Of the first {count(top['clients'])} clients on the list of "
-                f"{day(earlier.get('time'))}, the outcome of {count(top['known'])} is known: "
-                f"{percent(top['share_left'])} left, of all clients on it "
-                f"{percent(everybody['share_left'])}."
+                f"Of the first {count(top.clients)} clients on the list of "
+                f"{day(earlier.time)}, the outcome of {count(top.known)} is known: "
+                f"{percent(top.share_left)} left, of all clients on it "
+                f"{percent(earlier.all.share_left)}."
             )
     return None
 

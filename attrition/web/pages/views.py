@@ -13,7 +13,7 @@ from werkzeug.exceptions import ServiceUnavailable
 
 from attrition.core import formatting
 from attrition.model.scorecard import Scorecard
-from attrition.runs import history
+from attrition.monitoring.record import recorded_runs
 from attrition.web import query_parameters
 from attrition.web.live_model import Served
 from attrition.web.pages import api_docs, charts, client_list, dashboard
@@ -38,10 +38,10 @@ def overview_page() -> Response:
     now = state()
     live, trouble = _live()
     listing, no_ranking = _listing()
-    decision = now.decision.read() or {}
-    runs = history.runs(now.config.history, dashboard.RUNS)
+    decision = now.decision.read()
+    runs = recorded_runs(now.config.history, dashboard.RUNS)
     diagnostics = now.diagnostics.read() or {}
-    compared, columns = dashboard.newest_comparison(decision.get("drift"))
+    compared, columns = dashboard.newest_comparison(decision)
     return _page(
         "index.html",
         listing=listing,
@@ -51,7 +51,7 @@ def overview_page() -> Response:
         sentence_of_state=live
         and dashboard.state_sentence(live.scores, now.config.model_score_threshold),
         facts=live and dashboard.facts(live.scores, live.manifest),
-        outcome=dashboard.outcome_sentence(decision.get("ranking")),
+        outcome=dashboard.outcome_sentence(decision.ranking if decision else None),
         warnings=dashboard.attention(decision, runs),
         trends=dashboard.trends(runs, diagnostics.get("batches") or ()),
         compared=compared,

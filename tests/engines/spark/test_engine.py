@@ -24,6 +24,7 @@ from attrition.core.config import Config
 from attrition.core.errors import PipelineError
 from attrition.data.clients import labelled_test_clients
 from attrition.data.hold_out import is_held_out
+from attrition.data.ingestion_result import IngestionResult
 from attrition.data.ledger import Ledger, read_ledger
 from attrition.engines.base import Engine
 from attrition.engines.candidate import Candidate
@@ -109,7 +110,7 @@ class Side:
     """One engine's project, and what it came to."""
 
     project: Project
-    results: list[ingestion.IngestionResult]
+    results: list[IngestionResult]
 
     @property
     def config(self) -> Config:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -11,6 +11,7 @@ from matplotlib.axes import Axes
 
 from attrition.model.terms import Floats
 from attrition.monitoring import drift as monitoring_drift
+from attrition.monitoring.findings import Impact, Sample
 from attrition.monitoring.impact import baseline, impact
 from attrition.monitoring.reference import summarise
 from attrition.report.figures import drift as drift_figures
@@ -34,13 +35,13 @@ def filled(axes: Axes) -> dict[str, list[float]]:
 
 def test_what_drifted_is_filled_and_stands_at_its_psi() -> None:
     found = {
-        "test data": compared(table(500)),
-        "new rows": compared(table(500, moved=np.random.default_rng(2).normal(2, 1, 500))),
-        "open clients": compared(table(5)),
+        Sample.TEST_DATA: compared(table(500)),
+        Sample.NEW_ROWS: compared(table(500, moved=np.random.default_rng(2).normal(2, 1, 500))),
+        Sample.OPEN_CLIENTS: compared(table(5)),
     }
     shown = drift_figures.drift(found)
     (axes,) = panels(shown)
-    psi = next(c["psi"] for c in found["new rows"]["columns"] if c["column"] == "moved")
+    psi = next(c.psi for c in found[Sample.NEW_ROWS].columns if c.column == "moved")
     assert filled(axes) == {"moved": [psi]}
     assert axes.get_yticklabels()[0].get_text() == "moved"
     assert isinstance(shown, Picture)
@@ -56,10 +57,10 @@ def test_what_drifted_is_filled_and_stands_at_its_psi() -> None:
 
 
 def test_without_drift_or_data_that_is_said() -> None:
-    calm = drift_figures.drift({"test data": compared(table(400))})
+    calm = drift_figures.drift({Sample.TEST_DATA: compared(table(400))})
     assert isinstance(calm, Picture)
     assert calm.alt.startswith("No column drifted")
-    few = drift_figures.drift({"test data": compared(table(5))})
+    few = drift_figures.drift({Sample.TEST_DATA: compared(table(5))})
     assert isinstance(few, Absent)
     assert few.reason == "test data: insufficient data (5 rows)."
     assert isinstance(drift_figures.drift({}), Absent)
@@ -73,15 +74,15 @@ def test_sixty_columns_are_cut_and_that_is_said() -> None:
         )
 
     reference = summarise(wide(500), np.zeros(500))
-    found = monitoring_drift.compare(reference, wide(500), np.zeros(500), 0.05, 30).to_json()
-    shown = drift_figures.drift({"new rows": found})
+    found = monitoring_drift.compare(reference, wide(500), np.zeros(500), 0.05, 30)
+    shown = drift_figures.drift({Sample.NEW_ROWS: found})
     (axes,) = panels(shown)
     assert len(axes.get_yticks()) == drift_figures.MOST_COLUMNS
     assert isinstance(shown, Picture)
     assert "37 columns that moved less are left out" in shown.caption  # 60, and the predictions
 
 
-def card_impact(activity: Floats, recorded: bool = True) -> dict[str, Any]:
+def card_impact(activity: Floats, recorded: bool = True) -> Impact:
     card = quiet_month_card()
 
     def columns(values: Floats) -> dict[str, Floats]:
@@ -90,44 +91,42 @@ def card_impact(activity: Floats, recorded: bool = True) -> dict[str, Any]:
 
     then, now = columns(np.linspace(0, 100, 200)), columns(activity)
     before = baseline(card, then, card.log_odds(then)) if recorded else None
-    return impact(card, now, card.log_odds(now), before, 200).to_json()
+    return impact(card, now, card.log_odds(now), before, 200)
 
 
 def test_the_shift_of_each_column_is_told_in_points_of_risk() -> None:
     found = card_impact(np.linspace(0, 60, 100))
     shown = drift_figures.impact(
-        {"new rows": found, "test data": card_impact(np.linspace(0, 100, 50))}
+        {Sample.NEW_ROWS: found, Sample.TEST_DATA: card_impact(np.linspace(0, 100, 50))}
     )
     first, second = panels(shown)
-    effect = found["risk_now"] - found["terms"][0]["risk_without"]
+    assert found.terms[0].risk_without is not None
+    effect = found.risk_now - found.terms[0].risk_without
     assert sizes(first.patches)[0][0] == pytest.approx(effect)
     assert [text.get_text() for text in first.texts][:2] == [
         "lastmonth_activity",
         f"{100 * effect:+.1f}",
     ]
-    assert first.get_title("left") == (
-        f"new rows: {found['risk_before']:.1%} → {found['risk_now']:.1%}"
-    )
+    assert first.get_title("left") == (f"new rows: {found.risk_before:.1%} → {found.risk_now:.1%}")
     assert first.get_xlim() == second.get_xlim()
     assert isinstance(shown, Picture)
     assert f"by {100 * effect:+.1f} points" in shown.alt
 
 
 def test_an_older_release_has_no_risk_before() -> None:
-    (axes,) = panels(drift_figures.impact({"new rows": card_impact(np.full(40, 50.0), False)}))
+    (axes,) = panels(drift_figures.impact({Sample.NEW_ROWS: card_impact(np.full(40, 50.0), False)}))
     assert axes.get_title("left") == "new rows: 50.0%"
     assert isinstance(drift_figures.impact({}), Absent)
 
 
 @pytest.mark.parametrize("name", hostile.LABELS, ids=ascii)
 def test_hostile_names_of_columns(name: str) -> None:
-    found = compared(table(100))
-    found["columns"][0]["column"] = name
-    shift = card_impact(np.linspace(0, 60, 100))
-    shift["terms"][0]["term"] = name
+    found, shift = compared(table(100)), card_impact(np.linspace(0, 60, 100))
+    found = replace(found, columns=(replace(found.columns[0], column=name), *found.columns[1:]))
+    shift = replace(shift, terms=(replace(shift.terms[0], term=name), *shift.terms[1:]))
     for picture in (
-        drift_figures.drift({"new rows": found}),
-        drift_figures.impact({"new rows": shift}),
+        drift_figures.drift({Sample.NEW_ROWS: found}),
+        drift_figures.impact({Sample.NEW_ROWS: shift}),
     ):
         assert panels(picture)
         assert isinstance(picture, Picture)

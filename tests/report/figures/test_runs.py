@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
 from matplotlib.axes import Axes
 
+from attrition.core import plain_values
+from attrition.monitoring.record import DecisionRecord
 from attrition.report.figures import runs as run_figures
 from attrition.report.figures.style import Absent, Picture
 from tests.support.figures import compared, panels, points, table
+from tests.support.records import decision_record
 
 
 def score(f1: float | None) -> dict[str, Any]:
@@ -18,17 +22,17 @@ def score(f1: float | None) -> dict[str, Any]:
     return {"f1": f1, "f1_interval": interval, "base_rate": None if f1 is None else 0.2}
 
 
-def run(day: int, verdict: str, f1: float | None, **more: Any) -> dict[str, Any]:
-    return {
+def run(day: int, verdict: str, f1: float | None, **more: Any) -> DecisionRecord:
+    parts = {
         "time": f"2026-03-{day:02}T06:00:00+00:00",
         "verdict": verdict,
-        "reason": "",
         "scores": {"test data": score(f1)},
-        "drift": {"data": {"test data": compared(table(200))}, "performance": {}},
+        "drift": {"data": {"test data": plain_values.to_json(compared(table(200)))}},
         "timings": {"ingestion": 1.0, "training": 2.0},
         "finished_at": f"2026-03-{day:02}T06:00:03+00:00",
         **more,
     }
+    return decision_record(**parts)
 
 
 FIRST = run(
@@ -36,10 +40,10 @@ FIRST = run(
     "deployed",
     None,
     scores={},
-    drift={"data": {}, "performance": {}},
+    drift={},
     candidate_score=score(0.7),
 )
-FAILED = run(2, "failed", None, scores={}, drift={"performance": {}, "data": {}}, timings={})
+FAILED = run(2, "failed", None, scores={}, drift={}, timings={})
 
 
 KEPT = run(3, "kept", 0.5)
@@ -68,7 +72,7 @@ def test_runs_stand_in_their_order_with_gaps_where_nothing_is_known() -> None:
 
 
 def test_of_a_run_that_is_still_at_work_the_stages_are_known_and_the_whole_is_not() -> None:
-    at_work = {key: value for key, value in KEPT.items() if key != "finished_at"}
+    at_work = replace(KEPT, finished_at=None)
     *_, seconds = panels(run_figures.trends([FIRST, at_work], 0.6))
     np.testing.assert_equal(line(seconds, "whole run"), [3, np.nan])
     np.testing.assert_equal(line(seconds, "training"), [2, 2])
@@ -78,7 +82,7 @@ def test_of_a_run_that_is_still_at_work_the_stages_are_known_and_the_whole_is_no
 
 
 @pytest.mark.parametrize("only", [FIRST, FAILED, KEPT], ids=["first", "failed", "kept"])
-def test_runs_of_one_kind_alone_are_drawn(only: dict[str, Any]) -> None:
+def test_runs_of_one_kind_alone_are_drawn(only: DecisionRecord) -> None:
     shown = run_figures.trends([only, only], 0.6)
     assert len(panels(shown)) == 5
     assert isinstance(shown, Picture)

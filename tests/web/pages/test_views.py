@@ -21,6 +21,7 @@ from app import create_app
 from attrition.core import releases
 from attrition.model.scorecard import Scorecard
 from attrition.model.terms import CategoricalTerm, KnotAxis, LevelAxis, NumericTerm, PairTerm
+from attrition.monitoring.findings import ColumnDrift
 from attrition.ranking import lookup_db
 from attrition.ranking.lookup_db import Question
 from attrition.runs import history
@@ -30,6 +31,7 @@ from attrition.web.pages import client as one_client
 from attrition.web.pages.charts import Reading
 from tests.conftest import REPOSITORY, Project
 from tests.support.hostile import CLIENT_NAMES
+from tests.support.records import decision_record, made
 from tests.support.releases import NOW, deploy
 
 BROWSER = {"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
@@ -468,8 +470,8 @@ def test_a_staircase_holds_each_value_until_the_next() -> None:
 def test_trends_need_two_readings_and_mark_deployments_and_drift() -> None:
     score = {"f1": 0.7, "f1_interval": [0.6, 0.8]}
     drift = {"data": {"new rows": {"columns": [{"column": "a", "psi": 0.4, "verdict": "drift"}]}}}
-    newest = {"time": NOW, "verdict": "kept", "scores": {"test data": score}, "drift": drift}
-    oldest = {"time": NOW, "verdict": "deployed", "candidate_score": score, "drift": {}}
+    newest = decision_record(scores={"test data": score}, drift=drift)
+    oldest = decision_record(verdict="deployed", candidate_score=score)
     assert dashboard.trends([newest], []) == []
     (f1,) = dashboard.trends([newest, oldest], [{"time": NOW, "base_rate": 0.2}])
     assert [dot.marked for dot in f1.chart.dots] == [True, False]
@@ -480,10 +482,10 @@ def test_trends_need_two_readings_and_mark_deployments_and_drift() -> None:
 
 
 def test_columns_are_told_by_how_far_they_moved() -> None:
-    columns: list[dict[str, Any]] = [
-        {"column": "calm", "psi": 0.01, "verdict": "no drift"},
-        {"column": "<b>", "psi": 0.5, "verdict": "drift", "change": "median 1, was 2"},
-        {"column": "few", "psi": None, "verdict": "insufficient data"},
+    columns = [
+        made(ColumnDrift, column="calm", psi=0.01, verdict="no drift"),
+        made(ColumnDrift, column="<b>", psi=0.5, verdict="drift", change="median 1, was 2"),
+        made(ColumnDrift, column="few", psi=None, verdict="insufficient data"),
     ]
     found = dashboard.shifts(columns)
     assert [(s.column, s.share, s.has_drifted) for s in found] == [
@@ -491,10 +493,8 @@ def test_columns_are_told_by_how_far_they_moved() -> None:
         ("calm", 0.02, False),
         ("few", 0.0, False),
     ]
-    assert dashboard.newest_comparison({"data": {"test data": {"verdict": "no drift"}}}) == (
-        "test data",
-        [],
-    )
+    calm = decision_record(drift={"data": {"test data": {"verdict": "no drift"}}})
+    assert dashboard.newest_comparison(calm) == ("test data", ())
 
 
 # --- the documentation and errors -------------------------------------------------------------

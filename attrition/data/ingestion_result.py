@@ -1,0 +1,38 @@
+"""What a run of ingestion did, as its record keeps it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from attrition.data.ledger import LedgerEntry
+from attrition.data.source_files import Refusal
+
+
+@dataclass(frozen=True)
+class IngestionResult:
+    """What a run of ingestion did.
+
+    Attributes:
+        files: the new files, taken in or rejected, in the order of their names.
+        refused: what is not read there or in the test data, named when it is new: links, folders,
+            other suffixes, ...
+        waiting: names of files that are still being written; a later run takes them in.
+        commit: the newest commit's id; None while nothing was ever committed.
+        start: length of finaldata.csv before, in bytes (on Spark: rows); the new ones begin there.
+        end: its length after.
+        new_rows: rows added to it.
+        open_clients: clients whose outcome is not known yet.
+        all_rejected: that no file could be taken in, ever, and why; None where one was.
+        notices: what ever happened to the ledger and its files, each with its time, oldest first.
+    """
+
+    files: tuple[LedgerEntry, ...]
+    refused: tuple[Refusal, ...]
+    waiting: tuple[str, ...]
+    commit: str | None
+    start: int
+    end: int
+    new_rows: int
+    open_clients: int
+    all_rejected: str | None = None
+    notices: tuple[str, ...] = ()

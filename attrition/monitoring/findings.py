@@ -1,0 +1,284 @@
+"""What is found about a deployed model and decided about a candidate: the values alone.
+
+Light to import: the server reads them in the records of the runs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from attrition.model.metrics import Comparison
+
+PREDICTIONS = "predictions"
+VALUES, MISSINGNESS = "values", "missingness"  # what may change of a column
+ASSUMPTION = (
+    "an estimate, not a measurement: it holds as far as the model's probabilities still do, that "
+    "is, clients who look alike leave as often as they did among the training rows"
+)
+
+
+class Sample(StrEnum):
+    """The rows that a deployed model is examined on."""
+
+    TEST_DATA = "test data"
+    NEW_ROWS = "new rows"
+    OPEN_CLIENTS = "open clients"
+
+
+class DriftVerdict(StrEnum):
+    """Whether a model, a column or a sample has drifted."""
+
+    DRIFT = "drift"
+    NO_DRIFT = "no drift"
+    INSUFFICIENT = "insufficient data"
+
+
+class RunVerdict(StrEnum):
+    """What a run came to; kept is the old model, and a run that failed came to nothing."""
+
+    DEPLOYED = "deployed"
+    KEPT = "kept"
+    NOT_ENOUGH_EVIDENCE = "not enough evidence"
+    FAILED = "failed"
+
+
+class TrainingKind(StrEnum):
+    """Why a candidate is trained."""
+
+    NOTHING = "nothing"
+    FIRST = "first"
+    NEW_COLUMNS = "new columns"
+    NEW_TEST_ROWS = "new test rows"
+    NEW_ROWS = "new rows"
+    NEW_LIBRARY = "new library"
+
+
+@dataclass(frozen=True)
+class TrainingNeed:
+    """Whether to train, and why (not)."""
+
+    kind: TrainingKind
+    reason: str
+
+    @property
+    def train(self) -> bool:
+        """Whether a candidate is to be trained."""
+        return self.kind is not TrainingKind.NOTHING
+
+
+@dataclass(frozen=True)
+class Suspicion:
+    """Columns that alone tell the answer beyond belief (column -> AUC), and the model's own AUC."""
+
+    columns: Mapping[str, float] = field(default_factory=dict)
+    model_auc: float | None = None
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """Champion against challenger: on the test data, on the rows new to both, and on both pooled.
+
+    `unseen` is None when no labelled row came after the deployed model was trained.
+    """
+
+    test: Comparison
+    unseen: Comparison | None
+    pooled: Comparison
+
+
+@dataclass(frozen=True)
+class PerformanceDrift:
+    """Whether a model's F1 has fallen since it was deployed.
+
+    `fall` is a difference of F1, and the interval (95 %) that of F1 at deployment, where it is
+    known. `reason` is "" in the thinned record of an old run.
+    """
+
+    verdict: DriftVerdict
+    reason: str = ""
+    at_deployment: float | None = None
+    now: float | None = None
+    fall: float | None = None
+    interval_at_deployment: tuple[float, float] | None = None
+
+    @property
+    def has_drifted(self) -> bool:
+        """Whether it is drift."""
+        return self.verdict is DriftVerdict.DRIFT
+
+
+@dataclass(frozen=True)
+class MeasureChange:
+    """One measure today and at deployment, on the same kind of rows.
+
+    Attributes:
+        measure: "roc_auc", "calibration_gap" (mean probability less the observed share: above 0 the
+            model warns of too many) or "calibration_error" (see `attrition/model/metrics.py`).
+        at_deployment: None when an older release did not record it, or it was undefined.
+        error_at_deployment: its standard error; None where it is not known.
+        now, standard_error: today's value.
+        change: today's less that at deployment.
+        change_error: its standard error as if the two samples were apart; too wide, never too
+            narrow, where they share rows. None when one of theirs is not known.
+    """
+
+    measure: str
+    at_deployment: float | None
+    now: float
+    standard_error: float | None
+    change: float | None = None
+    change_error: float | None = None
+    error_at_deployment: float | None = None
+    not_recorded: str | None = None
+
+
+@dataclass(frozen=True)
+class ExpectedScore:
+    """The F1 to expect of rows whose outcome is not known.
+
+    `f1_interval` (95 %) is for the chance of the outcomes alone; it knows nothing of probabilities
+    that are wrong. `confusion` holds expected numbers of rows.
+    """
+
+    rows: int
+    is_estimate: bool = True
+    assumption: str = ASSUMPTION
+    undefined: str | None = None
+    f1: float | None = None
+    f1_interval: tuple[float, float] | None = None
+    positives: float | None = None
+    confusion: Mapping[str, float] | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class ColumnDrift:
+    """One column's comparison; without enough data test, statistic, p-values and effects are None.
+
+    Attributes:
+        column: its name.
+        kind: "numeric", "categorical" or "predictions"; "" in the thinned record of an old run.
+        missing_before, missing_now: share of the rows, a fraction 0-1.
+        adjusted_p: Holm's, over all columns and the predictions.
+        psi: population stability index over all bins, missing being one.
+        psi_missing: the part of it that lies in how many are missing; the rest is the values'.
+        wasserstein: distance of the numbers over the reference's standard deviation; None for
+            categories, for constant columns, and where an older release did not record it.
+        changed: of a drifted column "values", "missingness" or both.
+        change: what changed most, in words.
+    """
+
+    column: str
+    kind: str = ""
+    verdict: DriftVerdict
+    missing_before: float | None = None
+    missing_now: float = 0.0
+    test: str | None = None
+    statistic: float | None = None
+    degrees_of_freedom: int | None = None
+    p: float | None = None
+    adjusted_p: float | None = None
+    psi: float | None = None
+    psi_missing: float | None = None
+    wasserstein: float | None = None
+    changed: tuple[str, ...] = ()
+    change: str | None = None
+
+    @property
+    def has_drifted(self) -> bool:
+        """Whether it is drift."""
+        return self.verdict is DriftVerdict.DRIFT
+
+    @property
+    def missingness_changed(self) -> bool:
+        """Whether values went missing, or came back."""
+        return MISSINGNESS in self.changed
+
+
+_NOT_JUDGED = ColumnDrift(column=PREDICTIONS, kind=PREDICTIONS, verdict=DriftVerdict.INSUFFICIENT)
+
+
+@dataclass(frozen=True)
+class Drift:
+    """The comparison of two samples; `verdict` is drift when any column or the predictions did.
+
+    The thinned record of an old run lacks `level` and `reference_rows`.
+    """
+
+    verdict: DriftVerdict
+    level: float | None = None
+    reference_rows: int = 0
+    rows: int = 0
+    columns: tuple[ColumnDrift, ...] = ()
+    predictions: ColumnDrift = _NOT_JUDGED
+
+    @property
+    def has_drifted(self) -> bool:
+        """Whether it is drift."""
+        return self.verdict is DriftVerdict.DRIFT
+
+    @property
+    def judged(self) -> tuple[ColumnDrift, ...]:
+        """The columns in their order, then the predictions."""
+        return (*self.columns, self.predictions)
+
+    @property
+    def drifted(self) -> tuple[ColumnDrift, ...]:
+        """What drifted, in that order."""
+        return tuple(one for one in self.judged if one.has_drifted)
+
+
+@dataclass(frozen=True)
+class TermImpact:
+    """One term's share in the change of the mean log-odds.
+
+    Attributes:
+        term: a column, or two joined by " x ": what a pair adds beyond its columns is its own.
+        columns: the columns it reads.
+        points_before: mean points over the training rows.
+        points_now: mean points over today's rows.
+        change: the difference, in log-odds; above 0 the shift lifts the risk.
+        standard_error: of `change`, from the spread of today's points and both numbers of rows.
+        risk_without: what today's mean predicted risk, a fraction 0-1, would be without this shift:
+            each client gets, of this term, the points that stood at its rank among the training
+            rows (the order of the clients and all other points stay). Of a release that did not
+            record these, every client's log-odds less `change`. None beyond the strongest terms.
+    """
+
+    term: str
+    columns: tuple[str, ...]
+    points_before: float
+    points_now: float
+    change: float
+    standard_error: float
+    risk_without: float | None
+
+
+@dataclass(frozen=True)
+class Impact:
+    """How the deployed model's view of today's rows differs from that of its training rows.
+
+    Attributes:
+        rows: today's number of clients.
+        terms: largest absolute change first; the changes sum to `log_odds_change`.
+        log_odds_before, log_odds_now, log_odds_change: means over the clients.
+        risk_before, risk_now: mean predicted probability of leaving, fraction 0-1.
+        leavers_before, leavers_now: share of the clients at or above the threshold, 0-1.
+        moved_clients: how many more (below 0: fewer) of today's clients stand on the leavers' side
+            than if the share of the training rows still held: `rows` times
+            (`leavers_now` - `leavers_before`). A net number: those who crossed either way cancel.
+        not_recorded: why `risk_before`, `leavers_before` and `moved_clients` are None.
+    """
+
+    rows: int
+    terms: tuple[TermImpact, ...]
+    log_odds_before: float
+    log_odds_now: float
+    log_odds_change: float
+    risk_before: float | None
+    risk_now: float
+    leavers_before: float | None
+    leavers_now: float
+    moved_clients: float | None
+    not_recorded: str | None = None

@@ -1,0 +1,171 @@
+"""The decision record: what a run found, decided and did, as `models/decision.json` holds it.
+
+Light to import, for the server reads it, too. What is recorded is only ever shown: a record that is
+not of this form is said in the log, and whoever shows it does without.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from attrition.core import plain_values
+from attrition.core.atomic_files import read_json_object
+from attrition.core.config import Config
+from attrition.core.errors import DataError
+from attrition.data.ingestion_result import IngestionResult
+from attrition.model.metrics import Score
+from attrition.monitoring.findings import (
+    Drift,
+    DriftVerdict,
+    Evidence,
+    ExpectedScore,
+    Impact,
+    MeasureChange,
+    PerformanceDrift,
+    RunVerdict,
+    Sample,
+    Suspicion,
+    TrainingNeed,
+)
+from attrition.ranking.outcomes import RankingRecord
+from attrition.runs import history
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class DriftRecord:
+    """What was found about the deployed model, by sample.
+
+    Attributes:
+        performance: fall of F1 since deployment; the only judge of model drift.
+        measures: AUC and calibration against those at deployment; None when undefined.
+        expected_scores: F1 estimated from the probabilities alone; beside a measured F1, it shows
+            how far the estimate can be believed.
+        data: drift of the columns and of the predictions.
+        impact: what the shifts do to the predicted risk; absent with too few rows.
+    """
+
+    performance: Mapping[Sample, PerformanceDrift] = field(default_factory=dict)
+    measures: Mapping[Sample, Mapping[str, MeasureChange] | None] = field(default_factory=dict)
+    expected_scores: Mapping[Sample, ExpectedScore] = field(default_factory=dict)
+    data: Mapping[Sample, Drift] = field(default_factory=dict)
+    impact: Mapping[Sample, Impact] = field(default_factory=dict)
+
+    @property
+    def verdicts(self) -> list[DriftVerdict]:
+        """Of every check: the fall of F1, then the data."""
+        falls = [finding.verdict for finding in self.performance.values()]
+        return falls + [finding.verdict for finding in self.data.values()]
+
+    @property
+    def has_drifted(self) -> bool:
+        """Whether any check found drift."""
+        return DriftVerdict.DRIFT in self.verdicts
+
+
+@dataclass(frozen=True, kw_only=True)
+class DecisionRecord:
+    """What a run found, decided and did. The defaults stand for what an old record does not keep.
+
+    Attributes:
+        run_id: names the run; None where a model was deployed by hand.
+        time: when the run began, UTC, ISO 8601.
+        inputs: digest of the input folders as they were then.
+        scores: of the deployed model, on the labelled samples.
+        sampled: number of all rows, where only a sample of them was looked at.
+        candidate_score: on the test data; None when there was no candidate.
+        no_ranking: why there is no ranking.
+        release_before, release_after: the live release when the run began, and at its end.
+        timings: seconds of each stage; empty while the run has not told of them.
+        finished_at: None while the run is at work.
+    """
+
+    run_id: str | None = None
+    time: str
+    inputs: str | None = None
+    release_before: str | None = None
+    verdict: RunVerdict
+    reason: str
+    warnings: tuple[str, ...] = ()
+    suspicious: Suspicion = field(default_factory=Suspicion)
+    training: TrainingNeed | None = None
+    new_rows: int | None = None
+    ingestion: IngestionResult | None = None
+    scores: Mapping[Sample, Score] = field(default_factory=dict)
+    drift: DriftRecord = field(default_factory=DriftRecord)
+    sampled: Mapping[str, int] = field(default_factory=dict)
+    candidate_score: Score | None = None
+    cross_validated: Score | None = None
+    evidence: Evidence | None = None
+    ranking: RankingRecord | None = None
+    no_ranking: str | None = None
+    release_after: str | None = None
+    timings: Mapping[str, float] = field(default_factory=dict)
+    finished_at: str | None = None
+
+    @property
+    def live_score(self) -> Score | None:
+        """On the test data, of the model that the run left in place; None where it has none."""
+        if self.verdict is RunVerdict.DEPLOYED:
+            return self.candidate_score
+        return self.scores.get(Sample.TEST_DATA)
+
+    @property
+    def seconds(self) -> float | None:
+        """Of all stages; None while the run is at work, as it is when it reports."""
+        is_over = self.finished_at is not None or self.verdict is RunVerdict.FAILED
+        return sum(self.timings.values()) if is_over else None
+
+    def to_json(self) -> dict[str, Any]:
+        """The record as plain values for JSON, without what the run has not come to yet."""
+        plain: dict[str, Any] = plain_values.to_json(self)
+        if not self.suspicious.columns:
+            plain["suspicious"] = {}
+        if not self.timings and self.verdict is not RunVerdict.FAILED:
+            for key in ("ranking", "no_ranking", "release_after", "timings"):
+                del plain[key]
+        if self.finished_at is None:
+            del plain["finished_at"]
+        return plain
+
+    @classmethod
+    def from_json(cls, plain: Any) -> DecisionRecord:
+        """What `to_json` wrote, now or in an older version.
+
+        Raises:
+            DataError: it is no such record.
+        """
+        record = plain_values.from_json(cls, plain)
+        try:
+            for time in (record.time, record.finished_at or record.time):
+                datetime.fromisoformat(time).astimezone(UTC)
+        except (ValueError, OverflowError) as error:
+            raise DataError(f"time: {error}") from None
+        return record
+
+
+def read_record(plain: Any, source: Path) -> DecisionRecord | None:
+    """The record in a file; None, which is said in the log, where it is none of this form."""
+    try:
+        return DecisionRecord.from_json(plain)
+    except DataError as error:
+        logger.warning("%s: not a decision record, and left out (%s)", source, error)
+        return None
+
+
+def last_decision(config: Config) -> DecisionRecord | None:
+    """The record of the last run that came to a verdict; None where none can be read."""
+    plain = read_json_object(config.decision)
+    return read_record(plain, config.decision) if plain else None
+
+
+def recorded_runs(path: Path, limit: int | None = None) -> list[DecisionRecord]:
+    """The runs of a history, newest first, as `history.runs` takes its arguments."""
+    records = (read_record(plain, path) for plain in history.runs(path, limit))
+    return [record for record in records if record is not None]

@@ -1,0 +1,126 @@
+"""Makes the decision record of a run: one that came to a verdict, one that failed, one that was
+killed after it had deployed.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+
+from attrition.core import releases
+from attrition.core.config import Config
+from attrition.core.errors import DataError
+from attrition.core.releases import Release
+from attrition.data.ingestion_result import IngestionResult
+from attrition.model.champion import Champion
+from attrition.monitoring import alert_delivery
+from attrition.monitoring.alerts import failure_kind, findings
+from attrition.monitoring.challenge import Challenge
+from attrition.monitoring.examination import Examination
+from attrition.monitoring.findings import RunVerdict, Sample, TrainingNeed
+from attrition.monitoring.record import (
+    DecisionRecord,
+    last_decision,
+    read_record,
+    recorded_runs,
+)
+from attrition.runs import history
+
+logger = logging.getLogger(__name__)
+
+
+def decided(
+    config: Config,
+    ingested: IngestionResult,
+    exam: Examination,
+    need: TrainingNeed,
+    challenge: Challenge,
+    *,
+    started: str,
+) -> DecisionRecord:
+    """The findings and the verdict of the run that began at `started` (UTC, ISO 8601)."""
+    verdict, scored, drift, scores = challenge.verdict, challenge.scored, exam.drift, exam.scores
+    last = last_decision(config)
+    known = last.ingestion.notices if last and last.ingestion else ()
+    new_notices = [notice for notice in ingested.notices if notice not in known]
+    on_test, suspicious = scores.get(Sample.TEST_DATA), challenge.suspicious
+    alerts = findings(on_test, drift, suspicious, config.model_score_threshold)
+    return DecisionRecord(
+        run_id=started,
+        time=started,
+        verdict=verdict.verdict,
+        reason=verdict.reason,
+        warnings=(*new_notices, *(alert.text for alert in alerts), *verdict.warnings),
+        suspicious=suspicious,
+        training=need,
+        new_rows=ingested.new_rows,
+        ingestion=ingested,
+        scores=scores,
+        drift=drift,
+        sampled=exam.sampled | challenge.sampled,
+        candidate_score=scored.test if scored else None,
+        cross_validated=scored.cross_validated if scored else None,
+        evidence=challenge.evidence,
+    )
+
+
+def record_failure(
+    config: Config, started: str, seconds: Mapping[str, float], message: str
+) -> None:
+    """Record a run that failed, and alert; a failure that repeats itself is recorded once.
+
+    Args:
+        config: the settings.
+        started: when the run began (UTC, ISO 8601).
+        seconds: of each stage that it finished.
+        message: what happened.
+    """
+    live = releases.live_release_id(config.prod_deployment_path)
+    last = recorded_runs(config.history, limit=1)
+    is_known = last and last[0].verdict is RunVerdict.FAILED
+    if not is_known or failure_kind(last[0].reason) != failure_kind(message):
+        record = DecisionRecord(
+            run_id=started,
+            time=started,
+            verdict=RunVerdict.FAILED,
+            reason=message,
+            release_before=live,
+            release_after=live,
+            timings=dict(seconds),
+        )
+        history.record_run(config.history, record.to_json(), config.runs_to_keep)
+    alert_delivery.tell_failure(config, message)
+
+
+def unreported(
+    config: Config, champion: Champion | None
+) -> tuple[DecisionRecord, Release | None] | None:
+    """What a killed run decided and deployed but could not report, and the release it replaced.
+
+    The run after it only reports that, so that it ends as the killed one would have; files that
+    have come since are for the next run.
+
+    Returns:
+        None when every deployment is reported.
+    """
+    if champion is None:
+        return None
+    live = champion.release
+    if live.manifest["decision"]["run_id"] is None:  # deployed by hand
+        return None
+    decision = read_record(live.manifest["decision"], live.folder)
+    if decision is None or decision.run_id is None:
+        return None
+    shown = last_decision(config)
+    is_finished = shown is not None and shown.finished_at is not None
+    if shown and is_finished and shown.release_after == live.id:
+        return None  # whatever became of the history
+    is_half_shown = shown is not None and shown.run_id == decision.run_id and not is_finished
+    if history.has_run(config.history, decision.run_id, live.id) and not is_half_shown:
+        return None
+    logger.info("reporting the deployment of %s, which an earlier run could not finish", live.id)
+    folder = config.prod_deployment_path / "releases" / str(live.manifest["replaces"])
+    try:
+        return decision, releases.open_release(folder)
+    except DataError:  # it replaced none, or that one is damaged
+        return decision, None
