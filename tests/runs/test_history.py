@@ -16,10 +16,12 @@ from typing import Any
 
 import pytest
 
+from attrition.monitoring.record import DecisionRecord, recorded_runs
 from attrition.report.run_summary import runs_table
 from attrition.runs import history, history_store
 from attrition.web import records
 from attrition.web.pages import dashboard
+from tests.support.records import decision_json
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -380,18 +382,19 @@ def detailed(run_id: str) -> dict[str, Any]:
     columns = [{**column, "change": "higher" * 100}] * 20
     finding = {"verdict": "drift", "rows": 90, "columns": columns, "predictions": column}
     score = {"f1": 0.6, "f1_interval": [0.5, 0.7], "rows": 90, "confusion": {"tp": 3}}
-    return record(
+    parts = record(
         run_id,
         verdict="deployed",
         scores={"test data": score},
         drift={
             "performance": {"test data": {"verdict": "drift", "reason": "F1 fell"}},
             "data": {"test data": finding},
-            "impact": {"test data": {"terms": [1] * 99}},
+            "impact": {"test data": {"terms": [{}] * 99}},
         },
         candidate_score={**score, "f1": 0.8},
         finished_at="2026-03-01T06:01:00+00:00",
     )
+    return decision_json(**parts)
 
 
 def test_of_old_runs_the_figures_stay_and_the_oldest_are_forgotten(
@@ -404,9 +407,10 @@ def test_of_old_runs_the_figures_stay_and_the_oldest_are_forgotten(
     found = history.runs(path)
     assert [run["run_id"] for run in found] == [f"run {number}" for number in range(8, 1, -1)]
     assert found[:3] == whole[:5:-1]
-    assert runs_table(found) == runs_table(whole[:1:-1])
-    assert [records.run_of(run) for run in found] == [records.run_of(run) for run in whole[:1:-1]]
-    assert dashboard.trends(found, []) == dashboard.trends(whole[:1:-1], [])
+    thinned, before = recorded_runs(path), list(map(DecisionRecord.from_json, whole[:1:-1]))
+    assert runs_table(thinned) == runs_table(before)
+    assert [records.run_of(run) for run in thinned] == [records.run_of(run) for run in before]
+    assert dashboard.trends(thinned, []) == dashboard.trends(before, [])
     assert all(len(json.dumps(run)) < len(json.dumps(whole[0])) / 4 for run in found[3:])
     assert history.latest_timings(path) == whole[0]["timings"]
     assert not history.has_run(path, "run 0")
