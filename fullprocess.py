@@ -26,7 +26,6 @@ import logging
 import textwrap
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import UTC, datetime
 from functools import partial
 
 import apicalls
@@ -48,7 +47,7 @@ from attrition.monitoring import alert_delivery
 from attrition.monitoring.challenge import Challenge, challenge, training_situation, uncontested
 from attrition.monitoring.champion import find_champion
 from attrition.monitoring.decisions import Scored, Verdict, training_need
-from attrition.monitoring.examination import Examination, examine
+from attrition.monitoring.examination import examine
 from attrition.monitoring.findings import RunVerdict, TrainingNeed
 from attrition.monitoring.record import DecisionRecord
 from attrition.monitoring.run_record import decided, record_failure, unreported
@@ -56,15 +55,9 @@ from attrition.ranking import call_list
 from attrition.report.prospect import describe_prospect
 from attrition.report.run_summary import summary
 from attrition.runs import cli, history, package_check
-from attrition.runs.package_check import PackageCheck
 from attrition.runs.stopwatch import Stopwatch
 
 logger = logging.getLogger(__name__)
-
-
-def now() -> str:
-    """The time, to name a run by."""
-    return datetime.now(UTC).isoformat(timespec="milliseconds")
 
 
 def process(config: Config, inputs: idle.Inputs, watch: Stopwatch) -> DecisionRecord:
@@ -102,7 +95,7 @@ def run_stages(
         replaced, None when none was.
     """
     sweep_scratch_folders()
-    started = now()
+    started = clock.now("milliseconds")
     with watch.stage("ingestion"):
         ingested = ingestion.run(config)
     if ingested.all_rejected is not None:
@@ -111,16 +104,14 @@ def run_stages(
         watch.forget("ingestion")
     with watch.stage("check"):
         context = read_context(config, champion)
-        exam = Examination()
-        if champion is not None:
-            exam = examine(config, champion, context.ledger, context.test)
+        exam = examine(context)
         need = training_need(training_situation(context, exam.drift.has_drifted))
     logger.info("%s: %s", "a candidate is due" if need.train else "no candidate", need.reason)
     outcome = run_challenge(context, need, watch)
     record = replace(
         decided(config, ingested, exam, need, outcome, started=started),
         inputs=inputs.digest,
-        release_before=champion.release.id if champion else None,
+        release_before=context.live,
     )
     if not outcome.verdict.deploy:
         return context, record, None
@@ -169,7 +160,7 @@ def report(
     record: DecisionRecord,
     outgoing: Release | None,
     watch: Stopwatch,
-    check: PackageCheck,
+    check: package_check.PackageCheck,
 ) -> DecisionRecord:
     """Rank the clients, diagnose, and report it all.
 
@@ -181,8 +172,7 @@ def report(
     diagnosed = diagnostics.run(context, watch.seconds, check)
     ranking, no_ranking = call_list.recorded(listed)
     record = replace(record, ranking=ranking, no_ranking=no_ranking)
-    live = context.champion.release.id if context.champion else None
-    so_far = replace(record, release_after=live, timings=dict(watch.seconds))
+    so_far = replace(record, release_after=context.live, timings=dict(watch.seconds))
     reporting.tell(context, so_far, diagnosed.to_json(), listed)
     return record
 
@@ -203,10 +193,9 @@ def close(
         The decision record, complete.
     """
     config = context.config
-    live = context.champion.release.id if context.champion else None
-    record = replace(record, release_after=live, timings=dict(watch.seconds))
+    record = replace(record, release_after=context.live, timings=dict(watch.seconds))
     atomic_files.write_json(config.decision, record.to_json())  # the API shows it
-    if live is not None:
+    if context.live is not None:
         with watch.stage("answers"):
             record_answers = apicalls.record_redeployed if outgoing else apicalls.record_current
             record_answers(config)
@@ -225,37 +214,23 @@ def close(
 def _run(config: Config, _arguments: argparse.Namespace) -> int:
     cli.log_to_file(config.log)
     watch = Stopwatch()
-    report_failure = partial(record_failure, config, now(), watch.seconds)
+    report_failure = partial(record_failure, config, clock.now("milliseconds"), watch.seconds)
     with cli.on_failure(report_failure):
         inputs = idle.observe_inputs(config)
         if idle.is_idle(config, inputs):
-            return _rest(config)
+            logger.info("%s", idle.MESSAGE)
+            alert_delivery.catch_up(config)
+            return 0
         with cli.deadline(60 * config.run_deadline_minutes, report_failure):
             record = process(config, inputs, watch)
-
     print(summary(record))
-    return 0
-
-
-def _rest(config: Config) -> int:
-    """Do nothing, but for an alert that could not be delivered."""
-    logger.info("%s", idle.MESSAGE)
-    if config.alert_webhook is not None or config.alert_command is not None:
-        alert_delivery.catch_up(config)
     return 0
 
 
 def _dry_run(config: Config, _arguments: argparse.Namespace) -> int:
     """Say what a run would do now; nothing is written, and no lock is taken."""
-
-    pending = ingestion.pending(config)
-    if idle.is_idle(config, idle.observe_inputs(config)):
-        lines = ["A run would do nothing: nothing has changed since the last finished run."]
-    else:
-        lines = describe_prospect(config, pending.new, pending.waiting)
-    lines += [f"Not read: {item.name}: {item.reason}." for item in pending.refused]
-    for line in lines:
-        print(textwrap.fill(line, 80, subsequent_indent="  ", break_on_hyphens=False))
+    for sentence in describe_prospect(config, ingestion.pending(config)):
+        print(textwrap.fill(sentence, 80, subsequent_indent="  ", break_on_hyphens=False))
     return 0
 
 

@@ -23,7 +23,7 @@ import argparse
 import logging
 import textwrap
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 from attrition.core import atomic_files
@@ -34,7 +34,7 @@ from attrition.data import source_files
 from attrition.data.config_suggestion import suggest_settings
 from attrition.data.csv_records import FOUND
 from attrition.data.discovery import Survey, all_rejected, survey
-from attrition.data.ingestion_result import IngestionResult
+from attrition.data.ingestion_result import IngestionResult, Pending
 from attrition.data.ledger import REJECTED, Ledger, LedgerEntry, read_ledger, write_ledger
 from attrition.data.ledger_rebuild import accept_edits
 from attrition.data.source_files import Refusal
@@ -42,15 +42,6 @@ from attrition.engines.selection import engine
 from attrition.runs import cli
 
 logger = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class Pending:
-    """What a run of ingestion would find to do."""
-
-    new: tuple[str, ...]
-    waiting: tuple[str, ...]
-    refused: tuple[Refusal, ...]
 
 
 def run(config: Config) -> IngestionResult:

@@ -5,6 +5,6 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 
-def now() -> str:
-    """The current time, UTC, ISO 8601, to the second."""
-    return datetime.now(UTC).isoformat(timespec="seconds")
+def now(timespec: str = "seconds") -> str:
+    """The current time, UTC, ISO 8601, to the second or as `datetime.isoformat` names it."""
+    return datetime.now(UTC).isoformat(timespec=timespec)

@@ -36,3 +36,12 @@ class IngestionResult:
     open_clients: int
     all_rejected: str | None = None
     notices: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Pending:
+    """What a run of ingestion would find to do: names of files, and what it would not read."""
+
+    new: tuple[str, ...]
+    waiting: tuple[str, ...]
+    refused: tuple[Refusal, ...]

@@ -20,6 +20,11 @@ class RunContext:
     test: TestClients
     champion: Champion | None
 
+    @property
+    def live(self) -> str | None:
+        """Name of the live release; None before the first deployment."""
+        return self.champion.release.id if self.champion else None
+
 
 def read_context(config: Config, champion: Champion | None) -> RunContext:
     """Read what is ingested and the test data.

@@ -71,13 +71,14 @@ def tell_failure(config: Config, message: str) -> None:
 
 def catch_up(config: Config) -> None:
     """In an idle run: try a failed delivery again if it is time, and end a failure that is over."""
-    known = _read(config)
+    channels = _channels(config)
+    known = _read(config) if channels else {}
     now = time.time()
     due = [
         FAILED_RUN in one.told.conditions
         or (one.failed_at is not None and abs(now - one.failed_at) >= RETRY_SECONDS)
         for name, one in known.items()
-        if name in _channels(config)
+        if name in channels
     ]
     if any(due):
         _tell(config, alerts.still_open, None)

@@ -12,8 +12,9 @@ from typing import Any
 
 from attrition.core import atomic_files
 from attrition.core.config import Config
-from attrition.data.clients import Clients, TestClients
+from attrition.data.clients import Clients
 from attrition.data.ledger import Ledger
+from attrition.engines.context import RunContext
 from attrition.engines.selection import engine
 from attrition.model.champion import Champion
 from attrition.model.metrics import Minimum, Score, score
@@ -97,22 +98,18 @@ def score_clients(card: Scorecard, clients: Clients, config: Config) -> Score:
     )
 
 
-def examine(config: Config, champion: Champion, ledger: Ledger, test: TestClients) -> Examination:
+def examine(context: RunContext) -> Examination:
     """Score the deployed model on today's rows, and compare those with the rows it learnt from.
-
-    Args:
-        config: the settings.
-        champion: the deployed model.
-        ledger: what has been ingested.
-        test: the labelled test data.
 
     Returns:
         What was found on the test data, on the newest labelled rows it has not learnt, and on the
-        open clients. Empty when it no longer fits the data.
+        open clients. Empty when no model is deployed, or when it no longer fits the data.
     """
-    if not champion.fits:
+    config, ledger, champion = context.config, context.ledger, context.champion
+    if champion is None or not champion.fits:
         return Examination()
     rows = engine(config)
+    test = context.test
     of_test = test.of_folder if champion.has_learnt_test_rows else test.clients
     samples = {Sample.TEST_DATA: (of_test, len(of_test))}
     start = newest_unseen_start(champion, ledger)

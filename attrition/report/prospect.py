@@ -2,31 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from attrition.core import releases
 from attrition.core.config import Config
+from attrition.data.ingestion_result import Pending
 from attrition.data.ledger import read_ledger
+from attrition.runs import idle
 
 
-def describe_prospect(config: Config, new: Sequence[str], waiting: Sequence[str]) -> list[str]:
-    """What a run that is not idle would do, a sentence for each part of it.
+def describe_prospect(config: Config, pending: Pending) -> list[str]:
+    """What a run would do, in sentences; the last ones name what it would not read."""
+    if idle.is_idle(config, idle.observe_inputs(config)):
+        sentences = ["A run would do nothing: nothing has changed since the last finished run."]
+    else:
+        sentences = _describe_run(config, pending)
+    return sentences + [f"Not read: {item.name}: {item.reason}." for item in pending.refused]
 
-    Args:
-        config: the settings.
-        new: names of the files it would ingest.
-        waiting: names of the files that are still being written.
-    """
-    sentences = [f"New files a run would ingest: {', '.join(new) or 'none'}."]
-    if waiting:
-        sentences.append(f"Still being written, left for later: {', '.join(waiting)}.")
+
+def _describe_run(config: Config, pending: Pending) -> list[str]:
+    sentences = [f"New files a run would ingest: {', '.join(pending.new) or 'none'}."]
+    if pending.waiting:
+        sentences.append(f"Still being written, left for later: {', '.join(pending.waiting)}.")
     live = releases.live_release_id(config.prod_deployment_path)
     if live is not None:
         sentences.append(
             f"It would check the deployed model, {live}, train a candidate if there are other "
             f"rows to learn from, and deploy it if it is better."
         )
-    elif new or read_ledger(config.ledger).committed_rows:
+    elif pending.new or read_ledger(config.ledger).committed_rows:
         sentences.append("No model is deployed: it would deploy the first one it can train.")
     else:
         sentences.append("No model is deployed, and there are no rows to train one on.")

@@ -8,8 +8,7 @@ from dataclasses import replace
 
 from attrition.core import plain_values, releases
 from attrition.core.config import Config
-from attrition.data.clients import labelled_test_clients
-from attrition.data.ledger import read_ledger
+from attrition.engines.context import read_context
 from attrition.model.champion import Champion
 from attrition.monitoring.alerts import findings
 from attrition.monitoring.champion import find_champion
@@ -26,7 +25,7 @@ def champion_of(project: Project) -> Champion:
 
 
 def exam_of(config: Config, champion: Champion) -> Examination:
-    return examine(config, champion, read_ledger(config.ledger), labelled_test_clients(config))
+    return examine(read_context(config, champion))
 
 
 def test_a_release_of_an_older_version_is_examined_and_what_it_lacks_is_said(

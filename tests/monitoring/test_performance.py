@@ -11,6 +11,7 @@ from sklearn import metrics
 
 from attrition.model.metrics import Minimum, Score, auc_standard_error, score
 from attrition.monitoring.performance import expected_score, measure_changes
+from tests.support.known import known
 
 ANY = Minimum(4, 2)
 
@@ -37,11 +38,6 @@ def test_the_standard_error_of_auc_is_delongs_over_all_pairs() -> None:
     variance += won.mean(axis=0).var(ddof=1) / len(negative)
     assert auc_standard_error(labels, chances) == pytest.approx(np.sqrt(variance))
     assert auc_standard_error([1, 0, 0], [0.5, 0.1, 0.2]) is None
-
-
-def known(value: float | None) -> float:
-    assert value is not None
-    return value
 
 
 def error_of(found: Score, name: str) -> float:
