@@ -8,10 +8,9 @@ import logging
 from collections.abc import Iterator, Mapping
 from dataclasses import fields, is_dataclass, replace
 from datetime import datetime
-from functools import partial
 from pathlib import Path
 from types import NoneType, UnionType
-from typing import Any, get_args, get_origin, get_type_hints
+from typing import Any, cast, get_args, get_origin, get_type_hints
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -119,7 +118,7 @@ def values_of(hint: Any) -> st.SearchStrategy[Any]:
     if kind is Mapping:
         return st.dictionaries(*map(values_of, arguments), max_size=2)
     if is_dataclass(kind):
-        hints, make = get_type_hints(kind), partial(kind)
+        make, hints = cast("type[Any]", kind), get_type_hints(kind)
         return st.builds(make, **{one.name: values_of(hints[one.name]) for one in fields(kind)})
     if kind is float:
         return st.floats(allow_nan=False, allow_infinity=False)
