@@ -35,8 +35,8 @@ def record(run_id: str = "run 1", **changes: Any) -> dict[str, Any]:
         "release_before": "000001-aaaaaaaaaaaa",
         "release_after": "000001-aaaaaaaaaaaa",
         "new_rows": 12,
-        "scores": {"f1": 0.61, "f1_interval": [0.55, 0.66]},
-        "drift": {"verdict": "no drift"},
+        "scores": {"test data": {"rows": 90, "f1": 0.61, "f1_interval": [0.55, 0.66]}},
+        "drift": {"data": {"test data": {"verdict": "no drift"}}},
         "timings": {"ingestion": 0.5, "training": 1.25},
         "warnings": ["the test data are old"],
         **changes,
@@ -146,7 +146,7 @@ def test_no_flipped_bit_stops_a_run_or_changes_what_is_read(path: Path) -> None:
         assert all(run in recorded for run in found)
         assert history.rankings(path) in ([], [("t1", {"top": ["Acme"]})])
         missed += found != recorded[::-1]
-        runs_table(history.runs(path))
+        runs_table(recorded_runs(path))
         assert all(seconds > 0 for seconds in history.latest_timings(path).values())
         history.risks_of(path, "Acme")
         history.record_run(path, record("after"))
