@@ -13,6 +13,6 @@
 core <- runs | data | model <- engines <- monitoring | ranking <- report | web <- scripts at the top
 
 A room imports from rooms to its left. Rooms side by side do not import each other, but for these:
-ranking -> runs, monitoring -> ranking, report -> monitoring, report -> ranking, web -> ranking,
-web -> monitoring. A test keeps this true.
+ranking -> runs, monitoring -> ranking, report -> monitoring, report -> ranking, web -> monitoring,
+web -> ranking. A test keeps this true.
 """
