@@ -73,10 +73,6 @@ class Comparison:
     difference_interval: tuple[float, float] | None = None
     confidence: float | None = None
 
-    def to_json(self) -> dict[str, Any]:
-        """The comparison as plain values for JSON."""
-        return asdict(self)
-
 
 def score(
     labels: ArrayLike,

@@ -5,7 +5,6 @@ Every new labelled row first examines the deployed model; only then is it learnt
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -32,8 +31,6 @@ from attrition.monitoring.findings import (
 from attrition.monitoring.impact import impact
 from attrition.monitoring.performance import expected_score, measure_changes
 from attrition.monitoring.record import DriftRecord
-
-logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
