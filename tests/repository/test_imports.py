@@ -85,8 +85,9 @@ def test_stages_import_nothing_of_ours_but_the_package() -> None:
 
 
 def test_what_tests_share_stands_in_no_test_module() -> None:
-    shared = {path: [name for name in imported(path) if ".test_" in name] for path in TESTS}
-    assert not {path: names for path, names in shared.items() if names}
+    test_modules = {module_name(path) for path in TESTS if path.name.startswith("test_")}
+    for path in TESTS:
+        assert not imported(path) & test_modules, path
 
 
 def test_the_house_stands_as_designed() -> None:
