@@ -60,7 +60,7 @@ class ColumnDrift:
         psi: population stability index over all bins, missing being one.
         psi_missing: the part of it that lies in how many are missing; the rest is the values'.
         wasserstein: distance of the numbers over the reference's standard deviation; None for
-            categories, for constant columns, and where an older release did not record it.
+            categories and for constant columns.
         changed: of a drifted column "values", "missingness" or both.
         change: what changed most, in words.
     """
@@ -171,8 +171,8 @@ class _Table:
 def _numeric(column: str, summary: Mapping[str, Any], values: Floats) -> _Table:
     before, now = number_counts(summary, values)
     present = values[~np.isnan(values)]
-    distance, words = None, "the values changed"  # without numbers, or of an older release
-    if len(present) and summary.get("slices") is not None:
+    distance, words = None, "the values changed"  # without numbers
+    if len(present) and summary["slices"] is not None:
         distance = _wasserstein(summary, present)
         words = _move_words(summary["median"], median(present))
     return _Table(column, "numeric", before, now, distance, words)

@@ -152,7 +152,7 @@ def examine(config: Config, champion: Champion, ledger: Ledger, test: TestClient
                 champion.card,
                 rows.columns,
                 log_odds[name],
-                champion.training.get("predicted"),
+                champion.training["predicted"],
                 champion.training["rows"],
             )
             for name, rows in samples.items()

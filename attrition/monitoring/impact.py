@@ -35,8 +35,8 @@ class TermImpact:
         standard_error: of `change`, from the spread of today's points and both numbers of rows.
         risk_without: what today's mean predicted risk, a fraction 0-1, would be without this shift:
             each client gets, of this term, the points that stood at its rank among the training
-            rows (the order of the clients and all other points stay). Of a release that did not
-            record these, every client's log-odds less `change`. None beyond the `STRONGEST` terms.
+            rows (the order of the clients and all other points stay). None beyond the `STRONGEST`
+            terms.
     """
 
     term: str
@@ -61,7 +61,6 @@ class Impact:
         moved_clients: how many more (below 0: fewer) of today's clients stand on the leavers' side
             than if the share of the training rows still held: `rows` times
             (`leavers_now` - `leavers_before`). A net number: those who crossed either way cancel.
-        not_recorded: why `risk_before`, `leavers_before` and `moved_clients` are None.
     """
 
     rows: int
@@ -69,12 +68,11 @@ class Impact:
     log_odds_before: float
     log_odds_now: float
     log_odds_change: float
-    risk_before: float | None
+    risk_before: float
     risk_now: float
-    leavers_before: float | None
+    leavers_before: float
     leavers_now: float
-    moved_clients: float | None
-    not_recorded: str | None = None
+    moved_clients: float
 
     def to_json(self) -> dict[str, Any]:
         """The impact as plain values for JSON."""
@@ -106,7 +104,7 @@ def term_weights(card: Scorecard, recorded: Mapping[str, Any] | None) -> Weights
 
     Args:
         card: the model.
-        recorded: `baseline` of those rows; None when an older release lacks it.
+        recorded: `baseline` of those rows; None where it is not known.
 
     Returns:
         The mean absolute deviation of the term's points from their average, in log-odds; of a
@@ -141,7 +139,7 @@ def impact(
     card: Scorecard,
     table: Table,
     log_odds: Floats,
-    recorded: Mapping[str, Any] | None,
+    recorded: Mapping[str, Any],
     training_rows: int,
 ) -> Impact:
     """Measure what the shift in each column does to the predicted risk.
@@ -150,7 +148,7 @@ def impact(
         card: the deployed model; it knows the mean points of its training rows.
         table: today's clients, at least one, as for `Scorecard.log_odds`.
         log_odds: array of shape (n_clients,), what the card says of them.
-        recorded: `baseline` of the training rows; None when an older release lacks it.
+        recorded: `baseline` of the training rows.
         training_rows: number of rows the model was trained on.
     """
     rows, now = len(log_odds), predicted_risk(log_odds, card.threshold)
@@ -161,28 +159,23 @@ def impact(
         mean, error = float(points.mean()), sqrt(float(points.var()) * by_rows)
         shares.append(TermImpact(name, term.columns, before, mean, mean - before, error, None))
     shares.sort(key=lambda share: -abs(share.change))
-    spreads = recorded["points"] if recorded else {}
     for position, share in enumerate(shares[:STRONGEST]):
         term = card.all_terms[card.terms.index(share.term)]
-        points, spread = term.of_column(table), spreads.get(share.term)
-        then = points - share.change if spread is None else _as_spread(points, spread)
+        points = term.of_column(table)
+        then = _as_spread(points, recorded["points"][share.term])
         without = float(logistic(log_odds - points + then).mean())
         shares[position] = replace(share, risk_without=without)
-    leavers_before = recorded["leaver_share"] if recorded else None
     return Impact(
         rows=rows,
         terms=tuple(shares),
         log_odds_before=card.average_log_odds,
         log_odds_now=float(log_odds.mean()),
         log_odds_change=float(log_odds.mean()) - card.average_log_odds,
-        risk_before=recorded["mean_probability"] if recorded else None,
+        risk_before=recorded["mean_probability"],
         risk_now=now["mean_probability"],
-        leavers_before=leavers_before,
+        leavers_before=recorded["leaver_share"],
         leavers_now=now["leaver_share"],
-        moved_clients=(
-            None if leavers_before is None else rows * (now["leaver_share"] - leavers_before)
-        ),
-        not_recorded=None if recorded else "not recorded when this model was trained",
+        moved_clients=rows * (now["leaver_share"] - recorded["leaver_share"]),
     )
 
 

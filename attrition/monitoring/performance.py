@@ -31,7 +31,7 @@ class MeasureChange:
     Attributes:
         measure: "roc_auc", "calibration_gap" (mean probability less the observed share: above 0 the
             model warns of too many) or "calibration_error" (see `attrition/model/metrics.py`).
-        at_deployment: None when an older release did not record it, or it was undefined.
+        at_deployment: None when it was undefined.
         error_at_deployment: its standard error; None where it is not known.
         now, standard_error: today's value.
         change: today's less that at deployment.
@@ -77,7 +77,7 @@ def measure_changes(
     """Compare today's AUC and calibration with those at deployment.
 
     Args:
-        at_deployment: a score as its `to_json` gave it; an older one may lack keys.
+        at_deployment: a score as its `to_json` gave it.
         now: today's score.
 
     Returns:

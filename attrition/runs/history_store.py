@@ -147,7 +147,7 @@ def _is_begun(connection: sqlite3.Connection) -> bool:
     (version,) = connection.execute("PRAGMA user_version").fetchone()
     if version not in (0, VERSION):
         raise _Damaged(f"it is of version {version}, this pipeline reads version {VERSION}")
-    return version == VERSION
+    return bool(version)
 
 
 @contextlib.contextmanager

@@ -113,7 +113,7 @@ def _caption(left_out: Sequence[float]) -> str:
 def _values_and_rows(term: NumericTerm, reference: Mapping[str, Any]) -> tuple[Floats, Floats]:
     """Values that stand for slices of the training rows, and the slices' shares of them."""
     slices = reference["numeric"].get(term.column, {}).get("slices")
-    if slices is None:  # no number at all, or an older release: knots are quantiles, too
+    if slices is None:  # no number at all: knots are quantiles, too
         return np.asarray(term.axis.knots), np.full(len(term.axis), 1 / len(term.axis))
     return np.asarray(slices, dtype=np.float64), np.diff(CUTS)
 
