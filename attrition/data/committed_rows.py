@@ -64,18 +64,14 @@ def check(config: Config, ledger: Ledger) -> Ledger:
         raise _changed(config, f"{size - committed:,} bytes follow the committed rows")
     if not stamp:
         return replace(ledger, stamp=None)
-    commits = tuple(
-        replace(commit, sha256=digest)
-        for commit, digest in zip(ledger.commits, digests(path, ledger.commits), strict=True)
-    )
-    for old, new in zip(ledger.commits, commits, strict=True):
-        if old.sha256 not in ("", new.sha256):
+    for commit, digest in zip(ledger.commits, digests(path, ledger.commits), strict=True):
+        if commit.sha256 != digest:
             raise _changed(
                 config,
-                f"the {old.rows:,} rows of commit {old.id} (bytes {old.start:,} to {old.end:,}) "
-                f"are not those that were committed",
+                f"the {commit.rows:,} rows of commit {commit.id} (bytes {commit.start:,} to "
+                f"{commit.end:,}) are not those that were committed",
             )
-    return replace(ledger, commits=commits, stamp=stamp)
+    return replace(ledger, stamp=stamp)
 
 
 def digests(path: Path, commits: Sequence[Commit]) -> Iterator[str]:

@@ -18,7 +18,6 @@ from array import array
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import duckdb
 
@@ -62,25 +61,8 @@ class Table:
         return [self.lines[row] for (row,) in self.connection.execute(query).fetchall()]
 
 
-@dataclass(frozen=True)
-class Suggestion:
-    """Settings for a table.
-
-    Attributes:
-        settings: as in config.json.
-        chosen: column -> its role and the reason.
-        left_out: column -> the reason.
-        notes: remarks for a person to check.
-    """
-
-    settings: dict[str, Any]
-    chosen: dict[str, tuple[str, str]]
-    left_out: dict[str, str]
-    notes: tuple[str, ...]
-
-
-def suggest_settings(config: Config, path: Path, target: str) -> Suggestion:
-    """Guess settings for a table.
+def suggest_settings(config: Config, path: Path, target: str) -> Choice:
+    """Guess settings for a table: all that config.json needs, in the form of a `Choice`.
 
     Args:
         config: says how much memory and disk the work may take.
@@ -113,7 +95,7 @@ def in_lines(lines: Sequence[int]) -> str:
     return f"{len(lines):,} rows (lines {shown}{more})"
 
 
-def _suggest(table: Table, target: str) -> Suggestion:
+def _suggest(table: Table, target: str) -> Choice:
     columns = {position: _column(table, position) for position in range(len(table.names))}
     label = table.names.index(target)
     del columns[label]
@@ -145,7 +127,7 @@ def _suggest(table: Table, target: str) -> Suggestion:
     }
     outcome, doubts = _outcome(labels, positive, negative, target)
     damage = _damage(table, columns, label, known, choice)
-    return Suggestion(
+    return Choice(
         settings,
         {**choice.chosen, target: ("target_column", outcome)},
         choice.left_out,

@@ -33,8 +33,7 @@ class Commit:
     """Rows that reached `finaldata.csv` together: bytes from `start` up to `end`.
 
     `files` are the digests of the files they came from; none: the rows were in `finaldata.csv`
-    when the ledger was rebuilt. `sha256` is the digest of the bytes; "" on Spark, and in a ledger
-    of an earlier version of this pipeline.
+    when the ledger was rebuilt. `sha256` is the digest of the bytes; "" on Spark.
     """
 
     id: str
@@ -96,7 +95,7 @@ class Sighting:
     mtime_ns: int
     inode: int
     seen_ns: int
-    ctime_ns: int = -1  # not in the ledger of an earlier version: the content is hashed again
+    ctime_ns: int
 
 
 @dataclass(frozen=True)
@@ -260,15 +259,14 @@ def read_ledger(path: Path) -> Ledger:
             events=tuple(Event(**item) for item in raw["events"]),
             open_sha256=str(raw["open_clients"]["sha256"]),
             open_rows=int(raw["open_clients"]["rows"]),
-            store=str(raw.get("store", "")),
-            # Earlier versions did not record that they were writing.
-            writing=bool(raw.get("writing", True)),
-            stamp=tuple(map(int, raw["stamp"])) if raw.get("stamp") else None,
-            earlier_end=int(raw.get("earlier_end", 0)),
-            open_of_no_file=bool(raw.get("open_of_no_file", False)),
-            earlier_names=tuple(map(str, raw.get("earlier_names", ()))),
-            notices=tuple(Notice(**item) for item in raw.get("notices", ())),
-            replaced={str(digest): str(row) for digest, row in raw.get("replaced", {}).items()},
+            store=str(raw["store"]),
+            writing=bool(raw["writing"]),
+            stamp=tuple(map(int, raw["stamp"])) if raw["stamp"] else None,
+            earlier_end=int(raw["earlier_end"]),
+            open_of_no_file=bool(raw["open_of_no_file"]),
+            earlier_names=tuple(map(str, raw["earlier_names"])),
+            notices=tuple(Notice(**item) for item in raw["notices"]),
+            replaced={str(digest): str(row) for digest, row in raw["replaced"].items()},
         )
     except (KeyError, TypeError, AttributeError, ValueError):
         raise DataError(
@@ -310,5 +308,5 @@ def _commit(item: dict[str, Any]) -> Commit:
 
 
 def _entry(item: dict[str, Any]) -> LedgerEntry:
-    cut = Cut(**item["cut"]) if item.get("cut") else None
+    cut = Cut(**item["cut"]) if item["cut"] else None
     return LedgerEntry(**{**item, "extra_columns": tuple(item["extra_columns"]), "cut": cut})

@@ -114,8 +114,8 @@ class _Table:
 def _numeric(column: str, summary: Mapping[str, Any], values: Floats) -> _Table:
     before, now = number_counts(summary, values)
     present = values[~np.isnan(values)]
-    distance, words = None, "the values changed"  # without numbers, or of an older release
-    if len(present) and summary.get("slices") is not None:
+    distance, words = None, "the values changed"  # without numbers
+    if len(present) and summary["slices"] is not None:
         distance = _wasserstein(summary, present)
         words = _move_words(summary["median"], median(present))
     return _Table(column, "numeric", before, now, distance, words)

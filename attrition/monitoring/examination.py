@@ -147,7 +147,7 @@ def examine_sample(
         ),
         impact=None
         if len(clients) < minimum_rows
-        else impact(card, clients.columns, log_odds, training.get("predicted"), training["rows"]),
+        else impact(card, clients.columns, log_odds, training["predicted"], training["rows"]),
         all_rows=total if len(clients) < total else None,
     )
     if sample is Sample.OPEN_CLIENTS:

@@ -164,7 +164,7 @@ class ColumnDrift:
         psi: population stability index over all bins, missing being one.
         psi_missing: the part of it that lies in how many are missing; the rest is the values'.
         wasserstein: distance of the numbers over the reference's standard deviation; None for
-            categories, for constant columns, and where an older release did not record it.
+            categories and for constant columns.
         changed: of a drifted column "values", "missingness" or both.
         change: what changed most, in words.
     """
@@ -242,8 +242,8 @@ class TermImpact:
         standard_error: of `change`, from the spread of today's points and both numbers of rows.
         risk_without: what today's mean predicted risk, a fraction 0-1, would be without this shift:
             each client gets, of this term, the points that stood at its rank among the training
-            rows (the order of the clients and all other points stay). Of a release that did not
-            record these, every client's log-odds less `change`. None beyond the strongest terms.
+            rows (the order of the clients and all other points stay). None beyond the strongest
+            terms.
     """
 
     term: str
@@ -268,7 +268,6 @@ class Impact:
         moved_clients: how many more (below 0: fewer) of today's clients stand on the leavers' side
             than if the share of the training rows still held: `rows` times
             (`leavers_now` - `leavers_before`). A net number: those who crossed either way cancel.
-        not_recorded: why `risk_before`, `leavers_before` and `moved_clients` are None.
     """
 
     rows: int
@@ -276,9 +275,8 @@ class Impact:
     log_odds_before: float
     log_odds_now: float
     log_odds_change: float
-    risk_before: float | None
+    risk_before: float
     risk_now: float
-    leavers_before: float | None
+    leavers_before: float
     leavers_now: float
-    moved_clients: float | None
-    not_recorded: str | None = None
+    moved_clients: float

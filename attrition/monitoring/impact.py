@@ -47,7 +47,7 @@ def term_weights(card: Scorecard, recorded: Mapping[str, Any] | None) -> Weights
 
     Args:
         card: the model.
-        recorded: `baseline` of those rows; None when an older release lacks it.
+        recorded: `baseline` of those rows; None where it is not known.
 
     Returns:
         The mean absolute deviation of the term's points from their average, in log-odds; of a
@@ -82,7 +82,7 @@ def impact(
     card: Scorecard,
     table: Table,
     log_odds: Floats,
-    recorded: Mapping[str, Any] | None,
+    recorded: Mapping[str, Any],
     training_rows: int,
 ) -> Impact:
     """Measure what the shift in each column does to the predicted risk.
@@ -91,7 +91,7 @@ def impact(
         card: the deployed model; it knows the mean points of its training rows.
         table: today's clients, at least one, as for `Scorecard.log_odds`.
         log_odds: array of shape (n_clients,), what the card says of them.
-        recorded: `baseline` of the training rows; None when an older release lacks it.
+        recorded: `baseline` of the training rows.
         training_rows: number of rows the model was trained on.
     """
     rows, now = len(log_odds), predicted_risk(log_odds, card.threshold)
@@ -102,28 +102,23 @@ def impact(
         mean, error = float(points.mean()), sqrt(float(points.var()) * by_rows)
         shares.append(TermImpact(name, term.columns, before, mean, mean - before, error, None))
     shares.sort(key=lambda share: -abs(share.change))
-    spreads = recorded["points"] if recorded else {}
     for position, share in enumerate(shares[:STRONGEST]):
         term = card.all_terms[card.terms.index(share.term)]
-        points, spread = term.of_column(table), spreads.get(share.term)
-        then = points - share.change if spread is None else _as_spread(points, spread)
+        points = term.of_column(table)
+        then = _as_spread(points, recorded["points"][share.term])
         without = float(logistic(log_odds - points + then).mean())
         shares[position] = replace(share, risk_without=without)
-    leavers_before = recorded["leaver_share"] if recorded else None
     return Impact(
         rows=rows,
         terms=tuple(shares),
         log_odds_before=card.average_log_odds,
         log_odds_now=float(log_odds.mean()),
         log_odds_change=float(log_odds.mean()) - card.average_log_odds,
-        risk_before=recorded["mean_probability"] if recorded else None,
+        risk_before=recorded["mean_probability"],
         risk_now=now["mean_probability"],
-        leavers_before=leavers_before,
+        leavers_before=recorded["leaver_share"],
         leavers_now=now["leaver_share"],
-        moved_clients=(
-            None if leavers_before is None else rows * (now["leaver_share"] - leavers_before)
-        ),
-        not_recorded=None if recorded else "not recorded when this model was trained",
+        moved_clients=rows * (now["leaver_share"] - recorded["leaver_share"]),
     )
 
 

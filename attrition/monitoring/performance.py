@@ -26,7 +26,7 @@ def measure_changes(
     """Compare today's AUC and calibration with those at deployment.
 
     Args:
-        at_deployment: a score as its `to_json` gave it; an older one may lack keys.
+        at_deployment: a score as its `to_json` gave it.
         now: today's score.
 
     Returns:

@@ -36,8 +36,8 @@ def summarise(features: pd.DataFrame, log_odds: ArrayLike) -> dict[str, Any]:
     Returns:
         JSON-able: `rows`, per numeric column `edges` and `counts` of the bins, `missing`, `slices`
         (see `slice_means`), `median` and `deviation` (standard; these three are None without any
-        number, and are absent from references of older releases), per categorical column `levels`
-        with their counts, `rest` and `blank`, and `log_odds` as a numeric column.
+        number), per categorical column `levels` with their counts, `rest` and `blank`, and
+        `log_odds` as a numeric column.
     """
     numeric, categorical = {}, {}
     for name in map(str, features.columns):

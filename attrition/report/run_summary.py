@@ -220,8 +220,6 @@ def impact_sentence(drift: DriftRecord, sample: Sample) -> str | None:
     verb = "lifts" if term.change > 0 else "lowers"
     then, now = _shares(term.risk_without, impact.risk_now)
     text = f"in the {sample}, {shown} {verb} the mean predicted risk from {then} to {now}. "
-    if impact.risk_before is None or impact.moved_clients is None:
-        return f"{text}The risk at training was {impact.not_recorded}."
     moved = round(impact.moved_clients)
     before, now = _shares(impact.risk_before, impact.risk_now)
     return (

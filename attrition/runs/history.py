@@ -15,7 +15,6 @@ left out.
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import json
 import logging
@@ -42,7 +41,6 @@ _SCORE = (
 )  # what is kept of an old run's scores,
 _COLUMN = ("column", "verdict", "psi", "missing_now")  # of its columns
 _DETAILS = ("finished_at", "warnings")  # and of its details
-_RANKINGS_SINCE, _RISKS_SINCE = 2, 4  # version of the file
 
 logger = logging.getLogger(__name__)
 
@@ -102,8 +100,6 @@ def rankings(path: Path) -> list[tuple[str, dict[str, Any]]]:
     """The remembered rankings, newest first: time, and what was recorded."""
 
     def newest(reader: sqlite3.Connection) -> list[tuple[str, dict[str, Any]]]:
-        if history_store.version(reader) < _RANKINGS_SINCE:
-            return []
         rows = reader.execute("SELECT * FROM rankings ORDER BY number DESC")
         return [
             (row["time"], json.loads(row["ranking"])) for row in rows if _is_whole(row, _RANKING)
@@ -116,8 +112,6 @@ def risks_of(path: Path, client: str) -> list[dict[str, Any]]:
     """A client's risk where it changed, oldest first: `time`, `probability` and `release`."""
 
     def changes(reader: sqlite3.Connection) -> list[dict[str, Any]]:
-        if history_store.version(reader) < _RISKS_SINCE:
-            return []
         rows = reader.execute(
             "SELECT rankings.*, risks.probability FROM risks "
             "JOIN clients ON clients.number = risks.client "
@@ -215,9 +209,7 @@ def _sealed(row: dict[str, Any]) -> dict[str, Any]:
 def _is_whole(row: sqlite3.Row, columns: Sequence[str]) -> bool:
     """Whether a row is as it was written, as far as its digest can tell; if not, that is said."""
     content = {column: row[column] for column in columns}
-    # A file that was not lifted yet, or a row from before, has no digest.
-    digest = row["digest"] if "digest" in row.keys() else None  # noqa: SIM118 - no mapping
-    if digest is None or _sealed(content)["digest"] == digest:
+    if _sealed(content)["digest"] == row["digest"]:
         return True
     logger.warning("the history's record of %s is damaged, and left out", row["time"])
     return False
@@ -245,11 +237,8 @@ def _thin_runs(connection: sqlite3.Connection) -> None:
     ).fetchall()
     for row in rows:
         content = {column: row[column] for column in _RUN}
-        if row["digest"] is None or _sealed(content)["digest"] == row["digest"]:
-            with contextlib.suppress(ValueError):  # text of an old row that is no JSON
-                content = _thinned(content)
-        else:
-            content = {}  # damaged: it stays, and is left out
+        is_sound = _sealed(content)["digest"] == row["digest"]
+        content = _thinned(content) if is_sound else {}  # a damaged one stays, and is left out
         changed = ", ".join(f"{column} = :{column}" for column in ("is_thin", *content))
         connection.execute(
             f"UPDATE runs SET {changed} WHERE number = :number",

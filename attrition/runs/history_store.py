@@ -1,4 +1,4 @@
-"""The SQLite file behind the history: lifted to today's schema, kept whole, moved aside if damaged.
+"""The SQLite file behind the history: kept whole, moved aside if damaged or of another version.
 
 Standard library only. It keeps SQLite's rollback journal: after a kill at any moment the next
 writer finds either the whole of what was added or none, and readers (unlike under WAL) write
@@ -11,66 +11,58 @@ from __future__ import annotations
 import contextlib
 import logging
 import sqlite3
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TypeVar
 
-# Step n lifts a file of version n to version n + 1 (PRAGMA user_version). Steps are only added.
-MIGRATIONS: tuple[tuple[str, ...], ...] = (
-    (
-        """CREATE TABLE runs (
-            number INTEGER PRIMARY KEY AUTOINCREMENT,  -- order of recording, whatever the clock
-            run_id TEXT NOT NULL UNIQUE,
-            time TEXT NOT NULL,
-            verdict TEXT NOT NULL,
-            reason TEXT NOT NULL,
-            release_before TEXT,
-            release_after TEXT,
-            new_rows INTEGER,
-            scores TEXT NOT NULL,   -- this and the next two are JSON
-            drift TEXT NOT NULL,
-            details TEXT NOT NULL
-        )""",
-        """CREATE TABLE timings (
-            number INTEGER NOT NULL REFERENCES runs (number),
-            stage TEXT NOT NULL,
-            seconds REAL NOT NULL,
-            PRIMARY KEY (number, stage)
-        ) WITHOUT ROWID""",
-    ),
-    (
-        """CREATE TABLE rankings (
-            number INTEGER PRIMARY KEY AUTOINCREMENT,
-            key TEXT NOT NULL UNIQUE,
-            time TEXT NOT NULL,
-            ranking TEXT NOT NULL   -- JSON
-        )""",
-    ),
-    ("CREATE INDEX timings_by_stage ON timings (stage, number)",),  # for latest_timings
-    (
-        """CREATE TABLE clients (
-            number INTEGER PRIMARY KEY,
-            client TEXT NOT NULL UNIQUE,
-            probability REAL NOT NULL   -- in the newest ranking the client was in
-        )""",
-        # A row only where a client's probability became another one. Numbers instead of references
-        # that SQLite checks: it would look through all rows for each ranking that is forgotten.
-        """CREATE TABLE risks (
-            client INTEGER NOT NULL,
-            ranking INTEGER NOT NULL,
-            probability REAL NOT NULL,
-            PRIMARY KEY (client, ranking)
-        ) WITHOUT ROWID""",
-    ),
-    # SQLite sees a damaged page, and no damaged letter in it. Rows of before have no digest.
-    ("ALTER TABLE runs ADD COLUMN digest TEXT", "ALTER TABLE rankings ADD COLUMN digest TEXT"),
-    # Old runs are thinned to their figures; those that are not yet are found without a search.
-    (
-        "ALTER TABLE runs ADD COLUMN is_thin INTEGER NOT NULL DEFAULT 0",
-        "CREATE INDEX full_runs ON runs (number) WHERE is_thin = 0",
-    ),
+VERSION = 1  # of the tables below (PRAGMA user_version); an empty file is of version 0
+_TABLES = (
+    """CREATE TABLE runs (
+        number INTEGER PRIMARY KEY AUTOINCREMENT,  -- order of recording, whatever the clock
+        run_id TEXT NOT NULL UNIQUE,
+        time TEXT NOT NULL,
+        verdict TEXT NOT NULL,
+        reason TEXT NOT NULL,
+        release_before TEXT,
+        release_after TEXT,
+        new_rows INTEGER,
+        scores TEXT NOT NULL,   -- this and the next two are JSON
+        drift TEXT NOT NULL,
+        details TEXT NOT NULL,
+        digest TEXT NOT NULL,   -- SQLite sees a damaged page, and no damaged letter in it
+        is_thin INTEGER NOT NULL DEFAULT 0   -- whether only the figures of the run are left
+    )""",
+    "CREATE INDEX full_runs ON runs (number) WHERE is_thin = 0",
+    """CREATE TABLE timings (
+        number INTEGER NOT NULL REFERENCES runs (number),
+        stage TEXT NOT NULL,
+        seconds REAL NOT NULL,
+        PRIMARY KEY (number, stage)
+    ) WITHOUT ROWID""",
+    "CREATE INDEX timings_by_stage ON timings (stage, number)",  # for latest_timings
+    """CREATE TABLE rankings (
+        number INTEGER PRIMARY KEY AUTOINCREMENT,
+        key TEXT NOT NULL UNIQUE,
+        time TEXT NOT NULL,
+        ranking TEXT NOT NULL,   -- JSON
+        digest TEXT NOT NULL
+    )""",
+    """CREATE TABLE clients (
+        number INTEGER PRIMARY KEY,
+        client TEXT NOT NULL UNIQUE,
+        probability REAL NOT NULL   -- in the newest ranking the client was in
+    )""",
+    # A row only where a client's probability became another one. Numbers instead of references
+    # that SQLite checks: it would look through all rows for each ranking that is forgotten.
+    """CREATE TABLE risks (
+        client INTEGER NOT NULL,
+        ranking INTEGER NOT NULL,
+        probability REAL NOT NULL,
+        PRIMARY KEY (client, ranking)
+    ) WITHOUT ROWID""",
+    f"PRAGMA user_version = {VERSION}",
 )
-# An SQL error in a history of today's version: its tables are not those that we made.
+# An SQL error in a history of this version: its tables are not those that we made.
 _DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR)
 _BUSY_SECONDS = 5.0
 _WHOLE_EVERY = 20  # runs; the whole file is looked through as often, and where a reader met damage
@@ -101,22 +93,24 @@ def _add(path: Path, add: Callable[[sqlite3.Connection], None]) -> None:
         connection.text_factory = _text
         connection.execute("PRAGMA synchronous = EXTRA")  # the journal's end is durable, too
         connection.execute("PRAGMA foreign_keys = ON")
-        if path in _suspected or _is_check_due(connection):
-            (finding,) = connection.execute("PRAGMA quick_check(1)").fetchone()
-            _suspected.discard(path)
-            if finding != "ok":
-                raise _Damaged(finding)
-        migrate(connection)
         with _transaction(connection):
+            if _is_begun(connection):
+                _check_pages(path, connection)
+            else:
+                for statement in _TABLES:
+                    connection.execute(statement)
             add(connection)
 
 
-def _is_check_due(connection: sqlite3.Connection) -> bool:
-    """Whether every page is to be looked at: that takes the longer the more runs there are."""
-    if not version(connection):
-        return False
+def _check_pages(path: Path, connection: sqlite3.Connection) -> None:
+    """Look at every page from time to time: it takes the longer the more runs there are."""
     found = connection.execute("SELECT seq FROM sqlite_sequence WHERE name = 'runs'").fetchone()
-    return found is not None and int(found[0]) % _WHOLE_EVERY == 0
+    is_due = found is not None and int(found[0]) % _WHOLE_EVERY == 0
+    if is_due or path in _suspected:
+        (finding,) = connection.execute("PRAGMA quick_check(1)").fetchone()
+        _suspected.discard(path)
+        if finding != "ok":
+            raise _Damaged(finding)
 
 
 def read(path: Path, ask: Callable[[sqlite3.Connection], T], otherwise: T, mode: str = "ro") -> T:
@@ -131,8 +125,8 @@ def read(path: Path, ask: Callable[[sqlite3.Connection], T], otherwise: T, mode:
         with contextlib.closing(sqlite3.connect(uri, uri=True, timeout=_BUSY_SECONDS)) as reader:
             reader.row_factory = sqlite3.Row
             reader.text_factory = _text
-            return ask(reader) if version(reader) else otherwise
-    # IndexError: a column of another name; ValueError: text of an old row that is no JSON.
+            return ask(reader) if _is_begun(reader) else otherwise
+    # IndexError: a column of another name; ValueError: a text that is no JSON.
     except (sqlite3.Error, IndexError, ValueError) as error:
         _suspected.add(path)
         logger.warning("%s: the history cannot be read (%s)", path, error)
@@ -144,29 +138,16 @@ def _text(raw: bytes) -> str:
     return raw.decode("utf-8", "replace")
 
 
-def migrate(connection: sqlite3.Connection, steps: Sequence[Sequence[str]] = MIGRATIONS) -> None:
-    """Lift a history to the newest version, in one transaction; the runs in it stay.
+def _is_begun(connection: sqlite3.Connection) -> bool:
+    """Whether an open history has its tables; False of an empty one.
 
     Raises:
-        sqlite3.NotSupportedError: a newer version of this pipeline wrote it.
+        sqlite3.DatabaseError: another version of this pipeline wrote it.
     """
-    found = version(connection)
-    if found > len(steps):
-        raise sqlite3.NotSupportedError(
-            f"it is of version {found}, this pipeline knows versions up to {len(steps)}"
-        )
-    if found == len(steps):
-        return
-    with _transaction(connection):
-        for statements in steps[found:]:
-            for statement in statements:
-                connection.execute(statement)
-        connection.execute(f"PRAGMA user_version = {len(steps)}")
-
-
-def version(connection: sqlite3.Connection) -> int:
-    """The version of an open history; 0 of an empty one."""
-    return int(connection.execute("PRAGMA user_version").fetchone()[0])
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    if version not in (0, VERSION):
+        raise _Damaged(f"it is of version {version}, this pipeline reads version {VERSION}")
+    return bool(version)
 
 
 @contextlib.contextmanager
@@ -182,7 +163,7 @@ def _transaction(connection: sqlite3.Connection) -> Iterator[None]:
 
 
 class _Damaged(sqlite3.DatabaseError):
-    """SQLite opened the file and then found its pages inconsistent."""
+    """SQLite opened the file, but its pages are inconsistent or its version is another one."""
 
 
 def _is_damage(error: sqlite3.DatabaseError) -> bool:
@@ -197,4 +178,4 @@ def _move_aside(path: Path, error: Exception) -> None:
     while (aside := path.with_name(f"{path.stem}-corrupt-{number}{path.suffix}")).exists():
         number += 1
     path.replace(aside)
-    logger.warning("%s: damaged (%s); kept as %s, a new one begins", path, error, aside.name)
+    logger.warning("%s: not usable (%s); kept as %s, a new one begins", path, error, aside.name)

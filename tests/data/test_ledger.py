@@ -42,7 +42,7 @@ LEDGER = Ledger(
     schema="s",
     commits=(FIRST, SECOND),
     entries=(ENTRY, replace(ENTRY, name="feb.csv", sha256="f2")),
-    sightings={"jan.csv": Sighting("f1", 120, 1, 2, 3)},
+    sightings={"jan.csv": Sighting("f1", 120, 1, 2, 3, 4)},
     refused={"x.csv": "a folder"},
     events=(Event("2026-01-03T00:00:00+00:00", "deleted", "feb.csv", "f2"),),
     open_sha256="o",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import pytest
@@ -483,20 +482,3 @@ def test_rows_are_digested_only_when_the_stamp_is_another(
     ingestion.run(archived.config)
     ingestion.run(archived.config)
     assert read == [path]
-
-
-def test_a_ledger_of_an_earlier_version_gets_its_digests(archived: Project) -> None:
-    path = archived.config.ledger
-    raw = json.loads(path.read_text())
-    for key in ("stamp", "writing", "earlier_end", "earlier_names", "notices"):
-        del raw[key]
-    for commit in raw["commits"]:
-        del commit["sha256"]
-    path.write_text(json.dumps(raw))
-    before = outputs(archived)
-    archived.run(INGESTION)
-    assert outputs(archived) == before
-    assert all(commit.sha256 for commit in read_ledger(path).commits)
-    archived.config.final_data.write_text(edit_same_length(archived.config.final_data.read_text()))
-    with pytest.raises(PipelineError, match="not those that were committed"):
-        ingestion.run(archived.config)

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from attrition.core import plain_values
 from attrition.model.metrics import Minimum
 from attrition.model.scorecard import Scorecard
 from attrition.model.terms import CategoricalTerm, KnotAxis, LevelAxis, NumericTerm, PairTerm
@@ -28,12 +26,13 @@ def clients(x: list[float], plan: list[str]) -> dict[str, Any]:
     return {"x": np.array(x), "plan": np.array(plan, dtype=object)}
 
 
-def judge(table: Any, recorded: dict[str, Any] | None, card: Scorecard = CARD) -> Any:
+def judge(table: Any, recorded: dict[str, Any], card: Scorecard = CARD) -> Any:
     return impact(card, table, card.log_odds(table), recorded, 1000)
 
 
 def test_the_shares_are_those_computed_by_hand() -> None:
-    found = judge(clients([10.0, 10.0, 5.0, 5.0], ["b", "a", "a", "a"]), None)
+    now = clients([10.0, 10.0, 5.0, 5.0], ["b", "a", "a", "a"])
+    found = judge(now, baseline(CARD, now, CARD.log_odds(now)))
     by_name = {term.term: term for term in found.terms}
     assert [term.term for term in found.terms] == ["x", "x x plan", "plan"]  # by size
     assert by_name["x"].points_now == 1.5  # 2, 2, 1, 1
@@ -64,18 +63,6 @@ def test_risk_and_moved_clients_by_hand() -> None:
     assert found.moved_clients == pytest.approx(4 * 0.4)
     # Without its shift every client has the -1 that all had in training.
     assert found.terms[0].risk_without == pytest.approx(1 / (1 + np.e))
-
-
-def test_an_older_release_lacks_the_risk_and_says_so() -> None:
-    table = clients([10.0, 5.0], ["b", "a"])
-    found = judge(table, None)
-    assert (found.risk_before, found.leavers_before, found.moved_clients) == (None, None, None)
-    assert "not recorded" in found.not_recorded
-    # Then the shift of the mean is taken off instead.
-    log_odds = CARD.log_odds(table) - found.terms[0].change
-    assert found.terms[0].risk_without == pytest.approx((1 / (1 + np.exp(-log_odds))).mean())
-    plain = plain_values.to_json(found)
-    assert json.loads(json.dumps(plain, allow_nan=False)) == plain
 
 
 def test_a_probability_at_the_threshold_is_a_leaver() -> None:

@@ -81,17 +81,6 @@ def test_each_measure_stands_beside_its_value_at_deployment() -> None:
     assert found["calibration_gap"].now == pytest.approx(chances.mean() - labels.mean())
 
 
-def test_an_older_release_recorded_less() -> None:
-    old = scored(2000, 1).to_json()
-    del old["mean_probability"], old["standard_errors"]
-    found = measure_changes(old, scored(600, 2))
-    assert found is not None
-    assert found["calibration_gap"].at_deployment is None
-    assert "not recorded" in str(found["calibration_gap"].not_recorded)
-    assert found["roc_auc"].change is not None
-    assert found["roc_auc"].change_error is None
-
-
 def test_an_undefined_score_has_no_measures() -> None:
     assert measure_changes(scored(100, 1).to_json(), Score(3, 1, "too few")) is None
     undefined = Score(3, 1, "too few").to_json()

@@ -201,30 +201,19 @@ def test_reading_a_damaged_history_says_so_and_leaves_it(
     assert path.read_text() == "no database" * 100
 
 
-def test_a_history_of_a_newer_pipeline_is_left_alone(
+def test_a_history_of_another_version_is_moved_aside_and_the_run_recorded(
     path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     history.record_run(path, record())
     with closing(sqlite3.connect(path)) as connection:
         connection.execute("PRAGMA user_version = 99")
     before = path.read_bytes()
+    assert history.runs(path) == []
+    assert path.read_bytes() == before
     history.record_run(path, record("run 2"))
     assert "version 99" in caplog.text
-    assert path.read_bytes() == before
-
-
-def test_a_later_migration_keeps_the_runs_and_is_all_or_nothing(path: Path) -> None:
-    history.record_run(path, record())
-    newest = len(history_store.MIGRATIONS)
-    column = ("ALTER TABLE runs ADD COLUMN alert TEXT",)
-    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
-        with pytest.raises(sqlite3.OperationalError):
-            history_store.migrate(connection, [*history_store.MIGRATIONS, (*column, "NO SQL")])
-        assert connection.execute("PRAGMA user_version").fetchone() == (newest,)
-        history_store.migrate(connection, [*history_store.MIGRATIONS, column])
-        history_store.migrate(connection, [*history_store.MIGRATIONS, column])
-        assert connection.execute("PRAGMA user_version").fetchone() == (newest + 1,)
-        assert connection.execute("SELECT run_id, alert FROM runs").fetchall() == [("run 1", None)]
+    assert path.with_name("history-corrupt-1.db").read_bytes() == before
+    assert [run["run_id"] for run in history.runs(path)] == ["run 2"]
 
 
 def test_rankings_come_back_newest_first_each_once_and_only_so_many(path: Path) -> None:
@@ -235,38 +224,6 @@ def test_rankings_come_back_newest_first_each_once_and_only_so_many(path: Path) 
     assert history.rankings(path) == expected
     history.record_ranking(path, "b", "later", {"top": ["other"]}, keep=2)
     assert history.rankings(path) == expected
-
-
-def test_a_history_from_before_the_rankings_keeps_its_runs_and_takes_them(path: Path) -> None:
-    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
-        history_store.migrate(connection, history_store.MIGRATIONS[:1])
-        connection.execute(
-            "INSERT INTO runs (run_id, time, verdict, reason, scores, drift, details) "
-            "VALUES ('old', '2026-01-01', 'kept', 'no', '{}', '{}', '{}')"
-        )
-    assert history.rankings(path) == []
-    history.record_ranking(path, "a", "now", {}, keep=9)
-    assert [run["run_id"] for run in history.runs(path)] == ["old"]
-    assert history.rankings(path) == [("now", {})]
-
-
-def test_a_history_of_version_1_is_read_as_it_is_and_lifted_by_the_next_run(path: Path) -> None:
-    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
-        history_store.migrate(connection, history_store.MIGRATIONS[:1])
-        connection.execute(
-            "INSERT INTO runs VALUES (1, 'old', '2026-01-01', 'kept', 'no', NULL, NULL, 3, '{}', "
-            "'{}', '{}')"
-        )
-        connection.execute("INSERT INTO timings VALUES (1, 'training', 2.5)")
-    assert [run["run_id"] for run in history.runs(path)] == ["old"]
-    history.record_run(path, record("new"))
-    with closing(sqlite3.connect(path)) as connection:
-        (version,) = connection.execute("PRAGMA user_version").fetchone()
-        indexes = connection.execute("SELECT name FROM sqlite_master WHERE type = 'index'")
-        assert ("timings_by_stage",) in indexes.fetchall()
-    assert version == len(history_store.MIGRATIONS) >= 2
-    assert [run["run_id"] for run in history.runs(path)] == ["new", "old"]
-    assert history.latest_timings(path) == {"ingestion": 0.5, "training": 1.25}
 
 
 def test_a_history_that_cannot_be_written_is_said_and_does_not_raise(
@@ -353,16 +310,6 @@ def test_risks_are_kept_where_they_change_and_go_with_the_rankings_they_were_tol
         assert connection.execute("SELECT client FROM clients").fetchall() == [("Acme",)]
 
 
-def test_a_history_from_before_the_risks_keeps_its_rankings_and_takes_them(path: Path) -> None:
-    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
-        history_store.migrate(connection, history_store.MIGRATIONS[:3])
-        connection.execute("INSERT INTO rankings VALUES (7, 'old', 't0', '{}')")
-    assert history.risks_of(path, "Acme") == []
-    history.record_ranking(path, "new", "t1", {}, 5, risks={"Acme": 0.5})
-    assert [time for time, _ in history.rankings(path)] == ["t1", "t0"]
-    assert risks(path, "Acme") == [("t1", 0.5)]
-
-
 def test_damage_that_no_reader_has_met_is_found_within_twenty_runs(path: Path) -> None:
     for number in range(61):
         history.record_run(path, record(f"run {number}"))
@@ -425,19 +372,16 @@ def test_the_history_of_many_runs_stays_small(path: Path, monkeypatch: pytest.Mo
     assert sizes[-1] <= sizes[15]
 
 
-def test_a_long_history_from_before_is_thinned_once(
+def test_a_damaged_run_is_left_out_when_it_is_thinned(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(history_store, "MIGRATIONS", history_store.MIGRATIONS[:5])
+    for number in range(4):
+        history.record_run(path, detailed(f"run {number}"))
     with closing(sqlite3.connect(path, isolation_level=None)) as connection:
-        history_store.migrate(connection, history_store.MIGRATIONS)
-        for number in range(4):
-            row = history._row(detailed(f"run {number}")) | ({} if number else {"drift": "["})
-            history._insert(connection, "runs", "run_id", row)
-    monkeypatch.undo()
+        connection.execute("UPDATE runs SET drift = '[' WHERE run_id = 'run 0'")
     monkeypatch.setattr(history, "FULL_RUNS", 2)
     history.record_run(path, detailed("new"))
     found = history.runs(path)
-    assert [run["run_id"] for run in found] == ["new", "run 3", "run 2", "run 1"]  # one was damaged
+    assert [run["run_id"] for run in found] == ["new", "run 3", "run 2", "run 1"]
     assert "impact" in found[1]["drift"]
     assert "impact" not in found[2]["drift"]

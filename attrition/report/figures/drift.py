@@ -156,9 +156,8 @@ def impact(impacts: Mapping[Sample, Impact]) -> Picture | Absent:
     panels = figure.subplots(1, len(impacts), squeeze=False)[0]
     for axes, (name, found) in zip(panels, impacts.items(), strict=True):
         _draw_shifts(axes, shifts[name], limit, len(impacts))
-        before, now = found.risk_before, found.risk_now
-        then = "" if before is None else f"{before:.1%} \N{RIGHTWARDS ARROW} "
-        axes.set_title(f"{name}: {then}{now:.1%}")
+        moved = f"{found.risk_before:.1%} \N{RIGHTWARDS ARROW} {found.risk_now:.1%}"
+        axes.set_title(f"{name}: {moved}")
         axes.set_xlabel("percentage points")
     return picture(
         IMPACT,

@@ -113,7 +113,7 @@ def _caption(left_out: Sequence[float]) -> str:
 def _values_and_rows(term: NumericTerm, reference: Mapping[str, Any]) -> tuple[Floats, Floats]:
     """Values that represent slices of the training rows, and the shares of these slices."""
     slices = reference["numeric"].get(term.column, {}).get("slices")
-    if slices is None:  # no values, or an older release: knots are also quantiles
+    if slices is None:  # no number at all: knots are also quantiles
         return np.asarray(term.axis.knots), np.full(len(term.axis), 1 / len(term.axis))
     return np.asarray(slices, dtype=np.float64), np.diff(CUTS)
 

@@ -82,7 +82,7 @@ def test_sixty_columns_are_cut_and_that_is_said() -> None:
     assert "37 columns that moved less are left out" in shown.caption  # 60, and the predictions
 
 
-def card_impact(activity: Floats, recorded: bool = True) -> Impact:
+def card_impact(activity: Floats) -> Impact:
     card = quiet_month_card()
 
     def columns(values: Floats) -> dict[str, Floats]:
@@ -90,7 +90,7 @@ def card_impact(activity: Floats, recorded: bool = True) -> Impact:
         return {"lastmonth_activity": values} | {name: np.zeros(len(values)) for name in others}
 
     then, now = columns(np.linspace(0, 100, 200)), columns(activity)
-    before = baseline(card, then, card.log_odds(then)) if recorded else None
+    before = baseline(card, then, card.log_odds(then))
     return impact(card, now, card.log_odds(now), before, 200)
 
 
@@ -113,9 +113,7 @@ def test_the_shift_of_each_column_is_told_in_points_of_risk() -> None:
     assert f"by {100 * effect:+.1f} points" in shown.alt
 
 
-def test_an_older_release_has_no_risk_before() -> None:
-    (axes,) = panels(drift_figures.impact({Sample.NEW_ROWS: card_impact(np.full(40, 50.0), False)}))
-    assert axes.get_title("left") == "new rows: 50.0%"
+def test_without_an_impact_there_is_no_picture() -> None:
     assert isinstance(drift_figures.impact({}), Absent)
 
 
