@@ -27,10 +27,8 @@ from attrition.data.csv_scan import MEGABYTE, CsvScan, are_alike, scan_csv, unpa
 from attrition.data.ledger import Cut
 
 # Rows of the table that are labelled, and those that go to finaldata.csv.
-GOOD = "raw IS NULL AND label IS NOT NULL"
+GOOD = "problem IS NULL AND label IS NOT NULL"
 KEPT = f"{GOOD} AND NOT is_duplicate"
-# Stands between the texts of a rejected row: no file with this character is read.
-_SEPARATOR = "chr(0)"
 # What one file may take of `run_deadline_minutes`.
 PART_OF_A_RUN = 1 / 4
 _MEMORY_PER_CORE = 100_000_000
@@ -52,49 +50,37 @@ class Intake:
     cut: Cut | None = None
 
 
-class _TimeLimit:
-    """The time that one file may take: when it is over, DuckDB stops at once, the rest sees it."""
-
-    def __init__(self, connection: duckdb.DuckDBPyConnection) -> None:
-        self.is_over = False
-        self._connection: duckdb.DuckDBPyConnection | None = connection
-        self._lock = threading.Lock()
-
-    def end(self) -> None:
-        with self._lock:
-            if self._connection is not None:
-                self.is_over = True
-                self._connection.interrupt()
-
-    def lift(self) -> None:
-        """From now on no query is stopped."""
-        with self._lock:
-            self._connection = None
-
-
 @contextlib.contextmanager
-def _time_limit(connection: duckdb.DuckDBPyConnection, config: Config) -> Iterator[_TimeLimit]:
+def _time_limit(connection: duckdb.DuckDBPyConnection, config: Config) -> Iterator[threading.Event]:
     """A limit to what is done with one file, so that it holds up neither others nor the next run.
+
+    When the time is over the event is set, and DuckDB stops at once.
 
     Raises:
         DataError: the time is over.
     """
-    limit = _TimeLimit(connection)
-    timer = threading.Timer(60 * config.run_deadline_minutes * PART_OF_A_RUN, limit.end)
+    seconds = 60 * config.run_deadline_minutes * PART_OF_A_RUN
+    is_over = threading.Event()
+
+    def end() -> None:
+        is_over.set()
+        connection.interrupt()
+
+    timer = threading.Timer(seconds, end)
     timer.daemon = True
     timer.start()
     try:
-        yield limit
+        yield is_over
     except (duckdb.InterruptException, DataError):
-        if not limit.is_over:
+        if not is_over.is_set():
             raise
     finally:
         timer.cancel()
-        limit.lift()
-    if limit.is_over:
+        timer.join()  # from now on no query is stopped
+    if is_over.is_set():
         raise DataError(
-            f"reading it took more than {60 * config.run_deadline_minutes * PART_OF_A_RUN:g} "
-            f"seconds, a quarter of a run's time (setting run_deadline_minutes); split the file"
+            f"reading it took more than {seconds:g} seconds, a quarter of a run's time "
+            f"(setting run_deadline_minutes); split the file"
         )
 
 
@@ -113,8 +99,8 @@ class ClientTable:
     """Checked client rows in the order of their arrival, in a DuckDB table called `rows`.
 
     Its columns are `v0`, `v1`, ... for the stored columns before the label (NULL for blank),
-    `label` (1, 0; NULL for an open client), `is_duplicate`, and `raw`: NULL for a good row, the
-    joined texts of all stored columns for one that is rejected. `rowid` is the order of arrival.
+    `label` (1, 0; NULL for an open client), `is_duplicate`, and `problem`: NULL for a good row,
+    for one that is rejected the column, its text and the reason. `rowid` is the order of arrival.
     """
 
     def __init__(
@@ -132,16 +118,15 @@ class ClientTable:
             if config.id_column in (name, None)
         ]
         kinds = ", ".join(
-            f"v{i} {storage.kind_of(config, column)}" for i, column in enumerate(self._names)
+            f"{key} {storage.kind_of(config, name)}"
+            for key, name in zip(self.keys, self._names, strict=True)
         )
+        problem = '"column" VARCHAR, value VARCHAR, reason VARCHAR'
         connection.execute(
-            f"CREATE TABLE rows ({kinds}, label TINYINT, raw VARCHAR, "
+            f"CREATE TABLE rows ({kinds}, label TINYINT, problem STRUCT({problem}), "
             f"is_duplicate BOOLEAN DEFAULT false)"
         )
-        connection.execute(
-            "CREATE TABLE rejections (file INTEGER, line BIGINT, "
-            '"column" VARCHAR, value VARCHAR, reason VARCHAR)'
-        )
+        connection.execute(f"CREATE TABLE rejections (file INTEGER, line BIGINT, {problem})")
 
     @contextlib.contextmanager
     def transaction(self) -> Iterator[None]:
@@ -165,7 +150,7 @@ class ClientTable:
         Raises:
             DataError: the whole file is unusable, for this reason; the transaction is to be left.
         """
-        with _time_limit(self.connection, self.config) as self._limit:
+        with _time_limit(self.connection, self.config) as self._is_over:
             return self._add(path, number, optional)
 
     def _add(self, path: Path, number: int, optional: Sequence[str]) -> Intake:
@@ -176,7 +161,7 @@ class ClientTable:
         csv_records.check_header(header.names, required, optional)
         file = _File(path, number, census, header, start=self._count_rows(0))
         lost, is_last_lost = (0, False) if self._load_sound(file) else self._load_damaged(file)
-        counts = "count(*), count(raw), count(*) FILTER (raw IS NULL AND label IS NULL)"
+        counts = "count(*), count(problem), count(*) FILTER (problem IS NULL AND label IS NULL)"
         rows, bad, open_rows = self.connection.execute(
             f"SELECT {counts} FROM rows WHERE rowid >= ?", [file.start]
         ).fetchall()[0]
@@ -195,9 +180,9 @@ class ClientTable:
         census, header = file.census, file.header
         if header.last_line > 1 or census.has_stray_quotes or census.line_end == "\r":
             return False
-        source = read_csv(f"c{i}" for i in range(len(header.names)))
+        source = _read_csv(len(header.names))
         try:
-            self._insert(source, {name: f"c{i}" for i, name in enumerate(header.names)}, file.path)
+            self._insert(source, header.names, file.path)
             rows = self._count_rows(file.start)
             is_exact = self._separators_add_up(source, file, rows)
         except duckdb.InvalidInputException:
@@ -211,7 +196,7 @@ class ClientTable:
             lines = [number + 1 for number in numbers]
         else:
             lines = csv_records.start_lines(self._records(file), numbers)
-        self._explain(file, numbers, lines)
+        self._explain(file, lines)
         return True
 
     def _separators_add_up(self, source: str, file: _File, rows: int) -> bool:
@@ -238,17 +223,15 @@ class ClientTable:
         Returns:
             How many records are no rows at all, and whether the last one is such a record.
         """
-        found = file.header.names
-        names = [name for name in self.config.stored_columns if name in found]
-        columns = [found.index(name) for name in names]
+        header = file.header.names
+        names = [name for name in self.config.stored_columns if name in header]
+        columns = [header.index(name) for name in names]
         good_path = self._scratch / "good.csv"
         with good_path.open("w", encoding="utf-8", newline="") as good:
-            lines, bad = csv_records.separate(self._records(file), len(found), columns, good)
-        source = read_good(f"c{i}" for i in range(len(names)))
-        self._insert(source, {name: f"c{i}" for i, name in enumerate(names)}, good_path)
+            lines, bad = csv_records.separate(self._records(file), len(header), columns, good)
+        self._insert(read_good(len(names)), names, good_path)
         good_path.unlink()
-        numbers = self._rejected_numbers(file)
-        self._explain(file, numbers, [lines[number - 1] for number in numbers])
+        self._explain(file, [lines[number - 1] for number in self._rejected_numbers(file)])
         self.connection.execute(
             "INSERT INTO rejections SELECT ?, unnest(?::BIGINT[]), '', unnest(?::VARCHAR[]), "
             "unnest(?::VARCHAR[])",
@@ -264,32 +247,65 @@ class ClientTable:
     def _records(self, file: _File) -> Iterator[csv_records.Record]:
         """All records of a file, until its time is over."""
         for record in csv_records.read_records(file.path, file.census):
-            if self._limit.is_over:
+            if self._is_over.is_set():
                 raise DataError("its time is over")
             yield record
 
-    def _insert(self, source: str, positions: dict[str, str], path: Path) -> None:
+    def _insert(self, source: str, names: Sequence[str], path: Path) -> None:
         """Check the rows of a source and append them to the table.
 
         Args:
-            source: what DuckDB reads, with a parameter for the path.
-            positions: name of a stored column -> the source's column; blank without one.
+            source: what DuckDB reads, with a parameter for the path; its columns are `c0`, ...
+            names: what these columns hold; a stored column that is not among them is blank.
             path: the file.
         """
-        config = self.config
-        texts = [positions.get(name, "NULL::VARCHAR") for name in config.stored_columns]
-        values = [
-            f"{self._value(*pair)} AS v{i}"
-            for i, pair in enumerate(zip(self._names, texts[:-1], strict=True))
+        texts = [
+            f"c{names.index(name)}" if name in names else "NULL::VARCHAR"
+            for name in self.config.stored_columns
         ]
-        parts = ", ".join(f"coalesce({text}, '')" for text in texts)
+        label = validation.label(f"t{len(self.keys)}", self.config)
         self.connection.execute(
-            f"INSERT INTO rows SELECT {', '.join(self.keys)}, label, CASE "
-            f"WHEN {self._is_bad(texts)} THEN concat_ws({_SEPARATOR}, {parts}) END, false FROM "
-            f"(SELECT *, {', '.join(values)}, {validation.label(texts[-1], config)} AS label "
-            f"FROM {source})",
+            f"WITH texts AS (SELECT {_named('t', texts)} FROM {source}), "
+            f"checked AS (SELECT *, {_named('v', self._values())}, {label} AS label FROM texts) "
+            f"INSERT INTO rows SELECT {', '.join(self.keys)}, label, {self._problem()}, false "
+            f"FROM checked",
             [str(path)],
         )
+
+    def _values(self) -> Iterator[str]:
+        """The stored columns before the label, as SQL on the texts `t0`, `t1`, ..."""
+        for i, column in enumerate(self._names):
+            if column in self.config.numeric_stored_columns:
+                yield validation.number(f"t{i}")
+            else:
+                is_id = column == self.config.id_column
+                yield f"t{i}" if is_id else validation.category(f"t{i}")
+
+    def _problem(self) -> str:
+        """The first thing that is wrong with a checked row, as SQL; NULL for a good row."""
+        columns = [validation.literal(name) for name in self.config.stored_columns]
+        cases = " ".join(
+            f"WHEN {condition} THEN {{'column': {columns[i]}, 'value': coalesce(t{i}, ''), "
+            f"'reason': {reason}}}"
+            for condition, i, reason in self._problems()
+        )
+        return f"CASE {cases} END"
+
+    def _problems(self) -> Iterator[tuple[str, int, str]]:
+        """What can be wrong with a row: condition, position of the column, reason; all as SQL."""
+        config = self.config
+        for i, column in enumerate(self._names):
+            is_blank = validation.is_blank(f"t{i}")
+            if column == config.id_column:
+                yield is_blank, i, "'blank; every client has an id'"
+            elif column in config.numeric_stored_columns:
+                is_wrong = f"v{i} IS NULL AND NOT ({is_blank})"
+                yield is_wrong, i, validation.number_problem(f"t{i}")
+        labels = f"neither {config.positive_label!r} nor {config.negative_label!r}"
+        yield f"label = {validation.NEITHER}", len(self._names), validation.literal(labels)
+        if config.id_column is None:
+            is_empty = " AND ".join(f"{key} IS NULL" for key in [*self.keys, "label"])
+            yield is_empty, 0, "'every value is blank'"
 
     def write_rejections(self, number: int, name: str, path: Path) -> None:
         """Write the rejected rows of a file, in the order of its lines, as CSV with a header.
@@ -305,70 +321,24 @@ class ClientTable:
             f"TO {validation.literal(str(path))} (FORMAT csv, HEADER true)"
         )
 
-    def _value(self, column: str, text: str) -> str:
-        if column in self.config.numeric_stored_columns:
-            return validation.number(text)
-        return text if column == self.config.id_column else validation.category(text)
-
-    def _is_bad(self, texts: Sequence[str]) -> str:
-        """Whether a checked row is to be rejected."""
-        problems = [condition for condition, _, _ in self._problems(texts)]
-        return " OR ".join(f"({problem})" for problem in problems)
-
-    def _problems(self, texts: Sequence[str]) -> list[tuple[str, int, str]]:
-        """What can be wrong with a row: condition, position of the column, reason as SQL."""
-        problems = []
-        for i, column in enumerate(self._names):
-            if column == self.config.id_column:
-                problems.append(
-                    (validation.is_blank(texts[i]), i, "'blank; every client has an id'")
-                )
-            elif column in self.config.numeric_stored_columns:
-                is_blank = validation.is_blank(texts[i])
-                is_text = f"CASE WHEN v{i} IS NULL THEN NOT ({is_blank}) ELSE false END"
-                problems.append((is_text, i, validation.number_problem(texts[i])))
-        labels = f"{self.config.positive_label!r} nor {self.config.negative_label!r}"
-        reason = validation.literal(f"neither {labels}")
-        problems.append(
-            (f"coalesce(label = {validation.NEITHER}, false)", len(self._names), reason)
-        )
-        if self.config.id_column is None:
-            blank = " AND ".join(f"{key} IS NULL" for key in [*self.keys, "label"])
-            problems.append((blank, 0, "'every value is blank'"))
-        return problems
-
-    def _explain(self, file: _File, numbers: Sequence[int], lines: Sequence[int]) -> None:
-        """Write down why rows were rejected."""
-        if not numbers:
-            return
-        names = self.config.stored_columns
-        texts = [f"texts[{i + 1}]" for i in range(len(names))]
-        cases = " ".join(
-            f"WHEN {condition} THEN {{'column': {validation.literal(names[i])}, "
-            f"'value': {texts[i]}, 'reason': {reason}}}"
-            for condition, i, reason in self._problems(texts)
-        )
+    def _explain(self, file: _File, lines: Sequence[int]) -> None:
+        """Write down why rows were rejected; the lines they start in are given in their order."""
         self.connection.execute(
-            f"INSERT INTO rejections SELECT {file.number}, line, problem.column, "
-            f"coalesce(problem.value, ''), problem.reason FROM (SELECT line, CASE {cases} END "
-            f"AS problem FROM (SELECT unnest(?::BIGINT[]) + {self._first_row(file) - 1} AS r, "
-            f"unnest(?::BIGINT[]) AS line) JOIN "
-            f"(SELECT *, rowid, string_split(raw, {_SEPARATOR}) AS texts FROM rows) AS rejected "
-            f"ON rejected.rowid = r)",
-            [list(numbers), list(lines)],
+            "INSERT INTO rejections SELECT ?, line, unnest(problem) "
+            "FROM (SELECT unnest(?::BIGINT[]) AS line) POSITIONAL JOIN "
+            "(SELECT problem FROM rows WHERE rowid >= ? AND problem IS NOT NULL ORDER BY rowid)",
+            [file.number, list(lines), file.start],
         )
 
     def _rejected_numbers(self, file: _File) -> list[int]:
         """Numbers within their file of the rejected rows, the first row being 1."""
-        query = (
-            "SELECT rowid - ? + 1 AS n FROM rows WHERE rowid >= ? AND raw IS NOT NULL ORDER BY n"
+        # Until it is committed, the rowid of a file's first row is far above `start`.
+        rows = self.connection.execute(
+            "SELECT rowid - (SELECT min(rowid) FROM rows WHERE rowid >= $1) + 1 AS number "
+            "FROM rows WHERE rowid >= $1 AND problem IS NOT NULL ORDER BY number",
+            [file.start],
         )
-        found = self.connection.execute(query, [self._first_row(file), file.start])
-        return [int(row[0]) for row in found.fetchall()]
-
-    def _first_row(self, file: _File) -> int:
-        """The rowid of a file's first row: far above its later one until it is committed."""
-        return int(self.scalar("SELECT min(rowid) FROM rows WHERE rowid >= ?", [file.start]) or 0)
+        return [int(row[0]) for row in rows.fetchall()]
 
     def _count_rows(self, start: int) -> int:
         return int(self.scalar("SELECT count(*) FROM rows WHERE rowid >= ?", [start]))
@@ -379,15 +349,24 @@ class ClientTable:
         return row[0] if row else None
 
 
-def read_csv(columns: Iterable[str]) -> str:
-    """A CSV file with a header as SQL, with a parameter for the path; every column is text."""
+def _read_csv(width: int) -> str:
+    """A CSV file with a header as SQL, with a parameter for the path; all columns are text."""
     options = f"{storage.READ_OPTIONS}, max_line_size={csv_records.MAXIMUM_RECORD}"
-    return f"read_csv(?, columns={{{_texts(columns)}}}, header=true, {options})"
+    return f"read_csv(?, columns={_texts(width)}, header=true, {options})"
 
 
-def read_good(columns: Iterable[str]) -> str:
-    """The same for what `csvfiles.separate` found good."""
-    return f"read_csv(?, columns={{{_texts(columns)}}}, header=false, {storage.READ_OWN_OPTIONS})"
+def read_good(width: int) -> str:
+    """The same for what `csv_records.separate` wrote: columns `c0`, `c1`, ..., no header."""
+    return f"read_csv(?, columns={_texts(width)}, header=false, {storage.READ_OWN_OPTIONS})"
+
+
+def _texts(width: int) -> str:
+    return "{" + ", ".join(f"c{i}: 'VARCHAR'" for i in range(width)) + "}"
+
+
+def _named(letter: str, expressions: Iterable[str]) -> str:
+    """Expressions as columns with a letter and a number each: `... AS v0, ... AS v1`."""
+    return ", ".join(f"{text} AS {letter}{i}" for i, text in enumerate(expressions))
 
 
 def _occurrences(width: int, text: str) -> str:
@@ -395,10 +374,6 @@ def _occurrences(width: int, text: str) -> str:
     without = [f"replace(c{i}, {validation.literal(text)}, '')" for i in range(width)]
     values = " + ".join(f"coalesce(len(c{i}) - len({without[i]}), 0)" for i in range(width))
     return f"(sum({values}) // {len(text)})::BIGINT"
-
-
-def _texts(columns: Iterable[str]) -> str:
-    return ", ".join(f"'{column}': 'VARCHAR'" for column in columns)
 
 
 @contextlib.contextmanager

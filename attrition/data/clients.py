@@ -221,7 +221,7 @@ def labelled_test_clients(config: Config) -> TestClients:
         rejected += _rejections(connection, names)
         counts = "count(*) FILTER (label IS NULL), count(*) FILTER (is_duplicate)"
         blank, duplicates = connection.execute(
-            f"SELECT {counts} FROM rows WHERE raw IS NULL"
+            f"SELECT {counts} FROM rows WHERE problem IS NULL"
         ).fetchall()[0]
         clients = _fetch(connection, config, "rows WHERE " + KEPT, [])
     return TestClients(clients, tuple(names), tuple(rejected), blank, duplicates)
@@ -260,7 +260,7 @@ def read_table(config: Config, path: Path) -> tuple[Clients, tuple[Rejection, ..
             table = ClientTable(connection, config, scratch)
             with table.transaction():
                 table.add(plain, 0, optional)
-            clients = _fetch(connection, config, "rows WHERE raw IS NULL", [])
+            clients = _fetch(connection, config, "rows WHERE problem IS NULL", [])
             rejected = tuple(_rejections(connection, [path.name]))
     except DataError as error:
         raise DataError(f"{path}: {error}") from None

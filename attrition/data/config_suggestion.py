@@ -208,7 +208,7 @@ def _load(connection: duckdb.DuckDBPyConnection, path: Path, target: str, scratc
         lines, bad = csv_records.separate(records, len(names), range(len(names)), stream)
     columns = [f"c{i}" for i in range(len(names))]
     texts = ", ".join(f"{validation.category(column)} AS {column}" for column in columns)
-    source = read_good(columns)
+    source = read_good(len(names))
     connection.execute(f"CREATE TABLE texts AS SELECT {texts} FROM {source}", [str(good)])
     return Table(connection, names, lines, [record.line for record in bad])
 

@@ -82,7 +82,7 @@ def _holds(config: Config, path: Path, row: Path) -> bool:
         return bool(
             table.scalar(
                 f"SELECT count(*) FROM rows JOIN rows AS wanted ON {equal} "
-                f"WHERE wanted.rowid = 0 AND rows.rowid > 0 AND rows.raw IS NULL"
+                f"WHERE wanted.rowid = 0 AND rows.rowid > 0 AND rows.problem IS NULL"
             )
         )
 

@@ -239,7 +239,7 @@ def _line(config: Config, table_path: Path) -> bytes:
         table = ClientTable(connection, config, scratch)
         with table.transaction():
             table.add(table_path, 0)
-        storage.write_stored(connection, config, "rows WHERE raw IS NULL", part)
+        storage.write_stored(connection, config, "rows WHERE problem IS NULL", part)
     return part.read_bytes()
 
 

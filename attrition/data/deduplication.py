@@ -144,7 +144,7 @@ def mark_known_open_clients(
     table.connection.execute(
         f"UPDATE rows SET is_duplicate = true WHERE rowid IN (SELECT r FROM "
         f"(SELECT rowid AS r, {names} FROM rows "
-        f"WHERE raw IS NULL AND label IS NULL AND ({ranges})) AS again "
+        f"WHERE problem IS NULL AND label IS NULL AND ({ranges})) AS again "
         f"SEMI JOIN ({sources}) AS known ON {same('again', 'known', table.client_columns)})",
         [str(path) for path in known],
     )
@@ -186,7 +186,7 @@ def write_open_clients(table: ClientTable, previous: Path | None, path: Path) ->
     )
     run(
         f"INSERT INTO opened SELECT rowid, {columns} FROM rows "
-        f"WHERE raw IS NULL AND label IS NULL AND NOT is_duplicate"
+        f"WHERE problem IS NULL AND label IS NULL AND NOT is_duplicate"
     )
     run(
         f"CREATE TEMP TABLE closed AS SELECT opened.r FROM opened JOIN rows "
@@ -225,13 +225,13 @@ def replaced_open_rows(
     run = table.connection.execute
     run(
         f"CREATE TEMP TABLE newer AS SELECT rowid AS r, {', '.join(client)} FROM rows "
-        f"WHERE raw IS NULL AND rowid IN (SELECT unnest(?::BIGINT[]))",
+        f"WHERE problem IS NULL AND rowid IN (SELECT unnest(?::BIGINT[]))",
         [list(rows)],
     )
     run(
         f"CREATE TEMP TABLE older AS SELECT * FROM "
         f"(SELECT row_number() OVER () - 1e12::BIGINT AS r, {columns} FROM {before} UNION ALL "
-        f"SELECT rowid, {columns} FROM rows WHERE raw IS NULL AND label IS NULL "
+        f"SELECT rowid, {columns} FROM rows WHERE problem IS NULL AND label IS NULL "
         f"AND NOT is_duplicate) AS opened SEMI JOIN newer ON {same('opened', 'newer', client)}",
         [str(previous)] if previous else [],
     )

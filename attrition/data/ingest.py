@@ -140,7 +140,7 @@ def _cuts(table: ClientTable, intakes: Sequence[Intake]) -> list[Cut | None]:
         cut = intake.cut
         if cut is not None and not cut.row:
             row = table.scalar(
-                "SELECT CASE WHEN raw IS NOT NULL THEN 'quarantined' WHEN label IS NULL THEN "
+                "SELECT CASE WHEN problem IS NOT NULL THEN 'quarantined' WHEN label IS NULL THEN "
                 "'open' WHEN is_duplicate THEN 'duplicate' ELSE 'kept' END FROM rows "
                 "WHERE rowid >= ? AND rowid < ? ORDER BY rowid DESC LIMIT 1",
                 [intake.start, end.start if end else sys.maxsize],

@@ -31,7 +31,7 @@ from attrition.data.csv_scan import scan_csv
 from attrition.data.ledger import Commit, Ledger, next_commit_id, read_ledger, write_ledger
 
 LINES_NAMED = 10  # of the rows that cannot be kept
-_OPENED = "raw IS NULL AND label IS NULL"
+_OPENED = "problem IS NULL AND label IS NULL"
 
 logger = logging.getLogger(__name__)
 
@@ -227,7 +227,8 @@ def _check(
                 table.add(path, 0)
         mark_repeated(table)
         others = [
-            (line, problem) for line in _lines_of(table, path, f"raw IS NULL AND NOT ({condition})")
+            (line, problem)
+            for line in _lines_of(table, path, f"problem IS NULL AND NOT ({condition})")
         ]
         rejections = connection.execute('SELECT line, "column", reason FROM rejections').fetchall()
         kept = f"{condition} AND NOT is_duplicate"

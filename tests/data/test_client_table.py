@@ -52,7 +52,9 @@ def read(config: Config, data: bytes) -> tuple[list[Row], list[Row]]:
         table = ClientTable(connection, config, config.root)
         with table.transaction():
             intake = table.add(path, 0)
-        rows = connection.execute("SELECT v0, v1, v2, label FROM rows WHERE raw IS NULL").fetchall()
+        rows = connection.execute(
+            "SELECT v0, v1, v2, label FROM rows WHERE problem IS NULL"
+        ).fetchall()
         rejections = connection.execute(
             'SELECT line, "column", value, reason FROM rejections ORDER BY line'
         ).fetchall()

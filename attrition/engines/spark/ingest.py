@@ -149,7 +149,7 @@ def _rows(table: ClientTable, schema: Schema, number: int) -> Iterator[RecordBat
     columns = ", ".join([*table.keys, "label"])
     rows = table.connection.sql(
         f"SELECT {number}::INTEGER AS file, rowid AS row, {columns}, NULL::INTEGER AS part, "
-        f"NULL::BLOB AS piece FROM rows WHERE raw IS NULL ORDER BY rowid"
+        f"NULL::BLOB AS piece FROM rows WHERE problem IS NULL ORDER BY rowid"
     )
     for record_batch in rows.to_arrow_reader(_ROWS_AT_ONCE):
         yield record_batch.cast(schema)
