@@ -166,11 +166,11 @@ def _read(stream: IO[bytes], most: int) -> bytes:
             left -= len(piece)
             if most - left >= _LARGE_BYTES and "holds_large_body" not in g:
                 g.holds_large_body = _large_bodies.acquire()
-    except TimeoutError:
-        raise RequestTimeout(_LATE) from None
     except ParseException:
         raise BadRequest("the chunks of the body are not as HTTP has them") from None
-    except ClientDisconnected:
+    except (ClientDisconnected, TimeoutError) as error:
+        if isinstance(error, TimeoutError) or isinstance(error.__context__, TimeoutError):
+            raise RequestTimeout(_LATE) from None
         raise ClientDisconnected(_CUT_OFF) from None
     return b"".join(pieces)
 

@@ -18,6 +18,7 @@ _PROBLEMS = {
     403: "requests from elsewhere, or from pages of other sites, are not allowed",
     404: "there is no such thing",
     405: "this route does not know that method",
+    408: "the body did not come in time",
     413: "too large",
     415: "of a kind that is not understood",
     503: "not there yet; the detail says what to do",
@@ -45,7 +46,7 @@ def _predictions() -> Described:
         "predictions",
         "Who is likely to leave",
         {responses.JSON: {"schema": ref("Predictions")}, responses.CSV: {"schema": _CSV_BODY}},
-        problems=(400, 404, 413, 415, 503),
+        problems=(400, 404, 408, 413, 415, 503),
         parameters=[
             _query(
                 "reasons",
@@ -177,7 +178,7 @@ def _mlflow() -> Described:
         "mlflow",
         "Predictions, asked for as MLflow's scoring protocol has it",
         {responses.JSON: {"schema": ref("MlflowPredictions")}},
-        problems=(400, 413, 415, 503),
+        problems=(400, 408, 413, 415, 503),
     )
     ping = _operation("mlflow", "Predictions can be asked for", {responses.JSON: {}}, (503,))
     version = _operation("mlflow", "The version of this service", {"text/plain": _PAGE})
