@@ -6,10 +6,13 @@ Writes       the workers' counts into a temporary folder, which goes with the se
              was killed leaves it, and a later run of the pipeline removes it.
 """
 
+import errno
 import os
 import shutil
+import socket
 import tempfile
 from pathlib import Path
+from socket import AF_INET, AF_INET6
 from typing import Any
 
 import gevent
@@ -17,6 +20,7 @@ from gunicorn.workers.ggevent import GeventWorker
 
 _COUNTS = "PROMETHEUS_MULTIPROC_DIR"
 _LONG_BODY = 2**16  # bytes
+_INHERITED = {"GUNICORN_FD", "LISTEN_FDS"}  # sockets of a server before, or of systemd
 
 bind = "127.0.0.1:8000"
 workers = int(os.environ.get("WEB_CONCURRENCY", "2"))
@@ -40,14 +44,36 @@ limit_request_fields = 50
 limit_request_field_size = 8190
 
 
-def on_starting(_server: Any) -> None:
-    """Name the folder to count in before a worker imports the client library, which looks once."""
+def on_starting(server: Any) -> None:
+    """Name the folder to count in before a worker imports the client library, which looks once.
+
+    Raises:
+        SystemExit: another server has the port.
+    """
     from attrition.core.permissions import keep_private
     from attrition.core.scratch import COUNTS, hold
 
+    for address in server.cfg.address:
+        _refuse_taken(address)
     keep_private()
     os.environ[_COUNTS] = tempfile.mkdtemp(prefix=COUNTS)
     hold(Path(os.environ[_COUNTS]))  # by the workers as well, as long as one of them is there
+
+
+def _refuse_taken(address: Any) -> None:
+    """End in words where a port is taken, for which gunicorn tries five times."""
+    if not isinstance(address, tuple) or _INHERITED & os.environ.keys():
+        return
+    host, port = address[:2]
+    try:
+        with socket.create_server(address, family=AF_INET6 if ":" in host else AF_INET):
+            pass
+    except OSError as error:
+        if error.errno == errno.EADDRINUSE:
+            raise SystemExit(
+                f"port {port} of {host} is taken, perhaps by a server that runs already; "
+                f"choose another, such as: make serve PORT={port + 1}"
+            ) from None
 
 
 class Worker(GeventWorker):  # type: ignore[misc]

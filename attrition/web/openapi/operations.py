@@ -25,9 +25,9 @@ _PROBLEMS = {
 }
 
 
-def paths() -> Described:
-    """Path -> method -> operation."""
-    found = {**_predictions(), **_clients(), **_records(), **_service(), **_mlflow()}
+def paths(client: str | None) -> Described:
+    """Path -> method -> operation; with a client on the list, for an example."""
+    found = {**_predictions(), **_clients(client), **_records(), **_service(), **_mlflow()}
     for path, item in found.items():
         for method, operation in item.items():
             operation["operationId"] = re.sub(r"\W+", "_", f"{method} {path}").strip("_")
@@ -36,10 +36,7 @@ def paths() -> Described:
 
 def _predictions() -> Described:
     body = {
-        responses.JSON: {
-            "schema": ref("PredictionRequest"),
-            "examples": {"file": {"value": {"filepath": "testdata/testdata.csv"}}},
-        },
+        responses.JSON: {"schema": ref("PredictionRequest")},
         responses.CSV: {"schema": _CSV_BODY},
     }
     operation = _operation(
@@ -63,7 +60,7 @@ def _predictions() -> Described:
     return {"/prediction": {"post": {**operation, "requestBody": _required(body)}}}
 
 
-def _clients() -> Described:
+def _clients(client: str | None) -> Described:
     tier = {
         "type": "array",
         "minItems": 1,
@@ -112,6 +109,7 @@ def _clients() -> Described:
         "schema": {"type": "string"},
         "description": "the client's whole name; one that a path cannot hold, such as .., "
         "may stand in a query: /clients?client=..",
+        **({} if client is None else {"example": client}),
     }
     one = _operation(
         "clients",
