@@ -109,7 +109,7 @@ def _requests(
                 {**thing(records=listed(ref("Client"))), "not": {"required": ["filepath"]}},
                 {**thing(filepath=file), "not": {"required": ["records"]}},
             ],
-            "examples": [{"records": [example]}],
+            "examples": [{"records": [example]}, {"filepath": "testdata/testdata.csv"}],
         },
         "Invocation": {
             "oneOf": [
