@@ -200,7 +200,15 @@ def _mlflow(model: Path, folder: Path) -> Iterator[int]:
         port = int(probe.getsockname()[1])
     command = [sys.executable, "-m", "mlflow", "models", "serve", "--env-manager", "local"]
     command += ["--model-uri", str(folder), "--port", str(port), "--workers", "1"]
-    process = subprocess.Popen(command, cwd=REPOSITORY, start_new_session=True)
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"  # it calls uvicorn
+    process = subprocess.Popen(
+        command,
+        cwd=REPOSITORY,
+        env=os.environ | {"PATH": path},
+        start_new_session=True,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
     try:
         while True:
             with suppress(OSError), urllib.request.urlopen(f"http://127.0.0.1:{port}/ping"):
@@ -209,7 +217,8 @@ def _mlflow(model: Path, folder: Path) -> Iterator[int]:
             time.sleep(0.5)
         yield port
     finally:
-        os.killpg(process.pid, signal.SIGTERM)  # it has children
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGTERM)  # it has children
         process.wait()
 
 
