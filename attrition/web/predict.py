@@ -41,6 +41,7 @@ _FORMS = frozenset(("filepath", "records"))  # a request in JSON has exactly one
 _COMPRESSED = "expected a body that is not compressed"
 _TOO_LARGE = f"the body is larger than {MAXIMUM_BYTES:,} bytes"
 _CUT_OFF = "the body ends before the end that was announced"
+_BUSY = "other tables took all the time that this request had; ask again"
 _LATE = "the body did not come within the time limit"
 
 blueprint = Blueprint("predicting", __name__)
@@ -78,6 +79,8 @@ def _computed(
         result = threads.apart(work) if is_long else work()
     except DataError as error:
         abort(400, str(error))
+    except TimeoutError:
+        abort(503, _BUSY)
     prometheus.count_predictions(len(result["predictions"]))
     return result
 
