@@ -48,8 +48,9 @@ $(VENV)/.development: $(DEVELOPMENT) requirements-dev.txt requirements.txt | $(B
 run: $(VENV)/.runtime  ## one run of the whole pipeline
 	@$(BIN)/python fullprocess.py
 
-serve: $(VENV)/.runtime  ## serve the API and the page on http://127.0.0.1:8000
-	@$(BIN)/gunicorn wsgi:app
+serve: $(VENV)/.runtime  ## serve the API and the page on http://127.0.0.1:8000 (PORT=, PROJECT=)
+	@$(if $(PROJECT),ATTRITION_CONFIG="$(PROJECT)/config.json") \
+	    $(BIN)/gunicorn $(if $(PORT),--bind 127.0.0.1:$(PORT)) wsgi:app
 
 test: $(VENV)/.development  ## the tests, the long sweeps sampled
 	@$(PYTEST) $(ARGS)

@@ -22,7 +22,6 @@ from attrition.core.config import Config, load_config
 from attrition.runs import cli
 from attrition.web import (
     clients,
-    fast_path,
     health,
     predict,
     prometheus,
@@ -57,7 +56,7 @@ def create_app(config: Config | None = None) -> Flask:
     app.debug = False  # whatever FLASK_DEBUG says
     config = config or load_config()
     app.config["MAX_CONTENT_LENGTH"] = predict.MAXIMUM_BYTES
-    found = app.extensions[SERVICE] = State(config)
+    app.extensions[SERVICE] = State(config)
     app.jinja_env.filters.update(views.FILTERS)
     rules = security.Rules(
         os.environ.get(security.TOKEN_VARIABLE, "").strip(),
@@ -70,8 +69,7 @@ def create_app(config: Config | None = None) -> Flask:
     for blueprint in BLUEPRINTS:
         app.register_blueprint(blueprint)
     # Flask documents this as the way to wrap it.
-    shorter = fast_path.with_shortcut(app.wsgi_app, found.model, rules)
-    app.wsgi_app = security.secured(shorter)  # type: ignore[method-assign,assignment]
+    app.wsgi_app = security.secured(app.wsgi_app)  # type: ignore[method-assign,assignment]
     return app
 
 

@@ -6,25 +6,32 @@ Writes       the workers' counts into a temporary folder, which goes with the se
              was killed leaves it, and a later run of the pipeline removes it.
 """
 
-import contextlib
-import ctypes
-import gc
+import errno
 import os
 import shutil
+import socket
 import tempfile
 from pathlib import Path
+from socket import AF_INET, AF_INET6
 from typing import Any
 
+import gevent
+from gunicorn.workers.ggevent import GeventWorker
+
 _COUNTS = "PROMETHEUS_MULTIPROC_DIR"
-_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # see mallopt(3)
+_LONG_BODY = 2**16  # bytes
+_INHERITED = {"GUNICORN_FD", "LISTEN_FDS"}  # sockets of a server before, or of systemd
 
 bind = "127.0.0.1:8000"
-# One request at a time in each worker: several threads in one made each of them slower.
 workers = int(os.environ.get("WEB_CONCURRENCY", "2"))
-worker_class = "sync"
-# A worker busy for longer than this, with whatever, is replaced; a restart waits so long for it.
+# Seconds for the whole header of a request, and for a connection between two requests.
+keepalive = 10
+# Seconds from the header to the last byte of the answer: a longer request is ended, and so is a
+# worker that computes without a pause. A restart waits so long for what is under way.
 timeout = 30
 graceful_timeout = 30
+# So many connections of a worker at once; others wait until one of these ends.
+worker_connections = 400
 # The heartbeat of the workers is a file; on a disk it could stall with the disk.
 worker_tmp_dir = "/dev/shm" if Path("/dev/shm").is_dir() else None  # noqa: S108
 # It would listen under one fixed name in the user's home, for every server of that user.
@@ -37,32 +44,64 @@ limit_request_fields = 50
 limit_request_field_size = 8190
 
 
-def on_starting(_server: Any) -> None:
-    """Name the folder to count in before a worker imports the client library, which looks once."""
+def on_starting(server: Any) -> None:
+    """Name the folder to count in before a worker imports the client library, which looks once.
+
+    Raises:
+        SystemExit: another server has the port.
+    """
     from attrition.core.permissions import keep_private
     from attrition.core.scratch import COUNTS, hold
 
+    for address in server.cfg.address:
+        _refuse_taken(address)
     keep_private()
     os.environ[_COUNTS] = tempfile.mkdtemp(prefix=COUNTS)
     hold(Path(os.environ[_COUNTS]))  # by the workers as well, as long as one of them is there
 
 
-def post_worker_init(worker: Any) -> None:
-    """Spare each request what only needs doing once."""
-    _keep_freed_memory()
-    # What is loaded by now stays: nobody need look through it for garbage.
-    gc.collect()
-    gc.freeze()
-    # gunicorn looks up some twenty settings for each request, each by way of two functions.
-    vars(worker.cfg).update({name: item.get() for name, item in worker.cfg.settings.items()})
+def _refuse_taken(address: Any) -> None:
+    """End in words where a port is taken, for which gunicorn tries five times."""
+    if not isinstance(address, tuple) or _INHERITED & os.environ.keys():
+        return
+    host, port = address[:2]
+    try:
+        with socket.create_server(address, family=AF_INET6 if ":" in host else AF_INET):
+            pass
+    except OSError as error:
+        if error.errno == errno.EADDRINUSE:
+            raise SystemExit(
+                f"port {port} of {host} is taken, perhaps by a server that runs already; "
+                f"choose another, such as: make serve PORT={port + 1}"
+            ) from None
 
 
-def _keep_freed_memory() -> None:
-    """A long table would ask the kernel for the same pages again each time."""
-    with contextlib.suppress(AttributeError):  # not every C library has it
-        mallopt = ctypes.CDLL(None).mallopt
-        mallopt(_M_MMAP_THRESHOLD, 32 * 2**20)
-        mallopt(_M_TRIM_THRESHOLD, 64 * 2**20)
+class Worker(GeventWorker):  # type: ignore[misc]
+    """Answers many connections at once, so that those who send or read slowly hold up nobody."""
+
+    def handle_request(self, listener_name: Any, req: Any, sock: Any, addr: Any) -> None:
+        """Answer one request within the time limit.
+
+        Where the body has not come by then, what reads it says so; else the connection ends.
+        """
+        gevent.sleep(0)  # others get their turn, even if this client's next request is there
+        late = TimeoutError(f"the request took longer than {self.cfg.timeout} s")
+        try:
+            with gevent.Timeout(self.cfg.timeout, late):
+                super().handle_request(listener_name, req, sock, addr)
+        except TimeoutError as error:
+            self.log.warning("%s: %s", addr[0] if addr else "a client", error)
+            raise StopIteration from None  # as gunicorn tells that a connection ends
+
+
+worker_class = Worker
+
+
+def pre_request(_worker: Any, req: Any) -> None:
+    """Close the connection after a long body: what is left of a refused one is not read."""
+    headers = dict(req.headers)
+    if "TRANSFER-ENCODING" in headers or int(headers.get("CONTENT-LENGTH", 0)) > _LONG_BODY:
+        req.force_close()
 
 
 def child_exit(_server: Any, worker: Any) -> None:

@@ -130,7 +130,7 @@ def _engines(root: Path) -> Result | None:
 # Name on the command line -> heading on the page, and what measures it.
 SECTIONS: dict[str, tuple[str, Callable[[Path], Result | None]]] = {
     "stages": ("The tick at rest, ingestion, training", _stages),
-    "serving": ("The API: gunicorn, one sync worker", _serving),
+    "serving": ("The API: gunicorn, one worker of gevent", _serving),
     "quality": ("How good the model is", _quality),
     "curves": ("How the cost grows", _curves),
     "engines": ("This machine and Spark", _engines),

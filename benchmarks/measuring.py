@@ -26,7 +26,7 @@ from attrition.core.config import STANDARD_FOLDERS
 from attrition.data.synthetic import client_rows, csv_text
 
 REPOSITORY = Path(__file__).resolve().parent.parent
-TOLD_VERSIONS = ("duckdb", "numpy", "pandas", "scikit-learn", "flask", "gunicorn")
+TOLD_VERSIONS = ("duckdb", "numpy", "pandas", "scikit-learn", "flask", "gunicorn", "gevent")
 _GENERATED = 500_000  # rows that the generator makes; more are these under other names
 
 

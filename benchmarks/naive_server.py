@@ -3,8 +3,7 @@
     MODEL=models/trainedmodel.pkl gunicorn benchmarks.naive_server:app
 
 Read it and judge whether it is fair: the same trained pipeline, loaded once; no checks, no reasons,
-no token, no counts. `/empty` is a route that does nothing, in an application without anything else;
-`nothing` is an application without even Flask, and shows what gunicorn itself takes.
+no token, no counts. `/empty` is a route that does nothing, in an application without anything else.
 """
 
 from __future__ import annotations
@@ -13,13 +12,9 @@ import os
 import pickle
 from io import BytesIO
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pandas as pd
 from flask import Flask, Response, jsonify, request
-
-if TYPE_CHECKING:
-    from _typeshed.wsgi import StartResponse, WSGIEnvironment
 
 app = Flask(__name__)
 model = pickle.loads(Path(os.environ["MODEL"]).read_bytes())
@@ -42,9 +37,3 @@ def prediction() -> Response:
     return jsonify(
         predictions=(chances >= 0.5).astype(int).tolist(), probabilities=chances.tolist()
     )
-
-
-def nothing(_environ: WSGIEnvironment, start_response: StartResponse) -> tuple[bytes]:
-    """An answer as soon as there can be one."""
-    start_response("200 OK", [("Content-Type", "text/plain"), ("Content-Length", "0")])
-    return (b"",)

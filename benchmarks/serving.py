@@ -1,21 +1,28 @@
-"""How fast the API answers, side by side with the naive way: gunicorn, one sync worker each.
+"""How fast the API answers, and whether slow clients hold up others: one worker of each server.
 
-The naive server stands in `benchmarks/naive_server.py`. The client is a process of its own
-that keeps two requests on their way (`benchmarks/load.py`).
+Compared with a route that does nothing on the same server, with the naive way
+(`benchmarks/naive_server.py`, a sync worker) and, where the package mlflow is there, with MLflow's
+own scoring server for the same pipeline. The client is a process of its own that keeps two requests
+on their way (`benchmarks/load.py`).
 """
 
 from __future__ import annotations
 
 import json
 import os
+import pickle
+import signal
+import socket
 import statistics
 import subprocess
 import sys
 import time
 import urllib.request
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
+from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -36,10 +43,14 @@ from benchmarks.measuring import (
 TRAINED = 5_000
 PREPARED = ("/scoring", "/summarystats", "/diagnostics")
 READY_SECONDS, READY_MEBIBYTES = 1.0, 120.0
+STALLED, SLOW_READERS, SLOWEST = 60, 20, 0.05  # clients of each kind; seconds for the others
+LONG_REPORT = 12_000_000  # bytes that fit into no buffer of a connection
+# A second on a quiet machine of two cores (mlflow 3.17), where the package is not there.
+MLFLOW_RATE = 500.0
 READ = (
-    "The naive server calls this project's own pipeline on a DataFrame. How much of an answer's "
-    "time is gunicorn's own shows in the two comparisons: from release 26 on it waits for the "
-    "client to close each connection, and looks closer at headers."
+    "The naive server and MLflow's call this project's own pipeline on a DataFrame. MLflow's is "
+    f"measured where the package mlflow is there; else the line says {MLFLOW_RATE:,.0f} /s, the "
+    "best that was measured on a quiet machine of this kind."
 )
 RECORD = {"lastmonth_activity": 12, "lastyear_activity": 340, "number_of_employees": 25}
 
@@ -75,10 +86,11 @@ class Server:
 
 @dataclass(frozen=True)
 class Answers:
-    """How a kind of request was answered: so many a second, half of them in so many seconds."""
+    """How a kind of request was answered: so many a second; seconds of half, and of 99 in 100."""
 
     rate: float
     median: float
+    p99: float
 
 
 def lines(root: Path, sizes: Sizes) -> Iterator[Line]:
@@ -98,9 +110,13 @@ def lines(root: Path, sizes: Sizes) -> Iterator[Line]:
     with ExitStack() as stack:
         one = stack.enter_context(_serving("wsgi:app", "/ready", ours))
         other = stack.enter_context(_serving("benchmarks.naive_server:app", "/empty", naive))
-        bare = stack.enter_context(_serving("benchmarks.naive_server:nothing", "/", naive))
-        yield from _compare_answers(one, other, bare, record, sizes)
+        model = {"MODEL": naive["MODEL"]}
+        empty = stack.enter_context(_serving("benchmarks.naive_server:app", "/empty", model))
+        yield from _compare_answers(one, empty, record, sizes)
+        yield from _compare_mlflow(one, Path(naive["MODEL"]), record, sizes)
         yield _compare_tables(one, other, table, sizes)
+        (project / "models" / "report.html").write_bytes(b" " * LONG_REPORT)
+        yield _among_slow_clients(one, record, sizes)
         yield at_most(
             "API worker after all that: memory / limit",
             memory_text(one.mebibytes),
@@ -113,6 +129,7 @@ def lines(root: Path, sizes: Sizes) -> Iterator[Line]:
 def _write_bodies(folder: Path, rows: int) -> tuple[Path, Path]:
     """One record as JSON, and a long table as CSV."""
     (folder / "record.json").write_text(json.dumps({"records": [RECORD]}))
+    (folder / "invocation.json").write_text(json.dumps({"dataframe_records": [RECORD]}))
     (folder / "table.csv").write_text(csv_text(client_rows(rows, seed=5, first_client=0)))
     return folder / "record.json", folder / "table.csv"
 
@@ -133,37 +150,102 @@ def _ready(environment: dict[str, str], sizes: Sizes) -> Line:
     )
 
 
-def _compare_answers(
-    one: Server, other: Server, bare: Server, record: Path, sizes: Sizes
-) -> Iterator[Line]:
-    """One record, and the prepared answers, against the naive way and a route that does nothing."""
-    body = ("application/json", record)
-    nothing, empty, naive, ours, *prepared = _in_turn(
+def _compare_answers(one: Server, empty: Server, record: Path, sizes: Sizes) -> Iterator[Line]:
+    """One record, and the prepared answers, beside a route that does nothing on such a server."""
+    kind = "application/json"
+    nothing, *answers = _in_turn(
         sizes,
-        (bare, "GET", "/"),
-        (other, "GET", "/empty"),
-        (other, "POST", "/prediction", *body),
-        (one, "POST", "/prediction", *body),
+        (empty, "GET", "/empty"),
+        (one, "POST", "/prediction", kind, record),
+        (one, "POST", "/invocations", kind, record.with_name("invocation.json")),
         *((one, "GET", path) for path in PREPARED),
     )
-    yield at_least(
-        "ours / naive: one record, answers a second",
-        f"{ours.rate:,.0f} /s",
-        f"{naive.rate:,.0f} /s",
-        ours.rate / naive.rate,
-        12,
-    )
-    for what, answers in (("a Flask route", empty), ("gunicorn", nothing)):
+    asked = ["POST /prediction, one record", "POST /invocations, one record"]
+    for what, each in zip([*asked, *(f"GET {path}" for path in PREPARED)], answers, strict=True):
+        yield _beside_empty(what, each, nothing, 2)
+
+
+def _compare_mlflow(one: Server, model: Path, record: Path, sizes: Sizes) -> Iterator[Line]:
+    """One record, beside MLflow's own scoring server with the same pipeline."""
+    kind, invocation = "application/json", record.with_name("invocation.json")
+    requests: list[tuple[Any, ...]] = [
+        (one, "POST", "/prediction", kind, record),
+        (one, "POST", "/invocations", kind, invocation),
+    ]
+    if find_spec("mlflow") is None:
+        ours, theirs = _in_turn(sizes, *requests), MLFLOW_RATE
+    else:
+        with _mlflow(model, record.with_name("mlflow")) as port:
+            reference = Server(port, 0, 0)
+            measured = _in_turn(sizes, *requests, (reference, *requests[1][1:]))
+        ours, theirs = measured[:2], measured[2].rate
+    for (_, _, path, *_), each in zip(requests, ours, strict=True):
         yield at_least(
-            f"  ({what} that does nothing / naive, for comparison)",
-            f"{answers.rate:,.0f} /s",
-            f"{naive.rate:,.0f} /s",
-            answers.rate / naive.rate,
-            1,
+            f"ours / MLflow's: {path}, one record, answers a second",
+            f"{each.rate:,.0f} /s",
+            f"{theirs:,.0f} /s",
+            each.rate / theirs,
+            6,
         )
-    yield _beside_empty("POST /prediction, one record", ours, empty, 1.6)
-    for path, answers in zip(PREPARED, prepared, strict=True):
-        yield _beside_empty(f"GET {path}", answers, empty, 2)
+
+
+@contextmanager
+def _mlflow(model: Path, folder: Path) -> Iterator[int]:
+    """`mlflow models serve` with one worker for the trained pipeline; its port."""
+    pipeline = pickle.loads(model.read_bytes())
+    import_module("mlflow.sklearn").save_model(
+        pipeline, str(folder), serialization_format="cloudpickle"
+    )
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port = int(probe.getsockname()[1])
+    command = [sys.executable, "-m", "mlflow", "models", "serve", "--env-manager", "local"]
+    command += ["--model-uri", str(folder), "--port", str(port), "--workers", "1"]
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"  # it calls uvicorn
+    process = subprocess.Popen(
+        command,
+        cwd=REPOSITORY,
+        env=os.environ | {"PATH": path},
+        start_new_session=True,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        while True:
+            with suppress(OSError), urllib.request.urlopen(f"http://127.0.0.1:{port}/ping"):
+                break
+            assert process.poll() is None, "MLflow's server ended"
+            time.sleep(0.5)
+        yield port
+    finally:
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGTERM)  # it has children
+        process.wait()
+
+
+def _among_slow_clients(one: Server, record: Path, sizes: Sizes) -> Line:
+    """One record, asked for while others stall: idle, in a header, in a body, in a long answer."""
+    head = b"POST /prediction HTTP/1.1\r\nHost: localhost\r\n"
+    body = head + b'Content-Type: application/json\r\nContent-Length: 99\r\n\r\n{"records'
+    beginnings = [b"", head, body] * STALLED
+    beginnings += [b"GET /report HTTP/1.1\r\nHost: localhost\r\n\r\n"] * SLOW_READERS
+    slowest = []
+    for _ in range(sizes.rounds):
+        with ExitStack() as stack:
+            for begin in beginnings:
+                connection = stack.enter_context(socket.socket())
+                connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+                connection.connect(("127.0.0.1", one.port))
+                connection.sendall(begin)
+            answers = _load(sizes.seconds, one, "POST", "/prediction", "application/json", record)
+        slowest.append(answers.p99)
+    seconds = statistics.median(slowest)
+    return at_most(
+        f"p99 among {STALLED} stalled clients of each kind / limit",
+        f"{seconds * 1000:.1f} ms",
+        seconds_text(SLOWEST),
+        seconds / SLOWEST,
+        1,
+    )
 
 
 def _beside_empty(what: str, answers: Answers, empty: Answers, bar: float) -> Line:
@@ -185,7 +267,7 @@ def _compare_tables(one: Server, other: Server, table: Path, sizes: Sizes) -> Li
         seconds_text(ours.median),
         seconds_text(naive.median),
         naive.median / ours.median,
-        5,
+        3,
     )
 
 
@@ -196,6 +278,7 @@ def _in_turn(sizes: Sizes, *requests: tuple[Any, ...]) -> list[Answers]:
         Answers(
             statistics.median(one.rate for one in column),
             statistics.median(one.median for one in column),
+            statistics.median(one.p99 for one in column),
         )
         for column in zip(*rounds, strict=True)
     ]
@@ -208,7 +291,8 @@ def _load(seconds: float, server: Server, *request: object) -> Answers:
         [str(word) for word in command], cwd=REPOSITORY, check=True, stdout=subprocess.PIPE
     )
     figures = json.loads(done.stdout)
-    return Answers(figures["requests"] / figures["seconds"], figures["p50"] / 1000)
+    rate = figures["requests"] / figures["seconds"]
+    return Answers(rate, figures["p50"] / 1000, figures["p99"] / 1000)
 
 
 @contextmanager

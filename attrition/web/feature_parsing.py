@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from attrition.core.errors import DataError
 from attrition.data.csv_scan import first_stray_quote
-from attrition.web.fast_csv import plain_table
+from attrition.web.plain_csv import plain_table
 
 Columns = dict[str, NDArray[Any]]
 Levels = Mapping[str, Collection[str]]

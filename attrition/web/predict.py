@@ -2,15 +2,31 @@
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Callable
+from functools import partial
 from typing import IO, Any
 
 import numpy as np
-from flask import Blueprint, Response, abort, request
-from werkzeug.exceptions import BadRequest, ClientDisconnected, RequestEntityTooLarge
+from flask import Blueprint, Response, abort, g, request
+from werkzeug.exceptions import (
+    BadRequest,
+    ClientDisconnected,
+    RequestEntityTooLarge,
+    RequestTimeout,
+)
 from werkzeug.wsgi import get_input_stream
 
+from attrition.core.config import Config
 from attrition.core.errors import DataError
-from attrition.web import data_files, feature_parsing, prometheus, query_parameters, responses
+from attrition.web import (
+    data_files,
+    feature_parsing,
+    prometheus,
+    query_parameters,
+    responses,
+    threads,
+)
 from attrition.web.live_model import Served
 from attrition.web.state import served, state
 
@@ -18,12 +34,18 @@ MAXIMUM_BYTES = 16 * 2**20  # of a request's body, and of a data file it names
 MAXIMUM_ROWS = 200_000
 MAXIMUM_EXPLAINED_ROWS = 1_000
 MAXIMUM_REASONS = 20
-FORMS = frozenset(("filepath", "records"))  # a request in JSON has exactly one of them
+LONG_BYTES = 2**16  # a longer body is not read in the thread that answers
+MAXIMUM_LARGE_BODIES = 8  # held at once, so that memory stays bounded
+_LARGE_BYTES = 2**20
+_FORMS = frozenset(("filepath", "records"))  # a request in JSON has exactly one of them
 _COMPRESSED = "expected a body that is not compressed"
 _TOO_LARGE = f"the body is larger than {MAXIMUM_BYTES:,} bytes"
 _CUT_OFF = "the body ends before the end that was announced"
+_BUSY = "other tables took all the time that this request had; ask again"
+_LATE = "the body did not come within the time limit"
 
 blueprint = Blueprint("predicting", __name__)
+_large_bodies = threading.Semaphore(MAXIMUM_LARGE_BODIES)
 
 
 @blueprint.post("/prediction")
@@ -31,11 +53,9 @@ def prediction() -> Response:
     """Who is likely to leave, for records, a CSV table or a named data file."""
     reasons = query_parameters.whole_number("reasons", 0, 0, MAXIMUM_REASONS)
     wants_contributions = query_parameters.yes_or_no("contributions")
-    live = served()
-    table = _requested(live)
-    answer = predictions(live, table)
-    if reasons or wants_contributions:
-        answer |= _explanations(live, table, reasons, wants_contributions)
+    config, live, kind = state().config, served(), _content_kind()
+    wanted = {"reasons": reasons, "wants_contributions": wants_contributions}
+    answer = _computed(_prediction, config, live, kind, **wanted)
     if responses.preferred(responses.JSON, responses.CSV) == responses.CSV:
         return _as_csv(answer, reasons)
     return responses.json_answer(answer)
@@ -44,34 +64,59 @@ def prediction() -> Response:
 @blueprint.post("/invocations")
 def invocations() -> Response:
     """The predictions alone, asked for in any way that MLflow's scoring protocol knows."""
-    live = served()
-    names = live.card.numeric_columns, live.card.categorical_columns
-    try:
-        if _content_kind() == responses.CSV:
-            table = feature_parsing.columns_from_csv(_body(), *names)
-        else:
-            body = feature_parsing.decoded_mlflow_json(_body())
-            table = feature_parsing.columns_from_mlflow(body, *names, live.card.levels)
-    except DataError as error:
-        abort(400, str(error))
-    return responses.json_answer({"predictions": predictions(live, table)["predictions"]})
+    answer = _computed(_invocation, served(), _content_kind())
+    return responses.json_answer({"predictions": answer["predictions"]})
 
 
-def _requested(live: Served) -> feature_parsing.Columns:
-    """The client rows of a prediction request; every fault in them ends the request."""
-    names = live.card.numeric_columns, live.card.categorical_columns
-    kind = _content_kind()
+def _computed(
+    answer: Callable[..., dict[str, Any]], *arguments: Any, **named: Any
+) -> dict[str, Any]:
+    """What is answered to the request's body; the clients in it are counted."""
+    body = _body()
+    work = partial(answer, body, *arguments, **named)
+    is_long = len(body) > LONG_BYTES or b"filepath" in body
     try:
-        if kind == responses.CSV:
-            return feature_parsing.columns_from_csv(_body(), *names)
-        body = feature_parsing.decoded_json(_body())
-        if not isinstance(body, dict) or len(FORMS & body.keys()) != 1:
-            raise DataError('expected an object with either "filepath" or "records"')
-        if "records" in body:
-            return feature_parsing.columns_from_records(body["records"], *names, live.card.levels)
-        return feature_parsing.columns_from_csv(_named_file(body["filepath"]), *names)
+        result = threads.apart(work) if is_long else work()
     except DataError as error:
         abort(400, str(error))
+    except TimeoutError:
+        abort(503, _BUSY)
+    prometheus.count_predictions(len(result["predictions"]))
+    return result
+
+
+def _prediction(
+    body: bytes, config: Config, live: Served, kind: str, *, reasons: int, wants_contributions: bool
+) -> dict[str, Any]:
+    """Predictions for the clients of a body, and what explains them."""
+    table = _requested(body, config, live, kind)
+    answer = _predictions(live, table)
+    if reasons or wants_contributions:
+        answer |= _explanations(live, table, reasons, wants_contributions)
+    return answer
+
+
+def _invocation(body: bytes, live: Served, kind: str) -> dict[str, Any]:
+    """Predictions for the clients of a body in one of MLflow's forms."""
+    names = live.card.numeric_columns, live.card.categorical_columns
+    if kind == responses.CSV:
+        return _predictions(live, feature_parsing.columns_from_csv(body, *names))
+    decoded = feature_parsing.decoded_mlflow_json(body)
+    table = feature_parsing.columns_from_mlflow(decoded, *names, live.card.levels)
+    return _predictions(live, table)
+
+
+def _requested(body: bytes, config: Config, live: Served, kind: str) -> feature_parsing.Columns:
+    """The client rows of a prediction request."""
+    names = live.card.numeric_columns, live.card.categorical_columns
+    if kind == responses.CSV:
+        return feature_parsing.columns_from_csv(body, *names)
+    decoded = feature_parsing.decoded_json(body)
+    if not isinstance(decoded, dict) or len(_FORMS & decoded.keys()) != 1:
+        raise DataError('expected an object with either "filepath" or "records"')
+    if "records" in decoded:
+        return feature_parsing.columns_from_records(decoded["records"], *names, live.card.levels)
+    return feature_parsing.columns_from_csv(_named_file(config, decoded["filepath"]), *names)
 
 
 def _content_kind() -> str:
@@ -94,7 +139,7 @@ def _content_kind() -> str:
 def _body() -> bytes:
     """The request's body; one over the limit ends the request, whether it has a length or not.
 
-    Read at one go: in small steps a server copies the rest at each step.
+    Read in large steps: in small ones a server copies the rest at each step.
     """
     if request.environ.get("HTTP_TRANSFER_ENCODING", "chunked").strip().lower() != "chunked":
         abort(415, _COMPRESSED)
@@ -119,33 +164,43 @@ def _read(stream: IO[bytes], most: int) -> bytes:
     pieces: list[bytes] = []
     left = most
     try:
-        while left > 0 and (piece := stream.read(left)):
+        while left > 0 and (piece := stream.read(min(left, _LARGE_BYTES))):
             pieces.append(piece)
             left -= len(piece)
+            if most - left >= _LARGE_BYTES and "holds_large_body" not in g:
+                g.holds_large_body = _large_bodies.acquire()
     except ParseException:
         raise BadRequest("the chunks of the body are not as HTTP has them") from None
-    except ClientDisconnected:
+    except (ClientDisconnected, TimeoutError) as error:
+        if isinstance(error, TimeoutError) or isinstance(error.__context__, TimeoutError):
+            raise RequestTimeout(_LATE) from None
         raise ClientDisconnected(_CUT_OFF) from None
     return b"".join(pieces)
 
 
-def _named_file(name: Any) -> bytes:
+@blueprint.teardown_request
+def _let_go(_error: BaseException | None) -> None:
+    """Let the next large body come in."""
+    if g.pop("holds_large_body", False):
+        _large_bodies.release()
+
+
+def _named_file(config: Config, name: Any) -> bytes:
     if not isinstance(name, str):
         raise DataError("filepath: expected text")
     try:
-        return data_files.read_data_file(state().config, name, MAXIMUM_BYTES)
+        return data_files.read_data_file(config, name, MAXIMUM_BYTES)
     except FileNotFoundError:
         abort(404, "filepath: there is no such file in the data folders")
     except OverflowError:
         raise RequestEntityTooLarge(f"the file is larger than {MAXIMUM_BYTES:,} bytes") from None
 
 
-def predictions(live: Served, table: feature_parsing.Columns) -> dict[str, Any]:
-    """What is predicted for the clients of a table, as the API tells it; they are counted."""
+def _predictions(live: Served, table: feature_parsing.Columns) -> dict[str, Any]:
+    """What is predicted for the clients of a table, as the API tells it."""
     probabilities = live.card.probabilities(table)
     if len(probabilities) > MAXIMUM_ROWS:
         raise RequestEntityTooLarge(f"expected at most {MAXIMUM_ROWS:,} rows")
-    prometheus.count_predictions(len(probabilities))
     return {
         "predictions": (probabilities >= live.card.threshold).astype(np.int8),
         "probabilities": probabilities,

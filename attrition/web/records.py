@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +27,7 @@ from attrition.web.state import (
 )
 
 RUNS_SHOWN, MOST_RUNS = 30, 1_000
+_PIECE = 2**16  # bytes of the report that are sent at once
 _NO_REPORT = (
     "the report is not written in this form; run fullprocess.py or reporting.py, or let the "
     "setting reports name the form"
@@ -224,8 +225,14 @@ def report_pdf() -> Response:
 
 
 def _report_file(path: Path, kind: str) -> Response:
-    try:
-        content = path.read_bytes()
-    except FileNotFoundError:
+    if not path.is_file():
         abort(503, _NO_REPORT)
-    return Response(content, content_type=kind, headers={"Content-Security-Policy": REPORT_POLICY})
+    headers = {"Content-Security-Policy": REPORT_POLICY}
+    return Response(_pieces(path), content_type=kind, headers=headers)
+
+
+def _pieces(path: Path) -> Iterator[bytes]:
+    """A file piece by piece: those who read slowly would each keep all of it in memory."""
+    with path.open("rb") as stream:
+        while piece := stream.read(_PIECE):
+            yield piece

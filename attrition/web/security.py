@@ -123,7 +123,7 @@ class WrongTokens:
     def refused(self, environ: WSGIEnvironment) -> None:
         """Take note of a request that was refused for its token; without any it may be the first.
 
-        While it waits, so does a worker that serves one request at a time: hence not for long.
+        A worker that serves one request at a time waits meanwhile: hence not for long.
         """
         if "HTTP_AUTHORIZATION" not in environ:
             return

@@ -7,6 +7,7 @@ import json
 import math
 import os
 import re
+import shutil
 import socket
 import subprocess
 import sys
@@ -342,3 +343,31 @@ def test_settings_that_are_wrong_stop_the_server_with_a_word(project: Project) -
     )
     assert done.returncode != 0
     assert "unknown key 'nonsense'" in done.stderr
+
+
+def test_a_taken_port_is_said_in_words(project: Project) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        bind = ["--config", "gunicorn.conf.py", "--bind", f"127.0.0.1:{port}"]
+        done = subprocess.run(
+            [sys.executable, "-m", "gunicorn", *bind, "wsgi:app"],
+            cwd=REPOSITORY,
+            env=os.environ | {"ATTRITION_CONFIG": str(project.config_path)},
+            capture_output=True,
+            text=True,
+        )
+    assert done.returncode == 1
+    assert f"\nport {port} of 127.0.0.1 is taken" in done.stderr
+    assert f"make serve PORT={port + 1}" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.skipif(shutil.which("make") is None, reason="make is not installed")
+def test_make_serves_another_project_on_another_port() -> None:
+    command = ["make", "--dry-run", "serve", "PORT=8123", "PROJECT=/srv/my project"]
+    told = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True).stdout
+    line = " ".join(told.replace("\\\n", " ").split())
+    assert line.endswith(
+        'ATTRITION_CONFIG="/srv/my project/config.json" '
+        ".venv/bin/gunicorn --bind 127.0.0.1:8123 wsgi:app"
+    )

@@ -19,7 +19,9 @@ from tests.conftest import REPOSITORY, Project
 
 
 @contextmanager
-def gunicorn(project: Project, *options: str, **environment: str) -> Iterator[int]:
+def gunicorn(
+    project: Project, *options: str, application: str = "wsgi:app", **environment: str
+) -> Iterator[int]:
     """`gunicorn wsgi:app` with the configuration file, started from another folder; its port."""
     process = subprocess.Popen(
         [
@@ -33,7 +35,7 @@ def gunicorn(project: Project, *options: str, **environment: str) -> Iterator[in
             "--bind",
             "127.0.0.1:0",
             *options,
-            "wsgi:app",
+            application,
         ],
         cwd="/",
         env=os.environ | {"ATTRITION_CONFIG": str(project.config_path)} | environment,

@@ -11,11 +11,12 @@ from flask import Blueprint, Response
 
 from attrition.core.errors import DataError
 from attrition.core.version import version
+from attrition.ranking import lookup_db
 from attrition.web import data_files, responses
 from attrition.web.live_model import Served
 from attrition.web.openapi import schemas
 from attrition.web.openapi.operations import paths
-from attrition.web.pages import views
+from attrition.web.pages import client_list, views
 from attrition.web.state import State, state
 
 _DESCRIPTION = (
@@ -57,7 +58,7 @@ def document(now: State) -> dict[str, Any]:
             "description": _DESCRIPTION,
             "license": {"name": "MIT", "identifier": "MIT"},
         },
-        "paths": paths(),
+        "paths": paths(_some_client(now)),
         "components": {
             "schemas": schemas.schemas(numeric, categorical, folders),
             "securitySchemes": {
@@ -72,6 +73,20 @@ def document(now: State) -> dict[str, Any]:
         "security": [{}, {"bearer": []}, {"basic": []}],
         "tags": [{"name": name, "description": text} for name, text in schemas.TAGS.items()],
     }
+
+
+def _some_client(now: State) -> str | None:
+    """One of the first clients on the list whose name a path can hold."""
+    try:
+        with lookup_db.opened(now.config.client_book) as book:
+            clients = book.page(lookup_db.Question(), 1, 10).clients
+    except (DataError, FileNotFoundError):
+        return None
+    for client in clients:
+        name = str(client["client"])
+        if (client_list.client_url(name) or "").startswith("/clients/"):
+            return name
+    return None
 
 
 def _live(now: State) -> Served | None:

@@ -18,15 +18,16 @@ _PROBLEMS = {
     403: "requests from elsewhere, or from pages of other sites, are not allowed",
     404: "there is no such thing",
     405: "this route does not know that method",
+    408: "the body did not come in time",
     413: "too large",
     415: "of a kind that is not understood",
     503: "not there yet; the detail says what to do",
 }
 
 
-def paths() -> Described:
-    """Path -> method -> operation."""
-    found = {**_predictions(), **_clients(), **_records(), **_service(), **_mlflow()}
+def paths(client: str | None) -> Described:
+    """Path -> method -> operation; with a client on the list, for an example."""
+    found = {**_predictions(), **_clients(client), **_records(), **_service(), **_mlflow()}
     for path, item in found.items():
         for method, operation in item.items():
             operation["operationId"] = re.sub(r"\W+", "_", f"{method} {path}").strip("_")
@@ -35,17 +36,14 @@ def paths() -> Described:
 
 def _predictions() -> Described:
     body = {
-        responses.JSON: {
-            "schema": ref("PredictionRequest"),
-            "examples": {"file": {"value": {"filepath": "testdata/testdata.csv"}}},
-        },
+        responses.JSON: {"schema": ref("PredictionRequest")},
         responses.CSV: {"schema": _CSV_BODY},
     }
     operation = _operation(
         "predictions",
         "Who is likely to leave",
         {responses.JSON: {"schema": ref("Predictions")}, responses.CSV: {"schema": _CSV_BODY}},
-        problems=(400, 404, 413, 415, 503),
+        problems=(400, 404, 408, 413, 415, 503),
         parameters=[
             _query(
                 "reasons",
@@ -62,7 +60,7 @@ def _predictions() -> Described:
     return {"/prediction": {"post": {**operation, "requestBody": _required(body)}}}
 
 
-def _clients() -> Described:
+def _clients(client: str | None) -> Described:
     tier = {
         "type": "array",
         "minItems": 1,
@@ -111,6 +109,7 @@ def _clients() -> Described:
         "schema": {"type": "string"},
         "description": "the client's whole name; one that a path cannot hold, such as .., "
         "may stand in a query: /clients?client=..",
+        **({} if client is None else {"example": client}),
     }
     one = _operation(
         "clients",
@@ -177,7 +176,7 @@ def _mlflow() -> Described:
         "mlflow",
         "Predictions, asked for as MLflow's scoring protocol has it",
         {responses.JSON: {"schema": ref("MlflowPredictions")}},
-        problems=(400, 413, 415, 503),
+        problems=(400, 408, 413, 415, 503),
     )
     ping = _operation("mlflow", "Predictions can be asked for", {responses.JSON: {}}, (503,))
     version = _operation("mlflow", "The version of this service", {"text/plain": _PAGE})

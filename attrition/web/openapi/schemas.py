@@ -78,7 +78,8 @@ def _requests(
     names = [*numeric, *categorical]
     values = [number] * len(numeric) + [category] * len(categorical)
     record = thing(**dict(zip(names, values, strict=True)))
-    record["examples"] = [dict.fromkeys(numeric, 1) | dict.fromkeys(categorical, "a")]
+    example = dict.fromkeys(numeric, 1) | dict.fromkeys(categorical, "a")
+    record["examples"] = [example]
     row: Schema = {
         "type": "array",
         "prefixItems": values,
@@ -108,6 +109,7 @@ def _requests(
                 {**thing(records=listed(ref("Client"))), "not": {"required": ["filepath"]}},
                 {**thing(filepath=file), "not": {"required": ["records"]}},
             ],
+            "examples": [{"records": [example]}, {"filepath": "testdata/testdata.csv"}],
         },
         "Invocation": {
             "oneOf": [
@@ -117,6 +119,7 @@ def _requests(
                 }
                 for form, schema in forms.items()
             ],
+            "examples": [{"dataframe_records": [example]}],
         },
     }
 

@@ -10,6 +10,7 @@ import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import quote
 
 _METHODS = ("get", "post", "put", "patch", "delete")
 
@@ -74,7 +75,8 @@ def _operation(
     method, host, path = place
     contents = _resolved(document, item.get("requestBody", {})).get("content", {})
     anchor = f"{method}-{path.strip('/')}"
-    parameters = (_resolved(document, parameter) for parameter in item["parameters"])
+    parameters = [_resolved(document, parameter) for parameter in item["parameters"]]
+    needed = {each["name"]: each.get("example") for each in parameters if each["in"] == "path"}
     answers = item.get("responses", {}).items()
     return Operation(
         anchor="".join(letter if letter.isalnum() else "-" for letter in anchor),
@@ -85,7 +87,7 @@ def _operation(
         parameters=tuple(_parameter(document, parameter) for parameter in parameters),
         bodies=", ".join(contents),
         answers=tuple(_answer(status, _resolved(document, told)) for status, told in answers),
-        call=_call(method, f"{host}{path}", _example(document, contents)),
+        call=_call(method, f"{host}{_path(path, needed)}", _example(document, contents)),
     )
 
 
@@ -127,6 +129,14 @@ def _example(document: Mapping[str, Any], contents: Mapping[str, Any]) -> tuple[
             if value is not None:
                 return kind, value if isinstance(value, str) else json.dumps(value)
     return None
+
+
+def _path(path: str, needed: Mapping[str, Any]) -> str:
+    """A path with an example in place of each parameter that has one."""
+    for name, example in needed.items():
+        if example is not None:
+            path = path.replace(f"{{{name}}}", quote(str(example), safe=""))
+    return path
 
 
 def _call(method: str, url: str, example: tuple[str, str] | None) -> str:

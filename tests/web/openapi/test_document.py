@@ -87,11 +87,12 @@ def test_the_examples_can_be_sent_as_they_are(app: Flask, project: Project) -> N
     client = app.test_client()
     document = client.get("/openapi.json").json
     assert document is not None
-    (example,) = document["components"]["schemas"]["Client"]["examples"]
-    assert client.post("/prediction", json={"records": [example]}).status_code == 200
-    post = document["paths"]["/prediction"]["post"]
-    (file,) = post["requestBody"]["content"]["application/json"]["examples"].values()
-    assert client.post("/prediction", json=file["value"]).status_code == 200
+    schemas = document["components"]["schemas"]
+    (example,) = schemas["Client"]["examples"]
+    assert {"records": [example]} in schemas["PredictionRequest"]["examples"]
+    for path, name in (("/prediction", "PredictionRequest"), ("/invocations", "Invocation")):
+        for body in schemas[name]["examples"]:
+            assert client.post(path, json=body).status_code == 200, body
 
 
 def test_before_the_first_model_the_columns_are_those_of_the_settings(project: Project) -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import html
 import json
 import re
+import shutil
 import subprocess
 import sys
 from dataclasses import replace
@@ -33,6 +35,7 @@ from tests.conftest import REPOSITORY, Project
 from tests.support.hostile import CLIENT_NAMES
 from tests.support.records import decision_record, made
 from tests.support.releases import NOW, deploy
+from tests.support.servers import ask, gunicorn
 
 BROWSER = {"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
 FEATURES = {"lastmonth_activity": 0, "lastyear_activity": None, "number_of_employees": 9}
@@ -509,6 +512,19 @@ def test_the_documentation_tells_every_route_of_the_openapi_document(client: Fla
                 ' class="method"', ""
             )
     assert "MLflow" in html
+
+
+@pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
+def test_every_call_of_the_documentation_works_as_it_stands(ready: Project) -> None:
+    with gunicorn(ready) as port:
+        page = ask(port, "/docs", Accept="text/html")[2].decode()
+        calls = [html.unescape(call) for call in re.findall(r"<code>(curl .*?)</code>", page, re.S)]
+        assert len(calls) == 19
+        for call in calls:
+            done = subprocess.run(
+                f"{call} --silent --fail-with-body", shell=True, capture_output=True
+            )
+            assert done.returncode == 0, (call, done.stdout)
 
 
 def test_references_and_examples_of_a_document_are_followed() -> None:

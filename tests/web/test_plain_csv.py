@@ -12,10 +12,10 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from attrition.core.errors import DataError
-from attrition.web.fast_csv import plain_table
 from attrition.web.feature_parsing import columns_from_csv
+from attrition.web.plain_csv import plain_table
 
-# Whole numbers are read eight letters at once, where so many stand before the first one's end.
+# A column is read as letters before the ends of its values: the header may be shorter than that.
 HEADERS = ["a,b", "a,a_longer_name"]
 
 
@@ -126,7 +126,6 @@ def test_no_letter_but_a_digit_passes_for_one_wherever_it_stands() -> None:
         "",
         "a,b\n1,\x002\n",
         "a,b\n1,\t2\n",
-        "a,b\nö,2\n",
         "a,b\n\n1,2\n",
         "a\n1\n\n2\n",
         "a,b\n1,2\n3,4,5\n6\n",
@@ -138,13 +137,13 @@ def test_a_table_that_is_not_plain_is_left_to_the_other_way(text: str) -> None:
 
 
 def test_line_ends_of_windows_a_byte_order_mark_and_no_last_line_end_are_plain() -> None:
-    table = plain_table(b"\xef\xbb\xbfa,b\r\n1,x\r\n2,y")
+    table = plain_table(b"\xef\xbb\xbfa,b\r\n1,x\r\n2,\xc3\xb6")
     assert table is not None
     assert table.header == ["a", "b"]
     found = table.numbers(0)
     assert found is not None
     assert found.tolist() == [1, 2]
-    assert table.texts(1) == ["x", "y"]
+    assert table.texts(1) == ["x", "ö"]
 
 
 CELL = st.one_of(
