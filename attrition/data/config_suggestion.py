@@ -16,9 +16,8 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import duckdb
 
@@ -34,7 +33,7 @@ from attrition.data.column_choice import (
     is_numeric,
     reason_to_leave_out,
 )
-from attrition.data.csv_scan import scan_csv
+from attrition.data.csv_scan import scan_file
 from attrition.data.label_choice import choose_labels, explain_labels
 
 _LINES_SHOWN = 5
@@ -62,25 +61,8 @@ class Table:
         return [self.lines[row] for (row,) in self.connection.execute(query).fetchall()]
 
 
-@dataclass(frozen=True)
-class Suggestion:
-    """Settings for a table.
-
-    Attributes:
-        settings: as in config.json.
-        chosen: column -> its role and the reason.
-        left_out: column -> the reason.
-        notes: remarks for a person to check.
-    """
-
-    settings: dict[str, Any]
-    chosen: dict[str, tuple[str, str]]
-    left_out: dict[str, str]
-    notes: tuple[str, ...]
-
-
-def suggest_settings(config: Config, path: Path, target: str) -> Suggestion:
-    """Guess settings for a table.
+def suggest_settings(config: Config, path: Path, target: str) -> Choice:
+    """Guess all settings for a table, as in config.json.
 
     Args:
         config: says how much memory and disk the work may take.
@@ -113,7 +95,7 @@ def in_lines(lines: Sequence[int]) -> str:
     return f"{len(lines):,} rows (lines {shown}{more})"
 
 
-def _suggest(table: Table, target: str) -> Suggestion:
+def _suggest(table: Table, target: str) -> Choice:
     columns = {position: _column(table, position) for position in range(len(table.names))}
     label = table.names.index(target)
     del columns[label]
@@ -145,11 +127,11 @@ def _suggest(table: Table, target: str) -> Suggestion:
     }
     outcome, doubts = _outcome(labels, positive, negative, target)
     damage = _damage(table, columns, label, known, choice)
-    return Suggestion(
-        settings,
-        {**choice.chosen, target: ("target_column", outcome)},
-        choice.left_out,
-        (*doubts, *damage, *choice.notes),
+    return replace(
+        choice,
+        settings=settings,
+        chosen={**choice.chosen, target: ("target_column", outcome)},
+        notes=(*doubts, *damage, *choice.notes),
     )
 
 
@@ -216,8 +198,7 @@ def _damage(
 
 def _load(connection: duckdb.DuckDBPyConnection, path: Path, target: str, scratch: Path) -> Table:
     """Read all usable rows of a table as trimmed text, NULL for blank."""
-    with path.open("rb") as stream:
-        scan = scan_csv(stream)
+    scan = scan_file(path)
     names = csv_records.read_header(path, scan).names
     csv_records.check_header(names, [target], ())
     good = scratch / "good.csv"
