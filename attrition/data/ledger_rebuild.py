@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from itertools import takewhile
 from pathlib import Path
@@ -28,6 +28,7 @@ from attrition.data import (
 )
 from attrition.data.client_table import GOOD, OPEN, ClientTable, connect
 from attrition.data.csv_scan import scan_file
+from attrition.data.discovery import some
 from attrition.data.ledger import Commit, Ledger, next_commit_id, read_ledger, write_ledger
 
 LINES_NAMED = 10  # of the rows that cannot be kept
@@ -290,10 +291,10 @@ def _lost(checked: Checked) -> list[str]:
     """Texts about the rows of a file that are not kept."""
     path, texts = checked.source, []
     if checked.problems:
-        count = len(checked.problems)
+        lines = [str(line) for line, _ in checked.problems]
         texts.append(
-            f"{path.name}: {count:,} row{'s' if count > 1 else ''} cannot be read "
-            f"(line {_lines(checked.problems)}); "
+            f"{path.name}: {plural(len(lines), 'row')} cannot be read "
+            f"(line {some(lines, LINES_NAMED)}); "
             f"the old file is kept as {atomic_files.keep_copy(path).name}"
         )
     if checked.repeated:
@@ -340,12 +341,6 @@ def _sound(path: Path, check: Callable[[], Checked]) -> Checked:
 def _accepted(checked: Checked) -> str:
     again = f", {plural(checked.repeated, 'repeated row')} left out" if checked.repeated else ""
     return f"{checked.source.name} was changed by hand and accepted: {checked.rows:,} rows{again}"
-
-
-def _lines(problems: Sequence[tuple[int, str]]) -> str:
-    shown = ", ".join(str(line) for line, _ in problems[:LINES_NAMED])
-    more = len(problems) - LINES_NAMED
-    return f"{shown} and {more:,} more" if more > 0 else shown
 
 
 def _size(path: Path) -> int:
