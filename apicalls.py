@@ -111,8 +111,8 @@ def _clients_to_predict(config: Config) -> dict[str, Any]:
 def _some_records(config: Config) -> list[dict[str, Any]]:
     """Some clients of the test data or, without any, of the newest labelled rows."""
     from attrition.data.ledger import read_ledger
+    from attrition.engines.context import gather_test_clients
     from attrition.engines.selection import engine
-    from attrition.engines.test_clients import gather_test_clients
 
     try:
         ledger = read_ledger(config.ledger)

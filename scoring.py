@@ -18,7 +18,7 @@ from attrition.core.config import Config
 from attrition.core.errors import DataError
 from attrition.data.clients import TestClients
 from attrition.data.ledger import read_ledger
-from attrition.engines.test_clients import gather_test_clients
+from attrition.engines.context import gather_test_clients
 from attrition.model.champion import live_champion
 from attrition.model.compatibility import misfit
 from attrition.model.metrics import Score

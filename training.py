@@ -26,8 +26,8 @@ from attrition.data.clients import Clients, TestClients
 from attrition.data.leakage import suspicious_columns
 from attrition.data.ledger import Ledger, read_ledger
 from attrition.engines.candidate import TrainingResult
+from attrition.engines.context import gather_test_clients
 from attrition.engines.selection import engine
-from attrition.engines.test_clients import gather_test_clients
 from attrition.model.compatibility import label_settings
 from attrition.model.metrics import Minimum, score
 from attrition.model.scorecard import Scorecard

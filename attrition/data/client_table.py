@@ -23,12 +23,14 @@ from attrition.core import atomic_files
 from attrition.core.config import Config
 from attrition.core.errors import DataError, PipelineError
 from attrition.data import csv_records, source_files, storage, validation
-from attrition.data.csv_scan import MEGABYTE, CsvScan, are_alike, scan_csv, unpack
+from attrition.data.csv_scan import MEGABYTE, CsvScan, are_alike, scan_file, unpack
 from attrition.data.ledger import Cut
 
-# Rows of the table that are labelled, and those that go to finaldata.csv.
+# Rows of the table that are labelled, those that go to finaldata.csv, and those of open clients.
 GOOD = "problem IS NULL AND label IS NOT NULL"
 KEPT = f"{GOOD} AND NOT is_duplicate"
+OPEN = "problem IS NULL AND label IS NULL"
+_REJECTED = "problem IS NOT NULL"
 # What one file may take of `run_deadline_minutes`.
 PART_OF_A_RUN = 1 / 4
 _MEMORY_PER_CORE = 100_000_000
@@ -111,16 +113,8 @@ class ClientTable:
         self._scratch = scratch
         self.keys = storage.keys(config)
         self._names = config.stored_columns[:-1]
-        # What tells one client from another: the id, or without one the whole row.
-        self.client_columns = [
-            key
-            for key, name in zip(self.keys, self._names, strict=True)
-            if config.id_column in (name, None)
-        ]
-        kinds = ", ".join(
-            f"{key} {storage.kind_of(config, name)}"
-            for key, name in zip(self.keys, self._names, strict=True)
-        )
+        self.client_columns = storage.client_keys(config)
+        kinds = ", ".join(f"{key} {kind}" for key, kind in storage.kinds(config).items())
         problem = '"column" VARCHAR, value VARCHAR, reason VARCHAR'
         connection.execute(
             f"CREATE TABLE rows ({kinds}, label TINYINT, problem STRUCT({problem}), "
@@ -154,14 +148,13 @@ class ClientTable:
             return self._add(path, number, optional)
 
     def _add(self, path: Path, number: int, optional: Sequence[str]) -> Intake:
-        with path.open("rb") as stream:
-            census = scan_csv(stream)
+        census = scan_file(path)
         header = csv_records.read_header(path, census)
         required = [name for name in self.config.stored_columns if name not in optional]
         csv_records.check_header(header.names, required, optional)
         file = _File(path, number, census, header, start=self._count_rows(0))
         lost, is_last_lost = (0, False) if self._load_sound(file) else self._load_damaged(file)
-        counts = "count(*), count(problem), count(*) FILTER (problem IS NULL AND label IS NULL)"
+        counts = f"count(*), count(problem), count(*) FILTER ({OPEN})"
         rows, bad, open_rows = self.connection.execute(
             f"SELECT {counts} FROM rows WHERE rowid >= ?", [file.start]
         ).fetchall()[0]
@@ -191,7 +184,7 @@ class ClientTable:
             self.connection.rollback()
             self.connection.begin()
             return False
-        numbers = self._rejected_numbers(file)
+        numbers = self.row_numbers(_REJECTED, file.start)
         if census.lines == rows + 1 or not numbers:  # every record is one line
             lines = [number + 1 for number in numbers]
         else:
@@ -231,7 +224,8 @@ class ClientTable:
             lines, bad = csv_records.separate(self._records(file), len(header), columns, good)
         self._insert(read_good(len(names)), names, good_path)
         good_path.unlink()
-        self._explain(file, [lines[number - 1] for number in self._rejected_numbers(file)])
+        numbers = self.row_numbers(_REJECTED, file.start)
+        self._explain(file, [lines[number - 1] for number in numbers])
         self.connection.execute(
             "INSERT INTO rejections SELECT ?, unnest(?::BIGINT[]), '', unnest(?::VARCHAR[]), "
             "unnest(?::VARCHAR[])",
@@ -326,17 +320,20 @@ class ClientTable:
         self.connection.execute(
             "INSERT INTO rejections SELECT ?, line, unnest(problem) "
             "FROM (SELECT unnest(?::BIGINT[]) AS line) POSITIONAL JOIN "
-            "(SELECT problem FROM rows WHERE rowid >= ? AND problem IS NOT NULL ORDER BY rowid)",
+            f"(SELECT problem FROM rows WHERE rowid >= ? AND {_REJECTED} ORDER BY rowid)",
             [file.number, list(lines), file.start],
         )
 
-    def _rejected_numbers(self, file: _File) -> list[int]:
-        """Numbers within their file of the rejected rows, the first row being 1."""
+    def row_numbers(self, condition: str, start: int = 0) -> list[int]:
+        """Numbers within the last file of the rows that fulfil an SQL condition, from 1 on.
+
+        `start` rows are in the table before that file's.
+        """
         # Until it is committed, the rowid of a file's first row is far above `start`.
         rows = self.connection.execute(
             "SELECT rowid - (SELECT min(rowid) FROM rows WHERE rowid >= $1) + 1 AS number "
-            "FROM rows WHERE rowid >= $1 AND problem IS NOT NULL ORDER BY number",
-            [file.start],
+            f"FROM rows WHERE rowid >= $1 AND ({condition}) ORDER BY number",
+            [start],
         )
         return [int(row[0]) for row in rows.fetchall()]
 
@@ -360,8 +357,9 @@ def read_good(width: int) -> str:
     return f"read_csv(?, columns={_texts(width)}, header=false, {storage.READ_OWN_OPTIONS})"
 
 
-def _texts(width: int) -> str:
-    return "{" + ", ".join(f"c{i}: 'VARCHAR'" for i in range(width)) + "}"
+def _texts(width: int) -> dict[str, str]:
+    # As Python writes it, DuckDB reads it.
+    return {f"c{i}": "VARCHAR" for i in range(width)}
 
 
 def _named(letter: str, expressions: Iterable[str]) -> str:

@@ -18,7 +18,7 @@ from attrition.core.errors import DataError
 from attrition.core.scratch import scratch_folder
 from attrition.data import csv_records, source_files, storage
 from attrition.data.client_table import KEPT, ClientTable, connect, unpacked
-from attrition.data.deduplication import mark_duplicates
+from attrition.data.deduplication import mark_duplicates, same
 from attrition.data.hold_out import is_held_out
 
 
@@ -120,16 +120,12 @@ def final_clients(config: Config, start: int = 0, end: int | None = None) -> Cli
     Raises:
         DataError: the file is missing or damaged.
     """
-    with _session(config, _size(config.final_data)) as (connection, scratch):
-        rows = storage.read_range(config, config.final_data, start, end, scratch)
-        return _fetch(connection, config, *rows)
+    return _stored(config, config.final_data, start, end)
 
 
 def clients_not_held_out(config: Config, start: int, end: int) -> Clients:
     """As `final_clients`, without the clients held out as test data, which are judged there."""
-    with _session(config, _size(config.final_data)) as (connection, scratch):
-        rows, parameters = storage.read_range(config, config.final_data, start, end, scratch)
-        return _fetch(connection, config, f"{rows} WHERE NOT {is_held_out(config)}", parameters)
+    return _stored(config, config.final_data, start, end, f"NOT {is_held_out(config)}")
 
 
 def held_out_clients(config: Config, committed_bytes: int) -> Clients:
@@ -139,11 +135,7 @@ def held_out_clients(config: Config, committed_bytes: int) -> Clients:
         config: the settings.
         committed_bytes: length of `finaldata.csv` by the ledger.
     """
-    with _session(config, _size(config.final_data)) as (connection, scratch):
-        rows, parameters = storage.read_range(
-            config, config.final_data, 0, committed_bytes, scratch
-        )
-        return _fetch(connection, config, f"{rows} WHERE {is_held_out(config)}", parameters)
+    return _stored(config, config.final_data, 0, committed_bytes, is_held_out(config))
 
 
 def with_held_out(config: Config, test: TestClients, held_out: Clients) -> TestClients:
@@ -233,9 +225,7 @@ def open_clients(config: Config) -> Clients:
     Raises:
         DataError: `openclients.csv` is damaged.
     """
-    with _session(config, _size(config.open_clients)) as (connection, scratch):
-        rows = storage.read_range(config, config.open_clients, 0, None, scratch)
-        return replace(_fetch(connection, config, *rows), labels=None)
+    return replace(_stored(config, config.open_clients, 0, None), labels=None)
 
 
 def read_table(config: Config, path: Path) -> tuple[Clients, tuple[Rejection, ...]]:
@@ -277,6 +267,15 @@ def _session(config: Config, input_bytes: int) -> Iterator[tuple[duckdb.DuckDBPy
         connect(config, folder, input_bytes) as connection,
     ):
         yield connection, folder
+
+
+def _stored(
+    config: Config, path: Path, start: int, end: int | None, condition: str = "true"
+) -> Clients:
+    """The rows between two offsets of a file of the pipeline that fulfil an SQL condition."""
+    with _session(config, _size(path)) as (connection, scratch):
+        rows, parameters = storage.read_range(config, path, start, end, scratch)
+        return _fetch(connection, config, f"{rows} WHERE {condition}", parameters)
 
 
 def _size(path: Path) -> int:
@@ -333,11 +332,9 @@ def _positions_in(
     mine, theirs = _whole_rows(config, clients), _whole_rows(config, others)
     connection.register("mine", mine.assign(position=np.arange(len(mine))))
     connection.register("theirs", theirs)
-    same = " AND ".join(
-        f"mine.{column} IS NOT DISTINCT FROM theirs.{column}" for column in theirs.columns
-    )
     positions = connection.execute(
-        f"SELECT DISTINCT position FROM mine JOIN theirs ON {same} ORDER BY position"
+        f"SELECT DISTINCT position FROM mine JOIN theirs "
+        f"ON {same('mine', 'theirs', list(theirs.columns))} ORDER BY position"
     ).fetchnumpy()["position"]
     connection.unregister("mine")
     connection.unregister("theirs")

@@ -73,7 +73,7 @@ class Choice:
     """The roles of a table's columns.
 
     Attributes:
-        settings: the settings that name columns, except that of the labels.
+        settings: those that name columns, except that of the labels; of a suggestion, all.
         chosen: column -> its role and the reason.
         left_out: column -> the reason.
         notes: remarks for a person to check.

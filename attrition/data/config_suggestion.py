@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import duckdb
@@ -33,7 +33,7 @@ from attrition.data.column_choice import (
     is_numeric,
     reason_to_leave_out,
 )
-from attrition.data.csv_scan import scan_csv
+from attrition.data.csv_scan import scan_file
 from attrition.data.label_choice import choose_labels, explain_labels
 
 _LINES_SHOWN = 5
@@ -62,7 +62,7 @@ class Table:
 
 
 def suggest_settings(config: Config, path: Path, target: str) -> Choice:
-    """Guess settings for a table: all that config.json needs, in the form of a `Choice`.
+    """Guess all settings for a table, as in config.json.
 
     Args:
         config: says how much memory and disk the work may take.
@@ -127,11 +127,11 @@ def _suggest(table: Table, target: str) -> Choice:
     }
     outcome, doubts = _outcome(labels, positive, negative, target)
     damage = _damage(table, columns, label, known, choice)
-    return Choice(
-        settings,
-        {**choice.chosen, target: ("target_column", outcome)},
-        choice.left_out,
-        (*doubts, *damage, *choice.notes),
+    return replace(
+        choice,
+        settings=settings,
+        chosen={**choice.chosen, target: ("target_column", outcome)},
+        notes=(*doubts, *damage, *choice.notes),
     )
 
 
@@ -198,8 +198,7 @@ def _damage(
 
 def _load(connection: duckdb.DuckDBPyConnection, path: Path, target: str, scratch: Path) -> Table:
     """Read all usable rows of a table as trimmed text, NULL for blank."""
-    with path.open("rb") as stream:
-        scan = scan_csv(stream)
+    scan = scan_file(path)
     names = csv_records.read_header(path, scan).names
     csv_records.check_header(names, [target], ())
     good = scratch / "good.csv"

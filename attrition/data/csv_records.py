@@ -17,7 +17,7 @@ from typing import IO
 
 from attrition.core.errors import DataError
 from attrition.core.spelling import closest
-from attrition.data.csv_scan import CsvScan, scan_csv
+from attrition.data.csv_scan import CsvScan, scan_file
 
 # A longer record is not a client row; also the longest value that Python's csv module accepts.
 MAXIMUM_RECORD = 131_072
@@ -85,9 +85,7 @@ def column_names(path: Path) -> tuple[str, ...]:
     Raises:
         DataError: the file is empty, not UTF-8, or its header cannot be read.
     """
-    with path.open("rb") as stream:
-        scan = scan_csv(stream)
-    return read_header(path, scan).names
+    return read_header(path, scan_file(path)).names
 
 
 def check_header(names: Sequence[str], required: Sequence[str], optional: Sequence[str]) -> None:

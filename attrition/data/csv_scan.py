@@ -94,6 +94,12 @@ def unpack(packed: IO[bytes], plain: IO[bytes], maximum_megabytes: int) -> None:
         raise DataError(f"not a sound gzip file ({error})") from None
 
 
+def scan_file(path: Path) -> CsvScan:
+    """Read all bytes of a file once, as `scan_csv`."""
+    with path.open("rb") as stream:
+        return scan_csv(stream)
+
+
 def scan_csv(stream: IO[bytes]) -> CsvScan:
     """Read all bytes of a file once: check the encoding, and count for the CSV checks.
 

@@ -28,7 +28,7 @@ from attrition.core.config import Config
 from attrition.core.errors import DataError
 from attrition.data import committed_rows, csv_records, recovery, storage
 from attrition.data.client_table import ClientTable, connect, unpacked
-from attrition.data.csv_scan import scan_csv
+from attrition.data.csv_scan import scan_file
 from attrition.data.cut_row_search import LEFT, SETTLED, client_state, find_other_source
 from attrition.data.discovery import NewBatch, Survey
 from attrition.data.ledger import Event, Ledger, LedgerEntry, next_commit_id, write_ledger
@@ -102,17 +102,14 @@ def _old_row(config: Config, item: NewBatch, entry: LedgerEntry, scratch: Path) 
         before = scratch / "before.csv"
         if _copy_begin(path, entry.cut.size, before) != entry.cut.sha256:
             return None
-        with before.open("rb") as stream:
-            scan = scan_csv(stream)
+        scan = scan_file(before)
         header = csv_records.read_header(before, scan)
         last = None
         for record in csv_records.read_records(before, scan):
             last = record
         if last is None:
             return None
-        with path.open("rb") as stream:
-            scan = scan_csv(stream)
-        records = csv_records.read_records(path, scan)
+        records = csv_records.read_records(path, scan_file(path))
         whole = next((record for record in records if record.line >= last.line), None)
     if whole is None:
         return None

@@ -9,13 +9,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from attrition.data import storage, validation
-from attrition.data.client_table import GOOD, KEPT, ClientTable, Intake
+from attrition.data.client_table import GOOD, KEPT, OPEN, ClientTable, Intake
 from attrition.data.csv_scan import count_lines
 
 # Hashes that are sorted at once (128 MB).
 _HASHES_AT_ONCE = 16_000_000
 # Up to this many new rows are compared with the committed ones as lines of text.
 _FEW_ROWS = 200_000
+# Whether labelled rows of an open client, all newer than its row, take it off the list.
+_CLOSE = f"bool_or(NOT is_duplicate) OR arg_max(label, rows.rowid) = {validation.POSITIVE}"
 
 
 def mark_duplicates(
@@ -144,7 +146,7 @@ def mark_known_open_clients(
     table.connection.execute(
         f"UPDATE rows SET is_duplicate = true WHERE rowid IN (SELECT r FROM "
         f"(SELECT rowid AS r, {names} FROM rows "
-        f"WHERE problem IS NULL AND label IS NULL AND ({ranges})) AS again "
+        f"WHERE {OPEN} AND ({ranges})) AS again "
         f"SEMI JOIN ({sources}) AS known ON {same('again', 'known', table.client_columns)})",
         [str(path) for path in known],
     )
@@ -175,24 +177,14 @@ def write_open_clients(table: ClientTable, previous: Path | None, path: Path) ->
     Returns:
         The number of open clients.
     """
-    columns = ", ".join(table.keys)
     client = table.client_columns
-    before = storage.read_stored(table.config) if previous else storage.no_rows(table.config)
     run = table.connection.execute
-    run(
-        f"CREATE TEMP TABLE opened AS "
-        f"SELECT row_number() OVER () - 1e12::BIGINT AS r, {columns} FROM {before}",
-        [str(previous)] if previous else [],
-    )
-    run(
-        f"INSERT INTO opened SELECT rowid, {columns} FROM rows "
-        f"WHERE problem IS NULL AND label IS NULL AND NOT is_duplicate"
-    )
+    opened, parameters = _opened(table, previous)
+    run(f"CREATE TEMP TABLE opened AS FROM {opened}", parameters)
     run(
         f"CREATE TEMP TABLE closed AS SELECT opened.r FROM opened JOIN rows "
         f"ON {same('opened', 'rows', client)} AND rows.rowid > opened.r WHERE {GOOD} "
-        f"GROUP BY opened.r HAVING bool_or(NOT is_duplicate) "
-        f"OR arg_max(label, rows.rowid) = {validation.POSITIVE}"
+        f"GROUP BY opened.r HAVING {_CLOSE}"
     )
     run(
         f"CREATE TEMP TABLE still_open AS SELECT *, NULL::TINYINT AS label FROM opened "
@@ -204,6 +196,19 @@ def write_open_clients(table: ClientTable, previous: Path | None, path: Path) ->
     for name in ("opened", "closed", "still_open"):
         run(f"DROP TABLE {name}")
     return count
+
+
+def _opened(table: ClientTable, previous: Path | None) -> tuple[str, list[str]]:
+    """The rows of open clients so far and of the table, as SQL and its parameters.
+
+    Their column `r` is in the order of arrival; a row of the table has its rowid.
+    """
+    columns = ", ".join(table.keys)
+    before = storage.read_stored(table.config) if previous else storage.no_rows(table.config)
+    return (
+        f"(SELECT row_number() OVER () - 1e12::BIGINT AS r, {columns} FROM {before} "
+        f"UNION ALL SELECT rowid, {columns} FROM rows WHERE {OPEN} AND NOT is_duplicate)"
+    ), [str(previous)] if previous else []
 
 
 def replaced_open_rows(
@@ -220,28 +225,25 @@ def replaced_open_rows(
     Returns:
         Rowid -> the older row as in `openclients.csv`, its line end included.
     """
-    columns, client = ", ".join(table.keys), table.client_columns
-    before = storage.read_stored(table.config) if previous else storage.no_rows(table.config)
+    client = table.client_columns
     run = table.connection.execute
     run(
         f"CREATE TEMP TABLE newer AS SELECT rowid AS r, {', '.join(client)} FROM rows "
         f"WHERE problem IS NULL AND rowid IN (SELECT unnest(?::BIGINT[]))",
         [list(rows)],
     )
+    opened, parameters = _opened(table, previous)
     run(
-        f"CREATE TEMP TABLE older AS SELECT * FROM "
-        f"(SELECT row_number() OVER () - 1e12::BIGINT AS r, {columns} FROM {before} UNION ALL "
-        f"SELECT rowid, {columns} FROM rows WHERE problem IS NULL AND label IS NULL "
-        f"AND NOT is_duplicate) AS opened SEMI JOIN newer ON {same('opened', 'newer', client)}",
-        [str(previous)] if previous else [],
+        f"CREATE TEMP TABLE older AS FROM {opened} AS opened "
+        f"SEMI JOIN newer ON {same('opened', 'newer', client)}",
+        parameters,
     )
     pairs = run(
         f"WITH pairs AS (SELECT newer.r AS n, max(older.r) AS o FROM newer JOIN older "
         f"ON {same('newer', 'older', client)} AND older.r < newer.r GROUP BY newer.r) "
         f"SELECT n, o FROM pairs WHERE n NOT IN (SELECT n FROM pairs JOIN older ON older.r = o "
         f"JOIN rows ON {same('older', 'rows', client)} AND rows.rowid > o AND rows.rowid < n "
-        f"WHERE {GOOD} GROUP BY n HAVING bool_or(NOT is_duplicate) "
-        f"OR arg_max(label, rows.rowid) = {validation.POSITIVE})"
+        f"WHERE {GOOD} GROUP BY n HAVING {_CLOSE})"
     ).fetchall()
     part, lines = scratch / "replaced.csv", {}
     for newer, older in sorted(pairs):

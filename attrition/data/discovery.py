@@ -116,7 +116,7 @@ def all_rejected(config: Config, ledger: Ledger) -> str | None:
 
 def some(names: Sequence[str], most: int = 5) -> str:
     """A text with the first few names and the number of the others."""
-    more = f" and {len(names) - most} more" if len(names) > most else ""
+    more = f" and {len(names) - most:,} more" if len(names) > most else ""
     return ", ".join(names[:most]) + more
 
 

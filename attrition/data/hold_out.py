@@ -18,7 +18,7 @@ def is_held_out(config: Config) -> str:
     """SQL for whether a labelled row (`v0`, ..., `label`) is test data, for DuckDB and Spark."""
     if not config.test_share:
         return "false"
-    key_of = dict(zip(config.stored_columns, storage.keys(config), strict=False))
+    key_of = storage.key_of(config)
     if config.id_column is not None:
         text = key_of[config.id_column]
     else:

@@ -184,14 +184,12 @@ def ingested(item: NewBatch, intake: Intake, duplicate: int, time: str) -> Ledge
         sha256=item.sha256,
         size=item.batch.stamp.size,
         status=INGESTED,
-        reason=None,
         rows_read=intake.rows_read,
         kept=intake.rows_read - intake.open - intake.quarantined - duplicate,
         duplicate=duplicate,
         open=intake.open,
         quarantined=intake.quarantined,
         extra_columns=intake.extra_columns,
-        commit=None,
         time=time,
     )
 
@@ -209,13 +207,6 @@ def rejected(config: Config, item: NewBatch, reason: str, time: str) -> LedgerEn
         size=item.batch.stamp.size,
         status=REJECTED,
         reason=reason,
-        rows_read=0,
-        kept=0,
-        duplicate=0,
-        open=0,
-        quarantined=0,
-        extra_columns=(),
-        commit=None,
         time=time,
         limits={name: limit for name, limit in limits.items() if isinstance(limit, int)},
     )

@@ -60,7 +60,7 @@ class Cut:
     row: str
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class LedgerEntry:
     """What became of one content: rows_read = kept + duplicate + open + quarantined.
 
@@ -73,14 +73,14 @@ class LedgerEntry:
     sha256: str
     size: int
     status: str
-    reason: str | None
-    rows_read: int
-    kept: int
-    duplicate: int
-    open: int
-    quarantined: int
-    extra_columns: tuple[str, ...]
-    commit: str | None
+    reason: str | None = None
+    rows_read: int = 0
+    kept: int = 0
+    duplicate: int = 0
+    open: int = 0
+    quarantined: int = 0
+    extra_columns: tuple[str, ...] = ()
+    commit: str | None = None
     time: str
     limits: Mapping[str, int] = field(default_factory=dict)
     cut: Cut | None = None

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from itertools import takewhile
 from pathlib import Path
@@ -26,12 +26,12 @@ from attrition.data import (
     source_files,
     storage,
 )
-from attrition.data.client_table import GOOD, ClientTable, connect
-from attrition.data.csv_scan import scan_csv
+from attrition.data.client_table import GOOD, OPEN, ClientTable, connect
+from attrition.data.csv_scan import scan_file
+from attrition.data.discovery import some
 from attrition.data.ledger import Commit, Ledger, next_commit_id, read_ledger, write_ledger
 
 LINES_NAMED = 10  # of the rows that cannot be kept
-_OPENED = "problem IS NULL AND label IS NULL"
 
 logger = logging.getLogger(__name__)
 
@@ -67,18 +67,16 @@ def rebuild_ledger(config: Config) -> None:
     texts = [text]
     ledger = Ledger(schema=config.schema_digest, writing=True)
     with recovery.scratch_folder(config) as scratch:
-        try:
-            checked = _check_labelled(config, scratch)
-            ledger = _with_rows(config, ledger, checked)
-            texts += _lost(checked)
-        except DataError as error:
-            texts.append(_set_aside(config.final_data, error))
-        try:
-            checked = _check_opened(config, scratch)
-            ledger = _with_open_clients(config, ledger, checked)
-            texts += _lost(checked)
-        except DataError as error:
-            texts.append(_set_aside(config.open_clients, error))
+        for path, check, with_rows in (
+            (config.final_data, _check_labelled, _with_rows),
+            (config.open_clients, _check_opened, _with_open_clients),
+        ):
+            try:
+                checked = check(config, scratch)
+                ledger = with_rows(config, ledger, checked)
+                texts += _lost(checked)
+            except DataError as error:
+                texts.append(_set_aside(path, error))
     if ledger.commits:
         ledger = replace(ledger, earlier_names=names)
     texts.append(
@@ -185,15 +183,15 @@ def _check_opened(config: Config, scratch: Path) -> Checked:
     def keep(table: ClientTable) -> None:
         client = ", ".join(table.client_columns)
         table.connection.execute(
-            f"UPDATE rows SET is_duplicate = true WHERE {_OPENED} AND rowid NOT IN "
-            f"(SELECT max(rowid) FROM rows WHERE {_OPENED} GROUP BY {client})"
+            f"UPDATE rows SET is_duplicate = true WHERE {OPEN} AND rowid NOT IN "
+            f"(SELECT max(rowid) FROM rows WHERE {OPEN} GROUP BY {client})"
         )
 
     # A pending list, which a killed run left, is newer and complete.
     waiting = recovery.pending_open_clients(config)
     path = waiting if waiting.exists() else config.open_clients
     problem = "an outcome; such rows belong into finaldata.csv"
-    return _check(config, path, (_OPENED, problem), keep, scratch)
+    return _check(config, path, (OPEN, problem), keep, scratch)
 
 
 def _check(
@@ -215,10 +213,9 @@ def _check(
     clean = scratch / path.name
     if not _size(path):
         return Checked(path, 0, 0, (), clean)
-    if csv_records.column_names(path) != config.stored_columns:
+    scan = scan_file(path)
+    if csv_records.read_header(path, scan).names != config.stored_columns:
         raise DataError(f"its header is not {storage.stored_header(config)}")
-    with path.open("rb") as stream:
-        scan = scan_csv(stream)
     condition, problem = rule
     with connect(config, scratch, path.stat().st_size) as connection:
         table = ClientTable(connection, config, scratch)
@@ -226,36 +223,18 @@ def _check(
             with table.transaction():
                 table.add(path, 0)
         mark_repeated(table)
-        others = [
-            (line, problem)
-            for line in _lines_of(table, path, f"problem IS NULL AND NOT ({condition})")
-        ]
+        numbers = table.row_numbers(f"problem IS NULL AND NOT ({condition})")
         rejections = connection.execute('SELECT line, "column", reason FROM rejections').fetchall()
-        kept = f"{condition} AND NOT is_duplicate"
-        rows = int(table.scalar(f"SELECT count(*) FROM rows WHERE {kept}"))
-        repeated = int(
-            table.scalar(f"SELECT count(*) FROM rows WHERE {condition} AND is_duplicate")
-        )
-        part = scratch / "part.csv"
-        storage.write_stored(connection, config, f"rows WHERE {kept}", part)
+        rows = int(table.scalar(f"SELECT count(*) FROM rows WHERE {condition}"))
+        repeated = int(table.scalar("SELECT count(*) FROM rows WHERE is_duplicate"))
+        part, kept = scratch / "part.csv", f"rows WHERE {condition} AND NOT is_duplicate"
+        storage.write_stored(connection, config, kept, part)
     with clean.open("wb") as target:
         storage.append(part, target, config)
     bad = [(line, f"{column}: {why}" if column else why) for line, column, why in rejections]
-    return Checked(path, rows, repeated, tuple(sorted(bad + others)), clean)
-
-
-def _lines_of(table: ClientTable, path: Path, condition: str) -> list[int]:
-    """The first lines of some rows in a table that holds one file."""
-    first = table.scalar("SELECT min(rowid) FROM rows")
-    numbers = table.connection.execute(
-        f"SELECT rowid - ? + 1 FROM rows WHERE {condition} ORDER BY rowid", [first]
-    ).fetchall()
-    if not numbers:
-        return []
-    with path.open("rb") as stream:
-        scan = scan_csv(stream)
-    records = csv_records.read_records(path, scan)
-    return csv_records.start_lines(records, [int(row[0]) for row in numbers])
+    lines = csv_records.start_lines(csv_records.read_records(path, scan), numbers)
+    bad += [(line, problem) for line in lines]
+    return Checked(path, rows - repeated, repeated, tuple(sorted(bad)), clean)
 
 
 def _with_rows(config: Config, ledger: Ledger, checked: Checked) -> Ledger:
@@ -312,10 +291,10 @@ def _lost(checked: Checked) -> list[str]:
     """Texts about the rows of a file that are not kept."""
     path, texts = checked.source, []
     if checked.problems:
-        count = len(checked.problems)
+        lines = [str(line) for line, _ in checked.problems]
         texts.append(
-            f"{path.name}: {count:,} row{'s' if count > 1 else ''} cannot be read "
-            f"(line {_lines(checked.problems)}); "
+            f"{path.name}: {plural(len(lines), 'row')} cannot be read "
+            f"(line {some(lines, LINES_NAMED)}); "
             f"the old file is kept as {atomic_files.keep_copy(path).name}"
         )
     if checked.repeated:
@@ -362,12 +341,6 @@ def _sound(path: Path, check: Callable[[], Checked]) -> Checked:
 def _accepted(checked: Checked) -> str:
     again = f", {plural(checked.repeated, 'repeated row')} left out" if checked.repeated else ""
     return f"{checked.source.name} was changed by hand and accepted: {checked.rows:,} rows{again}"
-
-
-def _lines(problems: Sequence[tuple[int, str]]) -> str:
-    shown = ", ".join(str(line) for line, _ in problems[:LINES_NAMED])
-    more = len(problems) - LINES_NAMED
-    return f"{shown} and {more:,} more" if more > 0 else shown
 
 
 def _size(path: Path) -> int:

@@ -14,11 +14,10 @@ from typing import Any
 import duckdb
 
 from attrition.core.config import Config
-from attrition.core.errors import DataError
 from attrition.core.scratch import scratch_folder
 from attrition.data.client_table import connect
 from attrition.data.ledger import Ledger
-from attrition.data.storage import kind_of, read_stored, stored_header
+from attrition.data.storage import key_of, read_range
 
 QUANTILES = (0.05, 0.25, 0.75, 0.95)
 BATCHES = 12  # newest batches that are profiled one by one
@@ -53,7 +52,7 @@ class DataProfile:
 
 def profile_data(config: Config, ledger: Ledger) -> DataProfile:
     """Compute the statistics of `finaldata.csv`, of any size; without the file they are empty."""
-    keys = {column: f"v{i}" for i, column in enumerate(config.stored_columns[:-1])}
+    keys = key_of(config)
     features = config.feature_columns
     client = None if config.id_column is None else keys[config.id_column]
     same = [client, *(keys[c] for c in features)]
@@ -117,25 +116,9 @@ def _clients(config: Config) -> Iterator[duckdb.DuckDBPyConnection]:
         scratch_folder() as scratch,
         connect(config, scratch, size) as database,
     ):
-        if size:
-            _check_header(config)
-            source = f"CREATE TABLE clients AS FROM {read_stored(config)}"
-            database.execute(source, [str(config.final_data)])
-        else:
-            kinds = [kind_of(config, column) for column in config.stored_columns[:-1]]
-            columns = [f"v{i} {kind}" for i, kind in enumerate(kinds)]
-            database.execute(f"CREATE TABLE clients ({', '.join(columns)}, label TINYINT)")
+        rows, parameters = read_range(config, config.final_data, 0, None, scratch)
+        database.execute(f"CREATE TABLE clients AS FROM {rows}", parameters)
         yield database
-
-
-def _check_header(config: Config) -> None:
-    with config.final_data.open(encoding="utf-8", errors="replace") as stream:
-        header = stream.readline().rstrip("\n")
-    if header != stored_header(config):
-        raise DataError(
-            f"{config.final_data}: expected the columns {stored_header(config)}, found {header}; "
-            f"run fullprocess.py, which makes it anew after a change of settings"
-        )
 
 
 def _row(database: duckdb.DuckDBPyConnection, query: str) -> tuple[Any, ...]:

@@ -30,21 +30,29 @@ def keys(config: Config) -> list[str]:
     return [f"v{i}" for i in range(len(config.stored_columns) - 1)]
 
 
+def key_of(config: Config) -> dict[str, str]:
+    """Name of a stored column before the label -> its SQL name."""
+    return dict(zip(config.stored_columns[:-1], keys(config), strict=True))
+
+
+def client_keys(config: Config) -> list[str]:
+    """SQL names of what tells one client from another: the id, or without one the whole row."""
+    return [key for name, key in key_of(config).items() if config.id_column in (name, None)]
+
+
+def kinds(config: Config) -> dict[str, str]:
+    """SQL name of a stored column before the label -> DuckDB's type."""
+    return {key: kind_of(config, name) for name, key in key_of(config).items()}
+
+
 def read_stored(config: Config, *, header: bool = True) -> str:
     """SQL for rows (`v0`, ..., `label`) of a file of the pipeline; its parameter is the path."""
-    columns = keys(config)
-    kinds = [
-        f"'{column}': '{kind_of(config, stored)}'"
-        for column, stored in zip(columns, config.stored_columns[:-1], strict=True)
-    ]
-    kinds.append("'label': 'VARCHAR'")
-    positive, negative = (
-        validation.literal(t) for t in (config.positive_label, config.negative_label)
-    )
+    columns = {**kinds(config), "label": "VARCHAR"}  # as Python writes it, DuckDB reads it
+    positive, negative = map(validation.literal, (config.positive_label, config.negative_label))
     return (
-        f"(SELECT {', '.join(columns)}, CASE label WHEN {positive} THEN {validation.POSITIVE} "
+        f"(SELECT {', '.join(keys(config))}, CASE label WHEN {positive} THEN {validation.POSITIVE} "
         f"WHEN {negative} THEN {validation.NEGATIVE} END AS label "
-        f"FROM read_csv(?, columns={{{', '.join(kinds)}}}, header={header}, {READ_OWN_OPTIONS}))"
+        f"FROM read_csv(?, columns={columns}, header={header}, {READ_OWN_OPTIONS}))"
     )
 
 
@@ -64,8 +72,7 @@ def kind_of(config: Config, column: str) -> str:
 
 def no_rows(config: Config) -> str:
     """SQL for no rows, with the columns of `read_stored` and without parameters."""
-    columns = (f"NULL::{kind_of(config, name)}" for name in config.stored_columns[:-1])
-    named = ", ".join(f"{column} AS v{i}" for i, column in enumerate(columns))
+    named = ", ".join(f"NULL::{kind} AS {key}" for key, kind in kinds(config).items())
     return f"(SELECT {named}, NULL::TINYINT AS label WHERE false)"
 
 
@@ -134,8 +141,8 @@ def write_stored(
         path: the file.
     """
     columns = [
-        validation.number_text(key) if kind_of(config, name) == "DOUBLE" else key
-        for key, name in zip(keys(config), config.stored_columns[:-1], strict=True)
+        validation.number_text(key) if kind == "DOUBLE" else key
+        for key, kind in kinds(config).items()
     ]
     positive, negative = map(validation.literal, (config.positive_label, config.negative_label))
     columns.append(

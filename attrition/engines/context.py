@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from attrition.core.config import Config
-from attrition.data.clients import TestClients
+from attrition.data.clients import TestClients, labelled_test_clients, with_held_out
 from attrition.data.ledger import Ledger, read_ledger
-from attrition.engines.test_clients import gather_test_clients
+from attrition.engines.selection import engine
 from attrition.model.champion import Champion
 
 
@@ -35,3 +35,16 @@ def read_context(config: Config, champion: Champion | None) -> RunContext:
     """
     ledger = read_ledger(config.ledger)
     return RunContext(config, ledger, gather_test_clients(config, ledger), champion)
+
+
+def gather_test_clients(config: Config, ledger: Ledger) -> TestClients:
+    """The labelled clients to test on, each row once; writes nothing.
+
+    Raises:
+        DataError: the ingested rows cannot be read with the present settings.
+    """
+    test = labelled_test_clients(config)
+    if not config.test_share or ledger.commit_id is None:
+        return test
+    held_out, _ = engine(config).held_out(ledger)
+    return with_held_out(config, test, held_out)

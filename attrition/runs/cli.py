@@ -67,16 +67,9 @@ def run(parser: argparse.ArgumentParser, argv: Sequence[str] | None, body: Body)
     Returns:
         The exit code.
     """
-    return _guarded(parser, argv, lambda arguments: body(load_config(arguments.config), arguments))
-
-
-def run_without_settings(
-    parser: argparse.ArgumentParser,
-    argv: Sequence[str] | None,
-    body: Callable[[argparse.Namespace], int],
-) -> int:
-    """Like `run`, for a body that needs no settings."""
-    return _guarded(parser, argv, body)
+    return run_without_settings(
+        parser, argv, lambda arguments: body(load_config(arguments.config), arguments)
+    )
 
 
 def run_alone(parser: argparse.ArgumentParser, argv: Sequence[str] | None, body: Body) -> int:
@@ -91,7 +84,7 @@ def run_alone(parser: argparse.ArgumentParser, argv: Sequence[str] | None, body:
             permissions.tighten(_written(config))
             return body(config, arguments)
 
-    return _guarded(parser, argv, locked)
+    return run_without_settings(parser, argv, locked)
 
 
 def run_stage(parser: argparse.ArgumentParser, argv: Sequence[str] | None, body: Body) -> int:
@@ -122,12 +115,12 @@ def _written(config: Config) -> Iterator[Path]:
         yield from folder.rglob("*")
 
 
-def _guarded(
+def run_without_settings(
     parser: argparse.ArgumentParser,
     argv: Sequence[str] | None,
     body: Callable[[argparse.Namespace], int],
 ) -> int:
-    """The one place where errors become messages and exit codes."""
+    """Run a body that needs no settings: the one place where errors become exit codes."""
     arguments = parser.parse_args(argv)
     permissions.keep_private()
     _set_up_logging()

@@ -9,6 +9,7 @@ import ipaddress
 import logging
 import math
 import re
+import threading
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -119,11 +120,12 @@ class WrongTokens:
     def __init__(self) -> None:
         self._last = self._warned = -math.inf  # by the monotonic clock
         self._untold = 0
+        self._one_at_a_time = threading.Lock()
 
     def refused(self, environ: WSGIEnvironment) -> None:
         """Take note of a request that was refused for its token; without any it may be the first.
 
-        A worker that serves one request at a time waits meanwhile: hence not for long.
+        Those who wait hold a connection each, and wait one after another.
         """
         if "HTTP_AUTHORIZATION" not in environ:
             return
@@ -138,7 +140,8 @@ class WrongTokens:
             )
             self._warned, self._untold = now, 0
         if now - before < _SECONDS_TOGETHER:
-            time.sleep(_SECONDS_TO_WAIT)
+            with self._one_at_a_time:  # many connections try no more tokens than one
+                time.sleep(_SECONDS_TO_WAIT)
 
 
 def _is_of_another_site(environ: WSGIEnvironment) -> bool:

@@ -21,7 +21,7 @@ from attrition.data.clients import (
     training_clients,
 )
 from attrition.data.ledger import read_ledger
-from attrition.engines.test_clients import gather_test_clients
+from attrition.engines.context import gather_test_clients
 from tests.conftest import Project, book
 
 SCRIPT = "fullprocess.py"

@@ -24,11 +24,10 @@ from attrition.data.ledger import (
 FIRST = Commit("aaaa", start=0, end=100, rows=3, time="2026-01-01T00:00:00+00:00", files=("f1",))
 SECOND = Commit("bbbb", start=100, end=180, rows=2, time="2026-01-02T00:00:00+00:00", files=("f2",))
 ENTRY = LedgerEntry(
-    "jan.csv",
-    "f1",
-    120,
-    INGESTED,
-    None,
+    name="jan.csv",
+    sha256="f1",
+    size=120,
+    status=INGESTED,
     rows_read=7,
     kept=3,
     duplicate=1,

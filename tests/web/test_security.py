@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import threading
 import time
 
 import pytest
@@ -218,15 +219,23 @@ def test_who_tries_tokens_waits_and_stands_in_the_log(
     assert "guess" not in caplog.text
 
 
-def test_by_the_short_way_a_wrong_token_counts_once(
-    client: FlaskClient, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    waits: list[float] = []
-    monkeypatch.setattr(time, "sleep", waits.append)
-    for _ in range(2):
-        headers = {"Host": "risk.example", "Authorization": "Bearer x"}
-        answer = client.post(
-            "/prediction", json={"records": []}, environ_base=STRANGER, headers=headers
-        )
-        assert answer.status_code == 401
-    assert waits == [0.2]
+def test_many_connections_try_no_more_tokens_than_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    at_once, most = 0, 0
+
+    def wait(_seconds: float) -> None:
+        nonlocal at_once, most
+        at_once += 1
+        most = max(most, at_once)
+        pause.wait(0.02)
+        at_once -= 1
+
+    pause = threading.Event()
+    monkeypatch.setattr(time, "sleep", wait)
+    tokens = security.WrongTokens()
+    environ = {"HTTP_AUTHORIZATION": "Bearer guess"}
+    threads = [threading.Thread(target=tokens.refused, args=(environ,)) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert most == 1

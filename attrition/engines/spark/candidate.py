@@ -63,7 +63,7 @@ def learn(master: Master, rows: DataFrame, test: TestClients, first_unseen: int)
 def _fit(config: Config, rows: DataFrame, total: int, sample: Clients) -> FittedModel:
     """Select the settings on the sample, then fit to all rows."""
     columns = Columns(config.numeric_columns, config.categorical_columns)
-    keys = dict(zip(config.stored_columns, storage.keys(config), strict=False))
+    keys = storage.key_of(config)
     labels = _labels(sample)
     selection, chosen = choose(sample.features, labels, columns, config.random_seed, sample.ids)
     picked = sample.features.iloc[chosen], labels[chosen]

@@ -95,17 +95,14 @@ class Master:
         if addresses:
             return self.session.read.parquet(*map(literal, addresses)).toDF(*self.columns)
         kinds = {"DOUBLE": "double", "VARCHAR": "string"}
-        values = [
-            kinds[local_storage.kind_of(self.config, n)] for n in self.config.stored_columns[:-1]
-        ]
+        values = [kinds[kind] for kind in local_storage.kinds(self.config).values()]
         types = zip(self.columns, [*values, "byte", "int", "long"], strict=True)
         return self.session.createDataFrame([], ", ".join(map(" ".join, types)))
 
     def not_in_test(self, rows: DataFrame, test: TestClients) -> DataFrame:
         """The labelled rows that are neither held out nor, by id, features and label, test data."""
         mine = (self.config.id_column, *self.config.feature_columns)
-        keys = zip(local_storage.keys(self.config), self.config.stored_columns, strict=False)
-        whole = [key for key, name in keys if name in mine]
+        whole = [key for name, key in local_storage.key_of(self.config).items() if name in mine]
         others = _to_frame(self.session, self.config, test.clients)
         rows = self.not_held_out(rows)
         return rows.join(others, same(rows, others, [*whole, "label"]), "left_anti")
@@ -178,7 +175,7 @@ def _to_frame(session: SparkSession, config: Config, clients: Clients) -> DataFr
     """Labelled clients as rows: `v0`, ... (the value column is NULL), `label`."""
     count = len(clients)
     arrays = {}
-    for key, name in zip(local_storage.keys(config), config.stored_columns[:-1], strict=True):
+    for name, key in local_storage.key_of(config).items():
         kind = (
             pyarrow.string()
             if local_storage.kind_of(config, name) == "VARCHAR"
@@ -201,7 +198,7 @@ def _clients(config: Config, table: Any) -> tuple[Clients, NDArray[np.intp]]:
     table = table.sort_by([(name, "ascending") for name in POSITION])
     values = {
         name: _array(table[key], local_storage.kind_of(config, name) == "DOUBLE")
-        for key, name in zip(local_storage.keys(config), config.stored_columns[:-1], strict=True)
+        for name, key in local_storage.key_of(config).items()
     }
     features = pd.DataFrame(
         {n: pd.Series(values[n], dtype=values[n].dtype) for n in config.feature_columns}

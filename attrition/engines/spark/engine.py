@@ -144,7 +144,7 @@ class SparkEngine:
 
     def profile(self, ledger: Ledger) -> DataProfile:
         with self._master() as master:
-            keys = self._keys()
+            keys = storage.key_of(self.config)
             return profile_rows(
                 self._labelled(master, ledger),
                 ledger,
@@ -183,7 +183,7 @@ class SparkEngine:
     def _riskiest(self, rows: DataFrame, card: Scorecard) -> tuple[Clients, int]:
         total = rows.count()
         if total > LISTED_CLIENTS:
-            scored = scoring.scored(rows, card, self._keys())
+            scored = scoring.scored(rows, card, storage.key_of(self.config))
             # In the order of `ranking.rank`: equal probabilities by id.
             order = [
                 functions.desc(functions.round(scoring.PROBABILITY, 9)),
@@ -192,10 +192,7 @@ class SparkEngine:
             rows = scored.orderBy(*order).limit(LISTED_CLIENTS).select(*rows.columns)
         return dataset.collect(rows, self.config)[0], total
 
-    def _keys(self) -> dict[str, str]:
-        """Name of a stored column -> its SQL name."""
-        return dict(zip(self.config.stored_columns, storage.keys(self.config), strict=False))
-
     def _client(self) -> str | None:
         """SQL name of the id column; None without one."""
-        return None if self.config.id_column is None else self._keys()[self.config.id_column]
+        name = self.config.id_column
+        return None if name is None else storage.key_of(self.config)[name]

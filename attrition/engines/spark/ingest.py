@@ -22,7 +22,6 @@ from attrition.core.config import Config
 from attrition.core.errors import DataError, PipelineError
 from attrition.core.scratch import scratch_folder, sweep_scratch_folders
 from attrition.data import recovery, source_files, storage, validation
-from attrition.data import storage as local_storage
 from attrition.data.client_table import ClientTable, Intake, connect, unpacked
 from attrition.data.discovery import NewBatch, Survey, without
 from attrition.data.ingest import ingested, rejected
@@ -175,10 +174,7 @@ def _schema(config: Config) -> Schema:
     import pyarrow
 
     kinds = {"DOUBLE": pyarrow.float64(), "VARCHAR": pyarrow.string()}
-    values = [
-        (key, kinds[storage.kind_of(config, name)])
-        for key, name in zip(storage.keys(config), config.stored_columns[:-1], strict=True)
-    ]
+    values = [(key, kinds[kind]) for key, kind in storage.kinds(config).items()]
     return pyarrow.schema(
         [
             ("file", pyarrow.int32()),
@@ -194,10 +190,7 @@ def _schema(config: Config) -> Schema:
 def _columns(config: Config) -> str:
     """The schema in Spark's notation."""
     kinds = {"DOUBLE": "double", "VARCHAR": "string"}
-    values = [
-        f"{key} {kinds[storage.kind_of(config, name)]}"
-        for key, name in zip(storage.keys(config), config.stored_columns[:-1], strict=True)
-    ]
+    values = [f"{key} {kinds[kind]}" for key, kind in storage.kinds(config).items()]
     return f"file int, row long, {', '.join(values)}, label byte, part int, piece binary"
 
 
@@ -311,7 +304,7 @@ def _entry(
 
 def _keep(master: Master, ledger: Ledger, staged: DataFrame, identity: str) -> DataFrame:
     """Write the new labelled rows, each with the position of its first occurrence."""
-    whole = [*local_storage.keys(master.config), "label"]
+    whole = [*storage.keys(master.config), "label"]
     rows = staged.where("row IS NOT NULL AND label IS NOT NULL")
     firsts = rows.groupBy(*whole).agg(functions.min(functions.struct(*POSITION)).alias("first"))
     firsts = firsts.select(*whole, *(f"first.{name}" for name in POSITION))
@@ -333,8 +326,7 @@ def _with_open_clients(
     See `deduplication.write_open_clients`.
     """
     config, columns = master.config, master.columns
-    keys = zip(local_storage.keys(config), config.stored_columns, strict=False)
-    client = [key for key, name in keys if config.id_column in (name, None)]
+    client = storage.client_keys(config)
     opened = staged.where("row IS NOT NULL AND label IS NULL").select(*columns)
     opened = newest_of_each(opened.union(master.opened(ledger)), client).select(*columns)
     position = functions.struct(*POSITION)

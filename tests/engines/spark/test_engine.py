@@ -28,6 +28,7 @@ from attrition.data.ingestion_result import IngestionResult
 from attrition.data.ledger import Ledger, read_ledger
 from attrition.engines.base import Engine
 from attrition.engines.candidate import Candidate
+from attrition.engines.context import gather_test_clients
 from attrition.engines.selection import engine as engine_of
 from attrition.engines.spark import candidate
 from attrition.engines.spark import engine as spark
@@ -35,7 +36,6 @@ from attrition.engines.spark import scoring as spark_scoring
 from attrition.engines.spark import training as spark_training
 from attrition.engines.spark.session import connect, one_line
 from attrition.engines.spark.training import knot_axes, level_axis
-from attrition.engines.test_clients import gather_test_clients
 from attrition.model.transformers import knot_axis
 from attrition.model.transformers import level_axis as local_level_axis
 from attrition.model.versions import versions
