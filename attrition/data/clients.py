@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -309,19 +309,25 @@ def _fetch(
             f"restore it, or run ingestion.py, which says what to do"
         ) from None
     by_name = {name: np.ma.getdata(arrays[f"v{i}"]) for i, name in enumerate(names)}
-    labels = np.ma.getdata(arrays["label"])
+    return from_columns(config, by_name, np.ma.getdata(arrays["label"]))
+
+
+def from_columns(
+    config: Config, columns: Mapping[str, NDArray[Any]], labels: NDArray[np.int8] | None
+) -> Clients:
+    """Clients from their stored columns, by name; blanks are NaN or ""."""
     features = pd.DataFrame(
         # Without a dtype pandas would convert objects to its own text type.
         {
-            name: pd.Series(by_name[name], dtype=by_name[name].dtype)
+            name: pd.Series(columns[name], dtype=columns[name].dtype)
             for name in config.feature_columns
         }
     )
     if config.id_column is None:
-        ids = np.array([f"row {number}" for number in range(1, len(labels) + 1)], dtype=object)
+        ids = np.array([f"row {number}" for number in range(1, len(features) + 1)], dtype=object)
     else:
-        ids = by_name[config.id_column]
-    values = None if config.value_column is None else by_name[config.value_column]
+        ids = columns[config.id_column]
+    values = None if config.value_column is None else columns[config.value_column]
     return Clients(ids, features, labels, values)
 
 

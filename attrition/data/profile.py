@@ -53,22 +53,22 @@ class DataProfile:
 def profile_data(config: Config, ledger: Ledger) -> DataProfile:
     """Compute the statistics of `finaldata.csv`, of any size; without the file they are empty."""
     keys = key_of(config)
-    features = config.feature_columns
+    features = {name: keys[name] for name in config.feature_columns}
     client = None if config.id_column is None else keys[config.id_column]
-    same = [client, *(keys[c] for c in features)]
+    same = [key for key in (client, *features.values()) if key]
     with _clients(config) as database:
-        rows, base_rate = _row(database, "SELECT count(*), avg(label) FROM clients")
+        rows, base_rate, missing = _overview(database, features)
         clients, repeated = _count_clients(database, client) if client else (None, None)
         return DataProfile(
             rows=rows,
             base_rate=base_rate,
             clients=clients,
             repeated_clients=repeated,
-            conflicting_clients=_count_conflicts(database, [key for key in same if key]),
+            conflicting_clients=_count_conflicts(database, same),
             summary_statistics={c: _summarise(database, keys[c]) for c in config.numeric_columns},
             categories={c: _count_levels(database, keys[c]) for c in config.categorical_columns},
-            missing_data_percentages={c: _missing_percentage(database, keys[c]) for c in features},
-            batches=_profile_batches(database, ledger, {c: keys[c] for c in features}),
+            missing_data_percentages=missing,
+            batches=_profile_batches(database, ledger, features),
         )
 
 
@@ -127,6 +127,17 @@ def _row(database: duckdb.DuckDBPyConnection, query: str) -> tuple[Any, ...]:
     return row
 
 
+def _overview(
+    database: duckdb.DuckDBPyConnection, features: Mapping[str, str], condition: str = "true"
+) -> tuple[int, float | None, dict[str, float | None]]:
+    """The number of rows, the share of leavers, and feature -> percentage (0-100) missing."""
+    shares = ", ".join(f"100.0 * avg(({key} IS NULL)::INT)" for key in features.values())
+    rows, base_rate, *missing = _row(
+        database, f"SELECT count(*), avg(label), {shares} FROM clients WHERE {condition}"
+    )
+    return rows, base_rate, dict(zip(features, missing, strict=True))
+
+
 def _summarise(database: duckdb.DuckDBPyConnection, name: str) -> dict[str, float | None]:
     """Statistics of a numeric column over its present values; the deviation is the sample's."""
     mean, deviation, low, median, high, quantiles = _row(
@@ -162,22 +173,15 @@ def _profile_batches(
 ) -> tuple[BatchProfile, ...]:
     """Profile the newest batches; a row's position in `finaldata.csv` shows its batch."""
     ends = list(accumulate(commit.rows for commit in ledger.commits))
-    shares = ", ".join(f"100.0 * avg(({name} IS NULL)::INT)" for name in features.values())
-    result = []
-    for commit, end in list(zip(ledger.commits, ends, strict=True))[-BATCHES:]:
-        rows, base_rate, *missing = _row(
-            database,
-            f"SELECT count(*), avg(label), {shares} FROM clients "
-            f"WHERE rowid >= {end - commit.rows} AND rowid < {end}",
+    newest = list(zip(ledger.commits, ends, strict=True))[-BATCHES:]
+    return tuple(
+        BatchProfile(
+            commit.id,
+            commit.time,
+            *_overview(database, features, f"rowid >= {end - commit.rows} AND rowid < {end}"),
         )
-        by_column = dict(zip(features, missing, strict=True))
-        result.append(BatchProfile(commit.id, commit.time, rows, base_rate, by_column))
-    return tuple(result)
-
-
-def _missing_percentage(database: duckdb.DuckDBPyConnection, name: str) -> float | None:
-    share = _row(database, f"SELECT 100.0 * avg(({name} IS NULL)::INT) FROM clients")[0]
-    return None if share is None else float(share)
+        for commit, end in newest
+    )
 
 
 def _count_clients(database: duckdb.DuckDBPyConnection, client: str) -> tuple[int, int]:

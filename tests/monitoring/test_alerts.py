@@ -124,19 +124,15 @@ def test_what_was_open_stays_open_when_a_run_fails() -> None:
 
 def entry(name: str, status: str = "ingested", quarantined: int = 0) -> LedgerEntry:
     return LedgerEntry(
-        name,
-        name.ljust(64, "0"),
-        1,
-        status,
-        "a secret value",
-        9,
-        9 - quarantined,
-        0,
-        0,
-        quarantined,
-        (),
-        None,
-        "2026",
+        name=name,
+        sha256=name.ljust(64, "0"),
+        size=1,
+        status=status,
+        reason="a secret value",
+        rows_read=9,
+        kept=9 - quarantined,
+        quarantined=quarantined,
+        time="2026",
     )
 
 

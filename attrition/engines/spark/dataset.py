@@ -11,18 +11,17 @@ of arrival. Here they have their SQL names: `v0`, `v1`, ..., `label`, `file`, `r
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 import pyarrow
 from numpy.typing import NDArray
 from pyspark.sql import Column, DataFrame, SparkSession, functions
 
 from attrition.core.config import Config
 from attrition.data import storage as local_storage
-from attrition.data.clients import Clients, TestClients
+from attrition.data.clients import Clients, TestClients, from_columns
 from attrition.data.hold_out import is_held_out
 from attrition.data.ledger import Commit, Ledger
 from attrition.engines.spark.storage import Storage, literal
@@ -200,22 +199,9 @@ def _clients(config: Config, table: Any) -> tuple[Clients, NDArray[np.intp]]:
         name: _array(table[key], local_storage.kind_of(config, name) == "DOUBLE")
         for name, key in local_storage.key_of(config).items()
     }
-    features = pd.DataFrame(
-        {n: pd.Series(values[n], dtype=values[n].dtype) for n in config.feature_columns}
-    )
-    count = table.num_rows
-    clients = Clients(
-        ids=np.array([f"row {number}" for number in range(1, count + 1)], dtype=object),
-        features=features,
-        labels=None,
-        values=None if config.value_column is None else values[config.value_column],
-    )
-    if config.id_column is not None:
-        clients = replace(clients, ids=values[config.id_column])
     labels = table["label"].combine_chunks()
-    if not labels.null_count:
-        clients = replace(clients, labels=labels.to_numpy())
-    return clients, table["file"].to_numpy().astype(np.intp)
+    known = None if labels.null_count else labels.to_numpy()
+    return from_columns(config, values, known), table["file"].to_numpy().astype(np.intp)
 
 
 def _array(column: Any, is_number: bool) -> NDArray[Any]:

@@ -32,14 +32,7 @@ def profile_rows(
         numeric, categorical: name of a feature column -> its name in `rows`.
     """
     features = {**numeric, **categorical}
-    count, base_rate, *shares = _first(
-        rows,
-        [
-            functions.count("*"),
-            functions.avg("label"),
-            *(_missing(key) for key in features.values()),
-        ],
-    )
+    count, base_rate, missing = _overview(rows, features)
     clients, repeated = _count_clients(rows, client) if client else (None, None)
     return DataProfile(
         rows=count,
@@ -49,7 +42,7 @@ def profile_rows(
         conflicting_clients=_count_conflicts(rows, [k for k in (client, *features.values()) if k]),
         summary_statistics={name: _summarise(rows, key) for name, key in numeric.items()},
         categories={name: _count_levels(rows, key) for name, key in categorical.items()},
-        missing_data_percentages=dict(zip(features, shares, strict=True)),
+        missing_data_percentages=missing,
         batches=tuple(
             _profile_batch(rows, ledger, commit, features) for commit in ledger.commits[-BATCHES:]
         ),
@@ -60,8 +53,17 @@ def _first(rows: DataFrame, columns: Sequence[Column]) -> tuple[Any, ...]:
     return tuple(rows.agg(*(column.alias(f"a{i}") for i, column in enumerate(columns))).first())
 
 
-def _missing(key: str) -> Column:
-    return functions.avg(functions.col(key).isNull().cast("int")) * 100.0
+def _overview(
+    rows: DataFrame, features: Mapping[str, str]
+) -> tuple[int, float | None, dict[str, float | None]]:
+    """The number of rows, the share of leavers, and feature -> percentage (0-100) missing."""
+    missing = [
+        functions.avg(functions.col(key).isNull().cast("int")) * 100.0 for key in features.values()
+    ]
+    count, base_rate, *shares = _first(
+        rows, [functions.count("*"), functions.avg("label"), *missing]
+    )
+    return count, base_rate, dict(zip(features, shares, strict=True))
 
 
 def _summarise(rows: DataFrame, key: str) -> dict[str, float | None]:
@@ -91,16 +93,7 @@ def _profile_batch(
 ) -> BatchProfile:
     start, end = first_file(ledger, commit.start), first_file(ledger, commit.end)
     mine = rows.where(functions.col("file").between(start, end - 1))
-    count, base_rate, *missing = _first(
-        mine,
-        [
-            functions.count("*"),
-            functions.avg("label"),
-            *(_missing(key) for key in features.values()),
-        ],
-    )
-    shares = dict(zip(features, missing, strict=True))
-    return BatchProfile(commit.id, commit.time, count, base_rate, shares)
+    return BatchProfile(commit.id, commit.time, *_overview(mine, features))
 
 
 def _count_clients(rows: DataFrame, client: str) -> tuple[int, int]:
