@@ -22,6 +22,7 @@ import training
 from attrition.core import atomic_files
 from attrition.core.config import Config
 from attrition.core.errors import PipelineError
+from attrition.data import storage
 from attrition.data.clients import labelled_test_clients
 from attrition.data.hold_out import is_held_out
 from attrition.data.ingestion_result import IngestionResult
@@ -357,7 +358,7 @@ def test_a_scorecard_says_the_same_as_a_column_of_spark(
     assert card.pairs
     with place._master() as master:
         rows = master.labelled(sides[1].ledger.commits)
-        scored = spark_scoring.scored(rows, card, place._keys())
+        scored = spark_scoring.scored(rows, card, storage.key_of(sides[1].config))
         assert scored.columns == [*rows.columns, "log_odds", "probability"]
         table = scored.toArrow().sort_by([("file", "ascending"), ("row", "ascending")])
     clients, _ = place.labelled(sides[1].ledger, 0)
