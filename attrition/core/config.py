@@ -207,10 +207,13 @@ class Config:
         return self.output_model_path / ".lock"
 
     @property
+    def written_folders(self) -> tuple[Path, ...]:
+        return (self.output_folder_path, self.output_model_path, self.prod_deployment_path)
+
+    @property
     def locks(self) -> tuple[Path, ...]:
         """The locks of every written folder, in one order: other settings may share some."""
-        folders = (self.output_folder_path, self.output_model_path, self.prod_deployment_path)
-        return tuple(folder / self.lock.name for folder in sorted(folders))
+        return tuple(folder / self.lock.name for folder in sorted(self.written_folders))
 
     @property
     def log(self) -> Path:

@@ -2,7 +2,7 @@
 
 DuckDB does the work: it reads sound files fast, keeps what does not fit into memory on disk, and
 sees every value as text until a check of ours has accepted it. A file that it cannot be trusted
-with is taken apart by `csvfiles` first.
+with is taken apart by `csv_records` first.
 """
 
 from __future__ import annotations

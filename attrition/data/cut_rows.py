@@ -189,7 +189,7 @@ def _without_good_row(
     assert row.entry.cut is not None
     result = row.entry.cut.row
     if result == "open":
-        count, offset = _find_line(_open_list(config), row.line, 0, None)
+        count, offset = _find_line(recovery.present_open_clients(config), row.line, 0, None)
         if not count:
             return ledger, ""  # a newer row of that client, or its outcome, has replaced it
     if result != "duplicate":
@@ -294,18 +294,12 @@ def _labelled_rows(config: Config) -> Path:
     return waiting if waiting.exists() else config.final_data
 
 
-def _open_list(config: Config) -> Path:
-    """The list of open clients without the rows that this run has taken back so far."""
-    waiting = recovery.pending_open_clients(config)
-    return waiting if waiting.exists() else config.open_clients
-
-
 def _without_open_client(
     config: Config, ledger: Ledger, row: _Row, offset: int
 ) -> tuple[Ledger, str]:
     """Write the list of open clients with a row replaced by the client's older row, or removed."""
     waiting = recovery.pending_open_clients(config)
-    _copy_with(_open_list(config), offset, len(row.line), row.older, waiting)
+    _copy_with(recovery.present_open_clients(config), offset, len(row.line), row.older, waiting)
     what = "; the client's older row is back on the list of open clients" if row.older else ""
     return _with_list(config, ledger, ledger.open_rows - (not row.older)), what
 
@@ -316,7 +310,7 @@ def _with_reopened(config: Config, ledger: Ledger, row: _Row) -> tuple[Ledger, s
     start = next((c.start for c in ledger.commits if c.id == commit), 0)
     older = row.table.with_name("older.csv")
     older.write_bytes(row.older)
-    path = _open_list(config)
+    path = recovery.present_open_clients(config)
     state = client_state(config, older, path, _labelled_rows(config), start)
     if state == SETTLED:
         return ledger, ""

@@ -187,9 +187,7 @@ def _check_opened(config: Config, scratch: Path) -> Checked:
             f"(SELECT max(rowid) FROM rows WHERE {OPEN} GROUP BY {client})"
         )
 
-    # A pending list, which a killed run left, is newer and complete.
-    waiting = recovery.pending_open_clients(config)
-    path = waiting if waiting.exists() else config.open_clients
+    path = recovery.present_open_clients(config)  # a pending list of a killed run is complete
     problem = "an outcome; such rows belong into finaldata.csv"
     return _check(config, path, (OPEN, problem), keep, scratch)
 

@@ -120,6 +120,12 @@ def pending_open_clients(config: Config) -> Path:
     return config.output_folder_path / "openclients.pending.csv"
 
 
+def present_open_clients(config: Config) -> Path:
+    """The list of open clients: a pending one, which is newer, before the one in place."""
+    waiting = pending_open_clients(config)
+    return waiting if waiting.exists() else config.open_clients
+
+
 def quarantine_path(config: Config, entry: LedgerEntry) -> Path:
     """The file in quarantine/ that holds a source file's rejected rows."""
     # A file name has at most 255 bytes.

@@ -99,19 +99,14 @@ def run_stage(parser: argparse.ArgumentParser, argv: Sequence[str] | None, body:
 
 def writable_folders(config: Config) -> list[Path]:
     """The folders the pipeline writes to."""
-    folders = [config.output_folder_path, config.output_model_path, config.prod_deployment_path]
-    inner = [config.quarantine, config.prod_deployment_path / "releases"]
-    return folders + [folder for folder in inner if folder.is_dir()]
+    inner = (config.quarantine, config.prod_deployment_path / "releases")
+    return [*config.written_folders, *(folder for folder in inner if folder.is_dir())]
 
 
 def _written(config: Config) -> Iterator[Path]:
     """Everything in the folders the pipeline writes to, and its logs."""
     yield from config.root.glob(f"{config.log.name}*")
-    for folder in (
-        config.output_folder_path,
-        config.output_model_path,
-        config.prod_deployment_path,
-    ):
+    for folder in config.written_folders:
         yield from folder.rglob("*")
 
 

@@ -11,7 +11,7 @@ from itertools import pairwise
 from pyspark.sql import Column, DataFrame, functions
 
 from attrition.model.scorecard import Scorecard
-from attrition.model.terms import Axis, CategoricalTerm, KnotAxis, NumericTerm, PairTerm
+from attrition.model.terms import Axis, KnotAxis, NumericTerm, PairTerm
 
 LOG_ODDS, PROBABILITY = "log_odds", "probability"
 
@@ -35,7 +35,8 @@ def scored(rows: DataFrame, card: Scorecard, keys: Mapping[str, str]) -> DataFra
     for number in card.numeric:
         total = total + _number_points(functions.col(keys[number.column]), number)
     for level in card.categorical:
-        total = total + _level_points(functions.col(keys[level.column]), level)
+        column = functions.col(keys[level.column])
+        total = total + _by_level(column, level.axis.levels, level.points)
     for pair in card.pairs:
         first, second = (
             functions.col(places[name, axis])
@@ -52,10 +53,6 @@ def scored(rows: DataFrame, card: Scorecard, keys: Mapping[str, str]) -> DataFra
 def _number_points(column: Column, term: NumericTerm) -> Column:
     bent = _interpolated(column, term.axis.knots, term.points)
     return functions.when(column.isNull(), functions.lit(term.missing_points)).otherwise(bent)
-
-
-def _level_points(column: Column, term: CategoricalTerm) -> Column:
-    return _by_level(column, term.axis.levels, term.points)
 
 
 def _pair_points(first: Column, second: Column, term: PairTerm) -> Column:
