@@ -172,11 +172,11 @@ def predict(config: Config, path: Path) -> tuple[list[tuple[str, float, str]], l
             f"{champion.misfit}; run fullprocess.py, which trains one for these settings"
         )
     clients, rejected = read_table(config, path)
-    chances = card.probabilities(clients.columns)
+    probabilities = card.probabilities(clients.columns)
     labels = (config.negative_label, config.positive_label)
     predictions = [
         (str(client), float(chance), labels[bool(chance >= card.threshold)])
-        for client, chance in zip(clients.ids, chances, strict=True)
+        for client, chance in zip(clients.ids, probabilities, strict=True)
     ]
     return predictions, list(rejected)
 
@@ -225,8 +225,8 @@ def _show_measure(seconds: Mapping[str, float], arguments: argparse.Namespace) -
 
 def _show_history(config: Config, arguments: argparse.Namespace) -> int:
     """Without a number: the newest runs as a table, all of them as JSON."""
-    asked = arguments.history or (None if arguments.json else RUNS_SHOWN)
-    records = history.runs(config.history, limit=asked)
+    limit = arguments.history or (None if arguments.json else RUNS_SHOWN)
+    records = history.runs(config.history, limit=limit)
     if not records and config.history.exists():
         raise DataError(
             f"{config.history}: no run can be read from it; "
@@ -248,9 +248,9 @@ def _show_predictions(config: Config, arguments: argparse.Namespace) -> int:
     else:
         _print_csv(predictions)
     for row in rejected:
-        place = f", line {row.line}" if row.line else ""
+        line = f", line {row.line}" if row.line else ""
         column = f"{row.column}: " if row.column else ""
-        logger.warning("%s%s: rejected; %s%s", arguments.predict, place, column, row.reason)
+        logger.warning("%s%s: rejected; %s%s", arguments.predict, line, column, row.reason)
     return 0
 
 

@@ -51,20 +51,20 @@ def run(config: Config) -> IngestionResult:
         PipelineError: what earlier runs left was changed by somebody else, or there is not enough
             memory or disk.
     """
-    place = engine(config)
-    before = place.repair().reopened(config)
-    found = _look(config, before)
-    _tell(found, before)
-    took_in = bool(found.new)
-    found, after = place.take_in(before, found) if took_in else (found, before)
+    rows_engine = engine(config)
+    before = rows_engine.repair().reopened(config)
+    looked = _look(config, before)
+    _tell(looked, before)
+    took_in = bool(looked.new)
+    looked, after = rows_engine.take_in(before, looked) if took_in else (looked, before)
     for entry in after.entries[len(before.entries) :]:
         _log(entry)
-    after = _with_survey(config, replace(after, store=place.store, writing=False), found)
+    after = _with_survey(config, replace(after, store=rows_engine.store, writing=False), looked)
     # Whoever took something in has written there that rows were coming.
     if after != before or took_in or not config.ledger.exists():
         write_ledger(config.ledger, after)
-    place.settle(after)
-    return _result(config, before, after, found)
+    rows_engine.settle(after)
+    return _result(config, before, after, looked)
 
 
 def pending(config: Config) -> Pending:
@@ -72,44 +72,44 @@ def pending(config: Config) -> Pending:
     ledger = read_ledger(config.ledger).reopened(config)
     if not ledger.fits(config.schema_digest, engine(config).store):
         ledger = Ledger()
-    found = _look(config, ledger)
-    return Pending(tuple(item.batch.name for item in found.new), found.waiting, found.refused)
+    looked = _look(config, ledger)
+    return Pending(tuple(item.batch.name for item in looked.new), looked.waiting, looked.refused)
 
 
 def _look(config: Config, ledger: Ledger) -> Survey:
     """Look at the source folder, and at what lies among the test data and is not read."""
-    found = survey(config.input_folder_path, ledger, config.upload_settle_seconds)
+    looked = survey(config.input_folder_path, ledger, config.upload_settle_seconds)
     folder = config.test_data_path
     unread = [
         Refusal(f"{folder.name}/{item.name}", item.reason)
         for item in source_files.list_unread(folder)
     ]
-    return replace(found, refused=(*found.refused, *unread))
+    return replace(looked, refused=(*looked.refused, *unread))
 
 
-def _news(found: Survey, ledger: Ledger) -> tuple[Refusal, ...]:
+def _news(looked: Survey, ledger: Ledger) -> tuple[Refusal, ...]:
     """What is refused now and was not, or for another reason."""
-    return tuple(item for item in found.refused if ledger.refused.get(item.name) != item.reason)
+    return tuple(item for item in looked.refused if ledger.refused.get(item.name) != item.reason)
 
 
-def _with_survey(config: Config, ledger: Ledger, found: Survey) -> Ledger:
+def _with_survey(config: Config, ledger: Ledger, looked: Survey) -> Ledger:
     """A ledger that knows how the source folder looked."""
     return replace(
         ledger,
         schema=config.schema_digest,
-        sightings=found.sightings,
-        refused={refusal.name: refusal.reason for refusal in found.refused},
-        events=(*ledger.events, *found.events),
+        sightings=looked.sightings,
+        refused={refusal.name: refusal.reason for refusal in looked.refused},
+        events=(*ledger.events, *looked.events),
     )
 
 
-def _result(config: Config, before: Ledger, after: Ledger, found: Survey) -> IngestionResult:
+def _result(config: Config, before: Ledger, after: Ledger, looked: Survey) -> IngestionResult:
     entries = after.entries[len(before.entries) :]
     new_rows, end = sum(entry.kept for entry in entries), after.committed_bytes
     return IngestionResult(
         files=entries,
-        refused=_news(found, before),
-        waiting=found.waiting,
+        refused=_news(looked, before),
+        waiting=looked.waiting,
         commit=after.commit_id,
         start=after.commits[-1].start if new_rows else end,
         end=end,
@@ -120,13 +120,13 @@ def _result(config: Config, before: Ledger, after: Ledger, found: Survey) -> Ing
     )
 
 
-def _tell(found: Survey, ledger: Ledger) -> None:
+def _tell(looked: Survey, ledger: Ledger) -> None:
     """Tell the log what happened in the source folder."""
-    for event in found.events:
+    for event in looked.events:
         logger.info("%s: %s", event.name, event.what)
-    for refusal in _news(found, ledger):
+    for refusal in _news(looked, ledger):
         logger.warning("%s: not read: %s", refusal.name, refusal.reason)
-    for name in found.waiting:
+    for name in looked.waiting:
         logger.info("%s: still being written, left for the next run", name)
 
 

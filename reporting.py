@@ -161,17 +161,17 @@ def tell(
     return _write(config, build.tell(material), [one for one in drawn if isinstance(one, Picture)])
 
 
-def _write(config: Config, told: Story, pictures: Sequence[Picture]) -> list[Path]:
+def _write(config: Config, story: Story, pictures: Sequence[Picture]) -> list[Path]:
     """Replace the page and the document, each whole or not at all."""
     written = []
     if "html" in config.reports:
         elements = _rendered(pictures, "pictures of the page", style.svg)
-        atomic_files.write_text(config.report, html.render(told, elements))
+        atomic_files.write_text(config.report, html.render(story, elements))
         written.append(config.report)
     if "pdf" in config.reports:
         outlines = _rendered(pictures, "pictures of the document", style.svg_outlines)
         with atomic_files.replacing(config.report_pdf) as temporary:
-            temporary.write_bytes(pdf.render(told, outlines, COLOURS))
+            temporary.write_bytes(pdf.render(story, outlines, COLOURS))
         written.append(config.report_pdf)
     return written
 
@@ -180,12 +180,12 @@ def _rendered(
     pictures: Sequence[Picture], what: str, render: Callable[[Picture], Rendered]
 ) -> dict[str, Rendered]:
     """Each picture in one form, by its name; who watches sees how far it is."""
-    found = {}
+    rendered = {}
     with progress.step(what, total=len(pictures)) as advance:
         for picture in pictures:
-            found[picture.name] = render(picture)
+            rendered[picture.name] = render(picture)
             advance()
-    return found
+    return rendered
 
 
 def _pictures_of(config: Config, model: Model, test: TestClients) -> list[Picture | Absent]:
@@ -195,8 +195,8 @@ def _pictures_of(config: Config, model: Model, test: TestClients) -> list[Pictur
         return learnt
     score = score_clients(model.card, test.clients, config)
     labels = [] if test.clients.labels is None else test.clients.labels.tolist()
-    chances = model.card.probabilities(test.clients.columns)
-    return [*catalogue.quality_pictures(model, score, labels, chances), *learnt]
+    probabilities = model.card.probabilities(test.clients.columns)
+    return [*catalogue.quality_pictures(model, score, labels, probabilities), *learnt]
 
 
 def _report(config: Config, _arguments: argparse.Namespace) -> int:

@@ -71,8 +71,8 @@ def _number_in_words(axis: KnotAxis, value: float | None) -> str:
 
 def _is_far(axis: KnotAxis, value: float) -> bool:
     """Whether many clients have a value between this one and the usual one; see `FAR`."""
-    place, usual = axis.place(value), axis.place(axis.usual_value)
-    distance = abs(place.lower + place.share - usual.lower - usual.share)
+    position, usual = axis.place(value), axis.place(axis.usual_value)
+    distance = abs(position.lower + position.share - usual.lower - usual.share)
     return distance > 0 and distance >= FAR * (len(axis) - 1)
 
 

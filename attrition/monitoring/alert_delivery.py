@@ -59,8 +59,8 @@ class _Undelivered(Exception):  # noqa: N818 - it is no error of the run
 
 def tell_run(config: Config, record: DecisionRecord) -> None:
     """Tell what a finished run found, as far as it is news."""
-    found = alerts.conditions(record, config.model_score_threshold)
-    _tell(config, lambda _told: found, f"{record.verdict}: {record.reason}")
+    conditions = alerts.conditions(record, config.model_score_threshold)
+    _tell(config, lambda _told: conditions, f"{record.verdict}: {record.reason}")
 
 
 def tell_failure(config: Config, message: str) -> None:
@@ -94,8 +94,8 @@ def _tell(
     after = {}
     for name, send in channels.items():
         before = known.get(name, Addressee())
-        found = conditions_for(before.told)
-        message, told = alerts.news(before.told, found, troubled, outcome)
+        conditions = conditions_for(before.told)
+        message, told = alerts.news(before.told, conditions, troubled, outcome)
         after[name] = _deliver(config, name, send, told, message)
     if after != known:
         _write(config, after)

@@ -62,25 +62,25 @@ def findings(
         suspicious: columns that alone tell the answer beyond belief.
         degraded_below: F1 under which a model is degraded, a fraction 0-1.
     """
-    found = [_suspicion(suspicious)] if suspicious.columns else []
+    conditions = [_suspicion(suspicious)] if suspicious.columns else []
     f1 = score.f1 if score else None
     if f1 is not None and f1 < degraded_below:
         text = f"its F1 on the test data, {f1:.3f}, is under {degraded_below:g}"
-        found.append(
+        conditions.append(
             Condition("degraded model", "degraded", f"the deployed model is degraded: {text}")
         )
     for sample, performance in drift.performance.items():
         if performance.has_drifted:
             key = f"model drift on the {sample}"
-            found.append(Condition(key, "drift", f"{key}: {performance.reason}"))
+            conditions.append(Condition(key, "drift", f"{key}: {performance.reason}"))
     for sample, data in drift.data.items():
         if data.has_drifted:
             names = ", ".join(column.column for column in data.drifted)
             key = f"data drift in the {sample}"
             shown = ", ".join(_drifted(column) for column in data.drifted)
             strongest = _strongest(drift.impact.get(sample))
-            found.append(Condition(key, names, f"{key}: {shown}{strongest}"))
-    return found
+            conditions.append(Condition(key, names, f"{key}: {shown}{strongest}"))
+    return conditions
 
 
 def _suspicion(suspicious: Suspicion) -> Condition:
@@ -149,7 +149,10 @@ def troubled_files(ledger: Ledger) -> dict[str, str]:
 
 
 def news(
-    told: Told, found: Sequence[Condition], files: Mapping[str, str] | None, outcome: str | None
+    told: Told,
+    conditions: Sequence[Condition],
+    files: Mapping[str, str] | None,
+    outcome: str | None,
 ) -> tuple[str | None, Told]:
     """What there is to say to somebody who was told that much.
 
@@ -162,31 +165,31 @@ def news(
     Returns:
         The message, None when there is no news, and what is known once it is said.
     """
-    appeared = [c for c in found if told.conditions.get(c.key) != c.kind]
+    appeared = [c for c in conditions if told.conditions.get(c.key) != c.kind]
     new_files = [line for key, line in (files or {}).items() if key not in told.files]
-    unchanged = [c.key for c in found if c not in appeared]
+    unchanged = [c.key for c in conditions if c not in appeared]
     lines = [f"- {c.text}" for c in appeared] + [f"- {line}" for line in _shortened(new_files)]
     if appeared and outcome:
         lines.append(f"- {outcome}")
     if appeared and unchanged:
         lines.append(f"- as before: {'; '.join(unchanged)}")
-    if (ended := _ended(told, found)) is not None:
+    if (ended := _ended(told, conditions)) is not None:
         lines.append(f"- {ended}" if lines else ended)
     after = replace(
         told,
-        conditions={c.key: c.kind for c in found},
+        conditions={c.key: c.kind for c in conditions},
         files=told.files if files is None else tuple(files),
     )
     return printable("\n".join(lines)) or None, after
 
 
-def _ended(told: Told, found: Sequence[Condition]) -> str | None:
+def _ended(told: Told, conditions: Sequence[Condition]) -> str | None:
     """That all is well again, or that runs are, if that is new."""
-    over = [key for key in told.conditions if key not in {c.key for c in found}]
-    if over and not found:
+    over = [key for key in told.conditions if key not in {c.key for c in conditions}]
+    if over and not conditions:
         return f"all is well again (it was: {'; '.join(told.conditions)})"
     if FAILED_RUN in over:
-        return f"the runs work again; open: {'; '.join(c.key for c in found)}"
+        return f"the runs work again; open: {'; '.join(c.key for c in conditions)}"
     return None
 
 

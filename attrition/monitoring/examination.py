@@ -59,24 +59,28 @@ class Examination:
     @property
     def scores(self) -> dict[Sample, Score]:
         """On the labelled samples."""
-        return {name: found.score for name, found in self.samples.items() if found.score}
+        return {name: finding.score for name, finding in self.samples.items() if finding.score}
 
     @property
     def drift(self) -> DriftRecord:
         """The findings as the decision record holds them."""
         samples = self.samples.items()
         return DriftRecord(
-            performance={name: found.performance for name, found in samples if found.performance},
-            measures={name: found.measures for name, found in samples if found.score},
-            expected_scores={name: found.expected for name, found in samples},
-            data={name: found.data for name, found in samples},
-            impact={name: found.impact for name, found in samples if found.impact},
+            performance={
+                name: finding.performance for name, finding in samples if finding.performance
+            },
+            measures={name: finding.measures for name, finding in samples if finding.score},
+            expected_scores={name: finding.expected for name, finding in samples},
+            data={name: finding.data for name, finding in samples},
+            impact={name: finding.impact for name, finding in samples if finding.impact},
         )
 
     @property
     def sampled(self) -> dict[str, int]:
         """Number of all rows, where only a sample of them was looked at."""
-        return {name: found.all_rows for name, found in self.samples.items() if found.all_rows}
+        return {
+            name: finding.all_rows for name, finding in self.samples.items() if finding.all_rows
+        }
 
 
 def minimum(config: Config) -> Minimum:

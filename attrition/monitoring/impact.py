@@ -73,9 +73,9 @@ def predicted_risk(log_odds: ArrayLike, threshold: float) -> dict[str, float]:
     Returns:
         `mean_probability` and `leaver_share` (at or above the threshold), fractions 0-1.
     """
-    chances = logistic(np.asarray(log_odds, dtype=np.float64))
-    leavers = float(np.mean(chances >= threshold))
-    return {"mean_probability": float(chances.mean()), "leaver_share": leavers}
+    probabilities = logistic(np.asarray(log_odds, dtype=np.float64))
+    leavers = float(np.mean(probabilities >= threshold))
+    return {"mean_probability": float(probabilities.mean()), "leaver_share": leavers}
 
 
 def impact(

@@ -78,22 +78,22 @@ def expected_score(probabilities: ArrayLike, threshold: float, minimum_rows: int
             rows, undefined=f"too few rows: {rows}, and at least {minimum_rows} are needed"
         )
     called = chance >= threshold
-    alarms, found = int(called.sum()), float(chance[called].sum())
+    alarms, hits = int(called.sum()), float(chance[called].sum())
     missed = float(chance[~called].sum())
-    total = alarms + found + missed  # 2 tp + fp + fn = (tp + fp) + (tp + fn)
-    f1 = 2 * found / total if total else 0.0
-    slopes = np.array([2 * (alarms + missed), -2 * found]) / total**2 if total else np.zeros(2)
+    total = alarms + hits + missed  # 2 tp + fp + fn = (tp + fp) + (tp + fn)
+    f1 = 2 * hits / total if total else 0.0
+    slopes = np.array([2 * (alarms + missed), -2 * hits]) / total**2 if total else np.zeros(2)
     tosses = chance * (1 - chance)
     spread = sqrt(slopes**2 @ np.array([tosses[called].sum(), tosses[~called].sum()]))
     return ExpectedScore(
         rows=rows,
         f1=f1,
         f1_interval=(max(f1 - Z95 * spread, 0.0), min(f1 + Z95 * spread, 1.0)),
-        positives=found + missed,
+        positives=hits + missed,
         confusion={
             "tn": rows - alarms - missed,
-            "fp": alarms - found,
+            "fp": alarms - hits,
             "fn": missed,
-            "tp": found,
+            "tp": hits,
         },
     )

@@ -140,8 +140,8 @@ def record_anew(config: Config, listed: RankingResult | str) -> None:
     """Put a list made after the last run, or the reason for none, into that run's record."""
     if record := atomic_files.read_json_object(config.decision):
         ranking_record, reason = recorded(listed)
-        told = {"ranking": plain_values.to_json(ranking_record), "no_ranking": reason}
-        atomic_files.write_json(config.decision, {**record, **told})
+        changed = {"ranking": plain_values.to_json(ranking_record), "no_ranking": reason}
+        atomic_files.write_json(config.decision, {**record, **changed})
 
 
 def give_up(config: Config, reason: str) -> str:

@@ -135,7 +135,7 @@ def _fill(
     connection.execute("INSERT INTO about VALUES (?)", (json.dumps(about),))
     connection.executemany(
         "INSERT INTO clients VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-        ((place, client, client.casefold(), *rest) for place, client, *rest in clients),
+        ((position, client, client.casefold(), *rest) for position, client, *rest in clients),
     )
     connection.executemany("INSERT INTO details VALUES (?, ?, ?)", details)
     for statement in _INDEXES:
@@ -301,9 +301,9 @@ def _details(ranking: Ranking, features: Mapping[str, Any]) -> Iterator[tuple[in
     # One format string for all: there may be millions of clients.
     form = ", ".join(json.dumps(name).replace("%", "%%") + ": %s" for name in features)
     texts = [json.dumps(reasons) for reasons in ranking.reasons]
-    for place, values in enumerate(zip(*map(_texts, columns), strict=True)):
-        reasons = texts[place] if place < len(texts) else NO_REASONS
-        yield place + 1, reasons, "{" + form % values + "}"
+    for position, values in enumerate(zip(*map(_texts, columns), strict=True)):
+        reasons = texts[position] if position < len(texts) else NO_REASONS
+        yield position + 1, reasons, "{" + form % values + "}"
 
 
 def _texts(values: Sequence[Any]) -> list[str]:

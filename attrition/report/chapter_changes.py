@@ -83,7 +83,7 @@ def _decision(material: Material) -> Iterator[Block]:
         yield _evidence(decision.evidence, material.config.promotion_confidence)
 
 
-def _evidence(evidence: Evidence, asked: float) -> Table:
+def _evidence(evidence: Evidence, confidence: float) -> Table:
     parts = {
         "test data": evidence.test,
         "new rows": evidence.unseen,
@@ -101,7 +101,8 @@ def _evidence(evidence: Evidence, asked: float) -> Table:
         ],
         [_comparison(name, part) for name, part in parts.items() if part],
         f"Better in: the share of bootstrap resamples in which the candidate wins; "
-        f"{percent(asked)} are asked of both together. About the new rows it answers out of fold.",
+        f"{percent(confidence)} are asked of both together. "
+        f"About the new rows it answers out of fold.",
     )
 
 
@@ -272,22 +273,22 @@ def _f1_then_and_now(decision: DecisionRecord, sample: Sample) -> tuple[str, str
 
 def _between(value: float | None, interval: Sequence[float] | None) -> str:
     """A value with its interval, as far as they are known."""
-    told = decimal(value)
-    return told if value is None or interval is None else f"{told} ({formatting.between(interval)})"
+    text = decimal(value)
+    return text if value is None or interval is None else f"{text} ({formatting.between(interval)})"
 
 
 def _then_and_now(
-    measure: MeasureChange | None, told: Callable[[float | None], str]
+    measure: MeasureChange | None, shown: Callable[[float | None], str]
 ) -> tuple[str, str]:
     """A measure at deployment and today, each with half its 95 % interval."""
     if measure is None:
-        return told(None), told(None)
-    then = told(measure.at_deployment) + _half(measure.error_at_deployment, told)
-    return then, told(measure.now) + _half(measure.standard_error, told)
+        return shown(None), shown(None)
+    then = shown(measure.at_deployment) + _half(measure.error_at_deployment, shown)
+    return then, shown(measure.now) + _half(measure.standard_error, shown)
 
 
-def _half(error: float | None, told: Callable[[float | None], str]) -> str:
-    return "" if error is None else f" ± {told(Z95 * error).lstrip('+')}"
+def _half(error: float | None, shown: Callable[[float | None], str]) -> str:
+    return "" if error is None else f" ± {shown(Z95 * error).lstrip('+')}"
 
 
 def _points(fraction: float | None) -> str:
@@ -301,35 +302,35 @@ def data(material: Material) -> Iterator[Block]:
         yield Text("There is nothing to compare yet: the rows are those the model was trained on.")
         return
     drift = material.decision.drift
-    for sample, found in drift.data.items():
-        yield Text(_drift_sentence(sample, found))
+    for sample, finding in drift.data.items():
+        yield Text(_drift_sentence(sample, finding))
         impact = impact_sentence(drift, sample)
-        if found.has_drifted and impact is not None:
+        if finding.has_drifted and impact is not None:
             yield Text(formatting.sentence(impact))
-    for sample, found in drift.data.items():
-        if found.has_drifted:
-            yield _columns(sample, found, drift.impact.get(sample))
+    for sample, finding in drift.data.items():
+        if finding.has_drifted:
+            yield _columns(sample, finding, drift.impact.get(sample))
     for name in _PLOTS_OF_DRIFT:
         if isinstance(plot := material.plots.get(name), Plot):
             yield plot
 
 
-def _drift_sentence(sample: Sample, found: Drift) -> str:
-    compared = f"{found.rows:,} rows against {found.reference_rows:,} trained on"
-    if found.verdict is DriftVerdict.INSUFFICIENT:
+def _drift_sentence(sample: Sample, finding: Drift) -> str:
+    compared = f"{finding.rows:,} rows against {finding.reference_rows:,} trained on"
+    if finding.verdict is DriftVerdict.INSUFFICIENT:
         return formatting.sentence(f"{sample}: too few rows to tell ({compared})")
-    columns = formatting.plural(len(found.columns), "column")
-    moved = sum(column.has_drifted for column in found.columns)
+    columns = formatting.plural(len(finding.columns), "column")
+    moved = sum(column.has_drifted for column in finding.columns)
     parts = f"{moved:,} of {columns} drifted" if moved else f"no drift in {columns}"
-    if found.predictions.has_drifted:
+    if finding.predictions.has_drifted:
         parts += ", and so did the predictions" if moved else ", but the predictions drifted"
     return formatting.sentence(f"{sample}: {parts} ({compared})")
 
 
-def _columns(sample: Sample, found: Drift, impact: Impact | None) -> Table:
+def _columns(sample: Sample, finding: Drift, impact: Impact | None) -> Table:
     """What drifted first, then by PSI; the predictions always."""
-    judged = sorted(found.columns, key=lambda one: (not one.has_drifted, -(one.psi or 0.0)))
-    shown = [*judged[:COLUMNS_SHOWN], found.predictions]
+    judged = sorted(finding.columns, key=lambda one: (not one.has_drifted, -(one.psi or 0.0)))
+    shown = [*judged[:COLUMNS_SHOWN], finding.predictions]
     changes = {term.term: term.change for term in (impact.terms if impact else ())}
     rows = [
         (

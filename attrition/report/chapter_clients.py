@@ -57,13 +57,13 @@ def _number_word(number: int) -> str:
 
 def chapter(material: Material) -> Section:
     """The clients to call: by risk and, where they have values, by value at risk."""
-    found, listed = material.ranking, material.listed
-    if isinstance(found, str) or listed is None:
-        text = Text(_no_list(material, str(found)))
+    ranking, listed = material.ranking, material.listed
+    if isinstance(ranking, str) or listed is None:
+        text = Text(_no_list(material, str(ranking)))
         return Section("clients", "Whom to call", (text, _caveat()))
-    blocks: list[Block] = [_calls(found, listed.thresholds)]
-    if found.values is not None:
-        blocks.append(_by_value(found, material))
+    blocks: list[Block] = [_calls(ranking, listed.thresholds)]
+    if ranking.values is not None:
+        blocks.append(_by_value(ranking, material))
     if listed.ranked == formatting.OPEN_CLIENTS:
         return Section("clients", "Whom to call", (*blocks, _caveat()))
     about = (
@@ -87,7 +87,7 @@ def _no_list(material: Material, reason: str) -> str:
 
 def _calls(found: Ranking, thresholds: Tiers) -> Calls:
     with_values = found.values_at_risk is not None
-    calls = tuple(_call(found, place) for place in range(min(TOP, len(found))))
+    calls = tuple(_call(found, position) for position in range(min(TOP, len(found))))
     counted = ", ".join(f"{found.count(t):,} {t}" for t in (ranking.HIGH, ranking.MEDIUM))
     return Calls(
         caption="The clients most likely to leave",
@@ -101,27 +101,27 @@ def _calls(found: Ranking, thresholds: Tiers) -> Calls:
     )
 
 
-def _call(found: Ranking, place: int) -> Call:
+def _call(ranking: Ranking, position: int) -> Call:
     at_risk = ""
-    if found.values_at_risk is not None:
-        at_risk = _money(float(found.values_at_risk[place]))
-    reasons = found.reasons[place] if place < len(found.reasons) else []
+    if ranking.values_at_risk is not None:
+        at_risk = _money(float(ranking.values_at_risk[position]))
+    reasons = ranking.reasons[position] if position < len(ranking.reasons) else []
     return Call(
-        rank=str(place + 1),
-        client=formatting.line(found.ids[place], 60),
-        risk=formatting.chance(float(found.probabilities[place])),
-        share=float(found.probabilities[place]),
-        tier=str(found.tiers[place]),
+        rank=str(position + 1),
+        client=formatting.line(ranking.ids[position], 60),
+        risk=formatting.chance(float(ranking.probabilities[position])),
+        share=float(ranking.probabilities[position]),
+        tier=str(ranking.tiers[position]),
         reasons=tuple(formatting.line(reason, 160) for reason in reasons),
-        change=_change(found, place),
+        change=_change(ranking, position),
         at_risk=at_risk,
     )
 
 
-def _change(found: Ranking, place: int) -> tuple[str, ...]:
+def _change(found: Ranking, position: int) -> tuple[str, ...]:
     """Since the last list that was different; empty without one."""
-    risk = found.probability_changes[place] if len(found.probability_changes) else ""
-    climbed = found.rank_changes[place] if len(found.rank_changes) else ""
+    risk = found.probability_changes[position] if len(found.probability_changes) else ""
+    climbed = found.rank_changes[position] if len(found.rank_changes) else ""
     if not risk:
         return ()
     if risk == ranking.NEW:
@@ -138,22 +138,22 @@ def _money(value: float) -> str:
     return formatting.decimal(value, 2) if abs(value) < 1000 else formatting.amount(value)
 
 
-def _by_value(found: Ranking, material: Material) -> Table:
-    assert found.value_ranks is not None
-    assert found.values is not None
-    assert found.values_at_risk is not None
-    ranks = found.value_ranks
+def _by_value(ranking: Ranking, material: Material) -> Table:
+    assert ranking.value_ranks is not None
+    assert ranking.values is not None
+    assert ranking.values_at_risk is not None
+    ranks = ranking.value_ranks
     wanted = [int(np.flatnonzero(ranks == rank)[0]) for rank in range(1, TOP + 1) if rank in ranks]
     rows = [
         (
-            str(ranks[place]),
-            formatting.line(found.ids[place], 60),
-            _money(float(found.values_at_risk[place])),
-            _money(float(found.values[place])),
-            formatting.chance(float(found.probabilities[place])),
-            f"{place + 1:,}",
+            str(ranks[position]),
+            formatting.line(ranking.ids[position], 60),
+            _money(float(ranking.values_at_risk[position])),
+            _money(float(ranking.values[position])),
+            formatting.chance(float(ranking.probabilities[position])),
+            f"{position + 1:,}",
         )
-        for place in wanted
+        for position in wanted
     ]
     blank = int((ranks == 0).sum())
     note = "Value at risk is the probability of leaving times the value."

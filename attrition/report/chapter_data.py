@@ -57,26 +57,28 @@ def chapter(material: Material) -> Section:
 
 
 def _rows(material: Material) -> Iterator[Block]:
-    found, ledger = material.diagnostics, material.ledger
-    if not found.get("rows"):
+    diagnosed, ledger = material.diagnostics, material.ledger
+    if not diagnosed.get("rows"):
         yield Text("No labelled client rows have been ingested yet.")
         return
     quarantined = sum(entry.quarantined for entry in ledger.entries)
-    clients = found.get("clients")
+    clients = diagnosed.get("clients")
     facts = [
         Fact(
             "Labelled rows",
-            formatting.count(found["rows"]),
+            formatting.count(diagnosed["rows"]),
             "" if clients is None else f"of {formatting.plural(clients, 'client')}",
         ),
-        Fact("Left", percent(found.get("base_rate"), 1), "of the labelled rows"),
+        Fact("Left", percent(diagnosed.get("base_rate"), 1), "of the labelled rows"),
         Fact("Open clients", formatting.count(ledger.open_rows), "outcome not known yet"),
         Fact("In quarantine", formatting.count(quarantined), "rows that could not be read"),
     ]
     yield Facts(tuple(facts))
-    if found.get("repeated_clients"):
-        yield Text(f"{formatting.plural(found['repeated_clients'], 'client')} with several rows.")
-    if conflicts := found.get("conflicting_clients"):
+    if diagnosed.get("repeated_clients"):
+        yield Text(
+            f"{formatting.plural(diagnosed['repeated_clients'], 'client')} with several rows."
+        )
+    if conflicts := diagnosed.get("conflicting_clients"):
         what = "set" if clients is None else "client"
         yield Text(
             f"Conflicting labels: {formatting.plural(conflicts, what)} "
@@ -127,10 +129,13 @@ def _files(material: Material) -> Iterator[Block]:
     )
 
 
-def _columns(found: Mapping[str, Any]) -> Iterator[Block]:
-    if not found.get("rows"):
+def _columns(diagnosed: Mapping[str, Any]) -> Iterator[Block]:
+    if not diagnosed.get("rows"):
         return
-    numbers, categories = found.get("summary_statistics") or {}, found.get("categories") or {}
+    numbers, categories = (
+        diagnosed.get("summary_statistics") or {},
+        diagnosed.get("categories") or {},
+    )
     if numbers:
         yield Heading("Columns")
         keys = ("median", "mean", "standard_deviation", "quantile_05", "quantile_95")
@@ -158,7 +163,7 @@ def _columns(found: Mapping[str, Any]) -> Iterator[Block]:
                 (
                     formatting.line(column, 40),
                     formatting.count(counts["distinct"]),
-                    _levels(counts["levels"], found["rows"]),
+                    _levels(counts["levels"], diagnosed["rows"]),
                 )
                 for column, counts in list(categories.items())[:COLUMNS_SHOWN]
             ],
@@ -175,16 +180,16 @@ def _levels(levels: Mapping[str, int], rows: int) -> str:
     )
 
 
-def _missing(found: Mapping[str, Any]) -> Iterator[Block]:
+def _missing(diagnosed: Mapping[str, Any]) -> Iterator[Block]:
     """The columns in which anything is missing, those with the largest change first."""
     keys = ("training_rows", "all_rows", "newest_batch")
     missing = {
         column: shares
-        for column, shares in (found.get("missing_data_changes") or {}).items()
+        for column, shares in (diagnosed.get("missing_data_changes") or {}).items()
         if any(shares[key] for key in keys)
     }
     if not missing:
-        if found.get("rows"):
+        if diagnosed.get("rows"):
             yield Text("No value of any column is missing.")
         return
     columns = sorted(missing, key=lambda column: -abs(missing[column]["change"] or 0.0))
@@ -219,8 +224,8 @@ def _machine(material: Material) -> Iterator[Block]:
     yield Beside((_batches(material.diagnostics), _timings(material), _settings(material)))
 
 
-def _batches(found: Mapping[str, Any]) -> Table:
-    batches = list(reversed(found.get("batches") or []))[:BATCHES_SHOWN]
+def _batches(diagnosed: Mapping[str, Any]) -> Table:
+    batches = list(reversed(diagnosed.get("batches") or []))[:BATCHES_SHOWN]
     return table(
         "How many left, by batch",
         [("Ingested (UTC)", LEFT), ("Rows", RIGHT), ("Left", RIGHT)],

@@ -138,21 +138,21 @@ _METRICS = (
 
 def _skill(model: Model) -> Iterator[Block]:
     yield Heading("How good it is")
-    test, crossed = model.scores, model.training.get("cross_validated") or {}
+    test, cross_validated = model.scores, model.training.get("cross_validated") or {}
     if test.get("f1") is None:
         reason = test.get("undefined") or "it was not scored"
         yield Text(f"Its score on the test data is undefined: {formatting.sentence(reason)}")
-    if test.get("f1") is None and crossed.get("f1") is None:
+    if test.get("f1") is None and cross_validated.get("f1") is None:
         return
-    rows = [("F1 (95% interval)", _f1(test), _f1(crossed))]
+    rows = [("F1 (95% interval)", _f1(test), _f1(cross_validated))]
     rows += [
-        (name, _metric(test, key, error), _metric(crossed, key, error))
+        (name, _metric(test, key, error), _metric(cross_validated, key, error))
         for key, name, error in _METRICS
     ]
     head = [
         ("Measure", LEFT),
         (f"Test data, {formatting.count(test.get('rows'))} rows", RIGHT),
-        (f"Cross-validated, {formatting.count(crossed.get('rows'))} rows", RIGHT),
+        (f"Cross-validated, {formatting.count(cross_validated.get('rows'))} rows", RIGHT),
     ]
     note = "± is half a 95% interval. Lower is better for log loss, Brier score and calibration."
     yield table("The model's score when it was made", head, rows, note)
@@ -199,7 +199,7 @@ def _card_table(rows: Sequence[tuple[str, ...]], more: str) -> Table:
 
 def _extremes(term: Term) -> tuple[str, str]:
     """Where the risk is highest and where it is lowest."""
-    places = sorted(_places(term), key=lambda place: place[0])
+    places = sorted(_places(term), key=lambda point: point[0])
     (low, low_name), (high, high_name) = places[0], places[-1]
     if high == low:
         return "the same everywhere", ""

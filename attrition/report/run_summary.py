@@ -189,23 +189,23 @@ def list_helped(ranking: RankingRecord) -> str | None:
 
 
 def _helped(earlier: EarlierList, top: OutcomeCounts, share_left: float) -> str:
-    everybody = earlier.all
-    rate = "" if everybody.share_left is None else f" ({everybody.share_left:.0%})"
+    overall = earlier.all
+    rate = "" if overall.share_left is None else f" ({overall.share_left:.0%})"
     return (
         f"Of the first {top.clients} on the list of {earlier.time[:10]}, {top.left} of "
         f"{top.known} known outcomes are leavers ({share_left:.0%}); "
-        f"of all clients on it, {everybody.left:,} of {everybody.known:,}{rate}."
+        f"of all clients on it, {overall.left:,} of {overall.known:,}{rate}."
     )
 
 
 def _impact(drift: DriftRecord) -> str | None:
     """Of what drifted, the shift that moves the log-odds most; None without drift or its impact."""
-    found = [
+    impacts = [
         (abs(impact.terms[0].change), sample)
         for sample, impact in drift.impact.items()
         if sample in drift.data and drift.data[sample].has_drifted and impact.terms
     ]
-    return impact_sentence(drift, max(found)[1]) if found else None
+    return impact_sentence(drift, max(impacts)[1]) if impacts else None
 
 
 def impact_sentence(drift: DriftRecord, sample: Sample) -> str | None:

@@ -163,11 +163,11 @@ def has_run(path: Path, run_id: str, release: str | None = None) -> bool:
         return False
 
     def find(reader: sqlite3.Connection) -> bool:
-        found = reader.execute(
+        row = reader.execute(
             "SELECT 1 FROM runs WHERE run_id = ? OR (release_after = ? AND verdict <> 'failed')",
             (run_id, release),
         )
-        return found.fetchone() is not None
+        return row.fetchone() is not None
 
     return history_store.read(path, find, True, mode="rw")
 
@@ -251,15 +251,15 @@ def _thinned(row: Mapping[str, Any]) -> dict[str, Any]:
     scores, drift, details = (json.loads(row[key]) or {} for key in (*_JSON, "details"))
     data = {
         sample: {
-            **_only(found, ("verdict", "rows")),
-            "columns": [_only(column, _COLUMN) for column in found.get("columns") or ()],
-            "predictions": _only(found.get("predictions"), _COLUMN),
+            **_only(finding, ("verdict", "rows")),
+            "columns": [_only(column, _COLUMN) for column in finding.get("columns") or ()],
+            "predictions": _only(finding.get("predictions"), _COLUMN),
         }
-        for sample, found in (drift.get("data") or {}).items()
+        for sample, finding in (drift.get("data") or {}).items()
     }
     performance = {
-        sample: _only(found, ("verdict", "fall"))
-        for sample, found in (drift.get("performance") or {}).items()
+        sample: _only(finding, ("verdict", "fall"))
+        for sample, finding in (drift.get("performance") or {}).items()
     }
     kept = _only(details, _DETAILS)
     if details.get("candidate_score"):
@@ -267,25 +267,25 @@ def _thinned(row: Mapping[str, Any]) -> dict[str, Any]:
     return _sealed(
         {
             **row,
-            "scores": _json({sample: _only(found, _SCORE) for sample, found in scores.items()}),
+            "scores": _json({sample: _only(finding, _SCORE) for sample, finding in scores.items()}),
             "drift": _json({"performance": performance, "data": data}),
             "details": _json(kept),
         }
     )
 
 
-def _only(found: Any, keys: Sequence[str]) -> dict[str, Any]:
+def _only(value: Any, keys: Sequence[str]) -> dict[str, Any]:
     """Some keys of a mapping, those that it has."""
-    return {key: found[key] for key in keys if key in found} if isinstance(found, Mapping) else {}
+    return {key: value[key] for key in keys if key in value} if isinstance(value, Mapping) else {}
 
 
 def _forget_runs(connection: sqlite3.Connection, keep: int) -> None:
     """Forget the oldest runs."""
-    found = connection.execute(
+    newest = connection.execute(
         "SELECT number FROM runs ORDER BY number DESC LIMIT 1 OFFSET ?", (keep,)
     ).fetchone()
-    for table in ("timings", "runs") if found else ():
-        connection.execute(f"DELETE FROM {table} WHERE number <= ?", found)
+    for table in ("timings", "runs") if newest else ():
+        connection.execute(f"DELETE FROM {table} WHERE number <= ?", newest)
 
 
 def _insert(

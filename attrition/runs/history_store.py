@@ -104,8 +104,8 @@ def _add(path: Path, add: Callable[[sqlite3.Connection], None]) -> None:
 
 def _check_pages(path: Path, connection: sqlite3.Connection) -> None:
     """Look at every page from time to time: it takes the longer the more runs there are."""
-    found = connection.execute("SELECT seq FROM sqlite_sequence WHERE name = 'runs'").fetchone()
-    is_due = found is not None and int(found[0]) % _WHOLE_EVERY == 0
+    counter = connection.execute("SELECT seq FROM sqlite_sequence WHERE name = 'runs'").fetchone()
+    is_due = counter is not None and int(counter[0]) % _WHOLE_EVERY == 0
     if is_due or path in _suspected:
         (finding,) = connection.execute("PRAGMA quick_check(1)").fetchone()
         _suspected.discard(path)

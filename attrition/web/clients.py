@@ -62,15 +62,15 @@ def client_list() -> Response:
 def one_client(client: str) -> Response:
     """All about one client; for a browser as a page."""
     with ranking() as book:
-        about, found = book.about, book.client(client)
-    if found is None:
+        about, row = book.about, book.client(client)
+    if row is None:
         abort(404, "there is no such client in the ranking")
     ranked_by = _release(about["release"])
     answer = {
         **{key: about[key] for key in _ABOUT},
         "live_release": releases.live_release_id(state().config.prod_deployment_path),
-        **{key: found[key] for key in (*_COLUMNS, "features")},
-        **_explained(ranked_by, found["features"]),
+        **{key: row[key] for key in (*_COLUMNS, "features")},
+        **_explained(ranked_by, row["features"]),
         "history": history.risks_of(state().config.history, client),
     }
     if responses.preferred(responses.JSON, responses.HTML) == responses.HTML:
@@ -140,6 +140,6 @@ def _explained(ranked_by: Served | None, features: dict[str, Any]) -> dict[str, 
         )
     except DataError:
         return nothing
-    told = ranked_by.explained(table)
-    first = {key: told[key][0] for key in ("contributions", "log_odds")}
-    return {**told, **first, "threshold": card.threshold}
+    explained = ranked_by.explained(table)
+    first = {key: explained[key][0] for key in ("contributions", "log_odds")}
+    return {**explained, **first, "threshold": card.threshold}

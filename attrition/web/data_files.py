@@ -74,17 +74,17 @@ def _public_name(config: Config, folder: Path) -> PurePosixPath:
 
 def _read_regular(folder: Path, parts: Sequence[str], maximum_bytes: int) -> bytes:
     """Walk down from the folder, one name at a time: no link on the way, no pipe, no device."""
-    place = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
         for part in parts[:-1]:
-            below = os.open(part, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=place)
-            os.close(place)
-            place = below
-        opened = os.open(parts[-1], os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=place)
+            below = os.open(part, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=descriptor)
+            os.close(descriptor)
+            descriptor = below
+        opened = os.open(parts[-1], os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=descriptor)
     except OSError:
         raise FileNotFoundError("no such file in the data folders") from None
     finally:
-        os.close(place)
+        os.close(descriptor)
     if not stat.S_ISREG(os.fstat(opened).st_mode):
         os.close(opened)
         raise FileNotFoundError("no such file in the data folders")

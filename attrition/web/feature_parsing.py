@@ -48,10 +48,10 @@ def decoded_json(data: bytes | bytearray) -> Any:
         reason = error.msg
         if "depth" in reason:
             raise DataError("the JSON is nested too deeply") from None
-    found = _NO_JSON.match(data)
-    if found is not None and found[2]:
+    match = _NO_JSON.match(data)
+    if match is not None and match[2]:
         raise DataError(
-            f"the body holds {found[2].decode()}, which is not JSON: "
+            f"the body holds {match[2].decode()}, which is not JSON: "
             "write null where a value is missing, else a finite number"
         )
     if "infinity" in reason:
@@ -64,9 +64,9 @@ def decoded_mlflow_json(data: bytes) -> Any:
     if b"NaN" not in data:
         return decoded_json(data)
     strict = bytearray()  # re.sub would keep all the pieces of a long table at once
-    for found in _NO_JSON.finditer(data):
-        strict += found[1]
-        strict += b"null" if found[2] == b"NaN" else found[2]
+    for match in _NO_JSON.finditer(data):
+        strict += match[1]
+        strict += b"null" if match[2] == b"NaN" else match[2]
     return decoded_json(strict)
 
 
@@ -140,8 +140,8 @@ def columns_from_mlflow(
         names, rows = list(rows), _turned(rows)
     for name in (*numeric, *categorical):
         if names.count(name) != 1:
-            found = "is missing" if name not in names else "stands there more than once"
-            raise DataError(f"{form}: the column {name!r} {found}")
+            problem = "is missing" if name not in names else "stands there more than once"
+            raise DataError(f"{form}: the column {name!r} {problem}")
     if isinstance(rows, list) and form != "dataframe_records":
         rows = [_named(row, names, number) for number, row in enumerate(rows, start=1)]
     return columns_from_records(rows, numeric, categorical, levels)
@@ -176,12 +176,12 @@ def columns_from_csv(data: bytes, numeric: Sequence[str], categorical: Sequence[
     header, rows = _csv_rows(data) if plain is None else (plain.header, [])
     result: Columns = {}
     for name in (*numeric, *categorical):
-        place = _place(header, name, (*numeric, *categorical))
-        numbers = plain.numbers(place) if plain and name in numeric else None
+        position = _place(header, name, (*numeric, *categorical))
+        numbers = plain.numbers(position) if plain and name in numeric else None
         if numbers is not None:
             result[name] = numbers
             continue
-        texts = plain.texts(place) if plain else [row[place] for row in rows]
+        texts = plain.texts(position) if plain else [row[position] for row in rows]
         if name in numeric:
             result[name] = _numbers(texts, name)
         else:
@@ -191,10 +191,10 @@ def columns_from_csv(data: bytes, numeric: Sequence[str], categorical: Sequence[
 
 def _place(header: Sequence[str], name: str, needed: Sequence[str]) -> int:
     """Where a column stands in a header."""
-    places = [place for place, column in enumerate(header) if column.strip() == name.strip()]
+    places = [position for position, column in enumerate(header) if column.strip() == name.strip()]
     if len(places) != 1:
-        found = "is missing" if not places else f"stands {len(places)} times in the header"
-        raise DataError(f"column {name!r} {found}; the columns needed are: {', '.join(needed)}")
+        problem = "is missing" if not places else f"stands {len(places)} times in the header"
+        raise DataError(f"column {name!r} {problem}; the columns needed are: {', '.join(needed)}")
     return places[0]
 
 

@@ -52,14 +52,14 @@ def ready() -> Response:
 
 def _troubles() -> list[str]:
     """What is damaged, and what to do; a ranking that is not there yet is not."""
-    found = [DAMAGED] if state().model.damaged else []
+    troubles = [DAMAGED] if state().model.damaged else []
     try:
         with ranking():
             pass
     except ServiceUnavailable as trouble:
         if trouble.description == RANKING_DAMAGED:
-            found.append(str(trouble.description))
-    return found
+            troubles.append(str(trouble.description))
+    return troubles
 
 
 @blueprint.get("/ping")

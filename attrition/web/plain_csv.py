@@ -38,19 +38,19 @@ class PlainTable:
         self._ends = ends
         self.header = data[: ends[0, -1]].decode().split(",")
 
-    def _bounds(self, place: int) -> tuple[Places, Places]:
+    def _bounds(self, position: int) -> tuple[Places, Places]:
         """Where the values of a column begin and end."""
-        before = self._ends[1:, place - 1] if place else self._ends[:-1, -1]
-        return before + 1, np.ascontiguousarray(self._ends[1:, place])
+        before = self._ends[1:, position - 1] if position else self._ends[:-1, -1]
+        return before + 1, np.ascontiguousarray(self._ends[1:, position])
 
-    def texts(self, place: int) -> list[str]:
+    def texts(self, position: int) -> list[str]:
         """The texts of a column."""
-        bounds = zip(*(each.tolist() for each in self._bounds(place)), strict=True)
+        bounds = zip(*(each.tolist() for each in self._bounds(position)), strict=True)
         return [self._data[start:end].decode() for start, end in bounds]
 
-    def numbers(self, place: int) -> Floats | None:
+    def numbers(self, position: int) -> Floats | None:
         """The numbers of a column, NaN for a blank; None where one is more than a few digits."""
-        starts, ends = self._bounds(place)
+        starts, ends = self._bounds(position)
         pieces: list[Floats] = []
         for first in range(0, len(ends), _ROWS_AT_ONCE):
             rows = slice(first, first + _ROWS_AT_ONCE)

@@ -121,9 +121,9 @@ def _requested(body: bytes, config: Config, live: Served, kind: str) -> feature_
 
 def _content_kind() -> str:
     """JSON or CSV; any other kind of body ends the request."""
-    asked = request.environ
-    kind = str(asked.get("CONTENT_TYPE", ""))
-    if kind in (responses.JSON, responses.CSV) and "HTTP_CONTENT_ENCODING" not in asked:
+    environ = request.environ
+    kind = str(environ.get("CONTENT_TYPE", ""))
+    if kind in (responses.JSON, responses.CSV) and "HTTP_CONTENT_ENCODING" not in environ:
         return kind  # the most usual case first
     kind = request.mimetype
     if kind not in (responses.JSON, responses.CSV):
@@ -131,7 +131,7 @@ def _content_kind() -> str:
     charset = request.mimetype_params.get("charset", "utf-8").lower()
     if charset not in ("utf-8", "utf8", "us-ascii"):
         abort(415, "expected a body in UTF-8")
-    if asked.get("HTTP_CONTENT_ENCODING", "identity").lower() != "identity":
+    if environ.get("HTTP_CONTENT_ENCODING", "identity").lower() != "identity":
         abort(415, _COMPRESSED)
     return kind
 
@@ -221,8 +221,8 @@ def _explanations(
         )
     answer: dict[str, Any] = {}
     if reasons:
-        told = card.reasons(table, reasons)
-        answer["reasons"] = [[live.words.of(reason) for reason in each] for each in told]
+        explained = card.reasons(table, reasons)
+        answer["reasons"] = [[live.words.of(reason) for reason in each] for each in explained]
     if wants_contributions:
         answer |= live.explained(table)
     return answer

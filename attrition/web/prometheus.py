@@ -60,13 +60,13 @@ def metrics() -> Response:
 
 def count_request(response: Response) -> Response:
     """Count a request that is answered, by its route: a path could hold a client's name."""
-    asked = request.environ
+    environ = request.environ
     rule = request.url_rule
     count(
-        asked["REQUEST_METHOD"],
+        environ["REQUEST_METHOD"],
         rule.rule if rule else "none",
         response.status_code,
-        time.perf_counter() - asked[BEGAN],
+        time.perf_counter() - environ[BEGAN],
     )
     return response
 
@@ -93,8 +93,8 @@ def count_predictions(clients: int) -> None:
 class _Files(Collector):
     """What the files say at the moment of a scrape."""
 
-    def __init__(self, found: State) -> None:
-        self._state = found
+    def __init__(self, served: State) -> None:
+        self._state = served
 
     def collect(self) -> Iterable[Metric]:
         """The release that is served, its score, and the last run."""

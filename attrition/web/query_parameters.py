@@ -37,10 +37,10 @@ def choice(name: str, default: str, choices: Collection[str]) -> str:
 def choices(name: str, known: Collection[str]) -> frozenset[str]:
     """Some words of several, with commas between; all of them where none is given."""
     text = one(name)
-    found = frozenset(known if text is None else text.split(","))
-    if not found <= set(known):
+    chosen = frozenset(known if text is None else text.split(","))
+    if not chosen <= set(known):
         abort(400, f"{name}: expected one or more of {', '.join(known)}, with commas between")
-    return found
+    return chosen
 
 
 def given(*names: str) -> bool:

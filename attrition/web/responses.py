@@ -78,9 +78,9 @@ def problem_answer(error: HTTPException) -> Response | HTTPException:
         "detail": error.description or HTTPStatus(status).description,
     }
     answer = _document(problem, int(status))
-    told = error.get_response().headers
+    headers = error.get_response().headers
     for name in _HEADERS:
-        for value in told.getlist(name):
+        for value in headers.getlist(name):
             answer.headers.add(name, value)
     return answer
 

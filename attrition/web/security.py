@@ -192,10 +192,10 @@ def _is_loopback(text: str) -> bool:
 @functools.lru_cache(maxsize=256)
 def _host_name(host: str) -> str:
     """A Host header without its port, in lower case; empty where it is not as HTTP has it."""
-    found = _HOST.fullmatch(host)
-    if found is None or int(found[2] or 0) > _HIGHEST_PORT:
+    match = _HOST.fullmatch(host)
+    if match is None or int(match[2] or 0) > _HIGHEST_PORT:
         return ""
-    return found[1].lower()
+    return match[1].lower()
 
 
 def secured(application: WSGIApplication) -> WSGIApplication:
@@ -205,9 +205,9 @@ def secured(application: WSGIApplication) -> WSGIApplication:
         def start(
             status: str, headers: list[tuple[str, str]], exc_info: Any = None
         ) -> Callable[[bytes], object]:
-            told = dict(headers)
-            added = _ON_PAGES if told.get("Content-Type", "").startswith(_PAGES) else _ON_ANSWERS
-            if POLICY in told:
+            sent = dict(headers)
+            added = _ON_PAGES if sent.get("Content-Type", "").startswith(_PAGES) else _ON_ANSWERS
+            if POLICY in sent:
                 added = [header for header in added if header[0] != POLICY]
             return start_response(status, headers + added, exc_info)
 

@@ -52,17 +52,17 @@ class State:
 
 def state() -> State:
     """That of the application that answers this request."""
-    found: State = current_app.extensions[SERVICE]
-    return found
+    service: State = current_app.extensions[SERVICE]
+    return service
 
 
 def served() -> Served:
     """The model for this request, resolved once; without one the request ends here."""
     try:
-        found = state().model.resolve()
+        live = state().model.resolve()
     except DataError:
         abort(503, DAMAGED)
-    return found or abort(503, NOTHING_DEPLOYED)
+    return live or abort(503, NOTHING_DEPLOYED)
 
 
 @contextmanager

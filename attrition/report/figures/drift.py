@@ -49,13 +49,13 @@ def drift(data_drift: Mapping[Sample, Drift]) -> Picture | Absent:
     if not data_drift:
         return Absent(DRIFT, title, _NOTHING_YET)
     judged = {
-        name: found
-        for name, found in data_drift.items()
-        if found.verdict is not DriftVerdict.INSUFFICIENT
+        name: finding
+        for name, finding in data_drift.items()
+        if finding.verdict is not DriftVerdict.INSUFFICIENT
     }
     silent = [
-        f"{name}: {found.verdict} ({found.rows:,} rows)"
-        for name, found in data_drift.items()
+        f"{name}: {finding.verdict} ({finding.rows:,} rows)"
+        for name, finding in data_drift.items()
         if name not in judged
     ]
     if not judged:
@@ -66,8 +66,8 @@ def drift(data_drift: Mapping[Sample, Drift]) -> Picture | Absent:
     figure = canvas(0.75 + 0.19 * max(len(kept), 3))
     axes = figure.subplots()
     axes.axvline(PSI_FLOOR, color=INK, linestyle="--", linewidth=1)
-    for marker, (name, found) in zip(MARKERS, judged.items(), strict=False):
-        _draw_sample(axes, found, kept, marker, f"{name} ({found.rows:,} rows)")
+    for marker, (name, finding) in zip(MARKERS, judged.items(), strict=False):
+        _draw_sample(axes, finding, kept, marker, f"{name} ({finding.rows:,} rows)")
     axes.set_yticks(range(len(kept)), [fitted(name, POINTS / 3) for name in kept])
     axes.set(ylim=(len(kept) - 0.4, -0.6), xlabel="population stability index (PSI)")
     _psi_axis(axes, max(largest.values()))
@@ -97,15 +97,17 @@ def _ended(sentences: Sequence[str]) -> list[str]:
 def _largest_psi(judged: Mapping[Sample, Drift]) -> dict[str, float]:
     """Column -> its largest PSI over the samples."""
     largest: dict[str, float] = {}
-    for found in judged.values():
-        for result in found.judged:
+    for finding in judged.values():
+        for result in finding.judged:
             name, psi = result.column, max(result.psi or 0.0, 0.0)
             largest[name] = max(largest.get(name, 0.0), psi)
     return largest
 
 
-def _draw_sample(axes: Axes, found: Drift, columns: Sequence[str], marker: str, label: str) -> None:
-    results = {result.column: result for result in found.judged}
+def _draw_sample(
+    axes: Axes, finding: Drift, columns: Sequence[str], marker: str, label: str
+) -> None:
+    results = {result.column: result for result in finding.judged}
     look: dict[str, Any] = {"marker": marker, "linestyle": "none", "markersize": 6.5}
     axes.plot([], [], label=label, color=SOFT, markerfacecolor=FACE, **look)
     for has_drifted, color, face in ((False, SOFT, FACE), (True, ALARM, ALARM)):
@@ -131,12 +133,14 @@ def _psi_axis(axes: Axes, largest: float) -> None:
 def _drift_in_words(judged: Mapping[Sample, Drift], largest: Mapping[str, float]) -> str:
     most = max(largest, key=lambda name: largest[name])
     farthest = f"{line(most, 60)} moved farthest, by a PSI of {largest[most]:.2f}"
-    told = [
-        f"{len(found.drifted)} in the {name}" for name, found in judged.items() if found.drifted
+    parts = [
+        f"{len(finding.drifted)} in the {name}"
+        for name, finding in judged.items()
+        if finding.drifted
     ]
-    if not told:
+    if not parts:
         return f"No column drifted; {farthest}."
-    return f"Drifted columns: {listing(told)}; {farthest}."
+    return f"Drifted columns: {listing(parts)}; {farthest}."
 
 
 @style()
@@ -149,14 +153,14 @@ def impact(impacts: Mapping[Sample, Impact]) -> Picture | Absent:
     title = "What the shifts do to the predicted risk"
     if not impacts:
         return Absent(IMPACT, title, _NOTHING_YET)
-    shifts = {name: _risk_shifts(found) for name, found in impacts.items()}
+    shifts = {name: _risk_shifts(finding) for name, finding in impacts.items()}
     figure = canvas(0.75 + 0.28 * max(3, *map(len, shifts.values())))
-    values = [shift for found in shifts.values() for shift in found.values()]
+    values = [shift for finding in shifts.values() for shift in finding.values()]
     limit = 1.1 * max([abs(value) for value in values] + [0.01])
     panels = figure.subplots(1, len(impacts), squeeze=False)[0]
-    for axes, (name, found) in zip(panels, impacts.items(), strict=True):
+    for axes, (name, finding) in zip(panels, impacts.items(), strict=True):
         _draw_shifts(axes, shifts[name], limit, len(impacts))
-        moved = f"{found.risk_before:.1%} \N{RIGHTWARDS ARROW} {found.risk_now:.1%}"
+        moved = f"{finding.risk_before:.1%} \N{RIGHTWARDS ARROW} {finding.risk_now:.1%}"
         axes.set_title(f"{name}: {moved}")
         axes.set_xlabel("percentage points")
     return picture(
@@ -170,11 +174,11 @@ def impact(impacts: Mapping[Sample, Impact]) -> Picture | Absent:
     )
 
 
-def _risk_shifts(found: Impact) -> dict[str, float]:
+def _risk_shifts(finding: Impact) -> dict[str, float]:
     """Term -> change of the mean predicted risk, a fraction, largest first."""
     shifts = {
-        term.term: found.risk_now - term.risk_without
-        for term in found.terms
+        term.term: finding.risk_now - term.risk_without
+        for term in finding.terms
         if term.risk_without is not None
     }
     return dict(sorted(shifts.items(), key=lambda item: -abs(item[1])))
@@ -194,13 +198,13 @@ def _draw_shifts(axes: Axes, shifts: Mapping[str, float], limit: float, panels: 
 def _impact_in_words(
     impacts: Mapping[Sample, Impact], shifts: Mapping[Sample, Mapping[str, float]]
 ) -> str:
-    told = []
-    for name, found in impacts.items():
+    parts = []
+    for name, finding in impacts.items():
         if not shifts[name]:
             continue
         term, value = next(iter(shifts[name].items()))
-        told.append(
+        parts.append(
             f"in the {name}, {line(term, 60)} moves the mean predicted risk most, by "
-            f"{100 * value:+.1f} points to {found.risk_now:.1%}"
+            f"{100 * value:+.1f} points to {finding.risk_now:.1%}"
         )
-    return f"{'; '.join(told) or 'No shift was measured'}.".replace("in", "In", 1)
+    return f"{'; '.join(parts) or 'No shift was measured'}.".replace("in", "In", 1)

@@ -132,10 +132,10 @@ def _draw_series(axes: Axes, times: Times, series: Series, title: str) -> None:
 
 def _by_sample(runs: Sequence[DecisionRecord], measure: Measure) -> Series:
     """Sample -> its measure in each run, NaN where there is none; one without any is absent."""
-    found = {
+    series = {
         sample: np.array([measure(run, sample) for run in runs], dtype=float) for sample in Sample
     }
-    return {name: values for name, values in found.items() if not np.isnan(values).all()}
+    return {name: values for name, values in series.items() if not np.isnan(values).all()}
 
 
 def _score(run: DecisionRecord, sample: Sample) -> Score | None:
@@ -159,17 +159,17 @@ def _base_rate(run: DecisionRecord, sample: Sample) -> float | None:
 
 
 def _missing_share(run: DecisionRecord, sample: Sample) -> float | None:
-    found = run.drift.data.get(sample)
-    if not found or not found.rows or not found.columns:
+    drift = run.drift.data.get(sample)
+    if not drift or not drift.rows or not drift.columns:
         return None
-    return float(np.mean([column.missing_now for column in found.columns]))
+    return float(np.mean([column.missing_now for column in drift.columns]))
 
 
 def _drifted_columns(run: DecisionRecord, sample: Sample) -> float | None:
-    found = run.drift.data.get(sample)
-    if not found or found.verdict is DriftVerdict.INSUFFICIENT:
+    drift = run.drift.data.get(sample)
+    if not drift or drift.verdict is DriftVerdict.INSUFFICIENT:
         return None
-    return float(sum(column.has_drifted for column in found.columns))
+    return float(sum(column.has_drifted for column in drift.columns))
 
 
 def _seconds(runs: Sequence[DecisionRecord]) -> Series:
@@ -181,8 +181,8 @@ def _seconds(runs: Sequence[DecisionRecord]) -> Series:
     }
     longest = sorted(by_stage, key=lambda stage: -float(np.nanmedian(by_stage[stage])))
     total = np.array([run.seconds or np.nan for run in runs], dtype=float)
-    found = {"whole run": total} | {stage: by_stage[stage] for stage in longest[:MOST_STAGES]}
-    return {name: values for name, values in found.items() if not np.isnan(values).all()}
+    series = {"whole run": total} | {stage: by_stage[stage] for stage in longest[:MOST_STAGES]}
+    return {name: values for name, values in series.items() if not np.isnan(values).all()}
 
 
 def _time_axis(panels: Sequence[Axes], times: Times, runs: Sequence[DecisionRecord]) -> None:
@@ -204,9 +204,9 @@ def _time_axis(panels: Sequence[Axes], times: Times, runs: Sequence[DecisionReco
 def _trends_in_words(runs: Sequence[DecisionRecord], threshold: float) -> str:
     deployed = sum(run.verdict is RunVerdict.DEPLOYED for run in runs)
     failed = sum(run.verdict is RunVerdict.FAILED for run in runs)
-    told = f"{len(runs):,} runs, {deployed} with a deployment, {failed} failed"
+    text = f"{len(runs):,} runs, {deployed} with a deployment, {failed} failed"
     known = [f1 for run in runs if (f1 := _f1(run, Sample.TEST_DATA)) is not None]
     if not known:
-        return f"{told}; no F1 on test data is known."
+        return f"{text}; no F1 on test data is known."
     side = "below" if known[-1] < threshold else "at or above"
-    return f"{told}; the last F1 on test data is {known[-1]:.3f}, {side} {threshold:g}."
+    return f"{text}; the last F1 on test data is {known[-1]:.3f}, {side} {threshold:g}."

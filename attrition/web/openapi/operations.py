@@ -27,11 +27,11 @@ _PROBLEMS = {
 
 def paths(client: str | None) -> Described:
     """Path -> method -> operation; with a client on the list, for an example."""
-    found = {**_predictions(), **_clients(client), **_records(), **_service(), **_mlflow()}
-    for path, item in found.items():
+    operations = {**_predictions(), **_clients(client), **_records(), **_service(), **_mlflow()}
+    for path, item in operations.items():
         for method, operation in item.items():
             operation["operationId"] = re.sub(r"\W+", "_", f"{method} {path}").strip("_")
-    return found
+    return operations
 
 
 def _predictions() -> Described:

@@ -57,22 +57,22 @@ def operations(document: Mapping[str, Any], host: str) -> dict[str, list[Operati
         document: an OpenAPI 3.1 document.
         host: where the interface is, such as `http://127.0.0.1:8000`.
     """
-    found: dict[str, list[Operation]] = {}
+    groups: dict[str, list[Operation]] = {}
     for path, item in document["paths"].items():
         for method in _METHODS:
             if method in item:
-                asked = [*item.get("parameters", ()), *item[method].get("parameters", ())]
-                described = {**item[method], "parameters": asked}
+                parameters = [*item.get("parameters", ()), *item[method].get("parameters", ())]
+                described = {**item[method], "parameters": parameters}
                 operation = _operation(document, (method, host, path), described)
                 subject = (described.get("tags") or [""])[0]
-                found.setdefault(subject, []).append(operation)
-    return found
+                groups.setdefault(subject, []).append(operation)
+    return groups
 
 
 def _operation(
-    document: Mapping[str, Any], place: tuple[str, str, str], item: Mapping[str, Any]
+    document: Mapping[str, Any], location: tuple[str, str, str], item: Mapping[str, Any]
 ) -> Operation:
-    method, host, path = place
+    method, host, path = location
     contents = _resolved(document, item.get("requestBody", {})).get("content", {})
     anchor = f"{method}-{path.strip('/')}"
     parameters = [_resolved(document, parameter) for parameter in item["parameters"]]
@@ -86,7 +86,7 @@ def _operation(
         description=item.get("description", ""),
         parameters=tuple(_parameter(document, parameter) for parameter in parameters),
         bodies=", ".join(contents),
-        answers=tuple(_answer(status, _resolved(document, told)) for status, told in answers),
+        answers=tuple(_answer(status, _resolved(document, answer)) for status, answer in answers),
         call=_call(method, f"{host}{_path(path, needed)}", _example(document, contents)),
     )
 
@@ -154,8 +154,8 @@ def _call(method: str, url: str, example: tuple[str, str] | None) -> str:
 def _resolved(document: Mapping[str, Any], item: Mapping[str, Any]) -> Mapping[str, Any]:
     """What a reference within the document stands for; anything else is itself."""
     while "$ref" in item:
-        found: Any = document
+        part_of_document: Any = document
         for part in item["$ref"].removeprefix("#/").split("/"):
-            found = found[part.replace("~1", "/").replace("~0", "~")]
-        item = found
+            part_of_document = part_of_document[part.replace("~1", "/").replace("~0", "~")]
+        item = part_of_document
     return item

@@ -177,7 +177,7 @@ def curve(
 def stems(readings: Sequence[Reading], reach: tuple[float, float], say: Say) -> Chart:
     """A stem from zero for each category; `reach` as for `curve`, and on both sides of zero."""
     ticks = round_ticks(*reach)
-    places = [_across((place + 0.5) / len(readings)) for place in range(len(readings))]
+    places = [_across((position + 0.5) / len(readings)) for position in range(len(readings))]
     points = [(x, _up(r.value, ticks)) for x, r in zip(places, readings, strict=True)]
     dots = _dots(points, readings, say)
     ends = readings[0].name, readings[-1].name
@@ -208,7 +208,7 @@ def _ticks(values: Sequence[float], say: Say) -> tuple[Tick, ...]:
 
 def _spread(count: int) -> list[float]:
     """Places of so many readings, from the left end to the right one."""
-    return [_across(place / (count - 1) if count > 1 else 0.5) for place in range(count)]
+    return [_across(position / (count - 1) if count > 1 else 0.5) for position in range(count)]
 
 
 def _across(share: float) -> float:

@@ -122,11 +122,11 @@ def _standing(term: ColumnTerm, value: Any, reach: tuple[float, float]) -> Stand
 
 def _curve(term: NumericTerm, value: Any, here: float, reach: tuple[float, float]) -> Chart:
     """Knots are quantiles: side by side, equal widths are about equally many clients."""
-    place = term.axis.place(value)
+    position = term.axis.place(value)
     return curve(
         [points - term.average_points for points in term.points],
         (amount(term.axis.knots[0]), amount(term.axis.knots[-1])),
-        (place.lower + place.share, here),
+        (position.lower + position.share, here),
         reach,
         _points,
     )
@@ -137,8 +137,8 @@ def _stems(term: CategoricalTerm, value: Any, reach: tuple[float, float]) -> Cha
     chosen = term.axis.place(value).lower
     names = [*map(value_text, term.axis.levels), OTHER]
     readings = [
-        Reading(name, points - term.average_points, marked=place == chosen)
-        for place, (name, points) in enumerate(zip(names, term.points, strict=True))
+        Reading(name, points - term.average_points, marked=position == chosen)
+        for position, (name, points) in enumerate(zip(names, term.points, strict=True))
     ]
     telling = sorted(readings, key=lambda reading: (not reading.marked, -abs(reading.value)))
     shown = sorted(telling[:_MOST_STEMS], key=lambda reading: -reading.value)

@@ -149,33 +149,33 @@ def client_url(name: str) -> str | None:
     """
     is_tidy = all(part not in ("", ".", "..") for part in name.split("/"))
     if is_tidy and name.isprintable():
-        found = f"/clients/{quote(name, safe='')}"
+        url = f"/clients/{quote(name, safe='')}"
     else:
-        found = f"/clients?{urlencode({'client': name})}"
-    return found if len(found) <= LONGEST_ADDRESS else None
+        url = f"/clients?{urlencode({'client': name})}"
+    return url if len(url) <= LONGEST_ADDRESS else None
 
 
 def address(question: Question, number: int, **others: Any) -> str:
     """The query of a page of the list, from the question mark on; what is usual is left out."""
-    asked: dict[str, Any] = {}
+    parameters: dict[str, Any] = {}
     if question.part:
-        asked["q"] = question.part
+        parameters["q"] = question.part
     if len(question.tiers) < len(TIERS):
-        asked["tier"] = _value([tier for tier in TIERS if tier in question.tiers])
+        parameters["tier"] = _value([tier for tier in TIERS if tier in question.tiers])
     if question.sort != "place":
-        asked["sort"] = question.sort
+        parameters["sort"] = question.sort
     if number > 1:
-        asked["page"] = number
-    return f"?{urlencode(asked | others)}"
+        parameters["page"] = number
+    return f"?{urlencode(parameters | others)}"
 
 
 def _summary(page: Page, number: int, pages: int) -> str:
     if not page.matching:
         return "No client matches."
-    everybody = plural(page.about["total"], "client")
+    clients = plural(page.about["total"], "client")
     is_all = page.matching == page.about["total"]
-    found = everybody if is_all else f"{count(page.matching)} of {everybody}"
-    return f"{found}, page {count(number)} of {count(pages)}" if pages > 1 else found
+    shown = clients if is_all else f"{count(page.matching)} of {clients}"
+    return f"{shown}, page {count(number)} of {count(pages)}" if pages > 1 else shown
 
 
 def _filter(

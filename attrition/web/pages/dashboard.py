@@ -121,7 +121,7 @@ def trends(runs: Sequence[DecisionRecord], batches: Sequence[Mapping[str, Any]])
             (0.0, _LARGE_SHIFT),
         ),
     ]
-    return [found for found in drawn if found]
+    return [chart for chart in drawn if chart]
 
 
 def _trend(
