@@ -205,10 +205,10 @@ def _deploy(config: Config, _arguments: argparse.Namespace) -> int:
 
 def _is_ranked_by_another(config: Config, release: str) -> bool:
     """Whether a run has recorded a ranking, and by another release, or could not make one."""
-    from attrition.monitoring.record import last_decision  # heavy, and --list needs nothing of it
-
-    record = last_decision(config)
-    return record is not None and (record.ranking is None or record.ranking.release != release)
+    record = atomic_files.read_json_object(config.decision)
+    ranking = record.get("ranking")
+    ranked_by = ranking.get("release") if isinstance(ranking, dict) else None
+    return bool(record) and ranked_by != release
 
 
 def _rank_again(config: Config) -> None:

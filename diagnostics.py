@@ -236,6 +236,8 @@ def _show_history(config: Config, arguments: argparse.Namespace) -> int:
         print(atomic_files.json_text(records).rstrip())
     else:
         runs = list(filter(None, (read_record(record, config.history) for record in records)))
+        if records and not runs:
+            raise DataError(f"{config.history}: no run in it is of this form")
         print(runs_table(runs) if runs else "No run is recorded yet; run fullprocess.py.")
     return 0
 

@@ -17,16 +17,17 @@ import sys
 
 from attrition.runs import idle
 
-# Most ticks end here, before anything heavy is imported.
-if __name__ == "__main__" and idle.rests(sys.argv[1:]):
-    raise SystemExit(0)
+# Most ticks end here, before anything heavy is imported; a run imports this module once more.
+if __name__ == "__main__":
+    if idle.rests(sys.argv[1:]):
+        raise SystemExit(0)
+    from attrition.monitoring import tick
 
-import argparse
+    raise SystemExit(tick.main(sys.argv[1:], __doc__))
+
 import logging
-import textwrap
 from collections.abc import Sequence
 from dataclasses import replace
-from functools import partial
 
 import apicalls
 import deployment
@@ -35,7 +36,7 @@ import ingestion
 import reporting
 import scoring
 import training
-from attrition.core import atomic_files, clock
+from attrition.core import atomic_files, clock, releases
 from attrition.core.config import Config
 from attrition.core.errors import DataError, NotEnoughData
 from attrition.core.releases import Release
@@ -43,24 +44,24 @@ from attrition.core.scratch import sweep_scratch_folders
 from attrition.data import committed_rows
 from attrition.engines.context import RunContext, read_context
 from attrition.model.champion import Champion, live_champion
-from attrition.monitoring import alert_delivery
+from attrition.monitoring import alert_delivery, tick
 from attrition.monitoring.challenge import Challenge, challenge, training_situation, uncontested
 from attrition.monitoring.champion import find_champion
 from attrition.monitoring.decisions import Scored, Verdict, training_need
 from attrition.monitoring.examination import examine
 from attrition.monitoring.findings import RunVerdict, TrainingNeed
 from attrition.monitoring.record import DecisionRecord
-from attrition.monitoring.run_record import decided, record_failure, unreported
+from attrition.monitoring.run_record import decided, unreported
 from attrition.ranking import call_list
 from attrition.report.prospect import describe_prospect
 from attrition.report.run_summary import summary
-from attrition.runs import cli, history, package_check
+from attrition.runs import history, package_check
 from attrition.runs.stopwatch import Stopwatch
 
 logger = logging.getLogger(__name__)
 
 
-def process(config: Config, inputs: idle.Inputs, watch: Stopwatch) -> DecisionRecord:
+def run(config: Config, inputs: idle.Inputs, watch: Stopwatch) -> str:
     """Do one run that is not idle; the caller holds the lock.
 
     Args:
@@ -69,7 +70,7 @@ def process(config: Config, inputs: idle.Inputs, watch: Stopwatch) -> DecisionRe
         watch: times the stages.
 
     Returns:
-        The decision record, as `decision.json` holds it.
+        What was decided and why, as text for a terminal.
     """
     with package_check.checking(config) as check:  # pip answers, or not, meanwhile
         champion = find_champion(config)
@@ -82,7 +83,7 @@ def process(config: Config, inputs: idle.Inputs, watch: Stopwatch) -> DecisionRe
             context, (record, outgoing) = read_context(config, champion), owed
         with watch.stage("reporting"):
             record = report(context, record, outgoing, watch, check)
-        return close(context, inputs, record, outgoing, watch)
+        return summary(close(context, inputs, record, outgoing, watch))
 
 
 def run_stages(
@@ -167,6 +168,8 @@ def report(
     Returns:
         The decision record, with the ranking.
     """
+    if context.champion is None:
+        releases.live_release(context.config.prod_deployment_path)  # a damaged one is an error
     reporting.run(context, outgoing)
     listed = call_list.rank_clients(context.config, context.ledger, context.champion)
     diagnosed = diagnostics.run(context, watch.seconds, check)
@@ -211,39 +214,11 @@ def close(
     return record
 
 
-def _run(config: Config, _arguments: argparse.Namespace) -> int:
-    cli.log_to_file(config.log)
-    watch = Stopwatch()
-    report_failure = partial(record_failure, config, clock.now("milliseconds"), watch.seconds)
-    with cli.on_failure(report_failure):
-        inputs = idle.observe_inputs(config)
-        if idle.is_idle(config, inputs):
-            logger.info("%s", idle.MESSAGE)
-            alert_delivery.catch_up(config)
-            return 0
-        with cli.deadline(60 * config.run_deadline_minutes, report_failure):
-            record = process(config, inputs, watch)
-    print(summary(record))
-    return 0
-
-
-def _dry_run(config: Config, _arguments: argparse.Namespace) -> int:
-    """Say what a run would do now; nothing is written, and no lock is taken."""
-    for sentence in describe_prospect(config, ingestion.pending(config)):
-        print(textwrap.fill(sentence, 80, subsequent_indent="  ", break_on_hyphens=False))
-    return 0
+def prospect(config: Config) -> list[str]:
+    """What a run would do now, in sentences; writes nothing."""
+    return describe_prospect(config, ingestion.pending(config))
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Do one run, or with --dry-run only say what it would do."""
-    parser = cli.parser(__doc__)
-    parser.add_argument(
-        "--dry-run", action="store_true", help="say what a run would do, change nothing"
-    )
-    if parser.parse_args(argv).dry_run:
-        return cli.run(parser, argv, _dry_run)
-    return cli.run_alone(parser, argv, _run)
-
-
-if __name__ == "__main__":
-    raise SystemExit(main())
+    return tick.main(argv, __doc__)

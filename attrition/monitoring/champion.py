@@ -5,11 +5,11 @@ from __future__ import annotations
 import logging
 
 from attrition.core import releases
+from attrition.core.atomic_files import read_json_object
 from attrition.core.config import Config
 from attrition.core.errors import DataError
 from attrition.core.releases import Release
 from attrition.model.champion import Champion, champion_of
-from attrition.monitoring.record import last_decision
 
 logger = logging.getLogger(__name__)
 
@@ -37,8 +37,7 @@ def _live_or_last_good(config: Config) -> Release | None:
         logger.warning("%s: no release is live, though there are some", deployment)
     except DataError as error:
         logger.warning("%s", error)
-    last = last_decision(config)
-    left = last.release_after if last else None
+    left = read_json_object(config.decision).get("release_after")
     for folder in sorted(folders, key=lambda folder: folder.name != left):
         try:
             release = releases.open_release(folder)

@@ -1,11 +1,10 @@
-"""Makes the decision record of a run: one that came to a verdict, one that failed, one that was
-killed after it had deployed.
+"""Makes the decision record of a run: one that decides now, or one that was killed after it had
+deployed.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
 
 from attrition.core import releases
 from attrition.core.config import Config
@@ -13,16 +12,14 @@ from attrition.core.errors import DataError
 from attrition.core.releases import Release
 from attrition.data.ingestion_result import IngestionResult
 from attrition.model.champion import Champion
-from attrition.monitoring import alert_delivery
-from attrition.monitoring.alerts import failure_kind, findings
+from attrition.monitoring.alerts import findings
 from attrition.monitoring.challenge import Challenge
 from attrition.monitoring.examination import Examination
-from attrition.monitoring.findings import RunVerdict, Sample, TrainingNeed
+from attrition.monitoring.findings import Sample, TrainingNeed
 from attrition.monitoring.record import (
     DecisionRecord,
     last_decision,
     read_record,
-    recorded_runs,
 )
 from attrition.runs import history
 
@@ -62,34 +59,6 @@ def decided(
         cross_validated=scored.cross_validated if scored else None,
         evidence=challenge.evidence,
     )
-
-
-def record_failure(
-    config: Config, started: str, seconds: Mapping[str, float], message: str
-) -> None:
-    """Record a run that failed, and alert; a failure that repeats itself is recorded once.
-
-    Args:
-        config: the settings.
-        started: when the run began (UTC, ISO 8601).
-        seconds: of each stage that it finished.
-        message: what happened.
-    """
-    live = releases.live_release_id(config.prod_deployment_path)
-    last = recorded_runs(config.history, limit=1)
-    is_known = last and last[0].verdict is RunVerdict.FAILED
-    if not is_known or failure_kind(last[0].reason) != failure_kind(message):
-        record = DecisionRecord(
-            run_id=started,
-            time=started,
-            verdict=RunVerdict.FAILED,
-            reason=message,
-            release_before=live,
-            release_after=live,
-            timings=dict(seconds),
-        )
-        history.record_run(config.history, record.to_json(), config.runs_to_keep)
-    alert_delivery.tell_failure(config, message)
 
 
 def unreported(
