@@ -134,12 +134,7 @@ def run_challenge(context: RunContext, need: TrainingNeed, watch: Stopwatch) -> 
         return uncontested(champion, verdict)
     with watch.stage("scoring"):
         scored = Scored(scoring.run(config, context.test), trained.cross_validated)
-    with watch.stage("comparison"):
-        record = atomic_files.read_json(config.output_model_path / "training.json")
-        outcome = challenge(context, need, trained, scored, record)
-    if outcome.evidence is None:
-        watch.forget("comparison")
-    return outcome
+    return challenge(context, need, trained, scored, watch)
 
 
 def deploy(context: RunContext, record: DecisionRecord, watch: Stopwatch) -> Release | None:

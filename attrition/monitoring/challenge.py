@@ -33,6 +33,7 @@ from attrition.monitoring.decisions import (
 )
 from attrition.monitoring.examination import minimum
 from attrition.monitoring.findings import Evidence, Suspicion, TrainingNeed
+from attrition.runs.stopwatch import Stopwatch
 
 
 @dataclass(frozen=True)
@@ -95,7 +96,7 @@ def challenge(
     need: TrainingNeed,
     trained: TrainingResult,
     scored: Scored,
-    training: Mapping[str, Any],
+    watch: Stopwatch,
 ) -> Challenge:
     """Judge a candidate, against the champion where that can be asked.
 
@@ -104,7 +105,7 @@ def challenge(
         need: why the candidate was trained.
         trained: the candidate.
         scored: its scores.
-        training: the record of its training.
+        watch: times the comparison.
     """
     config, champion = context.config, context.champion
     threshold, evidence, sampled = config.model_score_threshold, None, {}
@@ -115,14 +116,17 @@ def challenge(
         cross_validated = champion.training["cross_validated"]["f1"]
         verdict = new_columns_verdict(need, scored, before, cross_validated, threshold)
     else:
-        evidence = gather_evidence(config, champion, trained, context.test.clients)
+        with watch.stage("comparison"):
+            evidence = gather_evidence(config, champion, trained, context.test.clients)
         verdict = promotion_verdict(need, evidence, config.promotion_confidence, threshold)
         if trained.unseen_rows > int(trained.unseen.sum()):
             sampled = {"comparison": trained.unseen_rows}
-    suspicious = suspicions(training)
+    suspicious = Suspicion()
+    if trained.suspicious:
+        suspicious = Suspicion(trained.suspicious, trained.cross_validated.roc_auc)
     if verdict.deploy:
         verdict = disbelieved(verdict, trained.suspicious)
-    elif champion is not None and not suspicious.columns:
+    elif champion is not None and not trained.suspicious:
         suspicious = suspicions(champion.training)
     return Challenge(verdict, suspicious, scored, evidence, sampled)
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from attrition.model.metrics import Comparison
+from attrition.runs import history
 
 PREDICTIONS = "predictions"
 VALUES, MISSINGNESS = "values", "missingness"  # what may change of a column
@@ -41,7 +42,7 @@ class RunVerdict(StrEnum):
     DEPLOYED = "deployed"
     KEPT = "kept"
     NOT_ENOUGH_EVIDENCE = "not enough evidence"
-    FAILED = "failed"
+    FAILED = history.FAILED
 
 
 class TrainingKind(StrEnum):

@@ -16,11 +16,7 @@ from attrition.monitoring.alerts import findings
 from attrition.monitoring.challenge import Challenge
 from attrition.monitoring.examination import Examination
 from attrition.monitoring.findings import Sample, TrainingNeed
-from attrition.monitoring.record import (
-    DecisionRecord,
-    last_decision,
-    read_record,
-)
+from attrition.monitoring.record import DecisionRecord, last_decision, read_record
 from attrition.runs import history
 
 logger = logging.getLogger(__name__)

@@ -24,7 +24,6 @@ from attrition.runs.stopwatch import Stopwatch
 
 # Named as a WSGI server names its application, and loaded as late: the script stands above this.
 RUN, PROSPECT = "fullprocess:run", "fullprocess:prospect"
-FAILED = "failed"  # the verdict of a run that did not come to one
 
 logger = logging.getLogger(__name__)
 
@@ -87,12 +86,12 @@ def record_failure(
     """
     live = releases.live_release_id(config.prod_deployment_path)
     last = history.runs(config.history, limit=1)
-    is_known = bool(last) and last[0]["verdict"] == FAILED
+    is_known = bool(last) and last[0]["verdict"] == history.FAILED
     if not is_known or failure_kind(last[0]["reason"]) != failure_kind(message):
         record: dict[str, Any] = {
             "run_id": started,
             "time": started,
-            "verdict": FAILED,
+            "verdict": history.FAILED,
             "reason": message,
             "warnings": [],
             "release_before": live,

@@ -32,6 +32,7 @@ _JSON = ("scores", "drift")
 _RUN = (*_PLAIN, *_JSON, "details")  # columns whose digest stands beside them
 _RANKING = ("key", "time", "ranking")
 FULL_RUNS = 400
+FAILED = "failed"  # the verdict of a run that did not come to one
 _SCORE = (
     "f1",
     "f1_interval",
@@ -164,8 +165,8 @@ def has_run(path: Path, run_id: str, release: str | None = None) -> bool:
 
     def find(reader: sqlite3.Connection) -> bool:
         row = reader.execute(
-            "SELECT 1 FROM runs WHERE run_id = ? OR (release_after = ? AND verdict <> 'failed')",
-            (run_id, release),
+            "SELECT 1 FROM runs WHERE run_id = ? OR (release_after = ? AND verdict <> ?)",
+            (run_id, release, FAILED),
         )
         return row.fetchone() is not None
 

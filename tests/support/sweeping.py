@@ -91,6 +91,18 @@ def is_made_good(
     assert not found, found
 
 
+def is_made_good_once(runner: ScriptRunner, run: Undisturbed, config: Path, seen: set[str]) -> None:
+    """The same, for one project of those that lie there in the same state.
+
+    Args:
+        seen: the states that were made good; this one joins them.
+    """
+    left = state(config.parent)
+    if left not in seen:
+        is_made_good(runner, run, config)
+    seen.add(left)
+
+
 def kill_at_each(
     runner: ScriptRunner, run: Undisturbed, numbers: Sequence[int], folder: Path
 ) -> list[Ended]:
@@ -101,17 +113,15 @@ def kill_at_each(
     Returns:
         Those that ended by the kill.
     """
-    kills, seen = [], set()
+    kills: list[Ended] = []
+    seen: set[str] = set()
     for number in numbers:
         config = begin(run.template, folder)
         ended = runner.run(Job(run.script, str(config), kill_at=number))
         # A run looks once more at files that are young, or does not: the last are not always there.
         is_last = ended.code == 0 and number > len(run.operations) - 10
         assert ended.was_killed or is_last, ended.text
-        left = state(config.parent)
-        if left not in seen:
-            is_made_good(runner, run, config)
-        seen.add(left)
+        is_made_good_once(runner, run, config, seen)
         kills += [ended] if ended.was_killed else []
     return kills
 

@@ -9,13 +9,12 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import Suite
-from tests.support.outcome import state
 from tests.support.script_runner import STAGES, Job, ScriptRunner, has_strace
 from tests.support.sweeping import (
     Undisturbed,
     begin,
     calls_of,
-    is_made_good,
+    is_made_good_once,
     thinned,
     undisturbed_stage,
 )
@@ -103,7 +102,8 @@ def kills_at(runner: ScriptRunner, run: Undisturbed, calls: str, most: int, fold
     """
     ours = dict.fromkeys(call for call, mine in calls_of(runner, run, calls, folder) if mine)
     found = thinned([*ours], most)
-    kills, seen = 0, set()
+    kills = 0
+    seen: set[str] = set()
     for call in found:
         name, _, when = call.partition(":")
         kill = (f"trace={name}", f"inject={name}:signal=KILL:{when}")
@@ -111,10 +111,7 @@ def kills_at(runner: ScriptRunner, run: Undisturbed, calls: str, most: int, fold
         ended = runner.run(Job(run.script, str(config), strace=kill))
         assert ended.was_killed or ended.code == 0, ended.text
         kills += ended.was_killed
-        left = state(config.parent)
-        if left not in seen:
-            is_made_good(runner, run, config)
-        seen.add(left)
+        is_made_good_once(runner, run, config, seen)
     # Threads share the work anew each time, so the last of a kind may not be reached.
     assert kills >= 0.8 * len(found) > 2
     return kills
