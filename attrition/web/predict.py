@@ -231,11 +231,14 @@ def _explanations(
 def _as_csv(answer: dict[str, Any], reasons: int) -> Response:
     """One line for each client, in the order of the request."""
     header = ["prediction", "probability", *(f"reason_{n + 1}" for n in range(reasons))]
-    told = answer.get("reasons") or [[]] * len(answer["predictions"])
+    explanations = answer.get("reasons") or [[]] * len(answer["predictions"])
     rows = (
         [prediction, probability, *texts, *[""] * (reasons - len(texts))]
         for prediction, probability, texts in zip(
-            answer["predictions"].tolist(), answer["probabilities"].tolist(), told, strict=True
+            answer["predictions"].tolist(),
+            answer["probabilities"].tolist(),
+            explanations,
+            strict=True,
         )
     )
     response = responses.csv_answer(header, rows)
