@@ -148,7 +148,7 @@ def in_order(timings: Mapping[str, float]) -> dict[str, float | None]:
 
 
 def predict(config: Config, path: Path) -> tuple[list[tuple[str, float, str]], list[Rejection]]:
-    """What the deployed model says of the clients in a table.
+    """Predict for the clients in a table with the deployed model.
 
     Args:
         config: the settings.

@@ -77,7 +77,7 @@ def pending(config: Config) -> Pending:
 
 
 def _look(config: Config, ledger: Ledger) -> Survey:
-    """Look at the source folder, and at what lies among the test data and is not read."""
+    """Survey the source folder, and list the files in the test data folder that are not read."""
     looked = survey(config.input_folder_path, ledger, config.upload_settle_seconds)
     folder = config.test_data_path
     unread = [
@@ -88,12 +88,12 @@ def _look(config: Config, ledger: Ledger) -> Survey:
 
 
 def _news(looked: Survey, ledger: Ledger) -> tuple[Refusal, ...]:
-    """What is refused now and was not, or for another reason."""
+    """Files that are refused for the first time, or for another reason than before."""
     return tuple(item for item in looked.refused if ledger.refused.get(item.name) != item.reason)
 
 
 def _with_survey(config: Config, ledger: Ledger, looked: Survey) -> Ledger:
-    """A ledger that knows how the source folder looked."""
+    """The ledger with the state of the source folder added."""
     return replace(
         ledger,
         schema=config.schema_digest,

@@ -47,14 +47,14 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Addressee:
-    """What one addressee was told, and when a delivery failed (seconds since 1970)."""
+    """What was sent to an addressee, and when a delivery failed (seconds since 1970)."""
 
     told: Told = field(default_factory=Told)
     failed_at: float | None = None
 
 
 class _Undelivered(Exception):  # noqa: N818 - it is no error of the run
-    """Says why in words."""
+    """A delivery failed; the message says why."""
 
 
 def tell_run(config: Config, record: DecisionRecord) -> None:

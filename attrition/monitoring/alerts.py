@@ -54,7 +54,7 @@ class Told:
 def findings(
     score: Score | None, drift: DriftRecord, suspicious: Suspicion, degraded_below: float
 ) -> list[Condition]:
-    """What a look at a model found wrong.
+    """Conditions from the examination of a model.
 
     Args:
         score: on the test data; None when there is none.

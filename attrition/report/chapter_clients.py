@@ -96,8 +96,8 @@ def _calls(clients: Ranking, thresholds: Tiers) -> Calls:
         with_values=with_values,
         note=f"High risk: from {formatting.percent(thresholds.high)} on; "
         f"medium: from {formatting.percent(thresholds.medium)}. "
-        f"Of {len(clients):,} clients, {counted}, {clients.count(ranking.LOW):,} low. The whole list, "
-        f"in order, is clientrisk.csv.",
+        f"Of {len(clients):,} clients, {counted}, {clients.count(ranking.LOW):,} low. "
+        f"The whole list, in order, is clientrisk.csv.",
     )
 
 

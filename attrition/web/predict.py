@@ -197,7 +197,7 @@ def _named_file(config: Config, name: Any) -> bytes:
 
 
 def _predictions(live: Served, table: feature_parsing.Columns) -> dict[str, Any]:
-    """What is predicted for the clients of a table, as the API tells it."""
+    """The predictions for the clients of a table, as the API answers them."""
     probabilities = live.card.probabilities(table)
     if len(probabilities) > MAXIMUM_ROWS:
         raise RequestEntityTooLarge(f"expected at most {MAXIMUM_ROWS:,} rows")
