@@ -148,7 +148,7 @@ def in_order(timings: Mapping[str, float]) -> dict[str, float | None]:
 
 
 def predict(config: Config, path: Path) -> tuple[list[tuple[str, float, str]], list[Rejection]]:
-    """What the deployed model says of the clients in a table.
+    """Predict for the clients in a table with the deployed model.
 
     Args:
         config: the settings.
@@ -175,8 +175,8 @@ def predict(config: Config, path: Path) -> tuple[list[tuple[str, float, str]], l
     probabilities = card.probabilities(clients.columns)
     labels = (config.negative_label, config.positive_label)
     predictions = [
-        (str(client), float(chance), labels[bool(chance >= card.threshold)])
-        for client, chance in zip(clients.ids, probabilities, strict=True)
+        (str(client), float(probability), labels[bool(probability >= card.threshold)])
+        for client, probability in zip(clients.ids, probabilities, strict=True)
     ]
     return predictions, list(rejected)
 

@@ -54,7 +54,7 @@ def run(config: Config) -> IngestionResult:
     rows_engine = engine(config)
     before = rows_engine.repair().reopened(config)
     looked = _look(config, before)
-    _tell(looked, before)
+    _log_survey(looked, before)
     took_in = bool(looked.new)
     looked, after = rows_engine.take_in(before, looked) if took_in else (looked, before)
     for entry in after.entries[len(before.entries) :]:
@@ -77,7 +77,7 @@ def pending(config: Config) -> Pending:
 
 
 def _look(config: Config, ledger: Ledger) -> Survey:
-    """Look at the source folder, and at what lies among the test data and is not read."""
+    """Survey the source folder, and list the files in the test data folder that are not read."""
     looked = survey(config.input_folder_path, ledger, config.upload_settle_seconds)
     folder = config.test_data_path
     unread = [
@@ -88,12 +88,12 @@ def _look(config: Config, ledger: Ledger) -> Survey:
 
 
 def _news(looked: Survey, ledger: Ledger) -> tuple[Refusal, ...]:
-    """What is refused now and was not, or for another reason."""
+    """Files that are refused for the first time, or for another reason than before."""
     return tuple(item for item in looked.refused if ledger.refused.get(item.name) != item.reason)
 
 
 def _with_survey(config: Config, ledger: Ledger, looked: Survey) -> Ledger:
-    """A ledger that knows how the source folder looked."""
+    """The ledger with the state of the source folder added."""
     return replace(
         ledger,
         schema=config.schema_digest,
@@ -120,8 +120,8 @@ def _result(config: Config, before: Ledger, after: Ledger, looked: Survey) -> In
     )
 
 
-def _tell(looked: Survey, ledger: Ledger) -> None:
-    """Tell the log what happened in the source folder."""
+def _log_survey(looked: Survey, ledger: Ledger) -> None:
+    """Log what happened in the source folder."""
     for event in looked.events:
         logger.info("%s: %s", event.name, event.what)
     for refusal in _news(looked, ledger):
@@ -131,7 +131,7 @@ def _tell(looked: Survey, ledger: Ledger) -> None:
 
 
 def _log(entry: LedgerEntry) -> None:
-    """Tell the log what became of a file, without what a reason quotes of it."""
+    """Log what became of a file; values that a reason quotes from it are left out."""
     if entry.status == REJECTED:
         logger.warning("%s: rejected: %s", entry.name, str(entry.reason).partition(FOUND)[0])
         return
@@ -153,16 +153,16 @@ def table_text(result: IngestionResult) -> str:
     lines = [f"{'file':<34}{'rows':>9}{'new':>9}{'duplic.':>9}{'open':>9}{'quarant.':>10}"]
     for entry in result.files:
         if entry.status == REJECTED:
-            lines += _told(f"{entry.name}: rejected: {entry.reason}")
+            lines += _wrapped(f"{entry.name}: rejected: {entry.reason}")
         else:
             lines.append(
                 f"{_fit(entry.name)}{entry.rows_read:>9}{entry.kept:>9}"
                 f"{entry.duplicate:>9}{entry.open:>9}{entry.quarantined:>10}"
             )
     for item in result.refused:
-        lines += _told(f"{item.name}: not read: {item.reason}")
+        lines += _wrapped(f"{item.name}: not read: {item.reason}")
     for name in result.waiting:
-        lines += _told(f"{name}: still being written, left for the next run")
+        lines += _wrapped(f"{name}: still being written, left for the next run")
     if len(lines) == 1:
         lines = ["nothing new"]
     lines.append(
@@ -171,7 +171,7 @@ def table_text(result: IngestionResult) -> str:
     return "\n".join(lines)
 
 
-def _told(text: str) -> list[str]:
+def _wrapped(text: str) -> list[str]:
     return textwrap.wrap(text, 80, subsequent_indent="    ", break_on_hyphens=False)
 
 
@@ -238,13 +238,13 @@ def _suggest(arguments: argparse.Namespace) -> int:
         logger.info("note: %s", note)
     if arguments.write:
         path = arguments.config or DEFAULT_CONFIG_PATH
-        _tell_written(replace_settings(path, suggestion.settings))
+        _log_written(replace_settings(path, suggestion.settings))
     else:
         print(atomic_files.json_text(suggestion.settings), end="")
     return 0
 
 
-def _tell_written(written: Written) -> None:
+def _log_written(written: Written) -> None:
     if written.problem is not None:
         logger.warning("nothing of the old settings was taken over: %s", written.problem)
     if written.kept:

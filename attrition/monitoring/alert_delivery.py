@@ -47,26 +47,26 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Addressee:
-    """What one addressee was told, and when a delivery failed (seconds since 1970)."""
+    """What was sent to an addressee, and when a delivery failed (seconds since 1970)."""
 
     told: Told = field(default_factory=Told)
     failed_at: float | None = None
 
 
 class _Undelivered(Exception):  # noqa: N818 - it is no error of the run
-    """Says why in words."""
+    """A delivery failed; the message says why."""
 
 
 def tell_run(config: Config, record: DecisionRecord) -> None:
-    """Tell what a finished run found, as far as it is news."""
+    """Send what a finished run found, if it is new."""
     conditions = alerts.conditions(record, config.model_score_threshold)
-    _tell(config, lambda _told: conditions, f"{record.verdict}: {record.reason}")
+    _send_news(config, lambda _known: conditions, f"{record.verdict}: {record.reason}")
 
 
 def tell_failure(config: Config, message: str) -> None:
-    """Tell that a run failed, unless that is known; what was open before stays open."""
+    """Send that a run failed, unless that is known; what was open before stays open."""
     failed = alerts.failure(message)
-    _tell(config, lambda told: [*alerts.still_open(told), failed], None)
+    _send_news(config, lambda known: [*alerts.still_open(known), failed], None)
 
 
 def catch_up(config: Config) -> None:
@@ -81,10 +81,10 @@ def catch_up(config: Config) -> None:
         if name in channels
     ]
     if any(due):
-        _tell(config, alerts.still_open, None)
+        _send_news(config, alerts.still_open, None)
 
 
-def _tell(
+def _send_news(
     config: Config, conditions_for: Callable[[Told], list[Condition]], outcome: str | None
 ) -> None:
     channels = _channels(config)
@@ -95,8 +95,8 @@ def _tell(
     for name, send in channels.items():
         before = known.get(name, Addressee())
         conditions = conditions_for(before.told)
-        message, told = alerts.news(before.told, conditions, troubled, outcome)
-        after[name] = _deliver(config, name, send, told, message)
+        message, updated = alerts.news(before.told, conditions, troubled, outcome)
+        after[name] = _deliver(config, name, send, updated, message)
     if after != known:
         _write(config, after)
 
@@ -112,18 +112,18 @@ def _channels(config: Config) -> dict[str, Send]:
     return channels
 
 
-def _deliver(config: Config, name: str, send: Send, told: Told, message: str | None) -> Addressee:
+def _deliver(config: Config, name: str, send: Send, known: Told, message: str | None) -> Addressee:
     """Send what is due to one addressee; what fails is kept."""
-    due = alerts.with_unsent(told, message)
+    due = alerts.with_unsent(known, message)
     if not due:
-        return Addressee(told)
+        return Addressee(known)
     try:
         send(alerts.text_of(due, f"Client attrition risk ({config.root.name})"))
     except _Undelivered as reason:
         logger.warning("alert_%s: %s; the alert is kept and tried again", name, reason)
-        return Addressee(replace(told, unsent=due), time.time())
+        return Addressee(replace(known, unsent=due), time.time())
     logger.info("alert sent (%s)", name)
-    return Addressee(replace(told, unsent=()))
+    return Addressee(replace(known, unsent=()))
 
 
 class _NoRedirect(urllib.request.HTTPRedirectHandler):
@@ -231,13 +231,13 @@ def _read(config: Config) -> dict[str, Addressee]:
 
 
 def _addressee(item: Mapping[str, Any]) -> Addressee:
-    told = Told(
+    known = Told(
         conditions={str(key): str(kind) for key, kind in item["conditions"].items()},
         files=tuple(map(str, item["files"])),
         unsent=tuple(map(str, item["unsent"])),
     )
     failed_at = item["failed_at"]
-    return Addressee(told, None if failed_at is None else float(failed_at))
+    return Addressee(known, None if failed_at is None else float(failed_at))
 
 
 def _write(config: Config, known: Mapping[str, Addressee]) -> None:

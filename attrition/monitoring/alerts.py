@@ -1,4 +1,4 @@
-"""What somebody should hear about, and what of it is news: values in, a text to send out.
+"""Which conditions to report, and which of them are new, as a text to send.
 
 A condition is open as long as the runs find it (drift, a degraded model, a run that fails); it is
 told when it appears or changes in kind, and its end once. A troubled file (rejected, or with rows
@@ -54,7 +54,7 @@ class Told:
 def findings(
     score: Score | None, drift: DriftRecord, suspicious: Suspicion, degraded_below: float
 ) -> list[Condition]:
-    """What a look at a model found wrong.
+    """Conditions from the examination of a model.
 
     Args:
         score: on the test data; None when there is none.
@@ -126,9 +126,11 @@ def failure_kind(message: str) -> str:
     return re.sub(r"\d+", "#", message)
 
 
-def still_open(told: Told) -> list[Condition]:
-    """The conditions told before, but for a failed run."""
-    return [Condition(key, kind, key) for key, kind in told.conditions.items() if key != FAILED_RUN]
+def still_open(known: Told) -> list[Condition]:
+    """The conditions reported before, without a failed run."""
+    return [
+        Condition(key, kind, key) for key, kind in known.conditions.items() if key != FAILED_RUN
+    ]
 
 
 def troubled_files(ledger: Ledger) -> dict[str, str]:
@@ -149,45 +151,45 @@ def troubled_files(ledger: Ledger) -> dict[str, str]:
 
 
 def news(
-    told: Told,
+    known: Told,
     conditions: Sequence[Condition],
     files: Mapping[str, str] | None,
     outcome: str | None,
 ) -> tuple[str | None, Told]:
-    """What there is to say to somebody who was told that much.
+    """The message that is due to an addressee, given what was reported before.
 
     Args:
-        told: what is known.
-        found: the conditions that are open now.
+        known: what the addressee knows.
+        conditions: those that are open now.
         files: from `troubled_files`; None when the ledger could not be read.
         outcome: what the run decided; said beside new conditions.
 
     Returns:
-        The message, None when there is no news, and what is known once it is said.
+        The message, None when there is no news, and what the addressee knows after it.
     """
-    appeared = [c for c in conditions if told.conditions.get(c.key) != c.kind]
-    new_files = [line for key, line in (files or {}).items() if key not in told.files]
+    appeared = [c for c in conditions if known.conditions.get(c.key) != c.kind]
+    new_files = [line for key, line in (files or {}).items() if key not in known.files]
     unchanged = [c.key for c in conditions if c not in appeared]
     lines = [f"- {c.text}" for c in appeared] + [f"- {line}" for line in _shortened(new_files)]
     if appeared and outcome:
         lines.append(f"- {outcome}")
     if appeared and unchanged:
         lines.append(f"- as before: {'; '.join(unchanged)}")
-    if (ended := _ended(told, conditions)) is not None:
+    if (ended := _ended(known, conditions)) is not None:
         lines.append(f"- {ended}" if lines else ended)
     after = replace(
-        told,
+        known,
         conditions={c.key: c.kind for c in conditions},
-        files=told.files if files is None else tuple(files),
+        files=known.files if files is None else tuple(files),
     )
     return printable("\n".join(lines)) or None, after
 
 
-def _ended(told: Told, conditions: Sequence[Condition]) -> str | None:
-    """That all is well again, or that runs are, if that is new."""
-    over = [key for key in told.conditions if key not in {c.key for c in conditions}]
+def _ended(known: Told, conditions: Sequence[Condition]) -> str | None:
+    """A line if all conditions ended, or if runs no longer fail; None otherwise."""
+    over = [key for key in known.conditions if key not in {c.key for c in conditions}]
     if over and not conditions:
-        return f"all is well again (it was: {'; '.join(told.conditions)})"
+        return f"all is well again (it was: {'; '.join(known.conditions)})"
     if FAILED_RUN in over:
         return f"the runs work again; open: {'; '.join(c.key for c in conditions)}"
     return None
@@ -198,9 +200,9 @@ def _shortened(lines: Sequence[str]) -> list[str]:
     return [*lines[:FILES_NAMED], *([f"and {more:,} files more"] if more > 0 else [])]
 
 
-def with_unsent(told: Told, message: str | None) -> tuple[str, ...]:
-    """All messages that are due, oldest first; of too many the oldest are given up."""
-    return (*told.unsent, *([message] if message else []))[-MESSAGES_KEPT:]
+def with_unsent(known: Told, message: str | None) -> tuple[str, ...]:
+    """All messages that are due, oldest first; at most the last MESSAGES_KEPT."""
+    return (*known.unsent, *([message] if message else []))[-MESSAGES_KEPT:]
 
 
 def text_of(messages: Iterable[str], title: str) -> str:

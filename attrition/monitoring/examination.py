@@ -35,7 +35,7 @@ from attrition.monitoring.record import DriftRecord
 
 @dataclass(frozen=True)
 class SampleFindings:
-    """What a look at the deployed model found on one sample of rows; see `DriftRecord`.
+    """Findings about the deployed model on one sample of rows; see `DriftRecord`.
 
     Where the outcomes of the rows are not known there is no score, performance or measure;
     `all_rows` is the number of all rows, where only a sample of them was looked at.
@@ -52,7 +52,7 @@ class SampleFindings:
 
 @dataclass(frozen=True)
 class Examination:
-    """What a look at the deployed model found, by sample; empty without a look."""
+    """Findings about the deployed model, by sample; empty if it was not examined."""
 
     samples: Mapping[Sample, SampleFindings] = field(default_factory=dict)
 

@@ -71,19 +71,19 @@ def expected_score(probabilities: ArrayLike, threshold: float, minimum_rows: int
         threshold: a probability of at least this predicts that the client leaves.
         minimum_rows: with fewer rows there is no estimate.
     """
-    chance = np.asarray(probabilities, dtype=np.float64)
-    rows = len(chance)
+    probability = np.asarray(probabilities, dtype=np.float64)
+    rows = len(probability)
     if rows < minimum_rows:
         return ExpectedScore(
             rows, undefined=f"too few rows: {rows}, and at least {minimum_rows} are needed"
         )
-    called = chance >= threshold
-    alarms, hits = int(called.sum()), float(chance[called].sum())
-    missed = float(chance[~called].sum())
+    called = probability >= threshold
+    alarms, hits = int(called.sum()), float(probability[called].sum())
+    missed = float(probability[~called].sum())
     total = alarms + hits + missed  # 2 tp + fp + fn = (tp + fp) + (tp + fn)
     f1 = 2 * hits / total if total else 0.0
     slopes = np.array([2 * (alarms + missed), -2 * hits]) / total**2 if total else np.zeros(2)
-    tosses = chance * (1 - chance)
+    tosses = probability * (1 - probability)
     spread = sqrt(slopes**2 @ np.array([tosses[called].sum(), tosses[~called].sum()]))
     return ExpectedScore(
         rows=rows,

@@ -40,7 +40,7 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class DriftRecord:
-    """What was found about the deployed model, by sample.
+    """Findings about the deployed model, by sample.
 
     Attributes:
         performance: fall of F1 since deployment; the only judge of model drift.

@@ -11,7 +11,7 @@ TITLE = "Client attrition risk"
 
 
 def tell(material: Material) -> Story:
-    """Tell everything there is to tell, in the order in which readers need it."""
+    """Build the whole report, in the order in which readers need it."""
     lead = (chapter_changes.decided(material.decision), chapter_model.trust(material))
     return Story(
         title=TITLE,

@@ -85,10 +85,10 @@ def _no_list(material: Material, reason: str) -> str:
     return formatting.no_list(reason)
 
 
-def _calls(found: Ranking, thresholds: Tiers) -> Calls:
-    with_values = found.values_at_risk is not None
-    calls = tuple(_call(found, position) for position in range(min(TOP, len(found))))
-    counted = ", ".join(f"{found.count(t):,} {t}" for t in (ranking.HIGH, ranking.MEDIUM))
+def _calls(clients: Ranking, thresholds: Tiers) -> Calls:
+    with_values = clients.values_at_risk is not None
+    calls = tuple(_call(clients, position) for position in range(min(TOP, len(clients))))
+    counted = ", ".join(f"{clients.count(t):,} {t}" for t in (ranking.HIGH, ranking.MEDIUM))
     return Calls(
         caption="The clients most likely to leave",
         calls=calls,
@@ -96,8 +96,8 @@ def _calls(found: Ranking, thresholds: Tiers) -> Calls:
         with_values=with_values,
         note=f"High risk: from {formatting.percent(thresholds.high)} on; "
         f"medium: from {formatting.percent(thresholds.medium)}. "
-        f"Of {len(found):,} clients, {counted}, {found.count(ranking.LOW):,} low. The whole list, "
-        f"in order, is clientrisk.csv.",
+        f"Of {len(clients):,} clients, {counted}, {clients.count(ranking.LOW):,} low. "
+        f"The whole list, in order, is clientrisk.csv.",
     )
 
 
@@ -118,17 +118,17 @@ def _call(ranking: Ranking, position: int) -> Call:
     )
 
 
-def _change(found: Ranking, position: int) -> tuple[str, ...]:
-    """Since the last list that was different; empty without one."""
-    risk = found.probability_changes[position] if len(found.probability_changes) else ""
-    climbed = found.rank_changes[position] if len(found.rank_changes) else ""
+def _change(clients: Ranking, position: int) -> tuple[str, ...]:
+    """Changes of rank and risk since the last list that differs; empty if there is none."""
+    risk = clients.probability_changes[position] if len(clients.probability_changes) else ""
+    climbed = clients.rank_changes[position] if len(clients.rank_changes) else ""
     if not risk:
         return ()
     if risk == ranking.NEW:
         return ("new",)
     moved = formatting.signed(100 * float(risk), 1)
-    places = int(climbed)
-    step = f"{'up' if places > 0 else 'down'} {abs(places):,}" if places else "same place"
+    ranks = int(climbed)
+    step = f"{'up' if ranks > 0 else 'down'} {abs(ranks):,}" if ranks else "same place"
     return step, f"risk {'as before' if moved == '0.0' else f'{moved} pts'}"
 
 

@@ -199,33 +199,33 @@ def _card_table(rows: Sequence[tuple[str, ...]], more: str) -> Table:
 
 def _extremes(term: Term) -> tuple[str, str]:
     """Where the risk is highest and where it is lowest."""
-    places = sorted(_places(term), key=lambda point: point[0])
-    (low, low_name), (high, high_name) = places[0], places[-1]
+    effects = sorted(_effects(term), key=lambda point: point[0])
+    (low, low_name), (high, high_name) = effects[0], effects[-1]
     if high == low:
         return "the same everywhere", ""
     return f"{high_name} ({signed(high, 2)})", f"{low_name} ({signed(low, 2)})"
 
 
-def _places(term: Term) -> list[tuple[float, str]]:
-    """Points above the average of each of a term's places, and the place in words."""
+def _effects(term: Term) -> list[tuple[float, str]]:
+    """Each value of a term in words, with its points above the term's average."""
     average = term.average_points
     if isinstance(term, NumericTerm):
-        found = [
+        effects = [
             (points, number_text(knot))
             for points, knot in zip(term.points, term.axis.knots, strict=True)
         ]
         if term.missing_share:
-            found.append((term.missing_points, "missing"))
+            effects.append((term.missing_points, "missing"))
     elif isinstance(term, CategoricalTerm):
-        found = list(zip(term.points, _axis_names(term.axis), strict=True))
+        effects = list(zip(term.points, _axis_names(term.axis), strict=True))
     else:
         names = [_axis_names(axis) for axis in term.axes]
-        found = [
+        effects = [
             (points, f"{names[0][i]}, {names[1][j]}")
             for i, row in enumerate(term.points)
             for j, points in enumerate(row)
         ]
-    return [(points - average, name) for points, name in found]
+    return [(points - average, name) for points, name in effects]
 
 
 def _axis_names(axis: Axis) -> list[str]:

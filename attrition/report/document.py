@@ -163,6 +163,6 @@ def table(
 
 
 def left_out(total: int, shown: int, what: str, where: str) -> str:
-    """Says that a table is not the whole of it; "" when it is."""
+    """A note that a table is not complete; "" if it is."""
     more = total - shown
     return f"{more:,} more {what} {'stands' if more == 1 else 'stand'} in {where}." if more else ""

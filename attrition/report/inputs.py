@@ -1,4 +1,4 @@
-"""All that a report is told from, in one place: records of the runs, the model, the ranking."""
+"""The inputs of a report: records of the runs, the model, the ranking."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class Model:
 
 @dataclass(frozen=True)
 class Material:
-    """What there is to tell; what is missing is None or empty.
+    """The inputs of a report; what is missing is None or empty.
 
     Attributes:
         config: the settings.
@@ -92,7 +92,7 @@ def candidate(config: Config) -> Model | None:
 
 
 def latest_runs(config: Config, decision: DecisionRecord | None) -> list[DecisionRecord]:
-    """The recorded runs, newest first; that of the decision stands in it once."""
+    """The recorded runs, newest first; the run of the decision is among them once."""
     runs = recorded_runs(config.history, limit=RUNS_READ)
     if decision and decision.run_id and decision.run_id not in {run.run_id for run in runs}:
         runs.insert(0, decision)

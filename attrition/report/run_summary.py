@@ -23,7 +23,7 @@ def summary(record: DecisionRecord) -> str:
 
 
 def runs_table(records: Sequence[DecisionRecord]) -> str:
-    """Runs as a table of at most 80 columns; under a failed one stands why it failed.
+    """Runs as a table of at most 80 columns; the line below a failed run gives the reason.
 
     Args:
         records: decision records, in the order in which they are shown.

@@ -47,7 +47,7 @@ logger = logging.getLogger(__name__)
 
 
 def record_run(path: Path, record: Mapping[str, Any], keep: int | None = None) -> None:
-    """Add a run to the history; one that stands there already (by `run_id`) is left as it is.
+    """Add a run to the history; a run already in it (by `run_id`) stays as it is.
 
     A damaged history is moved aside and a new one begun.
 
@@ -292,7 +292,7 @@ def _forget_runs(connection: sqlite3.Connection, keep: int) -> None:
 def _insert(
     connection: sqlite3.Connection, table: str, key: str, row: Mapping[str, Any]
 ) -> sqlite3.Cursor:
-    """Add a row, unless one of its key stands there."""
+    """Add a row, unless its key is already in the table."""
     marks = ", ".join(f":{column}" for column in row)
     return connection.execute(
         f"INSERT INTO {table} ({', '.join(row)}) VALUES ({marks}) ON CONFLICT ({key}) DO NOTHING",

@@ -176,7 +176,7 @@ def columns_from_csv(data: bytes, numeric: Sequence[str], categorical: Sequence[
     header, rows = _csv_rows(data) if plain is None else (plain.header, [])
     result: Columns = {}
     for name in (*numeric, *categorical):
-        position = _place(header, name, (*numeric, *categorical))
+        position = _position(header, name, (*numeric, *categorical))
         numbers = plain.numbers(position) if plain and name in numeric else None
         if numbers is not None:
             result[name] = numbers
@@ -189,13 +189,15 @@ def columns_from_csv(data: bytes, numeric: Sequence[str], categorical: Sequence[
     return result
 
 
-def _place(header: Sequence[str], name: str, needed: Sequence[str]) -> int:
-    """Where a column stands in a header."""
-    places = [position for position, column in enumerate(header) if column.strip() == name.strip()]
-    if len(places) != 1:
-        problem = "is missing" if not places else f"stands {len(places)} times in the header"
+def _position(header: Sequence[str], name: str, needed: Sequence[str]) -> int:
+    """The position of a column in a header."""
+    positions = [
+        position for position, column in enumerate(header) if column.strip() == name.strip()
+    ]
+    if len(positions) != 1:
+        problem = "is missing" if not positions else f"stands {len(positions)} times in the header"
         raise DataError(f"column {name!r} {problem}; the columns needed are: {', '.join(needed)}")
-    return places[0]
+    return positions[0]
 
 
 def _csv_rows(data: bytes) -> tuple[list[str], list[list[str]]]:

@@ -197,7 +197,7 @@ def _named_file(config: Config, name: Any) -> bytes:
 
 
 def _predictions(live: Served, table: feature_parsing.Columns) -> dict[str, Any]:
-    """What is predicted for the clients of a table, as the API tells it."""
+    """The predictions for the clients of a table, as the API answers them."""
     probabilities = live.card.probabilities(table)
     if len(probabilities) > MAXIMUM_ROWS:
         raise RequestEntityTooLarge(f"expected at most {MAXIMUM_ROWS:,} rows")
@@ -231,11 +231,14 @@ def _explanations(
 def _as_csv(answer: dict[str, Any], reasons: int) -> Response:
     """One line for each client, in the order of the request."""
     header = ["prediction", "probability", *(f"reason_{n + 1}" for n in range(reasons))]
-    told = answer.get("reasons") or [[]] * len(answer["predictions"])
+    explanations = answer.get("reasons") or [[]] * len(answer["predictions"])
     rows = (
         [prediction, probability, *texts, *[""] * (reasons - len(texts))]
         for prediction, probability, texts in zip(
-            answer["predictions"].tolist(), answer["probabilities"].tolist(), told, strict=True
+            answer["predictions"].tolist(),
+            answer["probabilities"].tolist(),
+            explanations,
+            strict=True,
         )
     )
     response = responses.csv_answer(header, rows)

@@ -52,9 +52,9 @@ def metrics() -> Response:
     if os.environ.get("PROMETHEUS_MULTIPROC_DIR"):
         collected = CollectorRegistry()
         MultiProcessCollector(collected)  # type: ignore[no-untyped-call]
-    found = CollectorRegistry()
-    found.register(_Files(state()))
-    text = generate_latest(collected) + generate_latest(found)
+    file_metrics = CollectorRegistry()
+    file_metrics.register(_Files(state()))
+    text = generate_latest(collected) + generate_latest(file_metrics)
     return Response(text, content_type=CONTENT_TYPE_LATEST)
 
 

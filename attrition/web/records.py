@@ -93,7 +93,7 @@ def diagnostics() -> Response:
 def diagnostics_of(
     recorded: Mapping[str, Any] | None, decision: DecisionRecord | None
 ) -> dict[str, Any]:
-    """What was recorded, as the API tells it; what is not recorded yet is null."""
+    """The recorded diagnostics as the API answers them; what is not recorded yet is null."""
     times: Mapping[str, float | None] = decision.timings if decision else {}
     decided = {
         "drift": plain_values.to_json(decision.drift) if decision and decision.run_id else None,
@@ -182,7 +182,7 @@ def run_history() -> Response:
 
 
 def run_of(record: DecisionRecord) -> dict[str, Any]:
-    """A recorded run as the API tells it."""
+    """A recorded run as the API answers it."""
     return {
         "time": record.time,
         "verdict": record.verdict,

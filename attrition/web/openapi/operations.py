@@ -149,21 +149,21 @@ def _records() -> Described:
 
 
 def _service() -> Described:
-    def told(summary: str, content: Described, problems: tuple[int, ...] = ()) -> Described:
+    def operation(summary: str, content: Described, problems: tuple[int, ...] = ()) -> Described:
         return {"get": _operation("service", summary, content, problems)}
 
     return {
-        "/": told(
+        "/": operation(
             "The page; for programs what is here",
             {responses.JSON: {"schema": ref("Home")}, responses.HTML: _PAGE},
         ),
-        "/health": told("The server is alive", {responses.JSON: {"schema": ref("Health")}}),
-        "/ready": told(
+        "/health": operation("The server is alive", {responses.JSON: {"schema": ref("Health")}}),
+        "/ready": operation(
             "A verified release is loaded", {responses.JSON: {"schema": ref("Ready")}}, (503,)
         ),
-        "/metrics": told("Numbers for Prometheus", {"text/plain": _PAGE}),
-        "/openapi.json": told("This document", {responses.JSON: {"schema": ref("OpenApi")}}),
-        "/docs": told(
+        "/metrics": operation("Numbers for Prometheus", {"text/plain": _PAGE}),
+        "/openapi.json": operation("This document", {responses.JSON: {"schema": ref("OpenApi")}}),
+        "/docs": operation(
             "This document as a page",
             {responses.HTML: _PAGE, responses.JSON: {"schema": ref("OpenApi")}},
         ),

@@ -106,9 +106,9 @@ def trend(readings: Sequence[Reading], say: Say, including: Sequence[float] = ()
     """
     bounds = [edge for reading in readings for edge in reading.interval or (reading.value,)]
     ticks = round_ticks(min(*bounds, *including), max(*bounds, *including))
-    places = _spread(len(readings))
-    points = [(x, _up(r.value, ticks)) for x, r in zip(places, readings, strict=True)]
-    known = [(x, r.interval) for x, r in zip(places, readings, strict=True) if r.interval]
+    positions = _spread(len(readings))
+    points = [(x, _up(r.value, ticks)) for x, r in zip(positions, readings, strict=True)]
+    known = [(x, r.interval) for x, r in zip(positions, readings, strict=True) if r.interval]
     above = [(x, _up(interval[1], ticks)) for x, interval in known]
     below = [(x, _up(interval[0], ticks)) for x, interval in known]
     return Chart(
@@ -132,8 +132,8 @@ def staircase(readings: Sequence[Reading], times: Sequence[float], say: Say) -> 
     """
     ticks = round_ticks(0.0, max(reading.value for reading in readings))
     span = (times[-1] - times[0]) or 1.0
-    places = [_across((time - times[0]) / span) for time in times]
-    points = [(x, _up(r.value, ticks)) for x, r in zip(places, readings, strict=True)]
+    positions = [_across((time - times[0]) / span) for time in times]
+    points = [(x, _up(r.value, ticks)) for x, r in zip(positions, readings, strict=True)]
     corners = [(after[0], before[1]) for before, after in pairwise(points)]
     steps = [point for pair in zip(points[1:], corners, strict=True) for point in reversed(pair)]
     return Chart(
@@ -165,8 +165,8 @@ def curve(
         say: a number of the upright axis in words.
     """
     ticks = round_ticks(*reach)
-    places = _spread(len(values))
-    points = [(x, _up(value, ticks)) for x, value in zip(places, values, strict=True)]
+    positions = _spread(len(values))
+    points = [(x, _up(value, ticks)) for x, value in zip(positions, values, strict=True)]
     if len(points) == 1:  # a constant column
         points = [(LEFT, points[0][1]), (WIDTH - RIGHT, points[0][1])]
     x = _across(here[0] / (len(values) - 1) if len(values) > 1 else 0.5)
@@ -177,8 +177,8 @@ def curve(
 def stems(readings: Sequence[Reading], reach: tuple[float, float], say: Say) -> Chart:
     """A stem from zero for each category; `reach` as for `curve`, and on both sides of zero."""
     ticks = round_ticks(*reach)
-    places = [_across((position + 0.5) / len(readings)) for position in range(len(readings))]
-    points = [(x, _up(r.value, ticks)) for x, r in zip(places, readings, strict=True)]
+    positions = [_across((position + 0.5) / len(readings)) for position in range(len(readings))]
+    points = [(x, _up(r.value, ticks)) for x, r in zip(positions, readings, strict=True)]
     dots = _dots(points, readings, say)
     ends = readings[0].name, readings[-1].name
     return Chart("", "", dots, _up(0.0, ticks), _ticks(ticks, say), *ends)
@@ -207,7 +207,7 @@ def _ticks(values: Sequence[float], say: Say) -> tuple[Tick, ...]:
 
 
 def _spread(count: int) -> list[float]:
-    """Places of so many readings, from the left end to the right one."""
+    """Evenly spaced positions from the left end to the right one."""
     return [_across(position / (count - 1) if count > 1 else 0.5) for position in range(count)]
 
 

@@ -198,11 +198,11 @@ def _order(column: str, sort: str) -> Choice:
     return Choice(column, second if sort == first else first, True, aria_sort=way)
 
 
-def _change(probability: str, places: str) -> str:
-    """What changed since the last list, as the list tells it, in words."""
+def _change(probability: str, rank_change: str) -> str:
+    """The changes of risk and rank since the last list, in words."""
     if probability in ("", NEW):
         return probability
-    moved, climbed = float(probability), int(places)
+    moved, climbed = float(probability), int(rank_change)
     parts = [points(100 * moved)] if moved else []
     if climbed:
         parts.append(f"{'up' if climbed > 0 else 'down'} {count(abs(climbed))}")
