@@ -15,6 +15,7 @@ fold: a client that is known from another row is not unseen.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import accumulate
 from math import comb
@@ -22,7 +23,6 @@ from typing import Any, TypeVar
 
 import numpy as np
 import pandas as pd
-from joblib import Parallel, delayed
 from numpy.typing import ArrayLike, NDArray
 from scipy import sparse
 from sklearn.base import clone
@@ -225,10 +225,12 @@ def select(
     clients: NDArray[np.intp] | None = None,
 ) -> Selection:
     """Select pairs, L2 strength and threshold by cross-validation; `clients` are codes."""
-    with Parallel(n_jobs=-1, prefer="threads") as parallel:
-        folds: list[Fold] = parallel(
-            delayed(Fold.prepare)(features, labels, columns, train, test)
-            for train, test in _folds(labels, clients, seed)
+    with ThreadPoolExecutor(FOLDS) as threads:
+        folds = list(
+            threads.map(
+                lambda part: Fold.prepare(features, labels, columns, *part),
+                _folds(labels, clients, seed),
+            )
         )
 
         predictions: dict[tuple[int, float], Floats] = {}
@@ -236,7 +238,7 @@ def select(
         def losses(count: int, strength: float) -> Floats:
             """Log loss of each row, in nats, by the model that was not fitted to its fold."""
             if (count, strength) not in predictions:
-                parts = parallel(delayed(fold.predict)(count, strength) for fold in folds)
+                parts = threads.map(lambda fold: fold.predict(count, strength), folds)
                 predictions[count, strength] = np.empty(len(labels))
                 for fold, part in zip(folds, parts, strict=True):
                     predictions[count, strength][fold.test] = part
