@@ -141,8 +141,6 @@ def rollback(config: Config, target: str | None) -> Release:
     live = releases.live_release_id(deployment)
     folder = _rollback_target(releases.releases(deployment), live, target)
     release = releases.open_release(folder)
-    if release.id == live:
-        return release
     left = _training_commit(deployment / "releases" / live) if live else None
     # The rows ingested since count, too: a candidate that learnt them may be much the same model.
     commits = [left, read_ledger(config.ledger).commit_id]
