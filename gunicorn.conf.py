@@ -11,6 +11,7 @@ import os
 import shutil
 import socket
 import tempfile
+from contextlib import suppress
 from pathlib import Path
 from socket import AF_INET, AF_INET6
 from typing import Any
@@ -20,6 +21,7 @@ from gunicorn.workers.ggevent import GeventWorker
 
 _COUNTS = "PROMETHEUS_MULTIPROC_DIR"
 _LONG_BODY = 2**16  # bytes
+_MOST_DROPPED = 2**25  # bytes of a refused body; more than that resets the connection
 _INHERITED = {"GUNICORN_FD", "LISTEN_FDS"}  # sockets of a server before, or of systemd
 
 bind = "127.0.0.1:8000"
@@ -89,16 +91,29 @@ class Worker(GeventWorker):  # type: ignore[misc]
         try:
             with gevent.Timeout(self.cfg.timeout, late):
                 super().handle_request(listener_name, req, sock, addr)
+        except StopIteration:
+            if req.must_close:
+                _drop_rest(sock, self.cfg.keepalive)
+            raise
         except TimeoutError as error:
             self.log.warning("%s: %s", addr[0] if addr else "a client", error)
             raise StopIteration from None  # as gunicorn tells that a connection ends
+
+
+def _drop_rest(connection: Any, seconds: float) -> None:
+    """Let a client send what is left of a refused body: a reset would cost it the answer."""
+    left = _MOST_DROPPED
+    with suppress(OSError), gevent.Timeout(seconds, False):
+        connection.shutdown(socket.SHUT_WR)
+        while left > 0 and (piece := connection.recv(_LONG_BODY)):
+            left -= len(piece)
 
 
 worker_class = Worker
 
 
 def pre_request(_worker: Any, req: Any) -> None:
-    """Close the connection after a long body: what is left of a refused one is not read."""
+    """Close the connection after a long body, which may have been refused before it had come."""
     headers = dict(req.headers)
     if "TRANSFER-ENCODING" in headers or int(headers.get("CONTENT-LENGTH", 0)) > _LONG_BODY:
         req.force_close()

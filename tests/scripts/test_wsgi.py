@@ -239,6 +239,18 @@ def test_a_body_in_chunks_is_read_to_its_end_or_refused(port: int, path: str, ki
         assert json.loads(answer)["detail"] == "the body is larger than 16,777,216 bytes"
 
 
+@pytest.mark.parametrize(
+    ("length", "kind", "expected"),
+    [(2**23, "text/plain", 415), (predict.MAXIMUM_BYTES + 1, "text/csv", 413)],
+)
+def test_whoever_sends_a_refused_body_to_its_end_reads_why(
+    port: int, length: int, kind: str, expected: int
+) -> None:
+    """A connection closed before the body has come would be reset, and the answer lost."""
+    answers = [ask(port, "/prediction", b"x" * length, **{"Content-Type": kind}) for _ in range(5)]
+    assert [status for status, _, _ in answers] == [expected] * 5
+
+
 @LINUX
 def test_chunks_without_an_end_take_no_more_memory_than_the_limit(port: int) -> None:
     request = chunked("/prediction", "text/csv", b"").removesuffix(b"0\r\n\r\n")

@@ -128,9 +128,10 @@ def test_nginx_as_the_document_has_it_passes_on_what_the_server_needs(
     body = json.dumps({"records": [QUIET]}).encode()
     folder = tmp_path / "nginx"
     folder.mkdir()
+    wrong = {"Authorization": "Bearer wrong"}
     with gunicorn(project, ATTRITION_API_TOKEN=TOKEN) as server, nginx(folder, server) as port:
         assert ask_nginx(folder, port, "/scoring", {})[0] == 401
-        assert ask_nginx(folder, port, "/scoring", {"Authorization": "Bearer wrong"})[0] == 401
+        assert ask_nginx(folder, port, "/scoring", wrong)[0] == 401
         assert ask_nginx(folder, port, "/scoring", right)[0] == 200
         status, answer = ask_nginx(folder, port, "/prediction", right, body)
         assert (status, json.loads(answer)["predictions"]) == (200, [1])
@@ -138,6 +139,10 @@ def test_nginx_as_the_document_has_it_passes_on_what_the_server_needs(
         longest = body.ljust(16 * 2**20)
         assert ask_nginx(folder, port, "/prediction", right, longest)[0] == 200
         assert ask_nginx(folder, port, "/prediction", right, longest + b" ")[0] == 413
+        text = {**right, "Content-Type": "text/plain"}
+        for _ in range(5):  # the server refuses them before they have come
+            assert ask_nginx(folder, port, "/prediction", wrong, longest)[0] == 401
+            assert ask_nginx(folder, port, "/prediction", text, longest)[0] == 415
 
 
 @pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="systemd is not installed")
