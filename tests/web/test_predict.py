@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import math
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,7 @@ from flask.testing import FlaskClient
 from app import create_app
 from attrition.model.scorecard import Scorecard
 from attrition.model.terms import CategoricalTerm, LevelAxis
-from attrition.web import predict
+from attrition.web import predict, threads
 from tests.conftest import Project
 from tests.support.answers import BUSY, LEAVES, QUIET, problem, strict_json
 from tests.support.releases import deploy
@@ -132,6 +133,26 @@ def test_too_many_rows_are_refused(client: FlaskClient, monkeypatch: pytest.Monk
         detail = problem(client.post(f"/prediction?{query}", json={"records": records}), 413)
         assert "at most 2 rows" in detail
     problem(client.post("/prediction", json={"records": [*records, BUSY]}), 413)
+
+
+@pytest.mark.parametrize(
+    ("key", "is_apart"),
+    [("filepath", True), (r"\u0066ilepath", True), (r"file\u0070ath", True), ("records", False)],
+)
+def test_what_names_a_file_is_computed_apart_however_it_is_written(
+    client: FlaskClient, monkeypatch: pytest.MonkeyPatch, key: str, is_apart: bool
+) -> None:
+    """A long file computed beside the other requests of a worker would hold them up."""
+    apart: list[object] = []
+
+    def compute(work: Callable[[], object]) -> object:
+        apart.append(work)
+        return work()
+
+    monkeypatch.setattr(threads, "apart", compute)
+    body = f'{{"{key}": ["K\\u00f6ln"]}}'
+    problem(client.post("/prediction", data=body, content_type="application/json"), 400)
+    assert len(apart) == is_apart
 
 
 # --- MLflow's scoring protocol ----------------------------------------------------------------
