@@ -22,6 +22,7 @@ from gunicorn.workers.ggevent import GeventWorker
 _COUNTS = "PROMETHEUS_MULTIPROC_DIR"
 _LONG_BODY = 2**16  # bytes
 _MOST_DROPPED = 2**25  # bytes of a refused body; more than that resets the connection
+_SECONDS_TO_SAY_SO = 5  # for the answer to a request that took too long
 _INHERITED = {"GUNICORN_FD", "LISTEN_FDS"}  # sockets of a server before, or of systemd
 
 bind = "127.0.0.1:8000"
@@ -84,12 +85,14 @@ class Worker(GeventWorker):  # type: ignore[misc]
     def handle_request(self, listener_name: Any, req: Any, sock: Any, addr: Any) -> None:
         """Answer one request within the time limit.
 
-        Where the body has not come by then, what reads it says so; else the connection ends.
+        Where the body has not come by then, what reads it says so, and that answer has a limit of
+        its own; else the connection ends.
         """
         gevent.sleep(0)  # others get their turn, even if this client's next request is there
-        late = TimeoutError(f"the request took longer than {self.cfg.timeout} s")
+        seconds = self.cfg.timeout
+        late = TimeoutError(f"the request took longer than {seconds} s")
         try:
-            with gevent.Timeout(self.cfg.timeout, late):
+            with gevent.Timeout(seconds + _SECONDS_TO_SAY_SO, late), gevent.Timeout(seconds, late):
                 super().handle_request(listener_name, req, sock, addr)
         except StopIteration:
             if req.must_close:
