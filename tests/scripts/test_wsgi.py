@@ -14,6 +14,7 @@ import sys
 import tempfile
 import threading
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -136,6 +137,32 @@ def test_long_tables_one_after_the_other_take_no_memory_anew(project: Project) -
             assert (status, json.loads(body)["predictions"]) == (200, [1, 0] * 50_000)
             faults.append(page_faults(worker_of(port)))
     assert faults[-1] - faults[1] < 4 * 300
+
+
+@LINUX
+def test_answers_that_are_read_slowly_take_little_memory(project: Project) -> None:
+    """As CSV they are written while they are sent, and much fits into no buffer of a connection."""
+    deploy(project)
+    header = "lastmonth_activity,lastyear_activity,number_of_employees\n"
+    project.write("testdata/long.csv", header + "0,1,9\n" * predict.MAXIMUM_ROWS)
+    body = b'{"filepath": "testdata/long.csv"}'
+    request = (
+        b"POST /prediction HTTP/1.1\r\nHost: localhost\r\nAccept: text/csv\r\n"
+        b"Content-Type: application/json\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body)
+    )
+    with gunicorn(project, "--workers", "1") as port, ExitStack() as stack:
+        for _ in range(2):
+            assert ask(port, "/prediction", body, Accept="text/csv")[0] == 200
+        before = most_memory(worker_of(port))
+        for _ in range(predict.MAXIMUM_LONG_ANSWERS):
+            reader = stack.enter_context(socket.socket())
+            reader.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            reader.settimeout(60)
+            reader.connect(("127.0.0.1", port))
+            reader.sendall(request)
+            assert reader.recv(1)
+        most = most_memory(worker_of(port)) - before
+    assert most < predict.MAXIMUM_LONG_ANSWERS * 3_000_000
 
 
 def worker_of(port: int) -> int:
