@@ -11,6 +11,7 @@ import os
 import shutil
 import socket
 import tempfile
+import time
 from contextlib import suppress
 from pathlib import Path
 from socket import AF_INET, AF_INET6
@@ -51,32 +52,42 @@ def on_starting(server: Any) -> None:
     """Name the folder to count in before a worker imports the client library, which looks once.
 
     Raises:
-        SystemExit: another server has the port.
+        SystemExit: another server has the port, or there is no such port.
     """
     from attrition.core.permissions import keep_private
     from attrition.core.scratch import COUNTS, hold
 
-    for address in server.cfg.address:
-        _refuse_taken(address)
+    if not server.cfg.reuse_port:
+        for address in server.cfg.address:
+            _refuse_taken(address)
     keep_private()
     os.environ[_COUNTS] = tempfile.mkdtemp(prefix=COUNTS)
     hold(Path(os.environ[_COUNTS]))  # by the workers as well, as long as one of them is there
 
 
 def _refuse_taken(address: Any) -> None:
-    """End in words where a port is taken, for which gunicorn tries five times."""
+    """Raise SystemExit, in words, where a port is taken or there is none of that number."""
     if not isinstance(address, tuple) or _INHERITED & os.environ.keys():
         return
     host, port = address[:2]
+    if not 0 <= port < 2**16:
+        raise SystemExit(f"there is no port {port}: expected one from 1 to {2**16 - 1}")
+    for wait in (0.5, 0.5, 0.0):  # a server before may be about to leave
+        if not _is_taken(address):
+            return
+        time.sleep(wait)
+    raise SystemExit(
+        f"port {port} of {host} is taken, perhaps by a server that runs already; "
+        f"choose another, such as: make serve PORT={port + 1}"
+    )
+
+
+def _is_taken(address: tuple[str, int]) -> bool:
     try:
-        with socket.create_server(address, family=AF_INET6 if ":" in host else AF_INET):
-            pass
+        with socket.create_server(address, family=AF_INET6 if ":" in address[0] else AF_INET):
+            return False
     except OSError as error:
-        if error.errno == errno.EADDRINUSE:
-            raise SystemExit(
-                f"port {port} of {host} is taken, perhaps by a server that runs already; "
-                f"choose another, such as: make serve PORT={port + 1}"
-            ) from None
+        return error.errno == errno.EADDRINUSE
 
 
 class Worker(GeventWorker):  # type: ignore[misc]

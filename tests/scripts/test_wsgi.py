@@ -7,13 +7,15 @@ import json
 import math
 import os
 import re
+import runpy
 import shutil
 import socket
 import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -399,6 +401,52 @@ def test_a_taken_port_is_said_in_words(project: Project) -> None:
     assert f"\nport {port} of 127.0.0.1 is taken" in done.stderr
     assert f"make serve PORT={port + 1}" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.skipif(not hasattr(socket, "SO_REUSEPORT"), reason="ports cannot be shared here")
+def test_servers_that_share_a_port_on_purpose_may(project: Project) -> None:
+    with socket.socket() as other:
+        other.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        options = f"--graceful-timeout 1 --reuse-port --bind 127.0.0.1:{other.getsockname()[1]}"
+        process = subprocess.Popen(
+            [sys.executable, "-m", "gunicorn", *options.split(), "wsgi:app"],
+            cwd=REPOSITORY,
+            env=os.environ | {"ATTRITION_CONFIG": str(project.config_path)},
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        assert process.stderr is not None
+        with process.stderr:
+            try:
+                assert any("Booting worker" in line for line in process.stderr)
+            finally:
+                process.terminate()
+                process.communicate(timeout=60)
+
+
+@pytest.fixture
+def refuse_taken() -> Callable[[tuple[str, int]], None]:
+    """What gunicorn.conf.py looks at a port with."""
+    refuse: Callable[[tuple[str, int]], None]
+    refuse = runpy.run_path(str(REPOSITORY / "gunicorn.conf.py"))["_refuse_taken"]
+    return refuse
+
+
+def test_a_port_that_is_just_being_freed_is_waited_for(
+    refuse_taken: Callable[[tuple[str, int]], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        monkeypatch.setattr(time, "sleep", lambda _seconds: other.close())
+        refuse_taken(other.getsockname())
+
+
+def test_a_port_that_cannot_be_is_said_in_words(
+    refuse_taken: Callable[[tuple[str, int]], None],
+) -> None:
+    with pytest.raises(SystemExit, match="there is no port 65536"):
+        refuse_taken(("127.0.0.1", 65536))
 
 
 @pytest.mark.skipif(shutil.which("make") is None, reason="make is not installed")
