@@ -10,6 +10,7 @@ import re
 import shutil
 import socket
 import ssl
+import stat
 import subprocess
 import sys
 import time
@@ -172,6 +173,8 @@ def test_a_project_goes_on_from_its_backup(finished_copy: Project, tmp_path: Pat
         here = command.replace("/var/backups", str(tmp_path))
         here = here.replace("/srv/restored", str(restored))
         subprocess.run(here, shell=True, cwd=finished_copy.root, check=True)
+    (archive,) = tmp_path.glob("*.tar.gz")
+    assert stat.S_IMODE(archive.stat().st_mode) == 0o600
     copy = Project(restored)
     live = releases.live_release_id(finished_copy.config.prod_deployment_path)
     shutil.rmtree(finished_copy.root)
