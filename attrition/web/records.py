@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from flask import Blueprint, Response, abort
 
@@ -225,14 +226,21 @@ def report_pdf() -> Response:
 
 
 def _report_file(path: Path, kind: str) -> Response:
-    if not path.is_file():
+    try:
+        stream = path.open("rb")
+    except (FileNotFoundError, IsADirectoryError):
         abort(503, _NO_REPORT)
-    headers = {"Content-Security-Policy": REPORT_POLICY}
-    return Response(_pieces(path), content_type=kind, headers=headers)
+    headers = {
+        "Content-Security-Policy": REPORT_POLICY,
+        "Content-Length": str(os.fstat(stream.fileno()).st_size),
+    }
+    response = Response(_pieces(stream), content_type=kind, headers=headers)
+    response.call_on_close(stream.close)  # where no piece is asked for, as by HEAD
+    return response
 
 
-def _pieces(path: Path) -> Iterator[bytes]:
+def _pieces(stream: BinaryIO) -> Iterator[bytes]:
     """A file piece by piece: those who read slowly would each keep all of it in memory."""
-    with path.open("rb") as stream:
+    with stream:
         while piece := stream.read(_PIECE):
             yield piece

@@ -118,6 +118,19 @@ def test_the_report_comes_as_a_page_and_as_pdf(
     assert response.data == path.read_bytes()
 
 
+@pytest.mark.parametrize("route", ["/report", "/report.pdf"])
+def test_the_report_comes_with_its_length_as_it_was_when_asked_for(
+    client: FlaskClient, project: Project, route: str
+) -> None:
+    """So that whoever fetches it can tell a whole one from one that broke off."""
+    path = project.config.report_pdf if route.endswith("pdf") else project.config.report
+    content = path.read_bytes()
+    answer = client.get(route)
+    path.unlink()
+    assert answer.headers["Content-Length"] == str(len(content))
+    assert answer.data == content
+
+
 def test_the_report_may_style_itself_and_nothing_else(client: FlaskClient) -> None:
     policies = client.get("/report").headers.getlist("Content-Security-Policy")
     assert len(policies) == 1
