@@ -98,7 +98,7 @@ def run(
     state = package_check.finish_check(check, PIPELINE_WAIT_SECONDS if profile.rows else 0)
     package_check.store(config, state)
     seconds = {**history.latest_timings(config.history), **timings}
-    missing = missing_changes(profile, champion.training.get("reference") if champion else None)
+    missing = missing_changes(profile, champion.training["reference"] if champion else None)
     result = DiagnosticsResult(clock.now(), profile, missing, seconds, state)
     atomic_files.write_json(config.diagnostics, result.to_json())
     return result
@@ -128,13 +128,11 @@ def look(config: Config) -> DiagnosticsResult:
 def _training_reference(config: Config) -> dict[str, Any] | None:
     """Summary of the rows the deployed model was trained on; None when there is none to read."""
     try:
-        release = releases.live_release(config.prod_deployment_path)
-        training = atomic_files.read_json(release.folder / "training.json") if release else {}
+        champion = live_champion(config)
     except DataError as error:
         logger.warning("%s", error)
         return None
-    reference: dict[str, Any] | None = training.get("reference")
-    return reference
+    return champion.training["reference"] if champion else None
 
 
 def in_order(timings: Mapping[str, float]) -> dict[str, float | None]:

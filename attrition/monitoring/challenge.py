@@ -16,7 +16,7 @@ from attrition.core.config import Config
 from attrition.core.rollbacks import is_rolled_back, rolled_back_commits
 from attrition.data.clients import Clients
 from attrition.engines.candidate import TrainingResult
-from attrition.engines.context import RunContext
+from attrition.engines.context import RunContext, minimum
 from attrition.engines.selection import engine
 from attrition.model.champion import Champion
 from attrition.model.metrics import Comparison, compare
@@ -31,7 +31,6 @@ from attrition.monitoring.decisions import (
     new_columns_verdict,
     promotion_verdict,
 )
-from attrition.monitoring.examination import minimum
 from attrition.monitoring.findings import Evidence, Suspicion, TrainingNeed
 from attrition.runs.stopwatch import Stopwatch
 
