@@ -41,7 +41,7 @@ from attrition.report import build, html, inputs, pdf
 from attrition.report.document import Story
 from attrition.report.figures import catalogue, model_quality, style
 from attrition.report.figures.style import Absent, Picture
-from attrition.report.inputs import Material, Model
+from attrition.report.inputs import Model, ReportInputs
 from attrition.runs import cli
 
 SECOND = "confusionmatrix2.png"  # of the new model; the first one is then that of the old
@@ -150,7 +150,7 @@ def tell(
     runs = inputs.latest_runs(config, decision)
     drawn = catalogue.change_pictures(decision, runs, config.model_score_threshold)
     drawn += _pictures_of(context, model) if model else []
-    material = Material(
+    report_inputs = ReportInputs(
         config=config,
         time=decision.time if decision else clock.now(),
         decision=decision,
@@ -162,7 +162,8 @@ def tell(
         ledger=context.ledger,
         plots=catalogue.picture_texts(drawn),
     )
-    return _write(config, build.tell(material), [one for one in drawn if isinstance(one, Picture)])
+    pictures = [one for one in drawn if isinstance(one, Picture)]
+    return _write(config, build.tell(report_inputs), pictures)
 
 
 def _write(config: Config, story: Story, pictures: Sequence[Picture]) -> list[Path]:

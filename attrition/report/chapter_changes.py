@@ -32,7 +32,7 @@ from attrition.report.document import (
     left_out,
     table,
 )
-from attrition.report.inputs import Material
+from attrition.report.inputs import ReportInputs
 from attrition.report.run_summary import drift_word, impact_sentence, list_helped, live_f1
 
 RUNS_SHOWN = 8
@@ -54,20 +54,20 @@ def decided(decision: DecisionRecord | None) -> str:
     )
 
 
-def chapter(material: Material) -> Section:
+def chapter(inputs: ReportInputs) -> Section:
     """What changed since the model was trained, and since the runs before."""
     blocks = [
-        *_decision(material),
-        *performance(material.decision),
-        *data(material),
-        *_lists(material),
-        *_runs(material),
+        *_decision(inputs),
+        *performance(inputs.decision),
+        *data(inputs),
+        *_lists(inputs),
+        *_runs(inputs),
     ]
     return Section("changes", "What changed", tuple(blocks))
 
 
-def _decision(material: Material) -> Iterator[Block]:
-    decision = material.decision
+def _decision(inputs: ReportInputs) -> Iterator[Block]:
+    decision = inputs.decision
     yield Heading("What was decided")
     yield Text(decided(decision))
     if decision is None:
@@ -80,7 +80,7 @@ def _decision(material: Material) -> Iterator[Block]:
     if before and after and before != after:
         yield Text(f"Release {after} took the place of release {before}.")
     if decision.evidence:
-        yield _evidence(decision.evidence, material.config.promotion_confidence)
+        yield _evidence(decision.evidence, inputs.config.promotion_confidence)
 
 
 def _evidence(evidence: Evidence, confidence: float) -> Table:
@@ -126,9 +126,9 @@ def _signed_interval(interval: Sequence[float] | None) -> str:
     return f"{signed(interval[0])} to {signed(interval[1])}"
 
 
-def _lists(material: Material) -> Iterator[Block]:
+def _lists(inputs: ReportInputs) -> Iterator[Block]:
     yield Heading("Did the earlier lists help?")
-    listed = material.listed
+    listed = inputs.listed
     if listed is None or not listed.outcomes:
         yield Text("No outcome of a client on an earlier list is known yet.")
         return
@@ -164,9 +164,9 @@ def _left(counts: OutcomeCounts | None) -> str:
     return f"{percent(counts.share_left)} ({counts.left:,} of {counts.known:,})"
 
 
-def _runs(material: Material) -> Iterator[Block]:
+def _runs(inputs: ReportInputs) -> Iterator[Block]:
     yield Heading("The latest runs")
-    runs = material.runs[:RUNS_SHOWN]
+    runs = inputs.runs[:RUNS_SHOWN]
     if not runs:
         yield Text("No run is recorded yet.")
         return
@@ -196,7 +196,7 @@ def _runs(material: Material) -> Iterator[Block]:
         "F1 on the test data of the model that the run left in place. How long a run took is known "
         "when it is over, and so to the next report.",
     )
-    if isinstance(plot := material.plots.get("trends"), Plot):
+    if isinstance(plot := inputs.plots.get("trends"), Plot):
         yield plot
 
 
@@ -295,13 +295,13 @@ def _points(fraction: float | None) -> str:
     return formatting.NOT_KNOWN if fraction is None else signed(100 * fraction, 1)
 
 
-def data(material: Material) -> Iterator[Block]:
+def data(inputs: ReportInputs) -> Iterator[Block]:
     """Drift by column, and what it does to the risk."""
     yield Heading("Has the data moved?")
-    if material.decision is None or not material.decision.drift.data:
+    if inputs.decision is None or not inputs.decision.drift.data:
         yield Text("There is nothing to compare yet: the rows are those the model was trained on.")
         return
-    drift = material.decision.drift
+    drift = inputs.decision.drift
     for sample, finding in drift.data.items():
         yield Text(_drift_sentence(sample, finding))
         impact = impact_sentence(drift, sample)
@@ -311,7 +311,7 @@ def data(material: Material) -> Iterator[Block]:
         if finding.has_drifted:
             yield _columns(sample, finding, drift.impact.get(sample))
     for name in _PLOTS_OF_DRIFT:
-        if isinstance(plot := material.plots.get(name), Plot):
+        if isinstance(plot := inputs.plots.get(name), Plot):
             yield plot
 
 

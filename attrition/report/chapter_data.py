@@ -23,7 +23,7 @@ from attrition.report.document import (
     left_out,
     table,
 )
-from attrition.report.inputs import Material
+from attrition.report.inputs import ReportInputs
 
 COLUMNS_SHOWN = 10
 BATCHES_SHOWN = 12
@@ -42,22 +42,22 @@ SETTINGS = (
 )
 
 
-def chapter(material: Material) -> Section:
+def chapter(inputs: ReportInputs) -> Section:
     """Rows and files, missing data, base rate, timings, packages, versions, settings."""
     blocks = [
-        *_rows(material),
-        *_files(material),
-        *_columns(material.diagnostics),
-        *_missing(material.diagnostics),
-        *_machine(material),
-        *_packages(material.diagnostics.get("packages") or {}),
-        *_versions(material),
+        *_rows(inputs),
+        *_files(inputs),
+        *_columns(inputs.diagnostics),
+        *_missing(inputs.diagnostics),
+        *_machine(inputs),
+        *_packages(inputs.diagnostics.get("packages") or {}),
+        *_versions(inputs),
     ]
     return Section("data", "Data and engineering", tuple(blocks))
 
 
-def _rows(material: Material) -> Iterator[Block]:
-    diagnosed, ledger = material.diagnostics, material.ledger
+def _rows(inputs: ReportInputs) -> Iterator[Block]:
+    diagnosed, ledger = inputs.diagnostics, inputs.ledger
     if not diagnosed.get("rows"):
         yield Text("No labelled client rows have been ingested yet.")
         return
@@ -87,12 +87,12 @@ def _rows(material: Material) -> Iterator[Block]:
         )
 
 
-def _files(material: Material) -> Iterator[Block]:
+def _files(inputs: ReportInputs) -> Iterator[Block]:
     yield Heading("Files")
-    entries = material.ledger.entries
+    entries = inputs.ledger.entries
     rejected = [entry for entry in entries if entry.status == REJECTED]
     good = len(entries) - len(rejected)
-    decision = material.decision
+    decision = inputs.decision
     this_run = decision.ingestion.files if decision and decision.ingestion else ()
     yield Text(
         f"{formatting.plural(good, 'file')} ingested so far, {len(rejected):,} rejected; "
@@ -219,9 +219,9 @@ def _percentage(value: float | None) -> str:
     return percent(None if value is None else value / 100, 1)
 
 
-def _machine(material: Material) -> Iterator[Block]:
+def _machine(inputs: ReportInputs) -> Iterator[Block]:
     yield Heading("Batches, timings and settings")
-    yield Beside((_batches(material.diagnostics), _timings(material), _settings(material)))
+    yield Beside((_batches(inputs.diagnostics), _timings(inputs), _settings(inputs)))
 
 
 def _batches(diagnosed: Mapping[str, Any]) -> Table:
@@ -241,12 +241,12 @@ def _batches(diagnosed: Mapping[str, Any]) -> Table:
     )
 
 
-def _timings(material: Material) -> Table:
-    decision = material.decision
-    latest = material.diagnostics.get("execution_times") or {}
+def _timings(inputs: ReportInputs) -> Table:
+    decision = inputs.decision
+    latest = inputs.diagnostics.get("execution_times") or {}
     stages = [stage for stage, taken in latest.items() if taken is not None]
     now, run_id = (decision.timings, decision.run_id) if decision else ({}, None)
-    timed = [run.timings for run in material.runs if run.run_id != run_id][:RUNS_COMPARED]
+    timed = [run.timings for run in inputs.runs if run.run_id != run_id][:RUNS_COMPARED]
     past = {stage: [one[stage] for one in timed if stage in one] for stage in stages}
     return table(
         "How long each stage took",
@@ -293,15 +293,15 @@ def _packages(packages: Mapping[str, Any]) -> Iterator[Block]:
         )
 
 
-def _versions(material: Material) -> Iterator[Block]:
-    versions = (material.model.training.get("versions") or {}) if material.model else {}
+def _versions(inputs: ReportInputs) -> Iterator[Block]:
+    versions = (inputs.model.training.get("versions") or {}) if inputs.model else {}
     if versions:
         known = ", ".join(f"{name} {version}" for name, version in versions.items())
         yield Text(f"The model was trained under {formatting.line(known, 300)}.")
 
 
-def _settings(material: Material) -> Table:
-    config = material.config
+def _settings(inputs: ReportInputs) -> Table:
+    config = inputs.config
     columns = formatting.plural(len(config.feature_columns), "column")
     return table(
         "Settings that decide",

@@ -25,7 +25,7 @@ from attrition.report.document import (
     left_out,
     table,
 )
-from attrition.report.inputs import Material, Model
+from attrition.report.inputs import Model, ReportInputs
 
 TERMS_SHOWN = 12
 _PLOTS_OF_SKILL = (
@@ -38,9 +38,9 @@ _PLOTS_OF_SKILL = (
 _PLOTS_OF_CARD = ("riskcurves", "pairmaps")
 
 
-def trust(material: Material) -> str:
+def trust(inputs: ReportInputs) -> str:
     """How far the list can be believed, in one sentence."""
-    model = material.model
+    model = inputs.model
     if model is None or not model.scores:
         return ""
     if model.scores.get("f1") is None:
@@ -53,26 +53,26 @@ def trust(material: Material) -> str:
     )
 
 
-def chapter(material: Material) -> Section:
+def chapter(inputs: ReportInputs) -> Section:
     """The model in numbers and pictures."""
-    model = material.model
+    model = inputs.model
     if model is None:
         text = "There is none yet. It takes labelled rows of both kinds; run fullprocess.py."
         return Section("model", "The model", (Text(text),))
     blocks = [
         *_identity(model),
         *_skill(model),
-        *_plots(material, _PLOTS_OF_SKILL),
+        *_plots(inputs, _PLOTS_OF_SKILL),
         Heading("What it has learnt"),
         *_card(model),
-        *_plots(material, _PLOTS_OF_CARD),
+        *_plots(inputs, _PLOTS_OF_CARD),
     ]
     return Section("model", "The model", tuple(blocks))
 
 
-def _plots(material: Material, names: tuple[str, ...]) -> Iterator[Block]:
+def _plots(inputs: ReportInputs, names: tuple[str, ...]) -> Iterator[Block]:
     for name in names:
-        plot = material.plots.get(name)
+        plot = inputs.plots.get(name)
         if isinstance(plot, Plot):
             yield plot
         elif plot:

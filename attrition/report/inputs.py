@@ -38,7 +38,7 @@ class Model:
 
 
 @dataclass(frozen=True)
-class Material:
+class ReportInputs:
     """What there is to tell; what is missing is None or empty.
 
     Attributes:
