@@ -87,7 +87,7 @@ def training_situation(context: RunContext, drift: bool) -> TrainingSituation:
 
 def uncontested(champion: Champion | None, verdict: Verdict) -> Challenge:
     """The outcome of a run without a candidate: what is suspicious of the champion stays so."""
-    return Challenge(verdict, suspicions(champion.training if champion else {}))
+    return Challenge(verdict, suspicions(champion.training) if champion else Suspicion())
 
 
 def challenge(
@@ -131,11 +131,8 @@ def challenge(
 
 
 def suspicions(training: Mapping[str, Any]) -> Suspicion:
-    """Columns that alone predict the label suspiciously well, by the record of a training.
-
-    Empty when there is no such column, or when an older version trained the model.
-    """
-    columns = training.get("suspicious_columns")
+    """Columns that alone predict the label suspiciously well, by the record of a training."""
+    columns = training["suspicious_columns"]
     return Suspicion(columns, training["cross_validated"]["roc_auc"]) if columns else Suspicion()
 
 

@@ -144,7 +144,7 @@ def examine_sample(
     before = _before(champion, sample)
     how = "cross-validated" if sample is Sample.NEW_ROWS else ""
     fall = performance_drift(before["f1"], today, config.drift_threshold, how)
-    interval = before.get("f1_interval")
+    interval = before["f1_interval"]
     return replace(
         findings,
         score=today,
