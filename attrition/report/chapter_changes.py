@@ -21,8 +21,6 @@ from attrition.monitoring.findings import (
 from attrition.monitoring.record import DecisionRecord
 from attrition.ranking.outcomes import OutcomeCounts
 from attrition.report.document import (
-    LEFT,
-    RIGHT,
     Block,
     Heading,
     Plot,
@@ -91,14 +89,15 @@ def _evidence(evidence: Evidence, confidence: float) -> Table:
     }
     return table(
         "The deployed model against the candidate, on the same rows",
-        [
-            ("Rows from", LEFT),
-            ("Rows", RIGHT),
-            ("F1, deployed", RIGHT),
-            ("F1, candidate", RIGHT),
-            ("Difference (95% interval)", RIGHT),
-            ("Better in", RIGHT),
-        ],
+        "lrrrrr",
+        (
+            "Rows from",
+            "Rows",
+            "F1, deployed",
+            "F1, candidate",
+            "Difference (95% interval)",
+            "Better in",
+        ),
         [_comparison(name, part) for name, part in parts.items() if part],
         f"Better in: the share of bootstrap resamples in which the candidate wins; "
         f"{percent(confidence)} are asked of both together. "
@@ -138,12 +137,8 @@ def _lists(inputs: ReportInputs) -> Iterator[Block]:
     sizes = sorted({size for one in outcomes for size in one.top})[:3]
     yield table(
         "What became of the clients on earlier lists",
-        [
-            ("List of", LEFT),
-            ("Release", LEFT),
-            *((f"Left, first {size}", RIGHT) for size in sizes),
-            ("Left, all on it", RIGHT),
-        ],
+        f"ll{'r' * len(sizes)}r",
+        ("List of", "Release", *(f"Left, first {size}" for size in sizes), "Left, all on it"),
         [
             (
                 formatting.short_moment(one.time),
@@ -172,15 +167,8 @@ def _runs(inputs: ReportInputs) -> Iterator[Block]:
         return
     yield table(
         "Runs that were not idle, newest first",
-        [
-            ("Time (UTC)", LEFT),
-            ("Verdict", LEFT),
-            ("F1", RIGHT),
-            ("Drift", LEFT),
-            ("New rows", RIGHT),
-            ("Release", LEFT),
-            ("Took", RIGHT),
-        ],
+        "llrlrlr",
+        ("Time (UTC)", "Verdict", "F1", "Drift", "New rows", "Release", "Took"),
         [
             (
                 formatting.short_moment(run.time),
@@ -217,13 +205,8 @@ def performance(decision: DecisionRecord | None) -> Iterator[Block]:
     known = [name for name, f1 in estimates.items() if f1 is not None]
     yield table(
         "The model that was deployed when the run began, against its own deployment",
-        [
-            ("On the", LEFT),
-            ("F1 then (95% interval)", RIGHT),
-            ("F1 now (95% interval)", RIGHT),
-            ("Verdict", LEFT),
-            ("F1, estimate", RIGHT),
-        ],
+        "lrrlr",
+        ("On the", "F1 then (95% interval)", "F1 now (95% interval)", "Verdict", "F1, estimate"),
         [
             (sample, *_f1_then_and_now(decision, sample), decimal(estimates.get(sample)))
             for sample in dict.fromkeys([*drift.performance, *known])
@@ -239,13 +222,8 @@ def _measures(by_sample: Mapping[Sample, Mapping[str, MeasureChange]]) -> Iterat
         return
     yield table(
         "How it ranks, and whether its probabilities can be believed",
-        [
-            ("On the", LEFT),
-            ("AUC then", RIGHT),
-            ("AUC now", RIGHT),
-            ("Warned too often by, then", RIGHT),
-            ("Warns too often by, now", RIGHT),
-        ],
+        "lrrrr",
+        ("On the", "AUC then", "AUC now", "Warned too often by, then", "Warns too often by, now"),
         [
             (
                 sample,
@@ -353,15 +331,8 @@ def _columns(sample: Sample, finding: Drift, impact: Impact | None) -> Table:
     )
     return table(
         f"Drift by column in the {sample}",
-        [
-            ("Column", LEFT),
-            ("Verdict", LEFT),
-            ("What changed most", LEFT),
-            ("PSI", RIGHT),
-            ("p, adjusted", RIGHT),
-            ("Distance", RIGHT),
-            ("Impact", RIGHT),
-        ],
+        "lllrrrr",
+        ("Column", "Verdict", "What changed most", "PSI", "p, adjusted", "Distance", "Impact"),
         rows,
         "PSI: above 0.1 a shift worth the name, above 0.25 a large one. Distance: Wasserstein's, "
         "in standard deviations. Impact: how far the column's shift moves the mean log-odds of "

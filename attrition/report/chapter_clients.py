@@ -8,8 +8,6 @@ from attrition.core import formatting
 from attrition.ranking import ranking
 from attrition.ranking.ranking import Ranking, Tiers
 from attrition.report.document import (
-    LEFT,
-    RIGHT,
     Block,
     Call,
     Calls,
@@ -162,14 +160,8 @@ def _by_value(ranking: Ranking, inputs: ReportInputs) -> Table:
     column = formatting.line(str(inputs.config.value_column), 40)
     return table(
         "By value at risk: where the most is at stake",
-        [
-            ("Rank", RIGHT),
-            ("Client", LEFT),
-            ("Value at risk", RIGHT),
-            (column, RIGHT),
-            ("Risk", RIGHT),
-            ("Rank by risk", RIGHT),
-        ],
+        "rlrrrr",
+        ("Rank", "Client", "Value at risk", column, "Risk", "Rank by risk"),
         rows,
         note,
     )

@@ -10,8 +10,6 @@ from attrition.core import formatting
 from attrition.core.formatting import amount, percent
 from attrition.data.ledger import REJECTED
 from attrition.report.document import (
-    LEFT,
-    RIGHT,
     Beside,
     Block,
     Fact,
@@ -106,13 +104,8 @@ def _files(inputs: ReportInputs) -> Iterator[Block]:
     more = left_out(len(troubled), min(len(troubled), FILES_SHOWN), "files", "ledger.json")
     yield table(
         "Files that could not, or not wholly, be read; the newest first",
-        [
-            ("File", LEFT),
-            ("Came (UTC)", LEFT),
-            ("Rows", RIGHT),
-            ("In quarantine", RIGHT),
-            ("What became of it", LEFT),
-        ],
+        "llrrl",
+        ("File", "Came (UTC)", "Rows", "In quarantine", "What became of it"),
         [
             (
                 formatting.line(entry.name, 48),
@@ -141,14 +134,8 @@ def _columns(diagnosed: Mapping[str, Any]) -> Iterator[Block]:
         keys = ("median", "mean", "standard_deviation", "quantile_05", "quantile_95")
         yield table(
             "Numbers in the labelled rows",
-            [
-                ("Column", LEFT),
-                ("Median", RIGHT),
-                ("Mean", RIGHT),
-                ("Std. deviation", RIGHT),
-                ("5%", RIGHT),
-                ("95%", RIGHT),
-            ],
+            "lrrrrr",
+            ("Column", "Median", "Mean", "Std. deviation", "5%", "95%"),
             [
                 (formatting.line(column, 40), *(amount(values.get(key)) for key in keys))
                 for column, values in list(numbers.items())[:COLUMNS_SHOWN]
@@ -158,7 +145,8 @@ def _columns(diagnosed: Mapping[str, Any]) -> Iterator[Block]:
     if categories:
         yield table(
             "Categories in the labelled rows",
-            [("Column", LEFT), ("Levels", RIGHT), ("The most frequent", LEFT)],
+            "lrl",
+            ("Column", "Levels", "The most frequent"),
             [
                 (
                     formatting.line(column, 40),
@@ -195,13 +183,8 @@ def _missing(diagnosed: Mapping[str, Any]) -> Iterator[Block]:
     columns = sorted(missing, key=lambda column: -abs(missing[column]["change"] or 0.0))
     yield table(
         "Missing values, in percent of the rows; the largest change first",
-        [
-            ("Column", LEFT),
-            ("Trained on", RIGHT),
-            ("All rows", RIGHT),
-            ("Newest batch", RIGHT),
-            ("Change", RIGHT),
-        ],
+        "lrrrr",
+        ("Column", "Trained on", "All rows", "Newest batch", "Change"),
         [
             (
                 formatting.line(column, 40),
@@ -228,7 +211,8 @@ def _batches(diagnosed: Mapping[str, Any]) -> Table:
     batches = list(reversed(diagnosed.get("batches") or []))[:BATCHES_SHOWN]
     return table(
         "How many left, by batch",
-        [("Ingested (UTC)", LEFT), ("Rows", RIGHT), ("Left", RIGHT)],
+        "lrr",
+        ("Ingested (UTC)", "Rows", "Left"),
         [
             (
                 formatting.short_moment(batch["time"]),
@@ -250,7 +234,8 @@ def _timings(inputs: ReportInputs) -> Table:
     past = {stage: [one[stage] for one in timed if stage in one] for stage in stages}
     return table(
         "How long each stage took",
-        [("Stage", LEFT), ("Last run", RIGHT), ("Median before", RIGHT)],
+        "lrr",
+        ("Stage", "Last run", "Median before"),
         [
             (
                 formatting.line(stage),
@@ -281,7 +266,8 @@ def _packages(packages: Mapping[str, Any]) -> Iterator[Block]:
     if outdated:
         yield table(
             "Packages with a newer version",
-            [("Package", LEFT), ("Installed", RIGHT), ("Latest", RIGHT)],
+            "lrr",
+            ("Package", "Installed", "Latest"),
             [
                 (
                     formatting.line(one["name"]),
@@ -305,7 +291,8 @@ def _settings(inputs: ReportInputs) -> Table:
     columns = formatting.plural(len(config.feature_columns), "column")
     return table(
         "Settings that decide",
-        [("Setting", LEFT), ("Value", RIGHT)],
+        "lr",
+        ("Setting", "Value"),
         [(key.replace("_", " "), _setting(getattr(config, key))) for key in SETTINGS],
         f"The model looks at {columns}. A risk threshold that is not set follows the model's own.",
     )

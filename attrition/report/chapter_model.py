@@ -12,8 +12,6 @@ from attrition.model.metrics import Z95
 from attrition.model.terms import Axis, CategoricalTerm, KnotAxis, NumericTerm, Term
 from attrition.monitoring.impact import term_weights
 from attrition.report.document import (
-    LEFT,
-    RIGHT,
     Block,
     Fact,
     Facts,
@@ -149,13 +147,13 @@ def _skill(model: Model) -> Iterator[Block]:
         (name, _metric(test, key, error), _metric(cross_validated, key, error))
         for key, name, error in _METRICS
     ]
-    head = [
-        ("Measure", LEFT),
-        (f"Test data, {formatting.count(test.get('rows'))} rows", RIGHT),
-        (f"Cross-validated, {formatting.count(cross_validated.get('rows'))} rows", RIGHT),
-    ]
+    head = (
+        "Measure",
+        f"Test data, {formatting.count(test.get('rows'))} rows",
+        f"Cross-validated, {formatting.count(cross_validated.get('rows'))} rows",
+    )
     note = "± is half a 95% interval. Lower is better for log loss, Brier score and calibration."
-    yield table("The model's score when it was made", head, rows, note)
+    yield table("The model's score when it was made", "lrr", head, rows, note)
 
 
 def _f1(score: Mapping[str, Any]) -> str:
@@ -185,12 +183,8 @@ def _card(model: Model) -> Iterator[Block]:
 def _card_table(rows: Sequence[tuple[str, ...]], more: str) -> Table:
     return table(
         "The columns that count most",
-        [
-            ("Column", LEFT),
-            ("Weight", RIGHT),
-            ("Risk is highest at", LEFT),
-            ("Risk is lowest at", LEFT),
-        ],
+        "lrll",
+        ("Column", "Weight", "Risk is highest at", "Risk is lowest at"),
         rows,
         "Weight: how far the column moves a client's log-odds of leaving from the average, on "
         f"average. In brackets: points above the average; +0.7 doubles the odds. {more}".strip(),
