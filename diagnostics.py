@@ -86,7 +86,6 @@ def run(
     """Diagnose and write `diagnostics.json`; as a part of the pipeline, under its lock.
 
     Args:
-        context: of the run.
         timings: seconds of the stages of this run, which the history does not know yet.
         check: of `package_check.checking`, begun early so that there is nothing to wait for.
 
@@ -149,7 +148,6 @@ def predict(config: Config, path: Path) -> tuple[list[tuple[str, float, str]], l
     """What the deployed model says of the clients in a table.
 
     Args:
-        config: the settings.
         path: a `.csv` or `.csv.gz` file; only the features must be in it.
 
     Returns:
@@ -183,8 +181,6 @@ def describe(result: DiagnosticsResult, decision: DecisionRecord | None, now: st
     """The result, and what the last run decided, as tables for a terminal of 80 columns.
 
     Args:
-        result: the diagnostics.
-        decision: the decision record.
         now: the time, UTC, ISO 8601.
     """
     parts = [

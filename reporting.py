@@ -63,7 +63,6 @@ def run(context: RunContext, outgoing: Release | None = None) -> list[Path]:
     """Draw the matrix of the live model, and before it that of the model it has just replaced.
 
     Args:
-        context: of the run.
         outgoing: the release that this run replaced; None when it replaced none.
 
     Returns:
@@ -131,7 +130,6 @@ def tell(
     """Write the report, as a page, as a document, or as both, as the settings ask for.
 
     Args:
-        context: of the run.
         decision: the decision record; None where no run is known.
         diagnosed: the diagnostics, as `diagnostics.json` holds them; {} for none.
         listed: the ranking, or why there is none.

@@ -32,7 +32,6 @@ def run(config: Config, test: TestClients) -> Score:
     """Score the candidate on the test data and write `latestscore.txt` and `scores.json`.
 
     Args:
-        config: the settings.
         test: the labelled test data, as `gather_test_clients` reads them.
 
     Returns:

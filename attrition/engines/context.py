@@ -55,7 +55,6 @@ def read_context(config: Config, champion: Champion | None) -> RunContext:
     """Read what is ingested and the test data.
 
     Args:
-        config: the settings.
         champion: the deployed model, already verified; None when there is none.
     """
     ledger = read_ledger(config.ledger)

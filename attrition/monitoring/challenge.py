@@ -58,7 +58,6 @@ def training_situation(context: RunContext, drift: bool) -> TrainingSituation:
     """Gather what the need for training depends on.
 
     Args:
-        context: of the run.
         drift: whether the deployed model drifts.
     """
     config, ledger, champion = context.config, context.ledger, context.champion
@@ -100,10 +99,7 @@ def challenge(
     """Judge a candidate, against the champion where that can be asked.
 
     Args:
-        context: of the run.
         need: why the candidate was trained.
-        trained: the candidate.
-        scored: its scores.
         watch: times the comparison.
     """
     config, champion = context.config, context.champion

@@ -238,7 +238,6 @@ def promotion_verdict(
 
     Args:
         need: why the candidate was trained.
-        evidence: the comparisons.
         confidence: `promotion_confidence`, a fraction 0-1.
         score_threshold: `model_score_threshold`, a fraction 0-1.
     """

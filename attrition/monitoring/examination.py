@@ -114,8 +114,6 @@ def examine_sample(
     """Look at the deployed model on one sample of rows.
 
     Args:
-        context: of the run.
-        champion: the deployed model.
         sample: which rows these are.
         clients: the rows; an engine may give a part of them.
         total: how many there are.

@@ -34,13 +34,8 @@ _RANKING = ("key", "time", "ranking")
 _SOUND = "typeof(stage) = 'text' AND typeof(seconds) = 'real'"  # a timing has no digest
 FULL_RUNS = 400
 FAILED = "failed"  # the verdict of a run that did not come to one
-_SCORE = (
-    "f1",
-    "f1_interval",
-    "roc_auc",
-    "base_rate",
-    "rows",
-)  # what is kept of an old run's scores,
+# What is kept of an old run's scores,
+_SCORE = ("f1", "f1_interval", "roc_auc", "base_rate", "rows")
 _COLUMN = ("column", "verdict", "psi", "missing_now")  # of its columns
 _DETAILS = ("finished_at", "warnings")  # and of its details
 
@@ -53,7 +48,6 @@ def record_run(path: Path, record: Mapping[str, Any], keep: int | None = None) -
     A damaged history is moved aside and a new one begun.
 
     Args:
-        path: the database.
         record: see the module. Without a `run_id` the record's content stands for it.
         keep: so many runs stay; None for all.
     """
@@ -79,7 +73,6 @@ def record_ranking(
     """Add a ranking of clients, and forget the oldest ones; one that stands there is left as it is.
 
     Args:
-        path: the database.
         key: names the ranking.
         time: when it was made, UTC, ISO 8601.
         ranking: plain values.
