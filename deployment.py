@@ -33,7 +33,6 @@ def run(config: Config, decision: dict[str, Any]) -> Release:
     """Deploy the candidate in `models/`: a complete release first, then one step to make it live.
 
     Args:
-        config: the settings.
         decision: why it is deployed, kept in the manifest.
 
     Returns:
@@ -131,7 +130,6 @@ def rollback(config: Config, target: str | None) -> Release:
     """Let an older release be the live one; the pipeline will not redeploy what was left.
 
     Args:
-        config: the settings.
         target: name of the release (or its running number); None means the one before the live one.
 
     Raises:

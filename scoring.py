@@ -18,12 +18,11 @@ from attrition.core.config import Config
 from attrition.core.errors import DataError
 from attrition.data.clients import TestClients
 from attrition.data.ledger import read_ledger
-from attrition.engines.context import gather_test_clients
+from attrition.engines.context import gather_test_clients, score_clients
 from attrition.model.champion import live_champion
 from attrition.model.compatibility import misfit
 from attrition.model.metrics import Score
 from attrition.model.scorecard import load_scorecard
-from attrition.monitoring.examination import score_clients
 from attrition.runs import cli
 
 logger = logging.getLogger(__name__)
@@ -33,7 +32,6 @@ def run(config: Config, test: TestClients) -> Score:
     """Score the candidate on the test data and write `latestscore.txt` and `scores.json`.
 
     Args:
-        config: the settings.
         test: the labelled test data, as `gather_test_clients` reads them.
 
     Returns:

@@ -47,8 +47,6 @@ def run(
     """Train a candidate and write its three files; call this under the run lock.
 
     Args:
-        config: the settings.
-        ledger: what is ingested.
         test: the labelled test data; its rows are left out of training.
         deployed_commit: last commit the deployed model was trained on; None without a model.
 

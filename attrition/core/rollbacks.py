@@ -42,7 +42,6 @@ def record_rollback(
     """Add a rollback.
 
     Args:
-        config: the settings.
         left: the release that was live.
         target: the release that is to be live.
         commits: the ingested rows from which no model is to be deployed afterwards.

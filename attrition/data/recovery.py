@@ -54,7 +54,6 @@ def repair_ledger(config: Config, store: str) -> Ledger:
     """The ledger of the last run, or a new one if every row has to be read again.
 
     Args:
-        config: the settings.
         store: where the settings store the rows, in the ledger's form.
 
     Raises:

@@ -74,8 +74,6 @@ def learn(
     """Read the training rows and fit the model, on this machine; writes nothing.
 
     Args:
-        config: the settings.
-        ledger: what is ingested.
         test: the labelled test data; its rows are left out.
         deployed_commit: last commit the deployed model was trained on; None without a model.
 

@@ -16,7 +16,7 @@ from attrition.core.config import Config
 from attrition.core.rollbacks import is_rolled_back, rolled_back_commits
 from attrition.data.clients import Clients
 from attrition.engines.candidate import TrainingResult
-from attrition.engines.context import RunContext
+from attrition.engines.context import RunContext, minimum
 from attrition.engines.selection import engine
 from attrition.model.champion import Champion
 from attrition.model.metrics import Comparison, compare
@@ -31,7 +31,6 @@ from attrition.monitoring.decisions import (
     new_columns_verdict,
     promotion_verdict,
 )
-from attrition.monitoring.examination import minimum
 from attrition.monitoring.findings import Evidence, Suspicion, TrainingNeed
 from attrition.runs.stopwatch import Stopwatch
 
@@ -59,7 +58,6 @@ def training_situation(context: RunContext, drift: bool) -> TrainingSituation:
     """Gather what the need for training depends on.
 
     Args:
-        context: of the run.
         drift: whether the deployed model drifts.
     """
     config, ledger, champion = context.config, context.ledger, context.champion
@@ -88,7 +86,7 @@ def training_situation(context: RunContext, drift: bool) -> TrainingSituation:
 
 def uncontested(champion: Champion | None, verdict: Verdict) -> Challenge:
     """The outcome of a run without a candidate: what is suspicious of the champion stays so."""
-    return Challenge(verdict, suspicions(champion.training if champion else {}))
+    return Challenge(verdict, suspicions(champion.training) if champion else Suspicion())
 
 
 def challenge(
@@ -101,10 +99,7 @@ def challenge(
     """Judge a candidate, against the champion where that can be asked.
 
     Args:
-        context: of the run.
         need: why the candidate was trained.
-        trained: the candidate.
-        scored: its scores.
         watch: times the comparison.
     """
     config, champion = context.config, context.champion
@@ -132,11 +127,8 @@ def challenge(
 
 
 def suspicions(training: Mapping[str, Any]) -> Suspicion:
-    """Columns that alone predict the label suspiciously well, by the record of a training.
-
-    Empty when there is no such column, or when an older version trained the model.
-    """
-    columns = training.get("suspicious_columns")
+    """Columns that alone predict the label suspiciously well, by the record of a training."""
+    columns = training["suspicious_columns"]
     return Suspicion(columns, training["cross_validated"]["roc_auc"]) if columns else Suspicion()
 
 

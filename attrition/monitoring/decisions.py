@@ -89,7 +89,7 @@ def training_need(now: TrainingSituation) -> TrainingNeed:
         return TrainingNeed(
             TrainingKind.NEW_COLUMNS, "the columns or labels in config.json have changed"
         )
-    if now.test_share > (share := now.deployed.get("test_share", 0.0)):
+    if now.test_share > (share := now.deployed["test_share"]):
         reason = (
             f"more rows are held out as test data (test_share {now.test_share:g}, it was "
             f"{share:g}), and the deployed model has learnt them"
@@ -238,7 +238,6 @@ def promotion_verdict(
 
     Args:
         need: why the candidate was trained.
-        evidence: the comparisons.
         confidence: `promotion_confidence`, a fraction 0-1.
         score_threshold: `model_score_threshold`, a fraction 0-1.
     """

@@ -10,14 +10,13 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from attrition.core import atomic_files
-from attrition.core.config import Config
 from attrition.data.clients import Clients
 from attrition.data.ledger import Ledger
-from attrition.engines.context import RunContext
+from attrition.engines.context import RunContext, score_clients
 from attrition.engines.selection import engine
 from attrition.model.champion import Champion
-from attrition.model.metrics import Minimum, Score, score
-from attrition.model.scorecard import Scorecard, logistic
+from attrition.model.metrics import Score
+from attrition.model.scorecard import logistic
 from attrition.monitoring.decisions import performance_drift
 from attrition.monitoring.drift import compare
 from attrition.monitoring.findings import (
@@ -83,22 +82,6 @@ class Examination:
         }
 
 
-def minimum(config: Config) -> Minimum:
-    """The fewest labelled rows a score or a verdict is given for."""
-    return Minimum(config.minimum_scoring_rows, config.minimum_rarer_label_rows)
-
-
-def score_clients(card: Scorecard, clients: Clients, config: Config) -> Score:
-    """Score a model on labelled clients; undefined, with the reason, where they are too few."""
-    return score(
-        clients.labels if clients.labels is not None else [],
-        card.probabilities(clients.columns),
-        card.threshold,
-        minimum(config),
-        config.random_seed,
-    )
-
-
 def examine(context: RunContext) -> Examination:
     """Score the deployed model on today's rows, and compare those with the rows it learnt from.
 
@@ -119,25 +102,23 @@ def examine(context: RunContext) -> Examination:
     samples[Sample.OPEN_CLIENTS] = rows.opened(ledger)
     return Examination(
         {
-            name: examine_sample(config, champion, name, clients, total)
+            name: examine_sample(context, champion, name, clients, total)
             for name, (clients, total) in samples.items()
         }
     )
 
 
 def examine_sample(
-    config: Config, champion: Champion, sample: Sample, clients: Clients, total: int
+    context: RunContext, champion: Champion, sample: Sample, clients: Clients, total: int
 ) -> SampleFindings:
     """Look at the deployed model on one sample of rows.
 
     Args:
-        config: the settings.
-        champion: the deployed model.
         sample: which rows these are.
         clients: the rows; an engine may give a part of them.
         total: how many there are.
     """
-    card, training = champion.card, champion.training
+    config, card, training = context.config, champion.card, champion.training
     minimum_rows = max(config.minimum_scoring_rows, 1)
     log_odds = card.log_odds(clients.columns)
     findings = SampleFindings(
@@ -156,10 +137,12 @@ def examine_sample(
     )
     if sample is Sample.OPEN_CLIENTS:
         return findings
-    today, before = score_clients(card, clients, config), _before(champion, sample)
+    is_of_run = clients is context.test.clients
+    today = context.live_score if is_of_run else score_clients(card, clients, config)
+    before = _before(champion, sample)
     how = "cross-validated" if sample is Sample.NEW_ROWS else ""
     fall = performance_drift(before["f1"], today, config.drift_threshold, how)
-    interval = before.get("f1_interval")
+    interval = before["f1_interval"]
     return replace(
         findings,
         score=today,

@@ -117,7 +117,7 @@ class MeasureChange:
     Attributes:
         measure: "roc_auc", "calibration_gap" (mean probability less the observed share: above 0 the
             model warns of too many) or "calibration_error" (see `attrition/model/metrics.py`).
-        at_deployment: None when an older release did not record it, or it was undefined.
+        at_deployment: None when it was undefined.
         error_at_deployment: its standard error; None where it is not known.
         now, standard_error: today's value.
         change: today's less that at deployment.
@@ -132,7 +132,6 @@ class MeasureChange:
     change: float | None = None
     change_error: float | None = None
     error_at_deployment: float | None = None
-    not_recorded: str | None = None
 
 
 @dataclass(frozen=True)

@@ -102,7 +102,6 @@ def write_book(
     """Replace the book, whole or not at all.
 
     Args:
-        path: the database.
         about: plain values; see `Page`.
         clients: rows of place, client, tier, probability, probability change, rank change, value,
             value at risk, value rank.

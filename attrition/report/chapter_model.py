@@ -12,8 +12,6 @@ from attrition.model.metrics import Z95
 from attrition.model.terms import Axis, CategoricalTerm, KnotAxis, NumericTerm, Term
 from attrition.monitoring.impact import term_weights
 from attrition.report.document import (
-    LEFT,
-    RIGHT,
     Block,
     Fact,
     Facts,
@@ -25,7 +23,7 @@ from attrition.report.document import (
     left_out,
     table,
 )
-from attrition.report.inputs import Material, Model
+from attrition.report.inputs import Model, ReportInputs
 
 TERMS_SHOWN = 12
 _PLOTS_OF_SKILL = (
@@ -38,9 +36,9 @@ _PLOTS_OF_SKILL = (
 _PLOTS_OF_CARD = ("riskcurves", "pairmaps")
 
 
-def trust(material: Material) -> str:
+def trust(inputs: ReportInputs) -> str:
     """How far the list can be believed, in one sentence."""
-    model = material.model
+    model = inputs.model
     if model is None or not model.scores:
         return ""
     if model.scores.get("f1") is None:
@@ -53,26 +51,26 @@ def trust(material: Material) -> str:
     )
 
 
-def chapter(material: Material) -> Section:
+def chapter(inputs: ReportInputs) -> Section:
     """The model in numbers and pictures."""
-    model = material.model
+    model = inputs.model
     if model is None:
         text = "There is none yet. It takes labelled rows of both kinds; run fullprocess.py."
         return Section("model", "The model", (Text(text),))
     blocks = [
         *_identity(model),
         *_skill(model),
-        *_plots(material, _PLOTS_OF_SKILL),
+        *_plots(inputs, _PLOTS_OF_SKILL),
         Heading("What it has learnt"),
         *_card(model),
-        *_plots(material, _PLOTS_OF_CARD),
+        *_plots(inputs, _PLOTS_OF_CARD),
     ]
     return Section("model", "The model", tuple(blocks))
 
 
-def _plots(material: Material, names: tuple[str, ...]) -> Iterator[Block]:
+def _plots(inputs: ReportInputs, names: tuple[str, ...]) -> Iterator[Block]:
     for name in names:
-        plot = material.plots.get(name)
+        plot = inputs.plots.get(name)
         if isinstance(plot, Plot):
             yield plot
         elif plot:
@@ -149,13 +147,13 @@ def _skill(model: Model) -> Iterator[Block]:
         (name, _metric(test, key, error), _metric(cross_validated, key, error))
         for key, name, error in _METRICS
     ]
-    head = [
-        ("Measure", LEFT),
-        (f"Test data, {formatting.count(test.get('rows'))} rows", RIGHT),
-        (f"Cross-validated, {formatting.count(cross_validated.get('rows'))} rows", RIGHT),
-    ]
+    head = (
+        "Measure",
+        f"Test data, {formatting.count(test.get('rows'))} rows",
+        f"Cross-validated, {formatting.count(cross_validated.get('rows'))} rows",
+    )
     note = "± is half a 95% interval. Lower is better for log loss, Brier score and calibration."
-    yield table("The model's score when it was made", head, rows, note)
+    yield table("The model's score when it was made", "lrr", head, rows, note)
 
 
 def _f1(score: Mapping[str, Any]) -> str:
@@ -185,12 +183,8 @@ def _card(model: Model) -> Iterator[Block]:
 def _card_table(rows: Sequence[tuple[str, ...]], more: str) -> Table:
     return table(
         "The columns that count most",
-        [
-            ("Column", LEFT),
-            ("Weight", RIGHT),
-            ("Risk is highest at", LEFT),
-            ("Risk is lowest at", LEFT),
-        ],
+        "lrll",
+        ("Column", "Weight", "Risk is highest at", "Risk is lowest at"),
         rows,
         "Weight: how far the column moves a client's log-odds of leaving from the average, on "
         f"average. In brackets: points above the average; +0.7 doubles the odds. {more}".strip(),

@@ -165,7 +165,6 @@ class Document(Generic[T]):
     """A JSON file that the pipeline replaces now and then; read again when it has changed.
 
     Args:
-        path: the file.
         parse: makes of the JSON what is asked for; may raise a DataError, ValueError or TypeError.
     """
 

@@ -60,6 +60,7 @@ DEPLOYED: dict[str, Any] = {
     "commit": "c1",
     "schema": "s",
     "left_out_test_rows": 0,
+    "test_share": 0.0,
     "versions": {"scikit-learn": "1.9", "pipeline": "1"},
 }
 TODAY = TrainingSituation(

@@ -23,6 +23,10 @@ SCORES: dict[str, Any] = {
     "confusion": {"tn": 60, "fp": 10, "fn": 8, "tp": 22},
     "test_files": ["testdata.csv"],
 }
+TRAINING: dict[str, Any] = {
+    "test_share": 0.0,
+    "reference": {"rows": 0, "numeric": {}, "categorical": {}},
+}
 
 
 def quiet_month_card(intercept: float = 0.0) -> Scorecard:
@@ -53,11 +57,11 @@ def deploy(
         folder / "scorecard.json", (card or quiet_month_card(intercept)).to_json()
     )
     atomic_files.write_json(folder / "scores.json", {**SCORES, **scores})
+    atomic_files.write_json(folder / "training.json", TRAINING)
     (folder / "trainedmodel.pkl").write_bytes(CANARY_PICKLE)
     for name, text in (
         ("latestscore.txt", "0.7\n"),
         ("ingestedfiles.txt", ""),
-        ("training.json", "{}"),
     ):
         (folder / name).write_text(text)
     paths: dict[str, Path] = {name: folder / name for name in releases.RELEASE_FILES}

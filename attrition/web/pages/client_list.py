@@ -64,7 +64,7 @@ class Listing:
     """A page of the ranked clients.
 
     Attributes:
-        about: of the ranking; see `clientbook.Page`.
+        about: of the ranking; see `lookup_db.Page`.
         is_open: whether the clients are open ones, whom one may still call.
         summary: how many clients were found, in words.
         matching: how many clients were found, on all pages.
@@ -103,7 +103,6 @@ def listing(
 
     Args:
         page: the clients of page `number`, `size` to a page.
-        question: what was asked for.
         has_values: whether a column says what a client is worth.
     """
     pages = max(1, -(-page.matching // size))
