@@ -82,6 +82,7 @@ def train(
         selection.threshold,
         Minimum(config.minimum_scoring_rows, config.minimum_rarer_label_rows),
         config.random_seed,
+        clients=selection.clients,
     )
     rows = candidate.representatives
     assert rows.labels is not None, "training rows are labelled"

@@ -72,8 +72,8 @@ class Columns:
 class Selection:
     """The settings that cross-validation selected.
 
-    `labels` and `probabilities` belong to the rows used for the selection: each row's probability
-    comes from a model with these settings that was not fitted to the row.
+    `labels`, `probabilities` and `clients` belong to the rows used for the selection: each row's
+    probability comes from a model with these settings that was not fitted to the row.
     """
 
     pairs: Pairs
@@ -82,6 +82,7 @@ class Selection:
     labels: Labels
     probabilities: Floats
     tried: tuple[tuple[int, float, float], ...]  # pairs, strength, cross-validated log loss
+    clients: NDArray[np.intp] | None = None  # the rows' clients as codes
 
 
 @dataclass(frozen=True)
@@ -255,6 +256,7 @@ def select(
         labels=labels,
         probabilities=predictions[count, strength],
         tried=tuple((*tried, float(losses(*tried).mean())) for tried in predictions),
+        clients=clients,
     )
 
 

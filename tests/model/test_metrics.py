@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from sklearn import metrics
 
-from attrition.model.metrics import Minimum, calibration_error, compare, f1_of, score
+from attrition.model.metrics import Minimum, Score, calibration_error, compare, f1_of, score
 
 ANY = Minimum(1, 1)
 
@@ -144,3 +144,65 @@ def test_pairing_sees_what_separate_intervals_cannot() -> None:
 def test_equal_seeds_give_equal_intervals() -> None:
     labels, probabilities = table(100)
     assert score(labels, probabilities, 0.5, ANY, 3) == score(labels, probabilities, 0.5, ANY, 3)
+
+
+# Where clients repeat
+
+
+def repeated(times: int, rows: int = 400) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The same rows several times: labels, probabilities and whose they are."""
+    labels, probabilities = table(rows)
+    names = np.array([f"client {number}" for number in range(rows)], dtype=object)
+    return np.tile(labels, times), np.tile(probabilities, times), np.tile(names, times)
+
+
+def test_where_no_client_repeats_nothing_changes() -> None:
+    labels, probabilities, clients = repeated(1)
+    asked = labels, probabilities, 0.4, ANY, 1
+    assert score(*asked, clients=clients) == score(*asked)
+    guesses = labels, probabilities >= 0.5, probabilities >= 0.4, ANY, 1
+    assert compare(*guesses, clients=clients) == compare(*guesses)
+
+
+def test_rows_of_the_same_clients_again_make_nothing_surer() -> None:
+    def spreads(found: Score) -> list[float | None]:
+        low, high = found.f1_interval or (1, 0)
+        return [high - low, *(found.standard_errors or {}).values()]
+
+    labels, probabilities, clients = repeated(4)
+    once = spreads(score(labels[:400], probabilities[:400], 0.5, ANY, 1))
+    again = spreads(score(labels, probabilities, 0.5, ANY, 1, clients=clients))
+    assert again == pytest.approx(once, rel=0.05)
+    by_rows = spreads(score(labels, probabilities, 0.5, ANY, 1))
+    assert by_rows == pytest.approx([(value or 0) / 2 for value in once], rel=0.15)
+    guesses = probabilities >= 0.5, probabilities >= 0.4
+    compared = compare(labels, *guesses, ANY, 1, clients=clients)
+    first = compare(labels[:400], guesses[0][:400], guesses[1][:400], ANY, 1)
+    assert compared.difference == pytest.approx(first.difference)
+    assert compared.difference_interval == pytest.approx(first.difference_interval, abs=0.005)
+    assert compared.confidence == pytest.approx(first.confidence, abs=0.03)
+
+
+def test_the_interval_is_that_of_a_bootstrap_of_clients() -> None:
+    """Clients of one to nine rows, of which one says much about the others."""
+    random = np.random.default_rng(4)
+    clients = np.repeat(np.arange(80), random.integers(1, 10, 80))
+    right = random.random(80)[clients] < 0.7
+    labels = (random.random(80) < 0.4)[clients].astype(int)
+    guess = np.where(right, labels, 1 - labels)
+    found = score(labels, guess * 1.0, 0.5, ANY, 1, clients=clients.astype(str)).f1_interval
+    resampled = []
+    for _ in range(4000):
+        drawn = np.bincount(random.integers(0, 80, 80), minlength=80)[clients]
+        hits = drawn @ (labels & guess)
+        resampled.append(2 * hits / (drawn @ labels + drawn @ guess))
+    assert found == pytest.approx(tuple(np.quantile(resampled, [0.025, 0.975])), abs=0.012)
+
+
+def test_many_rows_of_few_clients_are_too_few() -> None:
+    labels, probabilities, _ = repeated(1)
+    few = np.arange(400) % 29
+    reason = "too few clients: the 400 labelled rows are of 29 clients, and at least 30 are needed"
+    assert score(labels, probabilities, 0.5, Minimum(30, 5), 1, clients=few).undefined == reason
+    assert compare(labels, labels, labels, Minimum(30, 5), 1, clients=few).undefined == reason
+    assert score(labels, probabilities, 0.5, Minimum(29, 5), 1, clients=few).undefined is None

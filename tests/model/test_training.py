@@ -531,6 +531,28 @@ def test_cross_validation_does_not_recognize_a_client_by_another_row() -> None:
     assert roc_auc_score(labels, chosen(clients).probabilities) < 0.6
 
 
+def test_where_no_client_repeats_naming_them_changes_nothing() -> None:
+    features, labels = clients(200)
+    names = np.array([f"C{number}" for number in range(200)], dtype=object)
+    of_rows = fitted_on(features, labels)
+    of_clients = fit(
+        features,
+        labels,
+        numeric=["activity"],
+        categorical=["plan"],
+        minimum=LEAST,
+        seed=7,
+        clients=names,
+    )
+    assert of_clients.scorecard == of_rows.scorecard
+    assert of_clients.settings == of_rows.settings
+    everyone = np.ones(200, dtype=bool)
+    assert np.array_equal(
+        training.out_of_fold_probabilities(of_rows, features, labels, everyone),
+        training.out_of_fold_probabilities(of_rows, features, labels, everyone, names),
+    )
+
+
 def test_out_of_fold_answers_do_not_recognize_a_client_by_another_row() -> None:
     features, labels, clients = clients_of_many_rows()
     fitted, everyone = fitted_on(features, labels == 1), np.ones(len(labels), dtype=bool)
