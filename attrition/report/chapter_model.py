@@ -155,6 +155,11 @@ def _skill(model: Model) -> Iterator[Block]:
         (f"Cross-validated, {formatting.count(cross_validated.get('rows'))} rows", RIGHT),
     ]
     note = "± is half a 95% interval. Lower is better for log loss, Brier score and calibration."
+    if known := model.training.get("known_test_rows"):
+        note += (
+            f" {formatting.plural(known, 'test row')} of clients of whom the model has learnt "
+            f"other rows; in cross-validation every client is new."
+        )
     yield table("The model's score when it was made", head, rows, note)
 
 

@@ -303,6 +303,7 @@ def test_both_choose_the_same_and_fit_the_same_model(
     assert one.fitted.selection.pairs, "the pair of age and visits is found"
     assert (one.rows, one.positives, one.left_out) == (other.rows, other.positives, other.left_out)
     assert one.left_out > 200
+    assert one.known_test_rows == other.known_test_rows > 0
     for side in sides:
         test = labelled_test_clients(side.config)
         assert side.engine.count_in_test(side.ledger, test) == one.left_out
