@@ -132,7 +132,7 @@ def monthly(months: int, clients: int) -> list[list[str]]:
 def test_months_of_the_same_clients_are_as_many_witnesses_as_clients(project: Project) -> None:
     """The interval of F1 by the real files: six months of 150 clients are hardly surer than one."""
     rows = monthly(6, 150)
-    widths = []
+    widths: list[float] = []
     for part in (rows[:150], rows):
         project.write("testdata/test.csv", csv_text(part))
         if not widths:
