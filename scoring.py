@@ -16,6 +16,7 @@ from collections.abc import Sequence
 from attrition.core import atomic_files
 from attrition.core.config import Config
 from attrition.core.errors import DataError
+from attrition.core.formatting import between
 from attrition.data.clients import TestClients
 from attrition.data.ledger import read_ledger
 from attrition.engines.context import gather_test_clients, score_clients
@@ -63,15 +64,15 @@ def run(config: Config, test: TestClients) -> Score:
 
 def describe(result: Score) -> str:
     """The score as lines for a person, at most 80 columns wide."""
-    if result.f1 is None or result.f1_interval is None or result.confusion is None:
+    if result.f1 is None or result.confusion is None:
         return f"score undefined: {result.undefined}"
-    low, high = result.f1_interval
     confusion = result.confusion
     return "\n".join(
         [
-            f"F1                 {result.f1:.3f}   (95 % interval {low:.3f} to {high:.3f})",
+            f"F1                 {result.f1:.3f}   (95 % interval {between(result.f1_interval)})",
             f"precision, recall  {result.precision:.3f}, {result.recall:.3f}",
-            f"ROC AUC            {result.roc_auc:.3f}",
+            f"ROC AUC            {result.roc_auc:.3f}   "
+            f"(95 % interval {between(result.roc_auc_interval)})",
             f"average precision  {result.average_precision:.3f}",
             f"log loss, Brier    {result.log_loss:.3f}, {result.brier_score:.3f}",
             f"calibration error  {result.calibration_error:.3f}",

@@ -48,6 +48,7 @@ def score_clients(card: Scorecard, clients: Clients, config: Config) -> Score:
         card.threshold,
         minimum(config),
         config.random_seed,
+        clients=clients.ids if config.id_column is not None else None,
     )
 
 

@@ -148,16 +148,23 @@ def gather_evidence(
         assert rows.labels is not None
         return np.stack([rows.labels, champions, candidate >= card.threshold]).astype(np.int8)
 
-    def judge(rows: NDArray[np.int8]) -> Comparison:
-        return compare(rows[0], rows[1], rows[2], minimum(config), config.random_seed)
+    def judge(rows: NDArray[np.int8], ids: NDArray[np.object_]) -> Comparison:
+        whose = ids if config.id_column is not None else None
+        seed = config.random_seed
+        return compare(rows[0], rows[1], rows[2], minimum(config), seed, clients=whose)
 
     on_test = answers(test, card.probabilities(test.columns))
     if not unseen.any():
-        return Evidence(judge(on_test), None, judge(on_test))
+        return Evidence(judge(on_test, test.ids), None, judge(on_test, test.ids))
     assert clients.labels is not None
     probabilities = out_of_fold_probabilities(
         trained.fitted, clients.features, clients.labels, unseen, clients.ids
     )
-    on_unseen = answers(clients.select(unseen), probabilities)
+    fresh = clients.select(unseen)
+    on_unseen = answers(fresh, probabilities)
     pooled = np.concatenate([on_test, on_unseen], axis=1)
-    return Evidence(judge(on_test), judge(on_unseen), judge(pooled))
+    return Evidence(
+        judge(on_test, test.ids),
+        judge(on_unseen, fresh.ids),
+        judge(pooled, np.concatenate([test.ids, fresh.ids])),
+    )

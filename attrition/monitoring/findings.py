@@ -120,6 +120,7 @@ class MeasureChange:
         at_deployment: None when it was undefined.
         error_at_deployment: its standard error; None where it is not known.
         now, standard_error: today's value.
+        interval, interval_at_deployment: 95 %; None where the measure has none, or none is known.
         change: today's less that at deployment.
         change_error: its standard error as if the two samples were apart; too wide, never too
             narrow, where they share rows. None when one of theirs is not known.
@@ -132,6 +133,8 @@ class MeasureChange:
     change: float | None = None
     change_error: float | None = None
     error_at_deployment: float | None = None
+    interval: tuple[float, float] | None = None
+    interval_at_deployment: tuple[float, float] | None = None
 
 
 @dataclass(frozen=True)

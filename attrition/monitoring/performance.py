@@ -8,6 +8,7 @@ only F1 decides on drift (`attrition/monitoring/decisions.py`).
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from math import hypot, sqrt
 from typing import Any
 
@@ -36,10 +37,17 @@ def measure_changes(
     if now.undefined or errors is None:
         return None
     then, then_errors = _measures(at_deployment), at_deployment["standard_errors"] or {}
-    return {
+    changes = {
         name: _change(name, then[name], then_errors.get(name), today[name], errors[name])
         for name in MEASURES
     }
+    before = at_deployment.get("roc_auc_interval")
+    changes["roc_auc"] = replace(
+        changes["roc_auc"],
+        interval=now.roc_auc_interval,
+        interval_at_deployment=tuple(before) if before else None,
+    )
+    return changes
 
 
 def _measures(score: Mapping[str, Any]) -> dict[str, Any]:

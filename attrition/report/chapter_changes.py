@@ -233,7 +233,8 @@ def _measures(by_sample: Mapping[Sample, Mapping[str, MeasureChange]]) -> Iterat
             for sample, measures in by_sample.items()
         ],
         "AUC: how often a leaver has the higher risk of two clients. Warns too often by: the mean "
-        "predicted risk less the share that left, in percentage points. ± is half a 95% interval.",
+        "predicted risk less the share that left, in percentage points. "
+        "In brackets: 95% interval; ± is half of one.",
     )
 
 
@@ -258,14 +259,19 @@ def _between(value: float | None, interval: Sequence[float] | None) -> str:
 def _then_and_now(
     measure: MeasureChange | None, shown: Callable[[float | None], str]
 ) -> tuple[str, str]:
-    """A measure at deployment and today, each with half its 95 % interval."""
+    """A measure at deployment and today, each with its 95 % interval, or with half of it."""
     if measure is None:
         return shown(None), shown(None)
-    then = shown(measure.at_deployment) + _half(measure.error_at_deployment, shown)
-    return then, shown(measure.now) + _half(measure.standard_error, shown)
+    then = _spread(measure.interval_at_deployment, measure.error_at_deployment, shown)
+    now = _spread(measure.interval, measure.standard_error, shown)
+    return shown(measure.at_deployment) + then, shown(measure.now) + now
 
 
-def _half(error: float | None, shown: Callable[[float | None], str]) -> str:
+def _spread(
+    interval: Sequence[float] | None, error: float | None, shown: Callable[[float | None], str]
+) -> str:
+    if interval is not None:
+        return f" ({formatting.between(interval)})"
     return "" if error is None else f" ± {shown(Z95 * error).lstrip('+')}"
 
 

@@ -122,6 +122,7 @@ def _score_facts(scores: Mapping[str, Any]) -> list[Fact]:
 
 
 _METRICS = (
+    ("f1", "F1 (95% interval)", None),
     ("precision", "Precision: alarms that are right", None),
     ("recall", "Recall: leavers who are found", None),
     ("roc_auc", "AUC: a leaver stands above one who stays", "roc_auc"),
@@ -142,8 +143,7 @@ def _skill(model: Model) -> Iterator[Block]:
         yield Text(f"Its score on the test data is undefined: {formatting.sentence(reason)}")
     if test.get("f1") is None and cross_validated.get("f1") is None:
         return
-    rows = [("F1 (95% interval)", _f1(test), _f1(cross_validated))]
-    rows += [
+    rows = [
         (name, _metric(test, key, error), _metric(cross_validated, key, error))
         for key, name, error in _METRICS
     ]
@@ -152,18 +152,22 @@ def _skill(model: Model) -> Iterator[Block]:
         f"Test data, {formatting.count(test.get('rows'))} rows",
         f"Cross-validated, {formatting.count(cross_validated.get('rows'))} rows",
     )
-    note = "± is half a 95% interval. Lower is better for log loss, Brier score and calibration."
+    note = (
+        "In brackets: 95% interval; ± is half of one. Lower is better for log loss, Brier score "
+        "and calibration."
+    )
+    if known := model.training.get("known_test_rows"):
+        note += (
+            f" {formatting.plural(known, 'test row')} of clients of whom the model has learnt "
+            f"other rows; in cross-validation every client is new."
+        )
     yield table("The model's score when it was made", "lrr", head, rows, note)
-
-
-def _f1(score: Mapping[str, Any]) -> str:
-    if score.get("f1") is None:
-        return formatting.NOT_KNOWN
-    return f"{decimal(score['f1'])} ({formatting.between(score['f1_interval'])})"
 
 
 def _metric(score: Mapping[str, Any], key: str, error: str | None) -> str:
     text = decimal(score.get(key))
+    if interval := score.get(f"{key}_interval"):
+        return f"{text} ({formatting.between(interval)})"
     spread = (score.get("standard_errors") or {}).get(error) if error else None
     return text if spread is None else f"{text} ± {Z95 * spread:.3f}"
 

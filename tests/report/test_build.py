@@ -237,8 +237,8 @@ def test_the_numbers_of_the_changes_are_those_of_the_record(second_run: Project)
         ]
         auc, gap = measures["roc_auc"], measures["calibration_gap"]
         assert believed[sample] == [
-            f"{auc['at_deployment']:.3f} ± {1.959964 * auc['error_at_deployment']:.3f}",
-            f"{auc['now']:.3f} ± {1.959964 * auc['standard_error']:.3f}",
+            f"{auc['at_deployment']:.3f} ({between(auc['interval_at_deployment'])})",
+            f"{auc['now']:.3f} ({between(score['roc_auc_interval'])})",
             f"{number(100 * gap['at_deployment'], '+.1f')} ± "
             f"{195.9964 * gap['error_at_deployment']:.1f}",
             f"{number(100 * gap['now'], '+.1f')} ± {195.9964 * gap['standard_error']:.1f}",
@@ -281,6 +281,9 @@ def test_the_numbers_of_the_model_and_the_data_are_their_sources(second_run: Pro
         assert metrics[name] == [number(scores[key]), number(crossed[key])]
     low, high = scores["f1_interval"]
     assert metrics["F1 (95% interval)"][0] == f"{scores['f1']:.3f} ({low:.3f} to {high:.3f})"
+    low, high = scores["roc_auc_interval"]
+    auc = f"{scores['roc_auc']:.3f} ({low:.3f} to {high:.3f})"
+    assert metrics["AUC: a leaver stands above one who stays"][0] == auc
     diagnosed = atomic_files.read_json(second_run.config.diagnostics)
     batches = shown["How many left, by batch"][1:]
     for cells, batch in zip(batches, reversed(diagnosed["batches"]), strict=True):

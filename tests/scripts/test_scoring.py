@@ -17,7 +17,7 @@ def test_scoring_twice_gives_the_same_bytes(finished_copy: Project) -> None:
     shown = finished_copy.run("scoring.py").stdout
     assert outputs() == before
     assert max(map(len, shown.splitlines())) <= 80
-    assert "95 % interval" in shown
+    assert shown.count("95 % interval") == 2
 
 
 def test_all_metrics_and_counts_are_recorded(finished: Path) -> None:
@@ -26,6 +26,8 @@ def test_all_metrics_and_counts_are_recorded(finished: Path) -> None:
         assert 0 < scores[name] < 1
     low, high = scores["f1_interval"]
     assert low < scores["f1"] < high
+    low, high = scores["roc_auc_interval"]
+    assert low < scores["roc_auc"] < high
     assert sum(scores["confusion"].values()) == scores["rows"]
     assert scores["test_files"] == ["testdata.csv"]
 
