@@ -41,7 +41,8 @@ HOW_TO_READ = (
     "log-odds of leaving = intercept + points of each column + points of each pair; probability = "
     "1 / (1 + exp(-log-odds)). Between two knots the points lie on a straight line, outside the "
     "knots the ends hold. A missing number has its own points; in a pair it counts as the usual "
-    "value. A level that is not listed has the other points; in a pair, the last row or column."
+    "value. A level that is not listed has the other points; in a pair, the last row or column. A "
+    "pair holds only what neither of its columns says alone."
 )
 # Up to this many rows, plain numbers are faster than arrays: one request is one row.
 FEW_ROWS = 8
