@@ -97,7 +97,8 @@ def _calls(found: Ranking, thresholds: Tiers) -> Calls:
         note=f"High risk: from {formatting.percent(thresholds.high)} on; "
         f"medium: from {formatting.percent(thresholds.medium)}. "
         f"Of {len(found):,} clients, {counted}, {found.count(ranking.LOW):,} low. The whole list, "
-        f"in order, is clientrisk.csv.",
+        f"in order, is clientrisk.csv. A reason raises the risk above the average client's; "
+        f"where it does so strongly, it doubles the odds of leaving, or more.",
     )
 
 
