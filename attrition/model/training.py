@@ -7,7 +7,8 @@
     3. The L2 strength has the lowest cross-validated log loss, the threshold the highest F1 that
        the out-of-fold probabilities let expect. Many rows are represented by a stratified sample up
        to here.
-    4. The final regression is fitted on all rows and exported as a scorecard that equals it.
+    4. The final regression is fitted on all rows and exported as a scorecard that equals it, its
+       pairs purified (attrition/model/purification.py).
 
 Rows are not weighted by label, so probabilities stay calibrated. All rows of a client are in one
 fold: a client that is known from another row is not unseen.
@@ -34,6 +35,7 @@ from sklearn.pipeline import Pipeline
 
 from attrition.core.errors import NotEnoughData
 from attrition.model.metrics import Minimum, undefined_reason
+from attrition.model.purification import purified
 from attrition.model.scorecard import Scorecard
 from attrition.model.terms import Axis
 from attrition.model.transformers import CategoryLevels, NumericHats, PairGrids
@@ -442,15 +444,18 @@ def fit_selected(
     regression.fit(matrix, labels)
     pipeline = Pipeline([("basis", basis), ("regression", regression)])
     means = np.asarray(matrix.mean(axis=0)).ravel()
-    return pipeline, export(pipeline, means, selection.threshold)
+    return pipeline, export(pipeline, means, matrix[sample], selection.threshold)
 
 
-def export(pipeline: Pipeline, means: Floats, threshold: float) -> Scorecard:
-    """The scorecard that equals a fitted pipeline.
+def export(
+    pipeline: Pipeline, means: Floats, sample: sparse.csr_matrix, threshold: float
+) -> Scorecard:
+    """The scorecard that equals a fitted pipeline, with purified pairs.
 
     Args:
         pipeline: basis and regression, fitted.
         means: of the basis' columns over the training rows; they give the average points.
+        sample: of the training rows, on the basis: what pairs and single columns share.
         threshold: of the scorecard.
     """
     basis, regression = pipeline["basis"], pipeline["regression"]
@@ -459,10 +464,15 @@ def export(pipeline: Pipeline, means: Floats, threshold: float) -> Scorecard:
         for name, where in basis.output_indices_.items()
         if where.start < where.stop
     }
-    return Scorecard(
+    card = Scorecard(
         intercept=float(regression.intercept_[0]),
         threshold=threshold,
         numeric=terms.get("numeric", ()),
         categorical=terms.get("categorical", ()),
         pairs=terms.get("pairs", ()),
     )
+    if not card.pairs:
+        return card
+    where = basis.output_indices_["pairs"]
+    cells = basis.named_transformers_["pairs"].cells(means[where], sample[:, where])
+    return purified(card, cells)

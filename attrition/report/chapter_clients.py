@@ -95,7 +95,8 @@ def _calls(clients: Ranking, thresholds: Tiers) -> Calls:
         note=f"High risk: from {formatting.percent(thresholds.high)} on; "
         f"medium: from {formatting.percent(thresholds.medium)}. "
         f"Of {len(clients):,} clients, {counted}, {clients.count(ranking.LOW):,} low. "
-        f"The whole list, in order, is clientrisk.csv.",
+        f"The whole list, in order, is clientrisk.csv. A reason raises the risk above the average "
+        f"client's; where it does so strongly, it doubles the odds of leaving, or more.",
     )
 
 

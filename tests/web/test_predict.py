@@ -30,7 +30,10 @@ from tests.support.serving_projects import FEATURES, TABLE
 def test_reasons_come_in_words_strongest_first(client: FlaskClient) -> None:
     body = {"records": [QUIET, BUSY]}
     answer = strict_json(client.post("/prediction?reasons=2", json=body))
-    assert answer["reasons"] == [["lastmonth_activity is 0, far below the usual 50"], []]
+    assert answer["reasons"] == [
+        ["lastmonth_activity is 0, below 50: raises the risk strongly"],
+        [],
+    ]
     assert "contributions" not in answer
     assert "reasons" not in strict_json(client.post("/prediction", json=body))
 
@@ -93,7 +96,7 @@ def test_csv_is_answered_to_who_accepts_that(client: FlaskClient, project: Proje
     rows = list(csv.DictReader(io.StringIO(response.text)))
     assert [row["prediction"] for row in rows] == ["1", "0", "1"]
     assert float(rows[0]["probability"]) == pytest.approx(LEAVES)
-    assert rows[0]["reason_1"] == "lastmonth_activity is 0, far below the usual 50"
+    assert rows[0]["reason_1"] == "lastmonth_activity is 0, below 50: raises the risk strongly"
     assert rows[1]["reason_1"] == rows[0]["reason_2"] == ""
     both = client.post(
         "/prediction", json={"records": [QUIET]}, headers={"Accept": "application/json, text/csv"}
