@@ -252,9 +252,9 @@ def test_no_get_writes_anything(client: FlaskClient, project: Project, accept: s
     before = stamped_tree(project.root)
     for route in GETS:
         for method in ("GET", "HEAD", "OPTIONS"):
-            response = client.open(route, method=method, headers={"Accept": accept})
-            expected = 404 if route == "/nowhere" else 200
-            assert response.status_code == expected, (method, route, response.text)
-            if method == "HEAD":
-                assert response.data == b""
+            with client.open(route, method=method, headers={"Accept": accept}) as response:
+                expected = 404 if route == "/nowhere" else 200
+                assert response.status_code == expected, (method, route, response.text)
+                if method == "HEAD":
+                    assert response.data == b""
     assert stamped_tree(project.root) == before
