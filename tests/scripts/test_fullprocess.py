@@ -447,6 +447,7 @@ def test_without_test_data_cross_validation_judges_the_first_model_new_rows_the_
     assert (project.root / "models/latestscore.txt").read_text() == "undefined\n"
     answers = atomic_files.read_json(project.root / "models/apireturns.txt")
     assert len(answers["/prediction"]["predictions"]) == 100
+    assert answers["/scoring"]["cross_validated"]["f1"] == record["cross_validated"]["f1"]
     project.write("sourcedata/february.csv", book(1500, 4, drift=1.0))
     project.run(SCRIPT)
     record = decision(project)
