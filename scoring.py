@@ -11,7 +11,8 @@ from __future__ import annotations
 
 import argparse
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from attrition.core import atomic_files
 from attrition.core.config import Config
@@ -62,10 +63,22 @@ def run(config: Config, test: TestClients) -> Score:
     return result
 
 
-def describe(result: Score) -> str:
-    """The score as lines for a person, at most 80 columns wide."""
+def describe(result: Score, training: Mapping[str, Any]) -> str:
+    """The score as lines for a person, at most 80 columns wide.
+
+    Args:
+        result: on the test data.
+        training: the record of the model's training, whose cross-validated score is told where
+            that one is undefined.
+    """
     if result.f1 is None or result.confusion is None:
-        return f"score undefined: {result.undefined}"
+        text = f"score undefined: {result.undefined}"
+        known = training.get("cross_validated") or {}
+        if known.get("f1") is None:
+            return text
+        return (
+            f"{text}\ncross-validated F1 {known['f1']:.3f}   (on {known['rows']:,} training rows)"
+        )
     confusion = result.confusion
     return "\n".join(
         [
@@ -92,7 +105,8 @@ def _score_candidate(config: Config, _arguments: argparse.Namespace) -> int:
     )
     if path.exists() and (reason := misfit(config, load_scorecard(path), training)) is not None:
         raise DataError(f"{path}: {reason}; run training.py")
-    print(describe(run(config, gather_test_clients(config, read_ledger(config.ledger)))))
+    result = run(config, gather_test_clients(config, read_ledger(config.ledger)))
+    print(describe(result, training))
     return 0
 
 
@@ -105,7 +119,7 @@ def _score_deployed(config: Config, _arguments: argparse.Namespace) -> int:
         raise DataError(f"release {release} cannot be scored: {reason}; run fullprocess.py")
     test = gather_test_clients(config, read_ledger(config.ledger))
     print(f"release            {release}")
-    print(describe(score_clients(champion.card, test.clients, config)))
+    print(describe(score_clients(champion.card, test.clients, config), champion.training))
     return 0
 
 

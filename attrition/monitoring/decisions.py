@@ -162,11 +162,15 @@ class Scored:
             return ()
         if self.cross_validated.f1 is None:
             return (f"nobody knows how good this model is: {self.test.undefined} in the test data",)
-        text = (
-            f"no test data to judge by ({self.test.undefined}): cross-validation stands in for "
-            f"them; put labelled rows into the test folder, or set test_share in config.json"
-        )
-        return (text,)
+        return (_no_test_data(self.test.undefined, "cross-validation stands in"),)
+
+
+def _no_test_data(undefined: str | None, substitute: str) -> str:
+    """The warning that something else than test data was judged by."""
+    return (
+        f"no test data to judge by ({undefined}): {substitute} for them; put labelled rows into "
+        f"the test folder, or set test_share in config.json"
+    )
 
 
 def _warnings(candidate: Scored, score_threshold: float) -> tuple[str, ...]:
@@ -233,8 +237,9 @@ def promotion_verdict(
 
     The candidate is deployed when its F1 is better on the pooled rows and the paired bootstrap
     gives that at least `confidence`; but never one that is degraded on the test data where the
-    deployed one is not. After a change of library alone nothing can have got better, and it is
-    enough that nothing got worse.
+    deployed one is not. Where the test data cannot be scored, the rows new to both decide alone.
+    After a change of library alone nothing can have got better, and it is enough that nothing got
+    worse.
 
     Args:
         need: why the candidate was trained.
@@ -243,8 +248,7 @@ def promotion_verdict(
     """
     test = evidence.test
     if test.champion_f1 is None or test.challenger_f1 is None:
-        reason = f"the test data cannot tell the models apart: {test.undefined}"
-        return Verdict(RunVerdict.NOT_ENOUGH_EVIDENCE, reason)
+        return _verdict_of_new_rows(need, evidence, confidence)
     if test.challenger_f1 < score_threshold <= test.champion_f1:
         reason = (
             f"the test data alone decide, on which the candidate is degraded where the deployed "
@@ -254,26 +258,40 @@ def promotion_verdict(
         if evidence.unseen is not None and evidence.unseen.difference is not None:
             reason += f"; {_figures('new rows', evidence.unseen)}"
         return Verdict(RunVerdict.KEPT, reason)
-    pooled = evidence.pooled
-    assert pooled.difference is not None and pooled.confidence is not None
     where = "on the test data" if evidence.unseen is None else "on test data and new rows pooled"
+    verdict = _verdict_of(need, evidence.pooled, where, confidence)
+    reason = verdict.reason + _parts(evidence)
+    return Verdict(verdict.verdict, reason, _disagreement(evidence))
+
+
+def _verdict_of_new_rows(need: TrainingNeed, evidence: Evidence, confidence: float) -> Verdict:
+    """The verdict where the test data cannot be scored."""
+    undefined, unseen = evidence.test.undefined, evidence.unseen
+    if unseen is None or unseen.difference is None:
+        reason = f"the test data cannot tell the models apart: {undefined}"
+        if unseen is not None:
+            reason += f"; nor can the new rows: {unseen.undefined}"
+        return Verdict(RunVerdict.NOT_ENOUGH_EVIDENCE, reason)
+    verdict = _verdict_of(need, unseen, "on the new rows, which decide alone", confidence)
+    return replace(verdict, warnings=(_no_test_data(undefined, "the new rows stand in"),))
+
+
+def _verdict_of(need: TrainingNeed, rows: Comparison, where: str, confidence: float) -> Verdict:
+    """The verdict by the comparison on the rows that decide; `where` says in words which rows."""
+    assert rows.difference is not None and rows.confidence is not None
     numbers = (
-        f"{where}: F1 {pooled.challenger_f1:.3f} against {pooled.champion_f1:.3f} of the deployed "
-        f"model on the same {pooled.rows:,} rows"
+        f"{where}: F1 {rows.challenger_f1:.3f} against {rows.champion_f1:.3f} of the deployed "
+        f"model on the same {rows.rows:,} rows"
     )
-    sure = f"better in {pooled.confidence:.1%} of resamples"
-    parts = _parts(evidence)
-    warnings = _disagreement(evidence)
-    if need.kind is TrainingKind.NEW_LIBRARY and pooled.difference >= 0:
-        return Verdict(RunVerdict.DEPLOYED, f"{need.reason}; no worse {numbers}{parts}", warnings)
-    if pooled.difference <= 0:
-        return Verdict(RunVerdict.KEPT, f"the candidate is not better {numbers}{parts}", warnings)
-    if pooled.confidence < confidence:
+    sure = f"better in {rows.confidence:.1%} of resamples"
+    if need.kind is TrainingKind.NEW_LIBRARY and rows.difference >= 0:
+        return Verdict(RunVerdict.DEPLOYED, f"{need.reason}; no worse {numbers}")
+    if rows.difference <= 0:
+        return Verdict(RunVerdict.KEPT, f"the candidate is not better {numbers}")
+    if rows.confidence < confidence:
         reason = f"the candidate may be better by chance {numbers}, {sure}; {confidence:.0%} asked"
-        return Verdict(RunVerdict.NOT_ENOUGH_EVIDENCE, reason + parts, warnings)
-    return Verdict(
-        RunVerdict.DEPLOYED, f"the candidate is better {numbers}, {sure}{parts}", warnings
-    )
+        return Verdict(RunVerdict.NOT_ENOUGH_EVIDENCE, reason)
+    return Verdict(RunVerdict.DEPLOYED, f"the candidate is better {numbers}, {sure}")
 
 
 def _parts(evidence: Evidence) -> str:

@@ -87,6 +87,7 @@ def _evidence(evidence: Evidence, confidence: float) -> Table:
         "new rows": evidence.unseen,
         "both together": evidence.pooled,
     }
+    deciding = "both together" if evidence.test.undefined is None else "the new rows alone"
     return table(
         "The deployed model against the candidate, on the same rows",
         "lrrrrr",
@@ -100,7 +101,7 @@ def _evidence(evidence: Evidence, confidence: float) -> Table:
         ),
         [_comparison(name, part) for name, part in parts.items() if part],
         f"Better in: the share of bootstrap resamples in which the candidate wins; "
-        f"{percent(confidence)} are asked of both together. "
+        f"{percent(confidence)} are asked of {deciding}. "
         f"About the new rows it answers out of fold.",
     )
 

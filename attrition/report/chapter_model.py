@@ -41,14 +41,22 @@ def trust(inputs: ReportInputs) -> str:
     model = inputs.model
     if model is None or not model.scores:
         return ""
-    if model.scores.get("f1") is None:
-        return (
-            f"Nobody knows how good the model is: {model.scores.get('undefined')} in the test data."
-        )
-    return (
-        f"On the test data the model finds {percent(model.scores.get('recall'))} of the clients "
-        f"who leave, and {percent(model.scores.get('precision'))} of its alarms are right."
+    (score, rows), undefined = _judged(model), model.scores.get("undefined")
+    if score.get("f1") is None:
+        return f"Nobody knows how good the model is: {undefined} in the test data."
+    blind = f"; the test data cannot tell: {undefined}" if undefined else ""
+    return formatting.sentence(
+        f"{rows} the model finds {percent(score.get('recall'))} of the clients who leave, and "
+        f"{percent(score.get('precision'))} of its alarms are right{blind}"
     )
+
+
+def _judged(model: Model) -> tuple[Mapping[str, Any], str]:
+    """The score to judge a model by, and where: cross-validated if the test data cannot tell."""
+    cross_validated = model.training.get("cross_validated") or {}
+    if model.scores.get("f1") is None and cross_validated.get("f1") is not None:
+        return cross_validated, "in cross-validation"
+    return model.scores, "on the test data"
 
 
 def chapter(inputs: ReportInputs) -> Section:
@@ -98,7 +106,7 @@ def _identity(model: Model) -> Iterator[Block]:
     facts = [Fact("Threshold", decimal(card.threshold, 2), "the risk that raises an alarm")]
     if training.get("rows") is not None:
         facts.insert(0, Fact("Trained on", f"{training['rows']:,}", _trained(training)))
-    yield Facts(tuple(facts + _score_facts(model.scores)))
+    yield Facts(tuple(facts + _score_facts(*_judged(model))))
 
 
 def _trained(training: Mapping[str, Any]) -> str:
@@ -106,16 +114,14 @@ def _trained(training: Mapping[str, Any]) -> str:
     return "client rows" if rate is None else f"client rows; {percent(rate, 1)} left"
 
 
-def _score_facts(scores: Mapping[str, Any]) -> list[Fact]:
-    if scores.get("f1") is None:
+def _score_facts(score: Mapping[str, Any], rows: str) -> list[Fact]:
+    if score.get("f1") is None:
         return []
     return [
-        Fact(
-            "F1 on the test data", decimal(scores["f1"]), formatting.between(scores["f1_interval"])
-        ),
+        Fact(f"F1 {rows}", decimal(score["f1"]), formatting.between(score["f1_interval"])),
         Fact(
             "Ranking (AUC)",
-            decimal(scores.get("roc_auc")),
+            decimal(score.get("roc_auc")),
             "how often a leaver ranks above a stayer",
         ),
     ]

@@ -52,7 +52,7 @@ logger = logging.getLogger(__name__)
 
 @blueprint.get("/scoring")
 def scoring() -> Response:
-    """How good the deployed model was on the test data when it was deployed."""
+    """How good the deployed model was when it was deployed: on the test data, cross-validated."""
     return _prepared("scoring", scoring_of, served())
 
 
@@ -61,6 +61,7 @@ def scoring_of(live: Served) -> dict[str, Any]:
     return {
         "f1_score": live.scores.get("f1"),
         **{key: value for key, value in live.scores.items() if key not in _INTERNAL},
+        "cross_validated": {key: live.cross_validated.get(key) for key in _SCORES},
         "threshold": live.card.threshold,
         "model_version": live.version,
         "deployed_at": live.manifest.get("deployed_at"),

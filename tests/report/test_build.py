@@ -419,6 +419,25 @@ def test_a_model_whose_records_are_empty_is_told_calmly(project: Project) -> Non
     assert "The columns that count most" in report(project)
 
 
+@pytest.mark.slow
+def test_where_the_test_data_cannot_tell_the_report_gives_the_cross_validated_score(
+    project: Project,
+) -> None:
+    project.write("testdata/testdata.csv", labelled_rows(stayed=(10, 60), left=(22, 8)))
+    known = {"f1": 0.732, "f1_interval": [0.7, 0.76], "rows": 942, "recall": 0.7, "precision": 0.8}
+    blind: dict[str, Any] = {"f1": None, "undefined": "too few labelled rows: 0"}
+    deploy(project, cross_validated=known, **blind)
+    text = report(project)
+    assert (
+        "In cross-validation the model finds 70% of the clients who leave, and 80% of its alarms "
+        "are right; the test data cannot tell: too few labelled rows: 0." in text
+    )
+    assert "F1 in cross-validation 0.732 0.700 to 0.760" in " ".join(text.split())
+    assert "obody knows" not in text
+    deploy(project, intercept=1.0, **blind)
+    assert "Nobody knows how good the model is: too few labelled rows: 0" in report(project)
+
+
 Change = Callable[[list[str], int], list[str]]
 
 

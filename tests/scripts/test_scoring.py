@@ -42,7 +42,11 @@ def test_the_deployed_model_is_scored_without_writing(finished_copy: Project) ->
 
 def test_an_undefined_score_is_said_and_not_shown_as_zero(finished_copy: Project) -> None:
     finished_copy.write("testdata/testdata.csv", f"{HEADER}\na,1,1,1,1\nb,2,2,2,0\n")
-    assert "too few labelled rows: 2" in finished_copy.run("scoring.py").stdout
+    crossed = atomic_files.read_json(finished_copy.root / "models/training.json")["cross_validated"]
+    for arguments in ((), ("--deployed",)):
+        shown = finished_copy.run("scoring.py", *arguments).stdout
+        assert "too few labelled rows: 2" in shown
+        assert f"cross-validated F1 {crossed['f1']:.3f}   (on {crossed['rows']:,} training" in shown
     assert (finished_copy.root / "models/latestscore.txt").read_text() == "undefined\n"
     assert atomic_files.read_json(finished_copy.root / "models/scores.json")["f1"] is None
 

@@ -41,6 +41,13 @@ BROWSER = {"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
 FEATURES = {"lastmonth_activity": 0, "lastyear_activity": None, "number_of_employees": 9}
 
 
+# The scores of a model where the test data cannot tell.
+BLIND: dict[str, Any] = {
+    **dict.fromkeys(("f1", "f1_interval", "roc_auc", "confusion")),
+    "undefined": "one label only",
+}
+
+
 class Tags(HTMLParser):
     """Every tag of a page with its attributes."""
 
@@ -103,8 +110,24 @@ def test_the_overview_says_whom_to_call_how_the_model_is_and_what_was_decided(
     [
         ({"f1": 0.41}, "The model is weak: its F1 on the test data is 0.41, under the 0.60"),
         (
-            {"f1": None, "f1_interval": None, "roc_auc": None, "undefined": "one label only"},
-            "nobody knows how good it is, since its score on the test data is undefined: one label",
+            BLIND,
+            "nobody knows how good it is; its score on the test data is undefined: one label only.",
+        ),
+        (
+            {**BLIND, "cross_validated": {"f1": 0.73, "f1_interval": [0.7, 0.76]}},
+            "its cross-validated F1 is 0.73; its score on the test data is undefined: one label",
+        ),
+        (
+            {**BLIND, "cross_validated": {"f1": 0.73, "f1_interval": [0.7, 0.76]}},
+            "<dt>F1 in cross-validation</dt><dd>0.730 <small>0.700 to 0.760</small></dd>",
+        ),
+        (
+            {**BLIND, "cross_validated": {"f1": 0.41, "f1_interval": [0.4, 0.5]}},
+            "The model is weak: its cross-validated F1 is 0.41, under the 0.60 asked for; its",
+        ),
+        (
+            {"cross_validated": {"f1": 0.41, "f1_interval": [0.4, 0.5]}},
+            "<dt>F1 on the test data</dt><dd>0.700 <small>0.600 to 0.800</small></dd>",
         ),
     ],
 )
