@@ -64,7 +64,6 @@ def _clients(client: str | None) -> Described:
     tier = {
         "type": "array",
         "minItems": 1,
-        "uniqueItems": True,
         "items": {"type": "string", "enum": list(lookup_db.TIERS)},
     }
     page = _operation(
