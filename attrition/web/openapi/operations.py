@@ -99,6 +99,11 @@ def _clients(client: str | None) -> Described:
                 {"type": "string"},
                 "all about this one instead, whose name a path cannot hold, such as ..",
             ),
+            _query(
+                "client_sha256",
+                {"type": "string"},
+                "likewise, where the name is too long for an address: the SHA-256 of its UTF-8",
+            ),
         ],
     )
     name = {
