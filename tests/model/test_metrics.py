@@ -257,3 +257,13 @@ def test_many_rows_of_few_clients_are_too_few() -> None:
     assert score(labels, probabilities, 0.5, Minimum(30, 5), 1, clients=few).undefined == reason
     assert compare(labels, labels, labels, Minimum(30, 5), 1, clients=few).undefined == reason
     assert score(labels, probabilities, 0.5, Minimum(29, 5), 1, clients=few).undefined is None
+
+
+def test_rows_of_too_few_clients_who_left_are_too_few() -> None:
+    labels = np.r_[np.ones(6, dtype=int), np.zeros(94, dtype=int)]
+    clients = np.r_[np.zeros(6), 1 + np.arange(94) % 45].astype(int)
+    found = score(labels, labels * 0.9, 0.5, Minimum(30, 5), 1, clients=clients)
+    assert found.undefined == (
+        "the rows of the rarer label are of 1 clients, and at least 5 are needed"
+    )
+    assert score(labels, labels * 0.9, 0.5, Minimum(30, 1), 1, clients=clients).undefined is None
