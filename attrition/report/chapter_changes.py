@@ -87,7 +87,8 @@ def _evidence(evidence: Evidence, confidence: float) -> Table:
         "new rows": evidence.unseen,
         "both together": evidence.pooled,
     }
-    deciding = "both together" if evidence.test.undefined is None else "the new rows alone"
+    is_alone = evidence.test.undefined is not None and evidence.unseen is not None
+    deciding = "the new rows alone" if is_alone else "both together"
     return table(
         "The deployed model against the candidate, on the same rows",
         "lrrrrr",
