@@ -68,6 +68,7 @@ def test_the_interval_is_that_of_a_bootstrap_of_rows() -> None:
     assert found == pytest.approx(tuple(np.quantile(resampled, [0.025, 0.975])), abs=0.006)
 
 
+@pytest.mark.slow
 def test_the_interval_holds_the_true_score_about_95_times_in_100() -> None:
     truth, chances = table(200_000, seed=9)
     true_f1 = metrics.f1_score(truth, chances >= 0.5)
