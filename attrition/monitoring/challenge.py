@@ -154,8 +154,9 @@ def gather_evidence(
         return compare(rows[0], rows[1], rows[2], minimum(config), seed, clients=whose)
 
     on_test = answers(test, card.probabilities(test.columns))
+    by_test = judge(on_test, test.ids)
     if not unseen.any():
-        return Evidence(judge(on_test, test.ids), None, judge(on_test, test.ids))
+        return Evidence(by_test, None, by_test)
     assert clients.labels is not None
     probabilities = out_of_fold_probabilities(
         trained.fitted, clients.features, clients.labels, unseen, clients.ids
@@ -164,7 +165,7 @@ def gather_evidence(
     on_unseen = answers(fresh, probabilities)
     pooled = np.concatenate([on_test, on_unseen], axis=1)
     return Evidence(
-        judge(on_test, test.ids),
+        by_test,
         judge(on_unseen, fresh.ids),
         judge(pooled, np.concatenate([test.ids, fresh.ids])),
     )
