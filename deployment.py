@@ -3,6 +3,8 @@
     python deployment.py                        deploy the candidate in models/
     python deployment.py --list                 list the releases
     python deployment.py --rollback [RELEASE]   let an older release be the live one
+    python deployment.py --sql DATABASE         print the live model as a SELECT for duckdb,
+                                                postgres or spark
 
 Reads  models/ (the candidate and its scores), ingesteddata/.
 Writes production_deployment/: a folder for each release, one symlink that names the live one, and
@@ -230,6 +232,21 @@ def _list(config: Config, _arguments: argparse.Namespace) -> int:
     return 0
 
 
+def _print_sql(config: Config, arguments: argparse.Namespace) -> int:
+    from attrition.model import scorecard_sql  # numpy is heavy, and --list needs nothing of it
+    from attrition.model.champion import fitting_champion
+
+    champion = fitting_champion(config)
+    labels = (config.negative_label, config.positive_label)
+    dialect = scorecard_sql.DIALECTS[arguments.sql]
+    print(f"-- Probability of leaving, by the model of release {champion.release.id}")
+    print(
+        scorecard_sql.select(champion.card, dialect, arguments.table, config.id_column, labels),
+        end="",
+    )
+    return 0
+
+
 def _roll_back(config: Config, arguments: argparse.Namespace) -> int:
     release = rollback(config, arguments.rollback or None)
     print(f"{release.id} is live now.")
@@ -250,9 +267,19 @@ def main(argv: Sequence[str] | None = None) -> int:
         metavar="RELEASE",
         help="make an older release live (default: the one before the live one)",
     )
+    choice.add_argument(
+        "--sql",
+        choices=("duckdb", "postgres", "spark"),
+        help="print the live model as a SELECT that scores clients in that database",
+    )
+    parser.add_argument(
+        "--table", default="clients", metavar="NAME", help="the table for --sql (default: clients)"
+    )
     arguments = parser.parse_args(argv)
     if arguments.list:
         return cli.run(parser, argv, _list)
+    if arguments.sql:
+        return cli.run(parser, argv, _print_sql)
     return cli.run_alone(parser, argv, _deploy if arguments.rollback is None else _roll_back)
 
 

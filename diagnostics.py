@@ -32,7 +32,7 @@ from attrition.data.ledger import read_ledger
 from attrition.data.profile import DataProfile, missing_changes
 from attrition.engines.context import RunContext
 from attrition.engines.selection import engine
-from attrition.model.champion import live_champion
+from attrition.model.champion import fitting_champion, live_champion
 from attrition.monitoring.record import DecisionRecord, last_decision, read_record
 from attrition.report.diagnostics_text import describe_data, describe_decision, describe_timings
 from attrition.report.run_summary import runs_table
@@ -158,15 +158,7 @@ def predict(config: Config, path: Path) -> tuple[list[tuple[str, float, str]], l
         DataError: no model is deployed, it has other columns or labels than the settings, or
             the file is of no use.
     """
-    champion = live_champion(config)
-    if champion is None:
-        raise DataError("no model is deployed yet; run fullprocess.py")
-    card, release = champion.card, champion.release.id
-    if champion.misfit is not None:
-        raise DataError(
-            f"the deployed model, {release}, has other columns or labels than {config.source}: "
-            f"{champion.misfit}; run fullprocess.py, which trains one for these settings"
-        )
+    card = fitting_champion(config).card
     clients, rejected = read_table(config, path)
     probabilities = card.probabilities(clients.columns)
     labels = (config.negative_label, config.positive_label)

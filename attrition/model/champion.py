@@ -7,6 +7,7 @@ from typing import Any
 
 from attrition.core import atomic_files, releases
 from attrition.core.config import Config
+from attrition.core.errors import DataError
 from attrition.core.releases import Release
 from attrition.model.compatibility import misfit
 from attrition.model.scorecard import Scorecard, load_scorecard
@@ -55,3 +56,21 @@ def live_champion(config: Config) -> Champion | None:
     """
     release = releases.live_release(config.prod_deployment_path)
     return None if release is None else champion_of(config, release)
+
+
+def fitting_champion(config: Config) -> Champion:
+    """The live release's model, for clients of the settings' columns.
+
+    Raises:
+        DataError: none is deployed, it is damaged, or it has other columns or labels.
+    """
+    champion = live_champion(config)
+    if champion is None:
+        raise DataError("no model is deployed yet; run fullprocess.py")
+    if champion.misfit is not None:
+        raise DataError(
+            f"the deployed model, {champion.release.id}, has other columns or labels than "
+            f"{config.source}: {champion.misfit}; run fullprocess.py, which trains one for these "
+            f"settings"
+        )
+    return champion

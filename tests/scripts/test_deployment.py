@@ -8,6 +8,7 @@ import json
 from pathlib import Path
 from urllib.parse import quote
 
+import duckdb
 import pytest
 
 from app import create_app
@@ -60,6 +61,29 @@ def test_rollback_goes_one_back_or_where_one_says(finished_copy: Project) -> Non
     assert live(finished_copy) == second
     finished_copy.run("deployment.py", "--rollback", str(first))
     assert live(finished_copy) == first
+
+
+def test_the_select_of_the_live_model_says_what_the_pipeline_says(finished_copy: Project) -> None:
+    config = finished_copy.config
+    table = str(finished_copy.write("to_score.csv", book(50, 4)))
+    predicted = finished_copy.run("diagnostics.py", "--predict", table, "--json").stdout
+    printed = finished_copy.run("deployment.py", "--sql", "duckdb", "--table", f"'{table}'").stdout
+    assert str(live(finished_copy)) in printed.splitlines()[0]
+    with duckdb.connect() as connection:
+        found = connection.execute(f"SELECT * FROM ({printed}) ORDER BY ALL").fetchall()
+    expected = sorted(
+        (row["id"], pytest.approx(row["probability"], abs=1e-9), row["prediction"])
+        for row in json.loads(predicted)
+    )
+    assert config.id_column and len(found) == 50
+    assert [tuple(map(str, row[::2])) for row in found] == [row[::2] for row in expected]
+    assert [row[1] for row in found] == [row[1] for row in expected]
+
+
+def test_without_a_model_for_these_columns_there_is_no_select(project: Project) -> None:
+    failed = project.run("deployment.py", "--sql", "spark", check=False)
+    assert (failed.returncode, failed.stdout) == (1, "")
+    assert "no model is deployed yet" in failed.stderr
 
 
 def ranked_by(project: Project) -> set[str]:

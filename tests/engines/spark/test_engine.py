@@ -37,10 +37,12 @@ from attrition.engines.spark import scoring as spark_scoring
 from attrition.engines.spark import training as spark_training
 from attrition.engines.spark.session import connect, one_line
 from attrition.engines.spark.training import knot_axes, level_axis
+from attrition.model.scorecard_sql import SPARK, select
 from attrition.model.transformers import knot_axis
 from attrition.model.transformers import level_axis as local_level_axis
 from attrition.model.versions import versions
 from tests.conftest import FOLDERS, Project
+from tests.model.test_scorecard_sql import random_card, random_clients
 from tests.support.ingested import quarantined
 from tests.support.spark import ON_SPARK, engine
 
@@ -367,6 +369,25 @@ def test_a_scorecard_says_the_same_as_a_column_of_spark(
     np.testing.assert_allclose(table["log_odds"].to_numpy(), expected, atol=1e-9, rtol=0)
     expected = card.probabilities(clients.columns)
     np.testing.assert_allclose(table["probability"].to_numpy(), expected, atol=1e-9, rtol=0)
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_a_select_says_the_same_in_spark(sides: tuple[Side, Side], seed: int) -> None:
+    model = random_card(seed)
+    clients = random_clients(model, seed, 100)
+    labels = ("it's \\fine", "leaves")
+    with spark_engine(sides[1])._master() as master:
+        columns = {
+            name: pyarrow.array(values, "double" if name in model.numeric_columns else "string")
+            for name, values in clients.items()
+        }
+        frame = master.session.createDataFrame(pyarrow.table({**columns, "id": range(100)}))
+        frame.createOrReplaceTempView("clients")
+        query = select(model, SPARK, "clients", "id", labels)
+        table = master.session.sql(query).toArrow().sort_by("id")
+    expected = model.probabilities(clients)
+    np.testing.assert_allclose(table["probability"].to_numpy(), expected, atol=1e-9, rtol=0)
+    assert set(table["prediction"].to_pylist()) == set(labels)
 
 
 def spark_engine(side: Side) -> spark.SparkEngine:
