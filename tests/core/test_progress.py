@@ -81,6 +81,7 @@ def script(tmp_path: Path) -> Path:
     return path
 
 
+@pytest.mark.slow
 def test_at_a_terminal_the_steps_are_shown_and_log_lines_stay_whole(script: Path) -> None:
     code, result, shown = at_terminal([sys.executable, str(script)])
     lines = visible(shown)
@@ -95,6 +96,7 @@ def test_at_a_terminal_the_steps_are_shown_and_log_lines_stay_whole(script: Path
     assert shown.rindex("\x1b[?25h") > shown.rindex("\x1b[?25l")  # the cursor is back
 
 
+@pytest.mark.slow
 def test_in_a_pipe_and_on_a_dumb_terminal_there_is_only_the_log(script: Path) -> None:
     piped = subprocess.run([sys.executable, script], capture_output=True, text=True)
     assert piped.stdout == "the result\nFalse\n"

@@ -54,6 +54,7 @@ def test_a_folder_in_use_is_left_however_old_it_is() -> None:
         assert at_work.is_dir()
 
 
+@pytest.mark.slow
 def test_a_run_of_the_pipeline_removes_what_a_killed_one_left(
     small: Path, runner: ScriptRunner, tmp_path: Path
 ) -> None:

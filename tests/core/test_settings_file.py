@@ -114,6 +114,7 @@ def test_where_the_file_cannot_be_replaced_it_stays_and_nothing_half_written_is_
     assert not list(project.root.glob(".tmp-*"))
 
 
+@pytest.mark.slow
 def test_killed_at_any_call_the_settings_are_the_old_or_the_new_ones_and_none_is_lost(
     make_project: Callable[[str], Project], tmp_path: Path
 ) -> None:

@@ -111,6 +111,7 @@ def test_a_comma_too_many_quarantines_the_row_even_at_its_end(config: Config) ->
     assert rejections == [(2, "", "1,Smith, Inc,gold,", "5 values, the header has 4 columns")]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("cell", [b' "k"', b'"k" ', b'\t"k"', b'"" ""'])
 def test_blanks_around_quotation_marks_are_never_dropped(config: Config, cell: bytes) -> None:
     """DuckDB alone would take them for no part of the value."""
@@ -258,6 +259,7 @@ def test_a_strict_reader_of_the_standard_agrees(shared_config: Config, body: str
     assert [(row[0], row[2] or "") for row in rows] == [(v[0], v[2].strip()) for v in kept]
 
 
+@pytest.mark.slow
 def test_the_fast_way_is_taken_for_sound_files(
     config: Config, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -284,6 +286,7 @@ def test_a_row_that_is_too_long_is_quarantined_however_the_file_is_read(config: 
     assert read(config, f"id,x,c,y\n{wide},1,,1\n".encode())[0] == [(wide, 1.0, None, 1)]
 
 
+@pytest.mark.slow
 def test_large_files_with_quoted_line_ends_keep_their_order(config: Config) -> None:
     """Larger than DuckDB's buffer, so that several threads read it."""
     count = 60_000

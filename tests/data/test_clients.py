@@ -126,6 +126,7 @@ def test_test_clients_are_checked_unique_and_labelled(project: Project) -> None:
     ]
 
 
+@pytest.mark.slow
 def test_training_leaves_out_rows_that_stand_in_the_test_data(ingested: Project) -> None:
     """The whole row counts, the value column apart: not another label, not another feature."""
     ingested.write("testdata/t.csv", "id,x,c,worth,y\nl,,,99,0\nk,2,a,10,1\nNA,3,c,30,1\n")
@@ -144,6 +145,7 @@ def test_training_leaves_out_rows_that_stand_in_the_test_data(ingested: Project)
     assert not nothing.unseen.any()
 
 
+@pytest.mark.slow
 def test_without_an_id_a_client_is_called_by_its_row(project: Project) -> None:
     project.configure(id_column=None, numeric_columns=["x"], target_column="y")
     project.write("sourcedata/a.csv", "x,y\n1,0\n2,1\n2,0\n")

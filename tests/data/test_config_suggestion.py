@@ -62,6 +62,7 @@ def test_names_and_labels_that_speak_of_leaving_or_staying_tell_who_left(
         assert choose_labels(rows, target) == (left, stayed)
 
 
+@pytest.mark.slow
 def test_which_label_means_left_is_told_and_doubted_where_nothing_speaks_for_it(
     project: Project,
 ) -> None:
@@ -222,6 +223,7 @@ def bank_rows(draw: random.Random, count: int = 600) -> list[list[object]]:
 BANK = "RowNumber,CustomerId,Surname,CreditScore,Geography,Gender,Age,Balance,Exited"
 
 
+@pytest.mark.slow
 def test_a_banks_table_with_a_counter_a_name_and_a_damaged_label(project: Project) -> None:
     rows = bank_rows(random.Random(1))
     rows[37][-1] = "0+++"

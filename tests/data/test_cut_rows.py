@@ -143,6 +143,7 @@ def told(project: Project) -> str:
     return event.what
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("other", "is_gone", "labelled", "opened"),
     [
@@ -179,6 +180,7 @@ def test_a_cut_row_that_another_file_brought_too_stays_and_is_named(
     assert ingestion.run(project.config).new_rows == 1, "all digests are right"
 
 
+@pytest.mark.slow
 def test_two_uploads_completed_at_once_are_both_mended(project: Project) -> None:
     for name in "ab":
         put(project, f"{name}.csv", LABEL_FIRST + f"0,{name},1,2,3")
@@ -203,6 +205,7 @@ REPLACED = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("is_older_in_same_run", [False, True])
 @pytest.mark.parametrize(("cut", "rest", "between", "expected", "what"), REPLACED)
 def test_what_a_cut_row_replaced_on_the_list_of_open_clients_comes_back(
@@ -236,6 +239,7 @@ def test_what_a_cut_row_replaced_on_the_list_of_open_clients_comes_back(
     assert sorted(open_list(project)) == expected
 
 
+@pytest.mark.slow
 def test_a_client_who_left_before_is_not_put_back_on_the_list_and_that_is_named(
     project: Project,
 ) -> None:

@@ -10,6 +10,7 @@ from tests.conftest import Project
 from tests.support.ingested import counts, open_list, source
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("few_rows", [0, 1000], ids=["joined", "line by line"])
 def test_rows_that_are_committed_already_are_duplicates(
     project: Project, monkeypatch: pytest.MonkeyPatch, few_rows: int
@@ -72,6 +73,7 @@ def test_an_open_client_of_whom_it_is_said_again_later_that_it_left_is_not_liste
     assert open_list(project) == ["m,3,3,3,", "n,6,6,6,"]
 
 
+@pytest.mark.slow
 def test_files_read_again_after_a_change_of_settings_keep_their_order_of_arrival(
     project: Project,
 ) -> None:
@@ -87,6 +89,7 @@ def test_files_read_again_after_a_change_of_settings_keep_their_order_of_arrival
     assert names == ["corporation", "k", "m"]
 
 
+@pytest.mark.slow
 def test_after_a_lost_ledger_files_keep_their_order_of_arrival_too(project: Project) -> None:
     source(project, "z_may.csv", "k,1,1,1,", "l,2,2,2,")
     ingestion.run(project.config)

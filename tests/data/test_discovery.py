@@ -60,6 +60,7 @@ def test_a_changed_file_brings_its_new_rows_and_a_deleted_one_keeps_them(project
     assert project.config.ingested_files.read_text() == "a.csv\n"
 
 
+@pytest.mark.slow
 def test_a_change_that_leaves_size_and_time_alone_is_seen_while_the_file_is_young(
     project: Project,
 ) -> None:
@@ -71,6 +72,7 @@ def test_a_change_that_leaves_size_and_time_alone_is_seen_while_the_file_is_youn
     assert ingestion.run(project.config).new_rows == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("way", ["size", "time", "inode", "size and time restored"])
 def test_a_change_of_an_old_file_is_seen(
     project: Project, monkeypatch: pytest.MonkeyPatch, way: str

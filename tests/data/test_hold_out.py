@@ -140,6 +140,7 @@ def lines(seed: int, count: int) -> list[str]:
     return sorted(made)
 
 
+@pytest.mark.slow
 def test_without_ids_the_whole_row_decides_wherever_and_whenever_it_comes(
     make_project: Callable[[str], Project],
 ) -> None:
@@ -178,6 +179,7 @@ def test_rows_held_out_are_not_learnt_even_where_the_test_data_are_those_of_the_
     assert learnt.left_out == len(held_out_clients(project.config, size)) > 0
 
 
+@pytest.mark.slow
 def test_a_larger_share_keeps_the_rows_of_a_smaller_one(project: Project) -> None:
     project.write("sourcedata/a.csv", book(300, 1))
     ingestion.run(project.config)

@@ -178,6 +178,7 @@ def test_the_interval_is_wider_where_the_standard_error_is_and_never_leaves_0_to
     assert auc_interval(0.0, 0.0, 5, 45) == pytest.approx((0.0, 1 - low))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("rows", "leavers"), [(50, 8), (100, 20), (1000, 100)])
 @pytest.mark.parametrize("area", [0.8, 0.95])
 def test_the_interval_of_auc_holds_the_true_one_about_95_times_in_100(

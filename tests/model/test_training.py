@@ -227,6 +227,7 @@ ODD_COLUMNS: dict[str, Callable[[int], list[float] | list[str]]] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ODD_COLUMNS)
 @pytest.mark.parametrize("rows", [60, pytest.param(600, marks=pytest.mark.complete)])
 def test_an_odd_column_does_no_harm(kind: str, rows: int) -> None:
@@ -242,6 +243,7 @@ def test_an_odd_column_does_no_harm(kind: str, rows: int) -> None:
     assert auc > roc_auc_score(labels, without.scorecard.probabilities(features)) - 0.05
 
 
+@pytest.mark.slow
 def test_values_missing_or_unseen_only_at_prediction_time_get_middling_answers() -> None:
     features, labels = clients(1000)
     fitted = fitted_on(features, labels)
@@ -256,6 +258,7 @@ def test_fifty_rows_are_enough() -> None:
     assert roc_auc_score(*reversed((fitted.scorecard.probabilities(features), labels))) > 0.7
 
 
+@pytest.mark.slow
 def test_one_positive_in_a_hundred_is_enough() -> None:
     features, _ = clients(2000)
     labels = np.zeros(2000, dtype=bool)
@@ -266,6 +269,7 @@ def test_one_positive_in_a_hundred_is_enough() -> None:
     assert 0.0 < fitted.scorecard.threshold < 1.0
 
 
+@pytest.mark.slow
 def test_one_column_of_integers_is_enough() -> None:
     features, labels = clients(500)
     alone = features[["activity"]].astype(np.int64)
@@ -274,6 +278,7 @@ def test_one_column_of_integers_is_enough() -> None:
     assert fitted.scorecard.terms == ("activity",)
 
 
+@pytest.mark.slow
 def test_probabilities_are_calibrated_not_weighted_by_label() -> None:
     features, labels = clients(3000)
     fitted = fitted_on(features, labels[:])
@@ -334,6 +339,7 @@ def crossed(rows: int, strength: float, seed: int) -> tuple[pd.DataFrame, NDArra
     return features, random.random(rows) < 1 / (1 + np.exp(-log_odds))
 
 
+@pytest.mark.slow
 def test_a_planted_interaction_is_found_first_and_taken() -> None:
     features, labels = crossed(1500, strength=1.0, seed=1)
     columns = Columns(("u", "v", "w", "x"), ("plan",))
@@ -348,6 +354,7 @@ def test_a_planted_interaction_is_found_first_and_taken() -> None:
     assert down_a - down_b < -1.5
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", [1, 2, 3, 4])
 def test_where_nothing_is_planted_no_pair_is_taken(seed: int) -> None:
     features, labels = crossed(1500, strength=0.0, seed=seed)
@@ -401,6 +408,7 @@ def test_the_chosen_threshold_serves_new_clients_better_than_a_half() -> None:
     assert chosen > f1_score(rare[3000:], chance >= 0.5) + 0.1
 
 
+@pytest.mark.slow
 def test_equal_rows_and_seeds_give_equal_models() -> None:
     features, labels = crossed(400, strength=1.0, seed=1)
     first, second = fitted_on(features, labels), fitted_on(features, labels)
@@ -409,6 +417,7 @@ def test_equal_rows_and_seeds_give_equal_models() -> None:
     assert pickle.dumps(first.pipeline) == pickle.dumps(second.pipeline)
 
 
+@pytest.mark.slow
 def test_fitting_changes_nothing_it_was_given() -> None:
     features, labels = crossed(200, strength=1.0, seed=1)
     before = features.copy(deep=True), labels.copy()
@@ -417,6 +426,7 @@ def test_fitting_changes_nothing_it_was_given() -> None:
     assert np.array_equal(labels, before[1])
 
 
+@pytest.mark.slow
 def test_many_rows_are_represented_by_a_sample_and_all_are_learnt(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -435,6 +445,7 @@ def test_many_rows_are_represented_by_a_sample_and_all_are_learnt(
 # Out of fold
 
 
+@pytest.mark.slow
 def test_a_fold_never_looks_at_the_labels_it_predicts() -> None:
     """Neither fitting nor screening: among noise, which pairs come first hangs on every label."""
     random = np.random.default_rng(6)
@@ -452,6 +463,7 @@ def test_a_fold_never_looks_at_the_labels_it_predicts() -> None:
     assert np.array_equal(honest.predict(20, 1.0), deceived.predict(20, 1.0))
 
 
+@pytest.mark.slow
 def test_out_of_fold_answers_do_not_depend_on_the_row_s_own_label() -> None:
     features, labels = clients(200)
     fitted = fitted_on(features, labels)
@@ -465,6 +477,7 @@ def test_out_of_fold_answers_do_not_depend_on_the_row_s_own_label() -> None:
     assert not np.array_equal(others, answers)  # its fellows of other folds have learnt from it
 
 
+@pytest.mark.slow
 def test_out_of_fold_answers_for_one_row_come_from_all_the_others() -> None:
     features, labels = clients(200)
     fitted = fitted_on(features, labels)
@@ -476,6 +489,7 @@ def test_out_of_fold_answers_for_one_row_come_from_all_the_others() -> None:
     assert training.out_of_fold_probabilities(fitted, features, labels, nobody).shape == (0,)
 
 
+@pytest.mark.slow
 def test_the_pickle_names_only_classes_of_its_own_libraries() -> None:
     """An allow-list for reading it stays short."""
     features, labels = crossed(400, strength=1.0, seed=1)
@@ -515,6 +529,7 @@ def clients_of_many_rows() -> tuple[pd.DataFrame, NDArray[np.int8], NDArray[np.o
     return pd.DataFrame({"plan": clients}), labels.astype(np.int8), clients
 
 
+@pytest.mark.slow
 def test_cross_validation_does_not_recognize_a_client_by_another_row() -> None:
     features, labels, clients = clients_of_many_rows()
 
@@ -533,6 +548,7 @@ def test_cross_validation_does_not_recognize_a_client_by_another_row() -> None:
     assert roc_auc_score(labels, chosen(clients).probabilities) < 0.6
 
 
+@pytest.mark.slow
 def test_where_no_client_repeats_naming_them_changes_nothing() -> None:
     features, labels = clients(200)
     names = np.array([f"C{number}" for number in range(200)], dtype=object)
@@ -555,6 +571,7 @@ def test_where_no_client_repeats_naming_them_changes_nothing() -> None:
     )
 
 
+@pytest.mark.slow
 def test_out_of_fold_answers_do_not_recognize_a_client_by_another_row() -> None:
     features, labels, clients = clients_of_many_rows()
     fitted, everyone = fitted_on(features, labels == 1), np.ones(len(labels), dtype=bool)
@@ -564,6 +581,7 @@ def test_out_of_fold_answers_do_not_recognize_a_client_by_another_row() -> None:
     assert roc_auc_score(labels, unknown) < 0.6
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "labels_of_clients",
     [[[0, 1]] * 12, [[0, 0, 1]] + [[0, 0]] * 12, [[0] * 9, [1] * 9]],

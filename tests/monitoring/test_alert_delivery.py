@@ -297,6 +297,7 @@ def test_drift_and_bad_files_are_told_and_a_dead_webhook_fails_nothing(
     assert len(told(project)) == 1
 
 
+@pytest.mark.slow
 def test_a_damaged_history_is_said_and_moved_aside_by_the_next_run(project: Project) -> None:
     project.write("models/history.db", "no database" * 100)
     shown = project.run("diagnostics.py", "--history", check=False)

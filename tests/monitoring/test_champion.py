@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import pytest
+
 from attrition.core import releases
 from attrition.core.config import Config
 from attrition.engines.context import read_context
@@ -26,6 +28,7 @@ def exam_of(config: Config, champion: Champion) -> Examination:
     return examine(read_context(config, champion))
 
 
+@pytest.mark.slow
 def test_with_few_rows_nothing_is_claimed(finished_copy: Project) -> None:
     config = replace(finished_copy.config, minimum_scoring_rows=10_000)
     exam = exam_of(config, champion_of(finished_copy))

@@ -128,6 +128,7 @@ def test_false_alarms_are_as_rare_as_the_level_says(
     assert alarms <= by_p
 
 
+@pytest.mark.slow
 def test_a_million_rows_do_not_turn_a_hairs_breadth_into_drift() -> None:
     rng = np.random.default_rng(3)
     before = pd.DataFrame({"activity": rng.normal(0, 1, 1_000_000)})
@@ -377,6 +378,7 @@ def half_a_deviation(now: pd.DataFrame) -> pd.DataFrame:
     return now.assign(employees=now["employees"] + 0.5 * 144)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("change", "name", "least", "most"),
     [
@@ -405,6 +407,7 @@ def test_power(change, name: str, least: float, most: float) -> None:  # type: i
     assert others / repetitions <= 0.05
 
 
+@pytest.mark.slow
 def test_the_chi_square_sees_what_the_effect_size_asks_for() -> None:
     """Why the binned test suffices for numbers: at the PSI floor its power is near one anyway."""
     rng = np.random.default_rng(5)

@@ -102,6 +102,7 @@ def test_the_expected_f1_by_hand() -> None:
     assert "as far as" in found.assumption
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("threshold", [0.2, 0.4, 0.7])
 def test_the_expected_f1_is_the_mean_over_tossed_outcomes(threshold: float) -> None:
     rng, (_, chances) = np.random.default_rng(6), sample(1500, 3)

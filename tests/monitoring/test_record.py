@@ -125,6 +125,7 @@ def values_of(hint: Any) -> st.SearchStrategy[Any]:
     return st.text(max_size=4) if kind is str else st.from_type(kind)
 
 
+@pytest.mark.slow
 @settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
 @given(values_of(DecisionRecord), st.datetimes(datetime(1900, 1, 1)))
 def test_every_record_reads_back_the_same(record: DecisionRecord, time: datetime) -> None:
@@ -238,6 +239,7 @@ def with_numbers(plain: Any, number: float) -> Any:
     return type(plain)(number) if type(plain) in {int, float} else plain
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [-1.0, 0.0, 0.5, 7.0, 1e6])
 def test_whatever_the_numbers_are_they_are_drawn(number: float) -> None:
     record = DecisionRecord.from_json(with_numbers(FULL, number))

@@ -68,6 +68,7 @@ def test_where_there_is_no_scale_or_no_number_there_is_no_distance() -> None:
     assert distance(np.arange(50.0), np.full(50, np.nan)) is None
 
 
+@pytest.mark.slow
 def test_two_million_rows_are_compared_within_seconds() -> None:
     """Four columns; the bound is loose, for other work shares the machine."""
     rng = np.random.default_rng(1)

@@ -7,6 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from attrition.monitoring.record import recorded_runs
 from attrition.runs.lock import run_lock
 from tests.conftest import Project
@@ -51,6 +53,7 @@ def test_a_library_that_is_broken_is_a_failure_that_is_recorded_and_told(
     assert run.release_before == run.release_after
 
 
+@pytest.mark.slow
 def test_where_every_release_is_damaged_and_none_replaces_it_a_run_fails(
     finished_copy: Project,
 ) -> None:

@@ -256,6 +256,7 @@ def test_an_edited_list_is_said_and_the_new_one_tells_no_changes(
     assert {row["rank_change"] for row in table(listed)} == {""}
 
 
+@pytest.mark.slow
 def test_when_outcomes_come_the_old_list_is_judged_by_them(listed: Project) -> None:
     first = call_list.rank(listed.config)
     assert isinstance(first, RankingResult)

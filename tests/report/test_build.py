@@ -21,6 +21,8 @@ from tests.conftest import FORMS, HEADER, Project, book, new_project
 from tests.support.pages import Element, document, document_text, page, tables
 from tests.support.releases import deploy, labelled_rows, quiet_month_card
 
+pytestmark = pytest.mark.slow
+
 DASH, MINUS = "\N{EN DASH}", "\N{MINUS SIGN}"
 HOSTILE = [
     "<script>alert(1)</script>",
@@ -151,7 +153,6 @@ def test_the_document_is_tagged_dated_and_short(second_run: Project) -> None:
     assert all("Libertinus" in font or "DejaVu" in font for font in fonts), fonts
 
 
-@pytest.mark.slow
 def test_told_again_the_report_is_the_same_to_the_byte(finished_copy: Project) -> None:
     paths = [finished_copy.root / "models" / name for name in ("report.html", "report.pdf")]
     finished_copy.run("reporting.py")
@@ -313,7 +314,6 @@ def test_the_numbers_of_the_model_and_the_data_are_their_sources(second_run: Pro
     assert [cells[1] for cells in shown["Runs that were not idle, newest first"][1:]] == runs
 
 
-@pytest.mark.slow
 def test_when_outcomes_come_the_report_says_whether_the_list_helped(
     finished_copy: Project,
 ) -> None:
@@ -331,7 +331,6 @@ def test_when_outcomes_come_the_report_says_whether_the_list_helped(
 # --- whatever comes ---------------------------------------------------------------------------
 
 
-@pytest.mark.slow
 def test_hostile_names_of_clients_and_columns_are_texts(project: Project) -> None:
     columns = ["lastmonth_activity", *HOSTILE[:5], *HOSTILE[7:9]]
     project.configure(numeric_columns=columns)
@@ -380,7 +379,6 @@ def test_without_any_model_the_report_is_calm(project: Project) -> None:
     assert "No run is recorded yet." in text
 
 
-@pytest.mark.slow
 def test_a_candidate_is_shown_as_one(project: Project) -> None:
     project.write("testdata/testdata.csv", labelled_rows(stayed=(10, 60), left=(22, 8)))
     atomic_files.write_json(project.root / "models/scorecard.json", quiet_month_card().to_json())
@@ -389,7 +387,6 @@ def test_a_candidate_is_shown_as_one(project: Project) -> None:
     assert "no model is deployed" in text
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("damage", ["history", "decision", "diagnostics"])
 def test_damaged_records_are_done_without(finished_copy: Project, damage: str) -> None:
     path = getattr(finished_copy.config, damage)
@@ -402,7 +399,6 @@ def test_damaged_records_are_done_without(finished_copy: Project, damage: str) -
         assert "No run is recorded yet." in report(finished_copy)
 
 
-@pytest.mark.slow
 def test_test_data_of_one_class_leave_the_rest_standing(finished_copy: Project) -> None:
     rows = book(300, 3, open_share=0.0).splitlines()
     kept = [row for row in rows if not row.endswith(",1")]
@@ -412,14 +408,12 @@ def test_test_data_of_one_class_leave_the_rest_standing(finished_copy: Project) 
     assert "ROC" in text
 
 
-@pytest.mark.slow
 def test_a_model_whose_records_are_empty_is_told_calmly(project: Project) -> None:
     project.write("testdata/testdata.csv", labelled_rows(stayed=(10, 60), left=(22, 8)))
     deploy(project)
     assert "The columns that count most" in report(project)
 
 
-@pytest.mark.slow
 def test_where_the_test_data_cannot_tell_the_report_gives_the_cross_validated_score(
     project: Project,
 ) -> None:
@@ -459,7 +453,6 @@ ODDITIES: dict[str, tuple[Change, dict[str, Any]]] = {
 SAMPLED = ("never seen", "no id", "values")
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     "oddity",
     [
@@ -469,13 +462,14 @@ SAMPLED = ("never seen", "no id", "values")
 )
 def test_odd_columns_and_settings_give_a_report(project: Project, oddity: str) -> None:
     change, settings = ODDITIES[oddity]
-    project.configure(**settings)
+    project.configure(**settings | {"reports": []})
     for path, seed, open_share in (("sourcedata/a.csv", 1, 0.05), ("testdata/t.csv", 2, 0.0)):
         head, *rows = book(700, seed, open_share=open_share).splitlines()
         changed = (change(next(csv.reader([row])), place) for place, row in enumerate(rows))
         lines = [",".join(f'"{cell}"' if cell else "" for cell in cells) for cells in changed]
         project.write(path, "\n".join([head, *lines, ""]))
     project.run("fullprocess.py")
+    project.configure(**settings)
     report(project)
     assert "at high risk of leaving" in html(project).all("h1")[0].text
     found = tables(html(project))
@@ -492,7 +486,6 @@ def test_odd_columns_and_settings_give_a_report(project: Project, oddity: str) -
         assert found["The clients most likely to leave"][1][1].startswith("row ")
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("case", ["ten rows", "one class"])
 def test_rows_that_give_no_model_give_a_report(project: Project, case: str) -> None:
     head, *rows = book(400, 1, open_share=0.0).splitlines()
@@ -507,7 +500,6 @@ def test_rows_that_give_no_model_give_a_report(project: Project, case: str) -> N
     assert len(document(project.root / "models/report.pdf").pages) <= 4
 
 
-@pytest.mark.slow
 def test_one_run_alone_and_an_empty_history_are_told_calmly(project: Project) -> None:
     project.write("sourcedata/january.csv", book(600, 1))
     project.write("testdata/testdata.csv", book(300, 2, open_share=0.0))
@@ -525,7 +517,6 @@ def test_one_run_alone_and_an_empty_history_are_told_calmly(project: Project) ->
     assert "No run is recorded yet." in report(project)
 
 
-@pytest.mark.slow
 def test_sixty_columns_stay_small_and_say_what_was_left_out(project: Project) -> None:
     """A hand-made drift in all of sixty columns, told of a hand-made model."""
     project.write("testdata/testdata.csv", labelled_rows(stayed=(10, 60), left=(22, 8)))

@@ -37,6 +37,7 @@ def run(project: Project, body: str, runner: str = "run_alone") -> subprocess.Co
     return subprocess.run(command, capture_output=True, text=True, timeout=60)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("body", "code", "message"),
     [
@@ -57,6 +58,7 @@ def test_an_expected_error_is_one_line_and_an_exit_code(
     assert "Traceback" not in result.stderr
 
 
+@pytest.mark.slow
 def test_a_bug_shows_its_traceback_and_exits_with_3(project: Project) -> None:
     result = run(project, "raise ZeroDivisionError('oops')")
     assert result.returncode == 3
@@ -64,6 +66,7 @@ def test_a_bug_shows_its_traceback_and_exits_with_3(project: Project) -> None:
     assert "ZeroDivisionError: oops" in result.stderr
 
 
+@pytest.mark.slow
 def test_a_reader_of_the_output_that_leaves_is_no_error(project: Project) -> None:
     script = project.write(
         "script.py",
@@ -77,6 +80,7 @@ def test_a_reader_of_the_output_that_leaves_is_no_error(project: Project) -> Non
     assert result.stderr == ""
 
 
+@pytest.mark.slow
 def test_a_writer_says_so_when_another_run_holds_the_lock(project: Project) -> None:
     script = project.write(
         "holder.py",
@@ -101,6 +105,7 @@ def test_a_writer_says_so_when_another_run_holds_the_lock(project: Project) -> N
     assert run(project, "return 0").returncode == 0
 
 
+@pytest.mark.slow
 def test_a_writer_sweeps_up_after_a_killed_one(project: Project) -> None:
     left = project.write("models/.tmp-123-scores.json", "{")
     run(project, "return 0")
@@ -110,6 +115,7 @@ def test_a_writer_sweeps_up_after_a_killed_one(project: Project) -> None:
 LOGGING = "import logging; cli.log_to_file(config.log); logging.info('a line'); return 0"
 
 
+@pytest.mark.slow
 def test_the_log_file_gets_times_in_utc_and_the_terminal_the_plain_line(project: Project) -> None:
     result = run(project, LOGGING)
     assert result.stderr == "a line\n"
@@ -118,6 +124,7 @@ def test_the_log_file_gets_times_in_utc_and_the_terminal_the_plain_line(project:
     assert len(logged) == len("2026-01-01T00:00:00Z a line\n")
 
 
+@pytest.mark.slow
 def test_under_cron_no_line_stands_in_the_log_twice(project: Project) -> None:
     script = project.write(
         "script.py", SCRIPT.format(repository=str(REPOSITORY), runner="run_alone", body=LOGGING)
@@ -129,6 +136,7 @@ def test_under_cron_no_line_stands_in_the_log_twice(project: Project) -> None:
     assert len(log.read_text().splitlines()) == 1
 
 
+@pytest.mark.slow
 def test_the_log_is_rotated_and_the_oldest_goes(project: Project) -> None:
     log = project.root / "cron.log"
     for number in range(6):
@@ -138,12 +146,14 @@ def test_the_log_is_rotated_and_the_oldest_goes(project: Project) -> None:
     assert kept == {"cron.log": "2", "cron.log.1": "5", "cron.log.2": "4", "cron.log.3": "3"}
 
 
+@pytest.mark.slow
 def test_a_run_beyond_its_deadline_is_ended_and_says_so(project: Project) -> None:
     result = run(project, "\n    with cli.deadline(0.2): time.sleep(50)")
     assert result.returncode == 1
     assert "took longer than" in result.stderr
 
 
+@pytest.mark.slow
 def test_a_run_beyond_its_deadline_is_told_before_it_ends_whatever_the_teller_does(
     project: Project,
 ) -> None:
@@ -171,6 +181,7 @@ def test_a_failure_is_told_in_words_and_goes_on(error: BaseException, words: lis
     assert told == words
 
 
+@pytest.mark.slow
 def test_a_run_that_leaves_this_interpreter_no_turn_is_ended_by_the_kernel(
     project: Project,
 ) -> None:
@@ -180,6 +191,7 @@ def test_a_run_that_leaves_this_interpreter_no_turn_is_ended_by_the_kernel(
     assert run(project, body).returncode == -signal.SIGALRM
 
 
+@pytest.mark.slow
 def test_a_run_within_its_deadline_is_left_alone(project: Project) -> None:
     body = "\n    with cli.deadline(0.2): pass\n    time.sleep(0.5)\n    return 0"
     assert run(project, body).returncode == 0

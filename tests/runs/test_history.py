@@ -106,6 +106,7 @@ def test_reading_changes_nothing_on_disk(path: Path) -> None:
     assert (path.read_bytes(), path.stat().st_mtime_ns, sorted(path.parent.iterdir())) == before
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("damage", ["text", "torn", "flipped", "old rows"])
 def test_a_damaged_history_is_moved_aside_and_the_run_recorded(
     path: Path, damage: str, caplog: pytest.LogCaptureFixture
@@ -301,6 +302,7 @@ os.kill(os.getpid(), signal.SIGKILL)
 """
 
 
+@pytest.mark.slow
 def test_a_writer_killed_in_the_middle_leaves_no_half_run(
     path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -355,6 +357,7 @@ def test_risks_are_kept_where_they_change_and_go_with_the_rankings_they_were_tol
         assert connection.execute("SELECT client FROM clients").fetchall() == [("Acme",)]
 
 
+@pytest.mark.slow
 def test_damage_that_no_reader_has_met_is_found_within_twenty_runs(path: Path) -> None:
     for number in range(61):
         history.record_run(path, record(f"run {number}"))
@@ -389,6 +392,7 @@ def detailed(run_id: str) -> dict[str, Any]:
     return decision_json(**parts)
 
 
+@pytest.mark.slow
 def test_of_old_runs_the_figures_stay_and_the_oldest_are_forgotten(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -417,6 +421,7 @@ def test_the_history_of_many_runs_stays_small(path: Path, monkeypatch: pytest.Mo
     assert sizes[-1] <= sizes[15]
 
 
+@pytest.mark.slow
 def test_a_damaged_run_is_left_out_when_it_is_thinned(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -157,6 +157,7 @@ def imports_of(*command: str | Path) -> set[str]:
     return {line.rpartition("|")[2].strip() for line in said.splitlines()}
 
 
+@pytest.mark.slow
 def test_a_tick_at_rest_imports_nothing_heavy(finished_copy: Project) -> None:
     finished_copy.run("fullprocess.py")  # the copied files are new to it; now it is at rest
     script = REPOSITORY / "fullprocess.py"
@@ -245,6 +246,7 @@ def put_back(path: Path, content: bytes | Path) -> None:
         path.write_bytes(content)
 
 
+@pytest.mark.slow
 def test_whatever_becomes_of_an_output_wakes_it_up(finished_copy: Project) -> None:
     config = finished_copy.config
     rewritten = {config.api_returns, config.diagnostics, config.alerts, config.history}
@@ -265,6 +267,7 @@ def test_whatever_becomes_of_an_output_wakes_it_up(finished_copy: Project) -> No
         finished_copy.let_rest()
 
 
+@pytest.mark.slow
 def test_what_people_have_written_anew_and_the_history_wake_nothing_up(
     finished_copy: Project,
 ) -> None:

@@ -46,6 +46,7 @@ def hours_ago(hours: float) -> str:
 OLD_FLASK = {"name": "Flask", "current_version": "3.0.0", "latest_version": "3.1.0"}
 
 
+@pytest.mark.slow
 def test_an_unreachable_index_is_said_and_what_was_known_stays(config: Config) -> None:
     before = Packages(package_check.CHECKED, hours_ago(30), hours_ago(30), (OLD_FLASK,))
     package_check.store(config, before)
@@ -97,6 +98,7 @@ def test_an_answer_that_does_not_come_is_not_waited_for(config: Config) -> None:
     assert check.process.returncode is not None  # pip is not left running
 
 
+@pytest.mark.slow
 def test_a_package_index_with_newer_versions_is_read(
     config: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

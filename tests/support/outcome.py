@@ -72,6 +72,12 @@ def state(root: Path) -> str:
     return hashlib.sha256(named.encode(errors="surrogateescape")).hexdigest()
 
 
+def raw_state(root: Path) -> str:
+    """A digest of every name and content below a folder, to compare moments of one run."""
+    names = sorted(str(path.relative_to(root)) for path in root.rglob("*"))
+    return hashlib.sha256(repr((names, tree(root))).encode(errors="surrogateescape")).hexdigest()
+
+
 def book(content: bytes) -> dict[str, Any]:
     """Every row of the clients' book, the time of its making left out."""
     with closing(sqlite3.connect(":memory:")) as database:

@@ -37,14 +37,18 @@ from pathlib import Path
 from typing import Any, NoReturn, TextIO
 from zoneinfo import ZoneInfo
 
+from tests.support.outcome import raw_state
+from tests.support.remembering import remember
+
 REPOSITORY = Path(__file__).resolve().parents[2]
 STAGES = ("ingestion", "training", "scoring", "deployment", "reporting")
 # The scripts, and what they import only when they need it.
 PRELOADED = (
     *STAGES,
-    *("fullprocess", "app", "apicalls", "attrition.web.live_model"),
+    *("fullprocess", "app", "apicalls", "attrition.web.live_model", "attrition.model.training"),
     *("duckdb", "pandas", "scipy.stats", "seaborn", "typst"),
     *("sklearn.linear_model", "sklearn.model_selection", "sklearn.pipeline"),
+    *("flask.testing", "gunicorn.util", "narwhals._pandas_like.namespace", "pyarrow.pandas_compat"),
     *("matplotlib.pyplot", "matplotlib.backends.backend_svg", "matplotlib.backends.backend_agg"),
 )
 EVENTS = frozenset(
@@ -53,6 +57,8 @@ EVENTS = frozenset(
 )
 ENVIRONMENT = {"COLUMNS": "80", "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
 LONGEST_SECONDS = 300
+NOTES = ("calls", "operations", "states")  # files in which a run's are noted
+REMEMBERED = "remembered"  # the folder of what earlier runs computed, if a run may look there
 
 
 @dataclass(frozen=True)
@@ -68,6 +74,7 @@ class Job:
         file_bytes: no file may grow beyond this, as on a full disk; None: any may.
         clock_shift: seconds by which the run's clock is wrong.
         zone: the time zone of its clock, such as `Pacific/Kiritimati`; "": that of the tests.
+        notes_states: whether the project's files before each file operation are noted.
     """
 
     script: str
@@ -78,6 +85,7 @@ class Job:
     file_bytes: int | None = None
     clock_shift: float = 0.0
     zone: str = ""
+    notes_states: bool = False
 
 
 @dataclass(frozen=True)
@@ -89,6 +97,7 @@ class Ended:
         stdout, stderr: what it printed, and what it logged.
         peak_bytes: the most memory it took.
         operations: what it did to files, such as `os.rename models/scores.json`.
+        states: a digest of the project's files before each operation, if they were to be noted.
         calls: what strace wrote.
     """
 
@@ -97,6 +106,7 @@ class Ended:
     stderr: str
     peak_bytes: int
     operations: list[str]
+    states: list[str]
     calls: str
 
     @property
@@ -117,7 +127,12 @@ class ScriptRunner:
     """The process that has imported the libraries, as a test sees it."""
 
     def __init__(
-        self, scratch: Path, environment: Mapping[str, str], prefix: Sequence[str] = ()
+        self,
+        scratch: Path,
+        environment: Mapping[str, str],
+        prefix: Sequence[str] = (),
+        *,
+        remembers: bool = True,
     ) -> None:
         """Start it.
 
@@ -125,9 +140,12 @@ class ScriptRunner:
             scratch: an empty folder of its own.
             environment: of the process; a run has the environment of the test that asks for it.
             prefix: a command that starts the command that follows it, such as `unshare -rm`.
+            remembers: whether a run may take models and pictures from an earlier one on equal rows.
         """
         self.temporary = scratch / "tmp"  # the runs' folder of temporary files
         self.temporary.mkdir()
+        if remembers:
+            (scratch / REMEMBERED).mkdir()
         self._process = subprocess.Popen(
             [*prefix, sys.executable, "-m", "tests.support.script_runner", scratch],
             cwd=REPOSITORY,
@@ -170,7 +188,7 @@ def shared_runner() -> ScriptRunner:
     closing = contextlib.ExitStack()
     atexit.register(closing.close)
     scratch = Path(closing.enter_context(tempfile.TemporaryDirectory()))
-    return closing.enter_context(ScriptRunner(scratch, os.environ))
+    return closing.enter_context(ScriptRunner(scratch, os.environ, remembers=False))
 
 
 def serve(requests: TextIO, answers: TextIO, scratch: Path) -> None:
@@ -181,7 +199,7 @@ def serve(requests: TextIO, answers: TextIO, scratch: Path) -> None:
     os.chdir("/")
     print("ready", file=answers, flush=True)
     for line in requests:
-        for name in ("calls", "operations"):
+        for name in NOTES:
             (scratch / name).write_bytes(b"")
         # Not files, which would be subject to the limits the run is under.
         readers, writers = zip(os.pipe(), os.pipe(), strict=True)
@@ -200,12 +218,12 @@ def serve(requests: TextIO, answers: TextIO, scratch: Path) -> None:
         signal.alarm(0)
         with contextlib.suppress(ChildProcessError):
             os.wait()  # strace's helper, if there was one
-        calls, operations = (
-            (scratch / name).read_text(encoding="utf-8", errors="replace")
-            for name in ("calls", "operations")
+        calls, operations, states = (
+            (scratch / name).read_text(encoding="utf-8", errors="replace") for name in NOTES
         )
+        noted = operations.splitlines(), states.splitlines()
         code, peak_bytes = os.waitstatus_to_exitcode(status), usage.ru_maxrss * 1024
-        ended = Ended(code, stdout, stderr, peak_bytes, operations.splitlines(), calls)
+        ended = Ended(code, stdout, stderr, peak_bytes, *noted, calls)
         print(json.dumps(asdict(ended)), file=answers, flush=True)
 
 
@@ -249,6 +267,8 @@ def live(
 
 def disturb(job: Job, scratch: Path) -> None:
     """Arm what shall disturb the run."""
+    if (scratch / REMEMBERED).exists():
+        remember(scratch / REMEMBERED, adds=not job.strace and job.file_bytes is None)
     if job.zone:
         set_zone(job.zone)
     if job.clock_shift:
@@ -259,23 +279,36 @@ def disturb(job: Job, scratch: Path) -> None:
     if job.strace:
         attach_strace(job.strace, scratch / "calls")
     elif job.file_bytes is None:
-        count_operations(f"{Path(job.config).parent}/", job.kill_at, scratch / "operations")
+        states = scratch / "states" if job.notes_states else None
+        count_operations(f"{Path(job.config).parent}/", job.kill_at, scratch / "operations", states)
 
 
-def count_operations(project: str, kill_at: int, path: Path) -> None:
-    """Note each file operation below the project folder, and die before one of them."""
-    count = 0
+def count_operations(project: str, kill_at: int, path: Path, states: Path | None = None) -> None:
+    """Note each file operation below the project folder, and die before one of them.
+
+    Args:
+        project: the folder, with a slash at its end.
+        kill_at: number of the operation to die before; 0: none.
+        path: where the operations are noted.
+        states: where to note a digest of the project's files before each of them.
+    """
+    count, is_noting = 0, False
     notes = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
 
     def hook(event: str, arguments: tuple[Any, ...]) -> None:
-        nonlocal count
-        if event not in EVENTS:
+        nonlocal count, is_noting
+        if event not in EVENTS or is_noting:
             return
         named = [os.fsdecode(a) for a in arguments if isinstance(a, str | bytes | Path)]
         ours = [name.removeprefix(project) for name in named if name.startswith(project)]
         if ours:
             count += 1
             os.write(notes, f"{event} {ours[-1]}\n".encode(errors="backslashreplace"))
+            if states:
+                is_noting = True  # reading them is no operation of the run
+                with states.open("a") as stream:
+                    stream.write(f"{raw_state(Path(project))}\n")
+                is_noting = False
             if count == kill_at:
                 os.kill(os.getpid(), signal.SIGKILL)
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import time
 from collections import Counter
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,14 +22,24 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Undisturbed:
-    """A run that nobody disturbed: where it began, its operations, what it found and left."""
+    """A run that nobody disturbed: where it began, its operations, what it found and left.
+
+    Attributes:
+        states: a digest of the project's files before each operation.
+    """
 
     script: str
     template: Path
     operations: list[str]
+    states: list[str]
     before: dict[str, Any]
     outcome: dict[str, Any]
     releases: frozenset[str | None]
+
+
+# An openat that neither makes nor empties a file.
+OPENS_ONLY = re.compile(r"openat\((?!.*O_(?:CREAT|TRUNC|TMPFILE))")
+YOUNG_SECONDS = 0.2  # equal runs do equal operations if no file is young
 
 
 def begin(template: Path, folder: Path) -> Path:
@@ -37,19 +48,40 @@ def begin(template: Path, folder: Path) -> Path:
     Returns:
         Its config.json.
     """
-    shutil.rmtree(folder, ignore_errors=True)
-    shutil.copytree(template, folder, symlinks=True)
-    time.sleep(0.2)  # so that no file is young: equal runs then do equal operations
-    return folder / "config.json"
+    return next(copies(template, folder, ahead=False))
+
+
+def copies(template: Path, folder: Path, *, ahead: bool = True) -> Iterator[Path]:
+    """Fresh copies of a project, one after the other in the same folder, as config.json.
+
+    Args:
+        ahead: whether the next one is made, and ages, while the one before is at work.
+    """
+    following = folder.with_name(f"{folder.name}.next")
+    shutil.rmtree(following, ignore_errors=True)
+    while True:
+        shutil.rmtree(folder, ignore_errors=True)
+        if following.exists():
+            following.rename(folder)
+        else:
+            shutil.copytree(template, folder, symlinks=True)
+            time.sleep(YOUNG_SECONDS)
+        if ahead:
+            shutil.copytree(template, following, symlinks=True)
+        made = time.monotonic()
+        yield folder / "config.json"
+        time.sleep(max(0.0, made + YOUNG_SECONDS - time.monotonic()))
 
 
 def undisturbed(runner: ScriptRunner, script: str, template: Path, folder: Path) -> Undisturbed:
     """Let a run come to its end."""
     config = begin(template, folder)
-    ended = runner.run(Job(script, str(config)))
+    ended = runner.run(Job(script, str(config), notes_states=True))
     assert ended.code == 0, ended.text
+    assert len(ended.states) == len(ended.operations)
     live = frozenset(live_release(project) for project in (template, folder))
-    return Undisturbed(script, template, ended.operations, outcome(template), outcome(folder), live)
+    done = ended.operations, ended.states
+    return Undisturbed(script, template, *done, outcome(template), outcome(folder), live)
 
 
 def undisturbed_stage(
@@ -122,8 +154,7 @@ def kill_at_each(
     """
     kills: list[Ended] = []
     seen: set[str] = set()
-    for number in numbers:
-        config = begin(run.template, folder)
+    for number, config in zip(numbers, copies(run.template, folder), strict=False):
         ended = runner.run(Job(run.script, str(config), kill_at=number))
         # A run looks once more at files that are young, or does not: the last are not always there.
         is_last = ended.code == 0 and number > len(run.operations) - 10
@@ -142,8 +173,12 @@ def sweep(
     most: int,
     part: slice = slice(None),
 ) -> None:
-    """Kill a run at a part of its operations; where sweeps are sampled, at `most` of them."""
-    every = range(1, len(run.operations) + 1)
+    """Kill a run at a part of its operations; where sweeps are sampled, at `most` of them.
+
+    Of operations that find the same files, such as those that only read, one stands for all: a
+    kill before any of them leaves the same to the next run.
+    """
+    every = [run.states.index(state) + 1 for state in dict.fromkeys(run.states)]
     numbers = (every if suite.is_complete else sample(run.operations, most))[part]
     kills = kill_at_each(runner, run, numbers, folder)
     what, share, least = (
@@ -153,13 +188,24 @@ def sweep(
     assert len(kills) >= share * len(numbers) > least
 
 
-def calls_of(
-    runner: ScriptRunner, run: Undisturbed, names: str, folder: Path
-) -> Iterator[tuple[str, bool]]:
-    """Each system call of a run, such as `fsync:when=3`, and whether its file is the project's.
+@dataclass(frozen=True)
+class Call:
+    """A system call of a run.
 
-    strace counts by kind of call and thread: a number stands for one call in each thread.
+    Attributes:
+        name: such as `fsync:when=3`. strace counts by kind of call and thread: a number stands for
+            one call in each thread.
+        is_ours: whether its file is the project's.
+        changes: whether it may change what is in a file or in a folder.
     """
+
+    name: str
+    is_ours: bool
+    changes: bool
+
+
+def calls_of(runner: ScriptRunner, run: Undisturbed, names: str, folder: Path) -> Iterator[Call]:
+    """Each system call of a run, in their order."""
     config = begin(run.template, folder)
     ended = runner.run(Job(run.script, str(config), strace=(f"trace={names}",)))
     counts: Counter[tuple[str, str]] = Counter()
@@ -168,8 +214,25 @@ def calls_of(
         name = call.partition("(")[0]
         if name in names.split(","):
             counts[thread, name] += 1
-            is_ours = f"{folder}/" in line and "config.json" not in line
-            yield f"{name}:when={counts[thread, name]}", is_ours
+            yield Call(
+                f"{name}:when={counts[thread, name]}",
+                is_ours=f"{folder}/" in line and "config.json" not in line,
+                changes=not (" = -1 " in call or "sync(" in call or OPENS_ONLY.match(call)),
+            )
+
+
+def before_changes(calls: Iterable[Call]) -> list[str]:
+    """Of calls on the project's files that find the same files, the name of the first."""
+    chosen: dict[str, None] = {}
+    names: set[str] = set()
+    is_new = True
+    for call in calls:
+        if call.is_ours and is_new and call.name not in names:
+            chosen[call.name] = None
+            is_new = False
+        names.add(call.name)  # a kill at a later call of this name comes here already
+        is_new = is_new or call.changes
+    return [*chosen]
 
 
 def sample(operations: Sequence[str], most: int) -> list[int]:

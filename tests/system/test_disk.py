@@ -30,6 +30,7 @@ from tests.support.sweeping import (
     Undisturbed,
     begin,
     calls_of,
+    copies,
     is_made_good_once,
     live_release,
     thinned,
@@ -143,8 +144,8 @@ def fill(path: Path, free: int) -> None:
 def calls_on_files(runner: ScriptRunner, run: Undisturbed, folder: Path) -> list[str]:
     """The calls of a run that fail in no thread on any other file than the project's."""
     found: dict[str, bool] = {}
-    for call, is_ours in calls_of(runner, run, FAILING, folder):
-        found[call] = found.get(call, True) and is_ours
+    for call in calls_of(runner, run, FAILING, folder):
+        found[call.name] = found.get(call.name, True) and call.is_ours
     return [call for call, is_ours in found.items() if is_ours]
 
 
@@ -157,10 +158,11 @@ def test_a_call_that_fails_is_an_error_of_one_line_or_does_no_harm(
     calls = calls_on_files(runner, run, tmp_path / "project")
     failed, seen = 0, set[str]()
     chosen = calls if suite.is_complete else thinned(calls, 6)
-    for call, error in zip(chosen, itertools.cycle(ERRORS), strict=False):
+    configs = copies(run.template, tmp_path / "project")
+    for call, error, config in zip(chosen, itertools.cycle(ERRORS), configs, strict=False):
         name, _, when = call.partition(":")
         failure = f"{name}:error={error}:{when}"
-        ended = fail_once(runner, run, failure, tmp_path / "project", seen)
+        ended = fail_once(runner, run, failure, config, seen)
         failed += "INJECTED" in ended.calls
     suite.tell(failed, "failing system calls survived")
     # Threads share the work anew each time, so the last of a kind may not be reached.
@@ -168,13 +170,13 @@ def test_a_call_that_fails_is_an_error_of_one_line_or_does_no_harm(
 
 
 def fail_once(
-    runner: ScriptRunner, run: Undisturbed, failure: str, folder: Path, seen: set[str]
+    runner: ScriptRunner, run: Undisturbed, failure: str, config: Path, seen: set[str]
 ) -> Ended:
     """Let one call fail, such as `fsync:error=EIO:when=2`, and see that it does no harm.
 
     What lies there in the same state as after an earlier failure (`seen`) is made good once.
     """
-    config = begin(run.template, folder)
+    folder = config.parent
     trace = (f"trace={failure.partition(':')[0]}", f"inject={failure}")
     ended = runner.run(Job(run.script, str(config), strace=trace))
     told = f"{failure}\n{ended.text}"

@@ -53,6 +53,7 @@ SPOILT_WHOLE = {
 tables = st.lists(st.lists(st.sampled_from(sorted(WAYS)), min_size=1, max_size=14), max_size=4)
 
 
+@pytest.mark.slow
 @settings(deadline=None, suppress_health_check=list(HealthCheck))
 @given(batches=tables)
 def test_each_row_ends_where_it_must_and_none_is_lost(

@@ -12,8 +12,10 @@ from tests.conftest import Suite
 from tests.support.script_runner import STAGES, Job, ScriptRunner, has_strace
 from tests.support.sweeping import (
     Undisturbed,
+    before_changes,
     begin,
     calls_of,
+    copies,
     is_made_good_once,
     thinned,
     undisturbed_stage,
@@ -95,19 +97,18 @@ def test_every_file_is_synced_before_it_gets_its_name_and_its_folder_after(
 def kills_at(runner: ScriptRunner, run: Undisturbed, calls: str, most: int, folder: Path) -> int:
     """Kill a run at some of these calls on files of the project, one after another.
 
-    Kills that leave the same state behind are made good once.
+    Of calls that find the same files, such as those that open one to read, it is killed at the
+    first. Kills that leave the same state behind are made good once.
 
     Returns:
         How often it was killed.
     """
-    ours = dict.fromkeys(call for call, mine in calls_of(runner, run, calls, folder) if mine)
-    found = thinned([*ours], most)
+    found = thinned(before_changes(calls_of(runner, run, calls, folder)), most)
     kills = 0
     seen: set[str] = set()
-    for call in found:
+    for call, config in zip(found, copies(run.template, folder), strict=False):
         name, _, when = call.partition(":")
         kill = (f"trace={name}", f"inject={name}:signal=KILL:{when}")
-        config = begin(run.template, folder)
         ended = runner.run(Job(run.script, str(config), strace=kill))
         assert ended.was_killed or ended.code == 0, ended.text
         kills += ended.was_killed

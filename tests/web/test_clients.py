@@ -192,6 +192,7 @@ BOOKS_OF_ANOTHER_VERSION = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("change", BOOKS_OF_ANOTHER_VERSION)
 def test_a_ranking_of_another_version_is_said_everywhere(
     client: FlaskClient, project: Project, change: str
@@ -209,6 +210,7 @@ def test_a_ranking_of_another_version_is_said_everywhere(
     assert client.post("/prediction", json={"records": [record]}).status_code == 200
 
 
+@pytest.mark.slow
 def test_csv_holds_all_that_match_unless_a_page_is_asked_for(
     client: FlaskClient, project: Project
 ) -> None:

@@ -72,6 +72,7 @@ def test_what_is_no_json_is_none_for_mlflow_either(text: str) -> None:
         feature_parsing.decoded_mlflow_json(text.encode())
 
 
+@pytest.mark.slow
 def test_a_long_body_of_open_texts_is_refused_in_a_moment() -> None:
     for text in ('\\"' * 2**20, '"\\' * 2**20, '"' + "\\" * 2**20, '"a' * 2**20):
         with pytest.raises(DataError):
@@ -176,6 +177,7 @@ def test_a_fault_in_a_csv_table_is_named(text: str | bytes, words: list[str]) ->
     assert all(word in str(error.value) for word in words), str(error.value)
 
 
+@pytest.mark.slow
 @settings(max_examples=300, deadline=None)
 @given(
     st.one_of(

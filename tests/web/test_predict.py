@@ -255,6 +255,7 @@ def test_csv_gets_them_too(client: FlaskClient, kind: str) -> None:
     assert strict_json(response) == {"predictions": [1, 0, 1]}
 
 
+@pytest.mark.slow
 def test_a_missing_value_as_the_client_of_mlflow_writes_it(project: Project) -> None:
     """The bytes that its ScoringServerClient 3.17 sends for a table with gaps, over HTTP."""
     names, rows = ["segment", *NAMES], [["NaN", np.nan, 1, 9.0], [None, 100.0, 1, np.nan]]

@@ -218,6 +218,7 @@ def test_while_the_first_run_is_at_work_what_is_not_known_is_null_and_that_is_sa
     assert "detail" not in strict_json(client.get("/diagnostics"))
 
 
+@pytest.mark.slow
 def test_a_model_deployed_by_hand_answers_before_the_first_run(small_stages: Project) -> None:
     client = create_app(small_stages.config).test_client()
     assert strict_json(client.get("/summarystats"))["summary_statistics"] is None

@@ -117,6 +117,7 @@ def test_without_an_impact_there_is_no_picture() -> None:
     assert isinstance(drift_figures.impact({}), Absent)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", hostile.LABELS, ids=ascii)
 def test_hostile_names_of_columns(name: str) -> None:
     found, shift = compared(table(100)), card_impact(np.linspace(0, 60, 100))

@@ -89,6 +89,7 @@ def test_one_class_or_no_rows_give_a_reason(name: str) -> None:
         assert shown.reason.endswith(("labelled rows.", "the same label."))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", PICTURES)
 @pytest.mark.parametrize(
     "chances",

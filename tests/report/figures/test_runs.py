@@ -53,6 +53,7 @@ def line(axes: Axes, label: str) -> list[float]:
     return next([y for _, y in points(line)] for line in axes.lines if line.get_label() == label)
 
 
+@pytest.mark.slow
 def test_runs_stand_in_their_order_with_gaps_where_nothing_is_known() -> None:
     runs = [FIRST, FAILED, run(3, "kept", 0.5), run(9, "deployed", 0.4, candidate_score=score(0.8))]
     shown = run_figures.trends(runs, 0.6)
@@ -71,6 +72,7 @@ def test_runs_stand_in_their_order_with_gaps_where_nothing_is_known() -> None:
     )
 
 
+@pytest.mark.slow
 def test_of_a_run_that_is_still_at_work_the_stages_are_known_and_the_whole_is_not() -> None:
     at_work = replace(KEPT, finished_at=None)
     *_, seconds = panels(run_figures.trends([FIRST, at_work], 0.6))
@@ -81,6 +83,7 @@ def test_of_a_run_that_is_still_at_work_the_stages_are_known_and_the_whole_is_no
     assert "whole run" not in {one.get_label() for one in alone.lines}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("only", [FIRST, FAILED, KEPT], ids=["first", "failed", "kept"])
 def test_runs_of_one_kind_alone_are_drawn(only: DecisionRecord) -> None:
     shown = run_figures.trends([only, only], 0.6)
@@ -94,6 +97,7 @@ def test_runs_of_one_kind_alone_are_drawn(only: DecisionRecord) -> None:
     assert bool(empty) == (only is not KEPT)
 
 
+@pytest.mark.slow
 def test_without_runs_that_is_said_and_of_many_the_newest_are_drawn() -> None:
     assert isinstance(run_figures.trends([], 0.6), Absent)
     assert isinstance(run_figures.trends([KEPT], 0.6), Absent)

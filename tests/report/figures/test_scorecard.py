@@ -114,6 +114,7 @@ def test_a_blank_level_is_named() -> None:
     assert texts(axes)[:4] == ["a", "75%", "(blank)", "25%"]
 
 
+@pytest.mark.slow
 def test_sixty_columns_are_cut_and_that_is_said() -> None:
     names = [f"column{place}" for place in range(60)]
     terms = [number(name, (0, 1), (-place, place)) for place, name in enumerate(names)]
@@ -148,6 +149,7 @@ def test_a_release_without_slices_or_without_the_column_is_drawn() -> None:
     assert len(panels(drawn(card(*terms), summary))) == 2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [name for name in hostile.LABELS if name != "\ud800"], ids=ascii)
 def test_hostile_names_of_columns_and_levels(name: str) -> None:
     other = f"{name}2"

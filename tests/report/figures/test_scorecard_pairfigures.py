@@ -48,6 +48,7 @@ def test_a_pair_with_200_levels_shows_the_strongest() -> None:
     assert texts(axes)[-1] == "+2.0"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [name for name in hostile.LABELS if name != "\ud800"], ids=ascii)
 def test_hostile_names_of_columns_and_levels(name: str) -> None:
     axes_of = (KnotAxis((0, 1), 0), LevelAxis((name, "b")))

@@ -17,6 +17,7 @@ from tests.support import hostile
 from tests.support.figures import sketch
 
 
+@pytest.mark.slow
 def test_equal_pictures_give_equal_bytes_in_whatever_order_they_are_rendered() -> None:
     first, second = sketch(), sketch()
     svg, png, outlines = (style.svg(first), style.png(first, 100), style.svg_outlines(first))
@@ -25,6 +26,7 @@ def test_equal_pictures_give_equal_bytes_in_whatever_order_they_are_rendered() -
     assert style.svg(second) == svg == style.svg(first)
 
 
+@pytest.mark.slow
 def test_the_layout_is_settled_before_the_first_rendering() -> None:
     picture = sketch()
     (axes,) = picture.figure.axes
@@ -51,6 +53,7 @@ def test_bytes_do_not_depend_on_the_process() -> None:
     assert len(digests) == 1
 
 
+@pytest.mark.slow
 def test_the_svg_is_the_pages_own() -> None:
     code = style.svg(sketch())
     root = ET.fromstring(code)
@@ -68,6 +71,7 @@ def test_the_svg_is_the_pages_own() -> None:
     assert ">a title<" in code  # text, not outlines
 
 
+@pytest.mark.slow
 def test_several_pictures_in_one_page_share_no_id() -> None:
     pages = [style.svg(sketch(name)) for name in ("one", "two")]
     ids = [set(re.findall(r' id="([^"]+)"', page)) for page in pages]
@@ -76,6 +80,7 @@ def test_several_pictures_in_one_page_share_no_id() -> None:
         assert set(re.findall(r'(?:url\(|href=")#([\w-]+)', page)) <= known
 
 
+@pytest.mark.slow
 def test_outlines_need_no_font() -> None:
     code = style.svg_outlines(sketch()).decode()
     assert "<text" not in code
@@ -83,6 +88,7 @@ def test_outlines_need_no_font() -> None:
     assert "dc:date" not in code
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("text", hostile.LABELS, ids=ascii)
 def test_hostile_names_are_drawn_as_they_stand_and_warn_of_nothing(text: str) -> None:
     picture = sketch(text=text)

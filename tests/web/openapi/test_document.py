@@ -48,6 +48,7 @@ def test_every_route_stands_in_the_document_and_no_other(app: Flask) -> None:
     assert described == routes
 
 
+@pytest.mark.slow
 def test_every_parameter_that_is_read_is_described_and_no_other(app: Flask) -> None:
     document = app.test_client().get("/openapi.json").json
     assert document is not None

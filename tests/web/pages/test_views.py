@@ -200,6 +200,7 @@ def many(ready: Project) -> Project:
     return ready
 
 
+@pytest.mark.slow
 def test_the_list_is_searched_filtered_sorted_and_paged_without_a_script(many: Project) -> None:
     first = page_of(many)
     assert names_on(first) == [f"client {number:03}" for number in range(25)]
@@ -219,6 +220,7 @@ def tier_counts(html: str) -> list[str]:
     return re.findall(r"<small>([\d,]+)</small></span></label>", html)
 
 
+@pytest.mark.slow
 def test_with_a_search_the_tiers_count_what_it_leaves(many: Project) -> None:
     assert tier_counts(page_of(many)) == ["60", "20", "40", "20", "20"]
     # Of the ten clients 010 to 019: 012, 015, 018 are at high risk, 010, 013, 016, 019 at medium.
@@ -261,6 +263,7 @@ def test_a_wrong_question_is_an_error_page(client: FlaskClient, query: str) -> N
     assert f"{query[0].upper()}{query[1:].partition('=')[0]}: expected" in answer.text
 
 
+@pytest.mark.slow
 @given(
     st.frozensets(st.sampled_from(lookup_db.TIERS), min_size=1),
     st.text(),
@@ -303,6 +306,7 @@ def test_every_name_comes_back_from_its_address(name: str) -> None:
     assert found == name
 
 
+@pytest.mark.slow
 def test_hostile_names_are_text_and_each_has_its_page(ready: Project) -> None:
     rank_names(ready, CLIENT_NAMES)
     browser = create_app(ready.config).test_client()
@@ -322,6 +326,7 @@ def test_hostile_names_are_text_and_each_has_its_page(ready: Project) -> None:
     only_ours(html)
 
 
+@pytest.mark.slow
 def test_a_name_too_long_for_an_address_has_a_link_that_works(ready: Project) -> None:
     """A server takes request lines of some 4,000 bytes."""
     names = ["a" * 3_900, "a" * 5_000, "a" * 5_001, "ä" * 650, "ä" * 700, "😀" * 334, "\n" * 1_400]
@@ -615,6 +620,7 @@ def test_errors_are_pages_for_a_browser(ready: Project, monkeypatch: pytest.Monk
 # --- what the pages are made of ---------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_pages_load_no_heavy_library(ready: Project) -> None:
     code = (
         "import sys; sys.path.insert(0, sys.argv[1])\n"
