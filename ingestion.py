@@ -98,6 +98,7 @@ def _with_survey(config: Config, ledger: Ledger, looked: Survey) -> Ledger:
         ledger,
         schema=config.schema_digest,
         sightings=looked.sightings,
+        arrivals=ledger.arrivals if looked.waiting else (),
         refused={refusal.name: refusal.reason for refusal in looked.refused},
         events=(*ledger.events, *looked.events),
     )
@@ -128,6 +129,8 @@ def _log_survey(looked: Survey, ledger: Ledger) -> None:
         logger.warning("%s: not read: %s", refusal.name, refusal.reason)
     for name in looked.waiting:
         logger.info("%s: still being written, left for the next run", name)
+    for name in looked.held_back:
+        logger.info("%s: left for the next run, to be read again in the order of arrival", name)
 
 
 def _log(entry: LedgerEntry) -> None:
