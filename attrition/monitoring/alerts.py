@@ -52,23 +52,24 @@ class Told:
 
 
 def findings(
-    score: Score | None, drift: DriftRecord, suspicious: Suspicion, degraded_below: float
+    score: Score | None,
+    cross_validated: Score | None,
+    drift: DriftRecord,
+    suspicious: Suspicion,
+    degraded_below: float,
 ) -> list[Condition]:
     """Conditions from the examination of a model.
 
     Args:
         score: on the test data; None when there is none.
+        cross_validated: by which it is judged where the test data cannot tell.
         drift: what was found about it.
         suspicious: columns that alone tell the answer beyond belief.
         degraded_below: F1 under which a model is degraded, a fraction 0-1.
     """
     conditions = [_suspicion(suspicious)] if suspicious.columns else []
-    f1 = score.f1 if score else None
-    if f1 is not None and f1 < degraded_below:
-        text = f"its F1 on the test data, {f1:.3f}, is under {degraded_below:g}"
-        conditions.append(
-            Condition("degraded model", "degraded", f"the deployed model is degraded: {text}")
-        )
+    if score:
+        conditions += _degraded(score, cross_validated, degraded_below)
     for sample, performance in drift.performance.items():
         if performance.has_drifted:
             key = f"model drift on the {sample}"
@@ -81,6 +82,20 @@ def findings(
             strongest = _strongest(drift.impact.get(sample))
             conditions.append(Condition(key, names, f"{key}: {shown}{strongest}"))
     return conditions
+
+
+def _degraded(
+    score: Score, cross_validated: Score | None, degraded_below: float
+) -> list[Condition]:
+    """Whether a model is degraded, by which score."""
+    # It brings numpy, which an idle run must not pay for.
+    from attrition.model.metrics import score_to_judge_by
+
+    shown, where = score_to_judge_by(score, cross_validated)
+    if shown.f1 is None or shown.f1 >= degraded_below:
+        return []
+    text = f"its F1 {where}, {shown.f1:.3f}, is under {degraded_below:g}"
+    return [Condition("degraded model", "degraded", f"the deployed model is degraded: {text}")]
 
 
 def _suspicion(suspicious: Suspicion) -> Condition:
@@ -113,7 +128,8 @@ def _strongest(impact: Impact | None) -> str:
 
 def conditions(record: DecisionRecord, degraded_below: float) -> list[Condition]:
     """What a finished run found wrong; a model deployed by it is judged by its own score."""
-    return findings(record.live_score, record.drift, record.suspicious, degraded_below)
+    scores = record.live_score, record.live_cross_validated
+    return findings(*scores, record.drift, record.suspicious, degraded_below)
 
 
 def failure(message: str) -> Condition:

@@ -49,6 +49,26 @@ def test_a_model_deployed_by_the_run_is_judged_by_its_own_score() -> None:
     assert found(verdict="deployed", scores=old, candidate_score=None) == []
 
 
+BLIND = {"f1": None, "undefined": "too few labelled rows"}
+
+
+def test_where_the_test_data_cannot_tell_the_cross_validated_score_does() -> None:
+    scores, weak, good = {"test data": BLIND}, {"f1": 0.59}, {"f1": 0.6}
+    (condition,) = alerts.conditions(record(scores=scores, champion_cross_validated=weak), 0.6)
+    assert condition.text == (
+        "the deployed model is degraded: its F1 in cross-validation, 0.590, is under 0.6"
+    )
+    (condition,) = alerts.conditions(record(scores={"test data": weak}), 0.6)
+    assert condition.text == (
+        "the deployed model is degraded: its F1 on the test data, 0.590, is under 0.6"
+    )
+    assert found(scores=scores, champion_cross_validated=good, cross_validated=weak) == []
+    assert found(champion_cross_validated=weak) == []
+    new = {"verdict": "deployed", "candidate_score": BLIND}
+    assert found(**new, champion_cross_validated=good, cross_validated=weak) != []
+    assert found(**new, champion_cross_validated=weak, cross_validated=good) == []
+
+
 def test_columns_beyond_belief_are_a_condition_until_the_model_is_another() -> None:
     suspicious = {"columns": {"refund": 1.0, "state": 0.978}, "model_auc": 0.99}
     (condition,) = alerts.conditions(record(suspicious=suspicious), 0.6)
