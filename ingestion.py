@@ -20,24 +20,27 @@ is missing, a new one is made of the rows that stand there.
 from __future__ import annotations
 
 import argparse
+import gzip
 import logging
+import tempfile
 import textwrap
+import zlib
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from attrition.core import atomic_files
 from attrition.core.config import DEFAULT_CONFIG_PATH, STANDARD_FOLDERS, Config, parse_config
-from attrition.core.errors import PipelineError
+from attrition.core.errors import DataError, PipelineError
 from attrition.core.settings_file import Written, replace_settings
 from attrition.data import source_files
 from attrition.data.config_suggestion import suggest_settings
-from attrition.data.csv_records import FOUND
+from attrition.data.csv_records import FOUND, MAXIMUM_RECORD, check_header, column_names
 from attrition.data.discovery import Survey, all_rejected, survey
 from attrition.data.ingestion_result import IngestionResult, Pending
 from attrition.data.ledger import REJECTED, Ledger, LedgerEntry, read_ledger, write_ledger
 from attrition.data.ledger_rebuild import accept_edits
-from attrition.data.source_files import Refusal
+from attrition.data.source_files import Batch, Refusal
 from attrition.engines.selection import engine
 from attrition.runs import cli
 
@@ -73,7 +76,37 @@ def pending(config: Config) -> Pending:
     if not ledger.fits(config.schema_digest, engine(config).store):
         ledger = Ledger()
     looked = _look(config, ledger)
-    return Pending(tuple(item.batch.name for item in looked.new), looked.waiting, looked.refused)
+    with tempfile.TemporaryDirectory() as scratch:
+        part = Path(scratch) / "part.csv"
+        problems = {
+            item.batch.name: _header_problem(config, item.batch, part) for item in looked.new
+        }
+    return Pending(
+        tuple(name for name, reason in problems.items() if reason is None),
+        looked.waiting,
+        looked.refused,
+        tuple(Refusal(name, reason) for name, reason in problems.items() if reason is not None),
+    )
+
+
+def _header_problem(config: Config, batch: Batch, part: Path) -> str | None:
+    """Why a batch would be rejected by its header; None if it would not, or cannot be read yet.
+
+    Args:
+        part: where to write its first rows; by them alone it is judged.
+    """
+    try:
+        with source_files.open_batch(batch) as stream:
+            plain = gzip.GzipFile(fileobj=stream) if batch.is_packed else stream
+            with plain:
+                head = plain.read(MAXIMUM_RECORD)
+        part.write_bytes(head[: head.rfind(b"\n") + 1] or head)
+        check_header(column_names(part), config.stored_columns, ())
+    except DataError as error:
+        return str(error).partition(FOUND)[0]
+    except (OSError, EOFError, zlib.error):
+        return None
+    return None
 
 
 def _look(config: Config, ledger: Ledger) -> Survey:
@@ -98,6 +131,7 @@ def _with_survey(config: Config, ledger: Ledger, looked: Survey) -> Ledger:
         ledger,
         schema=config.schema_digest,
         sightings=looked.sightings,
+        arrivals=ledger.arrivals if looked.waiting else (),
         refused={refusal.name: refusal.reason for refusal in looked.refused},
         events=(*ledger.events, *looked.events),
     )
@@ -128,6 +162,8 @@ def _log_survey(looked: Survey, ledger: Ledger) -> None:
         logger.warning("%s: not read: %s", refusal.name, refusal.reason)
     for name in looked.waiting:
         logger.info("%s: still being written, left for the next run", name)
+    for name in looked.held_back:
+        logger.info("%s: left for the next run, to be read again in the order of arrival", name)
 
 
 def _log(entry: LedgerEntry) -> None:

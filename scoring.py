@@ -23,7 +23,7 @@ from attrition.data.ledger import read_ledger
 from attrition.engines.context import gather_test_clients, score_clients
 from attrition.model.champion import live_champion
 from attrition.model.compatibility import misfit
-from attrition.model.metrics import Score
+from attrition.model.metrics import Score, score_to_judge_by
 from attrition.model.scorecard import load_scorecard
 from attrition.runs import cli
 
@@ -73,8 +73,8 @@ def describe(result: Score, training: Mapping[str, Any]) -> str:
     """
     if result.f1 is None or result.confusion is None:
         text = f"score undefined: {result.undefined}"
-        known = training.get("cross_validated") or {}
-        if known.get("f1") is None:
+        known, _ = score_to_judge_by(result.to_json(), training.get("cross_validated"))
+        if known["f1"] is None:
             return text
         return (
             f"{text}\ncross-validated F1 {known['f1']:.3f}   (on {known['rows']:,} training rows)"

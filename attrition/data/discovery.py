@@ -43,6 +43,7 @@ class Survey:
         refused: entries named like a batch that are none, and those with another name.
         sightings: name -> digest and stamp, for every batch whose content is known or new.
         events: renames, copies, changes and deletions of files the ledger knows.
+        held_back: names of batches to be read again only after one that is waiting.
     """
 
     new: tuple[NewBatch, ...]
@@ -50,6 +51,7 @@ class Survey:
     refused: tuple[Refusal, ...]
     sightings: Mapping[str, Sighting]
     events: tuple[Event, ...]
+    held_back: tuple[str, ...] = ()
 
 
 def survey(folder: Path, ledger: Ledger, settle_seconds: int) -> Survey:
@@ -70,19 +72,22 @@ def survey(folder: Path, ledger: Ledger, settle_seconds: int) -> Survey:
         if not source_files.is_unchanged(batch):
             digests.pop(batch.name, None)
             waiting.add(batch.name)
+    new = _new(changed, digests, ledger)
+    held_back = _held_back(new, waiting, digests, ledger)
     seen = {
         batch.name: Sighting(digests[batch.name], seen_ns=seen_ns, **asdict(batch.stamp))
         for batch in changed
-        if batch.name in digests
+        if batch.name in digests and digests[batch.name] not in held_back
     }
     present = {batch.name for batch in batches}
     kept = {name: old for name, old in ledger.sightings.items() if name in present}
     return Survey(
-        new=tuple(_new(changed, digests, ledger)),
+        new=tuple(item for item in new if item.sha256 not in held_back),
         waiting=tuple(sorted(waiting)),
         refused=tuple(refused),
         sightings={**kept, **seen},
         events=tuple(_events(ledger, present, digests)),
+        held_back=tuple(item.batch.name for item in new if item.sha256 in held_back),
     )
 
 
@@ -160,6 +165,20 @@ def _new(changed: list[Batch], digests: dict[str, str], ledger: Ledger) -> list[
             names.get(item.batch.name, len(names)),
         ),
     )
+
+
+def _held_back(
+    new: list[NewBatch], waiting: set[str], digests: dict[str, str], ledger: Ledger
+) -> set[str]:
+    """Digests of contents that came after one to be read again that a waiting file may hold.
+
+    Read before it, they would no longer be the newer ones.
+    """
+    missing = set(ledger.arrivals) - set(digests.values())
+    if not missing or waiting <= ledger.sightings.keys():
+        return set()
+    first = min(map(ledger.arrivals.index, missing))
+    return {item.sha256 for item in new} - set(ledger.arrivals[:first])
 
 
 def _events(ledger: Ledger, present: set[str], digests: dict[str, str]) -> list[Event]:

@@ -40,8 +40,12 @@ class IngestionResult:
 
 @dataclass(frozen=True)
 class Pending:
-    """What a run of ingestion would find to do: names of files, and what it would not read."""
+    """What a run of ingestion would find to do: names of files, and what it would not read.
+
+    `rejected` are new files whose header is not as the settings say.
+    """
 
     new: tuple[str, ...]
     waiting: tuple[str, ...]
     refused: tuple[Refusal, ...]
+    rejected: tuple[Refusal, ...] = ()

@@ -11,8 +11,9 @@ standard errors follow from each client's sum: as many rows of fewer clients tel
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -59,6 +60,29 @@ class Score:
     def to_json(self) -> dict[str, Any]:
         """The score as plain values for JSON."""
         return asdict(self)
+
+
+Scores = TypeVar("Scores", Score, Mapping[str, Any])
+
+
+def score_to_judge_by(test: Scores, cross_validated: Scores | None) -> tuple[Scores, str]:
+    """A model's score on the test data, or the cross-validated one where these cannot tell.
+
+    Args:
+        test: the score on the test data, as such or as plain values.
+        cross_validated: likewise, of rows that the model has learnt, each predicted by a model of
+            its kind that has not; None where it is not known.
+
+    Returns:
+        The score, without an F1 where neither has one, and in words where it was measured.
+    """
+    if _f1(test) is None and cross_validated is not None and _f1(cross_validated) is not None:
+        return cross_validated, "in cross-validation"
+    return test, "on the test data"
+
+
+def _f1(score: Score | Mapping[str, Any]) -> Any:
+    return score.f1 if isinstance(score, Score) else score.get("f1")
 
 
 @dataclass(frozen=True)

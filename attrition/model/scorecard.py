@@ -46,7 +46,9 @@ HOW_TO_READ = (
 )
 # Up to this many rows, plain numbers are faster than arrays: one request is one row.
 FEW_ROWS = 8
-# A term that has less than this share in what raises a client's risk is no reason for it.
+# A term is no reason for a client's risk if it raises the odds by less than this, or, beside a
+# stronger term, has less than this share in all that raises them.
+LEAST_POINTS = math.log(1.05)
 LEAST_SHARE = 0.1
 
 
@@ -150,8 +152,9 @@ class Scorecard:
             count: at most this many reasons for a client.
 
         Returns:
-            For each client its reasons, strongest first; only terms that raise the risk, and have
-            `LEAST_SHARE` or more in the sum of the points of all that do.
+            For each client its reasons, strongest first; only terms that raise the risk by
+            `LEAST_POINTS` or more, and of those the strongest and what has `LEAST_SHARE` or more in
+            the sum of the points of all that raise it.
         """
         lifts = np.maximum(self.contributions(table), 0.0)
         strongest = np.argsort(-lifts, axis=1, kind="stable")[:, :count]
@@ -159,8 +162,8 @@ class Scorecard:
         return [
             [
                 self._reason(record, position, float(points[position]))
-                for position in positions
-                if points[position] > 0.0 and points[position] >= enough
+                for rank, position in enumerate(positions)
+                if points[position] >= LEAST_POINTS and (rank == 0 or points[position] >= enough)
             ]
             for record, positions, points, enough in zip(
                 self._records(table), strongest, lifts, least, strict=True

@@ -16,6 +16,7 @@ fold: a client that is known from another row is not unseen.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -228,7 +229,8 @@ def select(
     clients: NDArray[np.intp] | None = None,
 ) -> Selection:
     """Select pairs, L2 strength and threshold by cross-validation; `clients` are codes."""
-    with ThreadPoolExecutor(FOLDS) as threads:
+    # Each fold at work takes memory; more of them than cores would gain no time.
+    with ThreadPoolExecutor(min(FOLDS, os.cpu_count() or 1)) as threads:
         folds = list(
             threads.map(
                 lambda part: Fold.prepare(features, labels, columns, *part),

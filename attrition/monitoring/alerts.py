@@ -1,9 +1,9 @@
 """Which conditions to report, and which of them are new, as a text to send.
 
 A condition is open as long as the runs find it (drift, a degraded model, a run that fails); it is
-told when it appears or changes in kind, and its end once. A troubled file (rejected, or with rows
-in quarantine) is told once. The texts hold names of files and columns, and counts, no values of
-clients.
+reported when it appears or changes in kind, and its end once. A troubled file (rejected, or with
+rows in quarantine) is reported once. The texts hold names of files and columns, and counts, no
+values of clients.
 """
 
 from __future__ import annotations
@@ -37,8 +37,8 @@ class Condition:
 
 
 @dataclass(frozen=True)
-class Told:
-    """What one addressee knows.
+class AlertState:
+    """What one addressee was sent, and what is still to be sent.
 
     Attributes:
         conditions: key -> kind of every open condition.
@@ -52,23 +52,24 @@ class Told:
 
 
 def findings(
-    score: Score | None, drift: DriftRecord, suspicious: Suspicion, degraded_below: float
+    score: Score | None,
+    cross_validated: Score | None,
+    drift: DriftRecord,
+    suspicious: Suspicion,
+    degraded_below: float,
 ) -> list[Condition]:
     """Conditions from the examination of a model.
 
     Args:
         score: on the test data; None when there is none.
+        cross_validated: by which it is judged where the test data cannot tell.
         drift: what was found about it.
         suspicious: columns that alone tell the answer beyond belief.
         degraded_below: F1 under which a model is degraded, a fraction 0-1.
     """
     conditions = [_suspicion(suspicious)] if suspicious.columns else []
-    f1 = score.f1 if score else None
-    if f1 is not None and f1 < degraded_below:
-        text = f"its F1 on the test data, {f1:.3f}, is under {degraded_below:g}"
-        conditions.append(
-            Condition("degraded model", "degraded", f"the deployed model is degraded: {text}")
-        )
+    if score:
+        conditions += _degraded(score, cross_validated, degraded_below)
     for sample, performance in drift.performance.items():
         if performance.has_drifted:
             key = f"model drift on the {sample}"
@@ -81,6 +82,20 @@ def findings(
             strongest = _strongest(drift.impact.get(sample))
             conditions.append(Condition(key, names, f"{key}: {shown}{strongest}"))
     return conditions
+
+
+def _degraded(
+    score: Score, cross_validated: Score | None, degraded_below: float
+) -> list[Condition]:
+    """Whether a model is degraded, by which score."""
+    # It brings numpy, which an idle run must not pay for.
+    from attrition.model.metrics import score_to_judge_by
+
+    shown, where = score_to_judge_by(score, cross_validated)
+    if shown.f1 is None or shown.f1 >= degraded_below:
+        return []
+    text = f"its F1 {where}, {shown.f1:.3f}, is under {degraded_below:g}"
+    return [Condition("degraded model", "degraded", f"the deployed model is degraded: {text}")]
 
 
 def _suspicion(suspicious: Suspicion) -> Condition:
@@ -113,7 +128,8 @@ def _strongest(impact: Impact | None) -> str:
 
 def conditions(record: DecisionRecord, degraded_below: float) -> list[Condition]:
     """What a finished run found wrong; a model deployed by it is judged by its own score."""
-    return findings(record.live_score, record.drift, record.suspicious, degraded_below)
+    scores = record.live_score, record.live_cross_validated
+    return findings(*scores, record.drift, record.suspicious, degraded_below)
 
 
 def failure(message: str) -> Condition:
@@ -126,7 +142,7 @@ def failure_kind(message: str) -> str:
     return re.sub(r"\d+", "#", message)
 
 
-def still_open(known: Told) -> list[Condition]:
+def still_open(known: AlertState) -> list[Condition]:
     """The conditions reported before, without a failed run."""
     return [
         Condition(key, kind, key) for key, kind in known.conditions.items() if key != FAILED_RUN
@@ -151,21 +167,21 @@ def troubled_files(ledger: Ledger) -> dict[str, str]:
 
 
 def news(
-    known: Told,
+    known: AlertState,
     conditions: Sequence[Condition],
     files: Mapping[str, str] | None,
     outcome: str | None,
-) -> tuple[str | None, Told]:
+) -> tuple[str | None, AlertState]:
     """The message that is due to an addressee, given what was reported before.
 
     Args:
-        known: what the addressee knows.
+        known: what was reported to the addressee before.
         conditions: those that are open now.
         files: from `troubled_files`; None when the ledger could not be read.
         outcome: what the run decided; said beside new conditions.
 
     Returns:
-        The message, None when there is no news, and what the addressee knows after it.
+        The message, None when there is no news, and what is reported once it is sent.
     """
     appeared = [c for c in conditions if known.conditions.get(c.key) != c.kind]
     new_files = [line for key, line in (files or {}).items() if key not in known.files]
@@ -185,7 +201,7 @@ def news(
     return printable("\n".join(lines)) or None, after
 
 
-def _ended(known: Told, conditions: Sequence[Condition]) -> str | None:
+def _ended(known: AlertState, conditions: Sequence[Condition]) -> str | None:
     """A line if all conditions ended, or if runs no longer fail; None otherwise."""
     over = [key for key in known.conditions if key not in {c.key for c in conditions}]
     if over and not conditions:
@@ -200,7 +216,7 @@ def _shortened(lines: Sequence[str]) -> list[str]:
     return [*lines[:FILES_NAMED], *([f"and {more:,} files more"] if more > 0 else [])]
 
 
-def with_unsent(known: Told, message: str | None) -> tuple[str, ...]:
+def with_unsent(known: AlertState, message: str | None) -> tuple[str, ...]:
     """All messages that are due, oldest first; at most the last MESSAGES_KEPT."""
     return (*known.unsent, *([message] if message else []))[-MESSAGES_KEPT:]
 

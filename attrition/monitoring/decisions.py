@@ -9,7 +9,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from attrition.model.metrics import Comparison, Score
+from attrition.model.metrics import Comparison, Score, score_to_judge_by
 from attrition.monitoring.findings import (
     DriftVerdict,
     Evidence,
@@ -141,7 +141,7 @@ class Scored:
     @property
     def f1(self) -> float | None:
         """The F1 to judge by; None when neither is known."""
-        return self.cross_validated.f1 if self.test.f1 is None else self.test.f1
+        return score_to_judge_by(self.test, self.cross_validated)[0].f1
 
     @property
     def words(self) -> str:

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from attrition.core import atomic_files
+from attrition.core import atomic_files, plain_values
 from attrition.data.clients import Clients
 from attrition.data.ledger import Ledger
 from attrition.engines.context import RunContext, score_clients
@@ -51,9 +51,13 @@ class SampleFindings:
 
 @dataclass(frozen=True)
 class Examination:
-    """Findings about the deployed model, by sample; empty if it was not examined."""
+    """Findings about the deployed model, by sample; empty if it was not examined.
+
+    `cross_validated` is its score of that kind when it was trained.
+    """
 
     samples: Mapping[Sample, SampleFindings] = field(default_factory=dict)
+    cross_validated: Score | None = None
 
     @property
     def scores(self) -> dict[Sample, Score]:
@@ -104,7 +108,8 @@ def examine(context: RunContext) -> Examination:
         {
             name: examine_sample(context, champion, name, clients, total)
             for name, (clients, total) in samples.items()
-        }
+        },
+        plain_values.from_json(Score, champion.training["cross_validated"]),
     )
 
 

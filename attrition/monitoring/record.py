@@ -79,7 +79,9 @@ class DecisionRecord:
         inputs: digest of the input folders as they were then.
         scores: of the deployed model, on the labelled samples.
         sampled: number of all rows, where only a sample of them was looked at.
+        champion_cross_validated: of the deployed model, when it was trained; None without one.
         candidate_score: on the test data; None when there was no candidate.
+        cross_validated: likewise, on the rows it learnt from.
         no_ranking: why there is no ranking.
         release_before, release_after: the live release when the run began, and at its end.
         timings: seconds of each stage; empty while the run has not told of them.
@@ -100,6 +102,7 @@ class DecisionRecord:
     scores: Mapping[Sample, Score] = field(default_factory=dict)
     drift: DriftRecord = field(default_factory=DriftRecord)
     sampled: Mapping[str, int] = field(default_factory=dict)
+    champion_cross_validated: Score | None = None
     candidate_score: Score | None = None
     cross_validated: Score | None = None
     evidence: Evidence | None = None
@@ -115,6 +118,13 @@ class DecisionRecord:
         if self.verdict is RunVerdict.DEPLOYED:
             return self.candidate_score
         return self.scores.get(Sample.TEST_DATA)
+
+    @property
+    def live_cross_validated(self) -> Score | None:
+        """Likewise, cross-validated."""
+        if self.verdict is RunVerdict.DEPLOYED:
+            return self.cross_validated
+        return self.champion_cross_validated
 
     @property
     def seconds(self) -> float | None:

@@ -37,7 +37,8 @@ def decided(
     known = last.ingestion.notices if last and last.ingestion else ()
     new_notices = [notice for notice in ingested.notices if notice not in known]
     on_test, suspicious = scores.get(Sample.TEST_DATA), challenge.suspicious
-    alerts = findings(on_test, drift, suspicious, config.model_score_threshold)
+    threshold = config.model_score_threshold
+    alerts = findings(on_test, exam.cross_validated, drift, suspicious, threshold)
     return DecisionRecord(
         run_id=started,
         time=started,
@@ -51,6 +52,7 @@ def decided(
         scores=scores,
         drift=drift,
         sampled=exam.sampled | challenge.sampled,
+        champion_cross_validated=exam.cross_validated,
         candidate_score=scored.test if scored else None,
         cross_validated=scored.cross_validated if scored else None,
         evidence=challenge.evidence,

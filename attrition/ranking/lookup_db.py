@@ -200,8 +200,10 @@ class Book:
     def long_name(self, digest: str) -> str | None:
         """The name, too long for an address, that has this digest; None without one."""
         self._connection.create_function("digest", 1, name_digest, deterministic=True)
+        # The length of a text ends at a NUL, that of bytes does not.
         row = self._connection.execute(
-            "SELECT client FROM clients WHERE length(client) > ? AND digest(client) = ? LIMIT 1",
+            "SELECT client FROM clients WHERE length(CAST(client AS BLOB)) > ? "
+            "AND digest(client) = ? LIMIT 1",
             (_SHORT_NAME, digest),
         ).fetchone()
         return None if row is None else str(row["client"])

@@ -8,7 +8,7 @@ from typing import Any
 from attrition.core import formatting
 from attrition.core.formatting import decimal, percent, signed
 from attrition.model.explanations import number_text
-from attrition.model.metrics import Z95
+from attrition.model.metrics import Z95, score_to_judge_by
 from attrition.model.terms import Axis, CategoricalTerm, KnotAxis, NumericTerm, Term
 from attrition.monitoring.impact import term_weights
 from attrition.report.document import (
@@ -52,11 +52,7 @@ def trust(inputs: ReportInputs) -> str:
 
 
 def _judged(model: Model) -> tuple[Mapping[str, Any], str]:
-    """The score to judge a model by, and where: cross-validated if the test data cannot tell."""
-    cross_validated = model.training.get("cross_validated") or {}
-    if model.scores.get("f1") is None and cross_validated.get("f1") is not None:
-        return cross_validated, "in cross-validation"
-    return model.scores, "on the test data"
+    return score_to_judge_by(model.scores, model.training.get("cross_validated"))
 
 
 def chapter(inputs: ReportInputs) -> Section:

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from attrition.core.formatting import NO_OPEN_CLIENTS, OPEN_CLIENTS, no_list, plural
 from attrition.data.ingestion_result import IngestionResult
 from attrition.data.ledger import INGESTED
-from attrition.model.metrics import Score
+from attrition.model.metrics import Score, score_to_judge_by
 from attrition.monitoring.findings import DriftVerdict, RunVerdict, Sample
 from attrition.monitoring.record import DecisionRecord, DriftRecord
 from attrition.ranking.outcomes import EarlierList, OutcomeCounts, RankingRecord
@@ -75,9 +75,12 @@ def _paragraphs(record: DecisionRecord) -> Iterator[tuple[str, str]]:
     if record.ingestion:
         yield "New data", _new_data(record.ingestion)
     for sample, score in record.scores.items():
-        yield f"On {sample}", f"release {(record.release_before or '')[:6]} has {_score(score)}"
+        known = record.champion_cross_validated if sample is Sample.TEST_DATA else None
+        name = f"release {(record.release_before or '')[:6]}"
+        yield f"On {sample}", f"{name} has {_scores(score, known)}"
     if record.candidate_score:
-        yield "Candidate", _candidate(record.candidate_score, record.cross_validated)
+        scores = _scores(record.candidate_score, record.cross_validated)
+        yield "Candidate", f"on the test data it has {scores}"
     yield "Drift", _drift(record.drift)
     if ranking:
         yield "Clients", _clients(ranking)
@@ -149,12 +152,11 @@ def _score(score: Score) -> str:
     )
 
 
-def _candidate(score: Score, cross_validated: Score | None) -> str:
-    """Its score on the test data, and cross-validated where these cannot tell."""
-    text = f"on the test data it has {_score(score)}"
-    if score.f1 is not None or not cross_validated or cross_validated.f1 is None:
-        return text
-    return f"{text} Cross-validated, it has {_score(cross_validated)}"
+def _scores(test: Score, cross_validated: Score | None) -> str:
+    """A model's score on the test data, and cross-validated where these cannot tell."""
+    shown, _ = score_to_judge_by(test, cross_validated)
+    text = _score(test)
+    return text if shown is test else f"{text} Cross-validated, it has {_score(shown)}"
 
 
 def _drift(drift: DriftRecord) -> str:

@@ -205,12 +205,15 @@ def _until_sent(response: Response) -> Response:
     if _long_answers in g.get("held", ()):
         g.held.remove(_long_answers)
         response.call_on_close(_long_answers.release)
+        g.long_answer = response
     return response
 
 
 @blueprint.teardown_request
-def _let_go(_error: BaseException | None) -> None:
-    """Let others come in, before the answer is sent."""
+def _let_go(error: BaseException | None) -> None:
+    """Let others come in, before the answer is sent; after an error it is another that is sent."""
+    if error is not None and "long_answer" in g:
+        g.long_answer.close()
     for semaphore in g.pop("held", ()):
         semaphore.release()
 

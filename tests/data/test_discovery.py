@@ -117,3 +117,36 @@ def test_a_file_that_is_being_written_waits(project: Project) -> None:
         assert ingestion.pending(project.config).waiting == ("a.csv",)
         stream.write("2,3,1\n")
     assert ingestion.run(project.config).new_rows == 2
+
+
+def test_after_a_change_of_settings_no_file_overtakes_one_that_is_being_written(
+    project: Project,
+) -> None:
+    for name, activity in (("a.csv", 1), ("b.csv", 2), ("c.csv", 3)):
+        source(project, name, f"k,{activity},2,3,0")
+        ingestion.run(project.config)
+    project.configure(numeric_columns=["lastmonth_activity"])
+    with project.config.input_folder_path.joinpath("b.csv").open("a"):
+        source(project, "d.csv", "k,4,2,3,0")
+        for new_rows in (1, 0):
+            result = ingestion.run(project.config)
+            assert (result.waiting, result.new_rows) == (("b.csv",), new_rows)
+    ingestion.run(project.config)
+    assert final(project) == ["k,1,0", "k,2,0", "k,3,0", "k,4,0"]
+    with source(project, "late.csv", "k,5,2,3,0").open("a"):
+        source(project, "next.csv", "k,6,2,3,0")
+        assert ingestion.run(project.config).new_rows == 1
+
+
+def test_a_file_that_became_another_holds_nothing_back_for_long(project: Project) -> None:
+    source(project, "a.csv", "k,1,2,3,0")
+    ingestion.run(project.config)
+    project.configure(numeric_columns=["lastmonth_activity"])
+    source(project, "b.csv", "k,2,2,3,0")
+    with project.config.input_folder_path.joinpath("a.csv").open("a") as stream:
+        assert ingestion.run(project.config).new_rows == 0
+        stream.write("l,1,2,3,0\n")
+    assert ingestion.run(project.config).new_rows == 3
+    with source(project, "c.csv", "m,1,2,3,0").open("a"):
+        source(project, "d.csv", "n,1,2,3,0")
+        assert ingestion.run(project.config).new_rows == 1

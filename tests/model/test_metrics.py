@@ -18,6 +18,7 @@ from attrition.model.metrics import (
     compare,
     f1_of,
     score,
+    score_to_judge_by,
 )
 
 ANY = Minimum(1, 1)
@@ -269,3 +270,20 @@ def test_rows_of_too_few_clients_who_left_are_too_few() -> None:
         "the rows of the rarer label are of 1 clients, and at least 5 are needed"
     )
     assert score(labels, labels * 0.9, 0.5, Minimum(30, 1), 1, clients=clients).undefined is None
+
+
+@pytest.mark.parametrize("plain", [False, True])
+def test_a_model_is_judged_in_cross_validation_where_the_test_data_cannot_tell(plain: bool) -> None:
+    known, blind = Score(100, f1=0.7), Score(3, undefined="too few")
+
+    def judged(test: Score, crossed: Score | None) -> tuple[float | None, str]:
+        if not plain:
+            chosen, where = score_to_judge_by(test, crossed)
+            return chosen.f1, where
+        kept = crossed.to_json() if crossed else None
+        values, where = score_to_judge_by(test.to_json(), kept)
+        return values["f1"], where
+
+    assert judged(known, Score(9, f1=0.1)) == (0.7, "on the test data")
+    assert judged(blind, known) == (0.7, "in cross-validation")
+    assert judged(blind, blind) == judged(blind, None) == (None, "on the test data")

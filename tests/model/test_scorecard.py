@@ -144,15 +144,25 @@ def test_what_has_less_than_a_tenth_in_the_whole_is_no_reason() -> None:
     shares = scorecard_from_json(raw).reasons(table(), 3)
     assert [reason.term for reason in shares[0]] == ["tenure", "contract"]  # 1.5 + 0.75 + 0.2
     assert [reason.term for reason in shares[1]] == ["tenure", "tenure x contract"]  # 1.0 + 0.3
-    level = {
-        "points": {},
-        "other_points": 1.0,
-        "usual_value": "",
-        "average_points": 0.0,
-    }
-    many = {**CARD, "numeric": {}, "pairs": [], "categorical": {f"c{n}": level for n in range(11)}}
-    row = {f"c{n}": ["x"] for n in range(11)}
-    assert scorecard_from_json(many).reasons(row, 20) == [[]]  # eleven equal ones: none stands out
+
+
+@pytest.mark.parametrize(
+    ("columns", "points", "expected"),
+    [
+        (11, 1.0, ["c0"]),  # eleven equal ones: each has less than a tenth
+        (10, 1.0, [f"c{n}" for n in range(10)]),
+        (1, 0.048, []),  # raises the odds by less than a twentieth
+        (1, 0.049, ["c0"]),
+    ],
+)
+def test_the_strongest_lift_is_a_reason_unless_it_is_a_trifle(
+    columns: int, points: float, expected: list[str]
+) -> None:
+    level = {"points": {}, "other_points": points, "usual_value": "", "average_points": 0.0}
+    names = [f"c{n}" for n in range(columns)]
+    raw = {**CARD, "numeric": {}, "pairs": [], "categorical": dict.fromkeys(names, level)}
+    (reasons,) = scorecard_from_json(raw).reasons({name: ["x"] for name in names}, 20)
+    assert [reason.term for reason in reasons] == expected
 
 
 def test_a_missing_value_is_shown_as_none_in_a_reason() -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import io
+import os
 import pickle
+import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -461,6 +463,26 @@ def test_a_fold_never_looks_at_the_labels_it_predicts() -> None:
     )
     assert len(honest.widths) > 1  # some pair looks promising
     assert np.array_equal(honest.predict(20, 1.0), deceived.predict(20, 1.0))
+
+
+@pytest.mark.parametrize(("cores", "most"), [(2, 2), (None, 1)])
+def test_no_more_folds_are_fitted_at_once_than_there_are_cores(
+    monkeypatch: pytest.MonkeyPatch, cores: int | None, most: int
+) -> None:
+    """Each takes memory while it is fitted."""
+    features, labels = clients(200)
+    before = fitted_on(features, labels).selection
+    threads, predict = set[int](), Fold.predict
+
+    def predict_here(fold: Fold, count: int, strength: float) -> NDArray[np.float64]:
+        threads.add(threading.get_ident())
+        return predict(fold, count, strength)
+
+    monkeypatch.setattr(Fold, "predict", predict_here)
+    monkeypatch.setattr(os, "cpu_count", lambda: cores)
+    after = fitted_on(features, labels).selection
+    assert 1 <= len(threads) <= most
+    assert np.array_equal(after.probabilities, before.probabilities)
 
 
 @pytest.mark.slow

@@ -36,7 +36,11 @@ def test_with_few_rows_nothing_is_claimed(finished_copy: Project) -> None:
     assert {found.data.verdict for found in exam.samples.values()} == {"insufficient data"}
     assert all(found.expected.f1 is None for found in exam.samples.values())
     assert exam.drift.measures[Sample.TEST_DATA] is None
-    assert findings(exam.scores[Sample.TEST_DATA], exam.drift, Suspicion(), 0.6) == []
+    scores = exam.scores[Sample.TEST_DATA], exam.cross_validated
+    assert findings(*scores, exam.drift, Suspicion(), 0.6) == []
+    (degraded,) = findings(*scores, exam.drift, Suspicion(), 0.999)  # by what is known
+    crossed = champion_of(finished_copy).training["cross_validated"]
+    assert f"its F1 in cross-validation, {crossed['f1']:.3f}, is under 0.999" in degraded.text
 
 
 def test_in_place_of_a_damaged_release_the_last_good_one_goes_live(project: Project) -> None:

@@ -92,6 +92,7 @@ FULL = decision_json(
         },
     },
     sampled={"comparison": 7},
+    champion_cross_validated=SCORE,
     candidate_score=SCORE,
     cross_validated=SCORE,
     evidence={"test": {"rows": 9, "difference": 0.1, "difference_interval": [0.0, 0.2]}},
@@ -147,8 +148,8 @@ def test_the_whole_record_has_the_keys_of_today() -> None:
         list(record.to_json())
         == (
             "run_id time inputs release_before verdict reason warnings suspicious training "
-            "new_rows ingestion scores drift sampled candidate_score cross_validated evidence "
-            "ranking no_ranking release_after timings finished_at"
+            "new_rows ingestion scores drift sampled champion_cross_validated candidate_score "
+            "cross_validated evidence ranking no_ranking release_after timings finished_at"
         ).split()
     )
     assert list(record.to_json()["drift"]) == (
@@ -203,7 +204,7 @@ def show(record: DecisionRecord, project: Project) -> None:
         ledger=Ledger(),
         plots={},
     )
-    assert len(build.tell(inputs).attention) == len(record.warnings)
+    assert len(build.build_report(inputs).attention) == len(record.warnings)
     alerts.conditions(record, 0.6)
     json.dumps([web_records.run_of(record), public_decision(record)])
     dashboard.trends([record, record], [])

@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from attrition.ranking import call_list
-from attrition.ranking.lookup_db import Question, opened, write_ranking
+from attrition.ranking import call_list, lookup_db
+from attrition.ranking.lookup_db import Question, name_digest, opened, write_book, write_ranking
 from attrition.ranking.ranking import Ranking, Tiers
 from attrition.runs import history
 from tests.conftest import HEADER, Project
@@ -55,6 +55,15 @@ def test_each_client_keeps_its_own_features_values_and_reasons(tmp_path: Path) -
     assert [client and client["reasons"] for client in found] == [["why"], [], []]
     assert [client and client["value"] for client in found] == [5.0, None, 7.0]
     assert [client and client["value_rank"] for client in found] == [1, None, 2]
+
+
+@pytest.mark.parametrize("name", ["é" * 400, "a\0" + "é" * 400, "\0" * 400])
+def test_a_long_name_is_found_by_its_digest_whatever_it_holds(tmp_path: Path, name: str) -> None:
+    path = tmp_path / "clients.db"
+    about = {**ABOUT, "total": 1, "tiers": dict.fromkeys(lookup_db.TIERS, 0), "thresholds": {}}
+    write_book(path, about, [(1, name, "high", 0.9, "", "", None, None, None)], [])
+    with opened(path) as book:
+        assert book.long_name(name_digest(name)) == name
 
 
 def rows(*clients: tuple[str, str]) -> str:

@@ -109,6 +109,12 @@ def test_scores_are_told_in_words_and_undefined_ones_with_their_reason() -> None
         "Candidate on the test data it has no score: too few labelled rows: 3. Cross-validated, it "
         "has F1 0.700 (0.650 to 0.750) on 900 rows;" in " ".join(text.split())
     )
+    scores = {"test data": blind, "new rows": blind}
+    text = summary({**RECORD, "scores": scores, "champion_cross_validated": score})
+    assert text.count("Cross-validated") == 1  # of the test data alone it stands in the place
+    assert "has no score: too few labelled rows: 3. Cross-validated, it has F1" in " ".join(
+        text.split()
+    )
 
 
 def test_clients_are_counted_and_an_older_list_is_judged_once_half_its_top_is_known() -> None:

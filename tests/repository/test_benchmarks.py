@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import csv
 import io
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 
-from benchmarks import curves, measuring, page
+from benchmarks import curves, measuring, page, serving
 from benchmarks.measuring import at_least, at_most
 
 
@@ -21,6 +22,12 @@ def test_a_bar_is_met_on_its_own_side() -> None:
     assert not at_least("x", "", "", 2.99, 3).met
     assert at_most("x", "", "", 5.0, 5).met
     assert not at_most("x", "", "", 5.01, 5).met
+
+
+def test_mlflow_is_measured_or_said_to_be_missing() -> None:
+    has_mlflow = find_spec("mlflow") is not None
+    assert has_mlflow == serving.HAS_MLFLOW
+    assert ("not installed here" in serving.READ) != has_mlflow
 
 
 def test_the_exponent_of_a_power_law_is_its_power() -> None:

@@ -19,8 +19,26 @@ import ingestion
 from attrition.data import client_table
 from attrition.data.ledger import read_ledger
 from attrition.monitoring import alerts
+from attrition.report.prospect import describe_prospect
 from tests.conftest import HEADER, REPOSITORY, Project
 from tests.support.ingested import counts, final, open_list, outputs, quarantined, source
+
+
+@pytest.mark.parametrize("name", ["a.csv", "a.csv.gz"])
+def test_before_a_run_it_is_said_which_files_lack_a_column(project: Project, name: str) -> None:
+    text = f"{HEADER}\n{'k,1,2,3,0' * 9}\n" * 2000
+    packed = gzip.compress(text.encode()) if name.endswith(".gz") else text.encode()
+    (project.config.input_folder_path / name).write_bytes(packed)
+    (project.config.input_folder_path / "broken.csv.gz").write_bytes(b"no archive")
+    found = ingestion.pending(project.config)
+    assert (found.new, found.rejected) == ((name, "broken.csv.gz"), ())
+    project.configure(numeric_columns=["lastmonth_actvity"])
+    found = ingestion.pending(project.config)
+    assert found.new == ("broken.csv.gz",)
+    assert describe_prospect(project.config, found)[1] == (
+        f"A run would reject {name}: missing column 'lastmonth_actvity' (did you mean "
+        "'lastmonth_activity'?); expected 'corporation', 'lastmonth_actvity', 'exited'."
+    )
 
 
 def test_rows_are_checked_deduplicated_and_written_in_one_form(project: Project) -> None:

@@ -133,10 +133,10 @@ def is_made_good_once(
     """The same, for one project of those that lie there in the same state.
 
     Args:
-        seen: the states that were made good; this one joins them.
+        seen: the states that were made good, each with what might be otherwise; this one joins.
         but: names of files that may be otherwise.
     """
-    left = state(config.parent)
+    left = "\n".join((state(config.parent), *but))
     if left not in seen:
         is_made_good(runner, run, config, but)
     seen.add(left)

@@ -192,6 +192,21 @@ def test_what_if_says_what_the_api_says(open_page: Open, port: int) -> None:
     assert outcome.get_attribute("role") == "status"
 
 
+def test_further_reasons_stand_below_the_first_at_any_width(open_page: Open) -> None:
+    """Beside it they would stand in one row, and below it, further in, in the next."""
+    page = open_page("/?tier=high")
+    for width in (PHONE["width"], 800, 1100, 1280):
+        page.set_viewport_size({**PHONE, "width": width})
+        first, more = (
+            page.locator("td.why:has(details)").first,
+            page.locator("td.why details").first,
+        )
+        cell, box = first.bounding_box(), more.bounding_box()
+        padding = first.evaluate("cell => parseFloat(getComputedStyle(cell).paddingLeft)")
+        assert box["x"] == pytest.approx(cell["x"] + padding, abs=1)
+        assert box["y"] > cell["y"] + 15
+
+
 def test_on_a_phone_the_what_if_is_one_touch_away(open_page: Open, port: int) -> None:
     page = open_page(client_list.client_url(first_client(port)["client"]), viewport=PHONE)
     link = page.get_by_role("link", name="What if a value were another?")

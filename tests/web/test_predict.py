@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from flask import Response
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
@@ -193,6 +194,24 @@ def test_a_long_answer_counts_until_it_is_sent(
         assert post(TABLE).status_code == 503
         assert post(TABLE.partition("Bolt")[0]).status_code == 200  # a short one
         being_read.close()
+
+
+def test_a_long_answer_that_is_not_sent_no_longer_counts(
+    client: FlaskClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What fails after the answer is made has another answer sent in its place."""
+
+    def fail(_response: Response) -> Response:
+        raise OSError("no space left for the counts")
+
+    monkeypatch.setattr(predict, "LONG_BYTES", 100)
+    monkeypatch.setattr(predict, "_long_answers", Impatient(1))
+    hooks = {None: [fail]}
+    with monkeypatch.context() as broken:
+        broken.setattr(client.application, "after_request_funcs", hooks)
+        broken.setitem(client.application.config, "PROPAGATE_EXCEPTIONS", False)
+        assert client.post("/prediction", data=TABLE, content_type="text/csv").status_code == 500
+    assert client.post("/prediction", data=TABLE, content_type="text/csv").status_code == 200
 
 
 def test_a_data_file_counts_as_long(client: FlaskClient, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -19,6 +19,7 @@ from attrition.core.formatting import (
     sentence,
     short_moment,
 )
+from attrition.model.metrics import score_to_judge_by
 from attrition.monitoring.findings import ColumnDrift, RunVerdict, Sample
 from attrition.monitoring.record import DecisionRecord
 from attrition.ranking.outcomes import RankingRecord
@@ -73,21 +74,20 @@ def state_sentence(
         cross_validated: likewise, on the rows it learnt from; told where those are undefined.
         degraded_below: an F1 under this is too weak.
     """
-    f1, confusion = scores.get("f1"), scores.get("confusion")
-    name, rest = "F1 on the test data", ""
-    if f1 is None:
+    score, where = score_to_judge_by(scores, cross_validated)
+    f1, confusion, rest = score.get("f1"), scores.get("confusion"), ""
+    if scores.get("f1") is None:
         reason = scores.get("undefined") or "it was not measured"
-        f1, name = cross_validated.get("f1"), "cross-validated F1"
         rest = f"; its score on the test data is undefined: {reason.rstrip('.')}"
-        if f1 is None:
-            return f"The model is at work; nobody knows how good it is{rest}."
+    if f1 is None:
+        return f"The model is at work; nobody knows how good it is{rest}."
     if f1 < degraded_below:
         return (
-            f"The model is weak: its {name} is {decimal(f1, 2)}, under the "
+            f"The model is weak: its F1 {where} is {decimal(f1, 2)}, under the "
             f"{decimal(degraded_below, 2)} asked for{rest}."
         )
     if rest or not confusion:
-        return f"The model is at work: its {name} is {decimal(f1, 2)}{rest}."
+        return f"The model is at work: its F1 {where} is {decimal(f1, 2)}{rest}."
     return (
         f"The model is at work: of {count(scores['positives'])} clients in the test data who left, "
         f"it found {count(confusion['tp'])}, with {count(confusion['fp'])} false alarms among "
@@ -249,13 +249,11 @@ def facts(
 ) -> list[tuple[str, str, str]]:
     """Numbers about the live model: label, number, remark; `state_sentence` says of which rows."""
     training = manifest.get("training") or {}
-    shown, how = scores, "on the test data"
-    if scores.get("f1") is None and cross_validated.get("f1") is not None:
-        shown, how = cross_validated, "in cross-validation"
+    shown, where = score_to_judge_by(scores, cross_validated)
     f1, interval = shown.get("f1"), shown.get("f1_interval")
     return [
         (
-            f"F1 {how}",
+            f"F1 {where}",
             "undefined" if f1 is None else decimal(f1),
             between(interval) if interval else "",
         ),

@@ -115,7 +115,7 @@ def test_the_overview_says_whom_to_call_how_the_model_is_and_what_was_decided(
         ),
         (
             {**BLIND, "cross_validated": {"f1": 0.73, "f1_interval": [0.7, 0.76]}},
-            "its cross-validated F1 is 0.73; its score on the test data is undefined: one label",
+            "its F1 in cross-validation is 0.73; its score on the test data is undefined: one",
         ),
         (
             {**BLIND, "cross_validated": {"f1": 0.73, "f1_interval": [0.7, 0.76]}},
@@ -123,7 +123,7 @@ def test_the_overview_says_whom_to_call_how_the_model_is_and_what_was_decided(
         ),
         (
             {**BLIND, "cross_validated": {"f1": 0.41, "f1_interval": [0.4, 0.5]}},
-            "The model is weak: its cross-validated F1 is 0.41, under the 0.60 asked for; its",
+            "The model is weak: its F1 in cross-validation is 0.41, under the 0.60 asked for; its",
         ),
         (
             {"cross_validated": {"f1": 0.41, "f1_interval": [0.4, 0.5]}},
