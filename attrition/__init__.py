@@ -5,7 +5,7 @@
     data        client rows: found, read, checked, de-duplicated, committed, read back
     model       the scorecard: basis, fit, export, metrics, explanations
     engines     where the heavy stages work: this machine, or Apache Spark
-    calls       what was done with clients, and whether it helped: hold-out, effect, profit
+    calls       what was done with clients, and whether it helped: hold-out, effect, profit, actions
     monitoring  does the live model still hold: drift, examination, decisions, alerts
     ranking     whom to call: the list, its file, its look-up database, what became of it
     report      the report as a document, then as HTML, PDF and terminal text
