@@ -54,7 +54,8 @@ class Enrolled:
         is_called: whether the client was drawn to be called; else it was to be held out.
         share: the client's chance of being held out, the share in force then; above 0, below 1.
         left: 1 left, 0 stayed, NaN not known yet. Leavers are often known before stayers: count an
-            outcome only once as much time has passed as a stayer's takes.
+            outcome only once as much time has passed as a stayer's takes. (Counted too early they
+            distort the size of an effect; where there is none, they show none.)
         contacted: whether anything was done with the client after it was listed.
         kind: the kind of action ("call", "offer"); empty where there was none.
     """
