@@ -96,10 +96,11 @@ def test_a_row_that_comes_twice_counts_once_and_rows_that_differ_count_each(tmp_
         "Acme,2026-05-01,call,3,second try\n"
         "Acme,2026-05-01,offer,3,\n"
         "007,2026-05-01,call,3,\n"
-        "007,2026-05-02,call,3,\n",
+        "007,2026-05-02,call,3,\n"
+        "007,2026-05-02,offer,3,\n",
     )
-    assert (len(actions.accepted), actions.duplicates, actions.rejected) == (5, 1, ())
-    assert actions.busy_days == 1
+    assert (len(actions.accepted), actions.duplicates, actions.rejected) == (6, 1, ())
+    assert actions.busy_days == 2  # Acme's first of May with three, 007's second with two
 
 
 def test_unknown_clients_are_named_each_once(tmp_path: Path) -> None:
