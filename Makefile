@@ -1,5 +1,5 @@
 # make run | serve | test | test-fast | test-all | coverage | check | types | audit | bench |
-# bench-quick | quality | spark: each builds what it needs in .venv first.
+# bench-quick | quality | effect | spark: each builds what it needs in .venv first.
 
 PYTHON ?= python3
 VENV := .venv
@@ -10,10 +10,10 @@ PYTEST := PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -n auto
 
 .DEFAULT_GOAL := help
 .PHONY: help install spark run serve test test-fast test-all coverage check types audit bench \
-    bench-quick quality clean
+    bench-quick quality effect clean
 
 # What mirrors the rooms of attrition/, so that a change of one is proved within a minute.
-ROOMS := core runs data model engines monitoring ranking report web
+ROOMS := core runs data model engines calls monitoring ranking report web
 
 help:  ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -90,6 +90,9 @@ bench-quick: $(VENV)/.development  ## the same with small tables, in a minute
 
 quality: $(VENV)/.development  ## how good the model is, against plain and boosted ones
 	@$(BIN)/python -m benchmarks.quality
+
+effect: $(VENV)/.development  ## whether what is said of calls holds, in simulated studies
+	@$(BIN)/python -m benchmarks.effect
 
 clean:  ## remove the environment and the caches, never data
 	@rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from attrition.core.command_line import Parser
-from benchmarks import curves, engines, measuring, page, quality, serving, stages
+from benchmarks import curves, effect, engines, measuring, page, quality, serving, stages
 from benchmarks.measuring import Line
 
 RESULTS = Path(__file__).with_name("results.md")
@@ -106,6 +106,11 @@ def _quality(_root: Path) -> Result | None:
     return Result(f"```\n{report.text}\n```", not report.missed)
 
 
+def _effect(_root: Path) -> Result:
+    measured = effect.measure_all(effect.STUDIES)
+    return Result(effect.as_markdown(measured), all(line.met for line in measured))
+
+
 def _curves(root: Path) -> Result:
     costs = curves.measure(root)
     ticks = {"tick at rest": curves.measure_ticks(root)}
@@ -132,6 +137,7 @@ SECTIONS: dict[str, tuple[str, Callable[[Path], Result | None]]] = {
     "stages": ("The tick at rest, ingestion, training", _stages),
     "serving": ("The API: gunicorn, one worker of gevent", _serving),
     "quality": ("How good the model is", _quality),
+    "effect": ("Whether what is said of calls holds", _effect),
     "curves": ("How the cost grows", _curves),
     "engines": ("This machine and Spark", _engines),
 }

@@ -1,0 +1,1 @@
+"""What was done with clients, and whether it helped: hold-out, effect, profit, actions."""

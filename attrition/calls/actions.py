@@ -1,0 +1,169 @@
+"""What was done with clients, as a CSV file says: which of its rows count, and why others do not.
+
+A row is a client, the date (YYYY-MM-DD), the action in a word ("call", "offer", "visit") and, if
+the columns are there, its cost and a note. Values in, values out: the caller reads the file and
+sets aside what is rejected, in the quarantine's columns.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections import Counter
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import date
+
+from attrition.data.csv_records import Record, check_header
+
+REQUIRED = ("client", "date", "action")
+OPTIONAL = ("cost", "note")
+UNKNOWN_CLIENT = "no client of this name"
+_DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
+
+
+@dataclass(frozen=True)
+class Action:
+    """Something done with a client.
+
+    Attributes:
+        client: its id, unchanged.
+        day: when.
+        kind: the action's word, in lower case.
+        cost: in the unit of the clients' values, at least 0; None: as every contact costs.
+        note: for people.
+    """
+
+    client: str
+    day: date
+    kind: str
+    cost: float | None = None
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Rejection:
+    """A row that does not count: where it stands, the column and its text, and the reason."""
+
+    line: int
+    column: str
+    value: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Actions:
+    """The rows of a file: accepted + duplicates + rejected are all of them.
+
+    Attributes:
+        accepted: in the file's order. A client may have several on a day, if they differ.
+        duplicates: rows equal to an accepted one in every value.
+        rejected: in the file's order.
+    """
+
+    accepted: tuple[Action, ...]
+    duplicates: int
+    rejected: tuple[Rejection, ...]
+
+    @property
+    def unknown_clients(self) -> tuple[str, ...]:
+        """The names that no client has, each once."""
+        names = (each.value for each in self.rejected if each.reason == UNKNOWN_CLIENT)
+        return tuple(dict.fromkeys(names))
+
+    @property
+    def busy_days(self) -> int:
+        """On how many days a client had more than one action."""
+        days = Counter((action.client, action.day) for action in self.accepted)
+        return sum(number > 1 for number in days.values())
+
+
+def check_actions(
+    names: Sequence[str], records: Iterable[Record], clients: Collection[str], today: date
+) -> Actions:
+    """Check every row of a file of actions.
+
+    Args:
+        names: its header.
+        records: the rows after it.
+        clients: the ids of all clients ever seen; a set is fast.
+        today: the last day on which something can have been done.
+
+    Raises:
+        DataError: a column is missing or doubled; nothing can be read.
+    """
+    check_header(names, REQUIRED, OPTIONAL)
+    accepted: dict[Action, None] = {}
+    rejected = []
+    rows = 0
+    for record in records:
+        rows += 1
+        result = _check(names, record, clients, today)
+        if isinstance(result, Action):
+            accepted[result] = None
+        else:
+            rejected.append(result)
+    return Actions(tuple(accepted), rows - len(accepted) - len(rejected), tuple(rejected))
+
+
+def _check(
+    names: Sequence[str], record: Record, clients: Collection[str], today: date
+) -> Action | Rejection:
+    """The row as an action, or the first thing that is wrong with it."""
+    if record.problem is not None:
+        return Rejection(record.line, "", record.text, record.problem)
+    count = len(record.values)
+    if count != len(names):
+        reason = f"{count} value{'s' if count > 1 else ''}, the header has {len(names)} columns"
+        return Rejection(record.line, "", record.text, reason)
+    texts = dict(zip(names, record.values, strict=True))
+    cost = texts.get("cost", "")
+    problems = {
+        "client": _client_problem(texts["client"], clients),
+        "date": _date_problem(texts["date"].strip(), today),
+        "action": None if texts["action"].strip() else "blank",
+        "cost": _cost_problem(cost.strip()),
+    }
+    for column, problem in problems.items():
+        if problem is not None:
+            return Rejection(record.line, column, texts[column], problem)
+    return Action(
+        client=texts["client"],
+        day=date.fromisoformat(texts["date"].strip()),
+        kind=texts["action"].strip().lower(),
+        cost=float(cost) if cost.strip() else None,
+        note=texts.get("note", "").strip(),
+    )
+
+
+def _client_problem(text: str, clients: Collection[str]) -> str | None:
+    if not text.strip():
+        return "blank"
+    return None if text in clients else UNKNOWN_CLIENT
+
+
+def _date_problem(text: str, today: date) -> str | None:
+    if not text:
+        return "blank"
+    if not _DATE.fullmatch(text):
+        return "not a date (expected YYYY-MM-DD)"
+    try:
+        day = date.fromisoformat(text)
+    except ValueError:
+        return "not a day of the calendar"
+    return "in the future" if day > today else None
+
+
+def _cost_problem(text: str) -> str | None:
+    """What is wrong with a cost; blank is allowed, a number is what `data.validation` says."""
+    if not text:
+        return None
+    try:
+        cost = float(text)
+    except ValueError:
+        return "not a number"
+    if "_" in text or not text.isascii():
+        return "not a number"
+    if not math.isfinite(cost):
+        return "not a finite number"
+    return "below 0" if cost < 0 else None

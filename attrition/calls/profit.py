@@ -1,0 +1,265 @@
+"""Whether a call pays, for each client and for a list: what it may keep against what it costs.
+
+With p the predicted probability of leaving, v the client's value, d the cost of what is offered, f
+that of a call, and g the success rate, the share of those who would leave that a call keeps, a call
+is expected to earn
+
+    E = g p (v - d) - (1 - p) d - f
+
+A client who is kept takes the offer, one who would have stayed takes it as well, one who leaves
+does not (Verbraken, Verbeke and Baesens 2013, IEEE TKDE 25(5), for one v; Janssens et al. 2022,
+Annals of Operations Research, for each client's). Calls pay where E > 0, in the order of E.
+
+E is linear in g, so its mean needs only the mean of g. But an error in g moves a whole list, and no
+number of clients averages it out: the interval of a long list's profit is nearly all g's.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from attrition.calls.effect import Effect
+
+INTERVAL_LEVEL = 0.90
+_TAIL = (1 - INTERVAL_LEVEL) / 2
+_NORMAL_QUANTILE = 1.6448536269514722  # of a probability of .95
+_NODES = 400
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class CallCosts:
+    """What a call costs: itself, and the offer, as a share 0-1 of the client's value or a sum."""
+
+    contact_cost: float
+    offer_share: float = 0.0
+    offer_cost: float = 0.0
+
+    def of_offer(self, value: ArrayLike) -> Floats:
+        """The cost of the offer to clients of these values."""
+        return self.offer_share * np.asarray(value, dtype=np.float64) + self.offer_cost
+
+
+@dataclass(frozen=True)
+class SuccessRate:
+    """The share of would-be leavers that a call keeps, and how well that is known.
+
+    Attributes:
+        mean: a fraction; below 0 calls make clients leave, which only a measured one can say.
+        low, high: the middle 90 % of what it may be; equal for a number taken as exact.
+        is_measured: from a study: normal; else a range from people's experience: a beta
+            distribution, which stays within 0 and 1 and has no edge at the limits (that of
+            Verbraken's EMP, Beta(6, 14), is the range .147 to .475).
+    """
+
+    mean: float
+    low: float
+    high: float
+    is_measured: bool = False
+
+    @staticmethod
+    def exactly(rate: float) -> SuccessRate:
+        """A number that is taken as it is, a fraction 0-1."""
+        return SuccessRate(rate, rate, rate)
+
+    @staticmethod
+    def between(low: float, high: float) -> SuccessRate:
+        """A range believed to hold the rate with 90 %; 0 < low < high < 1."""
+        a, b = _beta_of(low, high)
+        return SuccessRate(a / (a + b), low, high)
+
+    @staticmethod
+    def measured(effect: Effect) -> SuccessRate | None:
+        """What a study says; None while it has no estimate.
+
+        Where a call turns the risk p_i into (1 - g) p_i, clients called keep g sum(c_i p_i) / n of
+        themselves, c_i = 1 for a client that was reached. So g = saved / mean(c_i p_i): with all
+        reached, the points saved divided by the mean risk of the called. The risks are the
+        predicted ones: where they are too high by a factor, g is too low by it, and g p is right.
+        Without records of contacts every listed client counts as reached. The interval is the
+        study's, which holds at whatever look, and so is wider than one for a single look.
+        """
+        from scipy.stats import norm
+
+        if effect.estimate is None:
+            return None
+        saved, (low, high) = effect.estimate.saved, effect.estimate.interval
+        risk = effect.per_contact.risk if effect.per_contact else effect.called.mean_risk
+        assert risk is not None  # a group without outcomes allows no estimate
+        # A side may be cut off at a fraction of 1; the other is not.
+        width = max(saved - low, high - saved) / float(norm.ppf((1 + effect.level) / 2))
+        width *= _NORMAL_QUANTILE
+        return SuccessRate(saved / risk, (saved - width) / risk, (saved + width) / risk, True)
+
+    def quantiles(self, probabilities: ArrayLike) -> Floats:
+        """The rates at these probabilities 0-1."""
+        from scipy import stats
+
+        chosen = np.asarray(probabilities, dtype=np.float64)
+        if self.low == self.high:
+            return np.full(chosen.shape, self.mean)
+        if self.is_measured:
+            spread = (self.high - self.low) / (2 * _NORMAL_QUANTILE)
+            return np.asarray(stats.norm.ppf(chosen, self.mean, spread))
+        return np.asarray(stats.beta.ppf(chosen, *_beta_of(self.low, self.high)))
+
+
+def _beta_of(low: float, high: float) -> tuple[float, float]:
+    """The parameters of the beta distribution with these quantiles at 5 % and 95 %."""
+    from scipy import optimize, stats
+
+    if not 0 < low < high < 1:
+        raise ValueError(f"a range: expected 0 < low < high < 1, found {low} and {high}")
+    middle, spread = (low + high) / 2, (high - low) / (2 * _NORMAL_QUANTILE)
+    rows = max(middle * (1 - middle) / spread**2 - 1, 0.5)
+
+    def misses(logarithms: Floats) -> Floats:
+        reached = stats.beta.cdf(np.array([low, high]), *np.exp(logarithms))
+        return np.asarray(reached - np.array([_TAIL, 1 - _TAIL]))
+
+    start = np.log([middle * rows, (1 - middle) * rows])
+    a, b = np.exp(optimize.least_squares(misses, start, xtol=1e-14, ftol=1e-14, gtol=1e-14).x)
+    return float(a), float(b)
+
+
+def expected_profit(
+    risk: ArrayLike, value: ArrayLike, costs: CallCosts, success: SuccessRate
+) -> Floats:
+    """What a call to each client is expected to earn, in the unit of the values.
+
+    Args:
+        risk: array of shape (n_clients,), probability of leaving if not called, a fraction 0-1.
+        value: the same or one number, what is lost with the client.
+        costs: in the unit of the values.
+        success: its mean counts.
+    """
+    probability, offer = np.asarray(risk, dtype=np.float64), costs.of_offer(value)
+    kept = success.mean * probability * (np.asarray(value) - offer)
+    return np.asarray(kept - (1 - probability) * offer - costs.contact_cost)
+
+
+def break_even(value: float, costs: CallCosts, success: SuccessRate) -> float | None:
+    """The probability of leaving above which a call pays; None where no call does.
+
+    It is the threshold of `high_risk_threshold: "profit"`, at the mean value of the clients: where
+    value and risk are independent, calls at this risk earn nothing on average. A list should
+    nevertheless be cut by each client's own profit.
+    """
+    offer = float(costs.of_offer(value))
+    gain = success.mean * (value - offer) + offer  # by how much E rises from p = 0 to p = 1
+    loss = offer + costs.contact_cost
+    return loss / gain if gain > 0 and loss < gain else None
+
+
+@dataclass(frozen=True)
+class CallProfit:
+    """What calling the clients of highest profit is expected to earn; plain values.
+
+    Attributes:
+        clients: number of clients there are.
+        worth_calling: how many have an expected profit above 0.
+        calls: how many are called: those, or as many as can be made.
+        expected: their profit, in the unit of the values.
+        interval: 90 % of what the sum may come to, by the success rate and by chance.
+        share_by_success_rate: share 0-1 of the sum's variance that is the success rate's; None
+            where the sum is certain.
+        gain_over_random: how much more than as many calls to clients drawn at random.
+        next_call: what one more call than `calls` would earn; None where no client is left.
+    """
+
+    clients: int
+    worth_calling: int
+    calls: int
+    expected: float
+    interval: tuple[float, float]
+    share_by_success_rate: float | None
+    gain_over_random: float
+    next_call: float | None
+
+
+def order_of_profit(profit: Floats) -> NDArray[np.intp]:
+    """The positions of clients, the most profitable first; equal ones as they come."""
+    return np.argsort(-profit, kind="stable")
+
+
+def profit_curve(profit: Floats) -> Floats:
+    """The sum that the first k calls in the order of profit earn, for k = 0 to n_clients."""
+    return np.concatenate([[0.0], np.cumsum(profit[order_of_profit(profit)])])
+
+
+def call_profit(
+    risk: Floats,
+    value: Floats,
+    costs: CallCosts,
+    success: SuccessRate,
+    calls_per_list: int | None = None,
+) -> CallProfit:
+    """What a list earns whose calls end where they no longer pay, or where no more can be made.
+
+    Args:
+        risk, value: arrays of shape (n_clients,), as of `expected_profit`.
+        costs: in the unit of the values.
+        success: with its range.
+        calls_per_list: how many calls can be made; None: any number.
+    """
+    profit = expected_profit(risk, value, costs, success)
+    worth_calling = int((profit > 0).sum())
+    calls = worth_calling if calls_per_list is None else min(worth_calling, calls_per_list)
+    order = order_of_profit(profit)
+    called = order[:calls]
+    expected = float(profit[called].sum())
+    interval, share = _spread(risk[called], value[called], costs, success)
+    return CallProfit(
+        clients=len(profit),
+        worth_calling=worth_calling,
+        calls=calls,
+        expected=expected,
+        interval=interval,
+        share_by_success_rate=share,
+        gain_over_random=expected - calls * float(profit.mean()) if calls else 0.0,
+        next_call=float(profit[order[calls]]) if calls < len(profit) else None,
+    )
+
+
+def _spread(
+    risk: Floats, value: Floats, costs: CallCosts, success: SuccessRate
+) -> tuple[tuple[float, float], float | None]:
+    """The 90 % interval of the sum, and the share of its variance that is the success rate's.
+
+    Given g, clients behave independently and the sum of some hundred is nearly normal; over g it is
+    a mixture of such, at equally probable rates. A rate below 0 varies as one above.
+    """
+    offer = costs.of_offer(value)
+    gain, stays = value - offer, (1 - risk) * offer
+    rates = success.quantiles((np.arange(_NODES) + 0.5) / _NODES)
+    means = rates * (risk * gain).sum() - stays.sum() - costs.contact_cost * len(risk)
+    # Of one call: g p of `gain`, (1 - p) of `-offer`, else 0; variance = mean square - mean^2.
+    variances = np.abs(rates) * (risk * gain**2).sum() + (stays * offer).sum()
+    variances += 2 * rates * (risk * gain * stays).sum() - (stays**2).sum()
+    variances -= rates**2 * np.square(risk * gain).sum()
+    deviations = np.sqrt(np.maximum(variances, 0))
+    total = float(np.var(means) + np.mean(deviations**2))
+    if total == 0:
+        return (float(means[0]), float(means[0])), None
+    return _quantiles_of_mixture(means, deviations), float(np.var(means)) / total
+
+
+def _quantiles_of_mixture(means: Floats, deviations: Floats) -> tuple[float, float]:
+    """Between which values the middle 90 % of an equal mixture of normal distributions lies."""
+    from scipy import optimize, stats
+
+    reach = 10 * float(deviations.max()) + 1e-9 * float(np.abs(means).max())
+    limits = float(means.min()) - reach, float(means.max()) + reach
+    scale = np.maximum(deviations, 1e-12 * (limits[1] - limits[0]))
+
+    def quantile(probability: float) -> float:
+        def excess(amount: float) -> float:
+            return float(stats.norm.cdf((amount - means) / scale).mean()) - probability
+
+        return float(optimize.brentq(excess, *limits))
+
+    return quantile(_TAIL), quantile(1 - _TAIL)

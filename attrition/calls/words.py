@@ -1,0 +1,91 @@
+"""What a study says, in a sentence or two for those who pay for the calls."""
+
+from __future__ import annotations
+
+from attrition.calls.effect import LEAST_OUTCOMES, PLANNED_CUT, Effect, Estimate, Verdict
+from attrition.core.formatting import count, decimal, percent, plural
+
+# So many times the known outcomes are not worth waiting for.
+MOST_TIMES = 10
+
+
+def effect_in_words(effect: Effect) -> str:
+    """Who was listed, what became of them, and what follows from it."""
+    called, held_out = effect.called, effect.held_out
+    listed = called.clients + held_out.clients
+    verb = "was" if held_out.clients == 1 else "were"
+    beginning = f"Of {count(listed)} listed, {count(held_out.clients)} {verb} held out"
+    if effect.verdict is Verdict.BROKEN_SPLIT:
+        return f"{beginning}. No verdict: {effect.reason}."
+    if effect.estimate is None:
+        return f"{beginning}; {_too_few(effect)}"
+    shares = (
+        f"{percent(called.share_left)} of the called and "
+        f"{percent(held_out.share_left)} of the held out"
+    )
+    waiting = listed - effect.estimate.outcomes
+    open_ones = f" ({plural(waiting, 'outcome')} not known yet)" if waiting else ""
+    return f"{beginning}: {shares} have left{open_ones}. {_conclusion(effect, effect.estimate)}"
+
+
+def _too_few(effect: Effect) -> str:
+    return (
+        f"so far the outcomes of {count(effect.called.known)} called and "
+        f"{count(effect.held_out.known)} held out are known, and a comparison needs "
+        f"{LEAST_OUTCOMES} of each. {_planned(effect)}"
+    ).rstrip()
+
+
+def _planned(effect: Effect) -> str:
+    """How many more outcomes the planned effect takes, where that is known."""
+    if effect.more_if_planned is None:
+        return ""
+    more = _about(effect.more_if_planned)
+    return (
+        f"If calls keep {percent(PLANNED_CUT)} of those who would leave, {more} more "
+        f"outcomes show it."
+    )
+
+
+def _conclusion(effect: Effect, result: Estimate) -> str:
+    low, high = result.interval
+    if effect.verdict is Verdict.CALLS_SAVE:
+        return (
+            f"At equal risk, calling saves {_points(result.saved)} points "
+            f"({_between(low, high, effect.level)})."
+        )
+    if effect.verdict is Verdict.CALLS_HARM:
+        return (
+            f"At equal risk, calling makes {_points(-result.saved)} more in 100 leave "
+            f"({_between(-high, -low, effect.level)}): stop, and look at how clients are called."
+        )
+    return (
+        f"Whether calling helps is not shown yet: at equal risk it may save up to {_points(high)} "
+        f"points or cost up to {_points(-low)} ({percent(effect.level)}, at whatever moment you "
+        f"look). {_outlook(effect, result)}"
+    )
+
+
+def _outlook(effect: Effect, result: Estimate) -> str:
+    if effect.more_if_planned:
+        return _planned(effect)
+    if effect.more_outcomes is None or effect.more_outcomes > MOST_TIMES * result.outcomes:
+        return (
+            f"The difference so far is so small that {MOST_TIMES} times as many outcomes would not "
+            f"show it."
+        )
+    return f"If the difference stays, {_about(effect.more_outcomes)} more outcomes show it."
+
+
+def _between(low: float, high: float, level: float) -> str:
+    return f"{percent(level)}: {_points(low)} to {_points(high)}, at whatever moment you look"
+
+
+def _about(outcomes: int) -> str:
+    """A number of outcomes to wait for, of which no more than two digits mean anything."""
+    return f"about {count(float(f'{outcomes:.2g}'))}"
+
+
+def _points(fraction: float) -> str:
+    """A fraction in points; with a decimal where it would round to 0."""
+    return decimal(100 * fraction, 0 if abs(fraction) >= 0.0095 else 1)
