@@ -13,7 +13,7 @@ import argparse
 import logging
 from collections.abc import Sequence
 
-from attrition.core import atomic_files
+from attrition.core import atomic_files, plain_values
 from attrition.core.config import Config
 from attrition.core.errors import DataError
 from attrition.data.clients import TestClients
@@ -23,7 +23,7 @@ from attrition.model.champion import live_champion
 from attrition.model.compatibility import misfit
 from attrition.model.metrics import Score
 from attrition.model.scorecard import load_scorecard
-from attrition.monitoring.examination import score_clients
+from attrition.monitoring.examination import outcomes_of, score_clients
 from attrition.runs import cli
 
 logger = logging.getLogger(__name__)
@@ -45,7 +45,8 @@ def run(config: Config, test: TestClients) -> Score:
     path = config.output_model_path / "scorecard.json"
     if not path.exists():
         raise DataError(f"{path}: there is no candidate to score; train one with: training.py")
-    result = score_clients(load_scorecard(path), test.clients, config)
+    card = load_scorecard(path)
+    result = score_clients(card, test.clients, config)
     record = {
         "scorecard_sha256": atomic_files.sha256_of(path),
         "test_files": list(test.files),
@@ -53,6 +54,7 @@ def run(config: Config, test: TestClients) -> Score:
         "test_rows_without_label": test.blank_labels,
         "test_rows_duplicate": test.duplicates,
         "test_rows_held_out": test.held_out,
+        "outcomes": plain_values.to_json(outcomes_of(card, test.clients)),
         **result.to_json(),
     }
     atomic_files.write_json(config.scores, record)

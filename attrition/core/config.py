@@ -54,12 +54,14 @@ class Config:
     negative_label: str = "0"
     value_column: str | None = None
 
-    # Fractions 0-1: fall of F1 that counts as drift, F1 below which a model is degraded,
-    # significance level of the data-drift tests, bootstrap confidence that a promotion needs.
+    # Fractions 0-1: change of log loss, of the share of leavers or of AUC that counts as drift, F1
+    # below which a model is degraded, significance level of the data-drift tests, confidence with
+    # which a candidate is called better. Nats: log loss by which a candidate may be worse.
     drift_threshold: float = 0.05
     model_score_threshold: float = 0.60
     data_drift_threshold: float = 0.05
     promotion_confidence: float = 0.90
+    promotion_margin: float = 0.005
 
     # Share of the ingested labelled rows held out of training: test data in addition to the test
     # folder. A digest of the client's id, or of the row where there is none, selects them.

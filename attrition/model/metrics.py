@@ -1,5 +1,6 @@
 """How good predictions are, and how certain that is: metrics, bootstrap intervals, comparisons.
 
+Two models are compared by the log loss of each row, which tells sooner than F1 which is better.
 F1 depends on a table of predictions only through the counts of its few kinds of rows (label and
 prediction: four kinds; label and two models' predictions: eight). Resampling n rows with
 replacement is therefore a multinomial draw of those counts: the same bootstrap (Efron 1979) at
@@ -9,6 +10,7 @@ the cost of a few numbers, however many rows there are.
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
+from statistics import NormalDist
 from typing import Any
 
 import numpy as np
@@ -17,6 +19,7 @@ from numpy.typing import ArrayLike, NDArray
 RESAMPLES = 4000
 INTERVAL_LEVEL = 0.95
 CALIBRATION_BINS = 10
+SMALLEST_PROBABILITY = 1e-9  # nearer to 0, one row would outweigh all others
 
 
 @dataclass(frozen=True)
@@ -61,7 +64,13 @@ class Score:
 class Comparison:
     """Champion against challenger on the same rows.
 
-    `confidence` is the share of bootstrap resamples in which the challenger's F1 is higher.
+    The log loss decides; F1 and its bootstrap interval stand beside for people.
+
+    Attributes:
+        champion_log_loss, challenger_log_loss: nats per row.
+        gain: how much lower the challenger's log loss is.
+        gain_error: standard error of `gain`, from the paired rows; rows of one client count as one.
+        confidence: that the challenger's log loss is lower; of one look alone.
     """
 
     rows: int
@@ -71,6 +80,10 @@ class Comparison:
     challenger_f1: float | None = None
     difference: float | None = None
     difference_interval: tuple[float, float] | None = None
+    champion_log_loss: float | None = None
+    challenger_log_loss: float | None = None
+    gain: float | None = None
+    gain_error: float | None = None
     confidence: float | None = None
 
 
@@ -128,32 +141,54 @@ def score(
     )
 
 
+@dataclass(frozen=True)
+class Predictions:
+    """What one model says of some rows: array of shape (n_rows,) and a threshold, fractions 0-1."""
+
+    probabilities: NDArray[np.float64]
+    threshold: float
+
+    @property
+    def labels(self) -> NDArray[np.int64]:
+        """1 where the model predicts the positive label."""
+        return (self.probabilities >= self.threshold).astype(np.int64)
+
+    def losses(self, truth: NDArray[np.int64]) -> NDArray[np.float64]:
+        """Log loss of each row, in nats."""
+        right = np.where(truth == 1, self.probabilities, 1 - self.probabilities)
+        losses: NDArray[np.float64] = -np.log(np.clip(right, SMALLEST_PROBABILITY, None))
+        return losses
+
+
 def compare(
     labels: ArrayLike,
-    champion: ArrayLike,
-    challenger: ArrayLike,
+    champion: Predictions,
+    challenger: Predictions,
     minimum: Minimum,
+    *,
     seed: int,
+    clients: ArrayLike | None = None,
 ) -> Comparison:
-    """Compare two models' predictions on the same rows by a paired bootstrap of the F1 difference.
+    """Compare two models on the same rows, row by row.
 
     Args:
         labels: array of shape (n_rows,), 1 positive, 0 negative.
-        champion: array of shape (n_rows,), the deployed model's predicted labels.
-        challenger: array of shape (n_rows,), the candidate's predicted labels.
+        champion: the deployed model.
+        challenger: the candidate.
         minimum: with fewer rows the comparison is undefined.
-        seed: of the bootstrap.
+        seed: of the bootstrap of F1.
+        clients: array of shape (n_rows,), the client of each row; None: every row has its own.
     """
     truth = np.asarray(labels).astype(np.int64)
     rows, positives = len(truth), int(truth.sum())
     reason = undefined_reason(rows, positives, minimum)
     if reason:
         return Comparison(rows, positives, reason)
-    kinds = 4 * truth + 2 * np.asarray(champion).astype(np.int64)
-    kinds += np.asarray(challenger).astype(np.int64)
-    counts = np.bincount(kinds, minlength=8)
+    counts = np.bincount(4 * truth + 2 * champion.labels + challenger.labels, minlength=8)
     champion_f1, challenger_f1 = _paired_f1(counts[np.newaxis])
     differences = np.subtract(*_paired_f1(_resample(counts, seed))[::-1])
+    before, after = champion.losses(truth), challenger.losses(truth)
+    gain, error = float(np.mean(before - after)), _mean_error(before - after, clients)
     return Comparison(
         rows=rows,
         positives=positives,
@@ -161,8 +196,22 @@ def compare(
         challenger_f1=float(challenger_f1[0]),
         difference=float(challenger_f1[0] - champion_f1[0]),
         difference_interval=_interval(differences),
-        confidence=float(np.mean(differences > 0)),
+        champion_log_loss=float(before.mean()),
+        challenger_log_loss=float(after.mean()),
+        gain=gain,
+        gain_error=error,
+        confidence=NormalDist().cdf(gain / error) if error else float(gain > 0),
     )
+
+
+def _mean_error(values: NDArray[np.float64], clients: ArrayLike | None) -> float:
+    """Standard error of the mean of rows, of which those of one client depend on each other."""
+    centred = values - values.mean()
+    if clients is not None:
+        _, client = np.unique(np.asarray(clients), return_inverse=True)
+        centred = np.bincount(client, centred)
+    groups = len(centred)
+    return float(np.sqrt(centred @ centred * groups / max(groups - 1, 1)) / len(values))
 
 
 def undefined_reason(rows: int, positives: int, minimum: Minimum) -> str | None:

@@ -7,13 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
+from math import pi
 from typing import Any
 
 from attrition.model.metrics import Comparison, Score
 from attrition.monitoring.findings import (
-    DriftVerdict,
     Evidence,
-    PerformanceDrift,
     RunVerdict,
     TrainingKind,
     TrainingNeed,
@@ -21,41 +20,6 @@ from attrition.monitoring.findings import (
 
 # A library whose change alone is a reason to train again: the candidate is made of it.
 MODEL_LIBRARIES = ("pipeline", "scikit-learn")
-
-
-def performance_drift(
-    at_deployment: float | None, now: Score, threshold: float, measured: str = ""
-) -> PerformanceDrift:
-    """Judge a model's F1 of today against its F1 at deployment, on the same kind of rows.
-
-    A fall beyond the threshold is drift when it is more than chance: when the whole 95 % interval
-    of today's F1 lies below the F1 at deployment. Else there are too few rows to tell.
-
-    Args:
-        at_deployment: F1 when the model was deployed; None when it was undefined.
-        now: its score on today's rows.
-        threshold: the fall of F1 that counts, a fraction 0-1.
-        measured: how the F1 at deployment was, where it is not the one that the verdict told then.
-    """
-    if now.f1 is None or now.f1_interval is None:
-        return PerformanceDrift(DriftVerdict.INSUFFICIENT, str(now.undefined), at_deployment)
-    if at_deployment is None:
-        reason = "the score at deployment was undefined, so there is nothing to compare with"
-        return PerformanceDrift(DriftVerdict.INSUFFICIENT, reason, None, now.f1)
-    fall = at_deployment - now.f1
-    then = " ".join(filter(None, (f"{at_deployment:.3f}", measured, "at deployment")))
-    change = f"F1 {now.f1:.3f} on {now.rows:,} rows, {then}"
-    if fall <= threshold:
-        verdict, reason = DriftVerdict.NO_DRIFT, f"{change}: no fall beyond {threshold:g}"
-    elif now.f1_interval[1] < at_deployment:
-        verdict, reason = (
-            DriftVerdict.DRIFT,
-            f"{change}: a fall of {fall:.3f}, beyond {threshold:g}",
-        )
-    else:
-        verdict = DriftVerdict.INSUFFICIENT
-        reason = f"{change}: a fall of {fall:.3f} that may be chance on so few rows"
-    return PerformanceDrift(verdict, reason, at_deployment, now.f1, fall)
 
 
 @dataclass(frozen=True)
@@ -226,85 +190,136 @@ def disbelieved(verdict: Verdict, columns: Collection[str]) -> Verdict:
     return replace(verdict, reason=text)
 
 
-def promotion_verdict(
-    need: TrainingNeed, evidence: Evidence, confidence: float, score_threshold: float
-) -> Verdict:
-    """Decide between the deployed model and the candidate on the same rows.
+@dataclass(frozen=True)
+class PromotionRule:
+    """What a candidate must show to take the place of the deployed model.
 
-    The candidate is deployed when its F1 is better on the pooled rows and the paired bootstrap
-    gives that at least `confidence`; but never one that is degraded on the test data where the
-    deployed one is not. After a change of library alone nothing can have got better, and it is
-    enough that nothing got worse.
+    Attributes:
+        confidence: `promotion_confidence`, with which "better" is claimed, at whatever look.
+        margin: `promotion_margin`, how much higher its log loss may be, in nats.
+        score_threshold: `model_score_threshold`, a fraction 0-1.
+    """
+
+    confidence: float
+    margin: float
+    score_threshold: float
+
+    def asked(self, look: int) -> float:
+        """Confidence that one comparison must reach for "better" to be claimed.
+
+        A candidate comes at every batch, and one that is no better would seem so some day. So each
+        comparison spends a part of the allowed error: 6 / (pi k)^2 of it at the k-th since the last
+        deployment, which sums to 1 over all k.
+        """
+        return 1 - (1 - self.confidence) * 6 / (pi * look) ** 2
+
+
+def promotion_verdict(
+    need: TrainingNeed, evidence: Evidence, rule: PromotionRule
+) -> tuple[Verdict, Evidence]:
+    """Decide between the deployed model and the candidate on the same rows, by their log loss.
+
+    The rows new to both decide; where they are too few they are pooled with the test data; where
+    there are none, the test data decide. A candidate is trained because it has more or other rows
+    to learn from, so it need not be better: it is deployed unless it is worse by more than the
+    margin. That it is better is only claimed with the confidence asked for.
 
     Args:
         need: why the candidate was trained.
         evidence: the comparisons.
-        confidence: `promotion_confidence`, a fraction 0-1.
-        score_threshold: `model_score_threshold`, a fraction 0-1.
+        rule: what is asked.
+
+    Returns:
+        The verdict, and the evidence with what was claimed.
+    """
+    deciding, where = _deciding(evidence)
+    if deciding.gain is None or deciding.confidence is None:
+        reason = f"{where} cannot tell the models apart: {deciding.undefined}"
+        return Verdict(RunVerdict.NOT_ENOUGH_EVIDENCE, reason), evidence
+    asked = rule.asked(evidence.look)
+    is_sure = deciding.confidence >= asked
+    better = is_sure and need.kind is not TrainingKind.NEW_LIBRARY
+    decided = replace(evidence, asked=asked, claims_better=better)
+    losses = (
+        f"log loss {deciding.challenger_log_loss:.3f} against {deciding.champion_log_loss:.3f} of "
+        f"the deployed model on the same {deciding.rows:,} rows"
+    )
+    figures = f"{_f1(deciding)}{_parts(evidence)}"
+    if degraded := _degraded(evidence, rule, is_sure):
+        return Verdict(RunVerdict.KEPT, f"{degraded}; on {where}, {losses}{figures}"), decided
+    warnings = _disagreement(evidence, rule)
+    if better:
+        sure = f"{deciding.confidence:.1%} sure, {asked:.1%} asked"
+        reason = f"the candidate is better on {where}: {losses}, {sure}{figures}"
+        return Verdict(RunVerdict.DEPLOYED, reason, warnings), decided
+    if deciding.gain < -rule.margin:
+        reason = (
+            f"the candidate is worse on {where}: {losses}, and at most {rule.margin:g} more is "
+            f"allowed{figures}"
+        )
+        return Verdict(RunVerdict.KEPT, reason, warnings), decided
+    reason = f"{need.reason}; the candidate is no worse on {where}: {losses}{figures}"
+    return Verdict(RunVerdict.DEPLOYED, reason, warnings), decided
+
+
+def _deciding(evidence: Evidence) -> tuple[Comparison, str]:
+    """The comparison that decides, and what its rows are called."""
+    if evidence.unseen is None:
+        return evidence.test, "the test data"
+    if evidence.unseen.gain is None:
+        return evidence.pooled, "test data and new rows together"
+    return evidence.unseen, "the rows new to both"
+
+
+def _degraded(evidence: Evidence, rule: PromotionRule, is_sure: bool) -> str | None:
+    """Why a candidate is refused that the test data show to be degraded; None where they do not.
+
+    They do when its F1 there is under the threshold, that of the deployed model is not, and the
+    fall is no chance; but not against new rows that are sure of the contrary.
     """
     test = evidence.test
-    if test.champion_f1 is None or test.challenger_f1 is None:
-        reason = f"the test data cannot tell the models apart: {test.undefined}"
-        return Verdict(RunVerdict.NOT_ENOUGH_EVIDENCE, reason)
-    if test.challenger_f1 < score_threshold <= test.champion_f1:
-        reason = (
-            f"the test data alone decide, on which the candidate is degraded where the deployed "
-            f"model is not: F1 {test.challenger_f1:.3f} against {test.champion_f1:.3f} on "
-            f"{test.rows:,} rows, asked {score_threshold:g}"
-        )
-        if evidence.unseen is not None and evidence.unseen.difference is not None:
-            reason += f"; {_figures('new rows', evidence.unseen)}"
-        return Verdict(RunVerdict.KEPT, reason)
-    pooled = evidence.pooled
-    assert pooled.difference is not None and pooled.confidence is not None
-    where = "on the test data" if evidence.unseen is None else "on test data and new rows pooled"
-    numbers = (
-        f"{where}: F1 {pooled.challenger_f1:.3f} against {pooled.champion_f1:.3f} of the deployed "
-        f"model on the same {pooled.rows:,} rows"
+    if test.champion_f1 is None or test.challenger_f1 is None or test.difference_interval is None:
+        return None
+    is_under = test.challenger_f1 < rule.score_threshold <= test.champion_f1
+    outweighed = evidence.unseen is not None and evidence.unseen.gain is not None and is_sure
+    if not is_under or test.difference_interval[1] >= 0 or outweighed:
+        return None
+    return (
+        f"on the test data the candidate is degraded where the deployed model is not: F1 "
+        f"{test.challenger_f1:.3f} against {test.champion_f1:.3f} on {test.rows:,} rows, "
+        f"{rule.score_threshold:g} asked"
     )
-    sure = f"better in {pooled.confidence:.1%} of resamples"
-    parts = _parts(evidence)
-    warnings = _disagreement(evidence)
-    if need.kind is TrainingKind.NEW_LIBRARY and pooled.difference >= 0:
-        return Verdict(RunVerdict.DEPLOYED, f"{need.reason}; no worse {numbers}{parts}", warnings)
-    if pooled.difference <= 0:
-        return Verdict(RunVerdict.KEPT, f"the candidate is not better {numbers}{parts}", warnings)
-    if pooled.confidence < confidence:
-        reason = f"the candidate may be better by chance {numbers}, {sure}; {confidence:.0%} asked"
-        return Verdict(RunVerdict.NOT_ENOUGH_EVIDENCE, reason + parts, warnings)
-    return Verdict(
-        RunVerdict.DEPLOYED, f"the candidate is better {numbers}, {sure}{parts}", warnings
-    )
+
+
+def _f1(part: Comparison) -> str:
+    return f"; F1 {part.challenger_f1:.3f} against {part.champion_f1:.3f}"
 
 
 def _parts(evidence: Evidence) -> str:
-    """The comparisons that were pooled, and which of them the pooled one overruled."""
+    """What the other rows say, beside those that decided."""
     if evidence.unseen is None:
         return ""
-    test, unseen, pooled = evidence.test, evidence.unseen, evidence.pooled
-    if unseen.difference is None:
-        return f"; the {unseen.rows:,} new rows alone are too few to tell"
-    assert test.difference is not None and pooled.difference is not None
-    text = f"; by parts: {_figures('test data', test)}, {_figures('new rows', unseen)}"
-    if test.difference * pooled.difference < 0:
-        return f"{text}: the new rows outvote the test data"
-    if unseen.difference * pooled.difference < 0:
-        return f"{text}: the test data outvote the new rows"
-    return text
+    if evidence.unseen.gain is None:
+        return f"; the {evidence.unseen.rows:,} new rows alone are too few to tell"
+    test = evidence.test
+    if test.gain is None:
+        return ""
+    return (
+        f"; test data: log loss {test.challenger_log_loss:.3f} against "
+        f"{test.champion_log_loss:.3f}{_f1(test).replace(';', ',')} on {test.rows:,} rows"
+    )
 
 
-def _figures(name: str, part: Comparison) -> str:
-    return f"{name} {part.challenger_f1:.3f} against {part.champion_f1:.3f} on {part.rows:,} rows"
-
-
-def _disagreement(evidence: Evidence) -> tuple[str, ...]:
-    """A warning when the test data and the new rows favour different models."""
-    test = evidence.test.difference
-    unseen = evidence.unseen.difference if evidence.unseen else None
-    if test is None or unseen is None or test * unseen >= 0:
+def _disagreement(evidence: Evidence, rule: PromotionRule) -> tuple[str, ...]:
+    """A warning when the new rows favour the candidate and the test data clearly do not."""
+    test, unseen = evidence.test, evidence.unseen
+    if unseen is None or unseen.gain is None or test.gain is None or test.confidence is None:
+        return ()
+    if unseen.gain <= 0 or test.gain >= -rule.margin or test.confidence > 1 - rule.confidence:
         return ()
     text = (
-        f"test data and new rows disagree: the candidate's F1 differs by {test:+.3f} on the test "
-        f"data and by {unseen:+.3f} on the new rows"
+        f"test data and new rows disagree: the candidate's log loss is lower by {unseen.gain:.3f} "
+        f"on the new rows, and higher by {-test.gain:.3f} on the test data; are the test data "
+        f"still like today's clients?"
     )
-    return (text + "; is the test data still like today's clients?" if unseen > 0 else text,)
+    return (text,)

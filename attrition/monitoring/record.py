@@ -32,6 +32,7 @@ from attrition.monitoring.findings import (
     Suspicion,
     TrainingNeed,
 )
+from attrition.monitoring.outcome_evidence import OutcomeWatch
 from attrition.ranking.outcomes import RankingRecord
 from attrition.runs import history
 
@@ -80,6 +81,8 @@ class DecisionRecord:
         scores: of the deployed model, on the labelled samples.
         sampled: number of all rows, where only a sample of them was looked at.
         candidate_score: on the test data; None when there was no candidate.
+        watch: what the outcomes have said so far, for the next run.
+        looks: how many candidates have been compared with the live model.
         no_ranking: why there is no ranking.
         release_before, release_after: the live release when the run began, and at its end.
         timings: seconds of each stage; empty while the run has not told of them.
@@ -103,6 +106,8 @@ class DecisionRecord:
     candidate_score: Score | None = None
     cross_validated: Score | None = None
     evidence: Evidence | None = None
+    watch: OutcomeWatch = field(default_factory=OutcomeWatch)
+    looks: int = 0
     ranking: RankingRecord | None = None
     no_ranking: str | None = None
     release_after: str | None = None
