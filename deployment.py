@@ -33,7 +33,6 @@ def run(config: Config, decision: dict[str, Any]) -> Release:
     """Deploy the candidate in `models/`: a complete release first, then one step to make it live.
 
     Args:
-        config: the settings.
         decision: why it is deployed, kept in the manifest.
 
     Returns:
@@ -131,7 +130,6 @@ def rollback(config: Config, target: str | None) -> Release:
     """Let an older release be the live one; the pipeline will not redeploy what was left.
 
     Args:
-        config: the settings.
         target: name of the release (or its running number); None means the one before the live one.
 
     Raises:
@@ -141,8 +139,6 @@ def rollback(config: Config, target: str | None) -> Release:
     live = releases.live_release_id(deployment)
     folder = _rollback_target(releases.releases(deployment), live, target)
     release = releases.open_release(folder)
-    if release.id == live:
-        return release
     left = _training_commit(deployment / "releases" / live) if live else None
     # The rows ingested since count, too: a candidate that learnt them may be much the same model.
     commits = [left, read_ledger(config.ledger).commit_id]

@@ -86,7 +86,6 @@ def run(
     """Diagnose and write `diagnostics.json`; as a part of the pipeline, under its lock.
 
     Args:
-        context: of the run.
         timings: seconds of the stages of this run, which the history does not know yet.
         check: of `package_check.checking`, begun early so that there is nothing to wait for.
 
@@ -98,7 +97,7 @@ def run(
     state = package_check.finish_check(check, PIPELINE_WAIT_SECONDS if profile.rows else 0)
     package_check.store(config, state)
     seconds = {**history.latest_timings(config.history), **timings}
-    missing = missing_changes(profile, champion.training.get("reference") if champion else None)
+    missing = missing_changes(profile, champion.training["reference"] if champion else None)
     result = DiagnosticsResult(clock.now(), profile, missing, seconds, state)
     atomic_files.write_json(config.diagnostics, result.to_json())
     return result
@@ -128,13 +127,11 @@ def look(config: Config) -> DiagnosticsResult:
 def _training_reference(config: Config) -> dict[str, Any] | None:
     """Summary of the rows the deployed model was trained on; None when there is none to read."""
     try:
-        release = releases.live_release(config.prod_deployment_path)
-        training = atomic_files.read_json(release.folder / "training.json") if release else {}
+        champion = live_champion(config)
     except DataError as error:
         logger.warning("%s", error)
         return None
-    reference: dict[str, Any] | None = training.get("reference")
-    return reference
+    return champion.training["reference"] if champion else None
 
 
 def in_order(timings: Mapping[str, float]) -> dict[str, float | None]:
@@ -151,7 +148,6 @@ def predict(config: Config, path: Path) -> tuple[list[tuple[str, float, str]], l
     """Predict for the clients in a table with the deployed model.
 
     Args:
-        config: the settings.
         path: a `.csv` or `.csv.gz` file; only the features must be in it.
 
     Returns:
@@ -185,8 +181,6 @@ def describe(result: DiagnosticsResult, decision: DecisionRecord | None, now: st
     """The result, and what the last run decided, as tables for a terminal of 80 columns.
 
     Args:
-        result: the diagnostics.
-        decision: the decision record.
         now: the time, UTC, ISO 8601.
     """
     parts = [

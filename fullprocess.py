@@ -65,7 +65,6 @@ def run(config: Config, inputs: idle.Inputs, watch: Stopwatch) -> str:
     """Do one run that is not idle; the caller holds the lock.
 
     Args:
-        config: the settings.
         inputs: what stood in the input folders when the run began; what came since is news.
         watch: times the stages.
 

@@ -11,6 +11,8 @@ import os
 import shutil
 import socket
 import tempfile
+import time
+from contextlib import suppress
 from pathlib import Path
 from socket import AF_INET, AF_INET6
 from typing import Any
@@ -20,6 +22,8 @@ from gunicorn.workers.ggevent import GeventWorker
 
 _COUNTS = "PROMETHEUS_MULTIPROC_DIR"
 _LONG_BODY = 2**16  # bytes
+_MOST_DROPPED = 2**25  # bytes of a refused body; more than that resets the connection
+_SECONDS_TO_SAY_SO = 5  # for the answer to a request that took too long
 _INHERITED = {"GUNICORN_FD", "LISTEN_FDS"}  # sockets of a server before, or of systemd
 
 bind = "127.0.0.1:8000"
@@ -48,32 +52,42 @@ def on_starting(server: Any) -> None:
     """Name the folder to count in before a worker imports the client library, which looks once.
 
     Raises:
-        SystemExit: another server has the port.
+        SystemExit: another server has the port, or there is no such port.
     """
     from attrition.core.permissions import keep_private
     from attrition.core.scratch import COUNTS, hold
 
-    for address in server.cfg.address:
-        _refuse_taken(address)
+    if not server.cfg.reuse_port:
+        for address in server.cfg.address:
+            _refuse_taken(address)
     keep_private()
     os.environ[_COUNTS] = tempfile.mkdtemp(prefix=COUNTS)
     hold(Path(os.environ[_COUNTS]))  # by the workers as well, as long as one of them is there
 
 
 def _refuse_taken(address: Any) -> None:
-    """End in words where a port is taken, for which gunicorn tries five times."""
+    """Raise SystemExit, in words, where a port is taken or there is none of that number."""
     if not isinstance(address, tuple) or _INHERITED & os.environ.keys():
         return
     host, port = address[:2]
+    if not 0 <= port < 2**16:
+        raise SystemExit(f"there is no port {port}: expected one from 1 to {2**16 - 1}")
+    for wait in (0.5, 0.5, 0.0):  # a server before may be about to leave
+        if not _is_taken(address):
+            return
+        time.sleep(wait)
+    raise SystemExit(
+        f"port {port} of {host} is taken, perhaps by a server that runs already; "
+        f"choose another, such as: make serve PORT={port + 1}"
+    )
+
+
+def _is_taken(address: tuple[str, int]) -> bool:
     try:
-        with socket.create_server(address, family=AF_INET6 if ":" in host else AF_INET):
-            pass
+        with socket.create_server(address, family=AF_INET6 if ":" in address[0] else AF_INET):
+            return False
     except OSError as error:
-        if error.errno == errno.EADDRINUSE:
-            raise SystemExit(
-                f"port {port} of {host} is taken, perhaps by a server that runs already; "
-                f"choose another, such as: make serve PORT={port + 1}"
-            ) from None
+        return error.errno == errno.EADDRINUSE
 
 
 class Worker(GeventWorker):  # type: ignore[misc]
@@ -82,23 +96,38 @@ class Worker(GeventWorker):  # type: ignore[misc]
     def handle_request(self, listener_name: Any, req: Any, sock: Any, addr: Any) -> None:
         """Answer one request within the time limit.
 
-        Where the body has not come by then, what reads it says so; else the connection ends.
+        Where the body has not come by then, what reads it says so, and that answer has a limit of
+        its own; else the connection ends.
         """
         gevent.sleep(0)  # others get their turn, even if this client's next request is there
-        late = TimeoutError(f"the request took longer than {self.cfg.timeout} s")
+        seconds = self.cfg.timeout
+        late = TimeoutError(f"the request took longer than {seconds} s")
         try:
-            with gevent.Timeout(self.cfg.timeout, late):
+            with gevent.Timeout(seconds + _SECONDS_TO_SAY_SO, late), gevent.Timeout(seconds, late):
                 super().handle_request(listener_name, req, sock, addr)
+        except StopIteration:
+            if req.must_close:
+                _drop_rest(sock, self.cfg.keepalive)
+            raise
         except TimeoutError as error:
             self.log.warning("%s: %s", addr[0] if addr else "a client", error)
             raise StopIteration from None  # as gunicorn tells that a connection ends
+
+
+def _drop_rest(connection: Any, seconds: float) -> None:
+    """Let a client send what is left of a refused body: a reset would cost it the answer."""
+    left = _MOST_DROPPED
+    with suppress(OSError), gevent.Timeout(seconds, False):
+        connection.shutdown(socket.SHUT_WR)
+        while left > 0 and (piece := connection.recv(_LONG_BODY)):
+            left -= len(piece)
 
 
 worker_class = Worker
 
 
 def pre_request(_worker: Any, req: Any) -> None:
-    """Close the connection after a long body: what is left of a refused one is not read."""
+    """Close the connection after a long body, which may have been refused before it had come."""
     headers = dict(req.headers)
     if "TRANSFER-ENCODING" in headers or int(headers.get("CONTENT-LENGTH", 0)) > _LONG_BODY:
         req.force_close()

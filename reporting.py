@@ -30,11 +30,10 @@ from attrition.core import atomic_files, clock, formatting, progress
 from attrition.core.config import Config
 from attrition.core.releases import Release
 from attrition.data.clients import TestClients
-from attrition.engines.context import RunContext, read_context
-from attrition.model.champion import live_champion
+from attrition.engines.context import RunContext, read_context, score_clients
+from attrition.model.champion import Champion, champion_of, live_champion
 from attrition.model.compatibility import misfit
-from attrition.model.scorecard import load_scorecard
-from attrition.monitoring.examination import score_clients
+from attrition.model.metrics import Score
 from attrition.monitoring.record import DecisionRecord, last_decision
 from attrition.ranking import call_list
 from attrition.ranking.call_list import RankingResult
@@ -42,10 +41,9 @@ from attrition.report import build, html, inputs, pdf
 from attrition.report.document import Story
 from attrition.report.figures import catalogue, model_quality, style
 from attrition.report.figures.style import Absent, Picture
-from attrition.report.inputs import Material, Model
+from attrition.report.inputs import Model, ReportInputs
 from attrition.runs import cli
 
-SCORECARD = "scorecard.json"
 SECOND = "confusionmatrix2.png"  # of the new model; the first one is then that of the old
 DOTS_PER_INCH = 160
 COLOURS = {
@@ -65,41 +63,37 @@ def run(context: RunContext, outgoing: Release | None = None) -> list[Path]:
     """Draw the matrix of the live model, and before it that of the model it has just replaced.
 
     Args:
-        context: of the run.
         outgoing: the release that this run replaced; None when it replaced none.
 
     Returns:
         The pictures that are there now. A picture that cannot be drawn (no model, or too few test
         rows for a score) is not kept from an earlier model either, and the log says why.
     """
-    config, champion = context.config, context.champion
-    live = champion.release if champion else None
+    config, live = context.config, context.champion
     first, second = config.confusion_matrix, config.output_model_path / SECOND
-    pictures = [(first, live)] if outgoing is None else [(first, outgoing), (second, live)]
-    if len(pictures) == 1:
+    pictures = [(first, live)]
+    if outgoing is None:
         second.unlink(missing_ok=True)
+    else:
+        pictures = [(first, champion_of(config, outgoing)), (second, live)]
     drawn = []
-    for path, release in pictures:
-        if release is None:
+    for path, champion in pictures:
+        if champion is None:
             path.unlink(missing_ok=True)
             logger.info("%s: not drawn: no model is deployed", path)
-        elif _draw(config, release.folder / SCORECARD, f"Release {release.id}", context.test, path):
+        elif _draw(context, champion, f"Release {champion.release.id}", path):
             drawn.append(path)
     return drawn
 
 
-def _draw(config: Config, scorecard: Path, title: str, test: TestClients, path: Path) -> bool:
+def _draw(context: RunContext, model: Champion | Model, title: str, path: Path) -> bool:
     """Draw a model's matrix; where that is not possible, say why and leave no older picture."""
-    card = load_scorecard(scorecard)
-    reason = misfit(
-        config, card, atomic_files.read_json_object(scorecard.with_name("training.json"))
-    )
-    if reason is None:
-        score = score_clients(card, test.clients, config)
-        reason = score.undefined and score.undefined + _rejections(test)
-    if reason is not None:
+    score = _score(context, model)
+    if isinstance(score, Score) and score.undefined:
+        score = score.undefined + _rejections(context.test)
+    if isinstance(score, str):
         path.unlink(missing_ok=True)
-        logger.warning("%s: not drawn: %s", path, reason)
+        logger.warning("%s: not drawn: %s", path, score)
         return False
     logging.getLogger("matplotlib").setLevel(logging.WARNING)  # it tells of its font cache
     picture = model_quality.confusion(score, title)
@@ -107,6 +101,15 @@ def _draw(config: Config, scorecard: Path, title: str, test: TestClients, path: 
     with atomic_files.replacing(path) as temporary:
         temporary.write_bytes(style.png(picture, DOTS_PER_INCH))
     return True
+
+
+def _score(context: RunContext, model: Champion | Model) -> Score | str:
+    """A model's score on the test data; or why it cannot be asked about them."""
+    config, card, live = context.config, model.card, context.champion
+    if live is not None and card is live.card:
+        return live.misfit or context.live_score
+    misfitting = misfit(config, card, model.training)
+    return misfitting or score_clients(card, context.test.clients, config)
 
 
 def _rejections(test: TestClients) -> str:
@@ -127,7 +130,6 @@ def tell(
     """Write the report, as a page, as a document, or as both, as the settings ask for.
 
     Args:
-        context: of the run.
         decision: the decision record; None where no run is known.
         diagnosed: the diagnostics, as `diagnostics.json` holds them; {} for none.
         listed: the ranking, or why there is none.
@@ -145,8 +147,8 @@ def tell(
     model = inputs.deployed_model(champion) if champion else inputs.candidate(config)
     runs = inputs.latest_runs(config, decision)
     drawn = catalogue.change_pictures(decision, runs, config.model_score_threshold)
-    drawn += _pictures_of(config, model, context.test) if model else []
-    material = Material(
+    drawn += _pictures_of(context, model) if model else []
+    report_inputs = ReportInputs(
         config=config,
         time=decision.time if decision else clock.now(),
         decision=decision,
@@ -158,7 +160,8 @@ def tell(
         ledger=context.ledger,
         plots=catalogue.picture_texts(drawn),
     )
-    return _write(config, build.tell(material), [one for one in drawn if isinstance(one, Picture)])
+    pictures = [one for one in drawn if isinstance(one, Picture)]
+    return _write(config, build.tell(report_inputs), pictures)
 
 
 def _write(config: Config, story: Story, pictures: Sequence[Picture]) -> list[Path]:
@@ -188,20 +191,20 @@ def _rendered(
     return rendered
 
 
-def _pictures_of(config: Config, model: Model, test: TestClients) -> list[Picture | Absent]:
+def _pictures_of(context: RunContext, model: Model) -> list[Picture | Absent]:
     """What the model has learnt, and its skill where today's columns are those it knows."""
-    learnt = catalogue.scorecard_pictures(model)
-    if misfit(config, model.card, model.training) is not None:
+    learnt, score = catalogue.scorecard_pictures(model), _score(context, model)
+    if isinstance(score, str):
         return learnt
-    score = score_clients(model.card, test.clients, config)
-    labels = [] if test.clients.labels is None else test.clients.labels.tolist()
-    probabilities = model.card.probabilities(test.clients.columns)
+    clients = context.test.clients
+    labels = [] if clients.labels is None else clients.labels.tolist()
+    probabilities = model.card.probabilities(clients.columns)
     return [*catalogue.quality_pictures(model, score, labels, probabilities), *learnt]
 
 
 def _report(config: Config, _arguments: argparse.Namespace) -> int:
     context = read_context(config, live_champion(config))
-    drawn = run(context) if context.champion else _draw_candidate(config, context.test)
+    drawn = run(context) if context.champion else _draw_candidate(context)
     listed = call_list.rank_clients(config, context.ledger, context.champion)
     call_list.record_anew(config, listed)
     if isinstance(listed, str):
@@ -216,13 +219,13 @@ def _report(config: Config, _arguments: argparse.Namespace) -> int:
     return 0 if drawn else 1
 
 
-def _draw_candidate(config: Config, test: TestClients) -> list[Path]:
-    scorecard, path = config.output_model_path / SCORECARD, config.confusion_matrix
-    if not scorecard.exists():
+def _draw_candidate(context: RunContext) -> list[Path]:
+    model, path = inputs.candidate(context.config), context.config.confusion_matrix
+    if model is None:
         path.unlink(missing_ok=True)
         logger.warning("no model is deployed and none is trained yet; run fullprocess.py")
         return []
-    return [path] if _draw(config, scorecard, "Candidate, not deployed", test, path) else []
+    return [path] if _draw(context, model, "Candidate, not deployed", path) else []
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -11,19 +11,21 @@ from __future__ import annotations
 
 import argparse
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from attrition.core import atomic_files, plain_values
 from attrition.core.config import Config
 from attrition.core.errors import DataError
+from attrition.core.formatting import between
 from attrition.data.clients import TestClients
 from attrition.data.ledger import read_ledger
-from attrition.engines.context import gather_test_clients
+from attrition.engines.context import gather_test_clients, score_clients
 from attrition.model.champion import live_champion
 from attrition.model.compatibility import misfit
 from attrition.model.metrics import Score
 from attrition.model.scorecard import load_scorecard
-from attrition.monitoring.examination import outcomes_of, score_clients
+from attrition.monitoring.examination import outcomes_of
 from attrition.runs import cli
 
 logger = logging.getLogger(__name__)
@@ -33,7 +35,6 @@ def run(config: Config, test: TestClients) -> Score:
     """Score the candidate on the test data and write `latestscore.txt` and `scores.json`.
 
     Args:
-        config: the settings.
         test: the labelled test data, as `gather_test_clients` reads them.
 
     Returns:
@@ -65,17 +66,29 @@ def run(config: Config, test: TestClients) -> Score:
     return result
 
 
-def describe(result: Score) -> str:
-    """The score as lines for a person, at most 80 columns wide."""
-    if result.f1 is None or result.f1_interval is None or result.confusion is None:
-        return f"score undefined: {result.undefined}"
-    low, high = result.f1_interval
+def describe(result: Score, training: Mapping[str, Any]) -> str:
+    """The score as lines for a person, at most 80 columns wide.
+
+    Args:
+        result: on the test data.
+        training: the record of the model's training, whose cross-validated score is told where
+            that one is undefined.
+    """
+    if result.f1 is None or result.confusion is None:
+        text = f"score undefined: {result.undefined}"
+        known = training.get("cross_validated") or {}
+        if known.get("f1") is None:
+            return text
+        return (
+            f"{text}\ncross-validated F1 {known['f1']:.3f}   (on {known['rows']:,} training rows)"
+        )
     confusion = result.confusion
     return "\n".join(
         [
-            f"F1                 {result.f1:.3f}   (95 % interval {low:.3f} to {high:.3f})",
+            f"F1                 {result.f1:.3f}   (95 % interval {between(result.f1_interval)})",
             f"precision, recall  {result.precision:.3f}, {result.recall:.3f}",
-            f"ROC AUC            {result.roc_auc:.3f}",
+            f"ROC AUC            {result.roc_auc:.3f}   "
+            f"(95 % interval {between(result.roc_auc_interval)})",
             f"average precision  {result.average_precision:.3f}",
             f"log loss, Brier    {result.log_loss:.3f}, {result.brier_score:.3f}",
             f"calibration error  {result.calibration_error:.3f}",
@@ -95,7 +108,8 @@ def _score_candidate(config: Config, _arguments: argparse.Namespace) -> int:
     )
     if path.exists() and (reason := misfit(config, load_scorecard(path), training)) is not None:
         raise DataError(f"{path}: {reason}; run training.py")
-    print(describe(run(config, gather_test_clients(config, read_ledger(config.ledger)))))
+    result = run(config, gather_test_clients(config, read_ledger(config.ledger)))
+    print(describe(result, training))
     return 0
 
 
@@ -108,7 +122,7 @@ def _score_deployed(config: Config, _arguments: argparse.Namespace) -> int:
         raise DataError(f"release {release} cannot be scored: {reason}; run fullprocess.py")
     test = gather_test_clients(config, read_ledger(config.ledger))
     print(f"release            {release}")
-    print(describe(score_clients(champion.card, test.clients, config)))
+    print(describe(score_clients(champion.card, test.clients, config), champion.training))
     return 0
 
 

@@ -48,8 +48,6 @@ def run(
     """Train a candidate and write its three files; call this under the run lock.
 
     Args:
-        config: the settings.
-        ledger: what is ingested.
         test: the labelled test data; its rows are left out of training.
         deployed_commit: last commit the deployed model was trained on; None without a model.
 
@@ -83,6 +81,7 @@ def train(
         selection.threshold,
         Minimum(config.minimum_scoring_rows, config.minimum_rarer_label_rows),
         config.random_seed,
+        clients=selection.clients,
     )
     rows = candidate.representatives
     assert rows.labels is not None, "training rows are labelled"
@@ -105,6 +104,7 @@ def _record(config: Config, commit: str, result: TrainingResult) -> dict[str, An
         "rows": result.rows,
         "positives": result.positives,
         "left_out_test_rows": result.left_out,
+        "known_test_rows": result.known_test_rows,
         "test_share": config.test_share,
         "threshold": fitted.scorecard.threshold,
         "settings": fitted.settings,
@@ -138,6 +138,11 @@ def describe(result: TrainingResult) -> str:
     lines = [
         f"trained on         {result.rows:,} clients, of whom {result.positives:,} left",
         f"left out           {result.left_out:,} rows of the test data",
+        *(
+            [f"known clients      {result.known_test_rows:,} test rows, by other rows of theirs"]
+            if result.known_test_rows
+            else []
+        ),
         f"threshold          {card.threshold:.3f}   (log-odds of the average client "
         f"{card.average_log_odds:+.2f})",
         f"pairs of columns   {len(selection.pairs)}   (L2 strength C = {selection.strength:g})",

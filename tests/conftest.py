@@ -16,8 +16,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from hypothesis import settings
 
+from attrition.core import atomic_files
 from attrition.core.config import STANDARD_FOLDERS, Config, load_config
 from attrition.data.synthetic import client_rows, csv_text
+from attrition.runs import idle
 from tests.support.script_runner import Job, ScriptRunner, shared_runner, unmeasured
 from tests.support.sweeping import Undisturbed, undisturbed
 
@@ -140,6 +142,14 @@ class Project:
         target = self.root / path
         target.write_text(text, encoding="utf-8")
         return target
+
+    def let_rest(self) -> None:
+        """Note that the last run left what is there now."""
+        config = self.config
+        state = idle.finished_state(config, idle.observe_inputs(config))
+        decided = atomic_files.read_json(config.decision)
+        atomic_files.write_json(config.decision, {**decided, idle.STATE: state})
+        assert idle.rests(["--config", str(self.config_path)])
 
     def command(self, script: str | Path) -> list[str]:
         """What starts a script on this project in a Python of its own."""

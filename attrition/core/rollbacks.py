@@ -7,14 +7,33 @@ from typing import Any
 
 from attrition.core import atomic_files, clock, releases
 from attrition.core.config import Config
+from attrition.core.errors import DataError, UnreadableError
 
 ROLLBACKS = "rollbacks.json"
 
 
 def rollbacks(config: Config) -> list[dict[str, Any]]:
-    """Every rollback so far, oldest first."""
+    """Every rollback so far, oldest first.
+
+    Raises:
+        DataError: the file is damaged.
+    """
     path = config.prod_deployment_path / ROLLBACKS
-    return list(atomic_files.read_json(path)) if path.exists() else []
+    if not path.exists():
+        return []
+    try:
+        records = atomic_files.read_json(path)
+        if all(isinstance(record["commits"], list) and record["to"] for record in records):
+            return list(records)
+    except UnreadableError:
+        raise
+    except (DataError, TypeError, KeyError):
+        pass
+    live = releases.live_release_id(config.prod_deployment_path)
+    raise DataError(
+        f"{path}: damaged; restore it, or delete it and then, so that the pipeline does not "
+        f"deploy again what was left, run: deployment.py --rollback {live}"
+    )
 
 
 def record_rollback(
@@ -23,7 +42,6 @@ def record_rollback(
     """Add a rollback.
 
     Args:
-        config: the settings.
         left: the release that was live.
         target: the release that is to be live.
         commits: the ingested rows from which no model is to be deployed afterwards.

@@ -137,7 +137,6 @@ class ClientTable:
         """Take in a decompressed file; to be called within a transaction of its own.
 
         Args:
-            path: the file.
             number: names the file among the rejections.
             optional: stored columns that need not be there; they are blank then.
 
@@ -251,7 +250,6 @@ class ClientTable:
         Args:
             source: what DuckDB reads, with a parameter for the path; its columns are `c0`, ...
             names: what these columns hold; a stored column that is not among them is blank.
-            path: the file.
         """
         texts = [
             f"c{names.index(name)}" if name in names else "NULL::VARCHAR"

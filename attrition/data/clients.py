@@ -113,7 +113,6 @@ def final_clients(config: Config, start: int = 0, end: int | None = None) -> Cli
     """The ingested clients between two offsets of `finaldata.csv`.
 
     Args:
-        config: the settings.
         start: byte of the first row, by the ledger; 0 for the file's beginning, header included.
         end: byte after the last row, by the ledger; None for the end of the file.
 
@@ -132,7 +131,6 @@ def held_out_clients(config: Config, committed_bytes: int) -> Clients:
     """The ingested clients that are held out as test data.
 
     Args:
-        config: the settings.
         committed_bytes: length of `finaldata.csv` by the ledger.
     """
     return _stored(config, config.final_data, 0, committed_bytes, is_held_out(config))
@@ -169,7 +167,6 @@ def training_clients(
     Rows are compared by id, features and label.
 
     Args:
-        config: the settings.
         committed_bytes: length of `finaldata.csv` by the ledger.
         test: the clients of the test data.
         unseen_start: byte from which on rows count as unseen.

@@ -28,7 +28,6 @@ def find_other_source(
     """Find a file other than the cut one that holds its last row, or may hold it.
 
     Args:
-        config: the settings.
         ledger: what is committed.
         survey: of the source folder.
         entry: of the cut file.
@@ -93,7 +92,6 @@ def client_state(
     """What other rows say about the open client of one row.
 
     Args:
-        config: the settings.
         row: a file with the row as it was in `openclients.csv`, in a scratch folder.
         open_clients: the list of open clients.
         final_data: the labelled rows.

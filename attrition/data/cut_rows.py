@@ -59,7 +59,6 @@ def take_back(config: Config, ledger: Ledger, survey: Survey) -> Ledger:
     """Take back the cut rows that new batches hold as whole rows.
 
     Args:
-        config: the settings.
         ledger: what is committed, and in its place.
         survey: of the source folder; its new batches will be taken in.
 

@@ -37,7 +37,8 @@ class Survey:
     """The source folder, compared with the ledger.
 
     Attributes:
-        new: batches to take in, in the order of their names.
+        new: batches to take in: those read before in the order in which they came then, then the
+            others in the order of their names.
         waiting: names of batches that are still being written.
         refused: entries named like a batch that are none, and those with another name.
         sightings: name -> digest and stamp, for every batch whose content is known or new.
@@ -142,15 +143,15 @@ def _digest(batch: Batch) -> str:
 
 
 def _new(changed: list[Batch], digests: dict[str, str], ledger: Ledger) -> list[NewBatch]:
-    """The batches with unknown content, one for each content."""
-    known = ledger.known
+    """The batches with unknown content, one for each content, in the order to take them in."""
+    known, arrivals = ledger.known, {digest: at for at, digest in enumerate(ledger.arrivals)}
     new = []
     for batch in changed:
         sha256 = digests.get(batch.name)
         if sha256 is not None and sha256 not in known:
             known.add(sha256)
             new.append(NewBatch(batch, sha256))
-    return new
+    return sorted(new, key=lambda item: arrivals.get(item.sha256, len(arrivals)))
 
 
 def _events(ledger: Ledger, present: set[str], digests: dict[str, str]) -> list[Event]:

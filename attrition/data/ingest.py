@@ -233,12 +233,14 @@ def with_entries(ledger: Ledger, entries: Sequence[LedgerEntry]) -> Ledger:
 
     A model may have been trained on rows of files ingested before the ledger was rebuilt.
     """
+    contents = {entry.sha256 for entry in entries}
     again = {entry.name for entry in entries if entry.name in ledger.earlier_names}
     is_earlier = any(entry.kept for entry in entries if entry.name in again)
     return replace(
         ledger,
         entries=(*ledger.entries, *entries),
         earlier_names=tuple(name for name in ledger.earlier_names if name not in again),
+        arrivals=tuple(digest for digest in ledger.arrivals if digest not in contents),
         earlier_end=ledger.commits[-1].end if is_earlier else ledger.earlier_end,
     )
 

@@ -69,7 +69,10 @@ def is_suspicious(power: float, rarer: int) -> bool:
         power: from `single_column_power`.
         rarer: number of rows of the rarer label; with fewer than 35 no column is suspicious.
     """
-    return power >= SUSPICIOUS_AUC and _lower_bound(power, rarer) > LEAST_LOWER_BOUND
+    # The score test, whose inversion is Wilson's interval (1927): valid even for an AUC of 1.
+    above = (power - LEAST_LOWER_BOUND) * sqrt(rarer)
+    spread = sqrt(LEAST_LOWER_BOUND * (1 - LEAST_LOWER_BOUND))
+    return power >= SUSPICIOUS_AUC and above > _Z95 * spread
 
 
 def suspicious_columns(table: pd.DataFrame, labels: ArrayLike) -> dict[str, float]:
@@ -118,11 +121,3 @@ def _cross_validated_auc(codes: Codes, truth: Codes, fold: Codes, folds: int) ->
         won = ranks[gone].sum() - leavers * (leavers + 1) / 2  # Mann and Whitney 1947
         areas.append(won / (leavers * (len(gone) - leavers)))
     return float(np.mean(areas))
-
-
-def _lower_bound(share: float, trials: int) -> float:
-    """Lower end of a share's 95 % interval (Wilson 1927), valid even for a share of 1."""
-    square = _Z95**2
-    centre = share + square / (2 * trials)
-    reach = _Z95 * sqrt(share * (1 - share) / trials + square / (4 * trials**2))
-    return (centre - reach) / (1 + square / trials)

@@ -139,6 +139,8 @@ class Ledger:
         open_of_no_file: whether `openclients.csv` may hold clients that are in no source file,
             since somebody added them or the ledger was rebuilt.
         earlier_names: files that were ingested before the ledger was rebuilt, and not since.
+        arrivals: digests of the contents that are to be read again after a change of settings, in
+            the order in which they came; the newest row of a client stays the newest.
         notices: what happened to the ledger and to its files, oldest first.
         replaced: digest of a file whose last row may be cut -> the row of an open client, as in
             `openclients.csv`, that was replaced by this last row.
@@ -158,6 +160,7 @@ class Ledger:
     earlier_end: int = 0
     open_of_no_file: bool = False
     earlier_names: tuple[str, ...] = ()
+    arrivals: tuple[str, ...] = ()
     notices: tuple[Notice, ...] = ()
     replaced: Mapping[str, str] = field(default_factory=dict)
 
@@ -265,6 +268,7 @@ def read_ledger(path: Path) -> Ledger:
             earlier_end=int(raw["earlier_end"]),
             open_of_no_file=bool(raw["open_of_no_file"]),
             earlier_names=tuple(map(str, raw["earlier_names"])),
+            arrivals=tuple(map(str, raw["arrivals"])),
             notices=tuple(Notice(**item) for item in raw["notices"]),
             replaced={str(digest): str(row) for digest, row in raw["replaced"].items()},
         )
@@ -292,6 +296,7 @@ def ledger_json(ledger: Ledger) -> dict[str, Any]:
         "earlier_end": ledger.earlier_end,
         "open_of_no_file": ledger.open_of_no_file,
         "earlier_names": ledger.earlier_names,
+        "arrivals": ledger.arrivals,
         "notices": [asdict(notice) for notice in ledger.notices],
         "replaced": dict(sorted(ledger.replaced.items())),
         "open_clients": {"rows": ledger.open_rows, "sha256": ledger.open_sha256},

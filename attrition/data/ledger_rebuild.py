@@ -202,7 +202,6 @@ def _check(
     """Check every row of a file that the pipeline wrote.
 
     Args:
-        config: the settings.
         path: the file; a missing or empty one has no rows.
         rule: SQL for the rows that belong there, and what is wrong with others.
         mark_repeated: marks repeated rows.

@@ -54,7 +54,6 @@ def repair_ledger(config: Config, store: str) -> Ledger:
     """The ledger of the last run, or a new one if every row has to be read again.
 
     Args:
-        config: the settings.
         store: where the settings store the rows, in the ledger's form.
 
     Raises:
@@ -147,7 +146,14 @@ def _begin_anew(config: Config, ledger: Ledger, store: str) -> Ledger:
         )
     logger.info("the settings of %s have changed: every file is ingested again", what)
     # From here on no row is committed; if this run ends now, the next one starts from that.
-    anew = Ledger(schema=config.schema_digest, store=store, writing=True, notices=ledger.notices)
+    known = [entry.sha256 for entry in ledger.entries]
+    anew = Ledger(
+        schema=config.schema_digest,
+        store=store,
+        writing=True,
+        notices=ledger.notices,
+        arrivals=tuple(dict.fromkeys([*known, *ledger.arrivals])),
+    )
     is_of_no_file = ledger.open_of_no_file or any(not commit.files for commit in ledger.commits)
     if not ledger.store and is_of_no_file:
         kept = " and ".join(

@@ -82,7 +82,6 @@ def read_range(
     """The rows between two offsets of a file, as SQL and its parameters.
 
     Args:
-        config: the settings.
         path: the file; a missing or empty one has no rows.
         start: byte of the first row; 0 for the file's beginning, header included.
         end: byte after the last row; None for the end of the file.
@@ -136,9 +135,7 @@ def write_stored(
 
     Args:
         connection: where the rows are.
-        config: the settings.
         rows: SQL after FROM, of rows with `v0`, ..., `label` (NULL is blank).
-        path: the file.
     """
     columns = [
         validation.number_text(key) if kind == "DOUBLE" else key

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -29,6 +29,7 @@ class Candidate:
         clients: training rows for comparing it with the deployed model; again all, if possible.
         unseen: array of shape (n_clients,), true for rows the deployed model was not trained on.
         unseen_rows: number of all such rows, including those not among `clients`.
+        known_test_rows: number of test rows of clients of whom other rows are among these.
         libraries: versions of further libraries used for the training.
     """
 
@@ -40,6 +41,7 @@ class Candidate:
     clients: Clients
     unseen: NDArray[np.bool_]
     unseen_rows: int
+    known_test_rows: int
     libraries: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -68,14 +70,20 @@ def too_few(error: NotEnoughData, left_out: int) -> NotEnoughData:
     return NotEnoughData(f"{error}; {left_out} rows were left out, since they are test data")
 
 
+def count_known(config: Config, test: TestClients, learnt: Iterable[str]) -> int:
+    """The number of test rows whose client is among those learnt; 0 where clients have no ids."""
+    if config.id_column is None:
+        return 0
+    known = set(test.clients.ids).intersection(learnt)
+    return sum(client in known for client in test.clients.ids)
+
+
 def learn(
     config: Config, ledger: Ledger, test: TestClients, deployed_commit: str | None
 ) -> Candidate:
     """Read the training rows and fit the model, on this machine; writes nothing.
 
     Args:
-        config: the settings.
-        ledger: what is ingested.
         test: the labelled test data; its rows are left out.
         deployed_commit: last commit the deployed model was trained on; None without a model.
 
@@ -107,4 +115,5 @@ def learn(
         clients=clients,
         unseen=rows.unseen,
         unseen_rows=int(rows.unseen.sum()),
+        known_test_rows=count_known(config, test, clients.ids),
     )

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 from attrition.core.config import Config
-from attrition.data.clients import TestClients, labelled_test_clients, with_held_out
+from attrition.data.clients import Clients, TestClients, labelled_test_clients, with_held_out
 from attrition.data.ledger import Ledger, read_ledger
 from attrition.engines.selection import engine
 from attrition.model.champion import Champion
+from attrition.model.metrics import Minimum, Score, score
+from attrition.model.scorecard import Scorecard
 
 
 @dataclass(frozen=True)
@@ -20,17 +23,39 @@ class RunContext:
     test: TestClients
     champion: Champion | None
 
+    @cached_property
+    def live_score(self) -> Score:
+        """Score of the deployed model, which must be there and fit, on the test data."""
+        assert self.champion is not None
+        return score_clients(self.champion.card, self.test.clients, self.config)
+
     @property
     def live(self) -> str | None:
         """Name of the live release; None before the first deployment."""
         return self.champion.release.id if self.champion else None
 
 
+def minimum(config: Config) -> Minimum:
+    """The fewest labelled rows a score or a verdict is given for."""
+    return Minimum(config.minimum_scoring_rows, config.minimum_rarer_label_rows)
+
+
+def score_clients(card: Scorecard, clients: Clients, config: Config) -> Score:
+    """Score a model on labelled clients; undefined, with the reason, where they are too few."""
+    return score(
+        clients.labels if clients.labels is not None else [],
+        card.probabilities(clients.columns),
+        card.threshold,
+        minimum(config),
+        config.random_seed,
+        clients=clients.ids if config.id_column is not None else None,
+    )
+
+
 def read_context(config: Config, champion: Champion | None) -> RunContext:
     """Read what is ingested and the test data.
 
     Args:
-        config: the settings.
         champion: the deployed model, already verified; None when there is none.
     """
     ledger = read_ledger(config.ledger)

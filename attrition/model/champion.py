@@ -43,7 +43,7 @@ def champion_of(config: Config, release: Release) -> Champion:
         card,
         training,
         misfit(config, card, training),
-        has_learnt_test_rows=training.get("test_share", 0.0) < config.test_share,
+        has_learnt_test_rows=training["test_share"] < config.test_share,
     )
 
 

@@ -22,8 +22,6 @@ def misfit(config: Config, card: Scorecard, training: Mapping[str, Any]) -> str 
     """Why a model does not fit the settings: other labels, columns or kinds of columns.
 
     Args:
-        config: the settings.
-        card: the model.
         training: the record of its training; if it has no labels, they are assumed to fit.
 
     Returns:

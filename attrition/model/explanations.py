@@ -1,21 +1,23 @@
 """Why a client is at risk, in plain English: the scorecard's reasons as short texts.
 
-"lastmonth_activity is 12, far below the usual 140". The usual value is the median, or the most
-frequent level, of the clients the model was trained on.
+"lastmonth_activity is 12, below 83: raises the risk strongly". Words and points are measured from
+the same thing, the average client, all other columns being equal: within the range that is named
+(below 83) this column's points are above their average. A pair raises the risk beyond what its two
+columns do alone.
 """
 
 from __future__ import annotations
 
+from math import ceil, floor, log
 from typing import Any
 
 from attrition.core.formatting import line
 from attrition.model.scorecard import Reason, Scorecard
-from attrition.model.terms import CategoricalTerm, KnotAxis, NumericTerm, PairTerm
+from attrition.model.terms import CategoricalTerm, NumericTerm, PairTerm
 
-NO_REASON = "no value raises the risk above the average"
+NO_REASON = "no single value stands out as raising the risk"
 LONGEST_VALUE = 60
-# A value is far if this share of the knots, and so about this share of the clients, lies between.
-FAR = 1 / 3
+STRONG_POINTS = log(2.0)  # the odds of leaving are doubled
 
 
 class Words:
@@ -23,32 +25,30 @@ class Words:
 
     def __init__(self, card: Scorecard) -> None:
         self._terms = dict(zip(card.terms, card.all_terms, strict=True))
-        self._usual = {term.column: term.usual_value for term in card.categorical}
-        self._texts: dict[tuple[str, tuple[Any, ...]], str] = {}
+        self._texts: dict[Reason, str] = {}
 
     def of(self, reason: Reason) -> str:
         """The text of a reason, on one line."""
-        key = (reason.term, reason.values)
-        if key not in self._texts:
-            self._texts[key] = self._describe(reason)
-        return self._texts[key]
+        if reason not in self._texts:
+            term = self._terms[reason.term]
+            verb = "together raise" if isinstance(term, PairTerm) else "raises"
+            strongly = " strongly" if reason.points >= STRONG_POINTS else ""
+            self._texts[reason] = f"{_subject(term, reason)}: {verb} the risk{strongly}"
+        return self._texts[reason]
 
-    def _describe(self, reason: Reason) -> str:
-        term, value = self._terms[reason.term], reason.values[0]
-        if isinstance(term, NumericTerm):
-            return f"{line(term.column, LONGEST_VALUE)} is {_number_in_words(term.axis, value)}"
-        if isinstance(term, CategoricalTerm):
-            return f"{line(term.column, LONGEST_VALUE)} is {_level_in_words(term, value)}"
-        return self._pair_in_words(term, reason.values)
 
-    def _pair_in_words(self, term: PairTerm, values: tuple[Any, ...]) -> str:
-        parts = []
-        for column, axis, value in zip(term.columns, term.axes, values, strict=True):
-            usual = axis.usual_value if isinstance(axis, KnotAxis) else self._usual[column]
-            shown, expected = _value_text(value), _value_text(usual)
-            remark = "as usual" if shown == expected else f"usually {expected}"
-            parts.append(f"{line(column, LONGEST_VALUE)} {shown} ({remark})")
-        return " together with ".join(parts)
+def _subject(term: NumericTerm | CategoricalTerm | PairTerm, reason: Reason) -> str:
+    """What raises the risk: a column with its value, or two."""
+    columns = [line(column, LONGEST_VALUE) for column in reason.columns]
+    values = [_value_text(value) for value in reason.values]
+    if isinstance(term, PairTerm):
+        return " with ".join(map(" ".join, zip(columns, values, strict=True)))
+    remark = ""
+    if isinstance(term, NumericTerm) and reason.values[0] is not None:
+        remark = _range_text(term, reason.values[0])
+    elif isinstance(term, CategoricalTerm) and reason.values[0] not in (None, *term.axis.levels):
+        remark = ", a rare or new value" if reason.values[0] else ""
+    return f"{columns[0]} is {values[0]}{remark}"
 
 
 def number_text(value: float) -> str:
@@ -58,33 +58,27 @@ def number_text(value: float) -> str:
     return f"{value:.4g}"
 
 
-def _number_in_words(axis: KnotAxis, value: float | None) -> str:
-    if value is None:
-        return "missing"
-    shown, usual = number_text(value), number_text(axis.usual_value)
-    if shown == usual:
-        return f"{shown}, about the usual"
-    side = "below" if value < axis.usual_value else "above"
-    far = "far " if _is_far(axis, value) else ""
-    return f"{shown}, {far}{side} the usual {usual}"
+def _range_text(term: NumericTerm, value: float) -> str:
+    """The range around a value within which the column raises the risk, if it has an end."""
+    knots, place = term.axis.knots, term.axis.place(value)
+    above = [points - term.average_points for points in term.points]
 
+    def crossing(first: int, second: int) -> float:
+        share = above[first] / (above[first] - above[second])
+        return knots[first] + share * (knots[second] - knots[first])
 
-def _is_far(axis: KnotAxis, value: float) -> bool:
-    """Whether many clients have a value between this one and the usual one; see `FAR`."""
-    position, usual = axis.place(value), axis.place(axis.usual_value)
-    distance = abs(position.lower + position.share - usual.lower - usual.share)
-    return distance > 0 and distance >= FAR * (len(axis) - 1)
-
-
-def _level_in_words(term: CategoricalTerm, value: str | None) -> str:
-    shown = _value_text(value)
-    if not value:
-        return shown
-    if value not in term.axis.levels:
-        return f"{shown}, a rare or new value"
-    if value == term.usual_value:
-        return f"{shown}, the most frequent value"
-    return f"{shown} (most frequent: {_value_text(term.usual_value)})"
+    lower = next((i for i in range(place.lower, -1, -1) if above[i] <= 0.0), None)
+    upper = next((i for i in range(place.upper, len(knots)) if above[i] <= 0.0), None)
+    low = None if lower is None else crossing(lower, lower + 1)
+    high = None if upper is None else crossing(upper - 1, upper)
+    if float(value).is_integer() and 2 * sum(knot.is_integer() for knot in knots) >= len(knots):
+        low, high = low and floor(low), high and ceil(high)  # it counts something
+    text = " and ".join(number_text(end) for end in (low, high) if end is not None)
+    if number_text(value) in text.split(" and "):  # too close to be told apart
+        return ""
+    if low is not None and high is not None:
+        return f", between {text}"
+    return f", {'below' if low is None else 'above'} {text}" if text else ""
 
 
 def _value_text(value: Any) -> str:

@@ -5,6 +5,9 @@ F1 depends on a table of predictions only through the counts of its few kinds of
 prediction: four kinds; label and two models' predictions: eight). Resampling n rows with
 replacement is therefore a multinomial draw of those counts: the same bootstrap (Efron 1979) at
 the cost of a few numbers, however many rows there are.
+
+Rows of one client are not independent. Where clients repeat, whole clients are resampled, and
+standard errors follow from each client's sum: as many rows of fewer clients tell less.
 """
 
 from __future__ import annotations
@@ -45,6 +48,7 @@ class Score:
     precision: float | None = None
     recall: float | None = None
     roc_auc: float | None = None
+    roc_auc_interval: tuple[float, float] | None = None  # 95 %
     average_precision: float | None = None
     log_loss: float | None = None  # nats per row
     brier_score: float | None = None
@@ -93,6 +97,8 @@ def score(
     threshold: float,
     minimum: Minimum,
     seed: int,
+    *,
+    clients: ArrayLike | None = None,
 ) -> Score:
     """Score probabilities against labels.
 
@@ -100,8 +106,9 @@ def score(
         labels: array of shape (n_rows,), 1 positive, 0 negative.
         probabilities: array of shape (n_rows,), of the positive label, fractions 0-1.
         threshold: a probability of at least this predicts the positive label.
-        minimum: with fewer rows the score is undefined.
+        minimum: with fewer rows, or fewer clients than rows asked, the score is undefined.
         seed: of the bootstrap.
+        clients: array of shape (n_rows,), the client of each row; None: every row has its own.
 
     Returns:
         The score; undefined with its reason if there are too few rows or only one label.
@@ -111,13 +118,16 @@ def score(
     truth = np.asarray(labels).astype(np.int8)
     probability = np.asarray(probabilities, dtype=np.float64)
     predicted = (probability >= threshold).astype(np.int8)
+    codes = repeating_clients(clients)
     rows, positives = len(truth), int(truth.sum())
-    reason = undefined_reason(rows, positives, minimum)
+    reason = undefined_reason(rows, positives, minimum, codes)
     if reason:
         return Score(rows, positives, reason)
-    counts = np.bincount(2 * truth + predicted, minlength=4)  # tn, fp, fn, tp
-    tn, fp, fn, tp = (int(count) for count in counts)
-    f1_resampled = f1_of(*_resample(counts, seed).T[1:])
+    kinds = 2 * truth + predicted
+    tn, fp, fn, tp = (int(count) for count in np.bincount(kinds, minlength=4))
+    f1_resampled = f1_of(*_resample(kinds, 4, codes, seed).T[1:])
+    auc = float(metrics.roc_auc_score(truth, probability))
+    auc_error = auc_standard_error(truth, probability, codes)
     return Score(
         rows=rows,
         positives=positives,
@@ -125,7 +135,8 @@ def score(
         f1_interval=_interval(f1_resampled),
         precision=tp / (tp + fp) if tp + fp else 0.0,
         recall=tp / positives,
-        roc_auc=float(metrics.roc_auc_score(truth, probability)),
+        roc_auc=auc,
+        roc_auc_interval=auc_interval(auc, auc_error, positives, rows - positives),
         average_precision=float(metrics.average_precision_score(truth, probability)),
         log_loss=float(metrics.log_loss(truth, probability, labels=[0, 1])),
         brier_score=float(metrics.brier_score_loss(truth, probability)),
@@ -133,9 +144,9 @@ def score(
         base_rate=positives / rows,
         mean_probability=float(probability.mean()),
         standard_errors={
-            "roc_auc": auc_standard_error(truth, probability),
-            "calibration_error": _calibration_standard_error(truth, probability, seed),
-            "calibration_gap": float(np.std(probability - truth) / np.sqrt(rows)),
+            "roc_auc": auc_error,
+            "calibration_error": _calibration_standard_error(truth, probability, codes, seed),
+            "calibration_gap": _mean_standard_error(probability - truth, codes),
         },
         confusion={"tn": tn, "fp": fp, "fn": fn, "tp": tp},
     )
@@ -175,20 +186,20 @@ def compare(
         labels: array of shape (n_rows,), 1 positive, 0 negative.
         champion: the deployed model.
         challenger: the candidate.
-        minimum: with fewer rows the comparison is undefined.
+        minimum, clients: as for `score`.
         seed: of the bootstrap of F1.
-        clients: array of shape (n_rows,), the client of each row; None: every row has its own.
     """
     truth = np.asarray(labels).astype(np.int64)
+    codes = repeating_clients(clients)
     rows, positives = len(truth), int(truth.sum())
-    reason = undefined_reason(rows, positives, minimum)
+    reason = undefined_reason(rows, positives, minimum, codes)
     if reason:
         return Comparison(rows, positives, reason)
-    counts = np.bincount(4 * truth + 2 * champion.labels + challenger.labels, minlength=8)
-    champion_f1, challenger_f1 = _paired_f1(counts[np.newaxis])
-    differences = np.subtract(*_paired_f1(_resample(counts, seed))[::-1])
-    before, after = champion.losses(truth), challenger.losses(truth)
-    gain, error = float(np.mean(before - after)), _mean_error(before - after, clients)
+    kinds = 4 * truth + 2 * champion.labels + challenger.labels
+    champion_f1, challenger_f1 = _paired_f1(np.bincount(kinds, minlength=8)[np.newaxis])
+    differences = np.subtract(*_paired_f1(_resample(kinds, 8, codes, seed))[::-1])
+    gains = champion.losses(truth) - challenger.losses(truth)
+    gain, error = float(gains.mean()), _mean_standard_error(gains, codes)
     return Comparison(
         rows=rows,
         positives=positives,
@@ -196,29 +207,40 @@ def compare(
         challenger_f1=float(challenger_f1[0]),
         difference=float(challenger_f1[0] - champion_f1[0]),
         difference_interval=_interval(differences),
-        champion_log_loss=float(before.mean()),
-        challenger_log_loss=float(after.mean()),
+        champion_log_loss=float(champion.losses(truth).mean()),
+        challenger_log_loss=float(challenger.losses(truth).mean()),
         gain=gain,
         gain_error=error,
         confidence=NormalDist().cdf(gain / error) if error else float(gain > 0),
     )
 
 
-def _mean_error(values: NDArray[np.float64], clients: ArrayLike | None) -> float:
-    """Standard error of the mean of rows, of which those of one client depend on each other."""
-    centred = values - values.mean()
-    if clients is not None:
-        _, client = np.unique(np.asarray(clients), return_inverse=True)
-        centred = np.bincount(client, centred)
-    groups = len(centred)
-    return float(np.sqrt(centred @ centred * groups / max(groups - 1, 1)) / len(values))
+def repeating_clients(clients: ArrayLike | None) -> NDArray[np.intp] | None:
+    """Each row's client as a code from 0 on; None if no client has two rows.
+
+    Args:
+        clients: array of shape (n_rows,); None: every row has its own.
+    """
+    if clients is None:
+        return None
+    import pandas as pd
+
+    codes, names = pd.factorize(np.asarray(clients))
+    return codes if len(names) < len(codes) else None
 
 
-def undefined_reason(rows: int, positives: int, minimum: Minimum) -> str | None:
-    """Why these rows are too few for a score; None if they are enough."""
+def undefined_reason(
+    rows: int, positives: int, minimum: Minimum, codes: NDArray[np.intp] | None = None
+) -> str | None:
+    """Why these rows, or their clients, are too few for a score; None if they are enough."""
     rarer = min(positives, rows - positives)
     if rows < minimum.rows:
         return f"too few labelled rows: {rows}, and at least {minimum.rows} are needed"
+    if codes is not None and (clients := int(codes.max()) + 1) < minimum.rows:
+        return (
+            f"too few clients: the {rows:,} labelled rows are of {clients} clients, and at least "
+            f"{minimum.rows} are needed"
+        )
     if rarer == 0:
         return f"all {rows:,} rows have the same label"
     if rarer < minimum.rarer_label:
@@ -250,8 +272,7 @@ def _calibration_bins(
     labels: NDArray[np.int8], probabilities: NDArray[np.float64]
 ) -> tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.float64]]:
     """Each bin's number of rows, mean probability and share of positives."""
-    order = np.argsort(probabilities, kind="stable")
-    bins = np.array_split(order, min(CALIBRATION_BINS, len(order)))
+    bins = _calibration_rows(probabilities)
     return (
         np.array([len(rows) for rows in bins]),
         np.array([probabilities[rows].mean() for rows in bins]),
@@ -259,25 +280,67 @@ def _calibration_bins(
     )
 
 
+def _calibration_rows(probabilities: NDArray[np.float64]) -> list[NDArray[np.intp]]:
+    """The positions of each bin's rows."""
+    order = np.argsort(probabilities, kind="stable")
+    return np.array_split(order, min(CALIBRATION_BINS, len(order)))
+
+
 def _calibration_standard_error(
-    labels: NDArray[np.int8], probabilities: NDArray[np.float64], seed: int
+    labels: NDArray[np.int8],
+    probabilities: NDArray[np.float64],
+    codes: NDArray[np.intp] | None,
+    seed: int,
 ) -> float:
-    """Standard deviation of the calibration error when the labels in each bin are resampled."""
+    """Standard deviation of the calibration error when the labels in each bin are resampled.
+
+    Where clients repeat, the bins' numbers of positives are drawn from a normal distribution with
+    the covariance that the clients give them.
+    """
     rows, predicted, observed = _calibration_bins(labels, probabilities)
-    draw = np.random.default_rng(seed).binomial
-    shares = draw(rows, observed, size=(RESAMPLES, len(rows))) / rows
+    random = np.random.default_rng(seed)
+    if codes is None:
+        shares = random.binomial(rows, observed, size=(RESAMPLES, len(rows))) / rows
+    else:
+        by_client = np.zeros((codes.max() + 1, len(rows)))
+        for number, members in enumerate(_calibration_rows(probabilities)):
+            surplus = labels[members] - observed[number]
+            by_client[:, number] = np.bincount(codes[members], surplus, len(by_client))
+        covariance = by_client.T @ by_client
+        positives = random.multivariate_normal(rows * observed, covariance, RESAMPLES)
+        shares = positives / rows
     return float(np.std(np.abs(predicted - shares) @ rows / rows.sum()))
 
 
-def auc_standard_error(labels: ArrayLike, probabilities: ArrayLike) -> float | None:
+def _mean_standard_error(
+    values: NDArray[np.float64], codes: NDArray[np.intp] | None
+) -> float | None:
+    """Standard error of the mean of values, one for each row."""
+    if codes is None:
+        return float(np.std(values) / np.sqrt(len(values)))
+    return _error_by_clients((values - values.mean()) / len(values), codes)
+
+
+def _error_by_clients(influence: NDArray[np.float64], codes: NDArray[np.intp]) -> float | None:
+    """Standard error of an estimate from what each row moves it; None with a single client."""
+    sums = np.bincount(codes, influence)
+    clients = len(sums)
+    return float(np.sqrt(clients / (clients - 1) * (sums @ sums))) if clients > 1 else None
+
+
+def auc_standard_error(
+    labels: ArrayLike, probabilities: ArrayLike, codes: NDArray[np.intp] | None = None
+) -> float | None:
     """Standard error of the area under the ROC curve, exact for any scores and ties.
 
     It follows from the variance of each row's share of won comparisons (DeLong, DeLong and
-    Clarke-Pearson 1988); the shares come from ranks (Sun and Xu 2014): a sort, not all pairs.
+    Clarke-Pearson 1988), of each client's sum of these where clients repeat (Obuchowski 1997). The
+    shares come from ranks (Sun and Xu 2014): a sort, not all pairs.
 
     Args:
         labels: array of shape (n_rows,), 1 positive, 0 negative, at least one of each.
         probabilities: array of shape (n_rows,).
+        codes: as `repeating_clients` gives them.
 
     Returns:
         The standard error; None with only one row of a label, which has no variance.
@@ -289,11 +352,49 @@ def auc_standard_error(labels: ArrayLike, probabilities: ArrayLike) -> float | N
     if min(int(positive.sum()), int((~positive).sum())) < 2:
         return None
     overall, variance = rankdata(probability), 0.0
-    for mine in (positive, ~positive):
+    influence = np.empty(len(probability))
+    for mine, sign in ((positive, 1.0), (~positive, -1.0)):
         others = len(probability) - int(mine.sum())
         won = (overall[mine] - rankdata(probability[mine])) / others
         variance += float(np.var(won, ddof=1)) / len(won)
-    return float(np.sqrt(variance))
+        influence[mine] = sign * (won - won.mean()) / len(won)
+    return float(np.sqrt(variance)) if codes is None else _error_by_clients(influence, codes)
+
+
+def auc_interval(
+    auc: float, standard_error: float | None, positives: int, negatives: int
+) -> tuple[float, float]:
+    """95 % interval of the area under the ROC curve, valid for few rows, too.
+
+    It holds every area that would give the one measured within 1.96 of its own standard errors,
+    those of exponential scores (Newcombe 2006, method 5). They are raised by the factor by which
+    the standard error at hand exceeds them at the measured area, as it does where scores are mixed
+    or clients repeat. Around the measured area alone, few rows give an interval that is too narrow.
+
+    Args:
+        auc: the measured area, a fraction 0-1.
+        standard_error: as `auc_standard_error` gives it.
+        positives, negatives: numbers of rows, at least 1 each.
+    """
+
+    def variance(area: float) -> float:
+        spread = (1 - area) / (2 - area) + area / (1 + area)
+        half = (positives + negatives) / 2 - 1
+        return area * (1 - area) * (1 + half * spread) / (positives * negatives)
+
+    least = variance(auc)
+    factor = max(1.0, (standard_error or 0.0) ** 2 / least) if least > 0 else 1.0
+    ends = []
+    for end in (0.0, 1.0):
+        inside, outside = auc, end
+        for _ in range(40):
+            middle = (inside + outside) / 2
+            if (auc - middle) ** 2 <= Z95**2 * factor * variance(middle):
+                inside = middle
+            else:
+                outside = middle
+        ends.append(outside)
+    return ends[0], ends[1]
 
 
 def _paired_f1(counts: NDArray[np.int64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -306,10 +407,30 @@ def _paired_f1(counts: NDArray[np.int64]) -> tuple[NDArray[np.float64], NDArray[
     )
 
 
-def _resample(counts: NDArray[np.int64], seed: int) -> NDArray[np.int64]:
-    """Counts of bootstrap resamples, shape (RESAMPLES, n_kinds)."""
-    rows = int(counts.sum())
-    return np.random.default_rng(seed).multinomial(rows, counts / rows, size=RESAMPLES)
+def _resample(
+    kinds: NDArray[np.integer[Any]], size: int, codes: NDArray[np.intp] | None, seed: int
+) -> NDArray[np.int64]:
+    """Counts of bootstrap resamples, shape (RESAMPLES, size), of rows or of whole clients.
+
+    Args:
+        kinds: array of shape (n_rows,), each row's kind, from 0 to `size` - 1.
+        size: number of kinds.
+        codes: as `repeating_clients` gives them.
+        seed: of the draws.
+    """
+    random = np.random.default_rng(seed)
+    if codes is None:
+        counts = np.bincount(kinds, minlength=size)
+        return random.multinomial(len(kinds), counts / len(kinds), size=RESAMPLES)
+    import pandas as pd
+
+    clients = int(codes.max()) + 1
+    by_client = np.bincount(codes * size + kinds, minlength=clients * size).reshape(-1, size)
+    by_client[:, 0] = 0  # true negatives, of which F1 knows nothing: fewer clients differ
+    equal = pd.DataFrame(by_client).groupby(list(range(size))).size()
+    tables, shares = equal.index.to_frame().to_numpy(), equal.to_numpy() / clients
+    steps = (random.multinomial(clients, shares, size=100) for _ in range(RESAMPLES // 100))
+    return np.concatenate([step @ tables for step in steps])  # in steps: there may be many tables
 
 
 def _interval(values: NDArray[np.float64]) -> tuple[float, float]:

@@ -41,10 +41,13 @@ HOW_TO_READ = (
     "log-odds of leaving = intercept + points of each column + points of each pair; probability = "
     "1 / (1 + exp(-log-odds)). Between two knots the points lie on a straight line, outside the "
     "knots the ends hold. A missing number has its own points; in a pair it counts as the usual "
-    "value. A level that is not listed has the other points; in a pair, the last row or column."
+    "value. A level that is not listed has the other points; in a pair, the last row or column. A "
+    "pair holds only what neither of its columns says alone."
 )
 # Up to this many rows, plain numbers are faster than arrays: one request is one row.
 FEW_ROWS = 8
+# A term that has less than this share in what raises a client's risk is no reason for it.
+LEAST_SHARE = 0.1
 
 
 class Reason(NamedTuple):
@@ -147,18 +150,20 @@ class Scorecard:
             count: at most this many reasons for a client.
 
         Returns:
-            For each client its reasons, strongest first; only terms that raise the risk.
+            For each client its reasons, strongest first; only terms that raise the risk, and have
+            `LEAST_SHARE` or more in the sum of the points of all that do.
         """
-        contributions = self.contributions(table)
-        strongest = np.argsort(-contributions, axis=1, kind="stable")[:, :count]
+        lifts = np.maximum(self.contributions(table), 0.0)
+        strongest = np.argsort(-lifts, axis=1, kind="stable")[:, :count]
+        least = LEAST_SHARE * lifts.sum(axis=1)
         return [
             [
-                self._reason(record, position, float(lifts[position]))
+                self._reason(record, position, float(points[position]))
                 for position in positions
-                if lifts[position] > 0.0
+                if points[position] > 0.0 and points[position] >= enough
             ]
-            for record, positions, lifts in zip(
-                self._records(table), strongest, contributions, strict=True
+            for record, positions, points, enough in zip(
+                self._records(table), strongest, lifts, least, strict=True
             )
         ]
 

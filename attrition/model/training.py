@@ -4,9 +4,11 @@
     2. Every pair of columns is screened: how much of what that regression leaves unexplained would
        its coarse grid explain? The best pairs join, as many as cross-validation can distinguish
        from noise.
-    3. The L2 strength has the lowest cross-validated log loss, the threshold the highest
-       cross-validated F1. Many rows are represented by a stratified sample up to here.
-    4. The final regression is fitted on all rows and exported as a scorecard that equals it.
+    3. The L2 strength has the lowest cross-validated log loss, the threshold the highest F1 that
+       the out-of-fold probabilities let expect. Many rows are represented by a stratified sample up
+       to here.
+    4. The final regression is fitted on all rows and exported as a scorecard that equals it, its
+       pairs purified (attrition/model/purification.py).
 
 Rows are not weighted by label, so probabilities stay calibrated. All rows of a client are in one
 fold: a client that is known from another row is not unseen.
@@ -15,6 +17,7 @@ fold: a client that is known from another row is not unseen.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import accumulate
 from math import comb
@@ -22,24 +25,23 @@ from typing import Any, TypeVar
 
 import numpy as np
 import pandas as pd
-from joblib import Parallel, delayed
 from numpy.typing import ArrayLike, NDArray
 from scipy import sparse
 from sklearn.base import clone
 from sklearn.compose import ColumnTransformer
 from sklearn.linear_model import LogisticRegression
-from sklearn.metrics import precision_recall_curve
 from sklearn.model_selection import StratifiedKFold, train_test_split
 from sklearn.pipeline import Pipeline
 
 from attrition.core.errors import NotEnoughData
 from attrition.model.metrics import Minimum, undefined_reason
+from attrition.model.purification import purified
 from attrition.model.scorecard import Scorecard
 from attrition.model.terms import Axis
 from attrition.model.transformers import CategoryLevels, NumericHats, PairGrids
 
 # Raised whenever equal rows would give another model: deployed models are then retrained.
-RECIPE = 3
+RECIPE = 4
 
 KNOTS = 8
 PAIR_COUNTS = (0, 5, 10, 20)
@@ -72,8 +74,8 @@ class Columns:
 class Selection:
     """The settings that cross-validation selected.
 
-    `labels` and `probabilities` belong to the rows used for the selection: each row's probability
-    comes from a model with these settings that was not fitted to the row.
+    `labels`, `probabilities` and `clients` belong to the rows used for the selection: each row's
+    probability comes from a model with these settings that was not fitted to the row.
     """
 
     pairs: Pairs
@@ -82,6 +84,7 @@ class Selection:
     labels: Labels
     probabilities: Floats
     tried: tuple[tuple[int, float, float], ...]  # pairs, strength, cross-validated log loss
+    clients: NDArray[np.intp] | None = None  # the rows' clients as codes
 
 
 @dataclass(frozen=True)
@@ -225,10 +228,12 @@ def select(
     clients: NDArray[np.intp] | None = None,
 ) -> Selection:
     """Select pairs, L2 strength and threshold by cross-validation; `clients` are codes."""
-    with Parallel(n_jobs=-1, prefer="threads") as parallel:
-        folds: list[Fold] = parallel(
-            delayed(Fold.prepare)(features, labels, columns, train, test)
-            for train, test in _folds(labels, clients, seed)
+    with ThreadPoolExecutor(FOLDS) as threads:
+        folds = list(
+            threads.map(
+                lambda part: Fold.prepare(features, labels, columns, *part),
+                _folds(labels, clients, seed),
+            )
         )
 
         predictions: dict[tuple[int, float], Floats] = {}
@@ -236,7 +241,7 @@ def select(
         def losses(count: int, strength: float) -> Floats:
             """Log loss of each row, in nats, by the model that was not fitted to its fold."""
             if (count, strength) not in predictions:
-                parts = parallel(delayed(fold.predict)(count, strength) for fold in folds)
+                parts = threads.map(lambda fold: fold.predict(count, strength), folds)
                 predictions[count, strength] = np.empty(len(labels))
                 for fold, part in zip(folds, parts, strict=True):
                     predictions[count, strength][fold.test] = part
@@ -251,10 +256,11 @@ def select(
     return Selection(
         pairs=rank_pairs(features, labels, columns)[:count],
         strength=strength,
-        threshold=best_threshold(labels, predictions[count, strength]),
+        threshold=best_threshold(predictions[count, strength]),
         labels=labels,
         probabilities=predictions[count, strength],
         tried=tuple((*tried, float(losses(*tried).mean())) for tried in predictions),
+        clients=clients,
     )
 
 
@@ -391,14 +397,16 @@ def _coarse_hats(features: pd.DataFrame, axes: dict[str, Axis]) -> tuple[Floats,
     return (np.hstack(blocks) if blocks else np.zeros((len(rows), 0))), owner
 
 
-def best_threshold(labels: Labels, probabilities: Floats) -> float:
-    """The probability threshold with the highest F1."""
-    precision, recall, thresholds = precision_recall_curve(labels, probabilities)
-    total = precision + recall
-    f1 = np.divide(2.0 * precision * recall, total, out=np.zeros_like(total), where=total > 0)
-    best = int(np.argmax(f1[:-1]))
-    below = thresholds[best - 1] if best else thresholds[best]
-    return float((thresholds[best] + below) / 2.0)
+def best_threshold(probabilities: Floats) -> float:
+    """The threshold with the highest expected F1, from calibrated probabilities alone.
+
+    With the k highest called leavers, the expected F1 is 2 * (sum of these k) / (k + sum of all).
+    One more raises it if its probability is over half of it: the best threshold is half the best
+    F1 (Lipton, Elkan and Narayanaswamy 2014). Without labels it has no noise of single outcomes.
+    """
+    falling = np.sort(probabilities)[::-1]
+    alarms = np.arange(1, len(falling) + 1)
+    return float(np.max(np.cumsum(falling) / (alarms + falling.sum())))
 
 
 def _sample(labels: Labels, seed: int) -> NDArray[np.intp]:
@@ -436,15 +444,18 @@ def fit_selected(
     regression.fit(matrix, labels)
     pipeline = Pipeline([("basis", basis), ("regression", regression)])
     means = np.asarray(matrix.mean(axis=0)).ravel()
-    return pipeline, export(pipeline, means, selection.threshold)
+    return pipeline, export(pipeline, means, matrix[sample], selection.threshold)
 
 
-def export(pipeline: Pipeline, means: Floats, threshold: float) -> Scorecard:
-    """The scorecard that equals a fitted pipeline.
+def export(
+    pipeline: Pipeline, means: Floats, sample: sparse.csr_matrix, threshold: float
+) -> Scorecard:
+    """The scorecard that equals a fitted pipeline, with purified pairs.
 
     Args:
         pipeline: basis and regression, fitted.
         means: of the basis' columns over the training rows; they give the average points.
+        sample: of the training rows, on the basis: what pairs and single columns share.
         threshold: of the scorecard.
     """
     basis, regression = pipeline["basis"], pipeline["regression"]
@@ -453,10 +464,15 @@ def export(pipeline: Pipeline, means: Floats, threshold: float) -> Scorecard:
         for name, where in basis.output_indices_.items()
         if where.start < where.stop
     }
-    return Scorecard(
+    card = Scorecard(
         intercept=float(regression.intercept_[0]),
         threshold=threshold,
         numeric=terms.get("numeric", ()),
         categorical=terms.get("categorical", ()),
         pairs=terms.get("pairs", ()),
     )
+    if not card.pairs:
+        return card
+    where = basis.output_indices_["pairs"]
+    cells = basis.named_transformers_["pairs"].cells(means[where], sample[:, where])
+    return purified(card, cells)

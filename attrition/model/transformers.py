@@ -9,6 +9,7 @@ client; its fitted `axes_` define the columns.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, Self
 
@@ -230,6 +231,20 @@ class CategoryLevels(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         )
 
 
+@dataclass(frozen=True)
+class Cells:
+    """How the training rows lie on a pair's grid, of n cells, row by row.
+
+    Attributes:
+        means: array of shape (n,), mean weight of each cell over all training rows.
+        products: array of shape (n, n), mean product of the weights of two cells, over all
+            training rows or a sample of them.
+    """
+
+    means: NDArray[np.float64]
+    products: NDArray[np.float64]
+
+
 class PairGrids(TransformerMixin, BaseEstimator):  # type: ignore[misc]
     """Pairs of columns as products of coarse hats: a small grid for each pair.
 
@@ -286,6 +301,21 @@ class PairGrids(TransformerMixin, BaseEstimator):  # type: ignore[misc]
             ]
             block.add(len(self.axes_[first]) * columns, *entries)
         return block.matrix()
+
+    def cells(self, means: NDArray[np.float64], sample: sparse.csr_matrix) -> list[Cells]:
+        """How the training rows lie on each grid.
+
+        Args:
+            means: one for each column of the expansion, over the training rows.
+            sample: some training rows, expanded.
+        """
+        result, start = [], 0
+        for size in self.sizes():
+            where = slice(start, start := start + size)
+            block = sample[:, where]
+            products = (block.T @ block).toarray() / (self.weight**2 * sample.shape[0])
+            result.append(Cells(means[where] / self.weight, products))
+        return result
 
     def sizes(self) -> list[int]:
         """Number of cells in each pair's grid."""

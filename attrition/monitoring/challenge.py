@@ -16,7 +16,7 @@ from attrition.core.config import Config
 from attrition.core.rollbacks import is_rolled_back, rolled_back_commits
 from attrition.data.clients import Clients, joined
 from attrition.engines.candidate import TrainingResult
-from attrition.engines.context import RunContext
+from attrition.engines.context import RunContext, minimum
 from attrition.engines.selection import engine
 from attrition.model.champion import Champion
 from attrition.model.metrics import Comparison, Predictions, compare
@@ -32,7 +32,7 @@ from attrition.monitoring.decisions import (
     new_columns_verdict,
     promotion_verdict,
 )
-from attrition.monitoring.examination import Examination, minimum
+from attrition.monitoring.examination import Examination
 from attrition.monitoring.findings import Evidence, Sample, Suspicion, TrainingNeed
 from attrition.monitoring.outcome_evidence import OutcomeEvidence, outcome_evidence
 from attrition.runs.stopwatch import Stopwatch
@@ -65,7 +65,6 @@ def training_situation(context: RunContext, drift: bool) -> TrainingSituation:
     """Gather what the need for training depends on.
 
     Args:
-        context: of the run.
         drift: whether the deployed model drifts.
     """
     config, ledger, champion = context.config, context.ledger, context.champion
@@ -94,7 +93,7 @@ def training_situation(context: RunContext, drift: bool) -> TrainingSituation:
 
 def uncontested(champion: Champion | None, verdict: Verdict) -> Challenge:
     """The outcome of a run without a candidate: what is suspicious of the champion stays so."""
-    return Challenge(verdict, suspicions(champion.training if champion else {}))
+    return Challenge(verdict, suspicions(champion.training) if champion else Suspicion())
 
 
 def challenge(
@@ -110,10 +109,7 @@ def challenge(
     """Judge a candidate, against the champion where that can be asked.
 
     Args:
-        context: of the run.
         need: why the candidate was trained.
-        trained: the candidate.
-        scored: its scores.
         exam: what was found about the champion.
         looks: how many candidates were compared with it before.
         watch: times the comparison.
@@ -145,11 +141,8 @@ def challenge(
 
 
 def suspicions(training: Mapping[str, Any]) -> Suspicion:
-    """Columns that alone predict the label suspiciously well, by the record of a training.
-
-    Empty when there is no such column, or when an older version trained the model.
-    """
-    columns = training.get("suspicious_columns")
+    """Columns that alone predict the label suspiciously well, by the record of a training."""
+    columns = training["suspicious_columns"]
     return Suspicion(columns, training["cross_validated"]["roc_auc"]) if columns else Suspicion()
 
 
@@ -171,7 +164,7 @@ def gather_evidence(
             Predictions(after, new.threshold),
             minimum(config),
             seed=config.random_seed,
-            clients=rows.ids,
+            clients=rows.ids if config.id_column is not None else None,
         )
 
     before, after = old.probabilities(test.columns), new.probabilities(test.columns)

@@ -53,7 +53,7 @@ def training_need(now: TrainingSituation) -> TrainingNeed:
         return TrainingNeed(
             TrainingKind.NEW_COLUMNS, "the columns or labels in config.json have changed"
         )
-    if now.test_share > (share := now.deployed.get("test_share", 0.0)):
+    if now.test_share > (share := now.deployed["test_share"]):
         reason = (
             f"more rows are held out as test data (test_share {now.test_share:g}, it was "
             f"{share:g}), and the deployed model has learnt them"
@@ -126,11 +126,15 @@ class Scored:
             return ()
         if self.cross_validated.f1 is None:
             return (f"nobody knows how good this model is: {self.test.undefined} in the test data",)
-        text = (
-            f"no test data to judge by ({self.test.undefined}): cross-validation stands in for "
-            f"them; put labelled rows into the test folder, or set test_share in config.json"
-        )
-        return (text,)
+        return (_no_test_data(self.test.undefined, "cross-validation stands in"),)
+
+
+def _no_test_data(undefined: str | None, substitute: str) -> str:
+    """The warning that something else than test data was judged by."""
+    return (
+        f"no test data to judge by ({undefined}): {substitute} for them; put labelled rows into "
+        f"the test folder, or set test_share in config.json"
+    )
 
 
 def _warnings(candidate: Scored, score_threshold: float) -> tuple[str, ...]:

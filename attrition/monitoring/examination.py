@@ -10,12 +10,11 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from attrition.core import atomic_files, plain_values
-from attrition.core.config import Config
 from attrition.data.clients import Clients
-from attrition.engines.context import RunContext
+from attrition.engines.context import RunContext, minimum, score_clients
 from attrition.engines.selection import engine
 from attrition.model.champion import Champion
-from attrition.model.metrics import Minimum, Score, score
+from attrition.model.metrics import Score
 from attrition.model.scorecard import Scorecard, logistic
 from attrition.monitoring.drift import compare
 from attrition.monitoring.findings import (
@@ -87,22 +86,6 @@ class Examination:
         }
 
 
-def minimum(config: Config) -> Minimum:
-    """The fewest labelled rows a score or a verdict is given for."""
-    return Minimum(config.minimum_scoring_rows, config.minimum_rarer_label_rows)
-
-
-def score_clients(card: Scorecard, clients: Clients, config: Config) -> Score:
-    """Score a model on labelled clients; undefined, with the reason, where they are too few."""
-    return score(
-        clients.labels if clients.labels is not None else [],
-        card.probabilities(clients.columns),
-        card.threshold,
-        minimum(config),
-        config.random_seed,
-    )
-
-
 def examine(context: RunContext, watch: OutcomeWatch) -> Examination:
     """Score the deployed model on today's rows, and compare those with the rows it learnt from.
 
@@ -128,7 +111,7 @@ def examine(context: RunContext, watch: OutcomeWatch) -> Examination:
         watch = watch.with_batch(outcomes_of(champion.card, fresh), ledger.commit_id)
     samples[Sample.OPEN_CLIENTS] = rows.opened(ledger)
     found = {
-        name: examine_sample(config, champion, name, clients, total=total, watch=watch)
+        name: examine_sample(context, champion, name, clients, total=total, watch=watch)
         for name, (clients, total) in samples.items()
     }
     return Examination(_with_doubt(found), watch)
@@ -151,7 +134,7 @@ def _with_doubt(found: Mapping[Sample, SampleFindings]) -> dict[Sample, SampleFi
 
 
 def examine_sample(
-    config: Config,
+    context: RunContext,
     champion: Champion,
     sample: Sample,
     clients: Clients,
@@ -162,14 +145,12 @@ def examine_sample(
     """Look at the deployed model on one sample of rows.
 
     Args:
-        config: the settings.
-        champion: the deployed model.
         sample: which rows these are.
         clients: the rows; an engine may give a part of them.
         total: how many there are.
         watch: what the outcomes say, those of these rows included.
     """
-    card, training = champion.card, champion.training
+    config, card, training = context.config, champion.card, champion.training
     minimum_rows = max(config.minimum_scoring_rows, 1)
     log_odds = card.log_odds(clients.columns)
     findings = SampleFindings(
@@ -188,7 +169,9 @@ def examine_sample(
     )
     if sample is Sample.OPEN_CLIENTS:
         return findings
-    today, before = score_clients(card, clients, config), _before(champion, sample)
+    is_of_run = clients is context.test.clients
+    today = context.live_score if is_of_run else score_clients(card, clients, config)
+    before = _before(champion, sample)
     promise = plain_values.from_json(OutcomeEvidence, before["outcomes"])
     if sample is Sample.NEW_ROWS:
         batches, reference = looks(watch), watch.reference or promise

@@ -162,9 +162,10 @@ class MeasureChange:
     Attributes:
         measure: "roc_auc", "calibration_gap" (mean probability less the observed share: above 0 the
             model warns of too many) or "calibration_error" (see `attrition/model/metrics.py`).
-        at_deployment: None when an older release did not record it, or it was undefined.
+        at_deployment: None when it was undefined.
         error_at_deployment: its standard error; None where it is not known.
         now, standard_error: today's value.
+        interval, interval_at_deployment: 95 %; None where the measure has none, or none is known.
         change: today's less that at deployment.
         change_error: its standard error as if the two samples were apart; too wide, never too
             narrow, where they share rows. None when one of theirs is not known.
@@ -177,7 +178,8 @@ class MeasureChange:
     change: float | None = None
     change_error: float | None = None
     error_at_deployment: float | None = None
-    not_recorded: str | None = None
+    interval: tuple[float, float] | None = None
+    interval_at_deployment: tuple[float, float] | None = None
 
 
 @dataclass(frozen=True)

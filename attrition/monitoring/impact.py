@@ -27,7 +27,6 @@ def baseline(card: Scorecard, table: Table, log_odds: Floats) -> dict[str, Any]:
     """What later predictions are compared with; training records it.
 
     Args:
-        card: the model.
         table: its training rows.
         log_odds: array of shape (n_clients,), what the card says of them.
 
@@ -46,7 +45,6 @@ def term_weights(card: Scorecard, recorded: Mapping[str, Any] | None) -> Weights
     """How much each term counts among the rows that the model was trained on.
 
     Args:
-        card: the model.
         recorded: `baseline` of those rows; None where it is not known.
 
     Returns:

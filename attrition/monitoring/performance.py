@@ -8,6 +8,7 @@ only F1 decides on drift (`attrition/monitoring/decisions.py`).
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from math import hypot, sqrt
 from typing import Any
 
@@ -35,28 +36,32 @@ def measure_changes(
     today, errors = _measures(now.to_json()), now.standard_errors
     if now.undefined or errors is None:
         return None
-    then, then_errors = _measures(at_deployment), at_deployment.get("standard_errors") or {}
-    return {
+    then, then_errors = _measures(at_deployment), at_deployment["standard_errors"] or {}
+    changes = {
         name: _change(name, then[name], then_errors.get(name), today[name], errors[name])
         for name in MEASURES
     }
+    before = at_deployment.get("roc_auc_interval")
+    changes["roc_auc"] = replace(
+        changes["roc_auc"],
+        interval=now.roc_auc_interval,
+        interval_at_deployment=tuple(before) if before else None,
+    )
+    return changes
 
 
 def _measures(score: Mapping[str, Any]) -> dict[str, Any]:
-    predicted, observed = score.get("mean_probability"), score.get("base_rate")
-    gap = None if predicted is None or observed is None else predicted - observed
-    return {**{name: score.get(name) for name in MEASURES}, "calibration_gap": gap}
+    gap = None if score["f1"] is None else score["mean_probability"] - score["base_rate"]
+    return {**score, "calibration_gap": gap}
 
 
 def _change(
     measure: str, then: float | None, then_error: float | None, now: float, error: float | None
 ) -> MeasureChange:
-    if then is None:
-        reason = "not recorded when this model was deployed"
-        return MeasureChange(measure, None, now, error, not_recorded=reason)
+    change = None if then is None else now - then
     both = error is not None and then_error is not None
     change_error = hypot(error or 0.0, then_error or 0.0) if both else None
-    return MeasureChange(measure, then, now, error, now - then, change_error, then_error)
+    return MeasureChange(measure, then, now, error, change, change_error, then_error)
 
 
 def expected_score(probabilities: ArrayLike, threshold: float, minimum_rows: int) -> ExpectedScore:

@@ -79,7 +79,6 @@ def record_failure(
     """Record a run that failed, and alert; a failure that repeats itself is recorded once.
 
     Args:
-        config: the settings.
         started: when the run began (UTC, ISO 8601).
         seconds: of each stage that it finished.
         message: what happened.

@@ -10,6 +10,7 @@ Standard library only. The search for a part of a name ignores case (by `str.cas
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import json
 import math
 import sqlite3
@@ -40,6 +41,8 @@ _COLUMNS = (
     "place, client, tier, probability, probability_change, rank_change, value, value_at_risk, "
     "value_rank"
 )
+# An address takes up to 12 bytes a character: no name of so many is too long for one.
+_SHORT_NAME = 300
 _ABOUT = {"time", "release", "ranked", "total", "tiers", "thresholds"}
 _SCHEMA = (
     "CREATE TABLE about (about TEXT NOT NULL)",  # one row, JSON
@@ -102,7 +105,6 @@ def write_book(
     """Replace the book, whole or not at all.
 
     Args:
-        path: the database.
         about: plain values; see `Page`.
         clients: rows of place, client, tier, probability, probability change, rank change, value,
             value at risk, value rank.
@@ -195,11 +197,25 @@ class Book:
         ).fetchone()
         return {**self._client(row), "features": json.loads(features)}
 
+    def long_name(self, digest: str) -> str | None:
+        """The name, too long for an address, that has this digest; None without one."""
+        self._connection.create_function("digest", 1, name_digest, deterministic=True)
+        row = self._connection.execute(
+            "SELECT client FROM clients WHERE length(client) > ? AND digest(client) = ? LIMIT 1",
+            (_SHORT_NAME, digest),
+        ).fetchone()
+        return None if row is None else str(row["client"])
+
     def _client(self, row: sqlite3.Row) -> dict[str, Any]:
         (reasons,) = self._connection.execute(
             "SELECT reasons FROM details WHERE place = ?", (row["place"],)
         ).fetchone()
         return {**dict(row), "reasons": json.loads(reasons)}
+
+
+def name_digest(name: str) -> str:
+    """SHA-256 of a client's name in UTF-8, hexadecimal; stands for one too long for an address."""
+    return hashlib.sha256(name.encode()).hexdigest()
 
 
 @contextlib.contextmanager

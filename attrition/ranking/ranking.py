@@ -114,7 +114,6 @@ def rank(
     """Rank clients by their probability of leaving; equal ones are in the order of their ids.
 
     Args:
-        card: the model.
         ids: array of shape (n,) of text.
         table: their features by column, as the scorecard takes them.
         values: array of shape (n,), each client's value, NaN where blank; None without values.

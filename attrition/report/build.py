@@ -5,41 +5,41 @@ from __future__ import annotations
 from attrition.core import formatting
 from attrition.report import chapter_changes, chapter_clients, chapter_data, chapter_model
 from attrition.report.document import Story
-from attrition.report.inputs import Material
+from attrition.report.inputs import ReportInputs
 
 TITLE = "Client attrition risk"
 
 
-def tell(material: Material) -> Story:
+def tell(inputs: ReportInputs) -> Story:
     """Build the whole report, in the order in which readers need it."""
-    lead = (chapter_changes.decided(material.decision), chapter_model.trust(material))
+    lead = (chapter_changes.decided(inputs.decision), chapter_model.trust(inputs))
     return Story(
         title=TITLE,
-        edition=_edition(material),
-        time=material.time,
-        headline=chapter_clients.headline(material),
+        edition=_edition(inputs),
+        time=inputs.time,
+        headline=chapter_clients.headline(inputs),
         lead=tuple(text for text in lead if text),
-        attention=_attention(material),
+        attention=_attention(inputs),
         sections=(
-            chapter_clients.chapter(material),
-            chapter_changes.chapter(material),
-            chapter_model.chapter(material),
-            chapter_data.chapter(material),
+            chapter_clients.chapter(inputs),
+            chapter_changes.chapter(inputs),
+            chapter_model.chapter(inputs),
+            chapter_data.chapter(inputs),
         ),
     )
 
 
-def _edition(material: Material) -> str:
-    model = material.model
+def _edition(inputs: ReportInputs) -> str:
+    model = inputs.model
     if model is None:
         name = "no model yet"
     else:
         name = "candidate, not deployed" if model.release is None else f"release {model.release}"
-    return f"{formatting.moment(material.time)} · {name}"
+    return f"{formatting.moment(inputs.time)} · {name}"
 
 
-def _attention(material: Material) -> tuple[str, ...]:
+def _attention(inputs: ReportInputs) -> tuple[str, ...]:
     return tuple(
         formatting.sentence(formatting.line(warning, 600))
-        for warning in (material.decision.warnings if material.decision else ())
+        for warning in (inputs.decision.warnings if inputs.decision else ())
     )

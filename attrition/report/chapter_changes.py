@@ -21,8 +21,6 @@ from attrition.monitoring.findings import (
 from attrition.monitoring.record import DecisionRecord
 from attrition.ranking.outcomes import OutcomeCounts
 from attrition.report.document import (
-    LEFT,
-    RIGHT,
     Block,
     Heading,
     Plot,
@@ -32,7 +30,7 @@ from attrition.report.document import (
     left_out,
     table,
 )
-from attrition.report.inputs import Material
+from attrition.report.inputs import ReportInputs
 from attrition.report.run_summary import drift_word, impact_sentence, list_helped, live_f1
 
 RUNS_SHOWN = 8
@@ -54,20 +52,20 @@ def decided(decision: DecisionRecord | None) -> str:
     )
 
 
-def chapter(material: Material) -> Section:
+def chapter(inputs: ReportInputs) -> Section:
     """What changed since the model was trained, and since the runs before."""
     blocks = [
-        *_decision(material),
-        *performance(material.decision),
-        *data(material),
-        *_lists(material),
-        *_runs(material),
+        *_decision(inputs),
+        *performance(inputs.decision),
+        *data(inputs),
+        *_lists(inputs),
+        *_runs(inputs),
     ]
     return Section("changes", "What changed", tuple(blocks))
 
 
-def _decision(material: Material) -> Iterator[Block]:
-    decision = material.decision
+def _decision(inputs: ReportInputs) -> Iterator[Block]:
+    decision = inputs.decision
     yield Heading("What was decided")
     yield Text(decided(decision))
     if decision is None:
@@ -80,7 +78,7 @@ def _decision(material: Material) -> Iterator[Block]:
     if before and after and before != after:
         yield Text(f"Release {after} took the place of release {before}.")
     if decision.evidence:
-        yield _evidence(decision.evidence, material.config.promotion_confidence)
+        yield _evidence(decision.evidence, inputs.config.promotion_confidence)
 
 
 def _evidence(evidence: Evidence, confidence: float) -> Table:
@@ -89,19 +87,21 @@ def _evidence(evidence: Evidence, confidence: float) -> Table:
         "new rows": evidence.unseen,
         "both together": evidence.pooled,
     }
+    deciding = "both together" if evidence.test.undefined is None else "the new rows alone"
     return table(
         "The deployed model against the candidate, on the same rows",
-        [
-            ("Rows from", LEFT),
-            ("Rows", RIGHT),
-            ("F1, deployed", RIGHT),
-            ("F1, candidate", RIGHT),
-            ("Difference (95% interval)", RIGHT),
-            ("Better in", RIGHT),
-        ],
+        "lrrrrr",
+        (
+            "Rows from",
+            "Rows",
+            "F1, deployed",
+            "F1, candidate",
+            "Difference (95% interval)",
+            "Better in",
+        ),
         [_comparison(name, part) for name, part in parts.items() if part],
         f"Better in: the share of bootstrap resamples in which the candidate wins; "
-        f"{percent(confidence)} are asked of both together. "
+        f"{percent(confidence)} are asked of {deciding}. "
         f"About the new rows it answers out of fold.",
     )
 
@@ -126,9 +126,9 @@ def _signed_interval(interval: Sequence[float] | None) -> str:
     return f"{signed(interval[0])} to {signed(interval[1])}"
 
 
-def _lists(material: Material) -> Iterator[Block]:
+def _lists(inputs: ReportInputs) -> Iterator[Block]:
     yield Heading("Did the earlier lists help?")
-    listed = material.listed
+    listed = inputs.listed
     if listed is None or not listed.outcomes:
         yield Text("No outcome of a client on an earlier list is known yet.")
         return
@@ -138,12 +138,8 @@ def _lists(material: Material) -> Iterator[Block]:
     sizes = sorted({size for one in outcomes for size in one.top})[:3]
     yield table(
         "What became of the clients on earlier lists",
-        [
-            ("List of", LEFT),
-            ("Release", LEFT),
-            *((f"Left, first {size}", RIGHT) for size in sizes),
-            ("Left, all on it", RIGHT),
-        ],
+        f"ll{'r' * len(sizes)}r",
+        ("List of", "Release", *(f"Left, first {size}" for size in sizes), "Left, all on it"),
         [
             (
                 formatting.short_moment(one.time),
@@ -164,23 +160,16 @@ def _left(counts: OutcomeCounts | None) -> str:
     return f"{percent(counts.share_left)} ({counts.left:,} of {counts.known:,})"
 
 
-def _runs(material: Material) -> Iterator[Block]:
+def _runs(inputs: ReportInputs) -> Iterator[Block]:
     yield Heading("The latest runs")
-    runs = material.runs[:RUNS_SHOWN]
+    runs = inputs.runs[:RUNS_SHOWN]
     if not runs:
         yield Text("No run is recorded yet.")
         return
     yield table(
         "Runs that were not idle, newest first",
-        [
-            ("Time (UTC)", LEFT),
-            ("Verdict", LEFT),
-            ("F1", RIGHT),
-            ("Drift", LEFT),
-            ("New rows", RIGHT),
-            ("Release", LEFT),
-            ("Took", RIGHT),
-        ],
+        "llrlrlr",
+        ("Time (UTC)", "Verdict", "F1", "Drift", "New rows", "Release", "Took"),
         [
             (
                 formatting.short_moment(run.time),
@@ -196,7 +185,7 @@ def _runs(material: Material) -> Iterator[Block]:
         "F1 on the test data of the model that the run left in place. How long a run took is known "
         "when it is over, and so to the next report.",
     )
-    if isinstance(plot := material.plots.get("trends"), Plot):
+    if isinstance(plot := inputs.plots.get("trends"), Plot):
         yield plot
 
 
@@ -217,13 +206,8 @@ def performance(decision: DecisionRecord | None) -> Iterator[Block]:
     known = [name for name, f1 in estimates.items() if f1 is not None]
     yield table(
         "The model that was deployed when the run began, against its own deployment",
-        [
-            ("On the", LEFT),
-            ("F1 then (95% interval)", RIGHT),
-            ("F1 now (95% interval)", RIGHT),
-            ("Verdict", LEFT),
-            ("F1, estimate", RIGHT),
-        ],
+        "lrrlr",
+        ("On the", "F1 then (95% interval)", "F1 now (95% interval)", "Verdict", "F1, estimate"),
         [
             (sample, *_f1_then_and_now(decision, sample), decimal(estimates.get(sample)))
             for sample in dict.fromkeys([*drift.performance, *known])
@@ -239,13 +223,8 @@ def _measures(by_sample: Mapping[Sample, Mapping[str, MeasureChange]]) -> Iterat
         return
     yield table(
         "How it ranks, and whether its probabilities can be believed",
-        [
-            ("On the", LEFT),
-            ("AUC then", RIGHT),
-            ("AUC now", RIGHT),
-            ("Warned too often by, then", RIGHT),
-            ("Warns too often by, now", RIGHT),
-        ],
+        "lrrrr",
+        ("On the", "AUC then", "AUC now", "Warned too often by, then", "Warns too often by, now"),
         [
             (
                 sample,
@@ -255,7 +234,8 @@ def _measures(by_sample: Mapping[Sample, Mapping[str, MeasureChange]]) -> Iterat
             for sample, measures in by_sample.items()
         ],
         "AUC: how often a leaver has the higher risk of two clients. Warns too often by: the mean "
-        "predicted risk less the share that left, in percentage points. ± is half a 95% interval.",
+        "predicted risk less the share that left, in percentage points. "
+        "In brackets: 95% interval; ± is half of one.",
     )
 
 
@@ -280,14 +260,19 @@ def _between(value: float | None, interval: Sequence[float] | None) -> str:
 def _then_and_now(
     measure: MeasureChange | None, shown: Callable[[float | None], str]
 ) -> tuple[str, str]:
-    """A measure at deployment and today, each with half its 95 % interval."""
+    """A measure at deployment and today, each with its 95 % interval, or with half of it."""
     if measure is None:
         return shown(None), shown(None)
-    then = shown(measure.at_deployment) + _half(measure.error_at_deployment, shown)
-    return then, shown(measure.now) + _half(measure.standard_error, shown)
+    then = _spread(measure.interval_at_deployment, measure.error_at_deployment, shown)
+    now = _spread(measure.interval, measure.standard_error, shown)
+    return shown(measure.at_deployment) + then, shown(measure.now) + now
 
 
-def _half(error: float | None, shown: Callable[[float | None], str]) -> str:
+def _spread(
+    interval: Sequence[float] | None, error: float | None, shown: Callable[[float | None], str]
+) -> str:
+    if interval is not None:
+        return f" ({formatting.between(interval)})"
     return "" if error is None else f" ± {shown(Z95 * error).lstrip('+')}"
 
 
@@ -295,13 +280,13 @@ def _points(fraction: float | None) -> str:
     return formatting.NOT_KNOWN if fraction is None else signed(100 * fraction, 1)
 
 
-def data(material: Material) -> Iterator[Block]:
+def data(inputs: ReportInputs) -> Iterator[Block]:
     """Drift by column, and what it does to the risk."""
     yield Heading("Has the data moved?")
-    if material.decision is None or not material.decision.drift.data:
+    if inputs.decision is None or not inputs.decision.drift.data:
         yield Text("There is nothing to compare yet: the rows are those the model was trained on.")
         return
-    drift = material.decision.drift
+    drift = inputs.decision.drift
     for sample, finding in drift.data.items():
         yield Text(_drift_sentence(sample, finding))
         impact = impact_sentence(drift, sample)
@@ -311,7 +296,7 @@ def data(material: Material) -> Iterator[Block]:
         if finding.has_drifted:
             yield _columns(sample, finding, drift.impact.get(sample))
     for name in _PLOTS_OF_DRIFT:
-        if isinstance(plot := material.plots.get(name), Plot):
+        if isinstance(plot := inputs.plots.get(name), Plot):
             yield plot
 
 
@@ -353,15 +338,8 @@ def _columns(sample: Sample, finding: Drift, impact: Impact | None) -> Table:
     )
     return table(
         f"Drift by column in the {sample}",
-        [
-            ("Column", LEFT),
-            ("Verdict", LEFT),
-            ("What changed most", LEFT),
-            ("PSI", RIGHT),
-            ("p, adjusted", RIGHT),
-            ("Distance", RIGHT),
-            ("Impact", RIGHT),
-        ],
+        "lllrrrr",
+        ("Column", "Verdict", "What changed most", "PSI", "p, adjusted", "Distance", "Impact"),
         rows,
         "PSI: above 0.1 a shift worth the name, above 0.25 a large one. Distance: Wasserstein's, "
         "in standard deviations. Impact: how far the column's shift moves the mean log-odds of "

@@ -8,8 +8,6 @@ from attrition.core import formatting
 from attrition.ranking import ranking
 from attrition.ranking.ranking import Ranking, Tiers
 from attrition.report.document import (
-    LEFT,
-    RIGHT,
     Block,
     Call,
     Calls,
@@ -19,7 +17,7 @@ from attrition.report.document import (
     Text,
     table,
 )
-from attrition.report.inputs import Material
+from attrition.report.inputs import ReportInputs
 
 TOP = 10
 UPLIFT = (
@@ -29,19 +27,19 @@ UPLIFT = (
 )
 
 
-def headline(material: Material) -> str:
+def headline(inputs: ReportInputs) -> str:
     """Whom to call, in one sentence."""
-    if material.model is None or material.model.release is None:
+    if inputs.model is None or inputs.model.release is None:
         return "There is no list of clients yet: no model is deployed."
-    listed = material.listed
-    if isinstance(material.ranking, str) or listed is None:
-        return formatting.no_list(str(material.ranking))
+    listed = inputs.listed
+    if isinstance(inputs.ranking, str) or listed is None:
+        return formatting.no_list(str(inputs.ranking))
     high, clients, ranked = listed.high, listed.clients, listed.ranked
     if ranked != formatting.OPEN_CLIENTS:
         return f"{formatting.NO_OPEN_CLIENTS}."
     shown = min(TOP, clients)
     if clients == 1:
-        tier = material.ranking.tiers[0]
+        tier = inputs.ranking.tiers[0]
         return f"There is one client to rank, at {tier} risk of leaving."
     if not high:
         return f"None of {clients:,} {ranked} is at high risk of leaving."
@@ -55,15 +53,15 @@ def _number_word(number: int) -> str:
     return words[number]
 
 
-def chapter(material: Material) -> Section:
+def chapter(inputs: ReportInputs) -> Section:
     """The clients to call: by risk and, where they have values, by value at risk."""
-    ranking, listed = material.ranking, material.listed
+    ranking, listed = inputs.ranking, inputs.listed
     if isinstance(ranking, str) or listed is None:
-        text = Text(_no_list(material, str(ranking)))
+        text = Text(_no_list(inputs, str(ranking)))
         return Section("clients", "Whom to call", (text, _caveat()))
     blocks: list[Block] = [_calls(ranking, listed.thresholds)]
     if ranking.values is not None:
-        blocks.append(_by_value(ranking, material))
+        blocks.append(_by_value(ranking, inputs))
     if listed.ranked == formatting.OPEN_CLIENTS:
         return Section("clients", "Whom to call", (*blocks, _caveat()))
     about = (
@@ -76,8 +74,8 @@ def _caveat() -> Note:
     return Note("What this list is not", UPLIFT)
 
 
-def _no_list(material: Material, reason: str) -> str:
-    if material.model is None or material.model.release is None:
+def _no_list(inputs: ReportInputs, reason: str) -> str:
+    if inputs.model is None or inputs.model.release is None:
         return (
             "As soon as a model is deployed, the clients whose outcome is open are ranked here. "
             "It takes labelled client rows in the source folder and labelled test rows."
@@ -97,7 +95,8 @@ def _calls(clients: Ranking, thresholds: Tiers) -> Calls:
         note=f"High risk: from {formatting.percent(thresholds.high)} on; "
         f"medium: from {formatting.percent(thresholds.medium)}. "
         f"Of {len(clients):,} clients, {counted}, {clients.count(ranking.LOW):,} low. "
-        f"The whole list, in order, is clientrisk.csv.",
+        f"The whole list, in order, is clientrisk.csv. A reason raises the risk above the average "
+        f"client's; where it does so strongly, it doubles the odds of leaving, or more.",
     )
 
 
@@ -138,7 +137,7 @@ def _money(value: float) -> str:
     return formatting.decimal(value, 2) if abs(value) < 1000 else formatting.amount(value)
 
 
-def _by_value(ranking: Ranking, material: Material) -> Table:
+def _by_value(ranking: Ranking, inputs: ReportInputs) -> Table:
     assert ranking.value_ranks is not None
     assert ranking.values is not None
     assert ranking.values_at_risk is not None
@@ -159,17 +158,11 @@ def _by_value(ranking: Ranking, material: Material) -> Table:
     note = "Value at risk is the probability of leaving times the value."
     if blank:
         note += f" {formatting.plural(blank, 'client')} without a value cannot stand here."
-    column = formatting.line(str(material.config.value_column), 40)
+    column = formatting.line(str(inputs.config.value_column), 40)
     return table(
         "By value at risk: where the most is at stake",
-        [
-            ("Rank", RIGHT),
-            ("Client", LEFT),
-            ("Value at risk", RIGHT),
-            (column, RIGHT),
-            ("Risk", RIGHT),
-            ("Rank by risk", RIGHT),
-        ],
+        "rlrrrr",
+        ("Rank", "Client", "Value at risk", column, "Risk", "Rank by risk"),
         rows,
         note,
     )

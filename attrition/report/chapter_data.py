@@ -10,8 +10,6 @@ from attrition.core import formatting
 from attrition.core.formatting import amount, percent
 from attrition.data.ledger import REJECTED
 from attrition.report.document import (
-    LEFT,
-    RIGHT,
     Beside,
     Block,
     Fact,
@@ -23,7 +21,7 @@ from attrition.report.document import (
     left_out,
     table,
 )
-from attrition.report.inputs import Material
+from attrition.report.inputs import ReportInputs
 
 COLUMNS_SHOWN = 10
 BATCHES_SHOWN = 12
@@ -42,22 +40,22 @@ SETTINGS = (
 )
 
 
-def chapter(material: Material) -> Section:
+def chapter(inputs: ReportInputs) -> Section:
     """Rows and files, missing data, base rate, timings, packages, versions, settings."""
     blocks = [
-        *_rows(material),
-        *_files(material),
-        *_columns(material.diagnostics),
-        *_missing(material.diagnostics),
-        *_machine(material),
-        *_packages(material.diagnostics.get("packages") or {}),
-        *_versions(material),
+        *_rows(inputs),
+        *_files(inputs),
+        *_columns(inputs.diagnostics),
+        *_missing(inputs.diagnostics),
+        *_machine(inputs),
+        *_packages(inputs.diagnostics.get("packages") or {}),
+        *_versions(inputs),
     ]
     return Section("data", "Data and engineering", tuple(blocks))
 
 
-def _rows(material: Material) -> Iterator[Block]:
-    diagnosed, ledger = material.diagnostics, material.ledger
+def _rows(inputs: ReportInputs) -> Iterator[Block]:
+    diagnosed, ledger = inputs.diagnostics, inputs.ledger
     if not diagnosed.get("rows"):
         yield Text("No labelled client rows have been ingested yet.")
         return
@@ -87,12 +85,12 @@ def _rows(material: Material) -> Iterator[Block]:
         )
 
 
-def _files(material: Material) -> Iterator[Block]:
+def _files(inputs: ReportInputs) -> Iterator[Block]:
     yield Heading("Files")
-    entries = material.ledger.entries
+    entries = inputs.ledger.entries
     rejected = [entry for entry in entries if entry.status == REJECTED]
     good = len(entries) - len(rejected)
-    decision = material.decision
+    decision = inputs.decision
     this_run = decision.ingestion.files if decision and decision.ingestion else ()
     yield Text(
         f"{formatting.plural(good, 'file')} ingested so far, {len(rejected):,} rejected; "
@@ -106,13 +104,8 @@ def _files(material: Material) -> Iterator[Block]:
     more = left_out(len(troubled), min(len(troubled), FILES_SHOWN), "files", "ledger.json")
     yield table(
         "Files that could not, or not wholly, be read; the newest first",
-        [
-            ("File", LEFT),
-            ("Came (UTC)", LEFT),
-            ("Rows", RIGHT),
-            ("In quarantine", RIGHT),
-            ("What became of it", LEFT),
-        ],
+        "llrrl",
+        ("File", "Came (UTC)", "Rows", "In quarantine", "What became of it"),
         [
             (
                 formatting.line(entry.name, 48),
@@ -141,14 +134,8 @@ def _columns(diagnosed: Mapping[str, Any]) -> Iterator[Block]:
         keys = ("median", "mean", "standard_deviation", "quantile_05", "quantile_95")
         yield table(
             "Numbers in the labelled rows",
-            [
-                ("Column", LEFT),
-                ("Median", RIGHT),
-                ("Mean", RIGHT),
-                ("Std. deviation", RIGHT),
-                ("5%", RIGHT),
-                ("95%", RIGHT),
-            ],
+            "lrrrrr",
+            ("Column", "Median", "Mean", "Std. deviation", "5%", "95%"),
             [
                 (formatting.line(column, 40), *(amount(values.get(key)) for key in keys))
                 for column, values in list(numbers.items())[:COLUMNS_SHOWN]
@@ -158,7 +145,8 @@ def _columns(diagnosed: Mapping[str, Any]) -> Iterator[Block]:
     if categories:
         yield table(
             "Categories in the labelled rows",
-            [("Column", LEFT), ("Levels", RIGHT), ("The most frequent", LEFT)],
+            "lrl",
+            ("Column", "Levels", "The most frequent"),
             [
                 (
                     formatting.line(column, 40),
@@ -195,13 +183,8 @@ def _missing(diagnosed: Mapping[str, Any]) -> Iterator[Block]:
     columns = sorted(missing, key=lambda column: -abs(missing[column]["change"] or 0.0))
     yield table(
         "Missing values, in percent of the rows; the largest change first",
-        [
-            ("Column", LEFT),
-            ("Trained on", RIGHT),
-            ("All rows", RIGHT),
-            ("Newest batch", RIGHT),
-            ("Change", RIGHT),
-        ],
+        "lrrrr",
+        ("Column", "Trained on", "All rows", "Newest batch", "Change"),
         [
             (
                 formatting.line(column, 40),
@@ -219,16 +202,17 @@ def _percentage(value: float | None) -> str:
     return percent(None if value is None else value / 100, 1)
 
 
-def _machine(material: Material) -> Iterator[Block]:
+def _machine(inputs: ReportInputs) -> Iterator[Block]:
     yield Heading("Batches, timings and settings")
-    yield Beside((_batches(material.diagnostics), _timings(material), _settings(material)))
+    yield Beside((_batches(inputs.diagnostics), _timings(inputs), _settings(inputs)))
 
 
 def _batches(diagnosed: Mapping[str, Any]) -> Table:
     batches = list(reversed(diagnosed.get("batches") or []))[:BATCHES_SHOWN]
     return table(
         "How many left, by batch",
-        [("Ingested (UTC)", LEFT), ("Rows", RIGHT), ("Left", RIGHT)],
+        "lrr",
+        ("Ingested (UTC)", "Rows", "Left"),
         [
             (
                 formatting.short_moment(batch["time"]),
@@ -241,16 +225,17 @@ def _batches(diagnosed: Mapping[str, Any]) -> Table:
     )
 
 
-def _timings(material: Material) -> Table:
-    decision = material.decision
-    latest = material.diagnostics.get("execution_times") or {}
+def _timings(inputs: ReportInputs) -> Table:
+    decision = inputs.decision
+    latest = inputs.diagnostics.get("execution_times") or {}
     stages = [stage for stage, taken in latest.items() if taken is not None]
     now, run_id = (decision.timings, decision.run_id) if decision else ({}, None)
-    timed = [run.timings for run in material.runs if run.run_id != run_id][:RUNS_COMPARED]
+    timed = [run.timings for run in inputs.runs if run.run_id != run_id][:RUNS_COMPARED]
     past = {stage: [one[stage] for one in timed if stage in one] for stage in stages}
     return table(
         "How long each stage took",
-        [("Stage", LEFT), ("Last run", RIGHT), ("Median before", RIGHT)],
+        "lrr",
+        ("Stage", "Last run", "Median before"),
         [
             (
                 formatting.line(stage),
@@ -281,7 +266,8 @@ def _packages(packages: Mapping[str, Any]) -> Iterator[Block]:
     if outdated:
         yield table(
             "Packages with a newer version",
-            [("Package", LEFT), ("Installed", RIGHT), ("Latest", RIGHT)],
+            "lrr",
+            ("Package", "Installed", "Latest"),
             [
                 (
                     formatting.line(one["name"]),
@@ -293,19 +279,20 @@ def _packages(packages: Mapping[str, Any]) -> Iterator[Block]:
         )
 
 
-def _versions(material: Material) -> Iterator[Block]:
-    versions = (material.model.training.get("versions") or {}) if material.model else {}
+def _versions(inputs: ReportInputs) -> Iterator[Block]:
+    versions = (inputs.model.training.get("versions") or {}) if inputs.model else {}
     if versions:
         known = ", ".join(f"{name} {version}" for name, version in versions.items())
         yield Text(f"The model was trained under {formatting.line(known, 300)}.")
 
 
-def _settings(material: Material) -> Table:
-    config = material.config
+def _settings(inputs: ReportInputs) -> Table:
+    config = inputs.config
     columns = formatting.plural(len(config.feature_columns), "column")
     return table(
         "Settings that decide",
-        [("Setting", LEFT), ("Value", RIGHT)],
+        "lr",
+        ("Setting", "Value"),
         [(key.replace("_", " "), _setting(getattr(config, key))) for key in SETTINGS],
         f"The model looks at {columns}. A risk threshold that is not set follows the model's own.",
     )

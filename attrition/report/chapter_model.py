@@ -12,8 +12,6 @@ from attrition.model.metrics import Z95
 from attrition.model.terms import Axis, CategoricalTerm, KnotAxis, NumericTerm, Term
 from attrition.monitoring.impact import term_weights
 from attrition.report.document import (
-    LEFT,
-    RIGHT,
     Block,
     Fact,
     Facts,
@@ -25,7 +23,7 @@ from attrition.report.document import (
     left_out,
     table,
 )
-from attrition.report.inputs import Material, Model
+from attrition.report.inputs import Model, ReportInputs
 
 TERMS_SHOWN = 12
 _PLOTS_OF_SKILL = (
@@ -38,41 +36,49 @@ _PLOTS_OF_SKILL = (
 _PLOTS_OF_CARD = ("riskcurves", "pairmaps")
 
 
-def trust(material: Material) -> str:
+def trust(inputs: ReportInputs) -> str:
     """How far the list can be believed, in one sentence."""
-    model = material.model
+    model = inputs.model
     if model is None or not model.scores:
         return ""
-    if model.scores.get("f1") is None:
-        return (
-            f"Nobody knows how good the model is: {model.scores.get('undefined')} in the test data."
-        )
-    return (
-        f"On the test data the model finds {percent(model.scores.get('recall'))} of the clients "
-        f"who leave, and {percent(model.scores.get('precision'))} of its alarms are right."
+    (score, rows), undefined = _judged(model), model.scores.get("undefined")
+    if score.get("f1") is None:
+        return f"Nobody knows how good the model is: {undefined} in the test data."
+    blind = f"; the test data cannot tell: {undefined}" if undefined else ""
+    return formatting.sentence(
+        f"{rows} the model finds {percent(score.get('recall'))} of the clients who leave, and "
+        f"{percent(score.get('precision'))} of its alarms are right{blind}"
     )
 
 
-def chapter(material: Material) -> Section:
+def _judged(model: Model) -> tuple[Mapping[str, Any], str]:
+    """The score to judge a model by, and where: cross-validated if the test data cannot tell."""
+    cross_validated = model.training.get("cross_validated") or {}
+    if model.scores.get("f1") is None and cross_validated.get("f1") is not None:
+        return cross_validated, "in cross-validation"
+    return model.scores, "on the test data"
+
+
+def chapter(inputs: ReportInputs) -> Section:
     """The model in numbers and pictures."""
-    model = material.model
+    model = inputs.model
     if model is None:
         text = "There is none yet. It takes labelled rows of both kinds; run fullprocess.py."
         return Section("model", "The model", (Text(text),))
     blocks = [
         *_identity(model),
         *_skill(model),
-        *_plots(material, _PLOTS_OF_SKILL),
+        *_plots(inputs, _PLOTS_OF_SKILL),
         Heading("What it has learnt"),
         *_card(model),
-        *_plots(material, _PLOTS_OF_CARD),
+        *_plots(inputs, _PLOTS_OF_CARD),
     ]
     return Section("model", "The model", tuple(blocks))
 
 
-def _plots(material: Material, names: tuple[str, ...]) -> Iterator[Block]:
+def _plots(inputs: ReportInputs, names: tuple[str, ...]) -> Iterator[Block]:
     for name in names:
-        plot = material.plots.get(name)
+        plot = inputs.plots.get(name)
         if isinstance(plot, Plot):
             yield plot
         elif plot:
@@ -100,7 +106,7 @@ def _identity(model: Model) -> Iterator[Block]:
     facts = [Fact("Threshold", decimal(card.threshold, 2), "the risk that raises an alarm")]
     if training.get("rows") is not None:
         facts.insert(0, Fact("Trained on", f"{training['rows']:,}", _trained(training)))
-    yield Facts(tuple(facts + _score_facts(model.scores)))
+    yield Facts(tuple(facts + _score_facts(*_judged(model))))
 
 
 def _trained(training: Mapping[str, Any]) -> str:
@@ -108,22 +114,21 @@ def _trained(training: Mapping[str, Any]) -> str:
     return "client rows" if rate is None else f"client rows; {percent(rate, 1)} left"
 
 
-def _score_facts(scores: Mapping[str, Any]) -> list[Fact]:
-    if scores.get("f1") is None:
+def _score_facts(score: Mapping[str, Any], rows: str) -> list[Fact]:
+    if score.get("f1") is None:
         return []
     return [
-        Fact(
-            "F1 on the test data", decimal(scores["f1"]), formatting.between(scores["f1_interval"])
-        ),
+        Fact(f"F1 {rows}", decimal(score["f1"]), formatting.between(score["f1_interval"])),
         Fact(
             "Ranking (AUC)",
-            decimal(scores.get("roc_auc")),
+            decimal(score.get("roc_auc")),
             "how often a leaver ranks above a stayer",
         ),
     ]
 
 
 _METRICS = (
+    ("f1", "F1 (95% interval)", None),
     ("precision", "Precision: alarms that are right", None),
     ("recall", "Recall: leavers who are found", None),
     ("roc_auc", "AUC: a leaver stands above one who stays", "roc_auc"),
@@ -144,28 +149,31 @@ def _skill(model: Model) -> Iterator[Block]:
         yield Text(f"Its score on the test data is undefined: {formatting.sentence(reason)}")
     if test.get("f1") is None and cross_validated.get("f1") is None:
         return
-    rows = [("F1 (95% interval)", _f1(test), _f1(cross_validated))]
-    rows += [
+    rows = [
         (name, _metric(test, key, error), _metric(cross_validated, key, error))
         for key, name, error in _METRICS
     ]
-    head = [
-        ("Measure", LEFT),
-        (f"Test data, {formatting.count(test.get('rows'))} rows", RIGHT),
-        (f"Cross-validated, {formatting.count(cross_validated.get('rows'))} rows", RIGHT),
-    ]
-    note = "± is half a 95% interval. Lower is better for log loss, Brier score and calibration."
-    yield table("The model's score when it was made", head, rows, note)
-
-
-def _f1(score: Mapping[str, Any]) -> str:
-    if score.get("f1") is None:
-        return formatting.NOT_KNOWN
-    return f"{decimal(score['f1'])} ({formatting.between(score['f1_interval'])})"
+    head = (
+        "Measure",
+        f"Test data, {formatting.count(test.get('rows'))} rows",
+        f"Cross-validated, {formatting.count(cross_validated.get('rows'))} rows",
+    )
+    note = (
+        "In brackets: 95% interval; ± is half of one. Lower is better for log loss, Brier score "
+        "and calibration."
+    )
+    if known := model.training.get("known_test_rows"):
+        note += (
+            f" {formatting.plural(known, 'test row')} of clients of whom the model has learnt "
+            f"other rows; in cross-validation every client is new."
+        )
+    yield table("The model's score when it was made", "lrr", head, rows, note)
 
 
 def _metric(score: Mapping[str, Any], key: str, error: str | None) -> str:
     text = decimal(score.get(key))
+    if interval := score.get(f"{key}_interval"):
+        return f"{text} ({formatting.between(interval)})"
     spread = (score.get("standard_errors") or {}).get(error) if error else None
     return text if spread is None else f"{text} ± {Z95 * spread:.3f}"
 
@@ -185,12 +193,8 @@ def _card(model: Model) -> Iterator[Block]:
 def _card_table(rows: Sequence[tuple[str, ...]], more: str) -> Table:
     return table(
         "The columns that count most",
-        [
-            ("Column", LEFT),
-            ("Weight", RIGHT),
-            ("Risk is highest at", LEFT),
-            ("Risk is lowest at", LEFT),
-        ],
+        "lrll",
+        ("Column", "Weight", "Risk is highest at", "Risk is lowest at"),
         rows,
         "Weight: how far the column moves a client's log-odds of leaving from the average, on "
         f"average. In brackets: points above the average; +0.7 doubles the odds. {more}".strip(),

@@ -27,7 +27,6 @@ def describe_data(
     """The ingested rows: counts, columns, missing data, batches.
 
     Args:
-        profile: of the rows.
         missing: from `missing_changes`.
     """
     return [
@@ -42,7 +41,6 @@ def describe_decision(decision: DecisionRecord | None, now: str) -> Iterator[str
     """What the last run decided, how the model fared, what drifted, whether old lists helped.
 
     Args:
-        decision: the decision record.
         now: the time, UTC, ISO 8601.
     """
     if decision is None:

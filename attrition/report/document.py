@@ -9,8 +9,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-LEFT, RIGHT = "left", "right"
-
 
 @dataclass(frozen=True)
 class Heading:
@@ -61,7 +59,7 @@ class Table:
     Attributes:
         caption: what it shows.
         head: names of the columns.
-        aligned: LEFT or RIGHT for each column.
+        aligned: "left" or "right" for each column.
         rows: texts, as many as there are columns.
         note: how to read it, and what was left out; "" for nothing.
     """
@@ -155,11 +153,15 @@ class Story:
 
 
 def table(
-    caption: str, head: Sequence[tuple[str, str]], rows: Sequence[Sequence[str]], note: str = ""
+    caption: str,
+    sides: str,
+    head: Sequence[str],
+    rows: Sequence[Sequence[str]],
+    note: str = "",
 ) -> Table:
-    """A table; each column is given as its name and how it is aligned."""
-    names, aligned = zip(*head, strict=True)
-    return Table(caption, names, aligned, tuple(tuple(row) for row in rows), note)
+    """A table; of `sides` each letter aligns a column, "l" to the left, "r" to the right."""
+    aligned = tuple("right" if side == "r" else "left" for side in sides)
+    return Table(caption, tuple(head), aligned, tuple(tuple(row) for row in rows), note)
 
 
 def left_out(total: int, shown: int, what: str, where: str) -> str:

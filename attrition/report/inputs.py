@@ -38,7 +38,7 @@ class Model:
 
 
 @dataclass(frozen=True)
-class Material:
+class ReportInputs:
     """The inputs of a report; what is missing is None or empty.
 
     Attributes:

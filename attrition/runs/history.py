@@ -19,7 +19,7 @@ import hashlib
 import json
 import logging
 import sqlite3
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -31,15 +31,11 @@ _PLAIN = ("run_id", "time", "verdict", "reason", "release_before", "release_afte
 _JSON = ("scores", "drift")
 _RUN = (*_PLAIN, *_JSON, "details")  # columns whose digest stands beside them
 _RANKING = ("key", "time", "ranking")
+_SOUND = "typeof(stage) = 'text' AND typeof(seconds) = 'real'"  # a timing has no digest
 FULL_RUNS = 400
 FAILED = "failed"  # the verdict of a run that did not come to one
-_SCORE = (
-    "f1",
-    "f1_interval",
-    "roc_auc",
-    "base_rate",
-    "rows",
-)  # what is kept of an old run's scores,
+# What is kept of an old run's scores,
+_SCORE = ("f1", "f1_interval", "roc_auc", "base_rate", "rows")
 _COLUMN = ("column", "verdict", "psi", "missing_now")  # of its columns
 _DETAILS = ("finished_at", "warnings")  # and of its details
 
@@ -52,7 +48,6 @@ def record_run(path: Path, record: Mapping[str, Any], keep: int | None = None) -
     A damaged history is moved aside and a new one begun.
 
     Args:
-        path: the database.
         record: see the module. Without a `run_id` the record's content stands for it.
         keep: so many runs stay; None for all.
     """
@@ -78,7 +73,6 @@ def record_ranking(
     """Add a ranking of clients, and forget the oldest ones; one that stands there is left as it is.
 
     Args:
-        path: the database.
         key: names the ranking.
         time: when it was made, UTC, ISO 8601.
         ranking: plain values.
@@ -179,7 +173,7 @@ def latest_timings(path: Path) -> dict[str, float]:
     def newest_each(reader: sqlite3.Connection) -> dict[str, float]:
         # SQLite takes a bare column from the row in which max() was found.
         rows = reader.execute(
-            "SELECT stage, seconds, max(number) FROM timings WHERE typeof(seconds) = 'real' "
+            f"SELECT stage, seconds, max(number) FROM timings WHERE {_SOUND} "
             "GROUP BY stage ORDER BY stage"
         )
         return {row["stage"]: row["seconds"] for row in rows}
@@ -198,13 +192,14 @@ def _row(record: Mapping[str, Any]) -> dict[str, Any]:
     return _sealed(row)
 
 
-def _json(value: Any) -> str:
-    return json.dumps(atomic_files.strict(value), ensure_ascii=False, sort_keys=True)
+def _json(value: Any, default: Callable[[Any], str] | None = None) -> str:
+    plain = atomic_files.strict(value)
+    return json.dumps(plain, ensure_ascii=False, sort_keys=True, default=default)
 
 
 def _sealed(row: dict[str, Any]) -> dict[str, Any]:
-    """A row with the digest of its content."""
-    return {**row, "digest": hashlib.sha256(_json(row).encode()).hexdigest()}
+    """A row with the digest of its content; repr: of a damaged row, a text may come as bytes."""
+    return {**row, "digest": hashlib.sha256(_json(row, default=repr).encode()).hexdigest()}
 
 
 def _is_whole(row: sqlite3.Row, columns: Sequence[str]) -> bool:
@@ -343,8 +338,7 @@ def _remember_risks(
 
 def _timings(connection: sqlite3.Connection, number: int) -> dict[str, float]:
     rows = connection.execute(
-        "SELECT stage, seconds FROM timings WHERE number = ? AND typeof(seconds) = 'real' "
-        "ORDER BY stage",
+        f"SELECT stage, seconds FROM timings WHERE number = ? AND {_SOUND} ORDER BY stage",
         (number,),
     )
     return {row["stage"]: row["seconds"] for row in rows}

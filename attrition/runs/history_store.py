@@ -78,7 +78,7 @@ def write(path: Path, add: Callable[[sqlite3.Connection], None], what: str) -> N
     try:
         try:
             _add(path, add)
-        except sqlite3.DatabaseError as error:
+        except (sqlite3.DatabaseError, UnicodeDecodeError) as error:
             if not _is_damage(error):
                 raise
             _move_aside(path, error)
@@ -104,8 +104,9 @@ def _add(path: Path, add: Callable[[sqlite3.Connection], None]) -> None:
 
 def _check_pages(path: Path, connection: sqlite3.Connection) -> None:
     """Look at every page from time to time: it takes the longer the more runs there are."""
-    counter = connection.execute("SELECT seq FROM sqlite_sequence WHERE name = 'runs'").fetchone()
-    is_due = counter is not None and int(counter[0]) % _WHOLE_EVERY == 0
+    is_due = connection.execute(
+        "SELECT 1 FROM sqlite_sequence WHERE name = 'runs' AND seq % ? = 0", (_WHOLE_EVERY,)
+    ).fetchone()
     if is_due or path in _suspected:
         (finding,) = connection.execute("PRAGMA quick_check(1)").fetchone()
         _suspected.discard(path)
@@ -166,10 +167,11 @@ class _Damaged(sqlite3.DatabaseError):
     """SQLite opened the file, but its pages are inconsistent or its version is another one."""
 
 
-def _is_damage(error: sqlite3.DatabaseError) -> bool:
-    # The low byte is the kind of error, the rest tells more about it.
+def _is_damage(error: Exception) -> bool:
+    # The low byte is the kind of error, the rest tells more about it. Where a damaged name stands
+    # in SQLite's message, Python cannot decode the message.
     code = getattr(error, "sqlite_errorcode", None) or 0
-    return isinstance(error, _Damaged) or code & 0xFF in _DAMAGED
+    return isinstance(error, (_Damaged, UnicodeDecodeError)) or code & 0xFF in _DAMAGED
 
 
 def _move_aside(path: Path, error: Exception) -> None:

@@ -32,6 +32,7 @@ _COLUMNS = (
     "value_at_risk",
     "value_rank",
 )
+_NO_SUCH_CLIENT = "there is no such client in the ranking"
 _ABOUT = ("time", "release", "ranked", "total")
 
 blueprint = Blueprint("clients", __name__)
@@ -39,10 +40,15 @@ blueprint = Blueprint("clients", __name__)
 
 @blueprint.get("/clients")
 def client_list() -> Response:
-    """A page of the ranked clients; with `client=` all about that one."""
+    """A page of the ranked clients; with `client=` or `client_sha256=` all about that one."""
     name = query_parameters.one("client")
     if name is not None:  # one whose name cannot be in a path, such as ".."
         return one_client(name)
+    digest = query_parameters.one("client_sha256")
+    if digest is not None:
+        with ranking() as book:
+            name = book.long_name(digest)
+        return one_client(name) if name is not None else abort(404, _NO_SUCH_CLIENT)
     kind = _KINDS.get(query_parameters.choice("format", "", _KINDS))
     kind = kind or responses.preferred(responses.JSON, responses.CSV, responses.HTML)
     if kind == responses.HTML:
@@ -64,7 +70,7 @@ def one_client(client: str) -> Response:
     with ranking() as book:
         about, row = book.about, book.client(client)
     if row is None:
-        abort(404, "there is no such client in the ranking")
+        abort(404, _NO_SUCH_CLIENT)
     ranked_by = _release(about["release"])
     answer = {
         **{key: about[key] for key in _ABOUT},

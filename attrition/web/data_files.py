@@ -33,7 +33,6 @@ def read_data_file(config: Config, name: str, maximum_bytes: int) -> bytes:
     """Read a CSV file inside the configured data folders, following no link.
 
     Args:
-        config: the settings.
         name: the file as a client names it, relative: `testdata/testdata.csv`.
         maximum_bytes: no more than that is read.
 

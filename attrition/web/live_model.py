@@ -32,11 +32,15 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Served:
-    """One verified release: its scorecard, the scores it was deployed with, its manifest."""
+    """One verified release: its scorecard, the scores it was deployed with, its manifest.
+
+    `scores` are those on the test data; `cross_validated` is {} where none was recorded.
+    """
 
     version: str
     card: Scorecard
     scores: dict[str, Any]
+    cross_validated: dict[str, Any]
     manifest: dict[str, Any]
 
     @cached_property
@@ -78,7 +82,9 @@ def open_served(deployment: Path, version: str) -> Served:
     release = releases.open_release(deployment / "releases" / version)
     card = read_scorecard(release.content("scorecard.json"))
     scores = dict(json.loads(release.content("scores.json")))
-    return Served(release.id, card, scores, release.manifest)
+    training = dict(json.loads(release.content("training.json")))
+    cross_validated = dict(training.get("cross_validated") or {})
+    return Served(release.id, card, scores, cross_validated, release.manifest)
 
 
 class LiveModel:
@@ -165,7 +171,6 @@ class Document(Generic[T]):
     """A JSON file that the pipeline replaces now and then; read again when it has changed.
 
     Args:
-        path: the file.
         parse: makes of the JSON what is asked for; may raise a DataError, ValueError or TypeError.
     """
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import re
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
+from itertools import repeat
 from typing import IO, Any
 
 import numpy as np
 from flask import Blueprint, Response, abort, g, request
+from numpy.typing import NDArray
 from werkzeug.exceptions import (
     BadRequest,
     ClientDisconnected,
@@ -35,9 +38,13 @@ MAXIMUM_ROWS = 200_000
 MAXIMUM_EXPLAINED_ROWS = 1_000
 MAXIMUM_REASONS = 20
 LONG_BYTES = 2**16  # a longer body is not read in the thread that answers
-MAXIMUM_LARGE_BODIES = 8  # held at once, so that memory stays bounded
+# So many are held at once, so that memory stays bounded.
+MAXIMUM_LARGE_BODIES, MAXIMUM_LONG_ANSWERS = 8, 16
 _LARGE_BYTES = 2**20
+_ROWS_AT_ONCE = 2**12  # of an answer that is sent piece by piece
 _FORMS = frozenset(("filepath", "records"))  # a request in JSON has exactly one of them
+# A body that names a data file, however JSON writes its letters: \u0066 is an f.
+_NAMES_FILE = re.compile(rb"filepath|\\u00[67]")
 _COMPRESSED = "expected a body that is not compressed"
 _TOO_LARGE = f"the body is larger than {MAXIMUM_BYTES:,} bytes"
 _CUT_OFF = "the body ends before the end that was announced"
@@ -46,6 +53,7 @@ _LATE = "the body did not come within the time limit"
 
 blueprint = Blueprint("predicting", __name__)
 _large_bodies = threading.Semaphore(MAXIMUM_LARGE_BODIES)
+_long_answers = threading.Semaphore(MAXIMUM_LONG_ANSWERS)
 
 
 @blueprint.post("/prediction")
@@ -57,15 +65,15 @@ def prediction() -> Response:
     wanted = {"reasons": reasons, "wants_contributions": wants_contributions}
     answer = _computed(_prediction, config, live, kind, **wanted)
     if responses.preferred(responses.JSON, responses.CSV) == responses.CSV:
-        return _as_csv(answer, reasons)
-    return responses.json_answer(answer)
+        return _until_sent(_as_csv(answer, reasons))
+    return _until_sent(responses.json_answer(answer))
 
 
 @blueprint.post("/invocations")
 def invocations() -> Response:
     """The predictions alone, asked for in any way that MLflow's scoring protocol knows."""
     answer = _computed(_invocation, served(), _content_kind())
-    return responses.json_answer({"predictions": answer["predictions"]})
+    return _until_sent(responses.json_answer({"predictions": answer["predictions"]}))
 
 
 def _computed(
@@ -74,7 +82,9 @@ def _computed(
     """What is answered to the request's body; the clients in it are counted."""
     body = _body()
     work = partial(answer, body, *arguments, **named)
-    is_long = len(body) > LONG_BYTES or b"filepath" in body
+    is_long = len(body) > LONG_BYTES or _NAMES_FILE.search(body)
+    if is_long:
+        _hold(_long_answers)
     try:
         result = threads.apart(work) if is_long else work()
     except DataError as error:
@@ -167,8 +177,8 @@ def _read(stream: IO[bytes], most: int) -> bytes:
         while left > 0 and (piece := stream.read(min(left, _LARGE_BYTES))):
             pieces.append(piece)
             left -= len(piece)
-            if most - left >= _LARGE_BYTES and "holds_large_body" not in g:
-                g.holds_large_body = _large_bodies.acquire()
+            if most - left >= _LARGE_BYTES:
+                _hold(_large_bodies)
     except ParseException:
         raise BadRequest("the chunks of the body are not as HTTP has them") from None
     except (ClientDisconnected, TimeoutError) as error:
@@ -178,11 +188,31 @@ def _read(stream: IO[bytes], most: int) -> bytes:
     return b"".join(pieces)
 
 
+def _hold(semaphore: threading.Semaphore) -> None:
+    """Count the request in, once a semaphore allows one more; `_let_go` counts it out."""
+    held = g.setdefault("held", [])
+    if semaphore in held:
+        return
+    try:
+        semaphore.acquire()
+    except TimeoutError:
+        abort(503, _BUSY)
+    held.append(semaphore)
+
+
+def _until_sent(response: Response) -> Response:
+    """The same answer; a long one counts as such until it is sent."""
+    if _long_answers in g.get("held", ()):
+        g.held.remove(_long_answers)
+        response.call_on_close(_long_answers.release)
+    return response
+
+
 @blueprint.teardown_request
 def _let_go(_error: BaseException | None) -> None:
-    """Let the next large body come in."""
-    if g.pop("holds_large_body", False):
-        _large_bodies.release()
+    """Let others come in, before the answer is sent."""
+    for semaphore in g.pop("held", ()):
+        semaphore.release()
 
 
 def _named_file(config: Config, name: Any) -> bytes:
@@ -231,16 +261,20 @@ def _explanations(
 def _as_csv(answer: dict[str, Any], reasons: int) -> Response:
     """One line for each client, in the order of the request."""
     header = ["prediction", "probability", *(f"reason_{n + 1}" for n in range(reasons))]
-    explanations = answer.get("reasons") or [[]] * len(answer["predictions"])
+    predictions, probabilities = answer["predictions"], answer["probabilities"]
+    explanations = answer.get("reasons") or repeat([], len(predictions))
     rows = (
         [prediction, probability, *texts, *[""] * (reasons - len(texts))]
         for prediction, probability, texts in zip(
-            answer["predictions"].tolist(),
-            answer["probabilities"].tolist(),
-            explanations,
-            strict=True,
+            _values(predictions), _values(probabilities), explanations, strict=True
         )
     )
     response = responses.csv_answer(header, rows)
     response.headers["Model-Version"] = answer["model_version"]
     return response
+
+
+def _values(array: NDArray[Any]) -> Iterator[Any]:
+    """Python's own values, some at a time: all at once they take several times the memory."""
+    for start in range(0, len(array), _ROWS_AT_ONCE):
+        yield from array[start : start + _ROWS_AT_ONCE].tolist()

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from flask import Blueprint, Response, abort
 
@@ -51,7 +52,7 @@ logger = logging.getLogger(__name__)
 
 @blueprint.get("/scoring")
 def scoring() -> Response:
-    """How good the deployed model was on the test data when it was deployed."""
+    """How good the deployed model was when it was deployed: on the test data, cross-validated."""
     return _prepared("scoring", scoring_of, served())
 
 
@@ -60,6 +61,7 @@ def scoring_of(live: Served) -> dict[str, Any]:
     return {
         "f1_score": live.scores.get("f1"),
         **{key: value for key, value in live.scores.items() if key not in _INTERNAL},
+        "cross_validated": {key: live.cross_validated.get(key) for key in _SCORES},
         "threshold": live.card.threshold,
         "model_version": live.version,
         "deployed_at": live.manifest.get("deployed_at"),
@@ -225,14 +227,21 @@ def report_pdf() -> Response:
 
 
 def _report_file(path: Path, kind: str) -> Response:
-    if not path.is_file():
+    try:
+        stream = path.open("rb")
+    except (FileNotFoundError, IsADirectoryError):
         abort(503, _NO_REPORT)
-    headers = {"Content-Security-Policy": REPORT_POLICY}
-    return Response(_pieces(path), content_type=kind, headers=headers)
+    headers = {
+        "Content-Security-Policy": REPORT_POLICY,
+        "Content-Length": str(os.fstat(stream.fileno()).st_size),
+    }
+    response = Response(_pieces(stream), content_type=kind, headers=headers)
+    response.call_on_close(stream.close)  # where no piece is asked for, as by HEAD
+    return response
 
 
-def _pieces(path: Path) -> Iterator[bytes]:
+def _pieces(stream: BinaryIO) -> Iterator[bytes]:
     """A file piece by piece: those who read slowly would each keep all of it in memory."""
-    with path.open("rb") as stream:
+    with stream:
         while piece := stream.read(_PIECE):
             yield piece

@@ -68,6 +68,7 @@ _PAGES = ("text/html", "application/pdf")
 # A wrong token that follows another within a second waits: a lone slip of the pen holds up nobody.
 _SECONDS_TOGETHER = 1.0
 _SECONDS_TO_WAIT = 0.2
+_MOST_WAITING = 20  # each of them holds a connection
 _SECONDS_BETWEEN_WARNINGS = 60.0
 
 logger = logging.getLogger(__name__)
@@ -121,11 +122,12 @@ class WrongTokens:
         self._last = self._warned = -math.inf  # by the monotonic clock
         self._untold = 0
         self._one_at_a_time = threading.Lock()
+        self._may_wait = threading.Semaphore(_MOST_WAITING)
 
     def refused(self, environ: WSGIEnvironment) -> None:
         """Take note of a request that was refused for its token; without any it may be the first.
 
-        Those who wait hold a connection each, and wait one after another.
+        Requests wait one after another, and when too many do, another is answered at once.
         """
         if "HTTP_AUTHORIZATION" not in environ:
             return
@@ -139,9 +141,12 @@ class WrongTokens:
                 environ.get("REMOTE_ADDR"),
             )
             self._warned, self._untold = now, 0
-        if now - before < _SECONDS_TOGETHER:
-            with self._one_at_a_time:  # many connections try no more tokens than one
-                time.sleep(_SECONDS_TO_WAIT)
+        if now - before < _SECONDS_TOGETHER and self._may_wait.acquire(blocking=False):
+            try:
+                with self._one_at_a_time:  # a few connections try no more tokens than one
+                    time.sleep(_SECONDS_TO_WAIT)
+            finally:
+                self._may_wait.release()
 
 
 def _is_of_another_site(environ: WSGIEnvironment) -> bool:

@@ -139,6 +139,7 @@ def test_a_mistake_names_the_key_the_finding_and_the_expectation(
     assert key in message
     assert expected in message
     assert found in message
+    assert "secret" not in message
 
 
 @pytest.mark.parametrize("key", FOLDER_KEYS)

@@ -72,6 +72,21 @@ def test_an_open_client_of_whom_it_is_said_again_later_that_it_left_is_not_liste
     assert open_list(project) == ["m,3,3,3,", "n,6,6,6,"]
 
 
+def test_files_read_again_after_a_change_of_settings_keep_their_order_of_arrival(
+    project: Project,
+) -> None:
+    source(project, "z_may.csv", "k,1,1,1,", "l,2,2,2,")
+    ingestion.run(project.config)
+    source(project, "june.csv", "k,1,1,1,1")
+    ingestion.run(project.config)
+    source(project, "april.csv", "m,3,3,3,0")
+    project.configure(numeric_columns=["lastmonth_activity", "lastyear_activity"])
+    ingestion.run(project.config)
+    assert open_list(project) == ["l,2,2,"], "k left after its open row had come"
+    names = [line.split(",")[0] for line in project.config.final_data.read_text().splitlines()]
+    assert names == ["corporation", "k", "m"]
+
+
 def test_without_an_id_an_open_client_is_its_row(project: Project) -> None:
     project.configure(id_column=None, numeric_columns=["x"], target_column="y")
     source(project, "a.csv", "1,", "2,", "1,", ",", header="x,y")

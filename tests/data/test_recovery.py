@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -63,6 +64,27 @@ def test_only_our_own_quarantine_files_are_cleared_away(project: Project) -> Non
     (entry,) = read_ledger(project.config.ledger).entries
     expected = {notes, quarantine_path(project.config, entry)}
     assert set(project.config.quarantine.iterdir()) == expected
+
+
+def test_what_somebody_has_cleared_out_of_the_quarantine_stays_out(project: Project) -> None:
+    """It was dealt with; who wants it back has every file read again."""
+    source(project, "a.csv", "k,1,2,3,0", "m,x,2,3,1")
+    source(project, "b.csv", "l,1,2,3,0", "n,1,y,3,1")
+    ingestion.run(project.config)
+    before, ledger = outputs(project), read_ledger(project.config.ledger)
+    gone, edited = (quarantine_path(project.config, entry) for entry in ledger.entries)
+    gone.unlink()
+    edited.write_text("done")
+    ingestion.run(project.config)
+    assert not gone.exists()
+    assert edited.read_text() == "done"
+    shutil.rmtree(project.config.quarantine)
+    ingestion.run(project.config)
+    assert not project.config.quarantine.exists()
+    assert read_ledger(project.config.ledger).entries == ledger.entries  # which go on counting it
+    project.config.ledger.unlink()
+    ingestion.run(project.config)
+    assert outputs(project) == before
 
 
 def test_a_long_file_name_leaves_room_in_that_of_its_quarantine(project: Project) -> None:

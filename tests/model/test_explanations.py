@@ -1,89 +1,122 @@
-"""Reasons in plain English, word by word, for numbers, categories, pairs and what is missing."""
+"""Reasons in plain English, word by word; on real tables, they say what the points say."""
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
+import numpy as np
 import pytest
 
 from attrition.model.explanations import LONGEST_VALUE, Words, number_text
+from attrition.model.metrics import Minimum
 from attrition.model.scorecard import Reason, Scorecard
 from attrition.model.terms import CategoricalTerm, KnotAxis, LevelAxis, NumericTerm, PairTerm
+from attrition.model.training import fit
+from benchmarks.quality import read_tables
+from tests.conftest import REPOSITORY
 
-# Seven knots, the usual value on the fourth: two knots away is a third of the axis.
-ORDERS = KnotAxis((0.0, 50.0, 100.0, 140.0, 200.0, 300.0, 900.0), 140.0)
+DATA = REPOSITORY.parent / "shared" / "data"
+
+# Above the average of 1 up to 75 and from 250 to 600; whole numbers.
+ORDERS = KnotAxis((0.0, 50.0, 100.0, 200.0, 300.0, 900.0), 140.0)
+SHARES = KnotAxis((0.0, 0.25, 0.9), 0.5)
 PLANS = LevelAxis(("gold", "basic"))
 CARD = Scorecard(
     0.0,
     0.5,
-    (NumericTerm("orders", ORDERS, (0.0,) * 7, 0.0, 0.0, 0.0),),
+    (
+        NumericTerm("orders", ORDERS, (3.0, 2.0, 0.0, 0.0, 2.0, 0.0), 2.0, 0.1, 1.0),
+        NumericTerm("share", SHARES, (0.0, 0.5, 1.0), 0.0, 0.0, 0.3),
+    ),
     (CategoricalTerm("plan", PLANS, (0.0,) * 3, "basic", 0.0),),
     (PairTerm(("orders", "plan"), (KnotAxis((0.0, 900.0), 140.0), PLANS), ((0.0,) * 3,) * 2, 0.0),),
 )
 
 
-def told(term: str, *values: Any) -> str:
-    return Words(CARD).of(Reason(term, tuple(term.split(" x ")), values, 1.0))
+def told(term: str, *values: Any, points: float = 0.5) -> str:
+    return Words(CARD).of(Reason(term, tuple(term.split(" x ")), values, points))
 
 
 @pytest.mark.parametrize(
     ("value", "text"),
     [
-        (12.0, "orders is 12, far below the usual 140"),
-        (50.0, "orders is 50, far below the usual 140"),  # exactly a third of the axis away
-        (51.0, "orders is 51, below the usual 140"),
-        (139.0, "orders is 139, below the usual 140"),
-        (140.0, "orders is 140, about the usual"),
-        (140.01, "orders is 140, about the usual"),
-        (141.5, "orders is 141.5, above the usual 140"),
-        (299.0, "orders is 299, above the usual 140"),
-        (300.0, "orders is 300, far above the usual 140"),
-        (1e9, "orders is 1,000,000,000, far above the usual 140"),
-        (-3.0, "orders is -3, far below the usual 140"),
-        (None, "orders is missing"),
+        (12.0, "orders is 12, below 75: raises the risk"),
+        (-3.0, "orders is -3, below 75: raises the risk"),
+        (50.0, "orders is 50, below 75: raises the risk"),
+        (74.9, "orders is 74.9, below 75: raises the risk"),
+        (74.9999, "orders is 75: raises the risk"),  # too close to be told apart
+        (251.0, "orders is 251, between 250 and 600: raises the risk"),
+        (300.0, "orders is 300, between 250 and 600: raises the risk"),
+        (599.5, "orders is 599.5, between 250 and 600: raises the risk"),
+        (None, "orders is missing: raises the risk"),
     ],
 )
-def test_a_number_is_compared_with_the_usual_one(value: float | None, text: str) -> None:
+def test_a_number_stands_in_the_range_in_which_its_column_raises_the_risk(
+    value: float | None, text: str
+) -> None:
     assert told("orders", value) == text
 
 
+def test_a_range_of_whole_numbers_has_whole_ends() -> None:
+    assert told("share", 0.5) == "share is 0.5, above 0.15: raises the risk"
+    assert told("share", 1e9) == "share is 1,000,000,000, above 0.15: raises the risk"
+    counted = NumericTerm("n", KnotAxis((1.0, 2.0, 7.5, 9.0), 2.0), (-1, 2, -1, 3), 0.0, 0.0, 0.0)
+    words = Words(Scorecard(0.0, 0.5, (counted,), (), ()))
+    assert words.of(Reason("n", ("n",), (3,), 0.5)) == "n is 3, between 1 and 6: raises the risk"
+    assert words.of(Reason("n", ("n",), (9.0,), 0.5)) == "n is 9, above 7: raises the risk"
+    assert words.of(Reason("n", ("n",), (8.1,), 0.5)) == "n is 8.1, above 7.875: raises the risk"
+
+
+def test_a_column_that_raises_the_risk_wherever_it_has_a_value_names_no_range() -> None:
+    known = NumericTerm("n", KnotAxis((0.0, 9.0), 2.0), (1.0, 2.0), -5.0, 0.5, 0.0)
+    words = Words(Scorecard(0.0, 0.5, (known,), (), ()))
+    assert words.of(Reason("n", ("n",), (3.0,), 0.5)) == "n is 3: raises the risk"
+
+
 @pytest.mark.parametrize(
     ("value", "text"),
     [
-        ("gold", "plan is gold (most frequent: basic)"),
-        ("basic", "plan is basic, the most frequent value"),
-        ("tin", "plan is tin, a rare or new value"),
-        ("", "plan is missing"),
-        (None, "plan is missing"),
+        ("gold", "plan is gold: raises the risk"),
+        ("basic", "plan is basic: raises the risk"),  # be it ever so frequent
+        ("tin", "plan is tin, a rare or new value: raises the risk"),
+        ("", "plan is missing: raises the risk"),
+        (None, "plan is missing: raises the risk"),
     ],
 )
-def test_a_category_is_compared_with_the_most_frequent_one(value: str | None, text: str) -> None:
+def test_a_category_raises_the_risk_by_its_name(value: str | None, text: str) -> None:
     assert told("plan", value) == text
 
 
 @pytest.mark.parametrize(
     ("values", "text"),
     [
-        ((12.0, "gold"), "orders 12 (usually 140) together with plan gold (usually basic)"),
-        ((None, "basic"), "orders missing (usually 140) together with plan basic (as usual)"),
-        ((140.0, ""), "orders 140 (as usual) together with plan missing (usually basic)"),
+        ((12.0, "gold"), "orders 12 with plan gold: together raise the risk"),
+        ((None, ""), "orders missing with plan missing: together raise the risk"),
     ],
 )
 def test_a_pair_names_both_columns(values: tuple[Any, ...], text: str) -> None:
     assert told("orders x plan", *values) == text
 
 
+def test_what_doubles_the_odds_raises_the_risk_strongly() -> None:
+    assert told("plan", "gold", points=0.69) == "plan is gold: raises the risk"
+    assert told("plan", "gold", points=0.7) == "plan is gold: raises the risk strongly"
+    pair = told("orders x plan", 12.0, "gold", points=2.0)
+    assert pair == "orders 12 with plan gold: together raise the risk strongly"
+
+
 def test_a_hostile_value_stays_on_one_short_line() -> None:
     text = told("plan", "a\r\n\x1b[31m\u202eb" + "c" * 1000)
     assert text.isprintable()
-    assert len(text) < LONGEST_VALUE + 40
+    assert len(text) < LONGEST_VALUE + 60
     assert text.startswith("plan is a [31m bccc")
 
 
 def test_the_same_reason_is_made_once_and_another_value_is_another_text() -> None:
     words = Words(CARD)
     first = words.of(Reason("orders", ("orders",), (12.0,), 1.0))
-    assert words.of(Reason("orders", ("orders",), (12.0,), 2.0)) is first
+    assert words.of(Reason("orders", ("orders",), (12.0,), 1.0)) is first
     assert words.of(Reason("orders", ("orders",), (13.0,), 1.0)) != first
 
 
@@ -103,3 +136,37 @@ def test_the_same_reason_is_made_once_and_another_value_is_another_text() -> Non
 )
 def test_numbers_are_short(value: float, text: str) -> None:
     assert number_text(value) == text
+
+
+# Real tables
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not DATA.is_dir(), reason=f"the real tables are not there: {DATA}")
+@pytest.mark.parametrize("name", sorted(path.parent.name for path in DATA.glob("*/manifest.json")))
+def test_first_reasons_of_the_likeliest_leavers_say_what_their_points_say(name: str) -> None:
+    """Worded as raising the risk, measured from the average client, and true over their range."""
+    (table,) = (table for table in read_tables(DATA) if table.name == name)
+    rows = np.random.default_rng(1).permutation(len(table.labels))[:2000]
+    card = fit(
+        table.features.iloc[rows],
+        table.labels[rows],
+        numeric=table.numeric,
+        categorical=table.categorical,
+        minimum=Minimum(50, 5),
+        seed=1,
+    ).scorecard
+    riskiest = table.features.iloc[rows[np.argsort(-card.probabilities(table.features.iloc[rows]))]]
+    first = riskiest.iloc[:100].reset_index(drop=True)
+    words, contributions = Words(card), card.contributions(first)
+    for row, reasons in enumerate(card.reasons(first, 3)):
+        strongest = int(np.argmax(contributions[row]))
+        assert contributions[row, strongest] > 0.0
+        assert reasons[0].term == card.terms[strongest]
+        text = words.of(reasons[0])
+        assert re.search(r": (raises|together raise) the risk( strongly)?$", text)
+        assert not re.search(r"usual|frequent|average", text)
+        bounds = re.search(r"(above|below) (\S+):", text)
+        if bounds:
+            value, bound = reasons[0].values[0], float(bounds[2].replace(",", ""))
+            assert value > bound if bounds[1] == "above" else value < bound

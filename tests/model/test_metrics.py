@@ -2,11 +2,23 @@
 
 from __future__ import annotations
 
+from statistics import NormalDist
+
 import numpy as np
 import pytest
 from sklearn import metrics
 
-from attrition.model.metrics import Minimum, calibration_error, compare, f1_of, score
+from attrition.model.metrics import (
+    Z95,
+    Minimum,
+    Score,
+    auc_interval,
+    auc_standard_error,
+    calibration_error,
+    compare,
+    f1_of,
+    score,
+)
 
 ANY = Minimum(1, 1)
 
@@ -144,3 +156,104 @@ def test_pairing_sees_what_separate_intervals_cannot() -> None:
 def test_equal_seeds_give_equal_intervals() -> None:
     labels, probabilities = table(100)
     assert score(labels, probabilities, 0.5, ANY, 3) == score(labels, probabilities, 0.5, ANY, 3)
+
+
+# The interval of AUC
+
+
+def test_an_end_of_the_interval_is_as_many_of_its_own_standard_errors_away() -> None:
+    for end in auc_interval(0.8, None, 10, 40):
+        spread = 1 + (50 / 2 - 1) * ((1 - end) / (2 - end) + end / (1 + end))
+        assert abs(0.8 - end) == pytest.approx(Z95 * np.sqrt(end * (1 - end) * spread / 400))
+
+
+def test_the_interval_is_wider_where_the_standard_error_is_and_never_leaves_0_to_1() -> None:
+    narrow, wide = auc_interval(0.8, 0.01, 10, 40), auc_interval(0.8, 0.15, 10, 40)
+    assert narrow == auc_interval(0.8, None, 10, 40)
+    assert wide[0] < narrow[0] < 0.8 < narrow[1] < wide[1] < 1
+    low, high = auc_interval(1.0, 0.0, 5, 45)
+    assert high == 1
+    assert 0.5 < low < 0.9, "five leavers on top of the list prove no perfect model"
+    assert auc_interval(0.0, 0.0, 5, 45) == pytest.approx((0.0, 1 - low))
+
+
+@pytest.mark.parametrize(("rows", "leavers"), [(50, 8), (100, 20), (1000, 100)])
+@pytest.mark.parametrize("area", [0.8, 0.95])
+def test_the_interval_of_auc_holds_the_true_one_about_95_times_in_100(
+    rows: int, leavers: int, area: float
+) -> None:
+    """Two normal distributions, shifted so far that the true area is known."""
+    random = np.random.default_rng(5)
+    labels = (np.arange(rows) < leavers).astype(int)
+    shift = np.sqrt(2) * NormalDist().inv_cdf(area)
+    held = 0
+    for _ in range(300):
+        drawn = random.normal(size=rows) + shift * labels
+        measured = metrics.roc_auc_score(labels, drawn)
+        error = auc_standard_error(labels, drawn)
+        low, high = auc_interval(measured, error, leavers, rows - leavers)
+        held += low <= area <= high
+    assert 0.93 <= held / 300 <= 0.995
+
+
+# Where clients repeat
+
+
+def repeated(times: int, rows: int = 400) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The same rows several times: labels, probabilities and whose they are."""
+    labels, probabilities = table(rows)
+    names = np.array([f"client {number}" for number in range(rows)], dtype=object)
+    return np.tile(labels, times), np.tile(probabilities, times), np.tile(names, times)
+
+
+def test_where_no_client_repeats_nothing_changes() -> None:
+    labels, probabilities, clients = repeated(1)
+    asked = labels, probabilities, 0.4, ANY, 1
+    assert score(*asked, clients=clients) == score(*asked)
+    guesses = labels, probabilities >= 0.5, probabilities >= 0.4, ANY, 1
+    assert compare(*guesses, clients=clients) == compare(*guesses)
+
+
+def test_rows_of_the_same_clients_again_make_nothing_surer() -> None:
+    def spreads(found: Score) -> list[float | None]:
+        low, high = found.f1_interval or (1, 0)
+        least, most = found.roc_auc_interval or (1, 0)
+        return [high - low, most - least, *(found.standard_errors or {}).values()]
+
+    labels, probabilities, clients = repeated(4)
+    once = spreads(score(labels[:400], probabilities[:400], 0.5, ANY, 1))
+    again = spreads(score(labels, probabilities, 0.5, ANY, 1, clients=clients))
+    assert again == pytest.approx(once, rel=0.05)
+    by_rows = spreads(score(labels, probabilities, 0.5, ANY, 1))
+    assert by_rows == pytest.approx([(value or 0) / 2 for value in once], rel=0.15)
+    guesses = probabilities >= 0.5, probabilities >= 0.4
+    compared = compare(labels, *guesses, ANY, 1, clients=clients)
+    first = compare(labels[:400], guesses[0][:400], guesses[1][:400], ANY, 1)
+    assert compared.difference == pytest.approx(first.difference)
+    assert compared.difference_interval == pytest.approx(first.difference_interval, abs=0.005)
+    assert compared.confidence == pytest.approx(first.confidence, abs=0.03)
+
+
+def test_the_interval_is_that_of_a_bootstrap_of_clients() -> None:
+    """Clients of one to nine rows, of which one says much about the others."""
+    random = np.random.default_rng(4)
+    clients = np.repeat(np.arange(80), random.integers(1, 10, 80))
+    right = random.random(80)[clients] < 0.7
+    labels = (random.random(80) < 0.4)[clients].astype(int)
+    guess = np.where(right, labels, 1 - labels)
+    found = score(labels, guess * 1.0, 0.5, ANY, 1, clients=clients.astype(str)).f1_interval
+    resampled = []
+    for _ in range(4000):
+        drawn = np.bincount(random.integers(0, 80, 80), minlength=80)[clients]
+        hits = drawn @ (labels & guess)
+        resampled.append(2 * hits / (drawn @ labels + drawn @ guess))
+    assert found == pytest.approx(tuple(np.quantile(resampled, [0.025, 0.975])), abs=0.012)
+
+
+def test_many_rows_of_few_clients_are_too_few() -> None:
+    labels, probabilities, _ = repeated(1)
+    few = np.arange(400) % 29
+    reason = "too few clients: the 400 labelled rows are of 29 clients, and at least 30 are needed"
+    assert score(labels, probabilities, 0.5, Minimum(30, 5), 1, clients=few).undefined == reason
+    assert compare(labels, labels, labels, Minimum(30, 5), 1, clients=few).undefined == reason
+    assert score(labels, probabilities, 0.5, Minimum(29, 5), 1, clients=few).undefined is None

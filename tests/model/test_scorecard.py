@@ -134,9 +134,25 @@ def test_reasons_are_the_strongest_lifts_of_risk_and_name_what_the_client_has() 
     ]
     assert reasons[5] == [Reason("contract", ("contract",), ("monthly",), 0.75)]
     assert [reason.term for reason in card().reasons(table(), 3)[3]] == [
-        "tenure x contract",
-        "contract",  # the tenure of this client lowers the risk: no reason
+        "tenure x contract",  # tenure lowers the risk, contract raises it by a fifteenth of it all
     ]
+
+
+def test_what_has_less_than_a_tenth_in_the_whole_is_no_reason() -> None:
+    raw = copy.deepcopy(CARD)
+    raw["pairs"][0]["points"] = [[0.25 + 0.2, 0.25 + 0.3]] * 2  # lifts by 0.2, for others by 0.3
+    shares = scorecard_from_json(raw).reasons(table(), 3)
+    assert [reason.term for reason in shares[0]] == ["tenure", "contract"]  # 1.5 + 0.75 + 0.2
+    assert [reason.term for reason in shares[1]] == ["tenure", "tenure x contract"]  # 1.0 + 0.3
+    level = {
+        "points": {},
+        "other_points": 1.0,
+        "usual_value": "",
+        "average_points": 0.0,
+    }
+    many = {**CARD, "numeric": {}, "pairs": [], "categorical": {f"c{n}": level for n in range(11)}}
+    row = {f"c{n}": ["x"] for n in range(11)}
+    assert scorecard_from_json(many).reasons(row, 20) == [[]]  # eleven equal ones: none stands out
 
 
 def test_a_missing_value_is_shown_as_none_in_a_reason() -> None:

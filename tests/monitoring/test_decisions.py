@@ -60,6 +60,7 @@ DEPLOYED: dict[str, Any] = {
     "commit": "c1",
     "schema": "s",
     "left_out_test_rows": 0,
+    "test_share": 0.0,
     "versions": {"scikit-learn": "1.9", "pipeline": "1"},
 }
 TODAY = TrainingSituation(
@@ -202,12 +203,39 @@ def test_new_rows_too_few_to_judge_alone_are_said_to_be() -> None:
     assert found.reason.endswith("; the 7 new rows alone are too few to tell")
 
 
-def test_nothing_is_deployed_over_a_champion_when_the_test_data_cannot_tell() -> None:
+@pytest.mark.parametrize(
+    ("difference", "confidence", "verdict"),
+    [
+        (0.2, 0.9, "deployed"),
+        (0.2, 0.899, "not enough evidence"),
+        (-0.2, 0.0, "kept"),
+    ],
+)
+def test_where_the_test_data_cannot_tell_the_new_rows_decide_alone_and_it_is_said(
+    difference: float, confidence: float, verdict: str
+) -> None:
     blind = Comparison(3, 0, "too few labelled rows: 3")
-    case = evidence(blind, compared(0.2, 1.0), compared(0.2, 1.0))
+    pooled = compared(-difference, 1.0 - confidence)  # as if the three rows outvoted the others
+    case = evidence(blind, compared(difference, confidence), pooled)
     found = promotion_verdict(NEW_ROWS, case, 0.90, 0.60)
+    assert found.verdict == verdict
+    figures = f"F1 {0.7 + difference:.3f} against 0.700 of the deployed model on the same 500 rows"
+    assert f"on the new rows, which decide alone: {figures}" in found.reason
+    assert found.warnings == (
+        "no test data to judge by (too few labelled rows: 3): the new rows stand in for them; put "
+        "labelled rows into the test folder, or set test_share in config.json",
+    )
+
+
+def test_nothing_is_deployed_over_a_champion_when_neither_test_data_nor_new_rows_can_tell() -> None:
+    blind = Comparison(3, 0, "too few labelled rows: 3")
+    found = promotion_verdict(NEW_ROWS, evidence(blind), 0.90, 0.60)
     assert found.verdict == "not enough evidence"
-    assert "too few labelled rows: 3" in found.reason
+    assert found.reason == "the test data cannot tell the models apart: too few labelled rows: 3"
+    few = Comparison(7, 0, "too few labelled rows: 7")
+    found = promotion_verdict(NEW_ROWS, evidence(blind, few), 0.90, 0.60)
+    assert found.verdict == "not enough evidence"
+    assert found.reason.endswith(": 3; nor can the new rows: too few labelled rows: 7")
 
 
 def test_a_new_library_needs_no_improvement_but_no_fall_either() -> None:

@@ -77,6 +77,8 @@ def test_each_measure_stands_beside_its_value_at_deployment() -> None:
     assert auc.change == pytest.approx(known(now.roc_auc) - known(then.roc_auc))
     errors = error_of(then, "roc_auc"), error_of(now, "roc_auc")
     assert auc.change_error == pytest.approx(np.hypot(*errors))
+    assert auc.interval == now.roc_auc_interval
+    assert auc.interval_at_deployment == then.roc_auc_interval
     labels, chances = sample(600, 2)
     assert found["calibration_gap"].now == pytest.approx(chances.mean() - labels.mean())
 

@@ -25,7 +25,7 @@ from attrition.monitoring.record import DecisionRecord, last_decision, recorded_
 from attrition.report import build
 from attrition.report.diagnostics_text import describe_decision
 from attrition.report.figures import catalogue
-from attrition.report.inputs import Material
+from attrition.report.inputs import ReportInputs
 from attrition.report.run_summary import runs_table, summary
 from attrition.runs import history
 from attrition.web import records as web_records
@@ -190,7 +190,7 @@ def show(record: DecisionRecord, project: Project) -> None:
     assert summary(record)
     assert runs_table([record])
     assert list(describe_decision(record, NOW))
-    material = Material(
+    inputs = ReportInputs(
         config=project.config,
         time=NOW,
         decision=record,
@@ -202,7 +202,7 @@ def show(record: DecisionRecord, project: Project) -> None:
         ledger=Ledger(),
         plots={},
     )
-    assert len(build.tell(material).attention) == len(record.warnings)
+    assert len(build.tell(inputs).attention) == len(record.warnings)
     alerts.conditions(record, 0.6)
     json.dumps([web_records.run_of(record), public_decision(record)])
     dashboard.trends([record, record], [])

@@ -53,9 +53,9 @@ def test_the_list_ranks_the_open_clients_with_tiers_and_reasons(listed: Project)
         ("5", "Busy", "0.1192", "low"),
     ]
     assert [row["reason_1"] for row in rows[:3]] == [
-        "lastmonth_activity is 0, far below the usual 50",
-        "lastmonth_activity is missing",
-        "no value raises the risk above the average",
+        "lastmonth_activity is 0, below 50: raises the risk strongly",
+        "lastmonth_activity is missing: raises the risk strongly",
+        "no single value stands out as raising the risk",
     ]
     assert {row["rank_change"] for row in rows} == {""}
     assert "value" not in rows[0]
@@ -305,7 +305,7 @@ def test_the_script_prints_the_first_ten_in_80_columns(listed: Project) -> None:
     assert max(map(len, lines[:-2])) <= 80
     assert "\x1b" not in result.stdout
     assert lines[0] == "25 open clients: 23 at high risk (from 50% on), 1 at medium"
-    assert sum("far below the usual 50" in line for line in lines) == 10
+    assert sum("below 50: raises the risk" in line for line in lines) == 10
     written = ("clientrisk.csv", "confusionmatrix.png")
     assert lines[-2:] == [str(listed.root / "models" / name) for name in written]
     assert "Long" not in result.stderr

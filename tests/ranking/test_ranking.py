@@ -46,7 +46,7 @@ def test_value_at_risk_is_probability_times_value_and_has_a_ranking_of_its_own()
 
 def test_only_the_first_clients_get_reasons_and_a_safe_one_is_told_so() -> None:
     found = ranked({"a": 0.9, "b": 0.3, "c": 0.2}, with_reasons=2)
-    assert found.reasons == [["x is 2.197, above the usual 0"], [NO_REASON]]
+    assert found.reasons == [["x is 2.197, above 0: raises the risk strongly"], [NO_REASON]]
 
 
 def test_at_most_three_reasons_are_told_the_strongest_first() -> None:

@@ -237,8 +237,8 @@ def test_the_numbers_of_the_changes_are_those_of_the_record(second_run: Project)
         ]
         auc, gap = measures["roc_auc"], measures["calibration_gap"]
         assert believed[sample] == [
-            f"{auc['at_deployment']:.3f} ± {1.959964 * auc['error_at_deployment']:.3f}",
-            f"{auc['now']:.3f} ± {1.959964 * auc['standard_error']:.3f}",
+            f"{auc['at_deployment']:.3f} ({between(auc['interval_at_deployment'])})",
+            f"{auc['now']:.3f} ({between(score['roc_auc_interval'])})",
             f"{number(100 * gap['at_deployment'], '+.1f')} ± "
             f"{195.9964 * gap['error_at_deployment']:.1f}",
             f"{number(100 * gap['now'], '+.1f')} ± {195.9964 * gap['standard_error']:.1f}",
@@ -281,6 +281,9 @@ def test_the_numbers_of_the_model_and_the_data_are_their_sources(second_run: Pro
         assert metrics[name] == [number(scores[key]), number(crossed[key])]
     low, high = scores["f1_interval"]
     assert metrics["F1 (95% interval)"][0] == f"{scores['f1']:.3f} ({low:.3f} to {high:.3f})"
+    low, high = scores["roc_auc_interval"]
+    auc = f"{scores['roc_auc']:.3f} ({low:.3f} to {high:.3f})"
+    assert metrics["AUC: a leaver stands above one who stays"][0] == auc
     diagnosed = atomic_files.read_json(second_run.config.diagnostics)
     batches = shown["How many left, by batch"][1:]
     for cells, batch in zip(batches, reversed(diagnosed["batches"]), strict=True):
@@ -414,6 +417,25 @@ def test_a_model_whose_records_are_empty_is_told_calmly(project: Project) -> Non
     project.write("testdata/testdata.csv", labelled_rows(stayed=(10, 60), left=(22, 8)))
     deploy(project)
     assert "The columns that count most" in report(project)
+
+
+@pytest.mark.slow
+def test_where_the_test_data_cannot_tell_the_report_gives_the_cross_validated_score(
+    project: Project,
+) -> None:
+    project.write("testdata/testdata.csv", labelled_rows(stayed=(10, 60), left=(22, 8)))
+    known = {"f1": 0.732, "f1_interval": [0.7, 0.76], "rows": 942, "recall": 0.7, "precision": 0.8}
+    blind: dict[str, Any] = {"f1": None, "undefined": "too few labelled rows: 0"}
+    deploy(project, cross_validated=known, **blind)
+    text = report(project)
+    assert (
+        "In cross-validation the model finds 70% of the clients who leave, and 80% of its alarms "
+        "are right; the test data cannot tell: too few labelled rows: 0." in text
+    )
+    assert "F1 in cross-validation 0.732 0.700 to 0.760" in " ".join(text.split())
+    assert "obody knows" not in text
+    deploy(project, intercept=1.0, **blind)
+    assert "Nobody knows how good the model is: too few labelled rows: 0" in report(project)
 
 
 Change = Callable[[list[str], int], list[str]]

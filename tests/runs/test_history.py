@@ -6,6 +6,7 @@ import json
 import logging
 import math
 import random
+import re
 import signal
 import sqlite3
 import subprocess
@@ -131,29 +132,73 @@ def test_a_damaged_history_is_moved_aside_and_the_run_recorded(
 
 
 @pytest.mark.slow
-def test_no_flipped_bit_stops_a_run_or_changes_what_is_read(path: Path) -> None:
+def test_no_changed_byte_stops_a_run_or_changes_what_is_read(
+    path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
     """SQLite sees a damaged page, and no damaged letter; a run is read as it was, or not at all."""
     recorded = [record(f"run {number}", time=f"2026-03-0{number + 1}") for number in range(4)]
     for one in recorded:
         history.record_run(path, one)
     history.record_ranking(path, "a", "t1", {"top": ["Acme"]}, 9, risks={"Acme": 0.5})
+    monkeypatch.setattr(history, "FULL_RUNS", 3)  # so that the next run thins one of them
     whole, missed = path.read_bytes(), 0
-    for place in random.Random(6).sample(range(len(whole)), 300):
+    rng = random.Random(6)
+    written = [position for position, byte in enumerate(whole) if byte]
+    for position in rng.choices(written, k=400):
         damaged = bytearray(whole)
-        damaged[place] ^= 1 << (place % 8)
+        damaged[position] ^= rng.randrange(1, 256)
         path.write_bytes(damaged)
-        found = [{**run, "timings": record()["timings"]} for run in history.runs(path)]
-        assert all(run in recorded for run in found)
+        runs = [{**run, "timings": record()["timings"]} for run in history.runs(path)]
+        assert all(run in recorded for run in runs)
         assert history.rankings(path) in ([], [("t1", {"top": ["Acme"]})])
-        missed += found != recorded[::-1]
+        missed += runs != recorded[::-1]
         runs_table(recorded_runs(path))
-        assert all(seconds > 0 for seconds in history.latest_timings(path).values())
+        for stage, seconds in history.latest_timings(path).items():
+            assert (type(stage), type(seconds)) == (str, float)
         history.risks_of(path, "Acme")
+        caplog.clear()
         history.record_run(path, record("after"))
+        is_recorded = "after" in [run["run_id"] for run in history.runs(path)]
+        assert is_recorded or re.search("cannot be read|could not be recorded", caplog.text)
         history.record_ranking(path, "b", "t2", {"top": []}, 9, risks={"Acme": 0.6})
-    assert missed > 10  # so that some flips met a run
-    for aside in path.parent.glob("history-corrupt-*"):
-        aside.unlink()
+        path.with_name("history-corrupt-1.db").unlink(missing_ok=True)
+        path.with_name("history-corrupt-2.db").unlink(missing_ok=True)
+    assert missed > 100  # so that many bytes met a run
+
+
+@pytest.mark.parametrize(
+    ("damage", "remaining"),
+    [
+        ("UPDATE runs SET reason = CAST(reason AS BLOB) WHERE number = 1", ["run 1"]),
+        ("UPDATE timings SET stage = CAST(stage AS BLOB)", ["run 1", "run 0"]),
+        ("UPDATE sqlite_sequence SET seq = NULL", ["run 1", "run 0"]),
+    ],
+)
+def test_a_value_of_another_type_is_left_out_and_stops_no_run(
+    path: Path, monkeypatch: pytest.MonkeyPatch, damage: str, remaining: list[str]
+) -> None:
+    monkeypatch.setattr(history, "FULL_RUNS", 2)
+    for number in range(2):
+        history.record_run(path, record(f"run {number}"))
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        connection.execute(damage)
+    runs = history.runs(path)
+    assert [run["run_id"] for run in runs] == remaining
+    for timings in (history.latest_timings(path), *(run["timings"] for run in runs)):
+        assert all(isinstance(stage, str) for stage in timings)
+    history.record_run(path, record("after"))
+    assert [run["run_id"] for run in history.runs(path)] == ["after", *remaining]
+
+
+def test_damage_that_sqlite_cannot_name_in_utf8_is_damage(
+    path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    history.record_run(path, record())
+    path.write_bytes(path.read_bytes().replace(b"tablerunsruns", b"table\xffunsruns"))
+    assert history.runs(path) == []
+    history.record_run(path, record("after"))
+    assert [run["run_id"] for run in history.runs(path)] == ["after"]
+    assert "history-corrupt-1.db" in caplog.text
 
 
 def test_a_second_damaged_history_does_not_overwrite_the_first(path: Path) -> None:

@@ -221,16 +221,6 @@ def outputs(project: Project) -> list[Path]:
     return sorted([*models, *links, project.config.ingested_files])
 
 
-def let_rest(project: Project) -> None:
-    """Note that the last run left what is there now."""
-    config = project.config
-    state = idle.finished_state(config, idle.observe_inputs(config))
-    atomic_files.write_json(
-        config.decision, {**atomic_files.read_json(config.decision), idle.STATE: state}
-    )
-    assert rests(project)
-
-
 def halve(path: Path) -> None:
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
 
@@ -258,7 +248,7 @@ def put_back(path: Path, content: bytes | Path) -> None:
 def test_whatever_becomes_of_an_output_wakes_it_up(finished_copy: Project) -> None:
     config = finished_copy.config
     rewritten = {config.api_returns, config.diagnostics, config.alerts, config.history}
-    let_rest(finished_copy)
+    finished_copy.let_rest()
     paths = [path for path in outputs(finished_copy) if path != config.decision]
     assert len(paths) >= 17
     for path, how in itertools.product(paths, SPOILED):
@@ -272,7 +262,7 @@ def test_whatever_becomes_of_an_output_wakes_it_up(finished_copy: Project) -> No
         SPOILED[how](path)
         assert not rests(finished_copy), (path, how)
         put_back(path, whole)
-        let_rest(finished_copy)
+        finished_copy.let_rest()
 
 
 def test_what_people_have_written_anew_and_the_history_wake_nothing_up(
@@ -280,11 +270,22 @@ def test_what_people_have_written_anew_and_the_history_wake_nothing_up(
 ) -> None:
     """The scripts beside fullprocess.py are there to be run at any time, its alerts, too."""
     config = finished_copy.config
-    let_rest(finished_copy)
+    finished_copy.let_rest()
     finished_copy.run("apicalls.py")
     finished_copy.run("diagnostics.py")
     config.history.touch()
     assert rests(finished_copy)
+
+
+def test_what_somebody_clears_out_of_the_quarantine_wakes_nothing_up(quiet: Project) -> None:
+    quarantine = quiet.config.quarantine
+    quarantine.mkdir()
+    path = quiet.write("ingesteddata/quarantine/0123456789ab-a.csv.csv", "x\n")
+    finish(quiet.config)
+    path.unlink()
+    assert rests(quiet)
+    quarantine.rmdir()
+    assert rests(quiet)
 
 
 def test_outputs_that_are_gone_or_cut_are_made_again_by_a_run_which_then_rests(

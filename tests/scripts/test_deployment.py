@@ -137,6 +137,25 @@ def test_a_rollback_whose_list_fails_leaves_none_of_the_other_release(
     assert not finished_copy.config.client_book.exists()
 
 
+@pytest.mark.parametrize("damaged", ["", '[{"to": "000001-', "{}7", '[{"to": "000001"}]', "[1]"])
+def test_damaged_rollbacks_are_told_and_the_advice_keeps_the_older_release(
+    finished_copy: Project, damaged: str
+) -> None:
+    first = live(finished_copy)
+    retrain(finished_copy, 7)
+    finished_copy.run("deployment.py")
+    finished_copy.run("deployment.py", "--rollback")
+    recorded = finished_copy.write("production_deployment/rollbacks.json", damaged)
+    ended = finished_copy.run("fullprocess.py", check=False)
+    assert ended.returncode == 1
+    advice = "delete it and then, so that the pipeline does not deploy again what was left, run: "
+    assert f"rollbacks.json: damaged; restore it, or {advice}" in " ".join(ended.stderr.split())
+    recorded.unlink()
+    finished_copy.run("deployment.py", "--rollback", str(first))
+    finished_copy.run("fullprocess.py")
+    assert live(finished_copy) == first
+
+
 def test_a_rollback_that_cannot_be_done_names_the_releases(finished_copy: Project) -> None:
     before = live(finished_copy)
     for arguments in (["--rollback"], ["--rollback", "77"], ["--rollback", "../x"]):

@@ -434,7 +434,7 @@ def test_an_empty_project_runs_and_says_that_there_is_nothing_yet(
     settle(project)
 
 
-def test_without_test_data_the_first_model_is_deployed_with_a_warning_and_no_second(
+def test_without_test_data_cross_validation_judges_the_first_model_new_rows_the_next(
     make_project: Callable[[str], Project],
 ) -> None:
     project = make_project("blind")
@@ -447,10 +447,20 @@ def test_without_test_data_the_first_model_is_deployed_with_a_warning_and_no_sec
     assert (project.root / "models/latestscore.txt").read_text() == "undefined\n"
     answers = atomic_files.read_json(project.root / "models/apireturns.txt")
     assert len(answers["/prediction"]["predictions"]) == 100
+    assert answers["/scoring"]["cross_validated"]["f1"] == record["cross_validated"]["f1"]
     project.write("sourcedata/february.csv", book(1500, 4, drift=1.0))
     project.run(SCRIPT)
+    record = decision(project)
+    assert record["verdict"] == "deployed"
+    candidate = record["evidence"]["unseen"]["challenger_f1"]
+    assert f"which decide alone: F1 {candidate:.3f} against" in record["reason"]
+    assert "the new rows stand in for them" in " ".join(record["warnings"])
+    second = live(project)
+    assert second not in (None, first)
+    project.write("sourcedata/march.csv", book(12, 5))
+    project.run(SCRIPT)
     assert decision(project)["verdict"] == "not enough evidence"
-    assert live(project) == first
+    assert live(project) == second
 
 
 def with_columns(text: str, **columns: Callable[[int, int], object]) -> str:

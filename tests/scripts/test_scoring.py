@@ -17,7 +17,7 @@ def test_scoring_twice_gives_the_same_bytes(finished_copy: Project) -> None:
     shown = finished_copy.run("scoring.py").stdout
     assert outputs() == before
     assert max(map(len, shown.splitlines())) <= 80
-    assert "95 % interval" in shown
+    assert shown.count("95 % interval") == 2
 
 
 def test_all_metrics_and_counts_are_recorded(finished: Path) -> None:
@@ -26,6 +26,8 @@ def test_all_metrics_and_counts_are_recorded(finished: Path) -> None:
         assert 0 < scores[name] < 1
     low, high = scores["f1_interval"]
     assert low < scores["f1"] < high
+    low, high = scores["roc_auc_interval"]
+    assert low < scores["roc_auc"] < high
     assert sum(scores["confusion"].values()) == scores["rows"]
     assert scores["test_files"] == ["testdata.csv"]
 
@@ -40,7 +42,11 @@ def test_the_deployed_model_is_scored_without_writing(finished_copy: Project) ->
 
 def test_an_undefined_score_is_said_and_not_shown_as_zero(finished_copy: Project) -> None:
     finished_copy.write("testdata/testdata.csv", f"{HEADER}\na,1,1,1,1\nb,2,2,2,0\n")
-    assert "too few labelled rows: 2" in finished_copy.run("scoring.py").stdout
+    crossed = atomic_files.read_json(finished_copy.root / "models/training.json")["cross_validated"]
+    for arguments in ((), ("--deployed",)):
+        shown = finished_copy.run("scoring.py", *arguments).stdout
+        assert "too few labelled rows: 2" in shown
+        assert f"cross-validated F1 {crossed['f1']:.3f}   (on {crossed['rows']:,} training" in shown
     assert (finished_copy.root / "models/latestscore.txt").read_text() == "undefined\n"
     assert atomic_files.read_json(finished_copy.root / "models/scores.json")["f1"] is None
 

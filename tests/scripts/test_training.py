@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 import ingestion
+import scoring
 import training
 from attrition.core import atomic_files
 from attrition.core.errors import NotEnoughData
@@ -115,6 +116,52 @@ def test_rows_of_the_test_data_are_not_learnt(project: Project) -> None:
     assert record_of(project)["left_out_test_rows"] == 100
     assert len(result.clients) == len(unique) - 100
     assert not {row[0] for row in unique[:100]} & set(result.clients.ids)
+
+
+def monthly(months: int, clients: int) -> list[list[str]]:
+    """Rows of the same clients month by month; who leaves and who stays shows in every month."""
+    rows = client_rows(clients, seed=1, open_share=0.0)
+    return [
+        [name, str(int(row[1] or 0) + month), *row[2:]]
+        for month in range(months)
+        for row in rows
+        for name in row[:1]
+    ]
+
+
+def test_months_of_the_same_clients_are_as_many_witnesses_as_clients(project: Project) -> None:
+    """The interval of F1 by the real files: six months of 150 clients are hardly surer than one."""
+    rows = monthly(6, 150)
+    widths: list[float] = []
+    for part in (rows[:150], rows):
+        project.write("testdata/test.csv", csv_text(part))
+        if not widths:
+            fill(project)
+            train(project)
+        scored = scoring.run(project.config, labelled_test_clients(project.config))
+        low, high = scored.f1_interval or (1, 0)
+        widths.append(high - low)
+    assert scored.rows > 800
+    assert widths[1] > 0.8 * widths[0]
+
+
+def test_test_rows_of_clients_who_are_known_from_other_rows_are_counted(project: Project) -> None:
+    rows = monthly(3, 200)
+    project.write("sourcedata/batch.csv", csv_text(rows[:400]))
+    ingestion.run(project.config)
+    strangers = client_rows(50, seed=2, first_client=9000, open_share=0.0)
+    asked = [*rows[400:440], *strangers, *rows[:3]]
+    project.write("testdata/test.csv", csv_text(asked))
+    result = train(project)
+    tested = {tuple(row) for row in asked}
+    learnt = {tuple(row) for row in rows[:400]} - tested
+    known = sum(row[0] in {row[0] for row in learnt} for row in tested)
+    assert result.rows == len(learnt)
+    assert result.known_test_rows == record_of(project)["known_test_rows"] == known > 40
+    assert f"known clients      {known} test rows, by other rows" in training.describe(result)
+    project.configure(id_column=None)
+    ingestion.run(project.config)
+    assert train(project).known_test_rows == 0
 
 
 def test_rows_that_came_after_the_deployed_model_are_marked_unseen(project: Project) -> None:

@@ -7,13 +7,16 @@ import json
 import math
 import os
 import re
+import runpy
 import shutil
 import socket
 import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -138,6 +141,32 @@ def test_long_tables_one_after_the_other_take_no_memory_anew(project: Project) -
     assert faults[-1] - faults[1] < 4 * 300
 
 
+@LINUX
+def test_answers_that_are_read_slowly_take_little_memory(project: Project) -> None:
+    """As CSV they are written while they are sent, and much fits into no buffer of a connection."""
+    deploy(project)
+    header = "lastmonth_activity,lastyear_activity,number_of_employees\n"
+    project.write("testdata/long.csv", header + "0,1,9\n" * predict.MAXIMUM_ROWS)
+    body = b'{"filepath": "testdata/long.csv"}'
+    request = (
+        b"POST /prediction HTTP/1.1\r\nHost: localhost\r\nAccept: text/csv\r\n"
+        b"Content-Type: application/json\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body)
+    )
+    with gunicorn(project, "--workers", "1") as port, ExitStack() as stack:
+        for _ in range(2):
+            assert ask(port, "/prediction", body, Accept="text/csv")[0] == 200
+        before = most_memory(worker_of(port))
+        for _ in range(predict.MAXIMUM_LONG_ANSWERS):
+            reader = stack.enter_context(socket.socket())
+            reader.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            reader.settimeout(60)
+            reader.connect(("127.0.0.1", port))
+            reader.sendall(request)
+            assert reader.recv(1)
+        most = most_memory(worker_of(port)) - before
+    assert most < predict.MAXIMUM_LONG_ANSWERS * 3_000_000
+
+
 def worker_of(port: int) -> int:
     """The process that serves a port, and is not the one that watches over it."""
     sockets = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()]
@@ -237,6 +266,18 @@ def test_a_body_in_chunks_is_read_to_its_end_or_refused(port: int, path: str, ki
         head, _, answer = raw(port, chunked(path, kind, longer)).partition(b"\r\n\r\n")
         assert head.split()[1] == b"413", answer[:300]
         assert json.loads(answer)["detail"] == "the body is larger than 16,777,216 bytes"
+
+
+@pytest.mark.parametrize(
+    ("length", "kind", "expected"),
+    [(2**23, "text/plain", 415), (predict.MAXIMUM_BYTES + 1, "text/csv", 413)],
+)
+def test_whoever_sends_a_refused_body_to_its_end_reads_why(
+    port: int, length: int, kind: str, expected: int
+) -> None:
+    """A connection closed before the body has come would be reset, and the answer lost."""
+    answers = [ask(port, "/prediction", b"x" * length, **{"Content-Type": kind}) for _ in range(5)]
+    assert [status for status, _, _ in answers] == [expected] * 5
 
 
 @LINUX
@@ -362,11 +403,65 @@ def test_a_taken_port_is_said_in_words(project: Project) -> None:
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.skipif(not hasattr(socket, "SO_REUSEPORT"), reason="ports cannot be shared here")
+def test_servers_that_share_a_port_on_purpose_may(project: Project) -> None:
+    with socket.socket() as other:
+        other.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        options = f"--graceful-timeout 1 --reuse-port --bind 127.0.0.1:{other.getsockname()[1]}"
+        process = subprocess.Popen(
+            [sys.executable, "-m", "gunicorn", *options.split(), "wsgi:app"],
+            cwd=REPOSITORY,
+            env=os.environ | {"ATTRITION_CONFIG": str(project.config_path)},
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        assert process.stderr is not None
+        with process.stderr:
+            try:
+                assert any("Booting worker" in line for line in process.stderr)
+            finally:
+                process.terminate()
+                process.communicate(timeout=60)
+
+
+@pytest.fixture
+def refuse_taken() -> Callable[[tuple[str, int]], None]:
+    """What gunicorn.conf.py looks at a port with."""
+    refuse: Callable[[tuple[str, int]], None]
+    refuse = runpy.run_path(str(REPOSITORY / "gunicorn.conf.py"))["_refuse_taken"]
+    return refuse
+
+
+def test_a_port_that_is_just_being_freed_is_waited_for(
+    refuse_taken: Callable[[tuple[str, int]], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        monkeypatch.setattr(time, "sleep", lambda _seconds: other.close())
+        refuse_taken(other.getsockname())
+
+
+def test_a_port_that_cannot_be_is_said_in_words(
+    refuse_taken: Callable[[tuple[str, int]], None],
+) -> None:
+    with pytest.raises(SystemExit, match="there is no port 65536"):
+        refuse_taken(("127.0.0.1", 65536))
+
+
 @pytest.mark.skipif(shutil.which("make") is None, reason="make is not installed")
 def test_make_serves_another_project_on_another_port() -> None:
-    command = ["make", "--dry-run", "serve", "PORT=8123", "PROJECT=/srv/my project"]
-    told = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True).stdout
-    line = " ".join(told.replace("\\\n", " ").split())
+    """Also when an outer make runs this test, whose variables would change what is printed."""
+    command = ["make", "--no-print-directory", "--dry-run", "serve"]
+    environment = {name: text for name, text in os.environ.items() if not name.startswith("MAKE")}
+    done = subprocess.run(
+        [*command, "PORT=8123", "PROJECT=/srv/my project"],
+        cwd=REPOSITORY,
+        env=environment,
+        capture_output=True,
+        text=True,
+    )
+    line = " ".join(done.stdout.replace("\\\n", " ").split())
     assert line.endswith(
         'ATTRITION_CONFIG="/srv/my project/config.json" '
         ".venv/bin/gunicorn --bind 127.0.0.1:8123 wsgi:app"

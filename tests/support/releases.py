@@ -23,6 +23,10 @@ SCORES: dict[str, Any] = {
     "confusion": {"tn": 60, "fp": 10, "fn": 8, "tp": 22},
     "test_files": ["testdata.csv"],
 }
+TRAINING: dict[str, Any] = {
+    "test_share": 0.0,
+    "reference": {"rows": 0, "numeric": {}, "categorical": {}},
+}
 
 
 def quiet_month_card(intercept: float = 0.0) -> Scorecard:
@@ -40,9 +44,20 @@ def quiet_month_card(intercept: float = 0.0) -> Scorecard:
 
 
 def deploy(
-    project: Project, intercept: float = 0.0, card: Scorecard | None = None, **scores: Any
+    project: Project,
+    intercept: float = 0.0,
+    card: Scorecard | None = None,
+    cross_validated: dict[str, Any] | None = None,
+    **scores: Any,
 ) -> str:
     """Let a small model go live: this card, or the one of the quiet month.
+
+    Args:
+        project: where.
+        intercept: of that card.
+        card: the model.
+        cross_validated: its score in cross-validation.
+        scores: what is other than `SCORES` on the test data.
 
     Returns:
         The release's name.
@@ -53,12 +68,10 @@ def deploy(
         folder / "scorecard.json", (card or quiet_month_card(intercept)).to_json()
     )
     atomic_files.write_json(folder / "scores.json", {**SCORES, **scores})
+    training = TRAINING | ({"cross_validated": cross_validated} if cross_validated else {})
+    atomic_files.write_json(folder / "training.json", training)
     (folder / "trainedmodel.pkl").write_bytes(CANARY_PICKLE)
-    for name, text in (
-        ("latestscore.txt", "0.7\n"),
-        ("ingestedfiles.txt", ""),
-        ("training.json", "{}"),
-    ):
+    for name, text in (("latestscore.txt", "0.7\n"), ("ingestedfiles.txt", "")):
         (folder / name).write_text(text)
     paths: dict[str, Path] = {name: folder / name for name in releases.RELEASE_FILES}
     about = {"deployed_at": NOW, "f1_score": 0.7, "training": {"rows": 5000}}

@@ -91,15 +91,22 @@ def is_made_good(
     assert not found, found
 
 
-def is_made_good_once(runner: ScriptRunner, run: Undisturbed, config: Path, seen: set[str]) -> None:
+def is_made_good_once(
+    runner: ScriptRunner,
+    run: Undisturbed,
+    config: Path,
+    seen: set[str],
+    but: Collection[str] = (),
+) -> None:
     """The same, for one project of those that lie there in the same state.
 
     Args:
         seen: the states that were made good; this one joins them.
+        but: names of files that may be otherwise.
     """
     left = state(config.parent)
     if left not in seen:
-        is_made_good(runner, run, config)
+        is_made_good(runner, run, config, but)
     seen.add(left)
 
 

@@ -30,7 +30,7 @@ from tests.support.sweeping import (
     Undisturbed,
     begin,
     calls_of,
-    is_made_good,
+    is_made_good_once,
     live_release,
     thinned,
     undisturbed_stage,
@@ -155,20 +155,25 @@ def test_a_call_that_fails_is_an_error_of_one_line_or_does_no_harm(
 ) -> None:
     run = undisturbed_stage(runner, STAGES, stage, drifted, tmp_path)
     calls = calls_on_files(runner, run, tmp_path / "project")
-    failed = 0
+    failed, seen = 0, set[str]()
     chosen = calls if suite.is_complete else thinned(calls, 6)
     for call, error in zip(chosen, itertools.cycle(ERRORS), strict=False):
         name, _, when = call.partition(":")
         failure = f"{name}:error={error}:{when}"
-        ended = fail_once(runner, run, failure, tmp_path / "project")
+        ended = fail_once(runner, run, failure, tmp_path / "project", seen)
         failed += "INJECTED" in ended.calls
     suite.tell(failed, "failing system calls survived")
     # Threads share the work anew each time, so the last of a kind may not be reached.
     assert failed >= 0.7 * len(chosen) > 1
 
 
-def fail_once(runner: ScriptRunner, run: Undisturbed, failure: str, folder: Path) -> Ended:
-    """Let one call fail, such as `fsync:error=EIO:when=2`, and see that it does no harm."""
+def fail_once(
+    runner: ScriptRunner, run: Undisturbed, failure: str, folder: Path, seen: set[str]
+) -> Ended:
+    """Let one call fail, such as `fsync:error=EIO:when=2`, and see that it does no harm.
+
+    What lies there in the same state as after an earlier failure (`seen`) is made good once.
+    """
     config = begin(run.template, folder)
     trace = (f"trace={failure.partition(':')[0]}", f"inject={failure}")
     ended = runner.run(Job(run.script, str(config), strace=trace))
@@ -192,7 +197,8 @@ def fail_once(runner: ScriptRunner, run: Undisturbed, failure: str, folder: Path
     assert live_release(config.parent) in run.releases, told
     # What the history did not take was said; a deployment that stands is not recorded again.
     is_said = ended.code == 0 and "warning: " in ended.text and run.script == "deployment"
-    is_made_good(runner, run, config, but=[HISTORY, f"{HISTORY}-journal"] if is_said else ())
+    but = [HISTORY, f"{HISTORY}-journal"] if is_said else ()
+    is_made_good_once(runner, run, config, seen, but)
     return ended
 
 

@@ -147,6 +147,11 @@ import time
 def app(environ, start_response):
     if environ["PATH_INFO"] == "/waits":
         time.sleep(600)
+    if environ["PATH_INFO"] == "/goes_on":
+        try:
+            time.sleep(600)
+        except TimeoutError:
+            time.sleep(600)
     while environ["PATH_INFO"] == "/computes":
         pass
     start_response("200 OK", [("Content-Length", "0")])
@@ -154,7 +159,7 @@ def app(environ, start_response):
 """
 
 
-@pytest.mark.parametrize("path", ["/waits", "/computes"])
+@pytest.mark.parametrize("path", ["/waits", "/goes_on", "/computes"])
 def test_a_handler_that_hangs_is_ended(project: Project, tmp_path: Path, path: str) -> None:
     (tmp_path / "hangs.py").write_text(HANGS)
     options = ("--workers", "1", "--timeout", "2", "--pythonpath", str(tmp_path))

@@ -10,6 +10,7 @@ import re
 import shutil
 import socket
 import ssl
+import stat
 import subprocess
 import sys
 import time
@@ -128,9 +129,10 @@ def test_nginx_as_the_document_has_it_passes_on_what_the_server_needs(
     body = json.dumps({"records": [QUIET]}).encode()
     folder = tmp_path / "nginx"
     folder.mkdir()
+    wrong = {"Authorization": "Bearer wrong"}
     with gunicorn(project, ATTRITION_API_TOKEN=TOKEN) as server, nginx(folder, server) as port:
         assert ask_nginx(folder, port, "/scoring", {})[0] == 401
-        assert ask_nginx(folder, port, "/scoring", {"Authorization": "Bearer wrong"})[0] == 401
+        assert ask_nginx(folder, port, "/scoring", wrong)[0] == 401
         assert ask_nginx(folder, port, "/scoring", right)[0] == 200
         status, answer = ask_nginx(folder, port, "/prediction", right, body)
         assert (status, json.loads(answer)["predictions"]) == (200, [1])
@@ -138,6 +140,10 @@ def test_nginx_as_the_document_has_it_passes_on_what_the_server_needs(
         longest = body.ljust(16 * 2**20)
         assert ask_nginx(folder, port, "/prediction", right, longest)[0] == 200
         assert ask_nginx(folder, port, "/prediction", right, longest + b" ")[0] == 413
+        text = {**right, "Content-Type": "text/plain"}
+        for _ in range(5):  # the server refuses them before they have come
+            assert ask_nginx(folder, port, "/prediction", wrong, longest)[0] == 401
+            assert ask_nginx(folder, port, "/prediction", text, longest)[0] == 415
 
 
 @pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="systemd is not installed")
@@ -167,6 +173,8 @@ def test_a_project_goes_on_from_its_backup(finished_copy: Project, tmp_path: Pat
         here = command.replace("/var/backups", str(tmp_path))
         here = here.replace("/srv/restored", str(restored))
         subprocess.run(here, shell=True, cwd=finished_copy.root, check=True)
+    (archive,) = tmp_path.glob("*.tar.gz")
+    assert stat.S_IMODE(archive.stat().st_mode) == 0o600
     copy = Project(restored)
     live = releases.live_release_id(finished_copy.config.prod_deployment_path)
     shutil.rmtree(finished_copy.root)

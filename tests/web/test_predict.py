@@ -6,17 +6,20 @@ import csv
 import io
 import json
 import math
+import threading
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
 from flask.testing import FlaskClient
+from werkzeug.test import TestResponse
 
 from app import create_app
 from attrition.model.scorecard import Scorecard
 from attrition.model.terms import CategoricalTerm, LevelAxis
-from attrition.web import predict
+from attrition.web import predict, threads
 from tests.conftest import Project
 from tests.support.answers import BUSY, LEAVES, QUIET, problem, strict_json
 from tests.support.releases import deploy
@@ -27,7 +30,10 @@ from tests.support.serving_projects import FEATURES, TABLE
 def test_reasons_come_in_words_strongest_first(client: FlaskClient) -> None:
     body = {"records": [QUIET, BUSY]}
     answer = strict_json(client.post("/prediction?reasons=2", json=body))
-    assert answer["reasons"] == [["lastmonth_activity is 0, far below the usual 50"], []]
+    assert answer["reasons"] == [
+        ["lastmonth_activity is 0, below 50: raises the risk strongly"],
+        [],
+    ]
     assert "contributions" not in answer
     assert "reasons" not in strict_json(client.post("/prediction", json=body))
 
@@ -90,7 +96,7 @@ def test_csv_is_answered_to_who_accepts_that(client: FlaskClient, project: Proje
     rows = list(csv.DictReader(io.StringIO(response.text)))
     assert [row["prediction"] for row in rows] == ["1", "0", "1"]
     assert float(rows[0]["probability"]) == pytest.approx(LEAVES)
-    assert rows[0]["reason_1"] == "lastmonth_activity is 0, far below the usual 50"
+    assert rows[0]["reason_1"] == "lastmonth_activity is 0, below 50: raises the risk strongly"
     assert rows[1]["reason_1"] == rows[0]["reason_2"] == ""
     both = client.post(
         "/prediction", json={"records": [QUIET]}, headers={"Accept": "application/json, text/csv"}
@@ -132,6 +138,80 @@ def test_too_many_rows_are_refused(client: FlaskClient, monkeypatch: pytest.Monk
         detail = problem(client.post(f"/prediction?{query}", json={"records": records}), 413)
         assert "at most 2 rows" in detail
     problem(client.post("/prediction", json={"records": [*records, BUSY]}), 413)
+
+
+@pytest.mark.parametrize(
+    ("key", "is_apart"),
+    [("filepath", True), (r"\u0066ilepath", True), (r"file\u0070ath", True), ("records", False)],
+)
+def test_what_names_a_file_is_computed_apart_however_it_is_written(
+    client: FlaskClient, monkeypatch: pytest.MonkeyPatch, key: str, is_apart: bool
+) -> None:
+    """A long file computed beside the other requests of a worker would hold them up."""
+    apart: list[object] = []
+
+    def compute(work: Callable[[], object]) -> object:
+        apart.append(work)
+        return work()
+
+    monkeypatch.setattr(threads, "apart", compute)
+    body = f'{{"{key}": ["K\\u00f6ln"]}}'
+    problem(client.post("/prediction", data=body, content_type="application/json"), 400)
+    assert len(apart) == is_apart
+
+
+# --- how many are held at once ----------------------------------------------------------------
+
+BAD_TABLE = TABLE.replace("number_of_employees", "employees")
+
+
+class Impatient(threading.Semaphore):
+    """Where one would have to wait the time is over, as under gunicorn after its time limit."""
+
+    def acquire(self, blocking: bool = True, timeout: float | None = None) -> bool:
+        if not super().acquire(blocking=False):
+            raise TimeoutError
+        return True
+
+
+@pytest.mark.parametrize("accepted", ["text/csv", "application/json"])
+@pytest.mark.parametrize("path", ["/prediction", "/invocations"])
+def test_a_long_answer_counts_until_it_is_sent(
+    client: FlaskClient, monkeypatch: pytest.MonkeyPatch, path: str, accepted: str
+) -> None:
+    monkeypatch.setattr(predict, "LONG_BYTES", 100)
+    monkeypatch.setattr(predict, "_long_answers", Impatient(1))
+
+    def post(body: str) -> TestResponse:
+        headers = {"Accept": accepted}
+        return client.post(path, data=body, content_type="text/csv", headers=headers)
+
+    for _ in range(2):
+        assert post(BAD_TABLE).status_code == 400
+        being_read = post(TABLE)
+        assert being_read.status_code == 200
+        assert post(TABLE).status_code == 503
+        assert post(TABLE.partition("Bolt")[0]).status_code == 200  # a short one
+        being_read.close()
+
+
+def test_a_data_file_counts_as_long(client: FlaskClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(predict, "_long_answers", Impatient(0))
+    problem(client.post("/prediction", json={"filepath": "testdata/x.csv"}), 503)
+
+
+def test_a_large_body_that_waits_too_long_is_to_be_sent_again(
+    client: FlaskClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It was not late: 408 would say so."""
+    monkeypatch.setattr(predict, "_LARGE_BYTES", 100)
+    monkeypatch.setattr(predict, "_large_bodies", Impatient(1))
+    for body, status in ((TABLE, 200), (BAD_TABLE, 400), (TABLE, 200)):
+        assert client.post("/prediction", data=body, content_type="text/csv").status_code == status
+    monkeypatch.setattr(predict, "_large_bodies", Impatient(0))
+    assert "ask again" in problem(
+        client.post("/prediction", data=TABLE, content_type="text/csv"), 503
+    )
 
 
 # --- MLflow's scoring protocol ----------------------------------------------------------------

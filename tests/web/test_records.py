@@ -51,6 +51,17 @@ def test_a_damaged_old_release_stands_in_the_list_by_its_name(
     }
 
 
+def test_where_the_test_data_cannot_tell_scoring_has_the_cross_validated_score(
+    client: FlaskClient, project: Project
+) -> None:
+    known = {"f1": 0.73, "f1_interval": [0.7, 0.76], "roc_auc": 0.9, "rows": 942}
+    deploy(project, cross_validated=known | {"recall": 0.7}, f1=None, undefined="one label only")
+    answer = strict_json(client.get("/scoring"))
+    assert (answer["f1_score"], answer["undefined"]) == (None, "one label only")
+    assert answer["cross_validated"] == known
+    assert strict_json(client.get("/model"))["scoring"] == answer
+
+
 def a_run(time: str) -> dict[str, Any]:
     score = {"f1": 0.7, "f1_interval": [0.6, 0.8], "roc_auc": 0.9, "rows": 100, "confusion": {}}
     parts = {
@@ -116,6 +127,19 @@ def test_the_report_comes_as_a_page_and_as_pdf(
     assert (response.status_code, response.mimetype) == (200, kind)
     path = project.config.report if kind == "text/html" else project.config.report_pdf
     assert response.data == path.read_bytes()
+
+
+@pytest.mark.parametrize("route", ["/report", "/report.pdf"])
+def test_the_report_comes_with_its_length_as_it_was_when_asked_for(
+    client: FlaskClient, project: Project, route: str
+) -> None:
+    """So that whoever fetches it can tell a whole one from one that broke off."""
+    path = project.config.report_pdf if route.endswith("pdf") else project.config.report
+    content = path.read_bytes()
+    answer = client.get(route)
+    path.unlink()
+    assert answer.headers["Content-Length"] == str(len(content))
+    assert answer.data == content
 
 
 def test_the_report_may_style_itself_and_nothing_else(client: FlaskClient) -> None:
@@ -239,9 +263,9 @@ def test_no_get_writes_anything(client: FlaskClient, project: Project, accept: s
     before = stamped_tree(project.root)
     for route in GETS:
         for method in ("GET", "HEAD", "OPTIONS"):
-            response = client.open(route, method=method, headers={"Accept": accept})
-            expected = 404 if route == "/nowhere" else 200
-            assert response.status_code == expected, (method, route, response.text)
-            if method == "HEAD":
-                assert response.data == b""
+            with client.open(route, method=method, headers={"Accept": accept}) as response:
+                expected = 404 if route == "/nowhere" else 200
+                assert response.status_code == expected, (method, route, response.data)
+                if method == "HEAD":
+                    assert response.data == b""
     assert stamped_tree(project.root) == before

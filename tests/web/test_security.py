@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor, as_completed
 
 import pytest
 from flask.testing import FlaskClient
@@ -219,7 +220,7 @@ def test_who_tries_tokens_waits_and_stands_in_the_log(
     assert "guess" not in caplog.text
 
 
-def test_many_connections_try_no_more_tokens_than_one(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_few_connections_try_no_more_tokens_than_one(monkeypatch: pytest.MonkeyPatch) -> None:
     at_once, most = 0, 0
 
     def wait(_seconds: float) -> None:
@@ -239,3 +240,31 @@ def test_many_connections_try_no_more_tokens_than_one(monkeypatch: pytest.Monkey
     for thread in threads:
         thread.join(60)
     assert most == 1
+
+
+def test_where_too_many_wait_another_is_refused_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else each would hold a connection, for longer than a request may take."""
+    waits: list[float] = []
+    waited = threading.Event()
+
+    def wait(seconds: float) -> None:
+        waits.append(seconds)
+        waited.wait(20)
+
+    monkeypatch.setattr(time, "monotonic", lambda: 1000.0)
+    monkeypatch.setattr(time, "sleep", wait)
+    monkeypatch.setattr(security, "_MOST_WAITING", 3)
+    tokens = security.WrongTokens()
+    environ = {"HTTP_AUTHORIZATION": "Bearer guess"}
+    tokens.refused(environ)  # the first does not wait
+    with ThreadPoolExecutor(5) as threads:
+        requests = [threads.submit(tokens.refused, environ) for _ in range(5)]
+        try:
+            answered = as_completed(requests)
+            next(answered), next(answered)
+            assert sum(request.done() for request in requests) == 2
+        finally:
+            waited.set()
+    assert len(waits) == 3
+    tokens.refused(environ)
+    assert len(waits) == 4

@@ -10,7 +10,7 @@ from attrition.core.config import Config
 from attrition.core.errors import NotEnoughData
 from attrition.data import storage
 from attrition.data.clients import Clients, TestClients, joined
-from attrition.engines.candidate import Candidate, too_few, training_minimum
+from attrition.engines.candidate import Candidate, count_known, too_few, training_minimum
 from attrition.engines.spark import dataset
 from attrition.engines.spark.dataset import SAMPLE_ROWS, Master
 from attrition.engines.spark.training import fit_selected
@@ -47,6 +47,7 @@ def learn(master: Master, rows: DataFrame, test: TestClients, first_unseen: int)
     representatives, files = dataset.sample(rows, config, counts, SAMPLE_ROWS)
     clients, unseen, unseen_rows = _to_compare(rows, config, representatives, files, first_unseen)
     fitted = _fit(config, rows, total, representatives)
+    known = count_known(config, test, master.ids_among(rows, test))
     rows.unpersist()
     return Candidate(
         fitted=fitted,
@@ -57,6 +58,7 @@ def learn(master: Master, rows: DataFrame, test: TestClients, first_unseen: int)
         clients=clients,
         unseen=unseen,
         unseen_rows=unseen_rows,
+        known_test_rows=known,
     )
 
 

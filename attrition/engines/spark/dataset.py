@@ -106,6 +106,15 @@ class Master:
         rows = self.not_held_out(rows)
         return rows.join(others, same(rows, others, [*whole, "label"]), "left_anti")
 
+    def ids_among(self, rows: DataFrame, test: TestClients) -> set[str]:
+        """The clients of the test data of whom there are rows among the given ones."""
+        if self.config.id_column is None or not len(test.clients):
+            return set()
+        key = local_storage.key_of(self.config)[self.config.id_column]
+        tested = _to_frame(self.session, self.config, test.clients).select(key)
+        known = rows.select(key).join(tested, key, "left_semi").distinct()
+        return {row[0] for row in known.collect()}
+
 
 def first_file(ledger: Ledger, start: int) -> int:
     """The number of the first file whose rows are at a position or after it."""

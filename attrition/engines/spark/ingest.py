@@ -57,7 +57,6 @@ def stage(
 
     Args:
         session: of Spark.
-        config: the settings.
         batches: in the order of arrival.
         first: number of the first batch; the others follow.
         address: of a new folder.

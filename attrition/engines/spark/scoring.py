@@ -21,7 +21,6 @@ def scored(rows: DataFrame, card: Scorecard, keys: Mapping[str, str]) -> DataFra
 
     Args:
         rows: of clients; NULL is missing.
-        card: the model.
         keys: name of a feature column -> its name in `rows`.
     """
     places: dict[tuple[str, Axis], str] = {}

@@ -169,7 +169,7 @@ def fit_selected(
     regression.coef_, regression.intercept_ = coefficients[None, :], np.array([intercept])
     regression.n_iter_ = np.array([steps], dtype=np.int32)
     pipeline = Pipeline([("basis", basis), ("regression", regression)])
-    return pipeline, export(pipeline, means, selection.threshold)
+    return pipeline, export(pipeline, means, matrix, selection.threshold)
 
 
 def fit_basis(

@@ -23,7 +23,6 @@ def quality_pictures(
     """How good the model is on labelled clients.
 
     Args:
-        model: the model.
         score: the model's on these clients.
         labels: array of shape (n_clients,), 1 left, 0 stayed.
         probabilities: array of shape (n_clients,), fractions 0-1.

@@ -62,7 +62,6 @@ def risk_curves(card: Scorecard, weights: Weights, reference: Mapping[str, Any])
     """Points over the values of each column, the columns with the largest weights first.
 
     Args:
-        card: the model.
         weights: from `impact.term_weights`.
         reference: summary of its training rows, `reference` in training.json.
     """
@@ -266,7 +265,6 @@ def pair_maps(card: Scorecard, weights: Weights) -> Picture | Absent:
     """The pairs with the largest weights, as small maps.
 
     Args:
-        card: the model.
         weights: from `impact.term_weights`.
     """
     title = "Pairs of columns"

@@ -84,7 +84,7 @@ def _some_client(now: State) -> str | None:
         return None
     for client in clients:
         name = str(client["client"])
-        if (client_list.client_url(name) or "").startswith("/clients/"):
+        if client_list.client_url(name).startswith("/clients/"):
             return name
     return None
 

@@ -64,7 +64,6 @@ def _clients(client: str | None) -> Described:
     tier = {
         "type": "array",
         "minItems": 1,
-        "uniqueItems": True,
         "items": {"type": "string", "enum": list(lookup_db.TIERS)},
     }
     page = _operation(
@@ -99,6 +98,11 @@ def _clients(client: str | None) -> Described:
                 "client",
                 {"type": "string"},
                 "all about this one instead, whose name a path cannot hold, such as ..",
+            ),
+            _query(
+                "client_sha256",
+                {"type": "string"},
+                "likewise, where the name is too long for an address: the SHA-256 of its UTF-8",
             ),
         ],
     )

@@ -206,11 +206,20 @@ def _record_answers() -> dict[str, Schema]:
         release_after=optional(VERSION),
     )
     scoring = thing(
-        f1_score=optional(FRACTION),
+        f1_score={**optional(FRACTION), "description": "on the test data; null: see `undefined`"},
+        cross_validated={
+            **ref("RunScore"),
+            "description": "on the rows it learnt from, each predicted by a model of its kind that "
+            "has not learnt it: what to judge by where f1_score is null",
+        },
         threshold=FRACTION,
         model_version=VERSION,
         deployed_at=optional(TIME),
     )
+    scoring["properties"]["undefined"] = {
+        **optional(TEXT),
+        "description": "why the test data give no score",
+    }
     statistics = thing(**dict.fromkeys(("mean", "median", "standard_deviation"), optional(NUMBER)))
     package = thing(name=TEXT, current_version=TEXT, latest_version=TEXT)
     described = {  # by the first run, when it is finished

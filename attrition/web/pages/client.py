@@ -121,7 +121,7 @@ def _standing(term: ColumnTerm, value: Any, reach: tuple[float, float]) -> Stand
 
 
 def _curve(term: NumericTerm, value: Any, here: float, reach: tuple[float, float]) -> Chart:
-    """Knots are quantiles: side by side, equal widths are about equally many clients."""
+    """Knots side by side, at equal distances: they are quantiles, and no value is crowded out."""
     position = term.axis.place(value)
     return curve(
         [points - term.average_points for points in term.points],

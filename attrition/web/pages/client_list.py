@@ -11,7 +11,7 @@ from typing import Any
 from urllib.parse import quote, urlencode
 
 from attrition.core.formatting import OPEN_CLIENTS, chance, count, line, plural, points
-from attrition.ranking.lookup_db import TIERS, Page, Question
+from attrition.ranking.lookup_db import TIERS, Page, Question, name_digest
 from attrition.ranking.ranking import NEW
 
 LONGEST_NAME = 200
@@ -39,7 +39,7 @@ class Row:
 
     place: str
     client: str
-    url: str | None
+    url: str
     risk: str
     share: float
     tier: str
@@ -64,7 +64,7 @@ class Listing:
     """A page of the ranked clients.
 
     Attributes:
-        about: of the ranking; see `clientbook.Page`.
+        about: of the ranking; see `lookup_db.Page`.
         is_open: whether the clients are open ones, whom one may still call.
         summary: how many clients were found, in words.
         matching: how many clients were found, on all pages.
@@ -103,7 +103,6 @@ def listing(
 
     Args:
         page: the clients of page `number`, `size` to a page.
-        question: what was asked for.
         has_values: whether a column says what a client is worth.
     """
     pages = max(1, -(-page.matching // size))
@@ -142,17 +141,20 @@ def row(client: Mapping[str, Any]) -> Row:
     )
 
 
-def client_url(name: str) -> str | None:
-    """The address of a client's page, whatever the client is called; None where it is too long.
+def client_url(name: str) -> str:
+    """The address of a client's page, whatever the client is called.
 
-    Browsers and proxies tidy up paths with empty parts and dots; such a name goes elsewhere.
+    Browsers and proxies tidy up paths with empty parts and dots; such a name goes elsewhere. In
+    place of one that is too long its digest stands.
     """
     is_tidy = all(part not in ("", ".", "..") for part in name.split("/"))
     if is_tidy and name.isprintable():
         url = f"/clients/{quote(name, safe='')}"
     else:
         url = f"/clients?{urlencode({'client': name})}"
-    return url if len(url) <= LONGEST_ADDRESS else None
+    if len(url) > LONGEST_ADDRESS:
+        url = f"/clients?client_sha256={name_digest(name)}"
+    return url
 
 
 def address(question: Question, number: int, **others: Any) -> str:

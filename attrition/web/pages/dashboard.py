@@ -63,27 +63,31 @@ class Decision:
     warnings: tuple[str, ...]
 
 
-def state_sentence(scores: Mapping[str, Any], degraded_below: float) -> str:
+def state_sentence(
+    scores: Mapping[str, Any], cross_validated: Mapping[str, Any], degraded_below: float
+) -> str:
     """How the live model is, in one sentence.
 
     Args:
-        scores: those it was deployed with.
+        scores: those on the test data that it was deployed with.
+        cross_validated: likewise, on the rows it learnt from; told where those are undefined.
         degraded_below: an F1 under this is too weak.
     """
     f1, confusion = scores.get("f1"), scores.get("confusion")
+    name, rest = "F1 on the test data", ""
     if f1 is None:
         reason = scores.get("undefined") or "it was not measured"
-        return sentence(
-            "The model is at work; nobody knows how good it is, since its score on the test data "
-            f"is undefined: {reason}"
-        )
+        f1, name = cross_validated.get("f1"), "cross-validated F1"
+        rest = f"; its score on the test data is undefined: {reason.rstrip('.')}"
+        if f1 is None:
+            return f"The model is at work; nobody knows how good it is{rest}."
     if f1 < degraded_below:
         return (
-            f"The model is weak: its F1 on the test data is {decimal(f1, 2)}, under the "
-            f"{decimal(degraded_below, 2)} asked for."
+            f"The model is weak: its {name} is {decimal(f1, 2)}, under the "
+            f"{decimal(degraded_below, 2)} asked for{rest}."
         )
-    if not confusion:
-        return f"The model is at work: its F1 on the test data is {decimal(f1, 2)}."
+    if rest or not confusion:
+        return f"The model is at work: its {name} is {decimal(f1, 2)}{rest}."
     return (
         f"The model is at work: of {count(scores['positives'])} clients in the test data who left, "
         f"it found {count(confusion['tp'])}, with {count(confusion['fp'])} false alarms among "
@@ -240,18 +244,22 @@ def outcome_sentence(ranking: RankingRecord | None) -> str | None:
     return None
 
 
-def facts(scores: Mapping[str, Any], manifest: Mapping[str, Any]) -> list[tuple[str, str, str]]:
-    """Numbers about the live model: label, number, remark."""
+def facts(
+    scores: Mapping[str, Any], cross_validated: Mapping[str, Any], manifest: Mapping[str, Any]
+) -> list[tuple[str, str, str]]:
+    """Numbers about the live model: label, number, remark; `state_sentence` says of which rows."""
     training = manifest.get("training") or {}
-    interval = scores.get("f1_interval")
-    undefined = scores.get("f1") is None
+    shown, how = scores, "on the test data"
+    if scores.get("f1") is None and cross_validated.get("f1") is not None:
+        shown, how = cross_validated, "in cross-validation"
+    f1, interval = shown.get("f1"), shown.get("f1_interval")
     return [
         (
-            "F1 on the test data",
-            "undefined" if undefined else decimal(scores["f1"]),
+            f"F1 {how}",
+            "undefined" if f1 is None else decimal(f1),
             between(interval) if interval else "",
         ),
-        ("Ranking (AUC)", decimal(scores.get("roc_auc")), "leavers above stayers"),
+        ("Ranking (AUC)", decimal(shown.get("roc_auc")), "leavers above stayers"),
         ("Test rows", count(scores.get("rows")), f"{count(scores.get('positives'))} left"),
         ("Trained on", count(training.get("rows")), "client rows"),
     ]

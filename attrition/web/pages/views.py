@@ -49,8 +49,10 @@ def overview_page() -> Response:
         trouble=trouble,
         live=live,
         sentence_of_state=live
-        and dashboard.state_sentence(live.scores, now.config.model_score_threshold),
-        facts=live and dashboard.facts(live.scores, live.manifest),
+        and dashboard.state_sentence(
+            live.scores, live.cross_validated, now.config.model_score_threshold
+        ),
+        facts=live and dashboard.facts(live.scores, live.cross_validated, live.manifest),
         outcome=dashboard.outcome_sentence(decision.ranking if decision else None),
         warnings=dashboard.attention(decision, runs),
         trends=dashboard.trends(runs, diagnostics.get("batches") or ()),

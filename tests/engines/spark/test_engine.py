@@ -139,7 +139,7 @@ def fill(project: Project) -> Side:
     again = "\n".join(first.splitlines()[1:300])
     project.write("sourcedata/b.csv", f"{rows(1500, 2, 2000)}{again}\nsoon,1,2,3,a,1,no\n{LEAVING}")
     results.append(ingestion.run(project.config))
-    project.write("testdata/t.csv", rows(400, 3, 9000, 0.0) + again + "\n")
+    project.write("testdata/t.csv", f"{rows(400, 3, 9000, 0.0)}{again}\nsoon,5,5,5,b,1,no\n")
     return Side(project, results)
 
 
@@ -303,6 +303,7 @@ def test_both_choose_the_same_and_fit_the_same_model(
     assert one.fitted.selection.pairs, "the pair of age and visits is found"
     assert (one.rows, one.positives, one.left_out) == (other.rows, other.positives, other.left_out)
     assert one.left_out > 200
+    assert one.known_test_rows == other.known_test_rows == 1
     for side in sides:
         test = labelled_test_clients(side.config)
         assert side.engine.count_in_test(side.ledger, test) == one.left_out
