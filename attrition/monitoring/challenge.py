@@ -32,7 +32,7 @@ from attrition.monitoring.decisions import (
     promotion_verdict,
 )
 from attrition.monitoring.examination import minimum
-from attrition.monitoring.findings import Evidence, Suspicion, TrainingNeed
+from attrition.monitoring.findings import Evidence, SegmentSearch, Suspicion, TrainingNeed
 from attrition.runs.stopwatch import Stopwatch
 
 
@@ -46,6 +46,7 @@ class Challenge:
         scored: its scores; None when none was trained.
         evidence: the comparison with the champion; None when there was none.
         sampled: how many rows were new to both, where only a sample of them was compared.
+        segments: where a candidate that is deployed is weak; None without one.
     """
 
     verdict: Verdict
@@ -53,6 +54,7 @@ class Challenge:
     scored: Scored | None = None
     evidence: Evidence | None = None
     sampled: dict[str, int] = field(default_factory=dict)
+    segments: SegmentSearch | None = None
 
 
 def training_situation(context: RunContext, drift: bool) -> TrainingSituation:

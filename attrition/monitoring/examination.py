@@ -27,10 +27,12 @@ from attrition.monitoring.findings import (
     MeasureChange,
     PerformanceDrift,
     Sample,
+    SegmentSearch,
 )
 from attrition.monitoring.impact import impact
 from attrition.monitoring.performance import expected_score, measure_changes
 from attrition.monitoring.record import DriftRecord
+from attrition.monitoring.segments import of_deployed
 
 
 @dataclass(frozen=True)
@@ -52,9 +54,13 @@ class SampleFindings:
 
 @dataclass(frozen=True)
 class Examination:
-    """What a look at the deployed model found, by sample; empty without a look."""
+    """What a look at the deployed model found, by sample; empty without a look.
+
+    `segments` says where it is weak, on all labelled samples together.
+    """
 
     samples: Mapping[Sample, SampleFindings] = field(default_factory=dict)
+    segments: SegmentSearch | None = None
 
     @property
     def scores(self) -> dict[Sample, Score]:
@@ -116,12 +122,14 @@ def examine(context: RunContext) -> Examination:
     start = newest_unseen_start(champion, ledger)
     if start < ledger.committed_bytes:
         samples[Sample.NEW_ROWS] = rows.labelled(ledger, start)
+    labelled = [clients for clients, _ in samples.values()]
     samples[Sample.OPEN_CLIENTS] = rows.opened(ledger)
     return Examination(
         {
             name: examine_sample(config, champion, name, clients, total)
             for name, (clients, total) in samples.items()
-        }
+        },
+        of_deployed(config, champion.card, labelled),
     )
 
 

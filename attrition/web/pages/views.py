@@ -51,6 +51,7 @@ def overview_page() -> Response:
         sentence_of_state=live
         and dashboard.state_sentence(live.scores, now.config.model_score_threshold),
         facts=live and dashboard.facts(live.scores, live.manifest),
+        weak_segments=live and dashboard.weak_segments(decision, live.version),
         outcome=dashboard.outcome_sentence(decision.ranking if decision else None),
         warnings=dashboard.attention(decision, runs),
         trends=dashboard.trends(runs, diagnostics.get("batches") or ()),
