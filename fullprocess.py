@@ -44,7 +44,7 @@ from attrition.core.scratch import sweep_scratch_folders
 from attrition.data import committed_rows
 from attrition.engines.context import RunContext, read_context
 from attrition.model.champion import Champion, live_champion
-from attrition.monitoring import alert_delivery, tick
+from attrition.monitoring import alert_delivery, segments, tick
 from attrition.monitoring.challenge import Challenge, challenge, training_situation, uncontested
 from attrition.monitoring.champion import find_champion
 from attrition.monitoring.decisions import Scored, Verdict, training_need
@@ -153,7 +153,11 @@ def run_challenge(
         return uncontested(champion, verdict)
     with watch.stage("scoring"):
         scored = Scored(scoring.run(config, context.test), trained.cross_validated)
-    return challenge(context, need, trained, scored, exam=exam, looks=looks, watch=watch)
+    outcome = challenge(context, need, trained, scored, exam=exam, looks=looks, watch=watch)
+    if outcome.verdict.deploy:
+        weak = segments.of_candidate(config, trained, context.test.clients)
+        outcome = replace(outcome, segments=weak)
+    return outcome
 
 
 def deploy(context: RunContext, record: DecisionRecord, watch: Stopwatch) -> Release | None:

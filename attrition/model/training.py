@@ -170,7 +170,7 @@ def choose(
     clients: ArrayLike | None = None,
 ) -> tuple[Selection, NDArray[np.intp]]:
     """Select pairs, L2 strength and threshold on a sample; also return the sample's positions."""
-    sample = _sample(labels, seed)
+    sample = selection_rows(labels, seed)
     codes = _codes(clients, len(labels))[sample]
     return select(features.iloc[sample], labels[sample], columns, seed, codes), sample
 
@@ -314,7 +314,7 @@ def _descend(candidates: Sequence[T], losses: Callable[[T], Floats], least_gain:
     return best
 
 
-def log_losses(labels: Labels, probabilities: Floats) -> Floats:
+def log_losses(labels: Labels | Floats, probabilities: Floats) -> Floats:
     """Log loss of each row, in nats."""
     right = np.where(labels == 1, probabilities, 1.0 - probabilities)
     return -np.log(np.maximum(right, np.finfo(np.float64).tiny))
@@ -409,8 +409,11 @@ def best_threshold(probabilities: Floats) -> float:
     return float(np.max(np.cumsum(falling) / (alarms + falling.sum())))
 
 
-def _sample(labels: Labels, seed: int) -> NDArray[np.intp]:
-    """Positions of at most SAMPLE_ROWS rows, stratified by label."""
+def selection_rows(labels: Labels, seed: int) -> NDArray[np.intp]:
+    """Rising positions of the rows used for a selection: at most SAMPLE_ROWS, stratified by label.
+
+    Equal labels and an equal seed give equal rows.
+    """
     positions = np.arange(len(labels))
     if len(labels) <= SAMPLE_ROWS:
         return positions

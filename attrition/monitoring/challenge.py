@@ -33,7 +33,7 @@ from attrition.monitoring.decisions import (
     promotion_verdict,
 )
 from attrition.monitoring.examination import Examination
-from attrition.monitoring.findings import Evidence, Sample, Suspicion, TrainingNeed
+from attrition.monitoring.findings import Evidence, Sample, SegmentSearch, Suspicion, TrainingNeed
 from attrition.monitoring.outcome_evidence import OutcomeEvidence, outcome_evidence
 from attrition.runs.stopwatch import Stopwatch
 
@@ -51,6 +51,7 @@ class Challenge:
         evidence: the comparison with the champion; None when there was none.
         sampled: how many rows were new to both, where only a sample of them was compared.
         reached: after drift, what the candidate reaches on rows like today's; else None.
+        segments: where a candidate that is deployed is weak; None without one.
     """
 
     verdict: Verdict
@@ -59,6 +60,7 @@ class Challenge:
     evidence: Evidence | None = None
     sampled: dict[str, int] = field(default_factory=dict)
     reached: OutcomeEvidence | None = None
+    segments: SegmentSearch | None = None
 
 
 def training_situation(context: RunContext, drift: bool) -> TrainingSituation:

@@ -24,12 +24,14 @@ from attrition.monitoring.findings import (
     MeasureChange,
     PerformanceDrift,
     Sample,
+    SegmentSearch,
 )
 from attrition.monitoring.impact import impact
 from attrition.monitoring.outcome_drift import f1_at_share, looks, outcome_drift
 from attrition.monitoring.outcome_evidence import OutcomeEvidence, OutcomeWatch, outcome_evidence
 from attrition.monitoring.performance import expected_score, measure_changes
 from attrition.monitoring.record import DriftRecord
+from attrition.monitoring.segments import of_deployed
 
 
 @dataclass(frozen=True)
@@ -53,11 +55,13 @@ class SampleFindings:
 class Examination:
     """Findings about the deployed model, by sample; empty if it was not examined.
 
-    `watch` holds what outcomes have said, those of this run included.
+    `watch` holds what outcomes have said, those of this run included; `segments` says where the
+    model is weak, on all labelled samples together.
     """
 
     samples: Mapping[Sample, SampleFindings] = field(default_factory=dict)
     watch: OutcomeWatch = field(default_factory=OutcomeWatch)
+    segments: SegmentSearch | None = None
 
     @property
     def scores(self) -> dict[Sample, Score]:
@@ -109,12 +113,13 @@ def examine(context: RunContext, watch: OutcomeWatch) -> Examination:
         last = next((commit.end for commit in ledger.commits if commit.id == watch.commit), start)
         fresh = rows.labelled(ledger, last)[0] if last > start else unseen[0]
         watch = watch.with_batch(outcomes_of(champion.card, fresh), ledger.commit_id)
+    labelled = [clients for clients, _ in samples.values()]
     samples[Sample.OPEN_CLIENTS] = rows.opened(ledger)
     found = {
         name: examine_sample(context, champion, name, clients, total=total, watch=watch)
         for name, (clients, total) in samples.items()
     }
-    return Examination(_with_doubt(found), watch)
+    return Examination(_with_doubt(found), watch, of_deployed(config, champion.card, labelled))
 
 
 def outcomes_of(card: Scorecard, clients: Clients) -> OutcomeEvidence:

@@ -330,3 +330,52 @@ class Impact:
     leavers_before: float
     leavers_now: float
     moved_clients: float
+
+
+@dataclass(frozen=True)
+class WeakSegment:
+    """Clients of some kind, for whom the model is clearly worse than for the rest.
+
+    Attributes:
+        conditions: what they have in common, in words: one column, or two.
+        rows: their number, without those of segments named before.
+        log_loss: the model's, mean over them, in nats.
+        difference: by how much their log loss is above what is to be expected of their
+            probabilities, less the same of all other rows; nats per client.
+        interval: of `difference`, 95 % for all segments looked at together.
+        adjusted_p: Holm's, over both tests (loss and calibration) of all segments looked at.
+        left: share who left, a fraction 0-1.
+        left_interval: its 95 % interval.
+        predicted: mean predicted probability of leaving.
+        expected_left: the same, corrected for what is wrong over all rows.
+    """
+
+    conditions: tuple[str, ...]
+    rows: int
+    log_loss: float
+    difference: float
+    interval: tuple[float, float]
+    adjusted_p: float
+    left: float
+    left_interval: tuple[float, float]
+    predicted: float
+    expected_left: float
+
+
+@dataclass(frozen=True)
+class SegmentSearch:
+    """Where the live model is weak, the surest first, on rows that it had not learnt.
+
+    Attributes:
+        rows: how many there were.
+        looked_at: number of segments, of one column or two.
+        level: largest chance that any segment is named where the model is right everywhere.
+        weak: the segments.
+        log_loss: the model's, over all rows.
+    """
+
+    rows: int
+    looked_at: int
+    level: float
+    weak: tuple[WeakSegment, ...] = ()
+    log_loss: float | None = None

@@ -29,6 +29,7 @@ from attrition.monitoring.findings import (
     PerformanceDrift,
     RunVerdict,
     Sample,
+    SegmentSearch,
     Suspicion,
     TrainingNeed,
 )
@@ -79,6 +80,7 @@ class DecisionRecord:
         time: when the run began, UTC, ISO 8601.
         inputs: digest of the input folders as they were then.
         scores: of the deployed model, on the labelled samples.
+        segments: where the model that is live after the run is weak; None where none is judged.
         sampled: number of all rows, where only a sample of them was looked at.
         candidate_score: on the test data; None when there was no candidate.
         watch: what the outcomes have said so far, for the next run.
@@ -102,6 +104,7 @@ class DecisionRecord:
     ingestion: IngestionResult | None = None
     scores: Mapping[Sample, Score] = field(default_factory=dict)
     drift: DriftRecord = field(default_factory=DriftRecord)
+    segments: SegmentSearch | None = None
     sampled: Mapping[str, int] = field(default_factory=dict)
     candidate_score: Score | None = None
     cross_validated: Score | None = None

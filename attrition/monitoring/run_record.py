@@ -93,6 +93,7 @@ def decided(
         ingestion=ingested,
         scores=scores,
         drift=drift,
+        segments=challenge.segments or exam.segments,
         sampled=exam.sampled | challenge.sampled,
         candidate_score=scored.test if scored else None,
         cross_validated=scored.cross_validated if scored else None,

@@ -403,6 +403,43 @@ def test_damaged_records_are_done_without(finished_copy: Project, damage: str) -
 
 
 @pytest.mark.slow
+def test_where_the_live_model_is_weak_is_said_where_there_is_something_to_say(
+    finished_copy: Project,
+) -> None:
+    record = atomic_files.read_json(finished_copy.config.decision)
+    assert record["segments"]["weak"] == []
+    assert record["segments"]["looked_at"] > 0
+    weak = {
+        "conditions": ["lastmonth_activity from 0 to 7", "number_of_employees missing"],
+        "rows": 1350,
+        "log_loss": 0.79,
+        "difference": 0.42,
+        "interval": [0.29, 0.56],
+        "adjusted_p": 0.001,
+        "left": 0.32,
+        "left_interval": [0.29, 0.34],
+        "predicted": 0.17,
+        "expected_left": 0.2,
+    }
+    record["segments"]["weak"] = [weak]
+    atomic_files.write_json(finished_copy.config.decision, record)
+    text = report(finished_copy)
+    assert "For some clients it is clearly worse than for the rest" in text
+    shown = tables(html(finished_copy))["Where the model is weak"]
+    assert shown[1] == [
+        "lastmonth_activity from 0 to 7 and number_of_employees missing",
+        "1,350",
+        "0.79",
+        "+0.42 (0.29 to 0.56)",
+        "32% (29% to 34%)",
+        "17%",
+    ]
+    record["release_after"] = "000009-other"
+    atomic_files.write_json(finished_copy.config.decision, record)
+    assert "Where the model is weak" not in report(finished_copy)
+
+
+@pytest.mark.slow
 def test_test_data_of_one_class_leave_the_rest_standing(finished_copy: Project) -> None:
     rows = book(300, 3, open_share=0.0).splitlines()
     kept = [row for row in rows if not row.endswith(",1")]
