@@ -315,8 +315,14 @@ def _parts(evidence: Evidence) -> str:
 
 
 def _disagreement(evidence: Evidence, rule: PromotionRule) -> tuple[str, ...]:
-    """A warning when the new rows favour the candidate and the test data clearly do not."""
+    """A warning when the new rows stand alone, or the test data clearly say the contrary."""
     test, unseen = evidence.test, evidence.unseen
+    if unseen is not None and unseen.gain is not None and test.gain is None:
+        text = (
+            f"no test data to judge by ({test.undefined}): the new rows stand in for them; put "
+            f"labelled rows into the test folder, or set test_share in config.json"
+        )
+        return (text,)
     if unseen is None or unseen.gain is None or test.gain is None or test.confidence is None:
         return ()
     if unseen.gain <= 0 or test.gain >= -rule.margin or test.confidence > 1 - rule.confidence:

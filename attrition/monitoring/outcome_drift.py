@@ -80,12 +80,15 @@ def _departures(
     now: OutcomeEvidence, then: OutcomeEvidence, batches: int, threshold: float, compared: int
 ) -> list[Departure]:
     """The three measures on one look; p-values for all `compared` looks together."""
-    found = (_loss(now, then), _leavers(now, then), _auc(now, then))
-    departures = []
+    found = (_leavers(now, then), _loss(now, then), _auc(now, then))
+    departures: list[Departure] = []
     for one in found:
         p = min(1.0, len(found) * compared * one.p)
         # What comes nearer to the promise than the reference is no drift, however far that was off.
         size = min(_size(one.measure, one.change), _size(one.measure, one.from_promise))
+        if one.measure is Measure.LOG_LOSS and departures[0].is_drift:
+            # What of it does not follow from the other share of leavers alone.
+            size -= now.covariance / now.leavers_variance * departures[0].change
         is_drift = size > threshold and p <= LEVEL
         departures.append(
             Departure(

@@ -12,6 +12,7 @@ from attrition.monitoring.alerts import findings
 from attrition.monitoring.champion import find_champion
 from attrition.monitoring.examination import Examination, examine
 from attrition.monitoring.findings import Sample, Suspicion
+from attrition.monitoring.outcome_evidence import OutcomeWatch
 from tests.conftest import Project
 from tests.support.releases import deploy
 
@@ -23,7 +24,7 @@ def champion_of(project: Project) -> Champion:
 
 
 def exam_of(config: Config, champion: Champion) -> Examination:
-    return examine(read_context(config, champion))
+    return examine(read_context(config, champion), OutcomeWatch())
 
 
 def test_with_few_rows_nothing_is_claimed(finished_copy: Project) -> None:

@@ -18,6 +18,7 @@ from attrition.engines.context import gather_test_clients, read_context
 from attrition.model.champion import live_champion
 from attrition.monitoring.examination import examine
 from attrition.monitoring.findings import SegmentSearch
+from attrition.monitoring.outcome_evidence import OutcomeWatch
 from attrition.monitoring.segments import LEVEL, _tails, weak_segments
 from tests.conftest import HEADER, Project
 
@@ -175,7 +176,7 @@ def test_a_run_looks_where_its_live_model_is_weak_on_rows_that_it_has_not_learnt
     finished_copy.write("sourcedata/odd.csv", "\n".join([HEADER, *new, ""]))
     champion = live_champion(finished_copy.config)
     finished_copy.run("ingestion.py")
-    exam = examine(read_context(finished_copy.config, champion))
+    exam = examine(read_context(finished_copy.config, champion), OutcomeWatch())
     assert exam.segments is not None
     assert len(test.clients) < exam.segments.rows <= len(test.clients) + 400
     assert exam.segments.weak
