@@ -201,6 +201,11 @@ class ExpectedScore:
     confusion: Mapping[str, float] | None = None
     disbelieved: str | None = None
 
+    @property
+    def believable_f1(self) -> float | None:
+        """The estimate; None where there is none, or where it is not to be believed."""
+        return None if self.disbelieved else self.f1
+
 
 @dataclass(frozen=True, kw_only=True)
 class ColumnDrift:
