@@ -28,6 +28,7 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -144,9 +145,9 @@ def real(folder: Path) -> Iterator[Stream]:
         first, tested = len(rows) // 4, len(rows) // 8
         blocks = np.array_split(np.arange(first + tested, len(rows)), BLOCKS + 1)
         batches = []
-        for block, after in zip(blocks, blocks[1:], strict=False):
+        for block, after in pairwise(blocks):
             further = table.features.iloc[after]
-            columns = {name: further[name].to_numpy() for name in further}
+            columns = {str(name): further[name].to_numpy() for name in further}
             text = rows.iloc[block].to_csv(index=False)
             batches.append(Batch(text, len(block), (columns, table.labels[after])))
         yield Stream(
