@@ -26,10 +26,10 @@ from attrition.data.clients import Clients, TestClients
 from attrition.data.leakage import suspicious_columns
 from attrition.data.ledger import Ledger, read_ledger
 from attrition.engines.candidate import TrainingResult
-from attrition.engines.context import gather_test_clients
+from attrition.engines.context import gather_test_clients, minimum
 from attrition.engines.selection import engine
 from attrition.model.compatibility import label_settings
-from attrition.model.metrics import Minimum, score
+from attrition.model.metrics import score
 from attrition.model.scorecard import Scorecard
 from attrition.model.versions import versions
 from attrition.monitoring.impact import baseline
@@ -79,7 +79,7 @@ def train(
         selection.labels,
         selection.probabilities,
         selection.threshold,
-        Minimum(config.minimum_scoring_rows, config.minimum_rarer_label_rows),
+        minimum(config),
         config.random_seed,
         clients=selection.clients,
     )

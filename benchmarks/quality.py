@@ -43,6 +43,7 @@ from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder, StandardScaler
 from attrition.core.command_line import Parser
 from attrition.data.synthetic import COLUMNS, client_rows
 from attrition.model.metrics import Minimum
+from attrition.model.scorecard import Scorecard
 from attrition.model.training import fit
 
 DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
@@ -140,19 +141,24 @@ def boosted_model(table: Table) -> Any:
     return make_pipeline(columns, boosting)
 
 
-def our_answers(
-    table: Table, train: NDArray[np.intp], test: NDArray[np.intp]
-) -> tuple[NDArray[np.float64], float]:
-    """Probabilities of the test rows, and the threshold."""
-    fitted = fit(
+def our_card(table: Table, train: NDArray[np.intp], seed: int = SEED) -> Scorecard:
+    """The scorecard of some rows of a table."""
+    return fit(
         table.features.iloc[train],
         table.labels[train],
         numeric=table.numeric,
         categorical=table.categorical,
         minimum=Minimum(50, 5),
-        seed=SEED,
-    )
-    return fitted.scorecard.probabilities(table.features.iloc[test]), fitted.scorecard.threshold
+        seed=seed,
+    ).scorecard
+
+
+def our_answers(
+    table: Table, train: NDArray[np.intp], test: NDArray[np.intp]
+) -> tuple[NDArray[np.float64], float]:
+    """Probabilities of the test rows, and the threshold."""
+    card = our_card(table, train)
+    return card.probabilities(table.features.iloc[test]), card.threshold
 
 
 def reference_answers(

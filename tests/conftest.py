@@ -250,7 +250,7 @@ def drifted(small: Path, runner: ScriptRunner, tmp_path_factory: pytest.TempPath
     shutil.copytree(small, root)
     ended = runner.run(Job("fullprocess", str(root / "config.json")))
     assert ended.code == 0, ended.text
-    Project(root).write("sourcedata/february.csv", book(300, 4, drift=3.0))
+    Project(root).write("sourcedata/february.csv", book(300, 4, drift=2.5))
     return root
 
 

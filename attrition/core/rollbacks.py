@@ -23,16 +23,26 @@ def rollbacks(config: Config) -> list[dict[str, Any]]:
         return []
     try:
         records = atomic_files.read_json(path)
-        if all(isinstance(record["commits"], list) and record["to"] for record in records):
-            return list(records)
     except UnreadableError:
         raise
-    except (DataError, TypeError, KeyError):
-        pass
+    except DataError:
+        records = None
+    if isinstance(records, list) and all(map(_is_record, records)):
+        return records
     live = releases.live_release_id(config.prod_deployment_path)
     raise DataError(
         f"{path}: damaged; restore it, or delete it and then, so that the pipeline does not "
-        f"deploy again what was left, run: deployment.py --rollback {live}"
+        f"deploy again what was left, run: deployment.py --rollback {live or 'RELEASE'}"
+    )
+
+
+def _is_record(value: Any) -> bool:
+    """Whether it is what `record_rollback` wrote."""
+    return (
+        isinstance(value, dict)
+        and isinstance(value.get("to"), str)
+        and isinstance(commits := value.get("commits"), list)
+        and all(commit is None or isinstance(commit, str) for commit in commits)
     )
 
 

@@ -144,14 +144,22 @@ def _digest(batch: Batch) -> str:
 
 def _new(changed: list[Batch], digests: dict[str, str], ledger: Ledger) -> list[NewBatch]:
     """The batches with unknown content, one for each content, in the order to take them in."""
-    known, arrivals = ledger.known, {digest: at for at, digest in enumerate(ledger.arrivals)}
+    known = ledger.known
     new = []
     for batch in changed:
         sha256 = digests.get(batch.name)
         if sha256 is not None and sha256 not in known:
             known.add(sha256)
             new.append(NewBatch(batch, sha256))
-    return sorted(new, key=lambda item: arrivals.get(item.sha256, len(arrivals)))
+    contents = {digest: at for at, digest in enumerate(ledger.arrivals)}
+    names = {name: at for at, name in enumerate(ledger.earlier_names)}
+    return sorted(
+        new,
+        key=lambda item: (
+            contents.get(item.sha256, len(contents)),
+            names.get(item.batch.name, len(names)),
+        ),
+    )
 
 
 def _events(ledger: Ledger, present: set[str], digests: dict[str, str]) -> list[Event]:

@@ -120,7 +120,8 @@ def score(
     predicted = (probability >= threshold).astype(np.int8)
     codes = repeating_clients(clients)
     rows, positives = len(truth), int(truth.sum())
-    reason = undefined_reason(rows, positives, minimum, codes)
+    reason = undefined_reason(rows, positives, minimum)
+    reason = reason or _undefined_by_clients(truth, codes, minimum)
     if reason:
         return Score(rows, positives, reason)
     kinds = 2 * truth + predicted
@@ -192,7 +193,8 @@ def compare(
     truth = np.asarray(labels).astype(np.int64)
     codes = repeating_clients(clients)
     rows, positives = len(truth), int(truth.sum())
-    reason = undefined_reason(rows, positives, minimum, codes)
+    reason = undefined_reason(rows, positives, minimum)
+    reason = reason or _undefined_by_clients(truth, codes, minimum)
     if reason:
         return Comparison(rows, positives, reason)
     kinds = 4 * truth + 2 * champion.labels + challenger.labels
@@ -229,18 +231,32 @@ def repeating_clients(clients: ArrayLike | None) -> NDArray[np.intp] | None:
     return codes if len(names) < len(codes) else None
 
 
-def undefined_reason(
-    rows: int, positives: int, minimum: Minimum, codes: NDArray[np.intp] | None = None
+def _undefined_by_clients(
+    truth: NDArray[np.integer[Any]], codes: NDArray[np.intp] | None, minimum: Minimum
 ) -> str | None:
-    """Why these rows, or their clients, are too few for a score; None if they are enough."""
+    """Why rows are of too few clients for a score; None if they are of enough."""
+    if codes is None:
+        return None
+    clients = int(codes.max()) + 1
+    if clients < minimum.rows:
+        return (
+            f"too few clients: the {len(truth):,} labelled rows are of {clients} clients, and at "
+            f"least {minimum.rows} are needed"
+        )
+    rarer = min(len(np.unique(codes[truth == label])) for label in (0, 1))
+    if rarer < minimum.rarer_label:
+        return (
+            f"the rows of the rarer label are of {rarer} clients, and at least "
+            f"{minimum.rarer_label} are needed"
+        )
+    return None
+
+
+def undefined_reason(rows: int, positives: int, minimum: Minimum) -> str | None:
+    """Why these rows are too few for a score; None if they are enough."""
     rarer = min(positives, rows - positives)
     if rows < minimum.rows:
         return f"too few labelled rows: {rows}, and at least {minimum.rows} are needed"
-    if codes is not None and (clients := int(codes.max()) + 1) < minimum.rows:
-        return (
-            f"too few clients: the {rows:,} labelled rows are of {clients} clients, and at least "
-            f"{minimum.rows} are needed"
-        )
     if rarer == 0:
         return f"all {rows:,} rows have the same label"
     if rarer < minimum.rarer_label:

@@ -160,7 +160,7 @@ def table(
     note: str = "",
 ) -> Table:
     """A table; of `sides` each letter aligns a column, "l" to the left, "r" to the right."""
-    aligned = tuple("right" if side == "r" else "left" for side in sides)
+    aligned = tuple({"l": "left", "r": "right"}[side] for side, _ in zip(sides, head, strict=True))
     return Table(caption, tuple(head), aligned, tuple(tuple(row) for row in rows), note)
 
 

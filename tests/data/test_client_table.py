@@ -189,6 +189,7 @@ cells = st.one_of(
 )
 
 
+@pytest.mark.slow
 @settings(deadline=None)
 @given(
     rows=st.lists(
@@ -215,6 +216,7 @@ def test_both_ways_of_reading_agree_on_well_formed_files(
     assert read(shared_config, data) == read_slowly(shared_config, data)
 
 
+@pytest.mark.slow
 @settings(deadline=None)
 @given(body=st.text('x1,,,"\n\r ', max_size=14))
 @example(body=",,,\r,,,\n")  # DuckDB takes a return after blank values for a line's end
@@ -233,6 +235,7 @@ def test_both_ways_of_reading_agree_on_anything(shared_config: Config, body: str
     assert outcome(read) == outcome(read_slowly)
 
 
+@pytest.mark.slow
 @settings(deadline=None)
 @given(body=st.text('x1,,,"""\n\n ', max_size=24), end=st.sampled_from(["\n", "\r\n"]))
 @example(body='a,1,blue"one, two",1\n', end="\n")  # the comma before a quoted value is lost

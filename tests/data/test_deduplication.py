@@ -87,6 +87,19 @@ def test_files_read_again_after_a_change_of_settings_keep_their_order_of_arrival
     assert names == ["corporation", "k", "m"]
 
 
+def test_after_a_lost_ledger_files_keep_their_order_of_arrival_too(project: Project) -> None:
+    source(project, "z_may.csv", "k,1,1,1,", "l,2,2,2,")
+    ingestion.run(project.config)
+    source(project, "june.csv", "k,1,1,1,1")
+    ingestion.run(project.config)
+    project.config.ledger.unlink()
+    ingestion.run(project.config)
+    assert open_list(project) == ["l,2,2,2,"]
+    project.configure(numeric_columns=["lastmonth_activity", "lastyear_activity"])
+    ingestion.run(project.config)
+    assert open_list(project) == ["l,2,2,"]
+
+
 def test_without_an_id_an_open_client_is_its_row(project: Project) -> None:
     project.configure(id_column=None, numeric_columns=["x"], target_column="y")
     source(project, "a.csv", "1,", "2,", "1,", ",", header="x,y")

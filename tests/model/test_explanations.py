@@ -9,11 +9,9 @@ import numpy as np
 import pytest
 
 from attrition.model.explanations import LONGEST_VALUE, Words, number_text
-from attrition.model.metrics import Minimum
 from attrition.model.scorecard import Reason, Scorecard
 from attrition.model.terms import CategoricalTerm, KnotAxis, LevelAxis, NumericTerm, PairTerm
-from attrition.model.training import fit
-from benchmarks.quality import read_tables
+from benchmarks.quality import our_card, read_tables
 from tests.conftest import REPOSITORY
 
 DATA = REPOSITORY.parent / "shared" / "data"
@@ -148,14 +146,7 @@ def test_first_reasons_of_the_likeliest_leavers_say_what_their_points_say(name: 
     """Worded as raising the risk, measured from the average client, and true over their range."""
     (table,) = (table for table in read_tables(DATA) if table.name == name)
     rows = np.random.default_rng(1).permutation(len(table.labels))[:2000]
-    card = fit(
-        table.features.iloc[rows],
-        table.labels[rows],
-        numeric=table.numeric,
-        categorical=table.categorical,
-        minimum=Minimum(50, 5),
-        seed=1,
-    ).scorecard
+    card = our_card(table, rows, seed=1)
     riskiest = table.features.iloc[rows[np.argsort(-card.probabilities(table.features.iloc[rows]))]]
     first = riskiest.iloc[:100].reset_index(drop=True)
     words, contributions = Words(card), card.contributions(first)

@@ -71,6 +71,7 @@ def test_the_interval_is_that_of_a_bootstrap_of_rows() -> None:
     assert found == pytest.approx(tuple(np.quantile(resampled, [0.025, 0.975])), abs=0.006)
 
 
+@pytest.mark.slow
 def test_the_interval_holds_the_true_score_about_95_times_in_100() -> None:
     truth, chances = table(200_000, seed=9)
     true_f1 = metrics.f1_score(truth, chances >= 0.5)
@@ -291,3 +292,13 @@ def test_many_rows_of_few_clients_are_too_few() -> None:
     compared = compare(labels, model, model, Minimum(30, 5), seed=1, clients=few)
     assert compared.undefined == reason
     assert score(labels, probabilities, 0.5, Minimum(29, 5), 1, clients=few).undefined is None
+
+
+def test_rows_of_too_few_clients_who_left_are_too_few() -> None:
+    labels = np.r_[np.ones(6, dtype=int), np.zeros(94, dtype=int)]
+    clients = np.r_[np.zeros(6), 1 + np.arange(94) % 45].astype(int)
+    found = score(labels, labels * 0.9, 0.5, Minimum(30, 5), 1, clients=clients)
+    assert found.undefined == (
+        "the rows of the rarer label are of 1 clients, and at least 5 are needed"
+    )
+    assert score(labels, labels * 0.9, 0.5, Minimum(30, 1), 1, clients=clients).undefined is None

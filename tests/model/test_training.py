@@ -171,6 +171,7 @@ def tables(draw: st.DrawFn, rows: int) -> pd.DataFrame:
 PAIRS = (("x", "y"), ("x", "plan"), ("plan", "region"))
 
 
+@pytest.mark.slow
 @settings(max_examples=50, deadline=None)
 @given(
     features=tables(rows=30),
@@ -384,6 +385,7 @@ def test_the_threshold_of_equal_probabilities_calls_everybody() -> None:
     assert best_threshold(np.array([0.3, 0.3])) <= 0.3
 
 
+@pytest.mark.slow
 def test_the_threshold_hardly_depends_on_single_outcomes() -> None:
     """By the outcomes of 300 clients, the best cut has a standard deviation of .09."""
     thresholds = [fitted_on(*clients(300, seed)).scorecard.threshold for seed in range(8)]

@@ -104,6 +104,7 @@ def test_holm_is_the_textbook_example() -> None:
     assert holm([0.9, 0.8]) == [1.0, 1.0]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("before_rows", "rows", "repetitions"), [(3000, 300, 500), (400, 60, 250)])
 def test_false_alarms_are_as_rare_as_the_level_says(
     before_rows: int, rows: int, repetitions: int
@@ -347,6 +348,7 @@ def wide(rng: np.random.Generator, rows: int) -> pd.DataFrame:
     return pd.DataFrame({f"x{i:02}": rng.normal(0, 1, rows) for i in range(20)})
 
 
+@pytest.mark.slow
 def test_false_alarms_stay_rare_with_many_columns() -> None:
     rng, repetitions = np.random.default_rng(8), 300
     by_p = alarms = 0

@@ -45,6 +45,7 @@ def error_of(found: Score, name: str) -> float:
     return known(found.standard_errors[name])
 
 
+@pytest.mark.slow
 def test_the_standard_errors_are_the_spread_over_many_samples() -> None:
     found = [scored(500, seed) for seed in range(300)]
     values = {
@@ -57,6 +58,7 @@ def test_the_standard_errors_are_the_spread_over_many_samples() -> None:
         assert told == pytest.approx(np.std(drawn), rel=0.12)
 
 
+@pytest.mark.slow
 def test_the_standard_error_of_the_calibration_error_is_of_the_right_size() -> None:
     """Probabilities too high by a fifth, so that the error is no mere noise."""
     drawn, told = [], []

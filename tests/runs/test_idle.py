@@ -288,6 +288,7 @@ def test_what_somebody_clears_out_of_the_quarantine_wakes_nothing_up(quiet: Proj
     assert rests(quiet)
 
 
+@pytest.mark.slow
 def test_outputs_that_are_gone_or_cut_are_made_again_by_a_run_which_then_rests(
     finished_copy: Project,
 ) -> None:

@@ -137,7 +137,10 @@ def test_a_rollback_whose_list_fails_leaves_none_of_the_other_release(
     assert not finished_copy.config.client_book.exists()
 
 
-@pytest.mark.parametrize("damaged", ["", '[{"to": "000001-', "{}7", '[{"to": "000001"}]', "[1]"])
+@pytest.mark.parametrize(
+    "damaged",
+    ["", '[{"to": "000001-', "{}", '[{"to": "000001"}]', '[{"to": "1", "commits": [{}]}]'],
+)
 def test_damaged_rollbacks_are_told_and_the_advice_keeps_the_older_release(
     finished_copy: Project, damaged: str
 ) -> None:

@@ -34,6 +34,7 @@ def test_the_layout_is_settled_before_the_first_rendering() -> None:
     assert axes.get_position().bounds == before
 
 
+@pytest.mark.slow
 def test_bytes_do_not_depend_on_the_process() -> None:
     code = (
         "import hashlib; from attrition.report.figures import style; "

@@ -569,6 +569,7 @@ def test_the_documentation_tells_every_route_of_the_openapi_document(client: Fla
     assert "MLflow" in html
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
 def test_every_call_of_the_documentation_works_as_it_stands(ready: Project) -> None:
     with gunicorn(ready) as port:
