@@ -336,6 +336,9 @@ def _convert_fraction(key: str, kind: str, value: Any) -> float | None:
     if key == "test_share":
         if not is_number or not 0 <= value < 0.5:
             raise ValueError("a fraction of at least 0 and below 0.5")
+    elif key == "promotion_margin":
+        if not is_number or not 0 <= value < 1:
+            raise ValueError("a number of at least 0 and below 1")
     elif not is_number or not 0 < value < 1:
         raise ValueError("a fraction between 0 and 1" + " or null" * (kind != "float"))
     return float(value)

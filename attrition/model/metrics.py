@@ -12,7 +12,7 @@ standard errors follow from each client's sum: as many rows of fewer clients tel
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from statistics import NormalDist
 from typing import Any
 
@@ -22,7 +22,10 @@ from numpy.typing import ArrayLike, NDArray
 RESAMPLES = 4000
 INTERVAL_LEVEL = 0.95
 CALIBRATION_BINS = 10
-SMALLEST_PROBABILITY = 1e-9  # nearer to 0, one row would outweigh all others
+SMALLEST_PROBABILITY = 1e-9  # taken for smaller ones, so that each log loss is a number
+# Likewise where two models are compared: no row then weighs more than 6.9 nats, and who rightly
+# gives a smaller probability loses at most 0.001 nats by it, less than what decides.
+SMALLEST_COMPARED = 1e-3
 
 
 @dataclass(frozen=True)
@@ -75,6 +78,7 @@ class Comparison:
         gain: how much lower the challenger's log loss is.
         gain_error: standard error of `gain`, from the paired rows; rows of one client count as one.
         confidence: that the challenger's log loss is lower; of one look alone.
+        challenger_auc_interval: 95 %, of the challenger's area under the ROC curve.
     """
 
     rows: int
@@ -89,6 +93,22 @@ class Comparison:
     gain: float | None = None
     gain_error: float | None = None
     confidence: float | None = None
+    challenger_auc_interval: tuple[float, float] | None = None
+
+    @property
+    def gain_interval(self) -> tuple[float, float] | None:
+        """The gain's 95 % interval."""
+        if self.gain is None or self.gain_error is None:
+            return None
+        return self.gain - Z95 * self.gain_error, self.gain + Z95 * self.gain_error
+
+    def confidence_beyond(self, gain: float) -> float | None:
+        """How sure one look is that the challenger's log loss is lower by more than `gain`."""
+        if self.gain is None or self.gain_error is None:
+            return None
+        if self.gain_error == 0:
+            return float(self.gain > gain)
+        return NormalDist(gain, self.gain_error).cdf(self.gain)
 
 
 def score(
@@ -139,7 +159,7 @@ def score(
         roc_auc=auc,
         roc_auc_interval=auc_interval(auc, auc_error, positives, rows - positives),
         average_precision=float(metrics.average_precision_score(truth, probability)),
-        log_loss=float(metrics.log_loss(truth, probability, labels=[0, 1])),
+        log_loss=float(log_losses(truth, probability).mean()),
         brier_score=float(metrics.brier_score_loss(truth, probability)),
         calibration_error=calibration_error(truth, probability),
         base_rate=positives / rows,
@@ -166,10 +186,25 @@ class Predictions:
         return (self.probabilities >= self.threshold).astype(np.int64)
 
     def losses(self, truth: NDArray[np.int64]) -> NDArray[np.float64]:
-        """Log loss of each row, in nats."""
-        right = np.where(truth == 1, self.probabilities, 1 - self.probabilities)
-        losses: NDArray[np.float64] = -np.log(np.clip(right, SMALLEST_PROBABILITY, None))
-        return losses
+        """Log loss of each row, in nats, to compare it with another model's."""
+        return log_losses(truth, self.probabilities, SMALLEST_COMPARED)
+
+
+def log_losses(
+    labels: ArrayLike,
+    probabilities: NDArray[np.float64],
+    smallest: float = SMALLEST_PROBABILITY,
+) -> NDArray[np.float64]:
+    """Log loss of each row, in nats.
+
+    Args:
+        labels: array of shape (n_rows,), 1 positive, 0 negative.
+        probabilities: array of shape (n_rows,), of the positive label, fractions 0-1.
+        smallest: taken for smaller probabilities, and 1 less this for larger ones.
+    """
+    right = np.where(np.asarray(labels) == 1, probabilities, 1.0 - probabilities)
+    losses: NDArray[np.float64] = -np.log(np.clip(right, smallest, 1 - smallest))
+    return losses
 
 
 def compare(
@@ -195,26 +230,39 @@ def compare(
     rows, positives = len(truth), int(truth.sum())
     reason = undefined_reason(rows, positives, minimum)
     reason = reason or _undefined_by_clients(truth, codes, minimum)
+    if codes is not None and not codes.any():
+        reason = reason or f"all {rows:,} labelled rows are of one client"
     if reason:
         return Comparison(rows, positives, reason)
     kinds = 4 * truth + 2 * champion.labels + challenger.labels
     champion_f1, challenger_f1 = _paired_f1(np.bincount(kinds, minlength=8)[np.newaxis])
     differences = np.subtract(*_paired_f1(_resample(kinds, 8, codes, seed))[::-1])
-    gains = champion.losses(truth) - challenger.losses(truth)
-    gain, error = float(gains.mean()), _mean_standard_error(gains, codes)
-    return Comparison(
+    before, after = champion.losses(truth), challenger.losses(truth)
+    compared = Comparison(
         rows=rows,
         positives=positives,
         champion_f1=float(champion_f1[0]),
         challenger_f1=float(challenger_f1[0]),
         difference=float(challenger_f1[0] - champion_f1[0]),
         difference_interval=_interval(differences),
-        champion_log_loss=float(champion.losses(truth).mean()),
-        challenger_log_loss=float(challenger.losses(truth).mean()),
-        gain=gain,
-        gain_error=error,
-        confidence=NormalDist().cdf(gain / error) if error else float(gain > 0),
+        champion_log_loss=float(before.mean()),
+        challenger_log_loss=float(after.mean()),
+        gain=float((before - after).mean()),
+        gain_error=_mean_standard_error(before - after, codes),
+        challenger_auc_interval=_auc_interval_of(truth, challenger.probabilities, codes),
     )
+    return replace(compared, confidence=compared.confidence_beyond(0.0))
+
+
+def _auc_interval_of(
+    truth: NDArray[np.int64], probabilities: NDArray[np.float64], codes: NDArray[np.intp] | None
+) -> tuple[float, float]:
+    from sklearn import metrics
+
+    positives = int(truth.sum())
+    auc = float(metrics.roc_auc_score(truth, probabilities))
+    error = auc_standard_error(truth, probabilities, codes)
+    return auc_interval(auc, error, positives, len(truth) - positives)
 
 
 def repeating_clients(clients: ArrayLike | None) -> NDArray[np.intp] | None:

@@ -34,7 +34,7 @@ from sklearn.model_selection import StratifiedKFold, train_test_split
 from sklearn.pipeline import Pipeline
 
 from attrition.core.errors import NotEnoughData
-from attrition.model.metrics import Minimum, undefined_reason
+from attrition.model.metrics import Minimum, log_losses, undefined_reason
 from attrition.model.purification import purified
 from attrition.model.scorecard import Scorecard
 from attrition.model.terms import Axis
@@ -312,12 +312,6 @@ def _descend(candidates: Sequence[T], losses: Callable[[T], Floats], least_gain:
             break
         best = candidate
     return best
-
-
-def log_losses(labels: Labels | Floats, probabilities: Floats) -> Floats:
-    """Log loss of each row, in nats."""
-    right = np.where(labels == 1, probabilities, 1.0 - probabilities)
-    return -np.log(np.maximum(right, np.finfo(np.float64).tiny))
 
 
 @dataclass(frozen=True)

@@ -162,8 +162,7 @@ def new_columns_verdict(
     """Judge the candidate alone, where the deployed model cannot be asked about today's rows.
 
     So it is after a change of columns or labels, or when it has learnt rows that are held out now.
-    The candidate takes its place if it is known to be
-    good enough, or no worse than it was.
+    The candidate takes its place if it is known to be good enough, or no worse than it was.
 
     Args:
         need: why the candidate was trained.
@@ -199,7 +198,8 @@ class PromotionRule:
     """What a candidate must show to take the place of the deployed model.
 
     Attributes:
-        confidence: `promotion_confidence`, with which "better" is claimed, at whatever look.
+        confidence: `promotion_confidence`, with which "better" is claimed, at whatever look, and
+            "worse", at this one.
         margin: `promotion_margin`, how much higher its log loss may be, in nats.
         score_threshold: `model_score_threshold`, a fraction 0-1.
     """
@@ -208,14 +208,23 @@ class PromotionRule:
     margin: float
     score_threshold: float
 
-    def asked(self, look: int) -> float:
+    def needed_confidence(self, look: int) -> float:
         """Confidence that one comparison must reach for "better" to be claimed.
 
         A candidate comes at every batch, and one that is no better would seem so some day. So each
-        comparison spends a part of the allowed error: 6 / (pi k)^2 of it at the k-th since the last
-        deployment, which sums to 1 over all k.
+        comparison spends a part of the allowed error: 6 / (pi k)^2 of it at the k-th, which sums to
+        1 over all k.
         """
         return 1 - (1 - self.confidence) * 6 / (pi * look) ** 2
+
+    def is_worse(self, part: Comparison) -> bool:
+        """Whether the candidate is worse there by more than the margin, and by more than chance."""
+        within = part.confidence_beyond(-self.margin)
+        return within is not None and within <= 1 - self.confidence and not self.is_within(part)
+
+    def is_within(self, part: Comparison) -> bool:
+        """Whether its log loss is measured as higher by the margin at most."""
+        return part.gain is not None and part.gain >= -self.margin
 
 
 def promotion_verdict(
@@ -223,113 +232,118 @@ def promotion_verdict(
 ) -> tuple[Verdict, Evidence]:
     """Decide between the deployed model and the candidate on the same rows, by their log loss.
 
-    The rows new to both decide; where they are too few they are pooled with the test data; where
-    there are none, the test data decide. A candidate is trained because it has more or other rows
-    to learn from, so it need not be better: it is deployed unless it is worse by more than the
-    margin. That it is better is only claimed with the confidence asked for.
+    A candidate is trained because it has more or other rows to learn from, so it need not be
+    better: it is deployed unless it is worse by more than the margin and by more than chance. That
+    it is better is only claimed with the confidence which `PromotionRule` needs for that.
 
     Args:
         need: why the candidate was trained.
         evidence: the comparisons.
-        rule: what is asked.
+        rule: what a candidate must show.
 
     Returns:
         The verdict, and the evidence with what was claimed.
     """
-    deciding, where = _deciding(evidence)
-    if deciding.gain is None or deciding.confidence is None:
-        reason = f"{where} cannot tell the models apart: {deciding.undefined}"
+    deciding, rows_from = _deciding(evidence)
+    if deciding.confidence is None:
+        reason = f"{rows_from} cannot tell the models apart: {deciding.undefined}"
         return Verdict(RunVerdict.NOT_ENOUGH_EVIDENCE, reason), evidence
-    asked = rule.asked(evidence.look)
-    is_sure = deciding.confidence >= asked
-    better = is_sure and need.kind is not TrainingKind.NEW_LIBRARY
-    decided = replace(evidence, asked=asked, claims_better=better)
-    losses = (
-        f"log loss {deciding.challenger_log_loss:.3f} against {deciding.champion_log_loss:.3f} of "
-        f"the deployed model on the same {deciding.rows:,} rows"
-    )
-    figures = f"{_f1(deciding)}{_parts(evidence)}"
-    if degraded := _degraded(evidence, rule, is_sure):
-        return Verdict(RunVerdict.KEPT, f"{degraded}; on {where}, {losses}{figures}"), decided
-    warnings = _disagreement(evidence, rule)
+    needed = rule.needed_confidence(evidence.look)
+    is_sure = deciding.confidence >= needed
+    figures = f"{rows_from}: {_figures(deciding)}"
+    others = _other_rows(evidence, deciding)
+    refusal = _degraded(evidence, rule, outweighed=is_sure and deciding is evidence.unseen)
+    if refusal is None and rule.is_worse(deciding):
+        refusal = f"the candidate's log loss is higher by more than {rule.margin:g} and chance"
+    better = refusal is None and is_sure and need.kind is not TrainingKind.NEW_LIBRARY
+    judged = replace(evidence, needed_confidence=needed, claims_better=better)
+    if refusal is not None:
+        return Verdict(RunVerdict.KEPT, f"{refusal}; on {figures}{others}"), judged
     if better:
-        sure = f"{deciding.confidence:.1%} sure, {asked:.1%} asked"
-        reason = f"the candidate is better on {where}: {losses}, {sure}{figures}"
-        return Verdict(RunVerdict.DEPLOYED, reason, warnings), decided
-    if deciding.gain < -rule.margin:
-        reason = (
-            f"the candidate is worse on {where}: {losses}, and at most {rule.margin:g} more is "
-            f"allowed{figures}"
-        )
-        return Verdict(RunVerdict.KEPT, reason, warnings), decided
-    reason = f"{need.reason}; the candidate is no worse on {where}: {losses}{figures}"
-    return Verdict(RunVerdict.DEPLOYED, reason, warnings), decided
+        sure = f"{deciding.confidence:.1%} sure, {needed:.1%} needed"
+        reason = f"the candidate is better on {figures}, {sure}{others}"
+    else:
+        clearly = "" if rule.is_within(deciding) else "clearly "
+        reason = f"{need.reason}; the candidate is not {clearly}worse on {figures}{others}"
+    return Verdict(RunVerdict.DEPLOYED, reason, _doubts(evidence, rule, deciding)), judged
 
 
 def _deciding(evidence: Evidence) -> tuple[Comparison, str]:
-    """The comparison that decides, and what its rows are called."""
-    if evidence.unseen is None:
-        return evidence.test, "the test data"
-    if evidence.unseen.gain is None:
+    """The comparison that decides, and what its rows are called.
+
+    The rows new to both do, for they are of today; pooled with the test data where they are too few
+    for a score. Labels that are noise make any candidate that has learnt them seem better on them:
+    where it ranks the new rows no better than chance does, the test data decide.
+    """
+    test, unseen = evidence.test, evidence.unseen
+    if unseen is None or (test.gain is not None and _is_noise(unseen)):
+        return test, "the test data"
+    if unseen.gain is None:
         return evidence.pooled, "test data and new rows together"
-    return evidence.unseen, "the rows new to both"
+    return unseen, "the rows new to both"
 
 
-def _degraded(evidence: Evidence, rule: PromotionRule, is_sure: bool) -> str | None:
+def _is_noise(unseen: Comparison) -> bool:
+    """Whether the candidate's ranking of these rows may be chance."""
+    interval = unseen.challenger_auc_interval
+    return interval is not None and interval[0] <= 0.5
+
+
+def _degraded(evidence: Evidence, rule: PromotionRule, *, outweighed: bool) -> str | None:
     """Why a candidate is refused that the test data show to be degraded; None where they do not.
 
     They do when its F1 there is under the threshold, that of the deployed model is not, and the
-    fall is no chance; but not against new rows that are sure of the contrary.
+    fall is no chance; but not where they are outweighed by new rows that are sure of the contrary.
     """
     test = evidence.test
     if test.champion_f1 is None or test.challenger_f1 is None or test.difference_interval is None:
         return None
     is_under = test.challenger_f1 < rule.score_threshold <= test.champion_f1
-    outweighed = evidence.unseen is not None and evidence.unseen.gain is not None and is_sure
     if not is_under or test.difference_interval[1] >= 0 or outweighed:
         return None
     return (
         f"on the test data the candidate is degraded where the deployed model is not: F1 "
-        f"{test.challenger_f1:.3f} against {test.champion_f1:.3f} on {test.rows:,} rows, "
-        f"{rule.score_threshold:g} asked"
+        f"{test.challenger_f1:.3f} against {test.champion_f1:.3f} on {test.rows:,} rows, under "
+        f"{rule.score_threshold:g}"
     )
 
 
-def _f1(part: Comparison) -> str:
-    return f"; F1 {part.challenger_f1:.3f} against {part.champion_f1:.3f}"
-
-
-def _parts(evidence: Evidence) -> str:
-    """What the other rows say, beside those that decided."""
-    if evidence.unseen is None:
-        return ""
-    if evidence.unseen.gain is None:
-        return f"; the {evidence.unseen.rows:,} new rows alone are too few to tell"
-    test = evidence.test
-    if test.gain is None:
-        return ""
+def _figures(part: Comparison) -> str:
+    """What both models reach on the same rows: what decides, and F1 for people."""
     return (
-        f"; test data: log loss {test.challenger_log_loss:.3f} against "
-        f"{test.champion_log_loss:.3f}{_f1(test).replace(';', ',')} on {test.rows:,} rows"
+        f"log loss {part.challenger_log_loss:.3f} against {part.champion_log_loss:.3f} of the "
+        f"deployed model, F1 {part.challenger_f1:.3f} against {part.champion_f1:.3f} "
+        f"({part.difference:+.3f}), on the same {part.rows:,} rows"
     )
 
 
-def _disagreement(evidence: Evidence, rule: PromotionRule) -> tuple[str, ...]:
-    """A warning when the new rows stand alone, or the test data clearly say the contrary."""
+def _other_rows(evidence: Evidence, deciding: Comparison) -> str:
+    """What the rows say that did not decide; "" where there are none or they are not scored."""
     test, unseen = evidence.test, evidence.unseen
-    if unseen is not None and unseen.gain is not None and test.gain is None:
-        text = (
-            f"no test data to judge by ({test.undefined}): the new rows stand in for them; put "
-            f"labelled rows into the test folder, or set test_share in config.json"
+    if unseen is None:
+        return ""
+    if unseen.gain is None:
+        return f"; the {unseen.rows:,} new rows alone are too few to tell"
+    if deciding is test:
+        return (
+            f"; the candidate ranks the new rows no better than chance does, so they do not decide:"
+            f" {_figures(unseen)}"
         )
-        return (text,)
-    if unseen is None or unseen.gain is None or test.gain is None or test.confidence is None:
+    return "" if test.gain is None else f"; test data: {_figures(test)}"
+
+
+def _doubts(evidence: Evidence, rule: PromotionRule, deciding: Comparison) -> tuple[str, ...]:
+    """A warning where the new rows decided alone, or the test data clearly say the contrary."""
+    test = evidence.test
+    if deciding is not evidence.unseen:
         return ()
-    if unseen.gain <= 0 or test.gain >= -rule.margin or test.confidence > 1 - rule.confidence:
+    if test.gain is None:
+        return (_no_test_data(test.undefined, "the new rows stand in"),)
+    if not rule.is_worse(test):
         return ()
     text = (
-        f"test data and new rows disagree: the candidate's log loss is lower by {unseen.gain:.3f} "
-        f"on the new rows, and higher by {-test.gain:.3f} on the test data; are the test data "
-        f"still like today's clients?"
+        f"test data and new rows disagree: the candidate's log loss differs by {-test.gain:+.3f} "
+        f"on the test data, and by {-(deciding.gain or 0.0):+.3f} on the new rows; are the test "
+        f"data still like today's clients?"
     )
     return (text,)

@@ -83,8 +83,8 @@ class Evidence:
 
     Attributes:
         unseen: None when no labelled row came after the deployed model was trained.
-        look: how many candidates were compared with this champion, this one included.
-        asked: confidence that "better" needs at this look.
+        look: number of comparisons since the last one that claimed "better", this one included.
+        needed_confidence: that a claim of "better" needs at this look.
         claims_better: whether the candidate is said to be better; None where nothing was decided.
     """
 
@@ -92,7 +92,7 @@ class Evidence:
     unseen: Comparison | None
     pooled: Comparison
     look: int = 1
-    asked: float | None = None
+    needed_confidence: float | None = None
     claims_better: bool | None = None
 
 

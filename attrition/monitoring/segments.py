@@ -6,8 +6,10 @@ each segment's loss is compared with the loss to be expected of its own probabil
 are corrected for what is wrong everywhere (a logistic recalibration over all rows; Cox 1958). Two
 tests a segment: is the loss higher than that, and did more or fewer leave than that? Tails are
 computed by saddlepoint (Lugannani and Rice 1980), since leavers may be few; Holm's correction over
-all tests keeps the chance of any false name under `LEVEL`. The surest segment is named, and the
-search goes on without its rows: what overlaps with it is named only for what else is wrong there.
+all tests keeps the chance of any false name of a model that is right everywhere under `LEVEL`. The
+surest segment is named, and the search goes on without its rows: what overlaps with it is named
+only for what else is wrong there. Each further search has that chance again, under `LEVEL`, where
+all names before it were true.
 """
 
 from __future__ import annotations
@@ -31,8 +33,9 @@ from attrition.data.clients import Clients, joined, newest_of_each
 from attrition.engines.candidate import TrainingResult
 from attrition.model.curves import wilson_interval
 from attrition.model.explanations import number_text
+from attrition.model.metrics import log_losses
 from attrition.model.scorecard import Scorecard
-from attrition.model.training import log_losses, selection_rows
+from attrition.model.training import selection_rows
 from attrition.monitoring.findings import SegmentSearch, WeakSegment
 
 LEVEL = 0.05

@@ -90,37 +90,40 @@ def _evidence(evidence: Evidence, confidence: float) -> Table:
         "both together": evidence.pooled,
     }
     note = (
-        "Lower by: how much lower the candidate's log loss is, with half a 95% interval. About the "
-        "new rows it answers out of fold."
+        "The log loss decides; F1 is for people. About the new rows the candidate answers out of "
+        "fold."
     )
-    if evidence.asked is not None:
+    if evidence.needed_confidence is not None:
         note += (
-            f" It is called better where that is {percent(evidence.asked, 1)} sure: at whatever "
-            f"comparison, this being number {evidence.look} with the deployed model, "
-            f"{percent(confidence)} are held for all of them together."
+            f" It is called better where its log loss is lower with a confidence of "
+            f"{percent(evidence.needed_confidence, 1)}: this is comparison {evidence.look} since "
+            f"one last was, and {percent(confidence)} hold for all of them together."
         )
     return table(
         "The deployed model against the candidate, on the same rows",
-        "lrrrrrr",
-        ("Rows from", "Rows", "Log loss", "Candidate", "Lower by", "F1", "Candidate"),
-        [_comparison(name, part) for name, part in parts.items() if part],
+        "lrlrrr",
+        ("Rows from", "Rows", "Measure", "Deployed", "Candidate", "Better by (95% interval)"),
+        [row for name, part in parts.items() if part for row in _comparison(name, part)],
         note,
     )
 
 
-def _comparison(name: str, part: Comparison) -> tuple[str, ...]:
+def _comparison(name: str, part: Comparison) -> Iterator[tuple[str, ...]]:
+    """The rows of the table about the same clients: log loss, and F1."""
     rows = f"{part.rows:,}"
     if part.undefined:
-        return (name, rows, *[formatting.NOT_KNOWN] * 5)
-    return (
-        name,
-        rows,
-        decimal(part.champion_log_loss),
-        decimal(part.challenger_log_loss),
-        f"{signed(part.gain)}{_spread(None, part.gain_error, decimal)}",
-        decimal(part.champion_f1),
-        decimal(part.challenger_f1),
-    )
+        yield (name, rows, *[formatting.NOT_KNOWN] * 4)
+        return
+    before, after = decimal(part.champion_log_loss), decimal(part.challenger_log_loss)
+    yield (name, rows, "log loss", before, after, _signed(part.gain, part.gain_interval))
+    before, after = decimal(part.champion_f1), decimal(part.challenger_f1)
+    yield (name, rows, "F1", before, after, _signed(part.difference, part.difference_interval))
+
+
+def _signed(value: float | None, interval: Sequence[float] | None) -> str:
+    """A difference with its interval, as far as it is known."""
+    ends = f" ({signed(interval[0])} to {signed(interval[1])})" if interval else ""
+    return f"{signed(value)}{ends}"
 
 
 def _lists(inputs: ReportInputs) -> Iterator[Block]:

@@ -186,6 +186,33 @@ def test_the_confidence_is_that_of_a_paired_test_and_right_as_often_as_it_says()
     assert 0.06 <= surprised / 400 <= 0.14
 
 
+def test_a_single_row_that_was_thought_impossible_outweighs_no_other_hundred() -> None:
+    labels, probabilities = table(300)
+    bold = np.where(np.arange(300) == labels.argmax(), 1e-9, probabilities)
+    found = compare(labels, Predictions(probabilities, 0.5), Predictions(bold, 0.5), ANY, seed=1)
+    assert found.gain is not None
+    assert -np.log(1000) / 300 < found.gain < 0
+    truth = np.arange(100_000) < 50  # one in 2,000, and one model says so
+    right, floor = (Predictions(np.full(100_000, p), 0.5) for p in (0.0005, 0.001))
+    assert compare(truth, floor, right, ANY, seed=1).gain == 0
+    exact = metrics.log_loss(truth, floor.probabilities)
+    assert exact - metrics.log_loss(truth, right.probabilities) < 0.001
+
+
+def test_rows_of_a_single_client_compare_nothing() -> None:
+    labels, probabilities = table(200)
+    model = Predictions(probabilities, 0.5)
+    found = compare(labels, model, model, Minimum(1, 1), seed=1, clients=["one"] * 200)
+    assert found.undefined == "all 200 labelled rows are of one client"
+
+
+def test_a_comparison_says_how_well_the_challenger_ranks() -> None:
+    labels, probabilities = table(300)
+    model = Predictions(probabilities, 0.5)
+    interval = compare(labels, model, model, ANY, seed=1).challenger_auc_interval
+    assert interval == score(labels, probabilities, 0.5, ANY, 1).roc_auc_interval
+
+
 def test_equal_seeds_give_equal_intervals() -> None:
     labels, probabilities = table(100)
     assert score(labels, probabilities, 0.5, ANY, 3) == score(labels, probabilities, 0.5, ANY, 3)

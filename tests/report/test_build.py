@@ -16,6 +16,7 @@ import pytest
 
 from attrition.core import atomic_files, formatting
 from attrition.data.synthetic import client_rows, csv_text
+from attrition.model.metrics import Z95
 from attrition.runs import history
 from tests.conftest import FORMS, HEADER, Project, book, new_project
 from tests.support.pages import Element, document, document_text, page, tables
@@ -212,15 +213,23 @@ def test_the_numbers_of_the_changes_are_those_of_the_record(second_run: Project)
     for warning in record["warnings"]:
         assert warning[1:] in root.text
     evidence = shown["The deployed model against the candidate, on the same rows"][1:]
-    for key, cells in zip(("test", "unseen", "pooled"), evidence, strict=True):
-        part = record["evidence"][key]
-        assert cells[1:4] == [
+    for position, cells in enumerate(evidence):
+        part = record["evidence"][("test", "unseen", "pooled")[position // 2]]
+        measure, difference = (("log_loss", "gain"), ("f1", "difference"))[position % 2]
+        assert cells[1:5] == [
             f"{part['rows']:,}",
-            number(part["champion_f1"]),
-            number(part["challenger_f1"]),
+            measure.replace("f1", "F1").replace("_", " "),
+            number(part[f"champion_{measure}"]),
+            number(part[f"challenger_{measure}"]),
         ]
-        assert cells[4].startswith(number(part["difference"], "+.3f"))
-        assert cells[5] == f"{part['confidence']:.1%}"
+        half = Z95 * part["gain_error"]
+        of_loss = [part["gain"] - half, part["gain"] + half]
+        ends = part["difference_interval"] if position % 2 else of_loss
+        assert cells[5] == (
+            f"{number(part[difference], '+.3f')} ({number(ends[0], '+.3f')} to "
+            f"{number(ends[1], '+.3f')})"
+        )
+    assert len(evidence) == 6
     table = shown["The model that was deployed when the run began, against its own deployment"]
     performance = {cells[0]: cells[1:] for cells in table[1:]}
     believed = {
