@@ -254,17 +254,23 @@ def promotion_verdict(
     others = _other_rows(evidence, deciding)
     refusal = _degraded(evidence, rule, outweighed=is_sure and deciding is evidence.unseen)
     if refusal is None and rule.is_worse(deciding):
-        refusal = f"the candidate's log loss is higher by more than {rule.margin:g} and chance"
+        refusal = (
+            f"the candidate's log loss is higher than that of the deployed model, by more than "
+            f"{rule.margin:g} and more than chance"
+        )
     better = refusal is None and is_sure and need.kind is not TrainingKind.NEW_LIBRARY
     judged = replace(evidence, needed_confidence=needed, claims_better=better)
     if refusal is not None:
         return Verdict(RunVerdict.KEPT, f"{refusal}; on {figures}{others}"), judged
     if better:
         sure = f"{deciding.confidence:.1%} sure, {needed:.1%} needed"
-        reason = f"the candidate is better on {figures}, {sure}{others}"
+        reason = f"the candidate is better than the deployed model on {figures}, {sure}{others}"
     else:
         clearly = "" if rule.is_within(deciding) else "clearly "
-        reason = f"{need.reason}; the candidate is not {clearly}worse on {figures}{others}"
+        reason = (
+            f"{need.reason}; the candidate is not {clearly}worse than the deployed model on "
+            f"{figures}{others}"
+        )
     return Verdict(RunVerdict.DEPLOYED, reason, _doubts(evidence, rule, deciding)), judged
 
 
@@ -311,9 +317,9 @@ def _degraded(evidence: Evidence, rule: PromotionRule, *, outweighed: bool) -> s
 def _figures(part: Comparison) -> str:
     """What both models reach on the same rows: what decides, and F1 for people."""
     return (
-        f"log loss {part.challenger_log_loss:.3f} against {part.champion_log_loss:.3f} of the "
-        f"deployed model, F1 {part.challenger_f1:.3f} against {part.champion_f1:.3f} "
-        f"({part.difference:+.3f}), on the same {part.rows:,} rows"
+        f"log loss {part.challenger_log_loss:.3f} against {part.champion_log_loss:.3f}, F1 "
+        f"{part.challenger_f1:.3f} against {part.champion_f1:.3f} ({part.difference:+.3f}) on the "
+        f"same {part.rows:,} rows"
     )
 
 

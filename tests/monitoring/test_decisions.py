@@ -128,14 +128,14 @@ def judged(case: Evidence, need: TrainingNeed = NEW_ROWS) -> Verdict:
 @pytest.mark.parametrize(
     ("gain", "verdict", "words"),
     [
-        (0.0156, "deployed", "the candidate is better on the rows new to both"),
+        (0.0156, "deployed", "the candidate is better than the deployed model on the rows new"),
         (0.0154, "deployed", "is not worse"),  # a first look needs 93.9 %: 1.548 standard errors
         (0.0, "deployed", "is not worse"),
         (-0.005, "deployed", "is not worse"),  # at the margin
         (-0.0051, "deployed", "is not clearly worse"),
         (-0.0178, "deployed", "is not clearly worse"),
-        (-0.0179, "kept", "higher by more than 0.005 and chance"),  # 1.28 of them beyond the margin
-        (-0.2, "kept", "higher by more than 0.005 and chance"),
+        (-0.0179, "kept", "by more than 0.005 and more than chance"),  # 1.28 beyond the margin
+        (-0.2, "kept", "by more than 0.005 and more than chance"),
     ],
 )
 def test_a_candidate_is_deployed_unless_it_is_surely_worse_and_called_better_where_that_is_sure(
@@ -146,8 +146,8 @@ def test_a_candidate_is_deployed_unless_it_is_surely_worse_and_called_better_whe
     assert found.verdict == verdict
     assert words in found.reason
     assert after.claims_better is ("is better" in found.reason)
-    assert f"log loss {0.4 - gain:.3f} against 0.400 of the deployed model" in found.reason
-    assert "F1 0.710 against 0.700 (+0.010), on the same 500 rows" in found.reason
+    assert f"the rows new to both: log loss {0.4 - gain:.3f} against 0.400, F1" in found.reason
+    assert "F1 0.710 against 0.700 (+0.010) on the same 500 rows" in found.reason
     assert "test data: log loss 0.400 against 0.400" in found.reason
 
 
@@ -234,7 +234,7 @@ def test_after_a_change_of_library_nothing_is_called_better() -> None:
     need = TrainingNeed(TrainingKind.NEW_LIBRARY, "trained under scikit-learn 1.8, this is 1.9")
     found = judged(evidence(compared(0.02)), need)
     assert found.deploy
-    assert found.reason.startswith(f"{need.reason}; the candidate is not worse on the test data")
+    assert found.reason.startswith(f"{need.reason}; the candidate is not worse than the deployed")
     assert not judged(evidence(compared(-0.02)), need).deploy
 
 
