@@ -79,6 +79,7 @@ class Comparison:
         gain_error: standard error of `gain`, from the paired rows; rows of one client count as one.
         confidence: that the challenger's log loss is lower; of one look alone.
         challenger_auc_interval: 95 %, of the challenger's area under the ROC curve.
+        auc_gain_interval: 95 %, of how much larger it is than the champion's.
     """
 
     rows: int
@@ -94,6 +95,7 @@ class Comparison:
     gain_error: float | None = None
     confidence: float | None = None
     challenger_auc_interval: tuple[float, float] | None = None
+    auc_gain_interval: tuple[float, float] | None = None
 
     @property
     def gain_interval(self) -> tuple[float, float] | None:
@@ -250,6 +252,7 @@ def compare(
         gain=float((before - after).mean()),
         gain_error=_mean_standard_error(before - after, codes),
         challenger_auc_interval=_auc_interval_of(truth, challenger.probabilities, codes),
+        auc_gain_interval=_auc_gain_interval(truth, champion, challenger, codes),
     )
     return replace(compared, confidence=compared.confidence_beyond(0.0))
 
@@ -263,6 +266,24 @@ def _auc_interval_of(
     auc = float(metrics.roc_auc_score(truth, probabilities))
     error = auc_standard_error(truth, probabilities, codes)
     return auc_interval(auc, error, positives, len(truth) - positives)
+
+
+def _auc_gain_interval(
+    truth: NDArray[np.int64],
+    champion: Predictions,
+    challenger: Predictions,
+    codes: NDArray[np.intp] | None,
+) -> tuple[float, float] | None:
+    from sklearn import metrics
+
+    models = [challenger.probabilities, champion.probabilities]
+    after, before = (float(metrics.roc_auc_score(truth, risks)) for risks in models)
+    influence = np.subtract(*(_auc_influence(truth == 1, risks) for risks in models))
+    rows = np.arange(len(truth)) if codes is None else codes
+    error = _error_by_clients(influence, rows)
+    if error is None:
+        return None
+    return after - before - Z95 * error, after - before + Z95 * error
 
 
 def repeating_clients(clients: ArrayLike | None) -> NDArray[np.intp] | None:
@@ -409,20 +430,28 @@ def auc_standard_error(
     Returns:
         The standard error; None with only one row of a label, which has no variance.
     """
-    from scipy.stats import rankdata
-
     positive = np.asarray(labels).astype(bool)
-    probability = np.asarray(probabilities, dtype=np.float64)
     if min(int(positive.sum()), int((~positive).sum())) < 2:
         return None
-    overall, variance = rankdata(probability), 0.0
-    influence = np.empty(len(probability))
+    influence = _auc_influence(positive, np.asarray(probabilities, dtype=np.float64))
+    if codes is not None:
+        return _error_by_clients(influence, codes)
+    parts = influence[positive], influence[~positive]
+    return float(np.sqrt(sum(len(part) ** 2 * np.var(part, ddof=1) / len(part) for part in parts)))
+
+
+def _auc_influence(
+    positive: NDArray[np.bool_], probability: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """What each row moves the area under the ROC curve."""
+    from scipy.stats import rankdata
+
+    overall, influence = rankdata(probability), np.empty(len(probability))
     for mine, sign in ((positive, 1.0), (~positive, -1.0)):
         others = len(probability) - int(mine.sum())
         won = (overall[mine] - rankdata(probability[mine])) / others
-        variance += float(np.var(won, ddof=1)) / len(won)
         influence[mine] = sign * (won - won.mean()) / len(won)
-    return float(np.sqrt(variance)) if codes is None else _error_by_clients(influence, codes)
+    return influence
 
 
 def auc_interval(

@@ -20,6 +20,8 @@ from attrition.monitoring.findings import (
 
 # A library whose change alone is a reason to train again: the candidate is made of it.
 MODEL_LIBRARIES = ("pipeline", "scikit-learn")
+# Where new rows are noise the 95 % interval of the candidate's AUC holds 0.5 and ends below this.
+NOISE_AUC = 0.55
 
 
 @dataclass(frozen=True)
@@ -279,7 +281,7 @@ def _deciding(evidence: Evidence) -> tuple[Comparison, str]:
 
     The rows new to both do, for they are of today; pooled with the test data where they are too few
     for a score. Labels that are noise make any candidate that has learnt them seem better on them:
-    where it ranks the new rows no better than chance does, the test data decide.
+    where it ranks the new rows as chance does, the test data decide.
     """
     test, unseen = evidence.test, evidence.unseen
     if unseen is None or (test.gain is not None and _is_noise(unseen)):
@@ -290,9 +292,15 @@ def _deciding(evidence: Evidence) -> tuple[Comparison, str]:
 
 
 def _is_noise(unseen: Comparison) -> bool:
-    """Whether the candidate's ranking of these rows may be chance."""
-    interval = unseen.challenger_auc_interval
-    return interval is not None and interval[0] <= 0.5
+    """Whether the candidate ranks these rows as chance does, and no better than the deployed model.
+
+    Few rows cannot show that, nor those of a change: half-way through it the candidate ranks them
+    poorly, and yet better.
+    """
+    auc, gain = unseen.challenger_auc_interval, unseen.auc_gain_interval
+    if auc is None or gain is None:
+        return False
+    return auc[0] <= 0.5 and auc[1] < NOISE_AUC and gain[0] <= 0
 
 
 def _degraded(evidence: Evidence, rule: PromotionRule, *, outweighed: bool) -> str | None:
@@ -332,8 +340,8 @@ def _other_rows(evidence: Evidence, deciding: Comparison) -> str:
         return f"; the {unseen.rows:,} new rows alone are too few to tell"
     if deciding is test:
         return (
-            f"; the candidate ranks the new rows no better than chance does, so they do not decide:"
-            f" {_figures(unseen)}"
+            f"; the candidate ranks the new rows as chance does, so they do not decide: "
+            f"{_figures(unseen)}"
         )
     return "" if test.gain is None else f"; test data: {_figures(test)}"
 

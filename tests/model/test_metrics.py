@@ -213,6 +213,23 @@ def test_a_comparison_says_how_well_the_challenger_ranks() -> None:
     assert interval == score(labels, probabilities, 0.5, ANY, 1).roc_auc_interval
 
 
+def test_the_interval_of_the_gain_in_auc_is_that_of_a_bootstrap_of_pairs() -> None:
+    labels, probabilities = table(400)
+    random = np.random.default_rng(3)
+    noisy = np.clip(probabilities + random.normal(0, 0.2, 400), 0, 1)
+    models = Predictions(noisy, 0.5), Predictions(probabilities, 0.5)
+    low, high = compare(labels, *models, ANY, seed=1).auc_gain_interval or (0.0, 0.0)
+
+    def gain(rows: np.ndarray) -> float:
+        before, after = (metrics.roc_auc_score(labels[rows], m.probabilities[rows]) for m in models)
+        return float(after - before)
+
+    assert (low + high) / 2 == pytest.approx(gain(np.arange(400)))
+    drawn = [gain(random.integers(0, 400, 400)) for _ in range(100)]
+    assert (high - low) / (2 * Z95) == pytest.approx(np.std(drawn), rel=0.2)
+    assert compare(labels, models[0], models[0], ANY, seed=1).auc_gain_interval == (0, 0)
+
+
 def test_equal_seeds_give_equal_intervals() -> None:
     labels, probabilities = table(100)
     assert score(labels, probabilities, 0.5, ANY, 3) == score(labels, probabilities, 0.5, ANY, 3)

@@ -109,6 +109,7 @@ def compared(
         gain_error=error,
         confidence=NormalDist(0, error).cdf(gain),
         challenger_auc_interval=(auc - 0.05, auc + 0.05),
+        auc_gain_interval=(-0.01, 0.01),
     )
 
 
@@ -195,13 +196,16 @@ def test_the_rows_new_to_both_come_before_old_test_data_and_a_contradiction_is_s
 
 def test_new_rows_that_the_candidate_ranks_as_chance_would_leave_it_to_the_test_data() -> None:
     """Labels that are noise: who has learnt them is better on them, and worse on all others."""
-    noise = compared(0.3, auc=0.54)
+    noise = compared(0.3, auc=0.499)
     found, after = promotion_verdict(NEW_ROWS, evidence(compared(-0.05), noise), RULE)
     assert found.verdict == "kept"
     assert "on the test data: log loss 0.450" in found.reason
-    assert "the candidate ranks the new rows no better than chance does" in found.reason
+    assert "the candidate ranks the new rows as chance does" in found.reason
     assert after.claims_better is False
-    assert judged(evidence(compared(-0.05), compared(0.3, auc=0.56))).deploy
+    few = replace(noise, challenger_auc_interval=(0.3, 0.7))
+    halfway = replace(noise, auc_gain_interval=(0.01, 0.09))
+    for unseen in (few, halfway, compared(0.3, auc=0.501)):
+        assert judged(evidence(compared(-0.05), unseen)).deploy, "it may be a change"
     assert judged(evidence(FEW, noise)).deploy, "no test data, and the new rows decide"
 
 
@@ -243,7 +247,7 @@ def test_after_a_change_of_library_nothing_is_called_better() -> None:
     [
         (-0.15, compared(0.0), True),  # .70 to .55
         (-0.15, compared(0.02), False),  # the new rows are sure of the contrary
-        (-0.15, compared(0.02, auc=0.5), True),  # but not where they are noise
+        (-0.15, compared(0.02, auc=0.49), True),  # but not where they are noise
         (-0.15, None, True),
         (-0.09, compared(0.0), False),  # .61: not under the threshold
     ],

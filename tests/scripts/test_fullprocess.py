@@ -247,7 +247,7 @@ def test_a_candidate_that_learnt_noise_is_not_deployed(project: Project) -> None
     project.run(SCRIPT)
     record = decision(project)
     assert record["verdict"] == "kept"
-    assert "the candidate ranks the new rows no better than chance does" in record["reason"]
+    assert "the candidate ranks the new rows as chance does" in record["reason"]
     assert record["evidence"]["unseen"]["gain"] > 0 > record["evidence"]["test"]["gain"]
     assert live(project) == old
     settle(project)
