@@ -1,5 +1,5 @@
 # make run | serve | test | test-fast | test-all | coverage | check | types | audit | bench |
-# bench-quick | quality | effect | spark: each builds what it needs in .venv first.
+# bench-quick | decisions | quality | effect | spark: each builds what it needs in .venv first.
 
 PYTHON ?= python3
 VENV := .venv
@@ -10,7 +10,7 @@ PYTEST := PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -n auto
 
 .DEFAULT_GOAL := help
 .PHONY: help install spark run serve test test-fast test-all coverage check types audit bench \
-    bench-quick quality effect clean
+    bench-quick decisions quality effect clean
 
 # What mirrors the rooms of attrition/, so that a change of one is proved within a minute.
 ROOMS := core runs data model engines calls monitoring ranking report web
@@ -87,6 +87,9 @@ bench: $(VENV)/.development  ## every bar of speed and size, written to benchmar
 
 bench-quick: $(VENV)/.development  ## the same with small tables, in a minute
 	@$(BIN)/python -m benchmarks --quick
+
+decisions: $(VENV)/.development  ## do the decisions hold: streams of batches, half an hour
+	@$(BIN)/python -m benchmarks.decisions
 
 quality: $(VENV)/.development  ## how good the model is, against plain and boosted ones
 	@$(BIN)/python -m benchmarks.quality

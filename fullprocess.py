@@ -44,14 +44,14 @@ from attrition.core.scratch import sweep_scratch_folders
 from attrition.data import committed_rows
 from attrition.engines.context import RunContext, read_context
 from attrition.model.champion import Champion, live_champion
-from attrition.monitoring import alert_delivery, tick
+from attrition.monitoring import alert_delivery, segments, tick
 from attrition.monitoring.challenge import Challenge, challenge, training_situation, uncontested
 from attrition.monitoring.champion import find_champion
 from attrition.monitoring.decisions import Scored, Verdict, training_need
-from attrition.monitoring.examination import examine
+from attrition.monitoring.examination import Examination, examine
 from attrition.monitoring.findings import RunVerdict, TrainingNeed
 from attrition.monitoring.record import DecisionRecord
-from attrition.monitoring.run_record import decided, unreported
+from attrition.monitoring.run_record import decided, remembered, unreported
 from attrition.ranking import call_list
 from attrition.report.prospect import describe_prospect
 from attrition.report.run_summary import summary
@@ -104,12 +104,22 @@ def run_stages(
         watch.forget("ingestion")
     with watch.stage("check"):
         context = read_context(config, champion)
-        exam = examine(context)
+        memory = remembered(config, context.live)
+        exam = examine(context, memory.watch)
         need = training_need(training_situation(context, exam.drift.has_drifted))
     logger.info("%s: %s", "a candidate is due" if need.train else "no candidate", need.reason)
-    outcome = run_challenge(context, need, watch)
+    outcome = run_challenge(context, need, exam, memory.looks, watch)
     record = replace(
-        decided(config, ingested, exam, need, outcome, started=started),
+        decided(
+            config,
+            ingested,
+            exam,
+            need,
+            outcome,
+            memory=memory,
+            commit=context.ledger.commit_id,
+            started=started,
+        ),
         inputs=inputs.digest,
         release_before=context.live,
     )
@@ -119,8 +129,18 @@ def run_stages(
     return replace(context, champion=live_champion(config)), record, outgoing
 
 
-def run_challenge(context: RunContext, need: TrainingNeed, watch: Stopwatch) -> Challenge:
-    """Train a candidate if there is need, score it, and judge it against the champion."""
+def run_challenge(
+    context: RunContext, need: TrainingNeed, exam: Examination, looks: int, watch: Stopwatch
+) -> Challenge:
+    """Train a candidate if there is need, score it, and judge it against the champion.
+
+    Args:
+        context: of the run.
+        need: whether and why to train.
+        exam: what was found about the champion.
+        looks: how many candidates were compared with it before.
+        watch: times the stages.
+    """
     config, champion = context.config, context.champion
     if not need.train:
         return uncontested(champion, Verdict(RunVerdict.KEPT, need.reason))
@@ -133,7 +153,11 @@ def run_challenge(context: RunContext, need: TrainingNeed, watch: Stopwatch) -> 
         return uncontested(champion, verdict)
     with watch.stage("scoring"):
         scored = Scored(scoring.run(config, context.test), trained.cross_validated)
-    return challenge(context, need, trained, scored, watch)
+    outcome = challenge(context, need, trained, scored, exam=exam, looks=looks, watch=watch)
+    if outcome.verdict.deploy:
+        weak = segments.of_candidate(config, trained, context.test.clients)
+        outcome = replace(outcome, segments=weak)
+    return outcome
 
 
 def deploy(context: RunContext, record: DecisionRecord, watch: Stopwatch) -> Release | None:
@@ -198,7 +222,8 @@ def close(
             record_answers(config)
     record = replace(record, timings=dict(watch.seconds), finished_at=clock.now())
     plain = record.to_json()
-    history.record_run(config.history, plain, config.runs_to_keep)
+    lasting = {key: value for key, value in plain.items() if key != "watch"}
+    history.record_run(config.history, lasting, config.runs_to_keep)
     alert_delivery.tell_run(config, record)
     is_all_seen = inputs.settled and inputs.digest == record.inputs
     is_all_seen = is_all_seen and committed_rows.is_as_left(config, context.ledger)

@@ -14,7 +14,7 @@ import logging
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from attrition.core import atomic_files
+from attrition.core import atomic_files, plain_values
 from attrition.core.config import Config
 from attrition.core.errors import DataError
 from attrition.core.formatting import between
@@ -25,6 +25,7 @@ from attrition.model.champion import live_champion
 from attrition.model.compatibility import misfit
 from attrition.model.metrics import Score, score_to_judge_by
 from attrition.model.scorecard import load_scorecard
+from attrition.monitoring.examination import outcomes_of
 from attrition.runs import cli
 
 logger = logging.getLogger(__name__)
@@ -45,7 +46,8 @@ def run(config: Config, test: TestClients) -> Score:
     path = config.output_model_path / "scorecard.json"
     if not path.exists():
         raise DataError(f"{path}: there is no candidate to score; train one with: training.py")
-    result = score_clients(load_scorecard(path), test.clients, config)
+    card = load_scorecard(path)
+    result = score_clients(card, test.clients, config)
     record = {
         "scorecard_sha256": atomic_files.sha256_of(path),
         "test_files": list(test.files),
@@ -53,6 +55,7 @@ def run(config: Config, test: TestClients) -> Score:
         "test_rows_without_label": test.blank_labels,
         "test_rows_duplicate": test.duplicates,
         "test_rows_held_out": test.held_out,
+        "outcomes": plain_values.to_json(outcomes_of(card, test.clients)),
         **result.to_json(),
     }
     atomic_files.write_json(config.scores, record)

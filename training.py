@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from attrition.core import atomic_files
+from attrition.core import atomic_files, plain_values
 from attrition.core.config import Config
 from attrition.core.errors import NotEnoughData
 from attrition.data.clients import Clients, TestClients
@@ -33,6 +33,7 @@ from attrition.model.metrics import score
 from attrition.model.scorecard import Scorecard
 from attrition.model.versions import versions
 from attrition.monitoring.impact import baseline
+from attrition.monitoring.outcome_evidence import outcome_evidence
 from attrition.monitoring.reference import summarise
 from attrition.runs import cli
 
@@ -107,7 +108,7 @@ def _record(config: Config, commit: str, result: TrainingResult) -> dict[str, An
         "test_share": config.test_share,
         "threshold": fitted.scorecard.threshold,
         "settings": fitted.settings,
-        "cross_validated": result.cross_validated.to_json(),
+        "cross_validated": result.cross_validated.to_json() | {"outcomes": _outcomes(result)},
         "suspicious_columns": result.suspicious,
         "sha256": {
             name: atomic_files.sha256_of(folder / name)
@@ -117,6 +118,14 @@ def _record(config: Config, commit: str, result: TrainingResult) -> dict[str, An
         "reference": summarise(clients.features, log_odds),
         "predicted": baseline(fitted.scorecard, clients.columns, log_odds),
     }
+
+
+def _outcomes(result: TrainingResult) -> dict[str, Any]:
+    """What outcomes say of predictions by models that had not learnt the row."""
+    selection = result.fitted.selection
+    evidence = outcome_evidence(selection.labels, selection.probabilities)
+    plain: dict[str, Any] = plain_values.to_json(evidence)
+    return plain
 
 
 def describe(result: TrainingResult) -> str:

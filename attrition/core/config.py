@@ -54,12 +54,14 @@ class Config:
     negative_label: str = "0"
     value_column: str | None = None
 
-    # Fractions 0-1: fall of F1 that counts as drift, F1 below which a model is degraded,
-    # significance level of the data-drift tests, bootstrap confidence that a promotion needs.
+    # Fractions 0-1: change of log loss, of the share of leavers or of AUC that counts as drift, F1
+    # below which a model is degraded, significance level of the data-drift tests, confidence with
+    # which a candidate is called better. Nats: log loss by which a candidate may be worse.
     drift_threshold: float = 0.05
     model_score_threshold: float = 0.60
     data_drift_threshold: float = 0.05
     promotion_confidence: float = 0.90
+    promotion_margin: float = 0.005
 
     # Share of the ingested labelled rows held out of training: test data in addition to the test
     # folder. A digest of the client's id, or of the row where there is none, selects them.
@@ -334,6 +336,9 @@ def _convert_fraction(key: str, kind: str, value: Any) -> float | None:
     if key == "test_share":
         if not is_number or not 0 <= value < 0.5:
             raise ValueError("a fraction of at least 0 and below 0.5")
+    elif key == "promotion_margin":
+        if not is_number or not 0 <= value < 1:
+            raise ValueError("a number of at least 0 and below 1")
     elif not is_number or not 0 < value < 1:
         raise ValueError("a fraction between 0 and 1" + " or null" * (kind != "float"))
     return float(value)

@@ -1,5 +1,6 @@
 """How good predictions are, and how certain that is: metrics, bootstrap intervals, comparisons.
 
+Two models are compared by the log loss of each row, which tells sooner than F1 which is better.
 F1 depends on a table of predictions only through the counts of its few kinds of rows (label and
 prediction: four kinds; label and two models' predictions: eight). Resampling n rows with
 replacement is therefore a multinomial draw of those counts: the same bootstrap (Efron 1979) at
@@ -12,7 +13,8 @@ standard errors follow from each client's sum: as many rows of fewer clients tel
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
+from statistics import NormalDist
 from typing import Any, TypeVar
 
 import numpy as np
@@ -21,6 +23,10 @@ from numpy.typing import ArrayLike, NDArray
 RESAMPLES = 4000
 INTERVAL_LEVEL = 0.95
 CALIBRATION_BINS = 10
+SMALLEST_PROBABILITY = 1e-9  # taken for smaller ones, so that each log loss is a number
+# Likewise where two models are compared: no row then weighs more than 6.9 nats, and who rightly
+# gives a smaller probability loses at most 0.001 nats by it, less than what decides.
+SMALLEST_COMPARED = 1e-3
 
 
 @dataclass(frozen=True)
@@ -89,7 +95,15 @@ def _f1(score: Score | Mapping[str, Any]) -> Any:
 class Comparison:
     """Champion against challenger on the same rows.
 
-    `confidence` is the share of bootstrap resamples in which the challenger's F1 is higher.
+    The log loss decides; F1 and its bootstrap interval stand beside for people.
+
+    Attributes:
+        champion_log_loss, challenger_log_loss: nats per row.
+        gain: how much lower the challenger's log loss is.
+        gain_error: standard error of `gain`, from the paired rows; rows of one client count as one.
+        confidence: that the challenger's log loss is lower; of one look alone.
+        challenger_auc_interval: 95 %, of the challenger's area under the ROC curve.
+        auc_gain_interval: 95 %, of how much larger it is than the champion's.
     """
 
     rows: int
@@ -99,7 +113,28 @@ class Comparison:
     challenger_f1: float | None = None
     difference: float | None = None
     difference_interval: tuple[float, float] | None = None
+    champion_log_loss: float | None = None
+    challenger_log_loss: float | None = None
+    gain: float | None = None
+    gain_error: float | None = None
     confidence: float | None = None
+    challenger_auc_interval: tuple[float, float] | None = None
+    auc_gain_interval: tuple[float, float] | None = None
+
+    @property
+    def gain_interval(self) -> tuple[float, float] | None:
+        """The gain's 95 % interval."""
+        if self.gain is None or self.gain_error is None:
+            return None
+        return self.gain - Z95 * self.gain_error, self.gain + Z95 * self.gain_error
+
+    def confidence_beyond(self, gain: float) -> float | None:
+        """How sure one look is that the challenger's log loss is lower by more than `gain`."""
+        if self.gain is None or self.gain_error is None:
+            return None
+        if self.gain_error == 0:
+            return float(self.gain > gain)
+        return NormalDist(gain, self.gain_error).cdf(self.gain)
 
 
 def score(
@@ -150,7 +185,7 @@ def score(
         roc_auc=auc,
         roc_auc_interval=auc_interval(auc, auc_error, positives, rows - positives),
         average_precision=float(metrics.average_precision_score(truth, probability)),
-        log_loss=float(metrics.log_loss(truth, probability, labels=[0, 1])),
+        log_loss=float(log_losses(truth, probability).mean()),
         brier_score=float(metrics.brier_score_loss(truth, probability)),
         calibration_error=calibration_error(truth, probability),
         base_rate=positives / rows,
@@ -164,44 +199,115 @@ def score(
     )
 
 
-def compare(
+@dataclass(frozen=True)
+class Predictions:
+    """What one model says of some rows: array of shape (n_rows,) and a threshold, fractions 0-1."""
+
+    probabilities: NDArray[np.float64]
+    threshold: float
+
+    @property
+    def labels(self) -> NDArray[np.int64]:
+        """1 where the model predicts the positive label."""
+        return (self.probabilities >= self.threshold).astype(np.int64)
+
+    def losses(self, truth: NDArray[np.int64]) -> NDArray[np.float64]:
+        """Log loss of each row, in nats, to compare it with another model's."""
+        return log_losses(truth, self.probabilities, SMALLEST_COMPARED)
+
+
+def log_losses(
     labels: ArrayLike,
-    champion: ArrayLike,
-    challenger: ArrayLike,
-    minimum: Minimum,
-    seed: int,
-    *,
-    clients: ArrayLike | None = None,
-) -> Comparison:
-    """Compare two models' predictions on the same rows by a paired bootstrap of the F1 difference.
+    probabilities: NDArray[np.float64],
+    smallest: float = SMALLEST_PROBABILITY,
+) -> NDArray[np.float64]:
+    """Log loss of each row, in nats.
 
     Args:
         labels: array of shape (n_rows,), 1 positive, 0 negative.
-        champion: array of shape (n_rows,), the deployed model's predicted labels.
-        challenger: array of shape (n_rows,), the candidate's predicted labels.
+        probabilities: array of shape (n_rows,), of the positive label, fractions 0-1.
+        smallest: taken for smaller probabilities, and 1 less this for larger ones.
+    """
+    right = np.where(np.asarray(labels) == 1, probabilities, 1.0 - probabilities)
+    losses: NDArray[np.float64] = -np.log(np.clip(right, smallest, 1 - smallest))
+    return losses
+
+
+def compare(
+    labels: ArrayLike,
+    champion: Predictions,
+    challenger: Predictions,
+    minimum: Minimum,
+    *,
+    seed: int,
+    clients: ArrayLike | None = None,
+) -> Comparison:
+    """Compare two models on the same rows, row by row.
+
+    Args:
+        labels: array of shape (n_rows,), 1 positive, 0 negative.
+        champion: the deployed model.
+        challenger: the candidate.
         minimum, clients: as for `score`.
-        seed: of the bootstrap.
+        seed: of the bootstrap of F1.
     """
     truth = np.asarray(labels).astype(np.int64)
     codes = repeating_clients(clients)
     rows, positives = len(truth), int(truth.sum())
     reason = undefined_reason(rows, positives, minimum)
     reason = reason or _undefined_by_clients(truth, codes, minimum)
+    if codes is not None and not codes.any():
+        reason = reason or f"all {rows:,} labelled rows are of one client"
     if reason:
         return Comparison(rows, positives, reason)
-    kinds = 4 * truth + 2 * np.asarray(champion).astype(np.int64)
-    kinds += np.asarray(challenger).astype(np.int64)
+    kinds = 4 * truth + 2 * champion.labels + challenger.labels
     champion_f1, challenger_f1 = _paired_f1(np.bincount(kinds, minlength=8)[np.newaxis])
     differences = np.subtract(*_paired_f1(_resample(kinds, 8, codes, seed))[::-1])
-    return Comparison(
+    before, after = champion.losses(truth), challenger.losses(truth)
+    compared = Comparison(
         rows=rows,
         positives=positives,
         champion_f1=float(champion_f1[0]),
         challenger_f1=float(challenger_f1[0]),
         difference=float(challenger_f1[0] - champion_f1[0]),
         difference_interval=_interval(differences),
-        confidence=float(np.mean(differences > 0)),
+        champion_log_loss=float(before.mean()),
+        challenger_log_loss=float(after.mean()),
+        gain=float((before - after).mean()),
+        gain_error=_mean_standard_error(before - after, codes),
+        challenger_auc_interval=_auc_interval_of(truth, challenger.probabilities, codes),
+        auc_gain_interval=_auc_gain_interval(truth, champion, challenger, codes),
     )
+    return replace(compared, confidence=compared.confidence_beyond(0.0))
+
+
+def _auc_interval_of(
+    truth: NDArray[np.int64], probabilities: NDArray[np.float64], codes: NDArray[np.intp] | None
+) -> tuple[float, float]:
+    from sklearn import metrics
+
+    positives = int(truth.sum())
+    auc = float(metrics.roc_auc_score(truth, probabilities))
+    error = auc_standard_error(truth, probabilities, codes)
+    return auc_interval(auc, error, positives, len(truth) - positives)
+
+
+def _auc_gain_interval(
+    truth: NDArray[np.int64],
+    champion: Predictions,
+    challenger: Predictions,
+    codes: NDArray[np.intp] | None,
+) -> tuple[float, float] | None:
+    from sklearn import metrics
+
+    models = [challenger.probabilities, champion.probabilities]
+    after, before = (float(metrics.roc_auc_score(truth, risks)) for risks in models)
+    influence = np.subtract(*(_auc_influence(truth == 1, risks) for risks in models))
+    rows = np.arange(len(truth)) if codes is None else codes
+    error = _error_by_clients(influence, rows)
+    if error is None:
+        return None
+    return after - before - Z95 * error, after - before + Z95 * error
 
 
 def repeating_clients(clients: ArrayLike | None) -> NDArray[np.intp] | None:
@@ -348,24 +454,28 @@ def auc_standard_error(
     Returns:
         The standard error; None with only one row of a label, which has no variance.
     """
-    from scipy.stats import rankdata
-
     positive = np.asarray(labels).astype(bool)
-    probability = np.asarray(probabilities, dtype=np.float64)
     if min(int(positive.sum()), int((~positive).sum())) < 2:
         return None
-    overall = rankdata(probability)
-    won = [
-        (overall[mine] - rankdata(probability[mine])) / np.count_nonzero(~mine)
-        for mine in (positive, ~positive)
-    ]
-    if codes is None:
-        return float(np.sqrt(sum(float(np.var(one, ddof=1)) / len(one) for one in won)))
-    influence = np.empty(len(probability))
-    influence[positive], influence[~positive] = (
-        (one - one.mean()) / len(one) for one in (won[0], -won[1])
-    )
-    return _error_by_clients(influence, codes)
+    influence = _auc_influence(positive, np.asarray(probabilities, dtype=np.float64))
+    if codes is not None:
+        return _error_by_clients(influence, codes)
+    parts = influence[positive], influence[~positive]
+    return float(np.sqrt(sum(len(part) ** 2 * np.var(part, ddof=1) / len(part) for part in parts)))
+
+
+def _auc_influence(
+    positive: NDArray[np.bool_], probability: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """What each row moves the area under the ROC curve."""
+    from scipy.stats import rankdata
+
+    overall, influence = rankdata(probability), np.empty(len(probability))
+    for mine, sign in ((positive, 1.0), (~positive, -1.0)):
+        others = len(probability) - int(mine.sum())
+        won = (overall[mine] - rankdata(probability[mine])) / others
+        influence[mine] = sign * (won - won.mean()) / len(won)
+    return influence
 
 
 def auc_interval(

@@ -35,7 +35,7 @@ from sklearn.model_selection import StratifiedKFold, train_test_split
 from sklearn.pipeline import Pipeline
 
 from attrition.core.errors import NotEnoughData
-from attrition.model.metrics import Minimum, undefined_reason
+from attrition.model.metrics import Minimum, log_losses, undefined_reason
 from attrition.model.purification import purified
 from attrition.model.scorecard import Scorecard
 from attrition.model.terms import Axis
@@ -171,7 +171,7 @@ def choose(
     clients: ArrayLike | None = None,
 ) -> tuple[Selection, NDArray[np.intp]]:
     """Select pairs, L2 strength and threshold on a sample; also return the sample's positions."""
-    sample = _sample(labels, seed)
+    sample = selection_rows(labels, seed)
     codes = _codes(clients, len(labels))[sample]
     return select(features.iloc[sample], labels[sample], columns, seed, codes), sample
 
@@ -316,12 +316,6 @@ def _descend(candidates: Sequence[T], losses: Callable[[T], Floats], least_gain:
     return best
 
 
-def log_losses(labels: Labels, probabilities: Floats) -> Floats:
-    """Log loss of each row, in nats."""
-    right = np.where(labels == 1, probabilities, 1.0 - probabilities)
-    return -np.log(np.maximum(right, np.finfo(np.float64).tiny))
-
-
 @dataclass(frozen=True)
 class Fold:
     """One fold with its expanded basis: the first `widths[count]` columns hold `count` pairs."""
@@ -411,8 +405,11 @@ def best_threshold(probabilities: Floats) -> float:
     return float(np.max(np.cumsum(falling) / (alarms + falling.sum())))
 
 
-def _sample(labels: Labels, seed: int) -> NDArray[np.intp]:
-    """Positions of at most SAMPLE_ROWS rows, stratified by label."""
+def selection_rows(labels: Labels, seed: int) -> NDArray[np.intp]:
+    """Rising positions of the rows used for a selection: at most SAMPLE_ROWS, stratified by label.
+
+    Equal labels and an equal seed give equal rows.
+    """
     positions = np.arange(len(labels))
     if len(labels) <= SAMPLE_ROWS:
         return positions

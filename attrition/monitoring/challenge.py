@@ -6,7 +6,7 @@ Gathers what the pure functions of `decisions.py` judge.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -14,15 +14,16 @@ from numpy.typing import NDArray
 
 from attrition.core.config import Config
 from attrition.core.rollbacks import is_rolled_back, rolled_back_commits
-from attrition.data.clients import Clients
+from attrition.data.clients import Clients, joined
 from attrition.engines.candidate import TrainingResult
 from attrition.engines.context import RunContext, minimum
 from attrition.engines.selection import engine
 from attrition.model.champion import Champion
-from attrition.model.metrics import Comparison, compare
+from attrition.model.metrics import Comparison, Predictions, compare
 from attrition.model.training import out_of_fold_probabilities
 from attrition.model.versions import versions
 from attrition.monitoring.decisions import (
+    PromotionRule,
     Scored,
     TrainingSituation,
     Verdict,
@@ -31,8 +32,12 @@ from attrition.monitoring.decisions import (
     new_columns_verdict,
     promotion_verdict,
 )
-from attrition.monitoring.findings import Evidence, Suspicion, TrainingNeed
+from attrition.monitoring.examination import Examination
+from attrition.monitoring.findings import Evidence, Sample, SegmentSearch, Suspicion, TrainingNeed
+from attrition.monitoring.outcome_evidence import OutcomeEvidence, outcome_evidence
 from attrition.runs.stopwatch import Stopwatch
+
+Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -45,6 +50,8 @@ class Challenge:
         scored: its scores; None when none was trained.
         evidence: the comparison with the champion; None when there was none.
         sampled: how many rows were new to both, where only a sample of them was compared.
+        reached: after drift, what the candidate reaches on rows like today's; else None.
+        segments: where a candidate that is deployed is weak; None without one.
     """
 
     verdict: Verdict
@@ -52,6 +59,8 @@ class Challenge:
     scored: Scored | None = None
     evidence: Evidence | None = None
     sampled: dict[str, int] = field(default_factory=dict)
+    reached: OutcomeEvidence | None = None
+    segments: SegmentSearch | None = None
 
 
 def training_situation(context: RunContext, drift: bool) -> TrainingSituation:
@@ -94,12 +103,17 @@ def challenge(
     need: TrainingNeed,
     trained: TrainingResult,
     scored: Scored,
+    *,
+    exam: Examination,
+    looks: int,
     watch: Stopwatch,
 ) -> Challenge:
     """Judge a candidate, against the champion where that can be asked.
 
     Args:
         need: why the candidate was trained.
+        exam: what was found about the champion.
+        looks: how many candidates were compared with it before.
         watch: times the comparison.
     """
     config, champion = context.config, context.champion
@@ -113,7 +127,8 @@ def challenge(
     else:
         with watch.stage("comparison"):
             evidence = gather_evidence(config, champion, trained, context.test.clients)
-        verdict = promotion_verdict(need, evidence, config.promotion_confidence, threshold)
+        rule = PromotionRule(config.promotion_confidence, config.promotion_margin, threshold)
+        verdict, evidence = promotion_verdict(need, replace(evidence, look=looks + 1), rule)
         if trained.unseen_rows > int(trained.unseen.sum()):
             sampled = {"comparison": trained.unseen_rows}
     suspicious = Suspicion()
@@ -123,7 +138,8 @@ def challenge(
         verdict = disbelieved(verdict, trained.suspicious)
     elif champion is not None and not trained.suspicious:
         suspicious = suspicions(champion.training)
-    return Challenge(verdict, suspicious, scored, evidence, sampled)
+    reached = reached_today(trained, exam) if verdict.deploy and evidence else None
+    return Challenge(verdict, suspicious, scored, evidence, sampled, reached)
 
 
 def suspicions(training: Mapping[str, Any]) -> Suspicion:
@@ -140,32 +156,56 @@ def gather_evidence(
     The candidate has learnt the new rows, so about them it answers out of fold: each row is
     predicted by a model of its kind that did not see it.
     """
-    card, clients, unseen = trained.fitted.scorecard, trained.clients, trained.unseen
+    old, new = champion.card, trained.fitted.scorecard
 
-    def answers(rows: Clients, candidate: NDArray[np.float64]) -> NDArray[np.int8]:
-        """Label, champion's and candidate's prediction: array of shape (3, n_rows)."""
-        champions = champion.card.probabilities(rows.columns) >= champion.card.threshold
+    def judge(rows: Clients, before: Floats, after: Floats) -> Comparison:
         assert rows.labels is not None
-        return np.stack([rows.labels, champions, candidate >= card.threshold]).astype(np.int8)
+        return compare(
+            rows.labels,
+            Predictions(before, old.threshold),
+            Predictions(after, new.threshold),
+            minimum(config),
+            seed=config.random_seed,
+            clients=rows.ids if config.id_column is not None else None,
+        )
 
-    def judge(rows: NDArray[np.int8], ids: NDArray[np.object_]) -> Comparison:
-        whose = ids if config.id_column is not None else None
-        seed = config.random_seed
-        return compare(rows[0], rows[1], rows[2], minimum(config), seed, clients=whose)
-
-    on_test = answers(test, card.probabilities(test.columns))
-    by_test = judge(on_test, test.ids)
-    if not unseen.any():
-        return Evidence(by_test, None, by_test)
-    assert clients.labels is not None
-    probabilities = out_of_fold_probabilities(
-        trained.fitted, clients.features, clients.labels, unseen, clients.ids
+    before, after = old.probabilities(test.columns), new.probabilities(test.columns)
+    on_test = judge(test, before, after)
+    if not trained.unseen.any():
+        return Evidence(on_test, None, on_test)
+    unseen = trained.clients.select(trained.unseen)
+    before_unseen = old.probabilities(unseen.columns)
+    after_unseen = out_of_fold(trained, trained.unseen)
+    pooled = judge(
+        joined(test, unseen),
+        np.concatenate([before, before_unseen]),
+        np.concatenate([after, after_unseen]),
     )
-    fresh = clients.select(unseen)
-    on_unseen = answers(fresh, probabilities)
-    pooled = np.concatenate([on_test, on_unseen], axis=1)
-    return Evidence(
-        by_test,
-        judge(on_unseen, fresh.ids),
-        judge(pooled, np.concatenate([test.ids, fresh.ids])),
+    return Evidence(on_test, judge(unseen, before_unseen, after_unseen), pooled)
+
+
+def reached_today(trained: TrainingResult, exam: Examination) -> OutcomeEvidence | None:
+    """What a model fitted to a change reaches on the rows that showed it; None without drift.
+
+    It is what can be reached at all: with the next batches compared with it, an alarm ends when
+    nothing is left to do.
+    """
+    performance = exam.drift.performance.get(Sample.NEW_ROWS)
+    if performance is None or not performance.has_drifted:
+        return None
+    newest = min(one.rows for one in performance.departures if one.is_drift)
+    rows = trained.unseen
+    if len(trained.clients) == trained.rows:
+        rows = np.arange(trained.rows) >= trained.rows - newest
+    labels = trained.clients.select(rows).labels
+    assert labels is not None
+    return outcome_evidence(labels, out_of_fold(trained, rows))
+
+
+def out_of_fold(trained: TrainingResult, rows: NDArray[np.bool_]) -> Floats:
+    """The candidate's probabilities of some of its training rows, each by a model without it."""
+    clients = trained.clients
+    assert clients.labels is not None
+    return out_of_fold_probabilities(
+        trained.fitted, clients.features, clients.labels, rows, clients.ids
     )

@@ -7,13 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
+from math import pi
 from typing import Any
 
 from attrition.model.metrics import Comparison, Score, score_to_judge_by
 from attrition.monitoring.findings import (
-    DriftVerdict,
     Evidence,
-    PerformanceDrift,
     RunVerdict,
     TrainingKind,
     TrainingNeed,
@@ -21,41 +20,8 @@ from attrition.monitoring.findings import (
 
 # A library whose change alone is a reason to train again: the candidate is made of it.
 MODEL_LIBRARIES = ("pipeline", "scikit-learn")
-
-
-def performance_drift(
-    at_deployment: float | None, now: Score, threshold: float, measured: str = ""
-) -> PerformanceDrift:
-    """Judge a model's F1 of today against its F1 at deployment, on the same kind of rows.
-
-    A fall beyond the threshold is drift when it is more than chance: when the whole 95 % interval
-    of today's F1 lies below the F1 at deployment. Else there are too few rows to tell.
-
-    Args:
-        at_deployment: F1 when the model was deployed; None when it was undefined.
-        now: its score on today's rows.
-        threshold: the fall of F1 that counts, a fraction 0-1.
-        measured: how the F1 at deployment was, where it is not the one that the verdict told then.
-    """
-    if now.f1 is None or now.f1_interval is None:
-        return PerformanceDrift(DriftVerdict.INSUFFICIENT, str(now.undefined), at_deployment)
-    if at_deployment is None:
-        reason = "the score at deployment was undefined, so there is nothing to compare with"
-        return PerformanceDrift(DriftVerdict.INSUFFICIENT, reason, None, now.f1)
-    fall = at_deployment - now.f1
-    then = " ".join(filter(None, (f"{at_deployment:.3f}", measured, "at deployment")))
-    change = f"F1 {now.f1:.3f} on {now.rows:,} rows, {then}"
-    if fall <= threshold:
-        verdict, reason = DriftVerdict.NO_DRIFT, f"{change}: no fall beyond {threshold:g}"
-    elif now.f1_interval[1] < at_deployment:
-        verdict, reason = (
-            DriftVerdict.DRIFT,
-            f"{change}: a fall of {fall:.3f}, beyond {threshold:g}",
-        )
-    else:
-        verdict = DriftVerdict.INSUFFICIENT
-        reason = f"{change}: a fall of {fall:.3f} that may be chance on so few rows"
-    return PerformanceDrift(verdict, reason, at_deployment, now.f1, fall)
+# Where new rows are noise the 95 % interval of the candidate's AUC holds 0.5 and ends below this.
+NOISE_AUC = 0.55
 
 
 @dataclass(frozen=True)
@@ -198,8 +164,7 @@ def new_columns_verdict(
     """Judge the candidate alone, where the deployed model cannot be asked about today's rows.
 
     So it is after a change of columns or labels, or when it has learnt rows that are held out now.
-    The candidate takes its place if it is known to be
-    good enough, or no worse than it was.
+    The candidate takes its place if it is known to be good enough, or no worse than it was.
 
     Args:
         need: why the candidate was trained.
@@ -230,98 +195,169 @@ def disbelieved(verdict: Verdict, columns: Collection[str]) -> Verdict:
     return replace(verdict, reason=text)
 
 
-def promotion_verdict(
-    need: TrainingNeed, evidence: Evidence, confidence: float, score_threshold: float
-) -> Verdict:
-    """Decide between the deployed model and the candidate on the same rows.
+@dataclass(frozen=True)
+class PromotionRule:
+    """What a candidate must show to take the place of the deployed model.
 
-    The candidate is deployed when its F1 is better on the pooled rows and the paired bootstrap
-    gives that at least `confidence`; but never one that is degraded on the test data where the
-    deployed one is not. Where the test data cannot be scored, the rows new to both decide alone.
-    After a change of library alone nothing can have got better, and it is enough that nothing got
-    worse.
+    Attributes:
+        confidence: `promotion_confidence`, with which "better" is claimed, at whatever look, and
+            "worse", at this one.
+        margin: `promotion_margin`, how much higher its log loss may be, in nats.
+        score_threshold: `model_score_threshold`, a fraction 0-1.
+    """
+
+    confidence: float
+    margin: float
+    score_threshold: float
+
+    def needed_confidence(self, look: int) -> float:
+        """Confidence that one comparison must reach for "better" to be claimed.
+
+        A candidate comes at every batch, and one that is no better would seem so some day. So each
+        comparison spends a part of the allowed error: 6 / (pi k)^2 of it at the k-th, which sums to
+        1 over all k.
+        """
+        return 1 - (1 - self.confidence) * 6 / (pi * look) ** 2
+
+    def is_worse(self, part: Comparison) -> bool:
+        """Whether the candidate is worse there by more than the margin, and by more than chance."""
+        within = part.confidence_beyond(-self.margin)
+        return within is not None and within <= 1 - self.confidence and not self.is_within(part)
+
+    def is_within(self, part: Comparison) -> bool:
+        """Whether its log loss is measured as higher by the margin at most."""
+        return part.gain is not None and part.gain >= -self.margin
+
+
+def promotion_verdict(
+    need: TrainingNeed, evidence: Evidence, rule: PromotionRule
+) -> tuple[Verdict, Evidence]:
+    """Decide between the deployed model and the candidate on the same rows, by their log loss.
+
+    A candidate is trained because it has more or other rows to learn from, so it need not be
+    better: it is deployed unless it is worse by more than the margin and by more than chance. That
+    it is better is only claimed with the confidence which `PromotionRule` needs for that.
 
     Args:
         need: why the candidate was trained.
-        confidence: `promotion_confidence`, a fraction 0-1.
-        score_threshold: `model_score_threshold`, a fraction 0-1.
+        evidence: the comparisons.
+        rule: what a candidate must show.
+
+    Returns:
+        The verdict, and the evidence with what was claimed.
+    """
+    deciding, rows_from = _deciding(evidence)
+    if deciding.confidence is None:
+        reason = f"{rows_from} cannot tell the models apart: {deciding.undefined}"
+        return Verdict(RunVerdict.NOT_ENOUGH_EVIDENCE, reason), evidence
+    needed = rule.needed_confidence(evidence.look)
+    is_sure = deciding.confidence >= needed
+    figures = f"{rows_from}: {_figures(deciding)}"
+    others = _other_rows(evidence, deciding)
+    refusal = _degraded(evidence, rule, outweighed=is_sure and deciding is evidence.unseen)
+    if refusal is None and rule.is_worse(deciding):
+        refusal = (
+            f"the candidate's log loss is higher than that of the deployed model, by more than "
+            f"{rule.margin:g} and more than chance"
+        )
+    better = refusal is None and is_sure and need.kind is not TrainingKind.NEW_LIBRARY
+    judged = replace(evidence, needed_confidence=needed, claims_better=better)
+    if refusal is not None:
+        return Verdict(RunVerdict.KEPT, f"{refusal}; on {figures}{others}"), judged
+    if better:
+        sure = f"{deciding.confidence:.1%} sure, {needed:.1%} needed"
+        reason = f"the candidate is better than the deployed model on {figures}, {sure}{others}"
+    else:
+        clearly = "" if rule.is_within(deciding) else "clearly "
+        reason = (
+            f"{need.reason}; the candidate is not {clearly}worse than the deployed model on "
+            f"{figures}{others}"
+        )
+    return Verdict(RunVerdict.DEPLOYED, reason, _doubts(evidence, rule, deciding)), judged
+
+
+def _deciding(evidence: Evidence) -> tuple[Comparison, str]:
+    """The comparison that decides, and what its rows are called.
+
+    The rows new to both do, for they are of today; pooled with the test data where they are too few
+    for a score. Labels that are noise make any candidate that has learnt them seem better on them:
+    where it ranks the new rows as chance does, the test data decide.
+    """
+    test, unseen = evidence.test, evidence.unseen
+    if unseen is None or (test.gain is not None and _is_noise(unseen)):
+        return test, "the test data"
+    if unseen.gain is None:
+        return evidence.pooled, "test data and new rows together"
+    return unseen, "the rows new to both"
+
+
+def _is_noise(unseen: Comparison) -> bool:
+    """Whether the candidate ranks these rows as chance does, and no better than the deployed model.
+
+    Few rows cannot show that, nor those of a change: half-way through it the candidate ranks them
+    poorly, and yet better.
+    """
+    auc, gain = unseen.challenger_auc_interval, unseen.auc_gain_interval
+    if auc is None or gain is None:
+        return False
+    return auc[0] <= 0.5 and auc[1] < NOISE_AUC and gain[0] <= 0
+
+
+def _degraded(evidence: Evidence, rule: PromotionRule, *, outweighed: bool) -> str | None:
+    """Why a candidate is refused that the test data show to be degraded; None where they do not.
+
+    They do when its F1 there is under the threshold, that of the deployed model is not, and the
+    fall is no chance; but not where they are outweighed by new rows that are sure of the contrary.
     """
     test = evidence.test
-    if test.champion_f1 is None or test.challenger_f1 is None:
-        return _verdict_of_new_rows(need, evidence, confidence)
-    if test.challenger_f1 < score_threshold <= test.champion_f1:
-        reason = (
-            f"the test data alone decide, on which the candidate is degraded where the deployed "
-            f"model is not: F1 {test.challenger_f1:.3f} against {test.champion_f1:.3f} on "
-            f"{test.rows:,} rows, asked {score_threshold:g}"
-        )
-        if evidence.unseen is not None and evidence.unseen.difference is not None:
-            reason += f"; {_figures('new rows', evidence.unseen)}"
-        return Verdict(RunVerdict.KEPT, reason)
-    where = "on the test data" if evidence.unseen is None else "on test data and new rows pooled"
-    verdict = _verdict_of(need, evidence.pooled, where, confidence)
-    reason = verdict.reason + _parts(evidence)
-    return Verdict(verdict.verdict, reason, _disagreement(evidence))
-
-
-def _verdict_of_new_rows(need: TrainingNeed, evidence: Evidence, confidence: float) -> Verdict:
-    """The verdict where the test data cannot be scored."""
-    undefined, unseen = evidence.test.undefined, evidence.unseen
-    if unseen is None or unseen.difference is None:
-        reason = f"the test data cannot tell the models apart: {undefined}"
-        if unseen is not None:
-            reason += f"; nor can the new rows: {unseen.undefined}"
-        return Verdict(RunVerdict.NOT_ENOUGH_EVIDENCE, reason)
-    verdict = _verdict_of(need, unseen, "on the new rows, which decide alone", confidence)
-    return replace(verdict, warnings=(_no_test_data(undefined, "the new rows stand in"),))
-
-
-def _verdict_of(need: TrainingNeed, rows: Comparison, where: str, confidence: float) -> Verdict:
-    """The verdict by the comparison on the rows that decide; `where` says in words which rows."""
-    assert rows.difference is not None and rows.confidence is not None
-    numbers = (
-        f"{where}: F1 {rows.challenger_f1:.3f} against {rows.champion_f1:.3f} of the deployed "
-        f"model on the same {rows.rows:,} rows"
+    if test.champion_f1 is None or test.challenger_f1 is None or test.difference_interval is None:
+        return None
+    is_under = test.challenger_f1 < rule.score_threshold <= test.champion_f1
+    if not is_under or test.difference_interval[1] >= 0 or outweighed:
+        return None
+    return (
+        f"on the test data the candidate is degraded where the deployed model is not: F1 "
+        f"{test.challenger_f1:.3f} against {test.champion_f1:.3f} on {test.rows:,} rows, under "
+        f"{rule.score_threshold:g}"
     )
-    sure = f"better in {rows.confidence:.1%} of resamples"
-    if need.kind is TrainingKind.NEW_LIBRARY and rows.difference >= 0:
-        return Verdict(RunVerdict.DEPLOYED, f"{need.reason}; no worse {numbers}")
-    if rows.difference <= 0:
-        return Verdict(RunVerdict.KEPT, f"the candidate is not better {numbers}")
-    if rows.confidence < confidence:
-        reason = f"the candidate may be better by chance {numbers}, {sure}; {confidence:.0%} asked"
-        return Verdict(RunVerdict.NOT_ENOUGH_EVIDENCE, reason)
-    return Verdict(RunVerdict.DEPLOYED, f"the candidate is better {numbers}, {sure}")
 
 
-def _parts(evidence: Evidence) -> str:
-    """The comparisons that were pooled, and which of them the pooled one overruled."""
-    if evidence.unseen is None:
+def _figures(part: Comparison) -> str:
+    """What both models reach on the same rows: what decides, and F1 for people."""
+    return (
+        f"log loss {part.challenger_log_loss:.3f} against {part.champion_log_loss:.3f}, F1 "
+        f"{part.challenger_f1:.3f} against {part.champion_f1:.3f} ({part.difference:+.3f}) on the "
+        f"same {part.rows:,} rows"
+    )
+
+
+def _other_rows(evidence: Evidence, deciding: Comparison) -> str:
+    """What the rows say that did not decide; "" where there are none or they are not scored."""
+    test, unseen = evidence.test, evidence.unseen
+    if unseen is None:
         return ""
-    test, unseen, pooled = evidence.test, evidence.unseen, evidence.pooled
-    if unseen.difference is None:
+    if unseen.gain is None:
         return f"; the {unseen.rows:,} new rows alone are too few to tell"
-    assert test.difference is not None and pooled.difference is not None
-    text = f"; by parts: {_figures('test data', test)}, {_figures('new rows', unseen)}"
-    if test.difference * pooled.difference < 0:
-        return f"{text}: the new rows outvote the test data"
-    if unseen.difference * pooled.difference < 0:
-        return f"{text}: the test data outvote the new rows"
-    return text
+    if deciding is test:
+        return (
+            f"; the candidate ranks the new rows as chance does, so they do not decide: "
+            f"{_figures(unseen)}"
+        )
+    return "" if test.gain is None else f"; test data: {_figures(test)}"
 
 
-def _figures(name: str, part: Comparison) -> str:
-    return f"{name} {part.challenger_f1:.3f} against {part.champion_f1:.3f} on {part.rows:,} rows"
-
-
-def _disagreement(evidence: Evidence) -> tuple[str, ...]:
-    """A warning when the test data and the new rows favour different models."""
-    test = evidence.test.difference
-    unseen = evidence.unseen.difference if evidence.unseen else None
-    if test is None or unseen is None or test * unseen >= 0:
+def _doubts(evidence: Evidence, rule: PromotionRule, deciding: Comparison) -> tuple[str, ...]:
+    """A warning where the new rows decided alone, or the test data clearly say the contrary."""
+    test = evidence.test
+    if deciding is not evidence.unseen:
+        return ()
+    if test.gain is None:
+        return (_no_test_data(test.undefined, "the new rows stand in"),)
+    if not rule.is_worse(test):
         return ()
     text = (
-        f"test data and new rows disagree: the candidate's F1 differs by {test:+.3f} on the test "
-        f"data and by {unseen:+.3f} on the new rows"
+        f"test data and new rows disagree: the candidate's log loss differs by {-test.gain:+.3f} "
+        f"on the test data, and by {-(deciding.gain or 0.0):+.3f} on the new rows; are the test "
+        f"data still like today's clients?"
     )
-    return (text + "; is the test data still like today's clients?" if unseen > 0 else text,)
+    return (text,)

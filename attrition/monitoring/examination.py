@@ -11,13 +11,11 @@ from typing import Any
 
 from attrition.core import atomic_files, plain_values
 from attrition.data.clients import Clients
-from attrition.data.ledger import Ledger
-from attrition.engines.context import RunContext, score_clients
+from attrition.engines.context import RunContext, minimum, score_clients
 from attrition.engines.selection import engine
 from attrition.model.champion import Champion
 from attrition.model.metrics import Score
-from attrition.model.scorecard import logistic
-from attrition.monitoring.decisions import performance_drift
+from attrition.model.scorecard import Scorecard, logistic
 from attrition.monitoring.drift import compare
 from attrition.monitoring.findings import (
     Drift,
@@ -26,10 +24,14 @@ from attrition.monitoring.findings import (
     MeasureChange,
     PerformanceDrift,
     Sample,
+    SegmentSearch,
 )
 from attrition.monitoring.impact import impact
+from attrition.monitoring.outcome_drift import f1_at_share, looks, outcome_drift
+from attrition.monitoring.outcome_evidence import OutcomeEvidence, OutcomeWatch, outcome_evidence
 from attrition.monitoring.performance import expected_score, measure_changes
 from attrition.monitoring.record import DriftRecord
+from attrition.monitoring.segments import of_deployed
 
 
 @dataclass(frozen=True)
@@ -53,11 +55,15 @@ class SampleFindings:
 class Examination:
     """Findings about the deployed model, by sample; empty if it was not examined.
 
-    `cross_validated` is its score of that kind when it was trained.
+    `watch` holds what outcomes have said, those of this run included; `segments` says where the
+    model is weak, on all labelled samples together; `cross_validated` is its score of that kind
+    when it was trained.
     """
 
     samples: Mapping[Sample, SampleFindings] = field(default_factory=dict)
     cross_validated: Score | None = None
+    watch: OutcomeWatch = field(default_factory=OutcomeWatch)
+    segments: SegmentSearch | None = None
 
     @property
     def scores(self) -> dict[Sample, Score]:
@@ -86,35 +92,67 @@ class Examination:
         }
 
 
-def examine(context: RunContext) -> Examination:
+def examine(context: RunContext, watch: OutcomeWatch) -> Examination:
     """Score the deployed model on today's rows, and compare those with the rows it learnt from.
 
+    Args:
+        context: of the run.
+        watch: what the outcomes had said when the last run ended.
+
     Returns:
-        What was found on the test data, on the newest labelled rows it has not learnt, and on the
+        What was found on the test data, on the labelled rows the model has not learnt, and on the
         open clients. Empty when no model is deployed, or when it no longer fits the data.
     """
     config, ledger, champion = context.config, context.ledger, context.champion
     if champion is None or not champion.fits:
         return Examination()
-    rows = engine(config)
-    test = context.test
+    rows, test = engine(config), context.test
     of_test = test.of_folder if champion.has_learnt_test_rows else test.clients
     samples = {Sample.TEST_DATA: (of_test, len(of_test))}
-    start = newest_unseen_start(champion, ledger)
+    start = ledger.unseen_start(champion.training["commit"])
     if start < ledger.committed_bytes:
-        samples[Sample.NEW_ROWS] = rows.labelled(ledger, start)
+        samples[Sample.NEW_ROWS] = unseen = rows.labelled(ledger, start)
+        last = next((commit.end for commit in ledger.commits if commit.id == watch.commit), start)
+        fresh = rows.labelled(ledger, last)[0] if last > start else unseen[0]
+        watch = watch.with_batch(outcomes_of(champion.card, fresh), ledger.commit_id)
+    labelled = [clients for clients, _ in samples.values()]
     samples[Sample.OPEN_CLIENTS] = rows.opened(ledger)
+    found = {
+        name: examine_sample(context, champion, name, clients, total=total, watch=watch)
+        for name, (clients, total) in samples.items()
+    }
     return Examination(
-        {
-            name: examine_sample(context, champion, name, clients, total)
-            for name, (clients, total) in samples.items()
-        },
-        plain_values.from_json(Score, champion.training["cross_validated"]),
+        _with_doubt(found),
+        cross_validated=plain_values.from_json(Score, champion.training["cross_validated"]),
+        watch=watch,
+        segments=of_deployed(config, champion.card, labelled),
     )
 
 
+def outcomes_of(card: Scorecard, clients: Clients) -> OutcomeEvidence:
+    """What the outcomes of clients that a model has not learnt say of it."""
+    assert clients.labels is not None
+    return outcome_evidence(clients.labels, card.probabilities(clients.columns))
+
+
+def _with_doubt(found: Mapping[Sample, SampleFindings]) -> dict[Sample, SampleFindings]:
+    """Estimated scores are not to be believed where the model has drifted."""
+    falls = [one.performance for one in found.values() if one.performance]
+    reason = next((fall.reason for fall in falls if fall.has_drifted), None)
+    return {
+        name: replace(one, expected=replace(one.expected, disbelieved=reason))
+        for name, one in found.items()
+    }
+
+
 def examine_sample(
-    context: RunContext, champion: Champion, sample: Sample, clients: Clients, total: int
+    context: RunContext,
+    champion: Champion,
+    sample: Sample,
+    clients: Clients,
+    *,
+    total: int,
+    watch: OutcomeWatch,
 ) -> SampleFindings:
     """Look at the deployed model on one sample of rows.
 
@@ -122,6 +160,7 @@ def examine_sample(
         sample: which rows these are.
         clients: the rows; an engine may give a part of them.
         total: how many there are.
+        watch: what the outcomes say, those of these rows included.
     """
     config, card, training = context.config, champion.card, champion.training
     minimum_rows = max(config.minimum_scoring_rows, 1)
@@ -145,14 +184,32 @@ def examine_sample(
     is_of_run = clients is context.test.clients
     today = context.live_score if is_of_run else score_clients(card, clients, config)
     before = _before(champion, sample)
-    how = "cross-validated" if sample is Sample.NEW_ROWS else ""
-    fall = performance_drift(before["f1"], today, config.drift_threshold, how)
-    interval = before["f1_interval"]
+    promise = plain_values.from_json(OutcomeEvidence, before["outcomes"])
+    if sample is Sample.NEW_ROWS:
+        batches, reference = looks(watch), watch.reference or promise
+    else:
+        batches, reference = [(outcomes_of(card, clients),)], promise
+    drift = outcome_drift(batches, reference, config.drift_threshold, minimum(config))
     return replace(
         findings,
         score=today,
-        performance=replace(fall, interval_at_deployment=tuple(interval) if interval else None),
+        performance=_with_f1(drift, today, before, training["positives"] / training["rows"]),
         measures=measure_changes(before, today),
+    )
+
+
+def _with_f1(
+    drift: PerformanceDrift, today: Score, before: Mapping[str, Any], share: float
+) -> PerformanceDrift:
+    """The verdict with F1 then and now beside it; `share` of the training rows left."""
+    then, interval = before["f1"], before.get("f1_interval")
+    return replace(
+        drift,
+        at_deployment=then,
+        now=today.f1,
+        fall=None if then is None or today.f1 is None else then - today.f1,
+        interval_at_deployment=tuple(interval) if interval else None,
+        f1_at_former_share=f1_at_share(today, share),
     )
 
 
@@ -164,12 +221,3 @@ def _before(champion: Champion, sample: Sample) -> dict[str, Any]:
     if sample is Sample.NEW_ROWS:
         return dict(champion.training["cross_validated"])
     return dict(atomic_files.read_json(champion.release.folder / "scores.json"))
-
-
-def newest_unseen_start(champion: Champion, ledger: Ledger) -> int:
-    """Byte of finaldata.csv where the newest ingested rows begin that the champion has not learnt.
-
-    It is the end of the file when the champion has learnt them all.
-    """
-    unseen = ledger.unseen_start(champion.training["commit"])
-    return max([unseen, *(commit.start for commit in ledger.commits[-1:])])

@@ -81,20 +81,63 @@ class Suspicion:
 class Evidence:
     """Champion against challenger: on the test data, on the rows new to both, and on both pooled.
 
-    `unseen` is None when no labelled row came after the deployed model was trained.
+    Attributes:
+        unseen: None when no labelled row came after the deployed model was trained.
+        look: number of comparisons since the last one that claimed "better", this one included.
+        needed_confidence: that a claim of "better" needs at this look.
+        claims_better: whether the candidate is said to be better; None where nothing was decided.
     """
 
     test: Comparison
     unseen: Comparison | None
     pooled: Comparison
+    look: int = 1
+    needed_confidence: float | None = None
+    claims_better: bool | None = None
+
+
+class Measure(StrEnum):
+    """By what outcomes are compared with the probabilities given before."""
+
+    LOG_LOSS = "log loss"
+    LEAVERS = "share of leavers"
+    AUC = "AUC"
+
+
+@dataclass(frozen=True)
+class Departure:
+    """How far one measure departs from what the probabilities promised, on some rows.
+
+    Attributes:
+        measure: which.
+        rows, batches: on how many rows of how many batches.
+        promised: what was to be expected, corrected by what the model reached when it was fitted.
+        now: what came.
+        change: how much worse that is; for the share of leavers the difference, of either sign.
+        p: of so large a departure by chance, adjusted for all that were looked at.
+        is_drift: whether it is larger than `drift_threshold` and than chance.
+    """
+
+    measure: Measure
+    rows: int
+    batches: int
+    promised: float
+    now: float
+    change: float
+    p: float
+    is_drift: bool
 
 
 @dataclass(frozen=True)
 class PerformanceDrift:
-    """Whether a model's F1 has fallen since it was deployed.
+    """Whether the outcomes depart from what the model's probabilities promised.
 
-    `fall` is a difference of F1, and the interval (95 %) that of F1 at deployment, where it is
-    known. `reason` is "" in the thinned record of an old run.
+    F1 stands beside for people: `fall` is a difference of F1, and the interval (95 %) that of F1 at
+    deployment, where it is known. `reason` is "" in the thinned record of an old run.
+
+    Attributes:
+        departures: what was compared, by the rows looked at.
+        f1_at_former_share: today's F1, had as many clients left as among the training rows.
     """
 
     verdict: DriftVerdict
@@ -103,6 +146,8 @@ class PerformanceDrift:
     now: float | None = None
     fall: float | None = None
     interval_at_deployment: tuple[float, float] | None = None
+    departures: tuple[Departure, ...] = ()
+    f1_at_former_share: float | None = None
 
     @property
     def has_drifted(self) -> bool:
@@ -142,7 +187,8 @@ class ExpectedScore:
     """The F1 to expect of rows whose outcome is not known.
 
     `f1_interval` (95 %) is for the chance of the outcomes alone; it knows nothing of probabilities
-    that are wrong. `confusion` holds expected numbers of rows.
+    that are wrong. `confusion` holds expected numbers of rows. `disbelieved` says why the estimate
+    is not to be believed: the model has drifted; None where nothing speaks against it.
     """
 
     rows: int
@@ -153,6 +199,12 @@ class ExpectedScore:
     f1_interval: tuple[float, float] | None = None
     positives: float | None = None
     confusion: Mapping[str, float] | None = None
+    disbelieved: str | None = None
+
+    @property
+    def believable_f1(self) -> float | None:
+        """The estimate; None where there is none, or where it is not to be believed."""
+        return None if self.disbelieved else self.f1
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -283,3 +335,52 @@ class Impact:
     leavers_before: float
     leavers_now: float
     moved_clients: float
+
+
+@dataclass(frozen=True)
+class WeakSegment:
+    """Clients of some kind, for whom the model is clearly worse than for the rest.
+
+    Attributes:
+        conditions: what they have in common, in words: one column, or two.
+        rows: their number, without those of segments named before.
+        log_loss: the model's, mean over them, in nats.
+        difference: by how much their log loss is above what is to be expected of their
+            probabilities, less the same of all other rows; nats per client.
+        interval: of `difference`, 95 % for all segments looked at together.
+        adjusted_p: Holm's, over both tests (loss and calibration) of all segments looked at.
+        left: share who left, a fraction 0-1.
+        left_interval: its 95 % interval.
+        predicted: mean predicted probability of leaving.
+        expected_left: the same, corrected for what is wrong over all rows.
+    """
+
+    conditions: tuple[str, ...]
+    rows: int
+    log_loss: float
+    difference: float
+    interval: tuple[float, float]
+    adjusted_p: float
+    left: float
+    left_interval: tuple[float, float]
+    predicted: float
+    expected_left: float
+
+
+@dataclass(frozen=True)
+class SegmentSearch:
+    """Where the live model is weak, the surest first, on rows that it had not learnt.
+
+    Attributes:
+        rows: how many there were.
+        looked_at: number of segments, of one column or two.
+        level: largest chance that any segment is named where the model is right everywhere.
+        weak: the segments.
+        log_loss: the model's, over all rows.
+    """
+
+    rows: int
+    looked_at: int
+    level: float
+    weak: tuple[WeakSegment, ...] = ()
+    log_loss: float | None = None

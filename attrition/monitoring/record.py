@@ -29,9 +29,11 @@ from attrition.monitoring.findings import (
     PerformanceDrift,
     RunVerdict,
     Sample,
+    SegmentSearch,
     Suspicion,
     TrainingNeed,
 )
+from attrition.monitoring.outcome_evidence import OutcomeWatch
 from attrition.ranking.outcomes import RankingRecord
 from attrition.runs import history
 
@@ -78,10 +80,13 @@ class DecisionRecord:
         time: when the run began, UTC, ISO 8601.
         inputs: digest of the input folders as they were then.
         scores: of the deployed model, on the labelled samples.
+        segments: where the model that is live after the run is weak; None where none is judged.
         sampled: number of all rows, where only a sample of them was looked at.
         champion_cross_validated: of the deployed model, when it was trained; None without one.
         candidate_score: on the test data; None when there was no candidate.
         cross_validated: likewise, on the rows it learnt from.
+        watch: what the outcomes have said so far, for the next run.
+        looks: how many candidates have been compared with the live model.
         no_ranking: why there is no ranking.
         release_before, release_after: the live release when the run began, and at its end.
         timings: seconds of each stage; empty while the run has not told of them.
@@ -101,11 +106,14 @@ class DecisionRecord:
     ingestion: IngestionResult | None = None
     scores: Mapping[Sample, Score] = field(default_factory=dict)
     drift: DriftRecord = field(default_factory=DriftRecord)
+    segments: SegmentSearch | None = None
     sampled: Mapping[str, int] = field(default_factory=dict)
     champion_cross_validated: Score | None = None
     candidate_score: Score | None = None
     cross_validated: Score | None = None
     evidence: Evidence | None = None
+    watch: OutcomeWatch = field(default_factory=OutcomeWatch)
+    looks: int = 0
     ranking: RankingRecord | None = None
     no_ranking: str | None = None
     release_after: str | None = None

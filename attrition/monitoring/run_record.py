@@ -5,6 +5,7 @@ deployed.
 from __future__ import annotations
 
 import logging
+from dataclasses import dataclass, field
 
 from attrition.core import releases
 from attrition.core.config import Config
@@ -16,10 +17,38 @@ from attrition.monitoring.alerts import findings
 from attrition.monitoring.challenge import Challenge
 from attrition.monitoring.examination import Examination
 from attrition.monitoring.findings import Sample, TrainingNeed
+from attrition.monitoring.outcome_evidence import OutcomeWatch
 from attrition.monitoring.record import DecisionRecord, last_decision, read_record
 from attrition.runs import history
 
 logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Memory:
+    """What the runs before have noted about the live model, for this one to go on from."""
+
+    watch: OutcomeWatch = field(default_factory=OutcomeWatch)
+    looks: int = 0
+
+
+def remembered(config: Config, live: str | None) -> Memory:
+    """What was noted when the last run ended; nothing if another release is live now."""
+    last = last_decision(config)
+    if last is None or live is None or last.release_after != live:
+        return Memory()
+    return Memory(last.watch, last.looks)
+
+
+def _noted(exam: Examination, memory: Memory, challenge: Challenge, commit: str | None) -> Memory:
+    """What this run leaves to the next one."""
+    if not challenge.verdict.deploy:
+        return Memory(exam.watch, memory.looks + (challenge.evidence is not None))
+    if challenge.evidence is None:  # nothing connects this model with the one before
+        return Memory()
+    if challenge.reached is None:
+        return Memory(exam.watch)
+    return Memory(OutcomeWatch((), commit, challenge.reached))
 
 
 def decided(
@@ -29,9 +58,23 @@ def decided(
     need: TrainingNeed,
     challenge: Challenge,
     *,
+    memory: Memory,
+    commit: str | None,
     started: str,
 ) -> DecisionRecord:
-    """The findings and the verdict of the run that began at `started` (UTC, ISO 8601)."""
+    """The findings and the verdict of a run, and what it leaves to the next one.
+
+    Args:
+        config: the settings.
+        ingested: what was taken in.
+        exam: what was found about the deployed model.
+        need: whether and why to train.
+        challenge: what became of the candidate.
+        memory: what the runs before had noted.
+        commit: identifies the ingested rows.
+        started: when the run began, UTC, ISO 8601.
+    """
+    noted = _noted(exam, memory, challenge, commit)
     verdict, scored, drift, scores = challenge.verdict, challenge.scored, exam.drift, exam.scores
     last = last_decision(config)
     known = last.ingestion.notices if last and last.ingestion else ()
@@ -51,11 +94,14 @@ def decided(
         ingestion=ingested,
         scores=scores,
         drift=drift,
+        segments=challenge.segments or exam.segments,
         sampled=exam.sampled | challenge.sampled,
         champion_cross_validated=exam.cross_validated,
         candidate_score=scored.test if scored else None,
         cross_validated=scored.cross_validated if scored else None,
         evidence=challenge.evidence,
+        watch=noted.watch,
+        looks=noted.looks,
     )
 
 

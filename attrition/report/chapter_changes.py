@@ -13,7 +13,9 @@ from attrition.monitoring.findings import (
     DriftVerdict,
     Evidence,
     Impact,
+    Measure,
     MeasureChange,
+    PerformanceDrift,
     RunVerdict,
     Sample,
     TrainingKind,
@@ -87,44 +89,41 @@ def _evidence(evidence: Evidence, confidence: float) -> Table:
         "new rows": evidence.unseen,
         "both together": evidence.pooled,
     }
-    is_alone = evidence.test.undefined is not None and evidence.unseen is not None
-    deciding = "the new rows alone" if is_alone else "both together"
+    note = (
+        "The log loss decides; F1 is for people. About the new rows the candidate answers out of "
+        "fold."
+    )
+    if evidence.needed_confidence is not None:
+        note += (
+            f" It is called better where its log loss is lower with a confidence of "
+            f"{percent(evidence.needed_confidence, 1)}: this is comparison {evidence.look} since "
+            f"one last was, and {percent(confidence)} hold for all of them together."
+        )
     return table(
         "The deployed model against the candidate, on the same rows",
-        "lrrrrr",
-        (
-            "Rows from",
-            "Rows",
-            "F1, deployed",
-            "F1, candidate",
-            "Difference (95% interval)",
-            "Better in",
-        ),
-        [_comparison(name, part) for name, part in parts.items() if part],
-        f"Better in: the share of bootstrap resamples in which the candidate wins; "
-        f"{percent(confidence)} are asked of {deciding}. "
-        f"About the new rows it answers out of fold.",
+        "lrlrrr",
+        ("Rows from", "Rows", "Measure", "Deployed", "Candidate", "Better by (95% interval)"),
+        [row for name, part in parts.items() if part for row in _comparison(name, part)],
+        note,
     )
 
 
-def _comparison(name: str, part: Comparison) -> tuple[str, ...]:
+def _comparison(name: str, part: Comparison) -> Iterator[tuple[str, ...]]:
+    """The rows of the table about the same clients: log loss, and F1."""
     rows = f"{part.rows:,}"
     if part.undefined:
-        return (name, rows, *[formatting.NOT_KNOWN] * 4)
-    return (
-        name,
-        rows,
-        decimal(part.champion_f1),
-        decimal(part.challenger_f1),
-        f"{signed(part.difference)} ({_signed_interval(part.difference_interval)})",
-        percent(part.confidence, 1),
-    )
+        yield (name, rows, *[formatting.NOT_KNOWN] * 4)
+        return
+    before, after = decimal(part.champion_log_loss), decimal(part.challenger_log_loss)
+    yield (name, rows, "log loss", before, after, _signed(part.gain, part.gain_interval))
+    before, after = decimal(part.champion_f1), decimal(part.challenger_f1)
+    yield (name, rows, "F1", before, after, _signed(part.difference, part.difference_interval))
 
 
-def _signed_interval(interval: Sequence[float] | None) -> str:
-    if interval is None:
-        return formatting.NOT_KNOWN
-    return f"{signed(interval[0])} to {signed(interval[1])}"
+def _signed(value: float | None, interval: Sequence[float] | None) -> str:
+    """A difference with its interval, as far as it is known."""
+    ends = f" ({signed(interval[0])} to {signed(interval[1])})" if interval else ""
+    return f"{signed(value)}{ends}"
 
 
 def _lists(inputs: ReportInputs) -> Iterator[Block]:
@@ -203,7 +202,8 @@ def performance(decision: DecisionRecord | None) -> Iterator[Block]:
     drift = decision.drift
     for sample, finding in drift.performance.items():
         yield Text(f"On the {sample}: {formatting.sentence(finding.reason)}")
-    estimates = {name: score.f1 for name, score in drift.expected_scores.items()}
+    yield from _departures(drift.performance)
+    estimates = {name: score.believable_f1 for name, score in drift.expected_scores.items()}
     known = [name for name, f1 in estimates.items() if f1 is not None]
     yield table(
         "The model that was deployed when the run began, against its own deployment",
@@ -213,9 +213,43 @@ def performance(decision: DecisionRecord | None) -> Iterator[Block]:
             (sample, *_f1_then_and_now(decision, sample), decimal(estimates.get(sample)))
             for sample in dict.fromkeys([*drift.performance, *known])
         ],
-        f"The last column, from the probabilities alone, is {ASSUMPTION}.",
+        f"F1 is for people; the verdict is reached by the outcomes against the probabilities. The "
+        f"last column, from the probabilities alone, is {ASSUMPTION}; it is left out where the "
+        f"model has drifted.",
     )
     yield from _measures({name: measures for name, measures in drift.measures.items() if measures})
+
+
+def _departures(by_sample: Mapping[Sample, PerformanceDrift]) -> Iterator[Block]:
+    """What outcomes were compared with what the probabilities promised."""
+    departures = [
+        (sample, one) for sample, finding in by_sample.items() for one in finding.departures
+    ]
+    if not departures:
+        return
+    yield table(
+        "Outcomes against what the probabilities let expect",
+        "llrrrr",
+        ("On the", "Measure", "Rows", "Expected", "Came", "Chance"),
+        [
+            (
+                sample,
+                f"{one.measure}{' *' if one.is_drift else ''}",
+                f"{one.rows:,}",
+                _of_measure(one.measure, one.promised),
+                _of_measure(one.measure, one.now),
+                formatting.NOT_KNOWN if one.p >= 1 else percent(one.p, 1),
+            )
+            for sample, one in departures
+        ],
+        "Expected: what follows from the probabilities, corrected by what the model reached when "
+        "it was fitted. Chance: of so large a difference if nothing has changed, for all that was "
+        "looked at together. *: drift.",
+    )
+
+
+def _of_measure(measure: Measure, value: float) -> str:
+    return percent(value, 1) if measure is Measure.LEAVERS else decimal(value)
 
 
 def _measures(by_sample: Mapping[Sample, Mapping[str, MeasureChange]]) -> Iterator[Block]:

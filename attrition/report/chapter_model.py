@@ -11,6 +11,7 @@ from attrition.model.explanations import number_text
 from attrition.model.metrics import Z95, score_to_judge_by
 from attrition.model.terms import Axis, CategoricalTerm, KnotAxis, NumericTerm, Term
 from attrition.monitoring.impact import term_weights
+from attrition.monitoring.record import DecisionRecord
 from attrition.report.document import (
     Block,
     Fact,
@@ -64,6 +65,7 @@ def chapter(inputs: ReportInputs) -> Section:
     blocks = [
         *_identity(model),
         *_skill(model),
+        *weak_segments(inputs.decision, model.release),
         *_plots(inputs, _PLOTS_OF_SKILL),
         Heading("What it has learnt"),
         *_card(model),
@@ -164,6 +166,43 @@ def _skill(model: Model) -> Iterator[Block]:
             f"other rows; in cross-validation every client is new."
         )
     yield table("The model's score when it was made", "lrr", head, rows, note)
+
+
+def weak_segments(decision: DecisionRecord | None, release: str | None) -> Iterator[Block]:
+    """The clients of whom a model knows less than of others; nothing where there are none.
+
+    Args:
+        decision: the decision record.
+        release: the model's; a record that speaks of another one says nothing of it.
+    """
+    search = decision.segments if decision and decision.release_after == release else None
+    if search is None or not search.weak:
+        return
+    yield Text("For some clients it is clearly worse than for the rest: believe their risks less.")
+    rows = [
+        (
+            " and ".join(formatting.line(part, 60) for part in weak.conditions),
+            f"{weak.rows:,}",
+            decimal(weak.log_loss, 2),
+            f"{signed(weak.difference, 2)} ({formatting.between(weak.interval, 2)})",
+            f"{percent(weak.left)} ({percent(weak.left_interval[0])} to "
+            f"{percent(weak.left_interval[1])})",
+            percent(weak.predicted),
+        )
+        for weak in search.weak
+    ]
+    yield table(
+        "Where the model is weak",
+        "lrrrrr",
+        ("Clients", "Rows", "Log loss", "Beyond expectation", "Left", "Predicted"),
+        rows,
+        f"Of {search.looked_at:,} segments of one column or two, on {search.rows:,} rows that the "
+        "model had not learnt. Beyond expectation: log loss above what its own probabilities let "
+        f"expect, against all other rows (over all rows it is {decimal(search.log_loss, 2)}); 95% "
+        "for all segments together. Named is where it is too high, or where clearly more or fewer "
+        "left than predicted. A model that is right everywhere is blamed in at most "
+        f"{percent(search.level)} of runs.",
+    )
 
 
 def _metric(score: Mapping[str, Any], key: str, error: str | None) -> str:

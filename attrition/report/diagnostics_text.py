@@ -77,7 +77,7 @@ def _describe_performance(drift: DriftRecord) -> Iterator[str]:
         lines.append(
             f"{sample:<14}{_decimal(fall.at_deployment if fall else None):>9}"
             f"{_decimal(fall.now if fall else None):>7}"
-            f"{_decimal(expected.f1 if expected else None):>10}  "
+            f"{_decimal(expected.believable_f1 if expected else None):>10}  "
             f"{_decimal(auc.at_deployment if auc else None):>8}"
             f"{_decimal(auc.now if auc else None):>7}  "
             f"{f'{100 * gap.now:+.1f} pts' if gap else '-':>11}  "

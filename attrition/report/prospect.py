@@ -27,7 +27,7 @@ def _describe_run(config: Config, pending: Pending) -> list[str]:
     if live is not None:
         sentences.append(
             f"It would check the deployed model, {live}, train a candidate if there are other "
-            f"rows to learn from, and deploy it if it is better."
+            f"rows to learn from, and deploy it unless it is worse."
         )
     elif pending.new or read_ledger(config.ledger).committed_rows:
         sentences.append("No model is deployed: it would deploy the first one it can train.")

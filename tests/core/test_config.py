@@ -67,6 +67,8 @@ def test_without_a_path_the_file_beside_the_scripts_is_read(
         ({"drift_threshold": "0.1"}, "drift_threshold", "a fraction between 0 and 1", '"0.1"'),
         ({"drift_threshold": True}, "drift_threshold", "a fraction between 0 and 1", "true"),
         ({"promotion_confidence": 90}, "promotion_confidence", "a fraction between 0 and 1", "90"),
+        ({"promotion_margin": -0.1}, "promotion_margin", "at least 0 and below 1", "-0.1"),
+        ({"promotion_margin": 1}, "promotion_margin", "at least 0 and below 1", "1"),
         ({"test_share": 0.5}, "test_share", "at least 0 and below 0.5", "0.5"),
         ({"test_share": -0.1}, "test_share", "at least 0 and below 0.5", "-0.1"),
         ({"test_share": True}, "test_share", "at least 0 and below 0.5", "true"),

@@ -6,11 +6,14 @@ from statistics import NormalDist
 
 import numpy as np
 import pytest
+from numpy.typing import ArrayLike
+from scipy import stats
 from sklearn import metrics
 
 from attrition.model.metrics import (
     Z95,
     Minimum,
+    Predictions,
     Score,
     auc_interval,
     auc_standard_error,
@@ -94,7 +97,8 @@ def test_the_interval_holds_the_true_score_about_95_times_in_100() -> None:
 def test_an_undefined_score_says_why_and_gives_no_number(labels: list[int], reason: str) -> None:
     few = Minimum(4, 2)
     found = score(labels, [0.5] * len(labels), 0.5, few, seed=1)
-    compared = compare(labels, labels, labels, few, seed=1)
+    nobody = says([0] * len(labels))
+    compared = compare(labels, nobody, nobody, few, seed=1)
     assert reason in str(found.undefined)
     assert reason in str(compared.undefined)
     assert found.f1 is None
@@ -110,26 +114,36 @@ def test_calibration_error_by_hand() -> None:
     assert calibration_error(many, np.tile([0.1, 0.1, 0.9, 0.9], 10)) == pytest.approx(0.25)
 
 
+def says(guess: ArrayLike) -> Predictions:
+    """A model that gives .9 to those whom it predicts to leave, and .1 to the others."""
+    return Predictions(0.1 + 0.8 * np.asarray(guess), 0.5)
+
+
 def test_a_comparison_gives_both_scores_of_the_same_rows() -> None:
     labels = np.array([1] * 50 + [0] * 50)
     champion = np.array([1] * 25 + [0] * 75)
     challenger = np.array([1] * 40 + [0] * 60)
-    found = compare(labels, champion, challenger, ANY, seed=1)
+    found = compare(labels, says(champion), says(challenger), ANY, seed=1)
     assert found.champion_f1 is not None
     assert found.challenger_f1 is not None
     assert found.champion_f1 == pytest.approx(metrics.f1_score(labels, champion))
     assert found.challenger_f1 == pytest.approx(metrics.f1_score(labels, challenger))
     assert found.difference == pytest.approx(found.challenger_f1 - found.champion_f1)
-    assert found.confidence == 1.0
     assert found.difference_interval is not None
     assert found.difference_interval[0] > 0
+    before = metrics.log_loss(labels, says(champion).probabilities)
+    assert found.champion_log_loss == pytest.approx(before)
+    assert found.challenger_log_loss is not None
+    assert found.gain == pytest.approx(before - found.challenger_log_loss)
+    assert found.confidence is not None
+    assert found.confidence > 0.999
 
 
 def test_equal_predictions_are_never_better() -> None:
     labels, probabilities = table(200)
-    guess = probabilities >= 0.5
-    found = compare(labels, guess, guess, ANY, seed=1)
-    assert (found.difference, found.confidence) == (0.0, 0.0)
+    model = Predictions(probabilities, 0.5)
+    found = compare(labels, model, model, ANY, seed=1)
+    assert (found.difference, found.gain, found.confidence) == (0.0, 0.0, 0.0)
 
 
 def test_a_better_model_on_few_rows_is_not_sure_to_be_better() -> None:
@@ -138,7 +152,7 @@ def test_a_better_model_on_few_rows_is_not_sure_to_be_better() -> None:
     champion[[0, 1, 2]] ^= 1
     challenger = labels.copy()
     challenger[[4, 5]] ^= 1
-    found = compare(labels, champion, challenger, ANY, seed=1)
+    found = compare(labels, says(champion), says(challenger), ANY, seed=1)
     assert found.difference is not None
     assert found.difference > 0
     assert found.confidence is not None
@@ -152,7 +166,69 @@ def test_pairing_sees_what_separate_intervals_cannot() -> None:
     champion[:300] ^= 1
     challenger = labels.copy()
     challenger[:280] ^= 1
-    assert (compare(labels, champion, challenger, ANY, seed=1).confidence or 0) > 0.99
+    found = compare(labels, says(champion), says(challenger), ANY, seed=1)
+    assert (found.confidence or 0) > 0.99
+
+
+def test_the_confidence_is_that_of_a_paired_test_and_right_as_often_as_it_says() -> None:
+    labels, probabilities = table(300)
+    noisy = np.clip(probabilities + np.random.default_rng(8).normal(0, 0.1, 300), 0.01, 0.99)
+    found = compare(labels, Predictions(noisy, 0.5), Predictions(probabilities, 0.5), ANY, seed=1)
+    before, after = (-np.log(np.where(labels == 1, p, 1 - p)) for p in (noisy, probabilities))
+    test = stats.ttest_1samp(before - after, 0.0, alternative="greater")
+    assert found.confidence == pytest.approx(1 - float(test.pvalue), abs=0.002)
+    surprised = 0
+    for repetition in range(400):  # two models that err equally, each on its own rows
+        random = np.random.default_rng(repetition)
+        truth = (random.random(500) < 0.3).astype(int)
+        one, other = (random.normal(truth - 1.0, 1.0, 500) for _ in range(2))
+        first, second = (Predictions(1 / (1 + np.exp(-logit)), 0.5) for logit in (one, other))
+        surprised += (compare(truth, first, second, ANY, seed=1).confidence or 0) >= 0.9
+    assert 0.06 <= surprised / 400 <= 0.14
+
+
+def test_a_single_row_that_was_thought_impossible_outweighs_no_other_hundred() -> None:
+    labels, probabilities = table(300)
+    bold = np.where(np.arange(300) == labels.argmax(), 1e-9, probabilities)
+    found = compare(labels, Predictions(probabilities, 0.5), Predictions(bold, 0.5), ANY, seed=1)
+    assert found.gain is not None
+    assert -np.log(1000) / 300 < found.gain < 0
+    truth = np.arange(100_000) < 50  # one in 2,000, and one model says so
+    right, floor = (Predictions(np.full(100_000, p), 0.5) for p in (0.0005, 0.001))
+    assert compare(truth, floor, right, ANY, seed=1).gain == 0
+    exact = metrics.log_loss(truth, floor.probabilities)
+    assert exact - metrics.log_loss(truth, right.probabilities) < 0.001
+
+
+def test_rows_of_a_single_client_compare_nothing() -> None:
+    labels, probabilities = table(200)
+    model = Predictions(probabilities, 0.5)
+    found = compare(labels, model, model, Minimum(1, 1), seed=1, clients=["one"] * 200)
+    assert found.undefined == "all 200 labelled rows are of one client"
+
+
+def test_a_comparison_says_how_well_the_challenger_ranks() -> None:
+    labels, probabilities = table(300)
+    model = Predictions(probabilities, 0.5)
+    interval = compare(labels, model, model, ANY, seed=1).challenger_auc_interval
+    assert interval == score(labels, probabilities, 0.5, ANY, 1).roc_auc_interval
+
+
+def test_the_interval_of_the_gain_in_auc_is_that_of_a_bootstrap_of_pairs() -> None:
+    labels, probabilities = table(400)
+    random = np.random.default_rng(3)
+    noisy = np.clip(probabilities + random.normal(0, 0.2, 400), 0, 1)
+    models = Predictions(noisy, 0.5), Predictions(probabilities, 0.5)
+    low, high = compare(labels, *models, ANY, seed=1).auc_gain_interval or (0.0, 0.0)
+
+    def gain(rows: np.ndarray) -> float:
+        before, after = (metrics.roc_auc_score(labels[rows], m.probabilities[rows]) for m in models)
+        return float(after - before)
+
+    assert (low + high) / 2 == pytest.approx(gain(np.arange(400)))
+    drawn = [gain(random.integers(0, 400, 400)) for _ in range(100)]
+    assert (high - low) / (2 * Z95) == pytest.approx(np.std(drawn), rel=0.2)
+    assert compare(labels, models[0], models[0], ANY, seed=1).auc_gain_interval == (0, 0)
 
 
 def test_equal_seeds_give_equal_intervals() -> None:
@@ -213,8 +289,8 @@ def test_where_no_client_repeats_nothing_changes() -> None:
     labels, probabilities, clients = repeated(1)
     asked = labels, probabilities, 0.4, ANY, 1
     assert score(*asked, clients=clients) == score(*asked)
-    guesses = labels, probabilities >= 0.5, probabilities >= 0.4, ANY, 1
-    assert compare(*guesses, clients=clients) == compare(*guesses)
+    models = labels, Predictions(probabilities, 0.5), says(probabilities >= 0.4), ANY
+    assert compare(*models, seed=1, clients=clients) == compare(*models, seed=1)
 
 
 def test_rows_of_the_same_clients_again_make_nothing_surer() -> None:
@@ -229,9 +305,9 @@ def test_rows_of_the_same_clients_again_make_nothing_surer() -> None:
     assert again == pytest.approx(once, rel=0.05)
     by_rows = spreads(score(labels, probabilities, 0.5, ANY, 1))
     assert by_rows == pytest.approx([(value or 0) / 2 for value in once], rel=0.15)
-    guesses = probabilities >= 0.5, probabilities >= 0.4
-    compared = compare(labels, *guesses, ANY, 1, clients=clients)
-    first = compare(labels[:400], guesses[0][:400], guesses[1][:400], ANY, 1)
+    one, other = probabilities >= 0.5, probabilities >= 0.4
+    compared = compare(labels, says(one), says(other), ANY, seed=1, clients=clients)
+    first = compare(labels[:400], says(one[:400]), says(other[:400]), ANY, seed=1)
     assert compared.difference == pytest.approx(first.difference)
     assert compared.difference_interval == pytest.approx(first.difference_interval, abs=0.005)
     assert compared.confidence == pytest.approx(first.confidence, abs=0.03)
@@ -258,7 +334,9 @@ def test_many_rows_of_few_clients_are_too_few() -> None:
     few = np.arange(400) % 29
     reason = "too few clients: the 400 labelled rows are of 29 clients, and at least 30 are needed"
     assert score(labels, probabilities, 0.5, Minimum(30, 5), 1, clients=few).undefined == reason
-    assert compare(labels, labels, labels, Minimum(30, 5), 1, clients=few).undefined == reason
+    model = says(labels)
+    compared = compare(labels, model, model, Minimum(30, 5), seed=1, clients=few)
+    assert compared.undefined == reason
     assert score(labels, probabilities, 0.5, Minimum(29, 5), 1, clients=few).undefined is None
 
 

@@ -14,6 +14,7 @@ from attrition.monitoring.alerts import findings
 from attrition.monitoring.champion import find_champion
 from attrition.monitoring.examination import Examination, examine
 from attrition.monitoring.findings import Sample, Suspicion
+from attrition.monitoring.outcome_evidence import OutcomeWatch
 from tests.conftest import Project
 from tests.support.releases import deploy
 
@@ -25,7 +26,7 @@ def champion_of(project: Project) -> Champion:
 
 
 def exam_of(config: Config, champion: Champion) -> Examination:
-    return examine(read_context(config, champion))
+    return examine(read_context(config, champion), OutcomeWatch())
 
 
 @pytest.mark.slow

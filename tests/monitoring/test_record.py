@@ -22,7 +22,7 @@ from attrition.data.ledger import Ledger
 from attrition.monitoring import alerts
 from attrition.monitoring.findings import Sample, Suspicion
 from attrition.monitoring.record import DecisionRecord, last_decision, recorded_runs
-from attrition.report import build
+from attrition.report import build, chapter_model
 from attrition.report.diagnostics_text import describe_decision
 from attrition.report.figures import catalogue
 from attrition.report.inputs import ReportInputs
@@ -91,6 +91,24 @@ FULL = decision_json(
             }
         },
     },
+    segments={
+        "rows": 900,
+        "looked_at": 120,
+        "level": 0.05,
+        "log_loss": 0.4,
+        "weak": [
+            {
+                "conditions": ["plan gold", "tenure from 3 to 12"],
+                "rows": 90,
+                "log_loss": 0.7,
+                "difference": 0.3,
+                "interval": [0.1, 0.5],
+                "left": 0.5,
+                "left_interval": [0.4, 0.6],
+                "predicted": 0.2,
+            }
+        ],
+    },
     sampled={"comparison": 7},
     champion_cross_validated=SCORE,
     candidate_score=SCORE,
@@ -148,8 +166,9 @@ def test_the_whole_record_has_the_keys_of_today() -> None:
         list(record.to_json())
         == (
             "run_id time inputs release_before verdict reason warnings suspicious training "
-            "new_rows ingestion scores drift sampled champion_cross_validated candidate_score "
-            "cross_validated evidence ranking no_ranking release_after timings finished_at"
+            "new_rows ingestion scores drift segments sampled champion_cross_validated "
+            "candidate_score cross_validated evidence ranking no_ranking release_after timings "
+            "finished_at"
         ).split()
     )
     assert list(record.to_json()["drift"]) == (
@@ -212,6 +231,9 @@ def show(record: DecisionRecord, project: Project) -> None:
     dashboard.attention(record, [record])
     dashboard.decisions([record])
     dashboard.outcome_sentence(record.ranking)
+    weak = len(record.segments.weak) if record.segments else 0
+    assert len(dashboard.weak_segments(record, record.release_after)) == weak
+    assert len(list(chapter_model.weak_segments(record, record.release_after))) == 2 * bool(weak)
 
 
 @pytest.mark.parametrize("path", DAMAGES)

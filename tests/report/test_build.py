@@ -16,6 +16,7 @@ import pytest
 
 from attrition.core import atomic_files, formatting
 from attrition.data.synthetic import client_rows, csv_text
+from attrition.model.metrics import Z95
 from attrition.runs import history
 from tests.conftest import FORMS, HEADER, Project, book, new_project
 from tests.support.pages import Element, document, document_text, page, tables
@@ -213,15 +214,23 @@ def test_the_numbers_of_the_changes_are_those_of_the_record(second_run: Project)
     for warning in record["warnings"]:
         assert warning[1:] in root.text
     evidence = shown["The deployed model against the candidate, on the same rows"][1:]
-    for key, cells in zip(("test", "unseen", "pooled"), evidence, strict=True):
-        part = record["evidence"][key]
-        assert cells[1:4] == [
+    for position, cells in enumerate(evidence):
+        part = record["evidence"][("test", "unseen", "pooled")[position // 2]]
+        measure, difference = (("log_loss", "gain"), ("f1", "difference"))[position % 2]
+        assert cells[1:5] == [
             f"{part['rows']:,}",
-            number(part["champion_f1"]),
-            number(part["challenger_f1"]),
+            measure.replace("f1", "F1").replace("_", " "),
+            number(part[f"champion_{measure}"]),
+            number(part[f"challenger_{measure}"]),
         ]
-        assert cells[4].startswith(number(part["difference"], "+.3f"))
-        assert cells[5] == f"{part['confidence']:.1%}"
+        half = Z95 * part["gain_error"]
+        of_loss = [part["gain"] - half, part["gain"] + half]
+        ends = part["difference_interval"] if position % 2 else of_loss
+        assert cells[5] == (
+            f"{number(part[difference], '+.3f')} ({number(ends[0], '+.3f')} to "
+            f"{number(ends[1], '+.3f')})"
+        )
+    assert len(evidence) == 6
     table = shown["The model that was deployed when the run began, against its own deployment"]
     performance = {cells[0]: cells[1:] for cells in table[1:]}
     believed = {
@@ -399,6 +408,44 @@ def test_damaged_records_are_done_without(finished_copy: Project, damage: str) -
         assert "No run is recorded yet." in report(finished_copy)
 
 
+@pytest.mark.slow
+def test_where_the_live_model_is_weak_is_said_where_there_is_something_to_say(
+    finished_copy: Project,
+) -> None:
+    record = atomic_files.read_json(finished_copy.config.decision)
+    assert record["segments"]["weak"] == []
+    assert record["segments"]["looked_at"] > 0
+    weak = {
+        "conditions": ["lastmonth_activity from 0 to 7", "number_of_employees missing"],
+        "rows": 1350,
+        "log_loss": 0.79,
+        "difference": 0.42,
+        "interval": [0.29, 0.56],
+        "adjusted_p": 0.001,
+        "left": 0.32,
+        "left_interval": [0.29, 0.34],
+        "predicted": 0.17,
+        "expected_left": 0.2,
+    }
+    record["segments"]["weak"] = [weak]
+    atomic_files.write_json(finished_copy.config.decision, record)
+    text = report(finished_copy)
+    assert "For some clients it is clearly worse than for the rest" in text
+    shown = tables(html(finished_copy))["Where the model is weak"]
+    assert shown[1] == [
+        "lastmonth_activity from 0 to 7 and number_of_employees missing",
+        "1,350",
+        "0.79",
+        "+0.42 (0.29 to 0.56)",
+        "32% (29% to 34%)",
+        "17%",
+    ]
+    record["release_after"] = "000009-other"
+    atomic_files.write_json(finished_copy.config.decision, record)
+    assert "Where the model is weak" not in report(finished_copy)
+
+
+@pytest.mark.slow
 def test_test_data_of_one_class_leave_the_rest_standing(finished_copy: Project) -> None:
     rows = book(300, 3, open_share=0.0).splitlines()
     kept = [row for row in rows if not row.endswith(",1")]

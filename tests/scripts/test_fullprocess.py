@@ -192,9 +192,10 @@ def test_a_drifted_batch_leads_to_a_new_release_that_explains_itself(project: Pr
     assert "number_of_employees" not in drifted
     evidence = record["evidence"]
     assert evidence["unseen"]["difference"] > 0
+    assert evidence["unseen"]["confidence"] >= evidence["needed_confidence"] > 0.9
+    assert evidence["claims_better"]
     assert evidence["pooled"]["rows"] == evidence["test"]["rows"] + evidence["unseen"]["rows"]
-    assert evidence["pooled"]["confidence"] >= 0.9
-    assert "better" in record["reason"]
+    assert "better than the deployed model on the rows new to both" in record["reason"]
     assert any("data drift in the new rows" in warning for warning in record["warnings"])
     impact = record["drift"]["impact"]["new rows"]
     total = sum(term["change"] for term in impact["terms"])
@@ -234,7 +235,7 @@ def test_rows_that_are_all_known_train_nothing(project: Project) -> None:
 
 
 def test_a_candidate_that_learnt_noise_is_not_deployed(project: Project) -> None:
-    """Shuffled labels: the new rows make the candidate worse on the test data."""
+    """Shuffled labels: on them it is better, and worse on the test data, which decide."""
     old = live(project)
     header, *rows = book(2500, 5, open_share=0.0).splitlines()
     labels = [row.rpartition(",")[2] for row in rows]
@@ -245,7 +246,9 @@ def test_a_candidate_that_learnt_noise_is_not_deployed(project: Project) -> None
     project.write("sourcedata/noise.csv", "\n".join([header, *shuffled]) + "\n")
     project.run(SCRIPT)
     record = decision(project)
-    assert record["verdict"] in ("kept", "not enough evidence")
+    assert record["verdict"] == "kept"
+    assert "the candidate ranks the new rows as chance does" in record["reason"]
+    assert record["evidence"]["unseen"]["gain"] > 0 > record["evidence"]["test"]["gain"]
     assert live(project) == old
     settle(project)
 
@@ -452,8 +455,12 @@ def test_without_test_data_cross_validation_judges_the_first_model_new_rows_the_
     project.run(SCRIPT)
     record = decision(project)
     assert record["verdict"] == "deployed"
-    candidate = record["evidence"]["unseen"]["challenger_f1"]
-    assert f"which decide alone: F1 {candidate:.3f} against" in record["reason"]
+    new_rows = record["evidence"]["unseen"]
+    assert (
+        f"better than the deployed model on the rows new to both: log loss "
+        f"{new_rows['challenger_log_loss']:.3f} against {new_rows['champion_log_loss']:.3f}, F1 "
+        f"{new_rows['challenger_f1']:.3f} against {new_rows['champion_f1']:.3f} (+"
+    ) in record["reason"]
     assert "the new rows stand in for them" in " ".join(record["warnings"])
     second = live(project)
     assert second not in (None, first)

@@ -216,6 +216,23 @@ def attention(decision: DecisionRecord | None, runs: Sequence[DecisionRecord]) -
     return [f"The run of {when} failed; what stands here is from before it: {reason}", *warnings]
 
 
+def weak_segments(decision: DecisionRecord | None, release: str | None) -> list[str]:
+    """The kinds of clients of whom a model knows less than of others, each in a sentence.
+
+    Args:
+        decision: the record of the last run that came to a verdict.
+        release: the live one; a record that speaks of another model says nothing of this one.
+    """
+    if decision is None or decision.segments is None or decision.release_after != release:
+        return []
+    return [
+        f"{' and '.join(line(part, 60) for part in weak.conditions)} ({count(weak.rows)} rows): "
+        f"{percent(weak.left)} left, {percent(weak.predicted)} predicted; log loss "
+        f"{decimal(weak.log_loss, 2)}, over all rows {decimal(decision.segments.log_loss, 2)}."
+        for weak in decision.segments.weak
+    ]
+
+
 def decisions(runs: Sequence[DecisionRecord]) -> list[Decision]:
     """The last runs in words, newest first."""
     return [

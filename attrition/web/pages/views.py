@@ -53,6 +53,7 @@ def overview_page() -> Response:
             live.scores, live.cross_validated, now.config.model_score_threshold
         ),
         facts=live and dashboard.facts(live.scores, live.cross_validated, live.manifest),
+        weak_segments=live and dashboard.weak_segments(decision, live.version),
         outcome=dashboard.outcome_sentence(decision.ranking if decision else None),
         warnings=dashboard.attention(decision, runs),
         trends=dashboard.trends(runs, diagnostics.get("batches") or ()),

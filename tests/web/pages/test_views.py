@@ -20,7 +20,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from app import create_app
-from attrition.core import releases
+from attrition.core import atomic_files, releases
 from attrition.model.scorecard import Scorecard
 from attrition.model.terms import CategoricalTerm, KnotAxis, LevelAxis, NumericTerm, PairTerm
 from attrition.monitoring.findings import ColumnDrift
@@ -136,6 +136,31 @@ def test_the_overview_does_not_hide_a_weak_or_unscored_model(
 ) -> None:
     deploy(project, **scores)
     assert words in page_of(project)
+
+
+def test_the_overview_names_the_clients_of_whom_the_live_model_knows_less(
+    project: Project,
+) -> None:
+    weak = {
+        "conditions": ["plan <gold>", "tenure from 3 to 12"],
+        "rows": 1350,
+        "log_loss": 0.79,
+        "interval": [0.29, 0.56],
+        "left": 0.32,
+        "left_interval": [0.29, 0.34],
+        "predicted": 0.17,
+    }
+    segments = {"rows": 6500, "log_loss": 0.51, "weak": [weak]}
+    live = deploy(project)
+    said = (
+        "plan &lt;gold&gt; and tenure from 3 to 12 (1,350 rows): 32% left, 17% predicted; "
+        "log loss 0.79, over all rows 0.51."
+    )
+    for release, is_said in ((live, True), ("000009-other", False)):
+        parts = {"release_after": release, "timings": {"check": 1.0}, "segments": segments}
+        record = decision_record(**parts)
+        atomic_files.write_json(project.config.decision, record.to_json())
+        assert (said in page_of(project)) == is_said
 
 
 def test_before_the_first_deployment_the_pages_say_what_to_do(project: Project) -> None:
