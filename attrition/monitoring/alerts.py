@@ -24,6 +24,7 @@ if TYPE_CHECKING:  # heavy modules: an idle run must not pay for them
 
 FILES_NAMED = 10  # in one message; the others are counted
 MESSAGES_KEPT = 20  # for an addressee who cannot be reached
+CANDIDATE_WAITS = "a candidate waits for approval"
 LONGEST = 4000  # characters: what chat tools take, and far below what an environment holds
 
 
@@ -112,8 +113,15 @@ def _strongest(impact: Impact | None) -> str:
 
 
 def conditions(record: DecisionRecord, degraded_below: float) -> list[Condition]:
-    """What a finished run found wrong; a model deployed by it is judged by its own score."""
-    return findings(record.live_score, record.drift, record.suspicious, degraded_below)
+    """What a finished run found that a person should know.
+
+    A model deployed by it is judged by its own score. A candidate that waits is told of once.
+    """
+    wrong = findings(record.live_score, record.drift, record.suspicious, degraded_below)
+    if record.proposal is None:
+        return wrong
+    waits = Condition(CANDIDATE_WAITS, record.proposal.candidate[:16], record.proposal.notice)
+    return [*wrong, waits]
 
 
 def failure(message: str) -> Condition:
@@ -175,7 +183,7 @@ def news(
         lines.append(f"- {outcome}")
     if appeared and unchanged:
         lines.append(f"- as before: {'; '.join(unchanged)}")
-    if (ended := _ended(known, conditions)) is not None:
+    if (ended := _ended(known, conditions, outcome)) is not None:
         lines.append(f"- {ended}" if lines else ended)
     after = replace(
         known,
@@ -185,9 +193,11 @@ def news(
     return printable("\n".join(lines)) or None, after
 
 
-def _ended(known: Told, conditions: Sequence[Condition]) -> str | None:
+def _ended(known: Told, conditions: Sequence[Condition], outcome: str | None) -> str | None:
     """A line if all conditions ended, or if runs no longer fail; None otherwise."""
     over = [key for key in known.conditions if key not in {c.key for c in conditions}]
+    if list(known.conditions) == over == [CANDIDATE_WAITS] and not conditions:
+        return f"no candidate waits for approval any more{f' ({outcome})' if outcome else ''}"
     if over and not conditions:
         return f"all is well again (it was: {'; '.join(known.conditions)})"
     if FAILED_RUN in over:

@@ -32,6 +32,7 @@ SETTINGS = (
     "model_score_threshold",
     "data_drift_threshold",
     "promotion_confidence",
+    "promotion",
     "high_risk_threshold",
     "medium_risk_threshold",
     "minimum_training_rows",
