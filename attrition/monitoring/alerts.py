@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from attrition.core.formatting import listing
+from attrition.core.formatting import CANDIDATE_WAITS, listing
 from attrition.data.ledger import REJECTED, Ledger
 from attrition.runs.idle import FAILED_RUN
 
@@ -24,7 +24,6 @@ if TYPE_CHECKING:  # heavy modules: an idle run must not pay for them
 
 FILES_NAMED = 10  # in one message; the others are counted
 MESSAGES_KEPT = 20  # for an addressee who cannot be reached
-CANDIDATE_WAITS = "a candidate waits for approval"
 LONGEST = 4000  # characters: what chat tools take, and far below what an environment holds
 
 

@@ -19,7 +19,6 @@ from attrition.core.config import Config
 from attrition.core.errors import DataError
 from attrition.data.ingestion_result import IngestionResult
 from attrition.model.metrics import Score
-from attrition.monitoring.alerts import CANDIDATE_WAITS
 from attrition.monitoring.findings import (
     Drift,
     DriftVerdict,
@@ -98,8 +97,8 @@ class Proposal:
     def notice(self) -> str:
         """That it waits, and what a person can do."""
         return (
-            f"{CANDIDATE_WAITS} since {formatting.moment(self.since)}; to deploy it: {APPROVE}; "
-            f"to refuse it: {REJECT}"
+            f"{formatting.CANDIDATE_WAITS} since {formatting.moment(self.since)}; "
+            f"to deploy it: {APPROVE}; to refuse it: {REJECT}"
         )
 
 
