@@ -5,18 +5,22 @@
     python deployment.py --rollback [RELEASE]   let an older release be the live one
     python deployment.py --sql DATABASE         print the live model as a SELECT for duckdb,
                                                 postgres or spark
+    python deployment.py --approve [--by NAME]  deploy the candidate that a run has proposed
+    python deployment.py --reject [--by NAME]   refuse it; the next one needs new labelled rows
 
 Reads  models/ (the candidate and its scores), ingesteddata/.
 Writes production_deployment/: a folder for each release, one symlink that names the live one, and
        rollbacks.json;
        models/clientrisk.csv, clients.db and history.db: the clients ranked by the live release;
-       models/decision.json: what became of that ranking.
+       models/decision.json: what became of that ranking, and of the candidate that waited.
 """
 
 from __future__ import annotations
 
 import argparse
+import getpass
 import logging
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -27,6 +31,7 @@ from attrition.core.errors import DataError, PipelineError, UnreadableError
 from attrition.core.releases import Release
 from attrition.data.ledger import read_ledger
 from attrition.runs import cli
+from attrition.runs.idle import STATE
 
 logger = logging.getLogger(__name__)
 
@@ -150,6 +155,49 @@ def rollback(config: Config, target: str | None) -> Release:
     return release
 
 
+def approve(config: Config, by: str) -> Release:
+    """Deploy the candidate that a run has proposed; the next run reports it.
+
+    Args:
+        by: who approves it.
+
+    Raises:
+        PipelineError: none waits, or it is not to be deployed as things are now.
+    """
+    from attrition.monitoring import proposals  # heavy, and --list needs nothing of it
+
+    record, proposal = proposals.pending(config)
+    proposals.check_candidate(config, proposal, candidate_files(config)["training.json"])
+    return run(config, proposals.approved(record, proposal, by).to_json())
+
+
+def reject(config: Config, by: str) -> None:
+    """Refuse the candidate that waits: as after a rollback, the next one needs new labelled rows.
+
+    Args:
+        by: who rejects it.
+
+    Raises:
+        PipelineError: none waits.
+    """
+    from attrition.monitoring import proposals  # heavy, and --list needs nothing of it
+
+    record, proposal = proposals.pending(config)
+    commits = [proposal.commit, read_ledger(config.ledger).commit_id]
+    rollbacks.rollbacks(config)  # damaged, it is an error before anything is changed
+    # Forgotten first: a kill in between leaves a candidate that the next run proposes again.
+    _forget_proposal(config)
+    rollbacks.record_rejection(config, record.release_after, by, commits)
+
+
+def _forget_proposal(config: Config) -> None:
+    """No candidate waits any more; and the pipeline, if it rested, has something to report."""
+    record = atomic_files.read_json_object(config.decision)
+    if record.get("proposal") is not None:
+        kept = {key: value for key, value in record.items() if key != STATE}
+        atomic_files.write_json(config.decision, {**kept, "proposal": None})
+
+
 def _rollback_target(folders: list[Path], live: str | None, target: str | None) -> Path:
     names = ", ".join(path.name for path in folders) or "none"
     if target is None:
@@ -197,6 +245,7 @@ def _deploy(config: Config, _arguments: argparse.Namespace) -> int:
     release = run(config, {"verdict": "deployed", "reason": reason, "run_id": None})
     print(f"{release.id} {'was live already' if release.id == before else 'is live now'}")
     if _is_ranked_by_another(config, release.id):
+        _forget_proposal(config)
         _rank_again(config)
     return 0
 
@@ -250,13 +299,47 @@ def _print_sql(config: Config, arguments: argparse.Namespace) -> int:
 def _roll_back(config: Config, arguments: argparse.Namespace) -> int:
     release = rollback(config, arguments.rollback or None)
     print(f"{release.id} is live now.")
+    _forget_proposal(config)
     _rank_again(config)
     print("The pipeline trains again when new labelled rows arrive.")
     return 0
 
 
+def _approve(config: Config, arguments: argparse.Namespace) -> int:
+    by = arguments.by or _login_name()
+    release = approve(config, by)
+    print(f"{release.id} is live now, approved by {by}.")
+    _forget_proposal(config)
+    _rank_again(config)
+    return 0
+
+
+def _reject(config: Config, arguments: argparse.Namespace) -> int:
+    by = arguments.by or _login_name()
+    reject(config, by)
+    live = releases.live_release_id(config.prod_deployment_path)
+    print(f"The candidate is rejected by {by}; {live} stays live.")
+    print("The pipeline trains again when new labelled rows arrive.")
+    return 0
+
+
+def _name(text: str) -> str:
+    """A person's name on one line, without characters that control a screen."""
+    if not any(character.isprintable() and not character.isspace() for character in text):
+        raise argparse.ArgumentTypeError("expected a name")
+    return formatting.line(text)
+
+
+def _login_name() -> str:
+    """That of the account, or its number where it has no name."""
+    try:
+        return _name(getpass.getuser())
+    except (OSError, KeyError, argparse.ArgumentTypeError):
+        return f"user {os.getuid()}"
+
+
 def main(argv: Sequence[str] | None = None) -> int:
-    """Deploy, list, or roll back."""
+    """Deploy, list, roll back, or decide about the candidate that waits."""
     parser = cli.parser(__doc__)
     choice = parser.add_mutually_exclusive_group()
     choice.add_argument("--list", action="store_true", help="list the releases")
@@ -275,11 +358,23 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--table", default="clients", metavar="NAME", help="the table for --sql (default: clients)"
     )
+    choice.add_argument("--approve", action="store_true", help="deploy the proposed candidate")
+    choice.add_argument("--reject", action="store_true", help="refuse the proposed candidate")
+    parser.add_argument(
+        "--by",
+        type=_name,
+        metavar="NAME",
+        help="who approves or rejects (default: the login name)",
+    )
     arguments = parser.parse_args(argv)
+    if arguments.by and not (arguments.approve or arguments.reject):
+        parser.error("--by goes with --approve or --reject")
     if arguments.list:
         return cli.run(parser, argv, _list)
     if arguments.sql:
         return cli.run(parser, argv, _print_sql)
+    if arguments.approve or arguments.reject:
+        return cli.run_alone(parser, argv, _approve if arguments.approve else _reject)
     return cli.run_alone(parser, argv, _deploy if arguments.rollback is None else _roll_back)
 
 

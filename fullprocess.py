@@ -44,7 +44,7 @@ from attrition.core.scratch import sweep_scratch_folders
 from attrition.data import committed_rows
 from attrition.engines.context import RunContext, read_context
 from attrition.model.champion import Champion, live_champion
-from attrition.monitoring import alert_delivery, segments, tick
+from attrition.monitoring import alert_delivery, proposals, segments, tick
 from attrition.monitoring.challenge import Challenge, challenge, training_situation, uncontested
 from attrition.monitoring.champion import find_champion
 from attrition.monitoring.decisions import Scored, Verdict, training_need
@@ -109,21 +109,22 @@ def run_stages(
         need = training_need(training_situation(context, exam.drift.has_drifted))
     logger.info("%s: %s", "a candidate is due" if need.train else "no candidate", need.reason)
     outcome = run_challenge(context, need, exam, memory.looks, watch)
-    record = replace(
-        decided(
+
+    def decide(outcome: Challenge) -> DecisionRecord:
+        return decided(
             config,
             ingested,
             exam,
             need,
-            outcome,
+            challenge=outcome,
             memory=memory,
             commit=context.ledger.commit_id,
             started=started,
-        ),
-        inputs=inputs.digest,
-        release_before=context.live,
-    )
-    if not outcome.verdict.deploy:
+        )
+
+    record = proposals.with_proposal(config, champion, outcome, decide)
+    record = replace(record, inputs=inputs.digest, release_before=context.live)
+    if record.verdict is not RunVerdict.DEPLOYED:
         return context, record, None
     outgoing = deploy(context, record, watch)
     return replace(context, champion=live_champion(config)), record, outgoing
@@ -222,7 +223,7 @@ def close(
             record_answers(config)
     record = replace(record, timings=dict(watch.seconds), finished_at=clock.now())
     plain = record.to_json()
-    lasting = {key: value for key, value in plain.items() if key != "watch"}
+    lasting = {key: value for key, value in plain.items() if key not in {"watch", "proposal"}}
     history.record_run(config.history, lasting, config.runs_to_keep)
     alert_delivery.tell_run(config, record)
     is_all_seen = inputs.settled and inputs.digest == record.inputs

@@ -28,6 +28,8 @@ STANDARD_FOLDERS = {
     "prod_deployment_path": "production_deployment",
 }
 FOLDER_KEYS = tuple(STANDARD_FOLDERS)
+PROPOSE = "propose"
+PROMOTIONS = ("automatic", PROPOSE)
 
 
 @dataclass(frozen=True)
@@ -62,6 +64,7 @@ class Config:
     data_drift_threshold: float = 0.05
     promotion_confidence: float = 0.90
     promotion_margin: float = 0.005
+    promotion: str = "automatic"  # or "propose": a candidate waits for a person to approve it
 
     # Share of the ingested labelled rows held out of training: test data in addition to the test
     # folder. A digest of the client's id, or of the row where there is none, selects them.
@@ -360,6 +363,8 @@ def _convert_text(key: str, kind: str, value: Any) -> str | None:
         return str(value).lower() if isinstance(value, bool) else str(value)
     if not isinstance(value, str) or not value.strip():
         raise ValueError("text" + (" or null" if kind == "str | None" else ""))
+    if key == "promotion" and value not in PROMOTIONS:
+        raise ValueError('"automatic" or "propose"')
     if key == "memory_limit" and not _is_memory_size(value):
         raise ValueError('a size such as "3GB"')
     if key == "alert_webhook" and not _is_web_address(value):

@@ -9,6 +9,7 @@ NOT_KNOWN = "\N{EN DASH}"
 OPEN_CLIENTS = "open clients"  # the usual population of a list, as its records name it
 # Shown first wherever a list is made of other clients.
 NO_OPEN_CLIENTS = "No open clients: leave the outcome blank for those whom you may still call"
+CANDIDATE_WAITS = "a candidate waits for approval"
 LONGEST = 80
 _MINUS = "\N{MINUS SIGN}"
 

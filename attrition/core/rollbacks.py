@@ -1,4 +1,4 @@
-"""`production_deployment/rollbacks.json`: every time somebody went back to an older release."""
+"""`production_deployment/rollbacks.json`: every rollback, and every rejection of a candidate."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ ROLLBACKS = "rollbacks.json"
 
 
 def rollbacks(config: Config) -> list[dict[str, Any]]:
-    """Every rollback so far, oldest first.
+    """Every rollback and rejection so far, oldest first.
 
     Raises:
         DataError: the file is damaged.
@@ -56,13 +56,35 @@ def record_rollback(
         target: the release that is to be live.
         commits: the ingested rows from which no model is to be deployed afterwards.
     """
-    record = {"from": left, "to": target, "time": clock.now(), "commits": list(commits)}
+    _record(config, {"from": left, "to": target, "commits": list(commits)})
+
+
+def record_rejection(
+    config: Config, live: str | None, by: str, commits: Sequence[str | None]
+) -> None:
+    """Add the rejection of a candidate: to be treated as a rollback to the release that is live.
+
+    Args:
+        live: the release that is, and stays, live.
+        by: who rejected the candidate.
+        commits: as for `record_rollback`.
+    """
+    _record(config, {"from": live, "to": live, "commits": list(commits), "rejected_by": by})
+
+
+def _record(config: Config, record: dict[str, Any]) -> None:
     path = config.prod_deployment_path / ROLLBACKS
-    atomic_files.write_json(path, [*rollbacks(config), record])
+    atomic_files.write_json(path, [*rollbacks(config), {**record, "time": clock.now()}])
+
+
+def refusal(config: Config) -> str:
+    """What was refused last, a model or a candidate, and by whom, as the begin of a sentence."""
+    by = next((record.get("rejected_by") for record in rollbacks(config)[-1:]), None)
+    return f"the candidate was rejected by {by}" if by else "a model was rolled back by hand"
 
 
 def rolled_back_commits(config: Config) -> frozenset[str]:
-    """The ingested rows, by commit, from which no model is to be deployed after a rollback."""
+    """The ingested rows, by commit, from which no model is to be deployed any more."""
     commits = (commit for record in rollbacks(config) for commit in record["commits"])
     return frozenset(commit for commit in commits if commit is not None)
 

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from attrition.core.formatting import listing
+from attrition.core.formatting import CANDIDATE_WAITS, listing
 from attrition.data.ledger import REJECTED, Ledger
 from attrition.runs.idle import FAILED_RUN
 
@@ -127,9 +127,16 @@ def _strongest(impact: Impact | None) -> str:
 
 
 def conditions(record: DecisionRecord, degraded_below: float) -> list[Condition]:
-    """What a finished run found wrong; a model deployed by it is judged by its own score."""
+    """What a finished run found that a person should know.
+
+    A model deployed by it is judged by its own score. A candidate that waits is told of once.
+    """
     scores = record.live_score, record.live_cross_validated
-    return findings(*scores, record.drift, record.suspicious, degraded_below)
+    wrong = findings(*scores, record.drift, record.suspicious, degraded_below)
+    if record.proposal is None:
+        return wrong
+    waits = Condition(CANDIDATE_WAITS, record.proposal.candidate[:16], record.proposal.notice)
+    return [*wrong, waits]
 
 
 def failure(message: str) -> Condition:
@@ -191,7 +198,7 @@ def news(
         lines.append(f"- {outcome}")
     if appeared and unchanged:
         lines.append(f"- as before: {'; '.join(unchanged)}")
-    if (ended := _ended(known, conditions)) is not None:
+    if (ended := _ended(known, conditions, outcome)) is not None:
         lines.append(f"- {ended}" if lines else ended)
     after = replace(
         known,
@@ -201,9 +208,11 @@ def news(
     return printable("\n".join(lines)) or None, after
 
 
-def _ended(known: AlertState, conditions: Sequence[Condition]) -> str | None:
+def _ended(known: AlertState, conditions: Sequence[Condition], outcome: str | None) -> str | None:
     """A line if all conditions ended, or if runs no longer fail; None otherwise."""
     over = [key for key in known.conditions if key not in {c.key for c in conditions}]
+    if list(known.conditions) == over == [CANDIDATE_WAITS] and not conditions:
+        return f"no candidate waits for approval any more{f' ({outcome})' if outcome else ''}"
     if over and not conditions:
         return f"all is well again (it was: {'; '.join(known.conditions)})"
     if FAILED_RUN in over:

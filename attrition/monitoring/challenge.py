@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from attrition.core.config import Config
-from attrition.core.rollbacks import is_rolled_back, rolled_back_commits
+from attrition.core.rollbacks import is_rolled_back, refusal, rolled_back_commits
 from attrition.data.clients import Clients, joined
 from attrition.engines.candidate import TrainingResult
 from attrition.engines.context import RunContext, minimum
@@ -90,6 +90,7 @@ def training_situation(context: RunContext, drift: bool) -> TrainingSituation:
         rolled_back_commits=rolled_back,
         drift=drift,
         test_share=config.test_share,
+        refusal=refusal(config),
     )
 
 

@@ -40,6 +40,7 @@ class TrainingSituation:
     rolled_back_commits: Collection[str]
     drift: bool
     test_share: float = 0.0  # of the labelled rows, held out as test data today
+    refusal: str = "a model was rolled back by hand"  # why there are rolled-back commits
 
 
 def training_need(now: TrainingSituation) -> TrainingNeed:
@@ -47,7 +48,7 @@ def training_need(now: TrainingSituation) -> TrainingNeed:
     if now.commit is None:
         return TrainingNeed(TrainingKind.NOTHING, "no labelled client rows have been ingested yet")
     if now.commit in now.rolled_back_commits:
-        reason = "a model was rolled back by hand and no labelled rows came since; waiting for them"
+        reason = f"{now.refusal} and no labelled rows came since; waiting for them"
         return TrainingNeed(TrainingKind.NOTHING, reason)
     if now.deployed is None:
         return TrainingNeed(TrainingKind.FIRST, "no model is deployed yet")

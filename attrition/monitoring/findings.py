@@ -37,10 +37,14 @@ class DriftVerdict(StrEnum):
 
 
 class RunVerdict(StrEnum):
-    """What a run came to; kept is the old model, and a run that failed came to nothing."""
+    """What a run came to; kept is the old model, and a run that failed came to nothing.
+
+    A proposed candidate is good enough to be deployed, and waits for a person to approve it.
+    """
 
     DEPLOYED = "deployed"
     KEPT = "kept"
+    PROPOSED = "proposed"
     NOT_ENOUGH_EVIDENCE = "not enough evidence"
     FAILED = history.FAILED
 

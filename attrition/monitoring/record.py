@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from attrition.core import plain_values
+from attrition.core import formatting, plain_values
 from attrition.core.atomic_files import read_json_object
 from attrition.core.config import Config
 from attrition.core.errors import DataError
@@ -36,6 +36,8 @@ from attrition.monitoring.findings import (
 from attrition.monitoring.outcome_evidence import OutcomeWatch
 from attrition.ranking.outcomes import RankingRecord
 from attrition.runs import history
+
+APPROVE, REJECT = "python deployment.py --approve", "python deployment.py --reject"
 
 logger = logging.getLogger(__name__)
 
@@ -71,6 +73,35 @@ class DriftRecord:
         return DriftVerdict.DRIFT in self.verdicts
 
 
+@dataclass(frozen=True)
+class Proposal:
+    """A candidate in `models/` that waits for a person's approval.
+
+    Attributes:
+        since: when it was first proposed, UTC, ISO 8601.
+        candidate: SHA-256 of its `training.json`, which names the digests of its other files.
+        commit: the ingested rows that it learnt from.
+        watch, looks, segments, suspicious: what the decision record holds of these once it is
+            deployed.
+    """
+
+    since: str
+    candidate: str
+    commit: str
+    watch: OutcomeWatch = field(default_factory=OutcomeWatch)
+    looks: int = 0
+    segments: SegmentSearch | None = None
+    suspicious: Suspicion = field(default_factory=Suspicion)
+
+    @property
+    def notice(self) -> str:
+        """That it waits, and what a person can do."""
+        return (
+            f"{formatting.CANDIDATE_WAITS} since {formatting.moment(self.since)}; "
+            f"to deploy it: {APPROVE}; to refuse it: {REJECT}"
+        )
+
+
 @dataclass(frozen=True, kw_only=True)
 class DecisionRecord:
     """What a run found, decided and did. The defaults stand for what an old record does not keep.
@@ -85,6 +116,8 @@ class DecisionRecord:
         champion_cross_validated: of the deployed model, when it was trained; None without one.
         candidate_score: on the test data; None when there was no candidate.
         cross_validated: likewise, on the rows it learnt from.
+        proposal: the candidate that waits for approval; None where none does.
+        approved_by: who approved the model that was deployed; None where nobody was asked.
         watch: what the outcomes have said so far, for the next run.
         looks: how many candidates have been compared with the live model.
         no_ranking: why there is no ranking.
@@ -112,6 +145,8 @@ class DecisionRecord:
     candidate_score: Score | None = None
     cross_validated: Score | None = None
     evidence: Evidence | None = None
+    proposal: Proposal | None = None
+    approved_by: str | None = None
     watch: OutcomeWatch = field(default_factory=OutcomeWatch)
     looks: int = 0
     ranking: RankingRecord | None = None

@@ -56,8 +56,8 @@ def decided(
     ingested: IngestionResult,
     exam: Examination,
     need: TrainingNeed,
-    challenge: Challenge,
     *,
+    challenge: Challenge,
     memory: Memory,
     commit: str | None,
     started: str,
@@ -131,7 +131,9 @@ def unreported(
     is_half_shown = shown is not None and shown.run_id == decision.run_id and not is_finished
     if history.has_run(config.history, decision.run_id, live.id) and not is_half_shown:
         return None
-    logger.info("reporting the deployment of %s, which an earlier run could not finish", live.id)
+    by = decision.approved_by
+    why = f"{by} has approved" if by else "an earlier run could not finish"
+    logger.info("reporting the deployment of %s, which %s", live.id, why)
     folder = config.prod_deployment_path / "releases" / str(live.manifest["replaces"])
     try:
         return decision, releases.open_release(folder)

@@ -40,6 +40,7 @@ LISTS_SHOWN = 6
 DECIDED = {
     RunVerdict.DEPLOYED: "The last run deployed a new model",
     RunVerdict.KEPT: "The last run kept the model",
+    RunVerdict.PROPOSED: "The last run proposed a new model",
     RunVerdict.NOT_ENOUGH_EVIDENCE: "The last run left things as they are, for lack of evidence",
     RunVerdict.FAILED: "The last run failed",
 }
@@ -72,6 +73,8 @@ def _decision(inputs: ReportInputs) -> Iterator[Block]:
     yield Text(decided(decision))
     if decision is None:
         return
+    if decision.proposal:
+        yield Text(formatting.sentence(decision.proposal.notice))
     need = decision.training
     if need and need.reason != decision.reason:
         lead = "No reason" if need.kind is TrainingKind.NOTHING else "The reason"

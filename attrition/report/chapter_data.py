@@ -33,6 +33,7 @@ SETTINGS = (
     "data_drift_threshold",
     "promotion_confidence",
     "promotion_margin",
+    "promotion",
     "high_risk_threshold",
     "medium_risk_threshold",
     "minimum_training_rows",

@@ -50,6 +50,7 @@ def describe_decision(decision: DecisionRecord | None, now: str) -> Iterator[str
         [
             "LAST DECISION",
             *_wrapped(formatting.sentence(f"{verdict}: {line(decision.reason, 600)}")),
+            *(_wrapped(formatting.sentence(decision.proposal.notice)) if decision.proposal else ()),
             *(
                 row
                 for text in decision.warnings

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from attrition.core import releases
-from attrition.core.config import Config
+from attrition.core import formatting, releases
+from attrition.core.config import PROPOSE, Config
 from attrition.data.ingestion_result import Pending
 from attrition.data.ledger import read_ledger
+from attrition.monitoring.record import last_decision
 from attrition.runs import idle
 
 
@@ -15,6 +16,9 @@ def describe_prospect(config: Config, pending: Pending) -> list[str]:
         sentences = ["A run would do nothing: nothing has changed since the last finished run."]
     else:
         sentences = _describe_run(config, pending)
+    decision = last_decision(config)
+    if decision and decision.proposal:
+        sentences.append(formatting.sentence(decision.proposal.notice))
     return sentences + [f"Not read: {item.name}: {item.reason}." for item in pending.refused]
 
 
@@ -25,9 +29,10 @@ def _describe_run(config: Config, pending: Pending) -> list[str]:
         sentences.append(f"Still being written, left for later: {', '.join(pending.waiting)}.")
     live = releases.live_release_id(config.prod_deployment_path)
     if live is not None:
+        promote = "propose" if config.promotion == PROPOSE else "deploy"
         sentences.append(
             f"It would check the deployed model, {live}, train a candidate if there are other "
-            f"rows to learn from, and deploy it unless it is worse."
+            f"rows to learn from, and {promote} it unless it is worse."
         )
     elif pending.new or read_ledger(config.ledger).committed_rows:
         sentences.append("No model is deployed: it would deploy the first one it can train.")

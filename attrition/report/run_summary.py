@@ -5,7 +5,7 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Iterator, Sequence
 
-from attrition.core.formatting import NO_OPEN_CLIENTS, OPEN_CLIENTS, no_list, plural
+from attrition.core.formatting import NO_OPEN_CLIENTS, OPEN_CLIENTS, no_list, plural, sentence
 from attrition.data.ingestion_result import IngestionResult
 from attrition.data.ledger import INGESTED
 from attrition.model.metrics import Score, score_to_judge_by
@@ -72,6 +72,8 @@ def _paragraphs(record: DecisionRecord) -> Iterator[tuple[str, str]]:
     if no_ranking.startswith(NO_OPEN_CLIENTS) or (ranking and ranking.ranked != OPEN_CLIENTS):
         yield "Attention", f"{NO_OPEN_CLIENTS}."
     yield "Verdict", f"{record.verdict.upper()}: {record.reason}."
+    if record.proposal:
+        yield "Proposal", sentence(record.proposal.notice)
     if record.ingestion:
         yield "New data", _new_data(record.ingestion)
     for sample, score in record.scores.items():

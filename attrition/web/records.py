@@ -14,7 +14,13 @@ from attrition.core import atomic_files, plain_values, releases
 from attrition.core.errors import DataError
 from attrition.model.metrics import Score
 from attrition.monitoring.findings import DriftVerdict
-from attrition.monitoring.record import DecisionRecord, DriftRecord, recorded_runs
+from attrition.monitoring.record import (
+    APPROVE,
+    REJECT,
+    DecisionRecord,
+    DriftRecord,
+    recorded_runs,
+)
 from attrition.web import query_parameters, responses
 from attrition.web.live_model import Served
 from attrition.web.security import REPORT_POLICY
@@ -100,6 +106,7 @@ def diagnostics_of(
     decided = {
         "drift": plain_values.to_json(decision.drift) if decision and decision.run_id else None,
         "decision": public_decision(decision),
+        "proposal": _proposal(decision),
     }
     if recorded is None:
         return {
@@ -118,6 +125,18 @@ def diagnostics_of(
         "missing_by_column": recorded["missing_data_percentages"],
         "time": recorded["time"],
         **decided,
+    }
+
+
+def _proposal(decision: DecisionRecord | None) -> dict[str, Any] | None:
+    """The candidate that waits for approval, and what a person can do; None where none waits."""
+    if decision is None or decision.proposal is None:
+        return None
+    return {
+        "since": decision.proposal.since,
+        "evidence": decision.reason,
+        "approve": APPROVE,
+        "reject": REJECT,
     }
 
 

@@ -99,6 +99,8 @@ def test_without_a_path_the_file_beside_the_scripts_is_read(
             "0.3 and 0.3",
         ),
         ({"clients_with_reasons": 0}, "clients_with_reasons", "at least 1", "0"),
+        ({"promotion": "ask"}, "promotion", '"automatic" or "propose"', '"ask"'),
+        ({"promotion": True}, "promotion", "text", "true"),
         ({"memory_limit": "lots"}, "memory_limit", '"3GB"', '"lots"'),
         (
             {"value_column": "c", "categorical_columns": ["c"]},

@@ -221,6 +221,12 @@ def _record_answers() -> dict[str, Schema]:
         "description": "why the test data give no score",
     }
     statistics = thing(**dict.fromkeys(("mean", "median", "standard_deviation"), optional(NUMBER)))
+    proposal = thing(
+        since=TIME,
+        evidence={**TEXT, "description": "why the run would deploy it"},
+        approve={**TEXT, "description": "the command that deploys it"},
+        reject={**TEXT, "description": "the command that refuses it"},
+    )
     package = thing(name=TEXT, current_version=TEXT, latest_version=TEXT)
     described = {  # by the first run, when it is finished
         "missing_data_percentages": listed(optional(NUMBER)),
@@ -264,11 +270,15 @@ def _record_answers() -> dict[str, Schema]:
             detail={**TEXT, "description": "why something is null"},
         ),
         "Diagnostics": thing(
-            ("execution_times", *described, "drift", "decision"),
+            ("execution_times", *described, "drift", "decision", "proposal"),
             execution_times=listed(optional(NUMBER), description="ingestion, training; seconds"),
             **{name: optional(schema) for name, schema in described.items()},
             drift=optional(ANYTHING),
             decision=optional(ref("Decision")),
+            proposal={
+                **optional(proposal),
+                "description": "a candidate that waits for a person's approval; null without one",
+            },
             detail={**TEXT, "description": "why something is null"},
         ),
         "Model": thing(
