@@ -26,9 +26,11 @@ from attrition.data import csv_records, source_files, storage, validation
 from attrition.data.csv_scan import MEGABYTE, CsvScan, are_alike, scan_file, unpack
 from attrition.data.ledger import Cut
 
-# Rows of the table that are labelled, those that go to finaldata.csv, and those of open clients.
+# Rows of the table that are labelled, those of them that go to finaldata.csv and the others, and
+# those of open clients.
 GOOD = "problem IS NULL AND label IS NOT NULL"
 KEPT = f"{GOOD} AND NOT is_duplicate"
+REPEATED = "is_duplicate AND label IS NOT NULL"
 OPEN = "problem IS NULL AND label IS NULL"
 _REJECTED = "problem IS NOT NULL"
 # What one file may take of `run_deadline_minutes`.

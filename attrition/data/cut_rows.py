@@ -173,6 +173,8 @@ def _without_row(
         return _with_event(stays, entry, f"{which} stays: {reason}")
     settled = replace(next(e for e in after.entries if _is_same_cut(e, entry)), cut=None)
     fewer = {"rows_read": entry.rows_read - 1, result: getattr(entry, result) - 1}
+    if result == "kept":
+        fewer["left"] = None  # it is not known whether that row did
     text = f"{which} is taken back from {_WHERE[result]}, since the whole file is here{what}"
     return _with_event(_with_entry(after, replace(settled, **fewer)), entry, text)
 

@@ -152,11 +152,9 @@ def mark_known_open_clients(
     )
 
 
-def count_duplicates(table: ClientTable, intakes: Sequence[Intake]) -> list[int]:
-    """Number of rows marked as duplicates in each file, in the order they were taken in."""
-    result = table.connection.execute(
-        "SELECT rowid AS r FROM rows WHERE is_duplicate AND label IS NOT NULL"
-    )
+def count_rows(table: ClientTable, intakes: Sequence[Intake], condition: str) -> list[int]:
+    """Number of rows that fulfil an SQL condition in each file, in the order of taking in."""
+    result = table.connection.execute(f"SELECT rowid AS r FROM rows WHERE {condition}")
     starts = [intake.start for intake in intakes]
     files = np.searchsorted(starts, result.fetchnumpy()["r"], side="right") - 1
     return [int(count) for count in np.bincount(files, minlength=len(starts))]

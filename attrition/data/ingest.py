@@ -15,7 +15,7 @@ from attrition.core import atomic_files, clock, progress
 from attrition.core.config import Config
 from attrition.core.errors import DataError, PipelineError
 from attrition.data import committed_rows, deduplication, recovery, source_files, storage
-from attrition.data.client_table import KEPT, ClientTable, Intake, connect, unpacked
+from attrition.data.client_table import KEPT, REPEATED, ClientTable, Intake, connect, unpacked
 from attrition.data.csv_records import FOUND
 from attrition.data.cut_rows import take_back
 from attrition.data.discovery import NewBatch, Survey, without
@@ -29,6 +29,7 @@ from attrition.data.ledger import (
     next_commit_id,
     write_ledger,
 )
+from attrition.data.validation import POSITIVE
 
 
 def take_in(config: Config, ledger: Ledger, survey: Survey) -> tuple[Survey, Ledger]:
@@ -122,10 +123,11 @@ def _ingested_before(ledger: Ledger, taken: Sequence[Taken]) -> list[tuple[int, 
 def _entries(table: ClientTable, taken: Sequence[Taken], time: str) -> list[LedgerEntry]:
     """The ledger's entries for the files."""
     intakes = [outcome for _, outcome in taken if isinstance(outcome, Intake)]
-    duplicates = iter(deduplication.count_duplicates(table, intakes))
+    duplicates = iter(deduplication.count_rows(table, intakes, REPEATED))
+    leavers = iter(deduplication.count_rows(table, intakes, f"{KEPT} AND label = {POSITIVE}"))
     cuts = iter(_cuts(table, intakes))
     return [
-        replace(ingested(item, outcome, next(duplicates), time), cut=next(cuts))
+        replace(ingested(item, outcome, next(duplicates), next(leavers), time=time), cut=next(cuts))
         if isinstance(outcome, Intake)
         else rejected(table.config, item, outcome, time)
         for item, outcome in taken
@@ -177,7 +179,9 @@ def _with_replaced(
     return replace(ledger, replaced={**ledger.replaced, **replaced})
 
 
-def ingested(item: NewBatch, intake: Intake, duplicate: int, time: str) -> LedgerEntry:
+def ingested(
+    item: NewBatch, intake: Intake, duplicate: int, left: int, *, time: str
+) -> LedgerEntry:
     """The entry of a file whose rows were taken in."""
     return LedgerEntry(
         name=item.batch.name,
@@ -186,6 +190,7 @@ def ingested(item: NewBatch, intake: Intake, duplicate: int, time: str) -> Ledge
         status=INGESTED,
         rows_read=intake.rows_read,
         kept=intake.rows_read - intake.open - intake.quarantined - duplicate,
+        left=left,
         duplicate=duplicate,
         open=intake.open,
         quarantined=intake.quarantined,

@@ -64,9 +64,9 @@ class Cut:
 class LedgerEntry:
     """What became of one content: rows_read = kept + duplicate + open + quarantined.
 
-    `name` is the file's name, `commit` the id of the commit with its rows (None: no row was new),
-    `limits` the settings that it was rejected for, with their values then, `cut` a last row that
-    may have to be taken back.
+    `name` is the file's name, `left` how many of the kept rows say so (None: not counted), `commit`
+    the id of the commit with its rows (None: no row was new), `limits` the settings that it was
+    rejected for, with their values then, `cut` a last row that may have to be taken back.
     """
 
     name: str
@@ -76,6 +76,7 @@ class LedgerEntry:
     reason: str | None = None
     rows_read: int = 0
     kept: int = 0
+    left: int | None = None
     duplicate: int = 0
     open: int = 0
     quarantined: int = 0
