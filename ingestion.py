@@ -56,7 +56,7 @@ def run(config: Config) -> IngestionResult:
     before = rows_engine.repair().reopened(config)
     looked = _look(config, before)
     _log_survey(looked, before)
-    took_in = bool(looked.new)
+    took_in = bool(looked.new) or before.has_matured(clock.today())
     looked, after = rows_engine.take_in(before, looked) if took_in else (looked, before)
     for entry in after.entries[len(before.entries) :]:
         _log(entry)
@@ -121,7 +121,8 @@ def _with_late_labels(ledger: Ledger, start: int) -> Ledger:
 
 def _result(config: Config, before: Ledger, after: Ledger, looked: Survey) -> IngestionResult:
     entries = after.entries[len(before.entries) :]
-    new_rows, end = sum(entry.kept for entry in entries), after.committed_bytes
+    has_new = len(after.commits) > len(before.commits)
+    new_rows, end = after.commits[-1].rows if has_new else 0, after.committed_bytes
     return IngestionResult(
         files=entries,
         refused=_news(looked, before),

@@ -26,6 +26,7 @@ from attrition.data.ledger import (
     Cut,
     Ledger,
     LedgerEntry,
+    Unmatured,
     next_commit_id,
     write_ledger,
 )
@@ -43,6 +44,8 @@ def take_in(config: Config, ledger: Ledger, survey: Survey) -> tuple[Survey, Led
     size = sum(item.batch.unpacked_size for item in survey.new)
     with recovery.scratch_folder(config) as scratch, connect(config, scratch, size) as connection:
         table = ClientTable(connection, config, scratch)
+        if ledger.has_matured(table.today):
+            table.add_matured(config.unmatured)
         taken: list[Taken] = []
         with progress.step("files", total=len(survey.new)) as advance:
             for item in survey.new:
@@ -100,11 +103,17 @@ def prepare(
     deduplication.mark_known_open_clients(
         table, _ingested_before(ledger, taken), final_data, previous
     )
+    unmatured = config.unmatured if ledger.unmatured else None
+    if config.snapshot_column is not None:
+        deduplication.mark_leavers(table, final_data, unmatured)
     entries = _entries(table, taken, time)
     ledger = _with_replaced(table, ledger, taken, previous, scratch)
     ledger = _with_rows(table, ledger, entries, scratch, time)
-    if any(entry.kept or entry.open or entry.duplicate for entry in entries):
+    is_changed = any(entry.kept or entry.open or entry.duplicate for entry in entries)
+    if is_changed or ledger.has_matured(table.today):
         ledger = _with_open_clients(table, ledger, scratch)
+        if config.snapshot_column is not None:
+            ledger = _with_unmatured(table, ledger, unmatured, scratch)
     _write_quarantine(table, entries)
     return ledger
 
@@ -221,9 +230,11 @@ def _with_rows(
     table: ClientTable, ledger: Ledger, entries: list[LedgerEntry], scratch: Path, time: str
 ) -> Ledger:
     """Append the new rows, if any; return the ledger with the files and their commit."""
-    kept = sum(entry.kept for entry in entries)
+    kept = int(table.scalar(f"SELECT count(*) FROM rows WHERE {KEPT}"))
     if kept:
         contents = tuple(entry.sha256 for entry in entries if entry.status == INGESTED)
+        if ledger.has_matured(table.today):
+            contents = (f"matured by {table.today}", *contents)
         identity = next_commit_id(ledger.commit_id, table.config.schema_digest, contents)
         start = ledger.committed_bytes
         digest, stamp = _append_rows(table, ledger, scratch)
@@ -291,6 +302,20 @@ def _with_open_clients(table: ClientTable, ledger: Ledger, scratch: Path) -> Led
     with atomic_files.replacing(waiting) as path, path.open("wb") as stream:
         storage.append(part, stream, config)
     return replace(ledger, open_sha256=atomic_files.sha256_of(waiting), open_rows=count)
+
+
+def _with_unmatured(
+    table: ClientTable, ledger: Ledger, previous: Path | None, scratch: Path
+) -> Ledger:
+    """Write the rows whose labels may not be used yet as pending; return the ledger with them."""
+    config, part = table.config, scratch / "unmatured.csv"
+    next_day = deduplication.write_unmatured(table, previous, part)
+    if next_day is None:
+        return replace(ledger, unmatured=None)
+    waiting = recovery.pending_unmatured(config)
+    with atomic_files.replacing(waiting) as path, path.open("wb") as stream:
+        storage.append(part, stream, config)
+    return replace(ledger, unmatured=Unmatured(atomic_files.sha256_of(waiting), next_day))
 
 
 def _write_quarantine(table: ClientTable, entries: Sequence[LedgerEntry]) -> None:

@@ -22,6 +22,7 @@ from attrition.data import (
     committed_rows,
     csv_records,
     deduplication,
+    maturity,
     recovery,
     source_files,
     storage,
@@ -216,6 +217,7 @@ def _check(
     condition, problem = rule
     with connect(config, scratch, path.stat().st_size) as connection:
         table = ClientTable(connection, config, scratch)
+        table.today = maturity.END_OF_TIME  # these rows were mature when they came
         if scan.lines > 1:
             with table.transaction():
                 table.add(path, 0)

@@ -70,10 +70,13 @@ def settle(config: Config, ledger: Ledger) -> None:
     """Make finaldata.csv and the files beside it agree with the ledger.
 
     Raises:
-        PipelineError: the list of open clients that the ledger names is gone.
+        PipelineError: a list that the ledger names is gone.
     """
     settle_final_data(config, ledger)
-    _settle_open_clients(config, ledger)
+    open_digest = ledger.open_sha256
+    _settle(config, config.open_clients, pending_open_clients(config), open_digest)
+    unmatured = ledger.unmatured.sha256 if ledger.unmatured else ""
+    _settle(config, config.unmatured, pending_unmatured(config), unmatured)
     settle_records(config, ledger)
 
 
@@ -117,6 +120,11 @@ def scratch_folder(config: Config) -> Iterator[Path]:
 def pending_open_clients(config: Config) -> Path:
     """Path of a new list of open clients until the ledger names it."""
     return config.output_folder_path / "openclients.pending.csv"
+
+
+def pending_unmatured(config: Config) -> Path:
+    """Path of a new `unmatured.csv` until the ledger names it."""
+    return config.output_folder_path / "unmatured.pending.csv"
 
 
 def present_open_clients(config: Config) -> Path:
@@ -206,18 +214,18 @@ def has_open_clients(config: Config, ledger: Ledger) -> bool:
     )
 
 
-def _settle_open_clients(config: Config, ledger: Ledger) -> None:
-    """Put the list of open clients that the ledger names in place."""
-    waiting = pending_open_clients(config)
-    if not ledger.open_sha256:
-        config.open_clients.unlink(missing_ok=True)
-    elif _digest_or_none(config.open_clients) != ledger.open_sha256:
-        if _digest_or_none(waiting) != ledger.open_sha256:
+def _settle(config: Config, path: Path, waiting: Path, digest: str) -> None:
+    """Put a list of the digest that the ledger names in place; none, where that is ""."""
+    if not digest:
+        path.unlink(missing_ok=True)
+    elif _digest_or_none(path) != digest:
+        if _digest_or_none(waiting) != digest:
+            what = "list of open clients" if path == config.open_clients else "rows"
             raise PipelineError(
-                f"{config.open_clients}: not the list of open clients that ingestion wrote; "
-                f"nothing was changed; {committed_rows.advice(config, config.open_clients)}"
+                f"{path}: not the {what} that ingestion wrote; "
+                f"nothing was changed; {committed_rows.advice(config, path)}"
             )
-        waiting.replace(config.open_clients)
+        waiting.replace(path)
         atomic_files.sync_folder(config.output_folder_path)
     waiting.unlink(missing_ok=True)
 
