@@ -133,6 +133,12 @@ def present_open_clients(config: Config) -> Path:
     return waiting if waiting.exists() else config.open_clients
 
 
+def present_unmatured(config: Config) -> Path:
+    """As `present_open_clients`, the rows whose labels may not be used yet."""
+    waiting = pending_unmatured(config)
+    return waiting if waiting.exists() else config.unmatured
+
+
 def quarantine_path(config: Config, entry: LedgerEntry) -> Path:
     """The file in quarantine/ that holds a source file's rejected rows."""
     # A file name has at most 255 bytes.
@@ -208,10 +214,17 @@ def _without_tail(config: Config, ledger: Ledger) -> Ledger:
 
 def has_open_clients(config: Config, ledger: Ledger) -> bool:
     """Whether the list of open clients that the ledger names exists, in place or pending."""
-    paths = (config.open_clients, pending_open_clients(config))
-    return not ledger.open_sha256 or any(
-        _digest_or_none(path) == ledger.open_sha256 for path in paths
-    )
+    return _has(ledger.open_sha256, config.open_clients, pending_open_clients(config))
+
+
+def has_unmatured(config: Config, ledger: Ledger) -> bool:
+    """As `has_open_clients`, for the rows whose labels may not be used yet."""
+    digest = ledger.unmatured.sha256 if ledger.unmatured else ""
+    return _has(digest, config.unmatured, pending_unmatured(config))
+
+
+def _has(digest: str, *paths: Path) -> bool:
+    return not digest or any(_digest_or_none(path) == digest for path in paths)
 
 
 def _settle(config: Config, path: Path, waiting: Path, digest: str) -> None:

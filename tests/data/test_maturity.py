@@ -6,17 +6,31 @@ The expected ids are counted by hand from the table below.
 from __future__ import annotations
 
 import csv
+import os
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, cast
 
 import pytest
 
 import ingestion
 from attrition.core import clock
+from attrition.core.errors import PipelineError
 from attrition.data import maturity
+from attrition.data.clients import labelled_test_clients, read_table
 from attrition.data.ledger import read_ledger
+from attrition.data.ledger_rebuild import accept_edits
+from attrition.engines.local import LocalEngine
+from attrition.model.scorecard import Scorecard
 from tests.conftest import Project
 
+SETTINGS: dict[str, Any] = {
+    "id_column": "id",
+    "numeric_columns": ["x"],
+    "target_column": "y",
+    "snapshot_column": "on",
+    "outcome_days": 30,
+}
 HEADER = "id,x,on,y"
 # Of an outcome known 30 days after the date: A and B are due on 2026-01-31, C and D on 2026-03-01,
 # E on 2026-03-11 and F never, without a label.
@@ -60,13 +74,7 @@ class Dated:
 
 @pytest.fixture
 def dated(project: Project, monkeypatch: pytest.MonkeyPatch) -> Dated:
-    project.configure(
-        id_column="id",
-        numeric_columns=["x"],
-        target_column="y",
-        snapshot_column="on",
-        outcome_days=30,
-    )
+    project.configure(**SETTINGS)
     return Dated(project, monkeypatch)
 
 
@@ -183,3 +191,94 @@ def test_the_first_day_of_a_far_date_is_no_error(dated: Dated) -> None:
     config = dated.project.config
     assert maturity.maturing_day(config, "9999-12-31") == "9999-12-31"
     assert maturity.maturing_day(config, "2026-02-01") == "2026-03-03"
+
+
+@pytest.mark.parametrize("step", ["write_ledger", "settle"])
+def test_a_run_killed_while_rows_mature_is_finished_by_the_next(dated: Dated, step: str) -> None:
+    def kill(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    dated.write("a.csv", *TABLE.split())
+    dated.ingest("2026-02-10")
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        # Before the ledger names the new rows, and before the other files agree with it.
+        patch.setattr(ingestion if step == "write_ledger" else LocalEngine, step, kill)
+        dated.ingest("2026-03-01")
+    dated.ingest("2026-03-01")
+    assert (dated.learnt, dated.opened) == ("abcd", "ef")
+    assert dated.ids(dated.project.config.unmatured) == "e"
+
+
+def test_without_a_ledger_the_rows_that_wait_stay(dated: Dated) -> None:
+    dated.write("a.csv", *TABLE.split())
+    dated.ingest("2026-02-10")
+    dated.project.config.ledger.unlink()
+    (dated.project.root / "sourcedata/a.csv").unlink()
+    dated.ingest("2026-02-11")
+    assert (dated.learnt, dated.opened) == ("ab", "def")
+    assert dated.ids(dated.project.config.unmatured) == "cde"
+    dated.ingest("2026-03-01")
+    assert (dated.learnt, dated.opened) == ("abcd", "ef")
+
+
+def test_an_edit_of_the_rows_that_wait_is_refused_until_it_is_accepted(dated: Dated) -> None:
+    dated.write("a.csv", *TABLE.split())
+    dated.ingest("2026-02-10")
+    path = dated.project.config.unmatured
+    path.write_text(path.read_text().replace("e,5,", "e,55,"))
+    with pytest.raises(PipelineError, match=r"unmatured\.csv: not the rows .* --accept-edits"):
+        dated.ingest("2026-02-11")
+    accept_edits(dated.project.config)
+    dated.ingest("2026-03-20")
+    assert "e,55,2026-02-09,0" in dated.project.config.final_data.read_text()
+
+
+@pytest.mark.parametrize(("label", "opened"), [("0", "c"), ("1", "")])
+def test_a_cut_row_that_waits_is_taken_back_when_the_whole_file_comes(
+    dated: Dated, label: str, opened: str
+) -> None:
+    dated.project.configure(**SETTINGS, upload_settle_seconds=1)
+    cut = f"id,y,on,x\na,0,2026-01-01,1\nb,1,2026-02-01,1\nc,{label},2026-02-01,12"
+    path = dated.project.write("sourcedata/a.csv", cut)
+    os.utime(path, (1, 1))
+    dated.ingest("2026-02-10")
+    assert dated.ids(dated.project.config.unmatured) == "bc"
+    path.write_text(f"{cut}34\n")
+    dated.ingest("2026-02-11")
+    assert (dated.learnt, dated.opened) == ("a", opened)
+    assert dated.ids(dated.project.config.unmatured) == "bc"
+    assert f"c,1234,2026-02-01,{label}" in dated.project.config.unmatured.read_text()
+
+
+def test_other_days_have_the_rows_read_again(dated: Dated) -> None:
+    dated.write("a.csv", *TABLE.split())
+    dated.ingest("2026-02-10")
+    dated.project.configure(**SETTINGS | {"outcome_days": 60})
+    dated.ingest("2026-02-11")
+    assert (dated.learnt, dated.opened) == ("", "bdef")
+    dated.project.configure(**SETTINGS | {"snapshot_column": None, "outcome_days": None})
+    dated.ingest("2026-02-12")
+    assert (dated.learnt, dated.opened) == ("abcde", "f")
+    assert not dated.project.config.unmatured.exists()
+    assert "unmatured" not in dated.project.config.ledger.read_text()
+
+
+def test_test_data_are_scored_and_tables_predicted_by_the_same_rule(dated: Dated) -> None:
+    dated.patch.setattr(clock, "now", lambda *_: "2026-02-10T12:00:00+00:00")
+    path = dated.project.write("testdata/t.csv", "\n".join([HEADER, *TABLE.split(), ""]))
+    test = labelled_test_clients(dated.project.config)
+    assert test.clients.ids.tolist() == ["a", "b"]
+    assert (test.next_day, test.blank_labels) == ("2026-03-01", 4)
+    path.write_text("id,x\na,1\n")
+    clients, rejected = read_table(dated.project.config, path)
+    assert (clients.ids.tolist(), rejected) == (["a"], ())
+
+
+def test_where_nobody_is_open_none_is_ranked_whose_other_row_says_left(dated: Dated) -> None:
+    dated.write("a.csv", "a,1,2026-01-01,0", "b,2,2026-01-01,0", "a,3,2026-02-01,1")
+    dated.ingest("2026-02-10")
+    assert dated.opened == ""
+    engine = LocalEngine(dated.project.config)
+    card = cast(Scorecard, None)  # of all rows none is left off
+    stayed, _ = engine.riskiest_stayed(read_ledger(dated.project.config.ledger), card)
+    assert stayed.ids.tolist() == ["b"]
