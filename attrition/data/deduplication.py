@@ -17,7 +17,10 @@ _HASHES_AT_ONCE = 16_000_000
 # Up to this many new rows are compared with the committed ones as lines of text.
 _FEW_ROWS = 200_000
 # Whether labelled rows of an open client, all newer than its row, take it off the list.
-_CLOSE = f"bool_or(NOT is_duplicate) OR arg_max(label, rows.rowid) = {validation.POSITIVE}"
+_CLOSE = (
+    f"bool_or(NOT is_duplicate) OR arg_max(label, rows.rowid) = {validation.POSITIVE} "
+    f"OR coalesce(bool_or(early = {validation.POSITIVE}), false)"
+)
 _LEFT = f"problem IS NULL AND coalesce(label, early) = {validation.POSITIVE}"
 
 

@@ -172,7 +172,7 @@ def _begin_anew(config: Config, ledger: Ledger, store: str) -> Ledger:
     if not ledger.store and is_of_no_file:
         kept = " and ".join(
             atomic_files.keep_copy(path).name
-            for path in (config.final_data, config.open_clients)
+            for path in (config.final_data, config.open_clients, config.unmatured)
             if path.exists()
         )
         text = (

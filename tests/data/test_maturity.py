@@ -221,6 +221,18 @@ def test_without_a_ledger_the_rows_that_wait_stay(dated: Dated) -> None:
     assert (dated.learnt, dated.opened) == ("abcd", "ef")
 
 
+def test_a_leaver_in_a_file_of_a_known_name_is_not_listed_after_the_ledger_was_lost(
+    dated: Dated,
+) -> None:
+    dated.write("a.csv", "a,1,2026-01-01,0", "a,2,2026-02-01,0")
+    dated.ingest("2026-02-10")
+    assert (dated.learnt, dated.opened) == ("a", "a")
+    dated.project.config.ledger.unlink()
+    dated.write("a.csv", "a,1,2026-01-01,0", "a,2,2026-02-01,1")
+    dated.ingest("2026-02-11")
+    assert (dated.learnt, dated.opened) == ("a", "")
+
+
 def test_an_edit_of_the_rows_that_wait_is_refused_until_it_is_accepted(dated: Dated) -> None:
     dated.write("a.csv", *TABLE.split())
     dated.ingest("2026-02-10")
