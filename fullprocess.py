@@ -229,7 +229,7 @@ def close(
     is_all_seen = inputs.settled and inputs.digest == record.inputs
     is_all_seen = is_all_seen and committed_rows.is_as_left(config, context.ledger)
     if is_all_seen and not (record.ingestion and record.ingestion.waiting):
-        plain |= {idle.STATE: idle.finished_state(config, inputs)}
+        plain |= {idle.STATE: idle.finished_state(config, inputs, context.wake_day)}
     atomic_files.write_json(config.decision, plain)
     return record
 

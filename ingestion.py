@@ -29,7 +29,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from attrition.core import atomic_files
+from attrition.core import atomic_files, clock
 from attrition.core.config import DEFAULT_CONFIG_PATH, STANDARD_FOLDERS, Config, parse_config
 from attrition.core.errors import DataError, PipelineError
 from attrition.core.settings_file import Written, replace_settings
@@ -38,6 +38,7 @@ from attrition.data.config_suggestion import suggest_settings
 from attrition.data.csv_records import FOUND, MAXIMUM_RECORD, check_header, column_names
 from attrition.data.discovery import Survey, all_rejected, survey
 from attrition.data.ingestion_result import IngestionResult, Pending
+from attrition.data.late_labels import late_labels
 from attrition.data.ledger import REJECTED, Ledger, LedgerEntry, read_ledger, write_ledger
 from attrition.data.ledger_rebuild import accept_edits
 from attrition.data.source_files import Batch, Refusal
@@ -58,10 +59,11 @@ def run(config: Config) -> IngestionResult:
     before = rows_engine.repair().reopened(config)
     looked = _look(config, before)
     _log_survey(looked, before)
-    took_in = bool(looked.new)
+    took_in = bool(looked.new) or before.has_matured(clock.today())
     looked, after = rows_engine.take_in(before, looked) if took_in else (looked, before)
     for entry in after.entries[len(before.entries) :]:
         _log(entry)
+    after = _with_late_labels(after, len(before.entries))
     after = _with_survey(config, replace(after, store=rows_engine.store, writing=False), looked)
     # Whoever took something in has written there that rows were coming.
     if after != before or took_in or not config.ledger.exists():
@@ -137,9 +139,24 @@ def _with_survey(config: Config, ledger: Ledger, looked: Survey) -> Ledger:
     )
 
 
+def _with_late_labels(ledger: Ledger, start: int) -> Ledger:
+    """The ledger with a notice of each file from a position on whose leavers came before the rest.
+
+    A file that is read again is not named again.
+    """
+    known = {notice.text for notice in ledger.notices}
+    odd = late_labels(ledger.entries)
+    for entry in ledger.entries[start:]:
+        if (text := odd.get(entry.sha256)) is not None and text not in known:
+            logger.warning("%s", text)
+            ledger = ledger.with_notice(clock.now(), text)
+    return ledger
+
+
 def _result(config: Config, before: Ledger, after: Ledger, looked: Survey) -> IngestionResult:
     entries = after.entries[len(before.entries) :]
-    new_rows, end = sum(entry.kept for entry in entries), after.committed_bytes
+    has_new = len(after.commits) > len(before.commits)
+    new_rows, end = after.commits[-1].rows if has_new else 0, after.committed_bytes
     return IngestionResult(
         files=entries,
         refused=_news(looked, before),

@@ -30,6 +30,7 @@ STANDARD_FOLDERS = {
 FOLDER_KEYS = tuple(STANDARD_FOLDERS)
 PROPOSE = "propose"
 PROMOTIONS = ("automatic", PROPOSE)
+LONGEST_OUTCOME = 36_525  # days: a century
 
 
 @dataclass(frozen=True)
@@ -55,6 +56,11 @@ class Config:
     positive_label: str = "1"
     negative_label: str = "0"
     value_column: str | None = None
+
+    # The column with the date that a row describes, and the days after it in which leaving counts:
+    # a label is used from the end of these on. None: at once.
+    snapshot_column: str | None = None
+    outcome_days: int | None = None
 
     # Fractions 0-1: change of log loss, of the share of leavers or of AUC that counts as drift, F1
     # below which a model is degraded, significance level of the data-drift tests, confidence with
@@ -116,8 +122,14 @@ class Config:
 
     @property
     def stored_columns(self) -> tuple[str, ...]:
-        """Columns of `finaldata.csv`, each once: id, features, value, target."""
-        columns = (self.id_column, *self.feature_columns, self.value_column, self.target_column)
+        """Columns of `finaldata.csv`, each once: id, features, value, snapshot, target."""
+        columns = (
+            self.id_column,
+            *self.feature_columns,
+            self.value_column,
+            self.snapshot_column,
+            self.target_column,
+        )
         return tuple(dict.fromkeys(column for column in columns if column is not None))
 
     @property
@@ -129,13 +141,15 @@ class Config:
     @property
     def schema_digest(self) -> str:
         """SHA-256 of the settings that decide how client rows are read."""
-        schema = (
+        schema: tuple[object, ...] = (
             self.id_column,
             self.stored_columns,
             self.numeric_stored_columns,
             self.positive_label,
             self.negative_label,
         )
+        if self.snapshot_column is not None:
+            schema += (self.snapshot_column, self.outcome_days)
         return hashlib.sha256(json.dumps(schema).encode()).hexdigest()
 
     # The files that stages hand to each other; each name is written here once.
@@ -146,6 +160,10 @@ class Config:
     @property
     def open_clients(self) -> Path:
         return self.output_folder_path / "openclients.csv"
+
+    @property
+    def unmatured(self) -> Path:
+        return self.output_folder_path / "unmatured.csv"
 
     @property
     def ingested_files(self) -> Path:
@@ -305,6 +323,7 @@ def parse_config(raw: dict[str, Any], source: Path) -> Config:
     config = Config(**values, source=source)
     _check_folders(config)
     _check_columns(config)
+    _check_snapshot(config)
     _check_risk_thresholds(config)
     return config
 
@@ -323,9 +342,11 @@ def _convert(key: str, kind: str, value: Any, root: Path) -> Any:
         if not isinstance(value, bool):
             raise ValueError("true or false")
         return value
-    if kind == "int":
+    if kind.startswith("int"):
+        if value is None and kind == "int | None":
+            return None
         if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-            raise ValueError("a whole number of at least 1")
+            raise ValueError("a whole number of at least 1" + " or null" * (kind != "int"))
         return value
     if kind.startswith("float"):
         return _convert_fraction(key, kind, value)
@@ -443,6 +464,32 @@ def _check_columns(config: Config) -> None:
         raise ConfigError(
             f"{source}: positive_label, negative_label: expected two different labels, "
             f"found {config.positive_label!r} and {config.negative_label!r}"
+        )
+
+
+def _check_snapshot(config: Config) -> None:
+    """Refuse a date of the rows without days, days without a date, and either on Spark."""
+    source, column, days = config.source, config.snapshot_column, config.outcome_days
+    if (column is None) != (days is None):
+        missing, given = "outcome_days", "snapshot_column"
+        if column is None:
+            missing, given = given, missing
+        raise ConfigError(f"{source}: {missing}: expected beside {given}, found none")
+    if column is None or days is None:
+        return
+    others = (*config.feature_columns, config.id_column, config.value_column, config.target_column)
+    if column in others:
+        raise ConfigError(
+            f"{source}: snapshot_column: expected a column of its own, "
+            f"found {column!r} used again as feature, id, value or target"
+        )
+    if days > LONGEST_OUTCOME:
+        raise ConfigError(
+            f"{source}: outcome_days: expected at most {LONGEST_OUTCOME}, found {days}"
+        )
+    if config.engine is not None:
+        raise ConfigError(
+            f"{source}: snapshot_column: expected null where the engine is Spark, found {column!r}"
         )
 
 

@@ -19,16 +19,18 @@ from typing import Any
 
 import duckdb
 
-from attrition.core import atomic_files
+from attrition.core import atomic_files, clock
 from attrition.core.config import Config
 from attrition.core.errors import DataError, PipelineError
-from attrition.data import csv_records, source_files, storage, validation
+from attrition.data import csv_records, maturity, source_files, storage, validation
 from attrition.data.csv_scan import MEGABYTE, CsvScan, are_alike, scan_file, unpack
 from attrition.data.ledger import Cut
 
-# Rows of the table that are labelled, those that go to finaldata.csv, and those of open clients.
+# Rows of the table that are labelled, those of them that go to finaldata.csv and the others, and
+# those of open clients.
 GOOD = "problem IS NULL AND label IS NOT NULL"
 KEPT = f"{GOOD} AND NOT is_duplicate"
+REPEATED = "is_duplicate AND label IS NOT NULL"
 OPEN = "problem IS NULL AND label IS NULL"
 _REJECTED = "problem IS NOT NULL"
 # What one file may take of `run_deadline_minutes`.
@@ -101,7 +103,8 @@ class ClientTable:
     """Checked client rows in the order of their arrival, in a DuckDB table called `rows`.
 
     Its columns are `v0`, `v1`, ... for the stored columns before the label (NULL for blank),
-    `label` (1, 0; NULL for an open client), `is_duplicate`, and `problem`: NULL for a good row,
+    `label` (1, 0; NULL for an open client), `early` (the label of a row that is not mature, whose
+    `label` is NULL; see `maturity`), `is_duplicate`, and `problem`: NULL for a good row,
     for one that is rejected the column, its text and the reason. `rowid` is the order of arrival.
     """
 
@@ -117,9 +120,11 @@ class ClientTable:
         kinds = ", ".join(f"{key} {kind}" for key, kind in storage.kinds(config).items())
         problem = '"column" VARCHAR, value VARCHAR, reason VARCHAR'
         connection.execute(
-            f"CREATE TABLE rows ({kinds}, label TINYINT, problem STRUCT({problem}), "
+            f"CREATE TABLE rows ({kinds}, label TINYINT, early TINYINT, problem STRUCT({problem}), "
             f"is_duplicate BOOLEAN DEFAULT false)"
         )
+        self.today = clock.today()
+        self.matured = 0  # rows at the beginning that have come before, and are mature only now
         connection.execute(f"CREATE TABLE rejections (file INTEGER, line BIGINT, {problem})")
 
     @contextlib.contextmanager
@@ -255,20 +260,53 @@ class ClientTable:
             f"c{names.index(name)}" if name in names else "NULL::VARCHAR"
             for name in self.config.stored_columns
         ]
-        label = validation.label(f"t{len(self.keys)}", self.config)
+        known = validation.label(f"t{len(self.keys)}", self.config)
+        is_early = self._is_early()
         self.connection.execute(
             f"WITH texts AS (SELECT {_named('t', texts)} FROM {source}), "
-            f"checked AS (SELECT *, {_named('v', self._values())}, {label} AS label FROM texts) "
-            f"INSERT INTO rows SELECT {', '.join(self.keys)}, label, {self._problem()}, false "
-            f"FROM checked",
+            f"checked AS (SELECT *, {_named('v', self._values())}, {known} AS known FROM texts), "
+            f"judged AS (SELECT *, CASE WHEN {is_early} THEN NULL ELSE known END AS label, "
+            f"CASE WHEN {is_early} THEN known END AS early FROM checked) "
+            f"INSERT INTO rows SELECT {', '.join(self.keys)}, label, early, {self._problem()}, "
+            f"false FROM judged",
             [str(path)],
         )
+
+    def add_matured(self, path: Path) -> None:
+        """Take in the rows of `unmatured.csv` that are mature by now."""
+        columns = ", ".join([*self.keys, "label"])
+        self.connection.execute(
+            f"INSERT INTO rows SELECT {columns}, NULL, NULL, false FROM "
+            f"{storage.read_stored(self.config)} WHERE {self.is_mature}",
+            [str(path)],
+        )
+        self.matured = self._count_rows(0)
+
+    @property
+    def is_mature(self) -> str:
+        """Whether the label of a row may be used, as SQL."""
+        if self.config.snapshot_column is None:
+            return "true"
+        return f"{maturity.key(self.config)} <= '{maturity.last_mature(self.config, self.today)}'"
+
+    def _is_early(self) -> str:
+        """Whether the label of a checked row must not be used yet, as SQL."""
+        if self.config.snapshot_column is None:
+            return "false"
+        return f"NOT ({self.is_mature}) AND known <> {validation.NEITHER}"
+
+    def first_maturing(self, rows: str, parameters: Sequence[object] = ()) -> str | None:
+        """The day on which the first of some rows, as SQL after FROM, matures."""
+        first = self.scalar(f"SELECT min({maturity.key(self.config)}) FROM {rows}", parameters)
+        return None if first is None else maturity.maturing_day(self.config, first)
 
     def _values(self) -> Iterator[str]:
         """The stored columns before the label, as SQL on the texts `t0`, `t1`, ..."""
         for i, column in enumerate(self._names):
             if column in self.config.numeric_stored_columns:
                 yield validation.number(f"t{i}")
+            elif column == self.config.snapshot_column:
+                yield validation.date(f"t{i}")
             else:
                 is_id = column == self.config.id_column
                 yield f"t{i}" if is_id else validation.category(f"t{i}")
@@ -293,6 +331,11 @@ class ClientTable:
             elif column in config.numeric_stored_columns:
                 is_wrong = f"v{i} IS NULL AND NOT ({is_blank})"
                 yield is_wrong, i, validation.number_problem(f"t{i}")
+            elif column == config.snapshot_column:
+                yield is_blank, i, "'blank; every row has a date'"
+                yield f"v{i} IS NULL", i, "'not a date such as 2026-01-31'"
+                latest = maturity.latest_date(self.today)
+                yield f"v{i} > '{latest}'", i, "'a date in the future'"
         labels = f"neither {config.positive_label!r} nor {config.negative_label!r}"
         yield f"label = {validation.NEITHER}", len(self._names), validation.literal(labels)
         if config.id_column is None:

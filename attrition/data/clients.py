@@ -20,6 +20,7 @@ from attrition.data import csv_records, source_files, storage
 from attrition.data.client_table import KEPT, ClientTable, connect, unpacked
 from attrition.data.deduplication import mark_duplicates, same
 from attrition.data.hold_out import is_held_out
+from attrition.data.validation import POSITIVE
 
 
 @dataclass(frozen=True)
@@ -76,6 +77,7 @@ class TestClients:
         files: the files of the test folder.
         rejected: their rows that cannot be used.
         blank_labels, duplicates: numbers of their rows that are left out for this reason.
+        next_day: on which the first further rows may be tested on; None for never.
         held_out: how many of the clients are held out by `test_share`.
     """
 
@@ -87,6 +89,7 @@ class TestClients:
     blank_labels: int
     duplicates: int
     held_out: int = 0
+    next_day: str | None = None
 
     @property
     def of_folder(self) -> Clients:
@@ -213,7 +216,9 @@ def labelled_test_clients(config: Config) -> TestClients:
             f"SELECT {counts} FROM rows WHERE problem IS NULL"
         ).fetchall()[0]
         clients = _fetch(connection, config, "rows WHERE " + KEPT, [])
-    return TestClients(clients, tuple(names), tuple(rejected), blank, duplicates)
+        has_dates, early = config.snapshot_column is not None, "rows WHERE early IS NOT NULL"
+        next_day = table.first_maturing(f"{early} AND problem IS NULL") if has_dates else None
+    return TestClients(clients, tuple(names), tuple(rejected), blank, duplicates, next_day=next_day)
 
 
 def open_clients(config: Config) -> Clients:
@@ -223,6 +228,15 @@ def open_clients(config: Config) -> Clients:
         DataError: `openclients.csv` is damaged.
     """
     return replace(_stored(config, config.open_clients, 0, None), labels=None)
+
+
+def waiting_leavers(config: Config) -> set[str]:
+    """Ids of the clients who are known to have left by rows that are not mature."""
+    if not config.unmatured.exists():
+        return set()
+    clients = _stored(config, config.unmatured, 0, None)
+    assert clients.labels is not None
+    return set(clients.ids[clients.labels == POSITIVE].tolist())
 
 
 def read_table(config: Config, path: Path) -> tuple[Clients, tuple[Rejection, ...]]:
@@ -235,6 +249,7 @@ def read_table(config: Config, path: Path) -> tuple[Clients, tuple[Rejection, ..
     Raises:
         DataError: the file is missing or cannot be used at all.
     """
+    config = replace(config, snapshot_column=None, outcome_days=None)
     optional = [name for name in config.stored_columns if name not in config.feature_columns]
     try:
         batch = source_files.find_batch(path)

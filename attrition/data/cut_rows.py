@@ -139,12 +139,14 @@ class _Row:
         entry: of its file.
         table: a file with the row and the header of its source.
         line: the row as the pipeline writes it.
+        labelled: the same with a label that may not be used yet.
         older: the row of an open client that it replaced; empty for none.
     """
 
     entry: LedgerEntry
     table: Path
     line: bytes
+    labelled: bytes
     older: bytes
 
 
@@ -166,13 +168,15 @@ def _without_row(
             _cut_quarantine(config, entry, old.record.line)
         else:
             table, older = _write_table(old, scratch), ledger.replaced.get(entry.sha256, "")
-            row = _Row(entry, table, _line(config, table), older.encode())
+            row = _Row(entry, table, *_lines(config, table, result == "open"), older.encode())
             after, what = _without_good_row(config, before, row, survey)
     except _Stays as reason:
         stays = _with_entry(before, replace(entry, cut=None))
         return _with_event(stays, entry, f"{which} stays: {reason}")
     settled = replace(next(e for e in after.entries if _is_same_cut(e, entry)), cut=None)
     fewer = {"rows_read": entry.rows_read - 1, result: getattr(entry, result) - 1}
+    if result == "kept":
+        fewer["left"] = None  # it is not known whether that row did
     text = f"{which} is taken back from {_WHERE[result]}, since the whole file is here{what}"
     return _with_event(_with_entry(after, replace(settled, **fewer)), entry, text)
 
@@ -187,6 +191,8 @@ def _without_good_row(
     """
     assert row.entry.cut is not None
     result = row.entry.cut.row
+    if result == "open" and ledger.unmatured is not None:
+        ledger = _without_unmatured(config, ledger, row, survey)
     if result == "open":
         count, offset = _find_line(recovery.present_open_clients(config), row.line, 0, None)
         if not count:
@@ -227,16 +233,44 @@ def _write_table(old: _OldRow, scratch: Path) -> Path:
     return path
 
 
-def _line(config: Config, table_path: Path) -> bytes:
-    """The row as the pipeline writes it, its line end included."""
+def _lines(config: Config, table_path: Path, is_open: bool) -> tuple[bytes, bytes]:
+    """The row as the pipeline writes it, its line end included, and with the label it came with.
+
+    Args:
+        is_open: whether it was taken in as that of an open client, whatever its label.
+    """
     scratch = table_path.parent
     part = scratch / "line.csv"
     with connect(config, scratch, 0) as connection:
         table = ClientTable(connection, config, scratch)
         with table.transaction():
             table.add(table_path, 0)
-        storage.write_stored(connection, config, "rows WHERE problem IS NULL", part)
-    return part.read_bytes()
+        lines = []
+        for label in ("NULL" if is_open else "label", "coalesce(label, early)"):
+            row = f"(SELECT * REPLACE ({label} AS label) FROM rows WHERE problem IS NULL)"
+            storage.write_stored(connection, config, row, part)
+            lines.append(part.read_bytes())
+    return lines[0], lines[1]
+
+
+def _without_unmatured(config: Config, ledger: Ledger, row: _Row, survey: Survey) -> Ledger:
+    """Write the rows whose labels may not be used yet without a row, if it is among them.
+
+    Raises:
+        _Stays: another file holds the row, or may hold it.
+    """
+    assert ledger.unmatured is not None
+    path = recovery.present_unmatured(config)
+    count, offset = _find_line(path, row.labelled, 0, None)
+    if not count:
+        return ledger
+    reason = find_other_source(config, ledger, survey, row.entry, row.table)
+    if reason is not None:
+        raise _Stays(reason)
+    waiting = recovery.pending_unmatured(config)
+    _copy_with(path, offset, len(row.labelled), b"", waiting)
+    digest = atomic_files.sha256_of(waiting)
+    return replace(ledger, unmatured=replace(ledger.unmatured, sha256=digest))
 
 
 def _without_labelled(config: Config, ledger: Ledger, row: _Row) -> Ledger:

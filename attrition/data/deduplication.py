@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from attrition.data import storage, validation
+from attrition.data import maturity, storage, validation
 from attrition.data.client_table import GOOD, KEPT, OPEN, ClientTable, Intake
 from attrition.data.csv_scan import count_lines
 
@@ -17,7 +17,11 @@ _HASHES_AT_ONCE = 16_000_000
 # Up to this many new rows are compared with the committed ones as lines of text.
 _FEW_ROWS = 200_000
 # Whether labelled rows of an open client, all newer than its row, take it off the list.
-_CLOSE = f"bool_or(NOT is_duplicate) OR arg_max(label, rows.rowid) = {validation.POSITIVE}"
+_CLOSE = (
+    f"bool_or(NOT is_duplicate) OR arg_max(label, rows.rowid) = {validation.POSITIVE} "
+    f"OR coalesce(bool_or(early = {validation.POSITIVE}), false)"
+)
+_LEFT = f"problem IS NULL AND coalesce(label, early) = {validation.POSITIVE}"
 
 
 def mark_duplicates(
@@ -152,14 +156,65 @@ def mark_known_open_clients(
     )
 
 
-def count_duplicates(table: ClientTable, intakes: Sequence[Intake]) -> list[int]:
-    """Number of rows marked as duplicates in each file, in the order they were taken in."""
-    result = table.connection.execute(
-        "SELECT rowid AS r FROM rows WHERE is_duplicate AND label IS NOT NULL"
-    )
+def count_rows(table: ClientTable, intakes: Sequence[Intake], condition: str) -> list[int]:
+    """Number of rows that fulfil an SQL condition in each file, in the order of taking in."""
+    result = table.connection.execute(f"SELECT rowid AS r FROM rows WHERE {condition}")
     starts = [intake.start for intake in intakes]
-    files = np.searchsorted(starts, result.fetchnumpy()["r"], side="right") - 1
-    return [int(count) for count in np.bincount(files, minlength=len(starts))]
+    files = np.searchsorted(starts, result.fetchnumpy()["r"], side="right")
+    # Before the first file's there may be rows that have come before.
+    return [int(count) for count in np.bincount(files, minlength=len(starts) + 1)[1:]]
+
+
+def mark_leavers(table: ClientTable, final_data: Path | None, unmatured: Path | None) -> None:
+    """Mark the rows that are not mature and say "stayed" of clients who left by any other row.
+
+    So they do not come on the list of open clients, whatever the order of the files.
+
+    Args:
+        table: the rows.
+        final_data: the rows committed so far; None when there are none.
+        unmatured: the rows that wait with their labels; None when there are none.
+    """
+    paths = [path for path in (final_data, unmatured) if path is not None]
+    names = ", ".join(table.client_columns)
+    stored = f"{storage.read_stored(table.config)} WHERE label = {validation.POSITIVE}"
+    sources = [f"rows WHERE {_LEFT}", *[stored] * len(paths)]
+    leavers = " UNION ALL ".join(f"SELECT {names} FROM {source}" for source in sources)
+    table.connection.execute(
+        f"UPDATE rows SET is_duplicate = true WHERE rowid IN (SELECT r FROM "
+        f"(SELECT rowid AS r, {names} FROM rows WHERE early = {validation.NEGATIVE}) AS stayers "
+        f"SEMI JOIN ({leavers}) AS leavers ON {same('stayers', 'leavers', table.client_columns)})",
+        [str(path) for path in paths],
+    )
+
+
+def write_unmatured(table: ClientTable, previous: Path | None, path: Path) -> str | None:
+    """Write the rows whose labels may not be used yet, with their labels, each once.
+
+    A row that came as that of a client who stayed so far, and of one who left, is a leaver's.
+
+    Args:
+        table: the rows.
+        previous: the rows that waited so far; None when there are none.
+        path: gets the rows, without a header.
+
+    Returns:
+        The day on which the first of them matures; None when there are none.
+    """
+    columns, config = ", ".join(table.keys), table.config
+    before = storage.read_stored(config) if previous else storage.no_rows(config)
+    table.connection.execute(
+        f"CREATE TEMP TABLE waiting AS SELECT {columns}, max(label) AS label FROM "
+        f"(SELECT row_number() OVER () - 1e12::BIGINT AS r, * FROM {before} "
+        f"WHERE NOT ({table.is_mature}) UNION ALL "
+        f"SELECT rowid, {columns}, early FROM rows WHERE problem IS NULL AND early IS NOT NULL) "
+        f"GROUP BY {columns} ORDER BY min(r)",
+        [str(previous)] if previous else [],
+    )
+    storage.write_stored(table.connection, config, "waiting", path)
+    next_day = table.first_maturing("waiting")
+    table.connection.execute("DROP TABLE waiting")
+    return next_day
 
 
 def write_open_clients(table: ClientTable, previous: Path | None, path: Path) -> int:
@@ -167,7 +222,9 @@ def write_open_clients(table: ClientTable, previous: Path | None, path: Path) ->
 
     A client is taken off the list when a labelled row arrives later that is not a duplicate; a
     duplicate does so only if it is the client's last row and says that it left. (Every whole export
-    repeats old rows that say that a client stayed.)
+    repeats old rows that say that a client stayed.) Where rows have dates, one that says that a
+    client stayed takes off no row of a later date, and one that is not mature does, if it says that
+    the client left.
 
     Args:
         table: the rows, duplicates marked.
@@ -180,15 +237,24 @@ def write_open_clients(table: ClientTable, previous: Path | None, path: Path) ->
     client = table.client_columns
     run = table.connection.execute
     opened, parameters = _opened(table, previous)
+    closing, newest = GOOD, "max(r)"
+    if table.config.snapshot_column is not None:
+        day = maturity.key(table.config)
+        closing = (
+            f"problem IS NULL AND (early = {validation.POSITIVE} OR "
+            f"(label = {validation.POSITIVE} AND rows.rowid >= {table.matured}) OR "
+            f"(label IS NOT NULL AND rows.{day} >= opened.{day}))"
+        )
+        newest = f"arg_max(r, {{'day': {day}, 'r': r}})"
     run(f"CREATE TEMP TABLE opened AS FROM {opened}", parameters)
     run(
         f"CREATE TEMP TABLE closed AS SELECT opened.r FROM opened JOIN rows "
-        f"ON {same('opened', 'rows', client)} AND rows.rowid > opened.r WHERE {GOOD} "
+        f"ON {same('opened', 'rows', client)} AND rows.rowid > opened.r WHERE {closing} "
         f"GROUP BY opened.r HAVING {_CLOSE}"
     )
     run(
         f"CREATE TEMP TABLE still_open AS SELECT *, NULL::TINYINT AS label FROM opened "
-        f"WHERE r IN (SELECT max(r) FROM opened GROUP BY {', '.join(client)}) "
+        f"WHERE r IN (SELECT {newest} FROM opened GROUP BY {', '.join(client)}) "
         f"AND r NOT IN (FROM closed)"
     )
     storage.write_stored(table.connection, table.config, "still_open ORDER BY r", path)
@@ -207,7 +273,8 @@ def _opened(table: ClientTable, previous: Path | None) -> tuple[str, list[str]]:
     before = storage.read_stored(table.config) if previous else storage.no_rows(table.config)
     return (
         f"(SELECT row_number() OVER () - 1e12::BIGINT AS r, {columns} FROM {before} "
-        f"UNION ALL SELECT rowid, {columns} FROM rows WHERE {OPEN} AND NOT is_duplicate)"
+        f"UNION ALL SELECT rowid, {columns} FROM rows WHERE {OPEN} AND NOT is_duplicate "
+        f"AND early IS DISTINCT FROM {validation.POSITIVE})"
     ), [str(previous)] if previous else []
 
 

@@ -15,7 +15,7 @@ from attrition.core import atomic_files, clock, progress
 from attrition.core.config import Config
 from attrition.core.errors import DataError, PipelineError
 from attrition.data import committed_rows, deduplication, recovery, source_files, storage
-from attrition.data.client_table import KEPT, ClientTable, Intake, connect, unpacked
+from attrition.data.client_table import KEPT, REPEATED, ClientTable, Intake, connect, unpacked
 from attrition.data.csv_records import FOUND
 from attrition.data.cut_rows import take_back
 from attrition.data.discovery import NewBatch, Survey, without
@@ -26,9 +26,11 @@ from attrition.data.ledger import (
     Cut,
     Ledger,
     LedgerEntry,
+    Unmatured,
     next_commit_id,
     write_ledger,
 )
+from attrition.data.validation import POSITIVE
 
 
 def take_in(config: Config, ledger: Ledger, survey: Survey) -> tuple[Survey, Ledger]:
@@ -42,6 +44,8 @@ def take_in(config: Config, ledger: Ledger, survey: Survey) -> tuple[Survey, Led
     size = sum(item.batch.unpacked_size for item in survey.new)
     with recovery.scratch_folder(config) as scratch, connect(config, scratch, size) as connection:
         table = ClientTable(connection, config, scratch)
+        if ledger.has_matured(table.today):
+            table.add_matured(config.unmatured)
         taken: list[Taken] = []
         with progress.step("files", total=len(survey.new)) as advance:
             for item in survey.new:
@@ -99,11 +103,17 @@ def prepare(
     deduplication.mark_known_open_clients(
         table, _ingested_before(ledger, taken), final_data, previous
     )
+    unmatured = config.unmatured if ledger.unmatured else None
+    if config.snapshot_column is not None:
+        deduplication.mark_leavers(table, final_data, unmatured)
     entries = _entries(table, taken, time)
     ledger = _with_replaced(table, ledger, taken, previous, scratch)
     ledger = _with_rows(table, ledger, entries, scratch, time)
-    if any(entry.kept or entry.open or entry.duplicate for entry in entries):
+    is_changed = any(entry.kept or entry.open or entry.duplicate for entry in entries)
+    if is_changed or ledger.has_matured(table.today):
         ledger = _with_open_clients(table, ledger, scratch)
+        if config.snapshot_column is not None:
+            ledger = _with_unmatured(table, ledger, unmatured, scratch)
     _write_quarantine(table, entries)
     return ledger
 
@@ -122,10 +132,11 @@ def _ingested_before(ledger: Ledger, taken: Sequence[Taken]) -> list[tuple[int, 
 def _entries(table: ClientTable, taken: Sequence[Taken], time: str) -> list[LedgerEntry]:
     """The ledger's entries for the files."""
     intakes = [outcome for _, outcome in taken if isinstance(outcome, Intake)]
-    duplicates = iter(deduplication.count_duplicates(table, intakes))
+    duplicates = iter(deduplication.count_rows(table, intakes, REPEATED))
+    leavers = iter(deduplication.count_rows(table, intakes, f"{KEPT} AND label = {POSITIVE}"))
     cuts = iter(_cuts(table, intakes))
     return [
-        replace(ingested(item, outcome, next(duplicates), time), cut=next(cuts))
+        replace(ingested(item, outcome, next(duplicates), next(leavers), time=time), cut=next(cuts))
         if isinstance(outcome, Intake)
         else rejected(table.config, item, outcome, time)
         for item, outcome in taken
@@ -177,7 +188,9 @@ def _with_replaced(
     return replace(ledger, replaced={**ledger.replaced, **replaced})
 
 
-def ingested(item: NewBatch, intake: Intake, duplicate: int, time: str) -> LedgerEntry:
+def ingested(
+    item: NewBatch, intake: Intake, duplicate: int, left: int, *, time: str
+) -> LedgerEntry:
     """The entry of a file whose rows were taken in."""
     return LedgerEntry(
         name=item.batch.name,
@@ -186,6 +199,7 @@ def ingested(item: NewBatch, intake: Intake, duplicate: int, time: str) -> Ledge
         status=INGESTED,
         rows_read=intake.rows_read,
         kept=intake.rows_read - intake.open - intake.quarantined - duplicate,
+        left=left,
         duplicate=duplicate,
         open=intake.open,
         quarantined=intake.quarantined,
@@ -216,9 +230,11 @@ def _with_rows(
     table: ClientTable, ledger: Ledger, entries: list[LedgerEntry], scratch: Path, time: str
 ) -> Ledger:
     """Append the new rows, if any; return the ledger with the files and their commit."""
-    kept = sum(entry.kept for entry in entries)
+    kept = int(table.scalar(f"SELECT count(*) FROM rows WHERE {KEPT}"))
     if kept:
         contents = tuple(entry.sha256 for entry in entries if entry.status == INGESTED)
+        if ledger.has_matured(table.today):
+            contents = (f"matured by {table.today}", *contents)
         identity = next_commit_id(ledger.commit_id, table.config.schema_digest, contents)
         start = ledger.committed_bytes
         digest, stamp = _append_rows(table, ledger, scratch)
@@ -286,6 +302,20 @@ def _with_open_clients(table: ClientTable, ledger: Ledger, scratch: Path) -> Led
     with atomic_files.replacing(waiting) as path, path.open("wb") as stream:
         storage.append(part, stream, config)
     return replace(ledger, open_sha256=atomic_files.sha256_of(waiting), open_rows=count)
+
+
+def _with_unmatured(
+    table: ClientTable, ledger: Ledger, previous: Path | None, scratch: Path
+) -> Ledger:
+    """Write the rows whose labels may not be used yet as pending; return the ledger with them."""
+    config, part = table.config, scratch / "unmatured.csv"
+    next_day = deduplication.write_unmatured(table, previous, part)
+    if next_day is None:
+        return replace(ledger, unmatured=None)
+    waiting = recovery.pending_unmatured(config)
+    with atomic_files.replacing(waiting) as path, path.open("wb") as stream:
+        storage.append(part, stream, config)
+    return replace(ledger, unmatured=Unmatured(atomic_files.sha256_of(waiting), next_day))
 
 
 def _write_quarantine(table: ClientTable, entries: Sequence[LedgerEntry]) -> None:

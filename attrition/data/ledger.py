@@ -33,7 +33,8 @@ class Commit:
     """Rows that reached `finaldata.csv` together: bytes from `start` up to `end`.
 
     `files` are the digests of the files they came from; none: the rows were in `finaldata.csv`
-    when the ledger was rebuilt. `sha256` is the digest of the bytes; "" on Spark.
+    when the ledger was rebuilt. Where rows of earlier files have matured, the first one says by
+    which day. `sha256` is the digest of the bytes; "" on Spark.
     """
 
     id: str
@@ -64,9 +65,9 @@ class Cut:
 class LedgerEntry:
     """What became of one content: rows_read = kept + duplicate + open + quarantined.
 
-    `name` is the file's name, `commit` the id of the commit with its rows (None: no row was new),
-    `limits` the settings that it was rejected for, with their values then, `cut` a last row that
-    may have to be taken back.
+    `name` is the file's name, `left` how many of the kept rows say so (None: not counted), `commit`
+    the id of the commit with its rows (None: no row was new), `limits` the settings that it was
+    rejected for, with their values then, `cut` a last row that may have to be taken back.
     """
 
     name: str
@@ -76,6 +77,7 @@ class LedgerEntry:
     reason: str | None = None
     rows_read: int = 0
     kept: int = 0
+    left: int | None = None
     duplicate: int = 0
     open: int = 0
     quarantined: int = 0
@@ -117,6 +119,14 @@ class Notice:
 
 
 @dataclass(frozen=True)
+class Unmatured:
+    """The rows in `unmatured.csv`: digest of the file, and the day on which the first matures."""
+
+    sha256: str
+    next_day: str
+
+
+@dataclass(frozen=True)
 class Ledger:
     """All that ingestion knows about earlier runs.
 
@@ -144,6 +154,7 @@ class Ledger:
         notices: what happened to the ledger and to its files, oldest first.
         replaced: digest of a file whose last row may be cut -> the row of an open client, as in
             `openclients.csv`, that was replaced by this last row.
+        unmatured: the rows whose labels may not be used yet; None for none.
     """
 
     schema: str = ""
@@ -163,6 +174,7 @@ class Ledger:
     arrivals: tuple[str, ...] = ()
     notices: tuple[Notice, ...] = ()
     replaced: Mapping[str, str] = field(default_factory=dict)
+    unmatured: Unmatured | None = None
 
     @property
     def committed_bytes(self) -> int:
@@ -184,6 +196,10 @@ class Ledger:
         """The names of the ingested files, each once, in the order of arrival."""
         names = (entry.name for entry in self.entries if entry.status == INGESTED)
         return list(dict.fromkeys([*self.earlier_names, *names]))
+
+    def has_matured(self, today: str) -> bool:
+        """Whether rows wait whose labels may be used by now."""
+        return self.unmatured is not None and self.unmatured.next_day <= today
 
     def entry(self, sha256: str) -> LedgerEntry | None:
         """What became of a content; None if it is new."""
@@ -271,6 +287,7 @@ def read_ledger(path: Path) -> Ledger:
             arrivals=tuple(map(str, raw["arrivals"])),
             notices=tuple(Notice(**item) for item in raw["notices"]),
             replaced={str(digest): str(row) for digest, row in raw["replaced"].items()},
+            unmatured=Unmatured(**raw["unmatured"]) if "unmatured" in raw else None,
         )
     except (KeyError, TypeError, AttributeError, ValueError):
         raise DataError(
@@ -305,6 +322,7 @@ def ledger_json(ledger: Ledger) -> dict[str, Any]:
         "sightings": {name: asdict(item) for name, item in sorted(ledger.sightings.items())},
         "refused": dict(sorted(ledger.refused.items())),
         "events": [asdict(event) for event in ledger.events],
+        **({"unmatured": asdict(ledger.unmatured)} if ledger.unmatured else {}),
     }
 
 

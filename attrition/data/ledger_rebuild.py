@@ -22,6 +22,7 @@ from attrition.data import (
     committed_rows,
     csv_records,
     deduplication,
+    maturity,
     recovery,
     source_files,
     storage,
@@ -29,7 +30,14 @@ from attrition.data import (
 from attrition.data.client_table import GOOD, OPEN, ClientTable, connect
 from attrition.data.csv_scan import scan_file
 from attrition.data.discovery import some
-from attrition.data.ledger import Commit, Ledger, next_commit_id, read_ledger, write_ledger
+from attrition.data.ledger import (
+    Commit,
+    Ledger,
+    Unmatured,
+    next_commit_id,
+    read_ledger,
+    write_ledger,
+)
 
 LINES_NAMED = 10  # of the rows that cannot be kept
 
@@ -70,6 +78,7 @@ def rebuild_ledger(config: Config) -> None:
         for path, check, with_rows in (
             (config.final_data, _check_labelled, _with_rows),
             (config.open_clients, _check_opened, _with_open_clients),
+            (config.unmatured, _check_unmatured, _with_unmatured),
         ):
             try:
                 checked = check(config, scratch)
@@ -115,6 +124,10 @@ def accept_edits(config: Config) -> str:
             checked = _sound(config.open_clients, lambda: _check_opened(config, scratch))
             ledger = _with_open_clients(config, ledger, checked)
             texts.append(_accepted(checked))
+        if not recovery.has_unmatured(config, ledger):
+            checked = _sound(config.unmatured, lambda: _check_unmatured(config, scratch))
+            ledger = _with_unmatured(config, ledger, checked)
+            texts.append(_accepted(checked))
     if texts:
         write_ledger(config.ledger, ledger.with_notice(clock.now(), "; ".join(texts)))
     recovery.repair(config)
@@ -142,7 +155,12 @@ def _what_is_wrong(config: Config) -> str | None:
     """Why a new ledger is needed; None if it is not."""
     if config.ledger.exists():
         return damage(config)
-    ours = (config.final_data, config.open_clients, recovery.pending_open_clients(config))
+    ours = (
+        config.final_data,
+        config.open_clients,
+        recovery.pending_open_clients(config),
+        recovery.present_unmatured(config),
+    )
     return "ledger.json was missing" if any(map(_size, ours)) else None
 
 
@@ -192,6 +210,18 @@ def _check_opened(config: Config, scratch: Path) -> Checked:
     return _check(config, path, (OPEN, problem), keep, scratch)
 
 
+def _check_unmatured(config: Config, scratch: Path) -> Checked:
+    """Check the rows whose labels may not be used yet, as `_check_labelled`."""
+    if config.snapshot_column is None:
+        return Checked(config.unmatured, 0, 0, (), scratch / config.unmatured.name)
+
+    def keep(table: ClientTable) -> None:
+        deduplication.mark_duplicates(table, None, 0, scratch)
+
+    problem = "no outcome; such rows belong into openclients.csv"
+    return _check(config, recovery.present_unmatured(config), (GOOD, problem), keep, scratch)
+
+
 def _check(
     config: Config,
     path: Path,
@@ -216,6 +246,7 @@ def _check(
     condition, problem = rule
     with connect(config, scratch, path.stat().st_size) as connection:
         table = ClientTable(connection, config, scratch)
+        table.today = maturity.END_OF_TIME  # these rows were mature when they came
         if scan.lines > 1:
             with table.transaction():
                 table.add(path, 0)
@@ -277,6 +308,15 @@ def _with_open_clients(config: Config, ledger: Ledger, checked: Checked) -> Ledg
     _let_wait(checked.path, waiting)
     digest = atomic_files.sha256_of(waiting)
     return replace(ledger, open_sha256=digest, open_rows=checked.rows, open_of_no_file=True)
+
+
+def _with_unmatured(config: Config, ledger: Ledger, checked: Checked) -> Ledger:
+    """A ledger that names these rows, which are written as pending; today they are looked at."""
+    if not checked.rows:
+        return replace(ledger, unmatured=None)
+    waiting = recovery.pending_unmatured(config)
+    _let_wait(checked.path, waiting)
+    return replace(ledger, unmatured=Unmatured(atomic_files.sha256_of(waiting), clock.today()))
 
 
 def _let_wait(rows: Path, waiting: Path) -> None:

@@ -70,10 +70,13 @@ def settle(config: Config, ledger: Ledger) -> None:
     """Make finaldata.csv and the files beside it agree with the ledger.
 
     Raises:
-        PipelineError: the list of open clients that the ledger names is gone.
+        PipelineError: a list that the ledger names is gone.
     """
     settle_final_data(config, ledger)
-    _settle_open_clients(config, ledger)
+    open_digest = ledger.open_sha256
+    _settle(config, config.open_clients, pending_open_clients(config), open_digest)
+    unmatured = ledger.unmatured.sha256 if ledger.unmatured else ""
+    _settle(config, config.unmatured, pending_unmatured(config), unmatured)
     settle_records(config, ledger)
 
 
@@ -119,10 +122,21 @@ def pending_open_clients(config: Config) -> Path:
     return config.output_folder_path / "openclients.pending.csv"
 
 
+def pending_unmatured(config: Config) -> Path:
+    """Path of a new `unmatured.csv` until the ledger names it."""
+    return config.output_folder_path / "unmatured.pending.csv"
+
+
 def present_open_clients(config: Config) -> Path:
     """The list of open clients: a pending one, which is newer, before the one in place."""
     waiting = pending_open_clients(config)
     return waiting if waiting.exists() else config.open_clients
+
+
+def present_unmatured(config: Config) -> Path:
+    """As `present_open_clients`, the rows whose labels may not be used yet."""
+    waiting = pending_unmatured(config)
+    return waiting if waiting.exists() else config.unmatured
 
 
 def quarantine_path(config: Config, entry: LedgerEntry) -> Path:
@@ -158,7 +172,7 @@ def _begin_anew(config: Config, ledger: Ledger, store: str) -> Ledger:
     if not ledger.store and is_of_no_file:
         kept = " and ".join(
             atomic_files.keep_copy(path).name
-            for path in (config.final_data, config.open_clients)
+            for path in (config.final_data, config.open_clients, config.unmatured)
             if path.exists()
         )
         text = (
@@ -200,24 +214,31 @@ def _without_tail(config: Config, ledger: Ledger) -> Ledger:
 
 def has_open_clients(config: Config, ledger: Ledger) -> bool:
     """Whether the list of open clients that the ledger names exists, in place or pending."""
-    paths = (config.open_clients, pending_open_clients(config))
-    return not ledger.open_sha256 or any(
-        _digest_or_none(path) == ledger.open_sha256 for path in paths
-    )
+    return _has(ledger.open_sha256, config.open_clients, pending_open_clients(config))
 
 
-def _settle_open_clients(config: Config, ledger: Ledger) -> None:
-    """Put the list of open clients that the ledger names in place."""
-    waiting = pending_open_clients(config)
-    if not ledger.open_sha256:
-        config.open_clients.unlink(missing_ok=True)
-    elif _digest_or_none(config.open_clients) != ledger.open_sha256:
-        if _digest_or_none(waiting) != ledger.open_sha256:
+def has_unmatured(config: Config, ledger: Ledger) -> bool:
+    """As `has_open_clients`, for the rows whose labels may not be used yet."""
+    digest = ledger.unmatured.sha256 if ledger.unmatured else ""
+    return _has(digest, config.unmatured, pending_unmatured(config))
+
+
+def _has(digest: str, *paths: Path) -> bool:
+    return not digest or any(_digest_or_none(path) == digest for path in paths)
+
+
+def _settle(config: Config, path: Path, waiting: Path, digest: str) -> None:
+    """Put a list of the digest that the ledger names in place; none, where that is ""."""
+    if not digest:
+        path.unlink(missing_ok=True)
+    elif _digest_or_none(path) != digest:
+        if _digest_or_none(waiting) != digest:
+            what = "list of open clients" if path == config.open_clients else "rows"
             raise PipelineError(
-                f"{config.open_clients}: not the list of open clients that ingestion wrote; "
-                f"nothing was changed; {committed_rows.advice(config, config.open_clients)}"
+                f"{path}: not the {what} that ingestion wrote; "
+                f"nothing was changed; {committed_rows.advice(config, path)}"
             )
-        waiting.replace(config.open_clients)
+        waiting.replace(path)
         atomic_files.sync_folder(config.output_folder_path)
     waiting.unlink(missing_ok=True)
 

@@ -6,6 +6,7 @@
 - A label is the positive or negative one of the settings, compared as numbers where both are
   numbers (`1` is `1.0`), else as trimmed text.
 - An id is any text that is not blank, unchanged. A category is trimmed.
+- A date is text such as `2026-01-31`, white space aside, and in the calendar.
 
 Every function returns SQL; none queries a database.
 """
@@ -76,6 +77,14 @@ def label(column: str, config: Config) -> str:
         f"WHEN {literal(config.negative_label)} THEN {NEGATIVE} ELSE "
         f"CASE WHEN {is_blank(column)} THEN NULL {' '.join(cases)} ELSE {NEITHER} END END"
     )
+
+
+def date(column: str) -> str:
+    """The date in a text, as text that sorts by time; NULL where it is none."""
+    text = trimmed(column)
+    is_date = f"regexp_full_match({text}, '[0-9]{{4}}-[0-9]{{2}}-[0-9]{{2}}')"
+    is_there = f"{text} >= '0001' AND try_cast({text} AS DATE) IS NOT NULL"  # Python's first year
+    return f"CASE WHEN {is_date} AND {is_there} THEN {text} END"
 
 
 def number_text(column: str) -> str:

@@ -30,6 +30,13 @@ class RunContext:
         return score_clients(self.champion.card, self.test.clients, self.config)
 
     @property
+    def wake_day(self) -> str | None:
+        """The day on which the first labels come of age; None while none waits."""
+        unmatured = self.ledger.unmatured
+        days = [self.test.next_day, unmatured.next_day if unmatured else None]
+        return min((day for day in days if day is not None), default=None)
+
+    @property
     def live(self) -> str | None:
         """Name of the live release; None before the first deployment."""
         return self.champion.release.id if self.champion else None

@@ -69,12 +69,16 @@ class LocalEngine:
         return self.opened(ledger)
 
     def riskiest_stayed(self, ledger: Ledger, card: Scorecard) -> tuple[Clients, int]:
-        from attrition.data.clients import final_clients, newest_of_each
+        import numpy as np
+
+        from attrition.data.clients import final_clients, newest_of_each, waiting_leavers
 
         newest = ledger.commits[-1]
         clients = final_clients(self.config, newest.start, newest.end)
         if self.config.id_column is not None:
             clients = clients.select(newest_of_each(clients.ids))
+            left = waiting_leavers(self.config)
+            clients = clients.select(np.array([name not in left for name in clients.ids], bool))
         assert clients.labels is not None
         return _whole(clients.select(clients.labels == 0))
 

@@ -31,6 +31,8 @@ SETTINGS = (
     "drift_threshold",
     "model_score_threshold",
     "data_drift_threshold",
+    "snapshot_column",
+    "outcome_days",
     "promotion_confidence",
     "promotion_margin",
     "promotion",

@@ -118,6 +118,8 @@ def _new_data(ingestion: IngestionResult) -> str:
             if (count := sum(getattr(entry, key) for entry in files))
         ]
         parts.append(f"{plural(len(files), 'file')}: {', '.join(said) or 'no rows'}.")
+    if matured := ingestion.new_rows - sum(entry.kept for entry in files):
+        parts.append(f"{plural(matured, 'labelled row')} of earlier files, due now.")
     if rejected:
         parts.append(
             f"{plural(len(rejected), 'file')} rejected: {', '.join(rejected)} "

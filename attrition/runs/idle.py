@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 
 STATE = "idle_state"  # key of the decision record: the run that wrote it has finished
+WAKE_DAY = "wake_day"  # key of that state: on this day a run is due
 FAILED_RUN = "failed run"  # in alerts.json: the condition that a run which works ends
 MESSAGE = "idle: nothing has changed since the last finished run"
 LARGEST_LOG = 1_000_000  # bytes; a run that logs rotates a larger log
@@ -76,12 +77,25 @@ def is_idle(config: Config, inputs: Inputs) -> bool:
     except (OSError, ValueError, RecursionError):
         return False
     state = record.get(STATE) if isinstance(record, dict) else None
-    return state is not None and state == finished_state(config, inputs)
+    if not isinstance(state, dict) or _is_due(state):
+        return False
+    return state == finished_state(config, inputs, state.get(WAKE_DAY))
 
 
-def finished_state(config: Config, inputs: Inputs) -> dict[str, Any]:
-    """The state that a run with these inputs keeps in its decision record, for the next check."""
-    return _state(_watched(config), str(config.root), inputs.digest)
+def finished_state(config: Config, inputs: Inputs, wake_day: str | None = None) -> dict[str, Any]:
+    """The state that a run with these inputs keeps in its decision record, for the next check.
+
+    Args:
+        wake_day: on which a run is due even if nothing changes, such as `2026-01-31`.
+    """
+    state = _state(_watched(config), str(config.root), inputs.digest)
+    return state if wake_day is None else {**state, WAKE_DAY: wake_day}
+
+
+def _is_due(state: dict[str, Any]) -> bool:
+    """Whether the day has come (UTC) on which labels may be used that waited."""
+    day = time.strftime("%Y-%m-%d", time.gmtime(time.time()))
+    return WAKE_DAY in state and bool(state[WAKE_DAY] <= day)
 
 
 def rests(arguments: Sequence[str]) -> bool:
@@ -119,6 +133,9 @@ def _rests(source: str) -> bool:
     with open(f"{models}/.lock", "a") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         state = _read_json(f"{models}/decision.json")[STATE]
+        if _is_due(state):
+            return False
+        state.pop(WAKE_DAY, None)
         listing = _listing(state["watched"], root)
         if _freshness(listing, time.time_ns()):
             return False
@@ -157,6 +174,8 @@ def _watched(config: Config) -> dict[str, Any]:
 
     live = config.prod_deployment_path / "current"
     outputs = [config.ledger, config.final_data, config.open_clients]
+    if config.snapshot_column is not None:
+        outputs.append(config.unmatured)
     outputs += [live / name for name in (*RELEASE_FILES, MANIFEST)]  # damage wakes it up, too
     models = config.output_model_path
     outputs += [

@@ -74,6 +74,23 @@ def test_without_a_path_the_file_beside_the_scripts_is_read(
         ({"test_share": True}, "test_share", "at least 0 and below 0.5", "true"),
         ({"test_share": None}, "test_share", "at least 0 and below 0.5", "null"),
         ({"releases_to_keep": 0}, "releases_to_keep", "at least 1", "0"),
+        ({"snapshot_column": "d"}, "outcome_days", "beside snapshot_column", "none"),
+        ({"outcome_days": 30}, "snapshot_column", "beside outcome_days", "none"),
+        ({"outcome_days": 0}, "outcome_days", "at least 1 or null", "0"),
+        ({"outcome_days": 1.5}, "outcome_days", "a whole number", "1.5"),
+        ({"snapshot_column": "d", "outcome_days": 36_526}, "outcome_days", "at most", "36526"),
+        (
+            {"snapshot_column": "exited", "outcome_days": 30},
+            "snapshot_column",
+            "a column of its own",
+            "'exited' used again",
+        ),
+        (
+            {"snapshot_column": "d", "outcome_days": 30, "engine": {"spark": "local[2]"}},
+            "snapshot_column",
+            "null where the engine is Spark",
+            "'d'",
+        ),
         ({"releases_to_keep": 2.5}, "releases_to_keep", "a whole number", "2.5"),
         ({"trust_this_machine": 1}, "trust_this_machine", "true or false", "1"),
         ({"package_check": "yes"}, "package_check", "true or false", '"yes"'),
@@ -256,3 +273,16 @@ def test_a_settings_mistake_exits_with_2_and_one_line(project: Project) -> None:
 def test_a_folder_in_place_of_the_settings_file_is_answered_with_the_file(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"a folder; name the settings file in it: --config "):
         load_config(tmp_path)
+
+
+def test_a_date_of_the_rows_and_its_days_belong_together(project: Project) -> None:
+    digest = project.config.schema_digest
+    project.configure(snapshot_column="month", outcome_days=90)
+    config = project.config
+    assert config.stored_columns[-2:] == ("month", "exited")
+    assert "month" not in config.feature_columns
+    later = config.schema_digest
+    project.configure(snapshot_column="month", outcome_days=91)
+    assert len({digest, later, project.config.schema_digest}) == 3
+    project.configure(snapshot_column=None, outcome_days=None)
+    assert project.config.schema_digest == digest

@@ -20,58 +20,12 @@ from attrition.core.errors import DataError
 from attrition.model.scorecard import (
     FEW_ROWS,
     Reason,
-    Scorecard,
     load_scorecard,
     scorecard_from_json,
 )
 from attrition.model.terms import KnotAxis, NumericTerm
 from tests.conftest import REPOSITORY
-
-CARD: dict[str, Any] = {
-    "format": 1,
-    "intercept": -1.0,
-    "threshold": 0.4,
-    "numeric": {
-        "tenure": {
-            "knots": [0, 10, 30],
-            "points": [2.0, 1.0, -1.0],
-            "missing_points": 0.25,
-            "missing_share": 0.1,
-            "usual_value": 20.0,
-            "average_points": 0.5,
-        }
-    },
-    "categorical": {
-        "contract": {
-            "points": {"monthly": 0.75, "": 0.5, "yearly": -0.75},
-            "other_points": 0.125,
-            "usual_value": "monthly",
-            "average_points": 0.0,
-        }
-    },
-    "pairs": [
-        {
-            "columns": ["tenure", "contract"],
-            "axes": [{"knots": [0, 20]}, {"levels": ["monthly"]}],
-            "points": [[1.0, 0.0], [-1.0, 2.0]],
-            "average_points": 0.25,
-        }
-    ],
-}
-
-# tenure, contract -> tenure's points, contract's points, the pair's points; all by hand.
-CLIENTS = [
-    (0.0, "monthly", 2.0, 0.75, 1.0),
-    (5.0, "yearly", 1.5, -0.75, 0.5),  # halfway to 10; a quarter of the way from 0 to 2
-    (20.0, "", 0.0, 0.5, 2.0),  # halfway from 10 to 30
-    (99.0, "weekly", -1.0, 0.125, 2.0),  # the ends hold; a level nobody has seen
-    (-7.0, "monthly", 2.0, 0.75, 1.0),
-    (math.nan, "monthly", 0.25, 0.75, -1.0),  # missing: own points; in the pair as 20
-]
-
-
-def card() -> Scorecard:
-    return scorecard_from_json(CARD)
+from tests.support.scorecards import CARD, CLIENTS, card
 
 
 def table(repeat: int = 1) -> dict[str, Any]:

@@ -6,7 +6,6 @@ import csv
 import io
 import math
 import os
-import random
 import shutil
 import subprocess
 import tempfile
@@ -21,88 +20,9 @@ import pytest
 from attrition.core.errors import DataError
 from attrition.model.scorecard import Scorecard, scorecard_from_json
 from attrition.model.scorecard_sql import DUCKDB, POSTGRES, Dialect, select
-from tests.model.test_scorecard import CARD, CLIENTS, card
+from tests.support.scorecards import CARD, CLIENTS, card, random_card, random_clients
 
 LABELS = ("it's \\fine", 'leaves "now"')
-LEVELS = ("", "a", "it's", 'a "b"', "back\\slash", "-- no comment", "über", "$1", "%s {x}")
-HOSTILE = ('a"b`c', "score_value_0", "it's; --", "Ünï cödé\n%s", "select")
-
-
-def random_card(seed: int) -> Scorecard:
-    """A scorecard of hostile names and levels, every kind of term and pair among it."""
-    rng = random.Random(seed)
-
-    def points(count: int) -> list[float]:
-        return [rng.choice([0.0, 1e-9, rng.gauss(0, 2), rng.gauss(0, 300)]) for _ in range(count)]
-
-    def knots() -> list[float]:
-        scale = rng.choice([1e-12, 1.0, 1e12])
-        return sorted({scale * rng.randint(-9, 9) for _ in range(rng.randint(1, 6))})
-
-    numeric: dict[str, Any] = {
-        name: {
-            "knots": (own := knots()),
-            "points": points(len(own)),
-            "missing_points": rng.gauss(0, 1),
-            "missing_share": 0.1,
-            "usual_value": own[0] + 0.3 * (own[-1] - own[0]),
-            "average_points": 0.0,
-        }
-        for name in HOSTILE[:3]
-    }
-    categorical: dict[str, Any] = {
-        name: {
-            "points": dict(zip(levels, points(len(levels)), strict=True)),
-            "other_points": rng.gauss(0, 1),
-            "usual_value": "a",
-            "average_points": 0.0,
-        }
-        for name, levels in zip(HOSTILE[3:], (LEVELS, LEVELS[1:2]), strict=True)
-    }
-
-    def axis(name: str) -> dict[str, Any]:
-        return {"knots": knots()} if name in numeric else {"levels": rng.sample(LEVELS, 3)}
-
-    pairs = []
-    for _ in range(5):
-        columns = rng.sample(HOSTILE, 2)
-        axes = [axis(name) for name in columns]
-        rows, width = (len(a.get("knots", [0, *a.get("levels", [])])) for a in axes)
-        grid = [points(width) for _ in range(rows)]
-        pairs.append({"columns": columns, "axes": axes, "points": grid, "average_points": 0.0})
-    return scorecard_from_json(
-        {
-            "format": 1,
-            "intercept": rng.gauss(0, 1),
-            "threshold": 0.5,
-            "numeric": numeric,
-            "categorical": categorical,
-            "pairs": pairs,
-        }
-    )
-
-
-def random_clients(model: Scorecard, seed: int, count: int = 300) -> dict[str, list[Any]]:
-    """Values at, between and outside the knots, missing, levels known and unknown."""
-    rng = random.Random(seed)
-
-    def number(name: str) -> float:
-        term = next(term for term in model.numeric if term.column == name)
-        others = [knot for pair in model.pairs for axis in pair.axes for knot in _knots(axis)]
-        near = rng.choice([*term.axis.knots, *others])
-        return rng.choice([near, near * rng.gauss(1, 1), math.nan, 1e300, -1e300, 0.0])
-
-    return {
-        **{name: [number(name) for _ in range(count)] for name in model.numeric_columns},
-        **{
-            name: [rng.choice([*LEVELS, "unknown"]) for _ in range(count)]
-            for name in model.categorical_columns
-        },
-    }
-
-
-def _knots(axis: Any) -> tuple[float, ...]:
-    return getattr(axis, "knots", ())
 
 
 def by_hand() -> tuple[list[tuple[Any, ...]], list[float]]:

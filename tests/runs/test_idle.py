@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import calendar
 import itertools
 import json
 import os
@@ -102,6 +103,18 @@ def test_a_file_that_came_during_the_run_is_news_to_the_next(quiet: Project) -> 
     quiet.write("sourcedata/late.csv", "x\n")
     record(quiet.config, inputs)
     assert not is_idle(quiet)
+
+
+def test_on_the_day_on_which_labels_come_of_age_it_wakes_up(
+    quiet: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = quiet.config
+    state = idle.finished_state(config, idle.observe_inputs(config), "2026-03-01")
+    atomic_files.write_json(config.decision, {"verdict": "kept", idle.STATE: state})
+    arguments, first = ["--config", str(config.source)], calendar.timegm((2026, 3, 1, 0, 0, 0))
+    for seconds, rests in [(first - 1, True), (first, False), (first + 1e6, False)]:
+        monkeypatch.setattr(time, "time", lambda seconds=seconds: seconds)
+        assert (is_idle(quiet), idle.rests(arguments)) == (rests, rests)
 
 
 def test_the_moment_after_a_change_is_waited_out(project: Project) -> None:

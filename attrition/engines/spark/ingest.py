@@ -275,13 +275,16 @@ def _commit(
     )
     identity = next_commit_id(ledger.commit_id, master.config.schema_digest, contents)
     kept = _keep(master, ledger, staged, identity)
-    kept_rows = {row["file"]: row["count"] for row in kept.groupBy("file").count().collect()}
+    counts = kept.groupBy("file").agg(
+        functions.count("*").alias("rows"), functions.sum("label").alias("left")
+    )
+    kept_rows = {row["file"]: (row["rows"], row["left"]) for row in counts.collect()}
     first = len(ledger.entries)
     entries = [
-        _entry(master.config, item, outcome, kept_rows.get(number, 0), identity, time=time)
+        _entry(master.config, item, outcome, kept_rows.get(number, (0, 0)), identity, time=time)
         for number, (item, outcome) in enumerate(zip(new, outcomes, strict=True), start=first)
     ]
-    if total := sum(kept_rows.values()):
+    if total := sum(rows for rows, _ in kept_rows.values()):
         start = ledger.committed_rows
         ledger = ledger.with_commit(Commit(identity, start, start + total, total, time, contents))
     if any(entry.kept or entry.open or entry.duplicate for entry in entries):
@@ -291,13 +294,20 @@ def _commit(
 
 
 def _entry(
-    config: Config, item: NewBatch, outcome: Intake | str, kept: int, identity: str, *, time: str
+    config: Config,
+    item: NewBatch,
+    outcome: Intake | str,
+    counts: tuple[int, int],
+    identity: str,
+    *,
+    time: str,
 ) -> LedgerEntry:
-    """The ledger's entry for a file."""
+    """The ledger's entry for a file, of which so many rows are kept, and so many of those left."""
     if isinstance(outcome, str):
         return rejected(config, item, outcome, time)
+    kept, left = counts
     labelled = outcome.rows_read - outcome.open - outcome.quarantined
-    entry = ingested(item, outcome, labelled - kept, time)
+    entry = ingested(item, outcome, labelled - kept, left, time=time)
     return replace(entry, commit=identity if kept else None)
 
 

@@ -42,8 +42,8 @@ from attrition.model.transformers import knot_axis
 from attrition.model.transformers import level_axis as local_level_axis
 from attrition.model.versions import versions
 from tests.conftest import FOLDERS, Project
-from tests.model.test_scorecard_sql import random_card, random_clients
 from tests.support.ingested import quarantined
+from tests.support.scorecards import random_card, random_clients
 from tests.support.spark import ON_SPARK, engine
 
 pytestmark = ON_SPARK

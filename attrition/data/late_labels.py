@@ -1,0 +1,85 @@
+"""Finds files whose leavers became known before their stayers: many left, many are still open.
+
+Who leaves is known on that day, who stays only when the time is over. If a file is sent in between,
+most of its known outcomes are leavers, and a model that learns them predicts too high a risk.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+
+from attrition.data.ledger import INGESTED, LedgerEntry
+
+# From a third of the rows on, open ones can make the share of leavers half as high again as it is.
+MANY_OPEN = 1 / 3
+LEAST_RISE = 0.05  # of the share of leavers
+LEAST_KNOWN, LEAST_BEFORE = 5, 30  # rows with an outcome: of the file, of all files before
+# Of ever naming a file of a stream of which no share of leavers rises.
+FALSE_ALARM = 0.05
+_NEGLIGIBLE = 1e-12
+
+
+def late_labels(entries: Sequence[LedgerEntry]) -> Mapping[str, str]:
+    """The files in which far more clients left than in all files before, while many are open.
+
+    Shares are compared by Fisher's exact test, one-sided, which no small file misleads. The k-th
+    file that is tested has the level FALSE_ALARM * 6 / (pi k)^2; over all k these add up to
+    FALSE_ALARM.
+
+    Args:
+        entries: of the ledger, oldest first.
+
+    Returns:
+        Digest of the file -> what is odd about it, and what to do.
+    """
+    texts = {}
+    rows = leavers = tests = 0
+    for entry in entries:
+        if entry.status != INGESTED or entry.left is None:
+            continue
+        is_tested = (
+            entry.open >= MANY_OPEN * (entry.open + entry.kept)
+            and entry.kept >= LEAST_KNOWN
+            and rows >= LEAST_BEFORE
+        )
+        if is_tested:
+            tests += 1
+            level = FALSE_ALARM * 6 / (math.pi * tests) ** 2
+            rise = entry.left / entry.kept - leavers / rows
+            if rise > LEAST_RISE and _chance(entry.left, entry.kept, leavers, rows) < level:
+                texts[entry.sha256] = _text(entry, entry.left, leavers / rows)
+        rows, leavers = rows + entry.kept, leavers + entry.left
+    return texts
+
+
+def _chance(left: int, kept: int, leavers: int, rows: int) -> float:
+    """Probability that so many of a file's rows left, or more, if any rows might have been its own.
+
+    Args:
+        left, kept: leavers and rows of the file.
+        leavers, rows: those of the files before.
+    """
+    every, most = left + leavers, min(kept, left + leavers)
+    whole, total = _log_ways(kept + rows, kept), 0.0
+    for k in range(left, most + 1):
+        one = math.exp(_log_ways(every, k) + _log_ways(kept + rows - every, kept - k) - whole)
+        total += one
+        if one < _NEGLIGIBLE * total:  # more leavers than expected: each more is less probable
+            break
+    return total
+
+
+def _log_ways(count: int, chosen: int) -> float:
+    """Logarithm of the number of ways to choose some of many."""
+    return math.lgamma(count + 1) - math.lgamma(chosen + 1) - math.lgamma(count - chosen + 1)
+
+
+def _text(entry: LedgerEntry, left: int, before: float) -> str:
+    return (
+        f"{entry.name}: {left:,} of its {entry.kept:,} new rows with a known outcome left "
+        f"({left / entry.kept:.0%}; {before:.0%} in the files before), and {entry.open:,} rows are "
+        f"still open; if leavers become known before stayers, the model learns too high a risk: "
+        f"send such files when all outcomes are known, or set snapshot_column and outcome_days in "
+        f"config.json"
+    )
