@@ -2,7 +2,8 @@
 
 A sweep runs the same script on the same rows hundreds of times; what it is about are the files.
 That equal rows give equal bytes in any process is tested where no result is remembered:
-tests/scripts/test_training.py and tests/report/figures/test_style.py.
+tests/scripts/test_training.py, tests/report/figures/test_style.py; and tests/system/test_running.py
+compares the whole of such a run with that of a process that remembers nothing.
 """
 
 from __future__ import annotations
