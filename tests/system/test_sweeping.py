@@ -63,3 +63,9 @@ def test_what_may_not_be_added_is_computed_again(tmp_path: Path) -> None:
         function("a")
     assert computed == ["a", "a"]
     assert not [*tmp_path.iterdir()]
+
+
+def test_a_text_of_the_arguments_is_the_same_object_in_a_result_from_before(tmp_path: Path) -> None:
+    for column in ("".join(["ag", "e"]), "".join(["a", "ge"])):
+        pair = remembered(lambda name: (name, name), tmp_path, {}, adds=True)(column)
+        assert pair[0] is pair[1] is column
