@@ -68,8 +68,13 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """The long ones first: at the end a worker would be left alone with them."""
-    items.sort(key=lambda item: item.get_closest_marker("slow") is None)
+    """The long ones first, longest in tests/system: a worker would be left alone with the last."""
+
+    def rank(item: pytest.Item) -> tuple[bool, bool]:
+        is_quick = item.get_closest_marker("slow") is None
+        return is_quick, not item.nodeid.startswith("tests/system/")
+
+    items.sort(key=rank)
     if not config.getoption("complete"):
         left_out = pytest.mark.skip(reason="in the complete run alone (make test-all)")
         for item in items:

@@ -336,6 +336,7 @@ def test_an_older_copy_of_the_ledger_cuts_no_row(archived: Project) -> None:
     assert archived.config.final_data.read_bytes() == rows
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["finaldata.csv", "openclients.csv"])
 @pytest.mark.parametrize("is_gone", [False, True])
 def test_of_a_file_that_is_gone_or_empty_nothing_is_to_be_accepted_and_the_advice_helps(
@@ -359,6 +360,7 @@ def test_of_a_file_that_is_gone_or_empty_nothing_is_to_be_accepted_and_the_advic
     archived.run(INGESTION)
 
 
+@pytest.mark.slow
 def test_where_an_older_ledger_was_put_back_the_ledger_is_named_and_putting_it_right_helps(
     archived: Project,
 ) -> None:

@@ -99,6 +99,7 @@ def test_what_cannot_be_judged_is_said(labels: list[int], reason: str | None) ->
     assert curves.no_curve_reason(labels) == reason
 
 
+@pytest.mark.slow
 def test_two_million_rows_become_small_curves_of_the_same_shape_within_seconds() -> None:
     rng = np.random.default_rng(1)
     chances = rng.beta(1, 4, 2_000_000)

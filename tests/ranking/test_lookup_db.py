@@ -117,6 +117,7 @@ def test_without_an_id_column_the_rows_stand_in_the_book(project: Project) -> No
     assert history.risks_of(project.config.history, "row 1") == []  # not who it is
 
 
+@pytest.mark.slow
 def test_a_risk_that_changes_is_remembered_and_one_that_does_not_is_not_repeated(
     listed: Project,
 ) -> None:

@@ -412,6 +412,7 @@ def test_of_old_runs_the_figures_stay_and_the_oldest_are_forgotten(
     assert not history.has_run(path, "run 0")
 
 
+@pytest.mark.slow
 def test_the_history_of_many_runs_stays_small(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(history, "FULL_RUNS", 3)
     sizes = []

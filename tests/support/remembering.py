@@ -2,7 +2,8 @@
 
 A sweep runs the same script on the same rows hundreds of times; what it is about are the files.
 That equal rows give equal bytes in any process is tested where no result is remembered:
-tests/scripts/test_training.py and tests/report/figures/test_style.py.
+tests/scripts/test_training.py, tests/report/figures/test_style.py; and tests/system/test_running.py
+compares the whole of such a run with that of a process that remembers nothing.
 """
 
 from __future__ import annotations
@@ -50,25 +51,55 @@ def remembered(
     @functools.wraps(function)
     def wrapper(*arguments: Any, **named: Any) -> Any:
         origins = [results.get(id(argument), (None, argument))[1] for argument in arguments]
-        path = folder / digest((function.__qualname__, origins, named))
+        called = Noting(function.__qualname__, origins, named)
+        path = folder / called.digest
         content = path.read_bytes() if path.exists() else b""
         if not content:
-            content = pickle.dumps(function(*arguments, **named))
+            content = called.pack(function(*arguments, **named))
             if adds:
                 written = path.with_suffix(f".{os.getpid()}")
                 written.write_bytes(content)
                 written.rename(path)
-        result = pickle.loads(content)  # also the first time: equal runs get equal objects
+        result = called.unpack(content)  # also the first time: equal runs get equal objects
         results[id(result)] = result, path
         return result
 
     return wrapper
 
 
-def digest(value: Any) -> str:
-    """Of equal values the same, also where one holds an object twice and the other two copies."""
-    stream = io.BytesIO()
-    pickler = pickle.Pickler(stream)
-    pickler.fast = True
-    pickler.dump(value)
-    return hashlib.sha256(stream.getvalue()).hexdigest()
+class Noting:
+    """A function's call, and results of it in which a text of its arguments is that very object.
+
+    A model's pickled bytes tell whether two equal texts in it are one object.
+
+    Attributes:
+        digest: of equal calls the same, also where one holds an object twice and the other copies.
+    """
+
+    def __init__(self, *call: Any) -> None:
+        self._texts: dict[str, str] = {}
+        self.digest = hashlib.sha256(self._dumped(call, self._note, is_flat=True)).hexdigest()
+
+    def pack(self, result: Any) -> bytes:
+        return self._dumped(result, self._name, is_flat=False)
+
+    def unpack(self, content: bytes) -> Any:
+        unpickler = pickle.Unpickler(io.BytesIO(content))
+        unpickler.persistent_load = self._texts.__getitem__  # type: ignore[method-assign]
+        return unpickler.load()
+
+    def _note(self, value: Any) -> None:
+        if type(value) is str:
+            self._texts[value] = value
+
+    def _name(self, value: Any) -> str | None:
+        return value if type(value) is str and value in self._texts else None
+
+    @staticmethod
+    def _dumped(value: Any, seen: Callable[[Any], Any], *, is_flat: bool) -> bytes:
+        stream = io.BytesIO()
+        pickler = pickle.Pickler(stream)
+        pickler.fast = is_flat  # an object that is there twice is written twice
+        pickler.persistent_id = seen  # type: ignore[method-assign]
+        pickler.dump(value)
+        return stream.getvalue()

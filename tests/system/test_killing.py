@@ -1,4 +1,4 @@
-"""Each stage and the whole run killed at every file operation: the next run makes it good."""
+"""Each stage and the whole run killed wherever files have changed: the next run makes it good."""
 
 from __future__ import annotations
 
