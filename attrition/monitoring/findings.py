@@ -106,16 +106,18 @@ class Measure(StrEnum):
 
 @dataclass(frozen=True)
 class Departure:
-    """How far one measure departs from what the probabilities promised, on some rows.
+    """How far one measure departs from what was to be expected, on some rows.
 
     Attributes:
         measure: which.
         rows, batches: on how many rows of how many batches.
         promised: what was to be expected, corrected by what the model reached when it was fitted.
         now: what came.
-        change: how much worse that is; for the share of leavers the difference, of either sign.
+        change: the difference of the two.
+        size: how far that is for the worse; of the share of leavers, in either direction.
         p: of so large a departure by chance, adjusted for all that were looked at.
-        is_drift: whether it is larger than `drift_threshold` and than chance.
+        is_drift: whether its size is above `drift_threshold` and more than chance.
+        net: whether what follows from another share of leavers alone is left out.
     """
 
     measure: Measure
@@ -124,8 +126,10 @@ class Departure:
     promised: float
     now: float
     change: float
+    size: float
     p: float
     is_drift: bool
+    net: bool = False
 
 
 @dataclass(frozen=True)
@@ -188,7 +192,8 @@ class ExpectedScore:
 
     `f1_interval` (95 %) is for the chance of the outcomes alone; it knows nothing of probabilities
     that are wrong. `confusion` holds expected numbers of rows. `disbelieved` says why the estimate
-    is not to be believed: the model has drifted; None where nothing speaks against it.
+    is not to be believed: the model has drifted, or its probabilities are off; None where nothing
+    speaks against it.
     """
 
     rows: int

@@ -165,7 +165,7 @@ def test_the_whole_record_has_the_keys_of_today() -> None:
         == (
             "run_id time inputs release_before verdict reason warnings suspicious training "
             "new_rows ingestion scores drift segments sampled candidate_score cross_validated "
-            "evidence ranking no_ranking release_after timings finished_at"
+            "evidence watch looks ranking no_ranking release_after timings finished_at"
         ).split()
     )
     assert list(record.to_json()["drift"]) == (
