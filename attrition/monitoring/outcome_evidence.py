@@ -164,24 +164,27 @@ def outcome_evidence(
 def _covariances(
     weights: Floats, residual: Floats, variance: Floats, codes: NDArray[np.intp] | None
 ) -> Floats:
-    """Of the weighted sums of the residuals; larger where rows of a client are alike.
+    """Of the weighted sums of the residuals: as promised, or as observed where that is more.
 
     Args:
         weights: array of shape (n_sums, n_rows).
         residual: array of shape (n_rows,), outcome less probability.
         variance: of each residual, while the promise holds.
-        codes: the rows' clients; None: every row has its own.
+        codes: the rows' clients, each of whom counts once; None: every row has its own.
     """
     promised: Floats = (weights * variance) @ weights.T
-    if codes is None:
-        return promised
-    weighted = weights * residual
-    by_client = np.stack([np.bincount(codes, row) for row in weighted])
-    apart, together = (weighted**2).sum(axis=1), (by_client**2).sum(axis=1)
-    alike = np.divide(together, apart, where=apart > 0, out=np.ones_like(apart))
-    growth = np.sqrt(np.maximum(alike, 1.0))
-    result: Floats = promised * np.outer(growth, growth)
+    weighted, least = weights * residual, np.diag(promised)
+    growth = _growth((weighted**2).sum(axis=1), least)
+    if codes is not None:
+        by_client = np.stack([np.bincount(codes, row) for row in weighted])
+        growth = growth * _growth((by_client**2).sum(axis=1), (weighted**2).sum(axis=1))
+    result: Floats = promised * np.sqrt(np.outer(growth, growth))
     return result
+
+
+def _growth(observed: Floats, least: Floats) -> Floats:
+    """How many times as much was observed, at least 1."""
+    return np.maximum(np.divide(observed, least, where=least > 0, out=np.ones_like(least)), 1.0)
 
 
 def _ranking(risk: Floats) -> tuple[float, float, Floats]:

@@ -170,11 +170,6 @@ def test_equal_probabilities_are_judged_by_the_leavers_alone() -> None:
     assert causes(equal(80).departures) == ["the share of leavers has changed"]
 
 
-def test_a_large_but_sure_change_for_the_better_is_no_chance() -> None:
-    found = judged(batch(3000, 13, slope=2.5))
-    assert found.verdict == DriftVerdict.NO_DRIFT
-
-
 def test_a_promise_that_is_usually_broken_is_broken() -> None:
     reference = batch(1000, 14, shift=0.9)
     assert not judged(batch(500, 15, shift=0.9), reference=reference).has_drifted
@@ -185,7 +180,8 @@ def test_a_promise_that_is_usually_broken_is_broken() -> None:
 
 
 def test_to_come_nearer_to_the_promise_than_the_reference_was_is_no_drift() -> None:
-    assert not judged(batch(3000, 5), reference=batch(3000, 6, shift=0.9)).has_drifted
+    found = judged(batch(3000, 5), reference=batch(3000, 6, shift=0.9))
+    assert found.verdict == DriftVerdict.NO_DRIFT
 
 
 def test_a_change_under_the_threshold_is_no_drift_however_sure() -> None:
