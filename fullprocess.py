@@ -7,8 +7,8 @@ Reads  config.json, sourcedata/, testdata/ and what the earlier runs left.
 Writes what the stages write (see each script), models/decision.json, models/history.db,
 models/alerts.json (who was told what), cron.log.
 
-A run killed at any moment is finished by the next one: what is new follows from the ledger and the
-live release, never from memory, and each stage changes its files in one step.
+A run killed at any moment is finished by the next one: what is new follows from the ledger, the
+live release and the record of the last run, and each stage changes its files in one step.
 """
 
 from __future__ import annotations

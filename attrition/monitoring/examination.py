@@ -140,8 +140,9 @@ def examine(context: RunContext, watch: OutcomeWatch) -> Examination:
         for name, (clients, total) in samples.items()
     }
     new_rows = findings.get(Sample.NEW_ROWS)
+    on_test = outcomes_of(config, champion.card, of_test)
     return Examination(
-        _with_doubt(findings, doubt(champion, config, watch)),
+        _with_doubt(findings, doubt(champion, config, watch, on_test)),
         watch,
         of_deployed(config, champion.card, labelled),
         drifted_rows(new_rows.performance if new_rows else None) or since_change,
@@ -179,14 +180,17 @@ def reference(
     return evidence if evidence.rows else None
 
 
-def doubt(champion: Champion, config: Config, watch: OutcomeWatch) -> str | None:
+def doubt(
+    champion: Champion, config: Config, watch: OutcomeWatch, test: OutcomeEvidence
+) -> str | None:
     """Why the probabilities are not to be believed, whether that is new or not; None if they are.
 
     A model that was fitted to a change may still be off by as much as its reference says.
     """
     recent = reduce(add, watch.batches, OutcomeEvidence())
-    since_fitted = reference(champion, config) or OutcomeEvidence()
-    return broken_promise(recent) or broken_promise(since_fitted)
+    fitted = reference(champion, config) or OutcomeEvidence()
+    broken = (broken_promise(one, samples=3) for one in (recent, test, fitted))
+    return next(filter(None, broken), None)
 
 
 def _with_doubt(
@@ -264,13 +268,21 @@ def _with_f1(
 ) -> PerformanceDrift:
     """The verdict with F1 then and now beside it; `share` of the training rows left."""
     then, interval = before["f1"], before.get("f1_interval")
+    now, at_former_share = today.f1, f1_at_share(today, share)
+    words = drift.reason
+    if then is not None and now is not None and at_former_share is not None:
+        words += (
+            f"; F1 {now:.3f}, {at_former_share:.3f} had as many left as among the training rows; "
+            f"at deployment {then:.3f}"
+        )
     return replace(
         drift,
+        reason=words,
         at_deployment=then,
-        now=today.f1,
-        fall=None if then is None or today.f1 is None else then - today.f1,
+        now=now,
+        fall=None if then is None or now is None else then - now,
         interval_at_deployment=tuple(interval) if interval else None,
-        f1_at_former_share=f1_at_share(today, share),
+        f1_at_former_share=at_former_share,
     )
 
 

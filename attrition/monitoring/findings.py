@@ -13,6 +13,7 @@ from attrition.model.metrics import Comparison
 from attrition.runs import history
 
 PREDICTIONS = "predictions"
+NAMED_RISK_CHANGE = 0.02  # of the mean predicted risk, however small the shifts behind it look
 VALUES, MISSINGNESS = "values", "missingness"  # what may change of a column
 ASSUMPTION = (
     "an estimate, not a measurement: it holds as far as the model's probabilities still do, that "
@@ -328,6 +329,8 @@ class Impact:
         moved_clients: how many more (below 0: fewer) of today's clients stand on the leavers' side
             than if the share of the training rows still held: `rows` times
             (`leavers_now` - `leavers_before`). A net number: those who crossed either way cancel.
+        risk_error: standard error of the change of the mean risk, by both numbers of rows; None in
+            an old record.
     """
 
     rows: int
@@ -340,6 +343,14 @@ class Impact:
     leavers_before: float
     leavers_now: float
     moved_clients: float
+    risk_error: float | None = None
+
+    @property
+    def moves_risk(self) -> bool:
+        """Whether the mean risk moves by two points or more, and more than chance does at 1 %."""
+        moved = abs(self.risk_now - self.risk_before)
+        error = self.risk_error
+        return error is not None and moved >= NAMED_RISK_CHANGE and moved > 2.576 * error
 
 
 @dataclass(frozen=True)

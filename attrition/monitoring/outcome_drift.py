@@ -82,14 +82,17 @@ def drifted_rows(performance: PerformanceDrift | None) -> int | None:
     return min(rows, default=None)
 
 
-def broken_promise(evidence: OutcomeEvidence) -> str | None:
+def broken_promise(evidence: OutcomeEvidence, samples: int = 1) -> str | None:
     """Why the probabilities are not to be believed, usual or not; None where they may be.
 
     The share of leavers is looked at, on which an estimate of unknown outcomes rests most.
+
+    Args:
+        samples: how many such samples are looked at.
     """
     leavers, rows = evidence.leavers, max(evidence.rows, 1)
     p = 2 * _upper(abs(leavers.departure), leavers.variance)
-    if p > LEVEL or abs(leavers.departure) <= DOUBTED * rows:
+    if samples * p > LEVEL or abs(leavers.departure) <= DOUBTED * rows:
         return None
     return (
         f"{leavers.came / rows:.1%} left on {evidence.rows:,} rows, and the probabilities said "

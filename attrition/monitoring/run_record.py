@@ -49,7 +49,7 @@ def remembered(config: Config, live: str | None) -> Memory:
     return Memory(last.watch, last.looks)
 
 
-def _left_to_next(
+def left_to_next(
     exam: Examination, memory: Memory, challenge: Challenge, commit: str | None
 ) -> Memory:
     """What a run leaves to the next one."""
@@ -88,7 +88,7 @@ def decided(
         commit: identifies the ingested rows.
         started: when the run began, UTC, ISO 8601.
     """
-    left = _left_to_next(exam, memory, challenge, commit)
+    remaining = left_to_next(exam, memory, challenge, commit)
     verdict, scored, drift, scores = challenge.verdict, challenge.scored, exam.drift, exam.scores
     last = last_decision(config)
     known = last.ingestion.notices if last and last.ingestion else ()
@@ -112,8 +112,8 @@ def decided(
         candidate_score=scored.test if scored else None,
         cross_validated=scored.cross_validated if scored else None,
         evidence=challenge.evidence,
-        watch=left.watch,
-        looks=left.looks,
+        watch=remaining.watch,
+        looks=remaining.looks,
     )
 
 
