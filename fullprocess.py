@@ -7,8 +7,8 @@ Reads  config.json, sourcedata/, testdata/ and what the earlier runs left.
 Writes what the stages write (see each script), models/decision.json, models/history.db,
 models/alerts.json (who was told what), cron.log.
 
-A run killed at any moment is finished by the next one: what is new follows from the ledger and the
-live release, never from memory, and each stage changes its files in one step.
+A run killed at any moment is finished by the next one: what is new follows from the ledger, the
+live release and the record of the last run, and each stage changes its files in one step.
 """
 
 from __future__ import annotations
@@ -108,7 +108,8 @@ def run_stages(
         exam = examine(context, memory.watch)
         need = training_need(training_situation(context, exam.drift.has_drifted))
     logger.info("%s: %s", "a candidate is due" if need.train else "no candidate", need.reason)
-    outcome = run_challenge(context, need, exam, memory.looks, watch)
+    looks = memory.earlier_looks(context.ledger.commit_id)
+    outcome = run_challenge(context, need, exam, looks, watch)
 
     def decide(outcome: Challenge) -> DecisionRecord:
         return decided(
@@ -139,7 +140,7 @@ def run_challenge(
         context: of the run.
         need: whether and why to train.
         exam: what was found about the champion.
-        looks: how many candidates were compared with it before.
+        looks: comparisons since the last that claimed "better", without this one.
         watch: times the stages.
     """
     config, champion = context.config, context.champion
@@ -148,13 +149,15 @@ def run_challenge(
     try:
         with watch.stage("training"):
             commit = champion.training["commit"] if champion else None
-            trained = training.run(config, context.ledger, context.test, commit)
+            trained = training.run(
+                config, context.ledger, context.test, commit, exam.rows_since_change
+            )
     except NotEnoughData as error:
         verdict = Verdict(RunVerdict.NOT_ENOUGH_EVIDENCE, f"no candidate: {error}")
         return uncontested(champion, verdict)
     with watch.stage("scoring"):
         scored = Scored(scoring.run(config, context.test), trained.cross_validated)
-    outcome = challenge(context, need, trained, scored, exam=exam, looks=looks, watch=watch)
+    outcome = challenge(context, need, trained, scored, looks=looks, watch=watch)
     if outcome.verdict.deploy:
         weak = segments.of_candidate(config, trained, context.test.clients)
         outcome = replace(outcome, segments=weak)

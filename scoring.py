@@ -55,7 +55,7 @@ def run(config: Config, test: TestClients) -> Score:
         "test_rows_without_label": test.blank_labels,
         "test_rows_duplicate": test.duplicates,
         "test_rows_held_out": test.held_out,
-        "outcomes": plain_values.to_json(outcomes_of(card, test.clients)),
+        "outcomes": plain_values.to_json(outcomes_of(config, card, test.clients)),
         **result.to_json(),
     }
     atomic_files.write_json(config.scores, record)

@@ -33,7 +33,7 @@ from attrition.model.metrics import score
 from attrition.model.scorecard import Scorecard
 from attrition.model.versions import versions
 from attrition.monitoring.impact import baseline
-from attrition.monitoring.outcome_evidence import outcome_evidence
+from attrition.monitoring.outcome_evidence import RECENT_ROWS, outcome_evidence
 from attrition.monitoring.reference import summarise
 from attrition.runs import cli
 
@@ -43,13 +43,19 @@ logger = logging.getLogger(__name__)
 
 
 def run(
-    config: Config, ledger: Ledger, test: TestClients, deployed_commit: str | None = None
+    config: Config,
+    ledger: Ledger,
+    test: TestClients,
+    deployed_commit: str | None = None,
+    rows_since_change: int | None = None,
 ) -> TrainingResult:
     """Train a candidate and write its three files; call this under the run lock.
 
     Args:
         test: the labelled test data; its rows are left out of training.
         deployed_commit: last commit the deployed model was trained on; None without a model.
+        rows_since_change: how many rows came since outcomes last changed; None where that is not
+            known.
 
     Returns:
         The candidate, in memory; rows that came after `deployed_commit` are marked unseen.
@@ -65,7 +71,8 @@ def run(
         temporary.write_bytes(pickle.dumps(fitted.pipeline, protocol=5))
     atomic_files.write_json(folder / "scorecard.json", fitted.scorecard.to_json())
     # Last: its digests cover the other two, so no leftovers of a killed run pass for a candidate.
-    atomic_files.write_json(folder / "training.json", _record(config, ledger.commit_id, result))
+    record = _record(config, ledger.commit_id, result, rows_since_change)
+    atomic_files.write_json(folder / "training.json", record)
     return result
 
 
@@ -92,7 +99,9 @@ def train(
     )
 
 
-def _record(config: Config, commit: str, result: TrainingResult) -> dict[str, Any]:
+def _record(
+    config: Config, commit: str, result: TrainingResult, rows_since_change: int | None
+) -> dict[str, Any]:
     """The content of `training.json`: no clock times, so that equal rows give equal bytes."""
     clients, fitted = result.representatives, result.fitted
     folder = config.output_model_path
@@ -108,7 +117,9 @@ def _record(config: Config, commit: str, result: TrainingResult) -> dict[str, An
         "test_share": config.test_share,
         "threshold": fitted.scorecard.threshold,
         "settings": fitted.settings,
-        "cross_validated": result.cross_validated.to_json() | {"outcomes": _outcomes(result)},
+        "cross_validated": result.cross_validated.to_json()
+        | {"outcomes": _outcomes(config, result, rows_since_change)},
+        "rows_since_change": rows_since_change,
         "suspicious_columns": result.suspicious,
         "sha256": {
             name: atomic_files.sha256_of(folder / name)
@@ -120,10 +131,24 @@ def _record(config: Config, commit: str, result: TrainingResult) -> dict[str, An
     }
 
 
-def _outcomes(result: TrainingResult) -> dict[str, Any]:
-    """What outcomes say of predictions by models that had not learnt the row."""
+def _outcomes(
+    config: Config, result: TrainingResult, rows_since_change: int | None
+) -> dict[str, Any]:
+    """What outcomes say of predictions by models that had not learnt the row.
+
+    After a change, on the rows since: what a model fitted to today reaches on clients like today's.
+    """
     selection = result.fitted.selection
-    evidence = outcome_evidence(selection.labels, selection.probabilities)
+    count = len(selection.labels)
+    if rows_since_change is not None:
+        recent = min(rows_since_change, RECENT_ROWS)
+        count = min(count, -(-recent * count // result.rows))  # of a sample its share of them
+    clients = selection.clients[-count:] if selection.clients is not None else None
+    evidence = outcome_evidence(
+        selection.labels[-count:], selection.probabilities[-count:], clients
+    )
+    if rows_since_change is not None and evidence.undefined(minimum(config)):
+        return _outcomes(config, result, None)
     plain: dict[str, Any] = plain_values.to_json(evidence)
     return plain
 

@@ -81,6 +81,11 @@ def findings(
             shown = ", ".join(_drifted(column) for column in data.drifted)
             strongest = _strongest(drift.impact.get(sample))
             conditions.append(Condition(key, names, f"{key}: {shown}{strongest}"))
+    conditions += [
+        _moved_risk(sample, impact)
+        for sample, impact in drift.impact.items()
+        if impact.moves_risk and f"data drift in the {sample}" not in {c.key for c in conditions}
+    ]
     return conditions
 
 
@@ -96,6 +101,16 @@ def _degraded(
         return []
     text = f"its F1 {where}, {shown.f1:.3f}, is under {degraded_below:g}"
     return [Condition("degraded model", "degraded", f"the deployed model is degraded: {text}")]
+
+
+def _moved_risk(sample: str, impact: Impact) -> Condition:
+    """A shift that is no drift of any column by itself, but moves the mean risk."""
+    key = f"moved risk in the {sample}"
+    text = (
+        f"{key}: the predicted risk is {impact.risk_now:.1%} on average, among the training rows "
+        f"it was {impact.risk_before:.1%}, though no column drifts by itself{_strongest(impact)}"
+    )
+    return Condition(key, "up" if impact.risk_now > impact.risk_before else "down", text)
 
 
 def _suspicion(suspicious: Suspicion) -> Condition:

@@ -32,9 +32,7 @@ from attrition.monitoring.decisions import (
     new_columns_verdict,
     promotion_verdict,
 )
-from attrition.monitoring.examination import Examination
-from attrition.monitoring.findings import Evidence, Sample, SegmentSearch, Suspicion, TrainingNeed
-from attrition.monitoring.outcome_evidence import OutcomeEvidence, outcome_evidence
+from attrition.monitoring.findings import Evidence, SegmentSearch, Suspicion, TrainingNeed
 from attrition.runs.stopwatch import Stopwatch
 
 Floats = NDArray[np.float64]
@@ -50,7 +48,6 @@ class Challenge:
         scored: its scores; None when none was trained.
         evidence: the comparison with the champion; None when there was none.
         sampled: how many rows were new to both, where only a sample of them was compared.
-        reached: after drift, what the candidate reaches on rows like today's; else None.
         segments: where a candidate that is deployed is weak; None without one.
     """
 
@@ -59,7 +56,6 @@ class Challenge:
     scored: Scored | None = None
     evidence: Evidence | None = None
     sampled: dict[str, int] = field(default_factory=dict)
-    reached: OutcomeEvidence | None = None
     segments: SegmentSearch | None = None
 
 
@@ -105,7 +101,6 @@ def challenge(
     trained: TrainingResult,
     scored: Scored,
     *,
-    exam: Examination,
     looks: int,
     watch: Stopwatch,
 ) -> Challenge:
@@ -113,7 +108,6 @@ def challenge(
 
     Args:
         need: why the candidate was trained.
-        exam: what was found about the champion.
         looks: how many candidates were compared with it before.
         watch: times the comparison.
     """
@@ -139,8 +133,7 @@ def challenge(
         verdict = disbelieved(verdict, trained.suspicious)
     elif champion is not None and not trained.suspicious:
         suspicious = suspicions(champion.training)
-    reached = reached_today(trained, exam) if verdict.deploy and evidence else None
-    return Challenge(verdict, suspicious, scored, evidence, sampled, reached)
+    return Challenge(verdict, suspicious, scored, evidence, sampled)
 
 
 def suspicions(training: Mapping[str, Any]) -> Suspicion:
@@ -183,24 +176,6 @@ def gather_evidence(
         np.concatenate([after, after_unseen]),
     )
     return Evidence(on_test, judge(unseen, before_unseen, after_unseen), pooled)
-
-
-def reached_today(trained: TrainingResult, exam: Examination) -> OutcomeEvidence | None:
-    """What a model fitted to a change reaches on the rows that showed it; None without drift.
-
-    It is what can be reached at all: with the next batches compared with it, an alarm ends when
-    nothing is left to do.
-    """
-    performance = exam.drift.performance.get(Sample.NEW_ROWS)
-    if performance is None or not performance.has_drifted:
-        return None
-    newest = min(one.rows for one in performance.departures if one.is_drift)
-    rows = trained.unseen
-    if len(trained.clients) == trained.rows:
-        rows = np.arange(trained.rows) >= trained.rows - newest
-    labels = trained.clients.select(rows).labels
-    assert labels is not None
-    return outcome_evidence(labels, out_of_fold(trained, rows))
 
 
 def out_of_fold(trained: TrainingResult, rows: NDArray[np.bool_]) -> Floats:

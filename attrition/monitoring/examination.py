@@ -7,9 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from functools import reduce
+from operator import add
 from typing import Any
 
 from attrition.core import atomic_files, plain_values
+from attrition.core.config import Config
 from attrition.data.clients import Clients
 from attrition.engines.context import RunContext, minimum, score_clients
 from attrition.engines.selection import engine
@@ -19,6 +22,7 @@ from attrition.model.scorecard import Scorecard, logistic
 from attrition.monitoring.drift import compare
 from attrition.monitoring.findings import (
     Drift,
+    DriftVerdict,
     ExpectedScore,
     Impact,
     MeasureChange,
@@ -27,7 +31,13 @@ from attrition.monitoring.findings import (
     SegmentSearch,
 )
 from attrition.monitoring.impact import impact
-from attrition.monitoring.outcome_drift import f1_at_share, looks, outcome_drift
+from attrition.monitoring.outcome_drift import (
+    broken_promise,
+    drifted_rows,
+    f1_at_share,
+    looks,
+    outcome_drift,
+)
 from attrition.monitoring.outcome_evidence import OutcomeEvidence, OutcomeWatch, outcome_evidence
 from attrition.monitoring.performance import expected_score, measure_changes
 from attrition.monitoring.record import DriftRecord
@@ -55,15 +65,19 @@ class SampleFindings:
 class Examination:
     """Findings about the deployed model, by sample; empty if it was not examined.
 
-    `watch` holds what outcomes have said, those of this run included; `segments` says where the
-    model is weak, on all labelled samples together; `cross_validated` is its score of that kind
-    when it was trained.
+    Attributes:
+        cross_validated: the model's score of that kind when it was trained.
+        watch: what outcomes have said, those of this run included.
+        segments: where the model is weak, on all labelled samples together.
+        rows_since_change: how many of the newest rows a model is to be judged by that learns all of
+            them; None for all, where no change is known.
     """
 
     samples: Mapping[Sample, SampleFindings] = field(default_factory=dict)
     cross_validated: Score | None = None
     watch: OutcomeWatch = field(default_factory=OutcomeWatch)
     segments: SegmentSearch | None = None
+    rows_since_change: int | None = None
 
     @property
     def scores(self) -> dict[Sample, Score]:
@@ -110,38 +124,87 @@ def examine(context: RunContext, watch: OutcomeWatch) -> Examination:
     of_test = test.of_folder if champion.has_learnt_test_rows else test.clients
     samples = {Sample.TEST_DATA: (of_test, len(of_test))}
     start = ledger.unseen_start(champion.training["commit"])
+    since_change = champion.training.get("rows_since_change")
     if start < ledger.committed_bytes:
         samples[Sample.NEW_ROWS] = unseen = rows.labelled(ledger, start)
+        since_change = since_change and since_change + unseen[1]
         last = next((commit.end for commit in ledger.commits if commit.id == watch.commit), start)
-        fresh = rows.labelled(ledger, last)[0] if last > start else unseen[0]
-        watch = watch.with_batch(outcomes_of(champion.card, fresh), ledger.commit_id)
+        fresh = unseen[0]
+        if start < last < ledger.committed_bytes:
+            fresh = rows.labelled(ledger, last)[0]
+        if last < ledger.committed_bytes and (usual := reference(champion, config)):
+            batch = outcomes_of(config, champion.card, fresh).expecting(usual)
+            watch = watch.with_batch(batch, ledger.commit_id)
     labelled = [clients for clients, _ in samples.values()]
     samples[Sample.OPEN_CLIENTS] = rows.opened(ledger)
-    found = {
+    findings = {
         name: examine_sample(context, champion, name, clients, total=total, watch=watch)
         for name, (clients, total) in samples.items()
     }
+    new_rows = findings.get(Sample.NEW_ROWS)
+    on_test = outcomes_of(config, champion.card, of_test)
     return Examination(
-        _with_doubt(found),
+        _with_doubt(findings, doubt(champion, config, watch, on_test)),
         cross_validated=plain_values.from_json(Score, champion.training["cross_validated"]),
         watch=watch,
         segments=of_deployed(config, champion.card, labelled),
+        rows_since_change=drifted_rows(new_rows.performance if new_rows else None) or since_change,
     )
 
 
-def outcomes_of(card: Scorecard, clients: Clients) -> OutcomeEvidence:
+def outcomes_of(config: Config, card: Scorecard, clients: Clients) -> OutcomeEvidence:
     """What the outcomes of clients that a model has not learnt say of it."""
     assert clients.labels is not None
-    return outcome_evidence(clients.labels, card.probabilities(clients.columns))
+    return outcome_evidence(
+        clients.labels,
+        card.probabilities(clients.columns),
+        clients.ids if config.id_column is not None else None,
+    )
 
 
-def _with_doubt(found: Mapping[Sample, SampleFindings]) -> dict[Sample, SampleFindings]:
-    """Estimated scores are not to be believed where the model has drifted."""
-    falls = [one.performance for one in found.values() if one.performance]
-    reason = next((fall.reason for fall in falls if fall.has_drifted), None)
+def reference(
+    champion: Champion, config: Config, sample: Sample = Sample.NEW_ROWS
+) -> OutcomeEvidence | None:
+    """How far the outcomes departed from a model's promise when it was fitted.
+
+    Returns:
+        On the test data of that time, or on its newest training rows, out of fold; the latter, too,
+        where there were too few test data. None where the release does not say.
+    """
+    records = [champion.training["cross_validated"]]
+    if sample is Sample.TEST_DATA:
+        records.insert(0, atomic_files.read_json(champion.release.folder / "scores.json"))
+    for record in records:
+        if record.get("outcomes") is None:
+            return None
+        evidence = plain_values.from_json(OutcomeEvidence, record["outcomes"])
+        if evidence.undefined(minimum(config)) is None:
+            return evidence
+    return evidence if evidence.rows else None
+
+
+def doubt(
+    champion: Champion, config: Config, watch: OutcomeWatch, test: OutcomeEvidence
+) -> str | None:
+    """Why the probabilities are not to be believed, whether that is new or not; None if they are.
+
+    A model that was fitted to a change may still be off by as much as its reference says.
+    """
+    recent = reduce(add, watch.batches, OutcomeEvidence())
+    fitted = reference(champion, config) or OutcomeEvidence()
+    broken = (broken_promise(one, samples=3) for one in (recent, test, fitted))
+    return next(filter(None, broken), None)
+
+
+def _with_doubt(
+    findings: Mapping[Sample, SampleFindings], doubt: str | None
+) -> dict[Sample, SampleFindings]:
+    """Estimated scores are not to be believed where the model drifts or its promise is broken."""
+    falls = [one.performance for one in findings.values() if one.performance]
+    reason = next((fall.reason for fall in falls if fall.has_drifted), doubt)
     return {
         name: replace(one, expected=replace(one.expected, disbelieved=reason))
-        for name, one in found.items()
+        for name, one in findings.items()
     }
 
 
@@ -183,13 +246,18 @@ def examine_sample(
         return findings
     is_of_run = clients is context.test.clients
     today = context.live_score if is_of_run else score_clients(card, clients, config)
-    before = _before(champion, sample)
-    promise = plain_values.from_json(OutcomeEvidence, before["outcomes"])
-    if sample is Sample.NEW_ROWS:
-        batches, reference = looks(watch), watch.reference or promise
+    before, usual = _before(champion, sample), reference(champion, config, sample)
+    if usual is None:
+        reason = "the release does not say what its probabilities reached at deployment"
+        drift = PerformanceDrift(DriftVerdict.INSUFFICIENT, reason)
     else:
-        batches, reference = [(outcomes_of(card, clients),)], promise
-    drift = outcome_drift(batches, reference, config.drift_threshold, minimum(config))
+        drift = outcome_drift(
+            looks(watch)
+            if sample is Sample.NEW_ROWS
+            else [[outcomes_of(config, card, clients).expecting(usual)]],
+            config.drift_threshold,
+            minimum(config),
+        )
     return replace(
         findings,
         score=today,
@@ -203,13 +271,21 @@ def _with_f1(
 ) -> PerformanceDrift:
     """The verdict with F1 then and now beside it; `share` of the training rows left."""
     then, interval = before["f1"], before.get("f1_interval")
+    now, at_former_share = today.f1, f1_at_share(today, share)
+    words = drift.reason
+    if then is not None and now is not None and at_former_share is not None:
+        words += (
+            f"; F1 {now:.3f}, {at_former_share:.3f} had as many left as among the training rows; "
+            f"at deployment {then:.3f}"
+        )
     return replace(
         drift,
+        reason=words,
         at_deployment=then,
-        now=today.f1,
-        fall=None if then is None or today.f1 is None else then - today.f1,
+        now=now,
+        fall=None if then is None or now is None else then - now,
         interval_at_deployment=tuple(interval) if interval else None,
-        f1_at_former_share=f1_at_share(today, share),
+        f1_at_former_share=at_former_share,
     )
 
 

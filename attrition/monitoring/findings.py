@@ -13,6 +13,7 @@ from attrition.model.metrics import Comparison
 from attrition.runs import history
 
 PREDICTIONS = "predictions"
+NAMED_RISK_CHANGE = 0.02  # of the mean predicted risk, however small the shifts behind it look
 VALUES, MISSINGNESS = "values", "missingness"  # what may change of a column
 ASSUMPTION = (
     "an estimate, not a measurement: it holds as far as the model's probabilities still do, that "
@@ -110,16 +111,18 @@ class Measure(StrEnum):
 
 @dataclass(frozen=True)
 class Departure:
-    """How far one measure departs from what the probabilities promised, on some rows.
+    """How far one measure departs from what was to be expected, on some rows.
 
     Attributes:
         measure: which.
         rows, batches: on how many rows of how many batches.
         promised: what was to be expected, corrected by what the model reached when it was fitted.
         now: what came.
-        change: how much worse that is; for the share of leavers the difference, of either sign.
+        change: the difference of the two.
+        size: how far that is for the worse; of the share of leavers, in either direction.
         p: of so large a departure by chance, adjusted for all that were looked at.
-        is_drift: whether it is larger than `drift_threshold` and than chance.
+        is_drift: whether its size is above `drift_threshold` and more than chance.
+        net: whether what follows from another share of leavers alone is left out.
     """
 
     measure: Measure
@@ -128,8 +131,10 @@ class Departure:
     promised: float
     now: float
     change: float
+    size: float
     p: float
     is_drift: bool
+    net: bool = False
 
 
 @dataclass(frozen=True)
@@ -192,7 +197,8 @@ class ExpectedScore:
 
     `f1_interval` (95 %) is for the chance of the outcomes alone; it knows nothing of probabilities
     that are wrong. `confusion` holds expected numbers of rows. `disbelieved` says why the estimate
-    is not to be believed: the model has drifted; None where nothing speaks against it.
+    is not to be believed: the model has drifted, or its probabilities are off; None where nothing
+    speaks against it.
     """
 
     rows: int
@@ -327,6 +333,8 @@ class Impact:
         moved_clients: how many more (below 0: fewer) of today's clients stand on the leavers' side
             than if the share of the training rows still held: `rows` times
             (`leavers_now` - `leavers_before`). A net number: those who crossed either way cancel.
+        risk_error: standard error of the change of the mean risk, by both numbers of rows; None in
+            an old record.
     """
 
     rows: int
@@ -339,6 +347,14 @@ class Impact:
     leavers_before: float
     leavers_now: float
     moved_clients: float
+    risk_error: float | None = None
+
+    @property
+    def moves_risk(self) -> bool:
+        """Whether the mean risk moves by two points or more, and more than chance does at 1 %."""
+        moved = abs(self.risk_now - self.risk_before)
+        error = self.risk_error
+        return error is not None and moved >= NAMED_RISK_CHANGE and moved > 2.576 * error
 
 
 @dataclass(frozen=True)

@@ -117,6 +117,7 @@ def impact(
         leavers_before=recorded["leaver_share"],
         leavers_now=now["leaver_share"],
         moved_clients=rows * (now["leaver_share"] - recorded["leaver_share"]),
+        risk_error=sqrt(float(logistic(log_odds).var()) * by_rows),
     )
 
 

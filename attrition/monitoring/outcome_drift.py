@@ -1,10 +1,11 @@
-"""Has the deployed model drifted: do outcomes depart from what its probabilities promised?
+"""Has the deployed model drifted: do outcomes depart from what was to be expected of it?
 
 Three measures are compared: log loss, the share of leavers, AUC. Each counts when it is worse by
 more than `drift_threshold` and by more than chance. Chance knows both errors, today's and that of
-the reference, and every rows and measures that were looked at (Bonferroni). The log loss is tested
-by what has most power against it: intercept and slope of the outcomes on the log-odds together
-(Cox 1958), two degrees of freedom.
+what is usual, and every look and measure that was taken (Bonferroni). The log loss is tested by
+what has most power against it: intercept and slope of the outcomes on the log-odds together (Cox
+1958), two degrees of freedom. Where another share of leavers is sure already, only that part of the
+log loss is tested and shown which does not follow from it.
 """
 
 from __future__ import annotations
@@ -16,54 +17,53 @@ from math import erfc, exp, sqrt
 from operator import add
 
 from attrition.core.formatting import listing
-from attrition.model.metrics import Minimum, Score, f1_of, undefined_reason
+from attrition.model.metrics import Minimum, Score, f1_of
 from attrition.monitoring.findings import Departure, DriftVerdict, Measure, PerformanceDrift
 from attrition.monitoring.outcome_evidence import (
     NEWEST_ROWS,
     RECENT_ROWS,
     OutcomeEvidence,
     OutcomeWatch,
+    Tally,
 )
 
-LEVEL = 0.05  # share of quiet batches in which anything is called drift, at most
+# Share of quiet batches in which anything is called drift on the new rows, at most; of changes of
+# the test data likewise.
+LEVEL = 0.05
+DOUBTED = 0.02  # a share of leavers off by so much, as a fraction, makes estimates unbelievable
 
 
 def outcome_drift(
-    looks: Sequence[Sequence[OutcomeEvidence]],
-    reference: OutcomeEvidence,
-    threshold: float,
-    minimum: Minimum,
+    looks: Sequence[Sequence[OutcomeEvidence]], threshold: float, minimum: Minimum
 ) -> PerformanceDrift:
-    """Judge batches of outcomes against what was promised of them.
+    """Judge batches of outcomes against what was to be expected of them.
 
     Args:
         looks: the batches to look at together, for each look; the same model need not have
             predicted them all.
-        reference: what a model of this kind reached when it was fitted, on rows that it had not
-            learnt: its own departure from its promise, to be expected of it again.
         threshold: the least change that counts: of the log loss in nats, of the share of leavers
             and of AUC as a fraction.
         minimum: with fewer rows nothing is judged.
     """
     sums = [reduce(add, batches, OutcomeEvidence()) for batches in looks]
     most = max(sums, key=lambda one: one.rows, default=OutcomeEvidence())
-    if reason := undefined_reason(most.rows, most.leavers, minimum):
+    if reason := most.undefined(minimum):
         return PerformanceDrift(DriftVerdict.INSUFFICIENT, reason)
     compared = [
         (len(batches), one)
         for batches, one in zip(looks, sums, strict=True)
-        if undefined_reason(one.rows, one.leavers, minimum) is None
+        if one.undefined(minimum) is None
     ]
     departures = tuple(
         departure
         for batches, one in compared
-        for departure in _departures(one, reference, batches, threshold, len(compared))
+        for departure in _departures(one, batches, threshold, len(compared))
     )
     drifted = [one for one in departures if one.is_drift]
     if drifted:
         return PerformanceDrift(DriftVerdict.DRIFT, _drift_words(drifted), departures=departures)
     largest = [one for one in departures if one.rows == most.rows]
-    large = [one for one in largest if _size(one.measure, one.change) > threshold]
+    large = [one for one in largest if one.size > threshold]
     if large:
         reason = f"{_figures(large)}: that may be chance on so few rows"
         return PerformanceDrift(DriftVerdict.INSUFFICIENT, reason, departures=departures)
@@ -76,87 +76,110 @@ def looks(watch: OutcomeWatch) -> list[tuple[OutcomeEvidence, ...]]:
     return list(dict.fromkeys([watch.newest(NEWEST_ROWS), watch.newest(RECENT_ROWS)]))
 
 
+def drifted_rows(performance: PerformanceDrift | None) -> int | None:
+    """How many of the newest rows show a change; None where there is none."""
+    rows = [one.rows for one in performance.departures if one.is_drift] if performance else []
+    return min(rows, default=None)
+
+
+def broken_promise(evidence: OutcomeEvidence, samples: int = 1) -> str | None:
+    """Why the probabilities are not to be believed, usual or not; None where they may be.
+
+    The share of leavers is looked at, on which an estimate of unknown outcomes rests most.
+
+    Args:
+        samples: how many such samples are looked at.
+    """
+    leavers, rows = evidence.leavers, max(evidence.rows, 1)
+    p = 2 * _upper(abs(leavers.departure), leavers.variance)
+    if samples * p > LEVEL or abs(leavers.departure) <= DOUBTED * rows:
+        return None
+    return (
+        f"{leavers.came / rows:.1%} left on {evidence.rows:,} rows, and the probabilities said "
+        f"{leavers.promised / rows:.1%}"
+    )
+
+
 def _departures(
-    now: OutcomeEvidence, then: OutcomeEvidence, batches: int, threshold: float, compared: int
+    rows: OutcomeEvidence, batches: int, threshold: float, looks_taken: int
 ) -> list[Departure]:
-    """The three measures on one look; p-values for all `compared` looks together."""
-    found = (_leavers(now, then), _loss(now, then), _auc(now, then))
-    departures: list[Departure] = []
-    for one in found:
-        p = min(1.0, len(found) * compared * one.p)
-        # What comes nearer to the promise than the reference is no drift, however far that was off.
-        size = min(_size(one.measure, one.change), _size(one.measure, one.from_promise))
-        if one.measure is Measure.LOG_LOSS and departures[0].is_drift:
-            # What of it does not follow from the other share of leavers alone.
-            size -= now.covariance / now.leavers_variance * departures[0].change
-        is_drift = size > threshold and p <= LEVEL
-        departures.append(
-            Departure(
-                one.measure, now.rows, batches, one.expected, one.now, one.change, p, is_drift
-            )
+    """The three measures on one look; p-values for all looks together."""
+
+    def judged(measure: Measure, one: _Compared) -> Departure:
+        p = min(1.0, len(Measure) * looks_taken * one.p)
+        is_drift = one.size > threshold and p <= LEVEL
+        return Departure(
+            measure=measure,
+            rows=rows.rows,
+            batches=batches,
+            promised=one.expected,
+            now=one.came,
+            change=one.came - one.expected,
+            size=one.size,
+            p=p,
+            is_drift=is_drift,
+            net=one.net,
         )
-    return departures
+
+    leavers = judged(Measure.LEAVERS, _share_of_leavers(rows))
+    loss = judged(Measure.LOG_LOSS, _log_loss(rows, net=leavers.is_drift))
+    return [leavers, loss, judged(Measure.AUC, _auc(rows))]
 
 
 @dataclass(frozen=True)
-class _Comparison:
-    """One measure of one look: today's value and that to be expected, and how far it departs."""
+class _Compared:
+    """One measure of one look, by row or pair: what came and what was to be expected.
 
-    measure: Measure
-    now: float
+    Attributes:
+        size: how far that is for the worse. What comes nearer to the promise than is usual is not.
+        net: whether what follows from another share of leavers alone is left out.
+    """
+
+    came: float
     expected: float
-    change: float
-    from_promise: float
+    size: float
     p: float
+    net: bool = False
 
 
-def _loss(now: OutcomeEvidence, then: OutcomeEvidence) -> _Comparison:
-    promise, departure = now.promised_loss / now.rows, now.excess_loss / now.rows
-    change = departure - _per_row(then.excess_loss, then)
-    leavers = _departing_share(now) - _departing_share(then)
-    p = _joint_p(
-        leavers,
-        change,
-        _both(now.leavers_variance, then.leavers_variance, now, then),
-        _both(now.covariance, then.covariance, now, then),
-        _both(now.loss_variance, then.loss_variance, now, then),
-    )
-    value = promise + departure
-    return _Comparison(Measure.LOG_LOSS, value, value - change, change, departure, p)
+def _share_of_leavers(rows: OutcomeEvidence) -> _Compared:
+    leavers, count = rows.leavers, rows.rows
+    size = min(abs(leavers.change), abs(leavers.departure)) / count
+    p = 2 * _upper(abs(leavers.change), leavers.change_variance)
+    return _Compared(leavers.came / count, (leavers.came - leavers.change) / count, size, p)
 
 
-def _leavers(now: OutcomeEvidence, then: OutcomeEvidence) -> _Comparison:
-    value, departure = now.leavers / now.rows, _departing_share(now)
-    change = departure - _departing_share(then)
-    p = 2 * _upper(abs(change), _both(now.leavers_variance, then.leavers_variance, now, then))
-    return _Comparison(Measure.LEAVERS, value, value - change, change, departure, p)
+def _log_loss(rows: OutcomeEvidence, *, net: bool) -> _Compared:
+    """The log loss; net of what follows from another share of leavers alone, where that is sure."""
+    leavers, loss, count = rows.leavers, rows.loss, rows.rows
+    expected = (loss.came - loss.change) / count
+    covariance = rows.covariance + _usual_covariance(rows)
+    variance = leavers.change_variance
+    by_leavers = covariance / variance if variance > 0 else 0.0
+    unexplained = max(loss.change_variance - by_leavers * covariance, 0.0)
+    if not net:
+        size = min(loss.change, loss.departure) / count
+        p = _joint_p(leavers, loss, by_leavers, unexplained)
+        return _Compared(loss.came / count, expected, size, p)
+    change = loss.change - by_leavers * leavers.change
+    departure = loss.departure - by_leavers * leavers.departure
+    p = _upper(change, unexplained) if _is_apart(unexplained, loss) else 1.0
+    size = min(change, departure) / count
+    return _Compared(expected + change / count, expected, size, p, net=True)
 
 
-def _auc(now: OutcomeEvidence, then: OutcomeEvidence) -> _Comparison:
-    pairs, pairs_then = max(now.pairs, 1.0), max(then.pairs, 1.0)
-    departure = now.missing_wins / pairs
-    change = departure - then.missing_wins / pairs_then
-    p = _upper(change, now.wins_variance / pairs**2 + then.wins_variance / pairs_then**2)
-    value = now.promised_wins / pairs - departure
-    return _Comparison(Measure.AUC, value, value + change, change, departure, p)
+def _auc(rows: OutcomeEvidence) -> _Compared:
+    wins, pairs = rows.wins, max(rows.pairs, 1.0)
+    size = min(-wins.change, -wins.departure) / pairs
+    p = _upper(-wins.change, wins.change_variance)
+    return _Compared(wins.came / pairs, (wins.came - wins.change) / pairs, size, p)
 
 
-def _departing_share(evidence: OutcomeEvidence) -> float:
-    return _per_row(evidence.leavers - evidence.expected_leavers, evidence)
-
-
-def _size(measure: Measure, change: float) -> float:
-    """How far a change is for the worse; that of the share of leavers is, in either direction."""
-    return abs(change) if measure is Measure.LEAVERS else change
-
-
-def _per_row(total: float, evidence: OutcomeEvidence) -> float:
-    return total / max(evidence.rows, 1)
-
-
-def _both(now_sum: float, then_sum: float, now: OutcomeEvidence, then: OutcomeEvidence) -> float:
-    """Variance (covariance) of the difference of two means, from those of the sums."""
-    return now_sum / max(now.rows, 1) ** 2 + then_sum / max(then.rows, 1) ** 2
+def _usual_covariance(rows: OutcomeEvidence) -> float:
+    """Of the errors of the usual numbers of leavers and of the usual log loss."""
+    scale = sqrt(rows.leavers.variance * rows.loss.variance)
+    errors = rows.leavers.usual_error * rows.loss.usual_error
+    return rows.covariance / scale * errors if scale else 0.0
 
 
 def _upper(value: float, variance: float) -> float:
@@ -164,12 +187,22 @@ def _upper(value: float, variance: float) -> float:
     return 0.5 * erfc(value / sqrt(2 * variance)) if variance > 0 else 1.0
 
 
-def _joint_p(x: float, y: float, var_x: float, cov: float, var_y: float) -> float:
-    """Chance that a bivariate normal variable of mean 0 is at least so far out (chi-square, 2)."""
-    determinant = var_x * var_y - cov**2
-    if determinant <= 0:
+def _joint_p(leavers: Tally, loss: Tally, by_leavers: float, unexplained: float) -> float:
+    """Chance that both together are at least so far out (chi-square, 2 degrees of freedom).
+
+    Where the probabilities are all alike, the log loss says nothing beside the leavers.
+    """
+    if leavers.change_variance <= 0:
         return 1.0
-    return exp(-(x * x * var_y - 2 * x * y * cov + y * y * var_x) / (2 * determinant))
+    square = leavers.change**2 / leavers.change_variance
+    if not _is_apart(unexplained, loss):
+        return erfc(sqrt(square / 2))
+    return exp(-(square + (loss.change - by_leavers * leavers.change) ** 2 / unexplained) / 2)
+
+
+def _is_apart(unexplained: float, loss: Tally) -> bool:
+    """Whether the log loss varies otherwise than with the number of leavers."""
+    return unexplained > 1e-9 * loss.change_variance
 
 
 _CAUSES = {
@@ -201,7 +234,8 @@ def _figure(one: Departure) -> str:
     rows = f"on {one.rows:,} rows" + ("" if one.batches == 1 else f" of {one.batches} batches")
     if one.measure is Measure.LEAVERS:
         return f"{one.now:.1%} left {rows}, {one.promised:.1%} were to be expected"
-    return f"{one.measure} {one.now:.3f} {rows}, {one.promised:.3f} was to be expected"
+    name = f"{one.measure}{', but for the share of leavers,' if one.net else ''}"
+    return f"{name} {one.now:.3f} {rows}, {one.promised:.3f} was to be expected"
 
 
 def f1_at_share(score: Score, share: float) -> float | None:

@@ -3,94 +3,192 @@
 A model's probabilities are a promise: of the clients to whom it gives .3, three of ten leave. From
 the probabilities of some rows follow, before any outcome, the log loss, the AUC and the number of
 leavers to expect of them; what comes is compared with that. So a batch of other clients, easier or
-harder to tell apart, is no change of the model, and rows that met different models add up.
+harder to tell apart, is no change of the model.
 
-All three comparisons are sums over rows of (outcome - probability) times a weight, whose mean is 0
-and whose variance is known while the promise holds: weight 1 (leavers), the log-odds (log loss),
-the rank among the others (AUC; Hajek's projection of the Mann-Whitney statistic).
+A model falls short of its promise already when it is fitted: on rows that it has not learnt, but
+models of its kind have predicted out of fold. That much is usual, and is expected of it again. Each
+batch carries what is usual of the model that predicted it; so batches add up, whichever models they
+met.
+
+All three measures are sums over rows of (outcome - probability) times a weight, whose mean is 0 and
+whose variance is known while the promise holds: weight 1 (leavers), the log-odds (log loss), the
+rank among the others (AUC; Hajek's projection of the Mann-Whitney statistic). Rows of one client
+may be alike: the variance grows by as much as their sums vary more than single rows.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
+from math import sqrt
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from attrition.model.metrics import SMALLEST_PROBABILITY
+from attrition.model.metrics import Minimum, repeating_clients, undefined_reason
 
 NEWEST_ROWS = 100  # the newest batches are looked at together until they have so many rows
 RECENT_ROWS = 1000  # likewise, for a change too slow or too small for the first look
+SMALLEST_PROBABILITY = 1e-3  # nearer to 0, one row's log loss would outweigh all others
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Tally:
+    """One measure summed over rows.
+
+    Attributes:
+        promised: what the probabilities let expect.
+        departure: what came less that.
+        variance: of `departure` while the promise holds.
+        usual: the departure to expect, because the model has shown it since it was fitted.
+        usual_error: standard error of `usual`.
+    """
+
+    promised: float = 0.0
+    departure: float = 0.0
+    variance: float = 0.0
+    usual: float = 0.0
+    usual_error: float = 0.0
+
+    def __add__(self, other: Tally) -> Tally:
+        names = [item.name for item in fields(self)]
+        return Tally(**{name: getattr(self, name) + getattr(other, name) for name in names})
+
+    def expecting(self, reference: Tally, share: float) -> Tally:
+        """The same, with so much of a reference's departure as the usual one."""
+        usual, error = reference.departure * share, sqrt(reference.variance) * share
+        return replace(self, usual=usual, usual_error=error)
+
+    @property
+    def came(self) -> float:
+        """What came."""
+        return self.promised + self.departure
+
+    @property
+    def change(self) -> float:
+        """What came less what was to be expected."""
+        return self.departure - self.usual
+
+    @property
+    def change_variance(self) -> float:
+        """Variance of `change` while nothing changes; both errors are in it."""
+        return self.variance + self.usual_error**2
 
 
 @dataclass(frozen=True)
 class OutcomeEvidence:
     """Sums over rows that were predicted before their outcome came; those of two batches add up.
 
+    Errors of what is usual are added as those of one reference: batches share most of theirs.
+
     Attributes:
-        rows: their number.
-        leavers: how many of them left.
-        expected_leavers: sum of the probabilities.
-        promised_loss: log loss to expect from the probabilities, in nats, summed over the rows.
-        excess_loss: the log loss that came less the promised one.
-        pairs: expected number of pairs of a leaver and a client who stayed, within a batch.
-        promised_wins: of these, those in which the leaver is to have the higher probability.
-        missing_wins: how many fewer pairs than by the promised AUC were in this order.
-        leavers_variance: variance of `leavers` while the promise holds.
-        covariance: of `leavers` with the loss that came.
-        loss_variance, wins_variance: variance of `excess_loss` and of `missing_wins`.
+        rows, clients: their numbers.
+        pairs: of a leaver and a client who stayed, within a batch.
+        leavers: how many left.
+        loss: log loss, in nats.
+        wins: pairs in which the leaver has the higher probability; half of those that are equal.
+        covariance: of the departures of `leavers` and `loss`.
     """
 
     rows: int = 0
-    leavers: int = 0
-    expected_leavers: float = 0.0
-    promised_loss: float = 0.0
-    excess_loss: float = 0.0
+    clients: int = 0
     pairs: float = 0.0
-    promised_wins: float = 0.0
-    missing_wins: float = 0.0
-    leavers_variance: float = 0.0
+    leavers: Tally = field(default_factory=Tally)
+    loss: Tally = field(default_factory=Tally)
+    wins: Tally = field(default_factory=Tally)
     covariance: float = 0.0
-    loss_variance: float = 0.0
-    wins_variance: float = 0.0
 
     def __add__(self, other: OutcomeEvidence) -> OutcomeEvidence:
         names = [item.name for item in fields(self)]
         return OutcomeEvidence(**{n: getattr(self, n) + getattr(other, n) for n in names})
 
+    def expecting(self, reference: OutcomeEvidence) -> OutcomeEvidence:
+        """The same rows, with the departure of a reference (of some rows) as the usual one."""
+        by_row = self.rows / max(reference.rows, 1)
+        by_pair = self.pairs / reference.pairs if reference.pairs else 0.0
+        return replace(
+            self,
+            leavers=self.leavers.expecting(reference.leavers, by_row),
+            loss=self.loss.expecting(reference.loss, by_row),
+            wins=self.wins.expecting(reference.wins, by_pair),
+        )
 
-def outcome_evidence(labels: ArrayLike, probabilities: ArrayLike) -> OutcomeEvidence:
+    def undefined(self, minimum: Minimum) -> str | None:
+        """Why these rows are too few to be judged; None if they are enough."""
+        left = round(self.leavers.came)
+        if reason := undefined_reason(self.rows, left, minimum):
+            return reason
+        if self.clients < minimum.rows:
+            return (
+                f"too few clients: the {self.rows:,} labelled rows are of {self.clients} clients, "
+                f"and at least {minimum.rows} are needed"
+            )
+        return None
+
+
+def outcome_evidence(
+    labels: ArrayLike, probabilities: ArrayLike, clients: ArrayLike | None = None
+) -> OutcomeEvidence:
     """Compare predictions of one model with the outcomes.
 
     Args:
         labels: array of shape (n_rows,), 1 left, 0 stayed.
         probabilities: array of shape (n_rows,), of leaving, fractions 0-1, not fitted to these
             labels.
+        clients: array of shape (n_rows,), the client of each row; None: every row has its own.
     """
     truth = np.asarray(labels, dtype=np.float64)
     risk = np.asarray(probabilities, dtype=np.float64)
-    risk = np.clip(risk, SMALLEST_PROBABILITY, 1 - SMALLEST_PROBABILITY)
-    log_odds, variance, residual = np.log(risk / (1 - risk)), risk * (1 - risk), truth - risk
-    pairs, auc, weights = _ranking(risk)
-    leavers = float(truth.sum())
+    codes = repeating_clients(clients)
+    bounded = np.clip(risk, SMALLEST_PROBABILITY, 1 - SMALLEST_PROBABILITY)
+    log_odds, variance, residual = np.log(bounded / (1 - bounded)), risk * (1 - risk), truth - risk
+    expected_pairs, auc, ranks = _ranking(risk)
+    left = float(truth.sum())
+    pairs = left * (len(truth) - left)
+    weights = np.stack([np.ones_like(risk), -log_odds, ranks])
+    variances = _covariances(weights, residual, variance, codes)
+    loss = -(risk * np.log(bounded) + (1 - risk) * np.log1p(-bounded)).sum()
+    scale = pairs / expected_pairs if expected_pairs else 0.0
     return OutcomeEvidence(
         rows=len(truth),
-        leavers=int(leavers),
-        expected_leavers=float(risk.sum()),
-        promised_loss=float(-(risk * np.log(risk) + (1 - risk) * np.log1p(-risk)).sum()),
-        excess_loss=float(-(residual @ log_odds)),
+        clients=len(truth) if codes is None else int(codes.max()) + 1,
         pairs=pairs,
-        promised_wins=auc * pairs,
-        missing_wins=auc * leavers * (len(truth) - leavers) - _wins(truth, risk),
-        leavers_variance=float(variance.sum()),
-        covariance=float(-(variance @ log_odds)),
-        loss_variance=float(variance @ log_odds**2),
-        wins_variance=float(variance @ weights**2),
+        leavers=Tally(float(risk.sum()), float(residual.sum()), float(variances[0, 0])),
+        loss=Tally(float(loss), float(residual @ -log_odds), float(variances[1, 1])),
+        wins=Tally(auc * pairs, _wins(truth, risk) - auc * pairs, float(variances[2, 2]) * scale),
+        covariance=float(variances[0, 1]),
     )
 
 
-def _ranking(risk: NDArray[np.float64]) -> tuple[float, float, NDArray[np.float64]]:
-    """Expected pairs and AUC, and what one outcome more would change of the won pairs, by row."""
+def _covariances(
+    weights: Floats, residual: Floats, variance: Floats, codes: NDArray[np.intp] | None
+) -> Floats:
+    """Of the weighted sums of the residuals: as promised, or as observed where that is more.
+
+    Args:
+        weights: array of shape (n_sums, n_rows).
+        residual: array of shape (n_rows,), outcome less probability.
+        variance: of each residual, while the promise holds.
+        codes: the rows' clients, each of whom counts once; None: every row has its own.
+    """
+    promised: Floats = (weights * variance) @ weights.T
+    weighted, least = weights * residual, np.diag(promised)
+    growth = _growth((weighted**2).sum(axis=1), least)
+    if codes is not None:
+        by_client = np.stack([np.bincount(codes, row) for row in weighted])
+        growth = growth * _growth((by_client**2).sum(axis=1), (weighted**2).sum(axis=1))
+    result: Floats = promised * np.sqrt(np.outer(growth, growth))
+    return result
+
+
+def _growth(observed: Floats, least: Floats) -> Floats:
+    """How many times as much was observed, at least 1."""
+    return np.maximum(np.divide(observed, least, where=least > 0, out=np.ones_like(least)), 1.0)
+
+
+def _ranking(risk: Floats) -> tuple[float, float, Floats]:
+    """Expected pairs and AUC, and what one leaver more would change of the won pairs, by row."""
     if len(risk) < 2:
         return 0.0, 0.5, np.zeros_like(risk)
     _, group = np.unique(risk, return_inverse=True)
@@ -100,13 +198,13 @@ def _ranking(risk: NDArray[np.float64]) -> tuple[float, float, NDArray[np.float6
     stayers_below = (np.cumsum(staying) - staying / 2)[group] - (1 - risk) / 2
     other_leavers, other_stayers = risk.sum() - risk, (1 - risk).sum() - (1 - risk)
     pairs = float(risk @ other_stayers)
-    auc = float(risk @ stayers_below) / pairs
+    auc = float(risk @ stayers_below) / pairs if pairs else 0.5
     as_leaver = stayers_below - auc * other_stayers
     as_stayer = (other_leavers - leavers_below) - auc * other_leavers
     return pairs, auc, as_leaver - as_stayer
 
 
-def _wins(truth: NDArray[np.float64], risk: NDArray[np.float64]) -> float:
+def _wins(truth: Floats, risk: Floats) -> float:
     """Pairs in which the leaver has the higher probability; half of those that are equal."""
     from scipy.stats import rankdata
 
@@ -117,23 +215,23 @@ def _wins(truth: NDArray[np.float64], risk: NDArray[np.float64]) -> float:
 
 @dataclass(frozen=True)
 class OutcomeWatch:
-    """What the batches have said since the model was last fitted to a change.
+    """What the batches since the last change have said.
 
     Attributes:
         batches: the newest ones, oldest first, each as predicted by the model that was live when
-            it came.
-        commit: id of the last ingested rows among them; None before any.
-        reference: what a model fitted to the last change reached on the rows that showed it; None
-            before any: what the model reached on the rows it learnt from.
+            it came, and with what is usual of that one.
+        commit: id of the last ingested rows among them, or that the live model has learnt; None
+            before any.
     """
 
     batches: tuple[OutcomeEvidence, ...] = ()
     commit: str | None = None
-    reference: OutcomeEvidence | None = None
 
     def with_batch(self, batch: OutcomeEvidence, commit: str | None) -> OutcomeWatch:
         """The same with a further batch, without those too old for any look."""
-        longer = replace(self, batches=(*self.batches, batch), commit=commit)
+        if not batch.rows:
+            return replace(self, commit=commit)
+        longer = OutcomeWatch((*self.batches, batch), commit)
         return replace(longer, batches=longer.newest(RECENT_ROWS))
 
     def newest(self, rows: int) -> tuple[OutcomeEvidence, ...]:

@@ -1,8 +1,8 @@
-"""What else there is to know of a model's performance beside the fall of its F1.
+"""What else there is to know of a model's performance beside the verdict on its drift.
 
 How well it ranks (AUC) and how far its probabilities can be believed (calibration), today against
 at deployment; and, where the outcome is not known yet, what F1 to expect. All of this is reported;
-only F1 decides on drift (`attrition/monitoring/decisions.py`).
+what decides on drift is in `outcome_drift.py`.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """The decision record: what a run found, decided and did, as `models/decision.json` holds it.
 
-Light to import, for the server reads it, too. What is recorded is only ever shown: a record that is
-not of this form is said in the log, and whoever shows it does without.
+Light to import, for the server reads it, too. What outcomes have said, and how many candidates were
+compared, the next run goes on from; the rest is only shown. A record that is not of this form is
+said in the log, and whoever reads it does without.
 """
 
 from __future__ import annotations
@@ -47,7 +48,7 @@ class DriftRecord:
     """Findings about the deployed model, by sample.
 
     Attributes:
-        performance: fall of F1 since deployment; the only judge of model drift.
+        performance: outcomes against the probabilities given before; the only judge of model drift.
         measures: AUC and calibration against those at deployment; None when undefined.
         expected_scores: F1 estimated from the probabilities alone; beside a measured F1, it shows
             how far the estimate can be believed.
@@ -63,7 +64,7 @@ class DriftRecord:
 
     @property
     def verdicts(self) -> list[DriftVerdict]:
-        """Of every check: the fall of F1, then the data."""
+        """Of every check: the outcomes, then the data."""
         falls = [finding.verdict for finding in self.performance.values()]
         return falls + [finding.verdict for finding in self.data.values()]
 
@@ -119,7 +120,7 @@ class DecisionRecord:
         proposal: the candidate that waits for approval; None where none does.
         approved_by: who approved the model that was deployed; None where nobody was asked.
         watch: what the outcomes have said so far, for the next run.
-        looks: how many candidates have been compared with the live model.
+        looks: how many candidates were compared since the last that was claimed to be better.
         no_ranking: why there is no ranking.
         release_before, release_after: the live release when the run began, and at its end.
         timings: seconds of each stage; empty while the run has not told of them.

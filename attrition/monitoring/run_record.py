@@ -5,7 +5,7 @@ deployed.
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from attrition.core import releases
 from attrition.core.config import Config
@@ -26,10 +26,19 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Memory:
-    """What the runs before have noted about the live model, for this one to go on from."""
+    """What one run leaves to the next about the live model.
+
+    Attributes:
+        watch: what outcomes have said.
+        looks: how many candidates were compared since the last that was claimed to be better.
+    """
 
     watch: OutcomeWatch = field(default_factory=OutcomeWatch)
     looks: int = 0
+
+    def earlier_looks(self, commit: str | None) -> int:
+        """The comparisons before that of today's rows, which may be a repeated one."""
+        return max(self.looks - (commit == self.watch.commit), 0)
 
 
 def remembered(config: Config, live: str | None) -> Memory:
@@ -40,15 +49,20 @@ def remembered(config: Config, live: str | None) -> Memory:
     return Memory(last.watch, last.looks)
 
 
-def _noted(exam: Examination, memory: Memory, challenge: Challenge, commit: str | None) -> Memory:
-    """What this run leaves to the next one."""
+def left_to_next(
+    exam: Examination, memory: Memory, challenge: Challenge, commit: str | None
+) -> Memory:
+    """What a run leaves to the next one."""
+    evidence, looks = challenge.evidence, memory.looks
+    if evidence is not None:
+        looks = 0 if evidence.claims_better else evidence.look
     if not challenge.verdict.deploy:
-        return Memory(exam.watch, memory.looks + (challenge.evidence is not None))
-    if challenge.evidence is None:  # nothing connects this model with the one before
-        return Memory()
-    if challenge.reached is None:
-        return Memory(exam.watch)
-    return Memory(OutcomeWatch((), commit, challenge.reached))
+        return Memory(exam.watch, looks)
+    new_rows = exam.drift.performance.get(Sample.NEW_ROWS)
+    # What the new model reaches on the rows of a change is its reference now, and no news any more.
+    is_answered = evidence is None or (new_rows is not None and new_rows.has_drifted)
+    watch = OutcomeWatch((), commit) if is_answered else replace(exam.watch, commit=commit)
+    return Memory(watch, looks)
 
 
 def decided(
@@ -74,7 +88,7 @@ def decided(
         commit: identifies the ingested rows.
         started: when the run began, UTC, ISO 8601.
     """
-    noted = _noted(exam, memory, challenge, commit)
+    remaining = left_to_next(exam, memory, challenge, commit)
     verdict, scored, drift, scores = challenge.verdict, challenge.scored, exam.drift, exam.scores
     last = last_decision(config)
     known = last.ingestion.notices if last and last.ingestion else ()
@@ -100,8 +114,8 @@ def decided(
         candidate_score=scored.test if scored else None,
         cross_validated=scored.cross_validated if scored else None,
         evidence=challenge.evidence,
-        watch=noted.watch,
-        looks=noted.looks,
+        watch=remaining.watch,
+        looks=remaining.looks,
     )
 
 

@@ -84,6 +84,10 @@ def _describe_performance(drift: DriftRecord) -> Iterator[str]:
             f"{f'{100 * gap.now:+.1f} pts' if gap else '-':>11}  "
             f"{VERDICTS[fall.verdict] if fall else '-'}"
         )
+    doubts = [one.disbelieved for one in drift.expected_scores.values() if one.disbelieved]
+    if doubts:
+        reason = f"estimates are not to be believed: {line(doubts[0], 400)}"
+        lines += _wrapped(formatting.sentence(reason), "  ", "  ")
     yield "\n".join(lines)
 
 

@@ -87,6 +87,25 @@ def test_columns_beyond_belief_are_a_condition_until_the_model_is_another() -> N
     assert found(suspicious={}) == found(suspicious=None) == []
 
 
+def test_a_shift_that_moves_the_mean_risk_by_two_points_is_named_whatever_its_size() -> None:
+    def impact(risk_now: float, risk_error: float | None = 0.005) -> dict[str, Any]:
+        log_odds = {"log_odds_before": -1.4, "log_odds_now": -1.2, "log_odds_change": 0.2}
+        leavers = {"leavers_before": 0.2, "leavers_now": 0.2, "moved_clients": 0.0}
+        risks = {"risk_before": 0.2, "risk_now": risk_now, "risk_error": risk_error}
+        return {"new rows": {"rows": 900, "terms": [], **log_odds, **leavers, **risks}}
+
+    quiet = {"new rows": {"verdict": "no drift"}}
+    (said,) = alerts.conditions(record(drift={"impact": impact(0.225), "data": quiet}), 0.6)
+    assert (said.key, said.kind) == ("moved risk in the new rows", "up")
+    assert "is 22.5% on average, among the training rows it was 20.0%" in said.text
+    assert found(drift={"impact": impact(0.17), "data": quiet})[0][1] == "down"
+    for calm in (impact(0.215), impact(0.225, 0.01), impact(0.5, None)):  # small, chance, unknown
+        assert found(drift={"impact": calm, "data": quiet}) == []
+    drifted = {"new rows": {"verdict": "drift", "columns": [column("a", "drift")]}}
+    (one,) = found(drift={"impact": impact(0.3), "data": drifted})
+    assert one == ("data drift in the new rows", "a")
+
+
 def test_drift_is_told_by_sample_and_data_drift_by_its_columns() -> None:
     performance = {
         "test data": {"verdict": "drift", "reason": "F1 fell"},

@@ -12,7 +12,14 @@ from sklearn.metrics import f1_score
 
 from attrition.model.metrics import Minimum, score
 from attrition.monitoring.findings import DriftVerdict, Measure, PerformanceDrift
-from attrition.monitoring.outcome_drift import causes, f1_at_share, looks, outcome_drift
+from attrition.monitoring.outcome_drift import (
+    broken_promise,
+    causes,
+    drifted_rows,
+    f1_at_share,
+    looks,
+    outcome_drift,
+)
 from attrition.monitoring.outcome_evidence import (
     OutcomeEvidence,
     OutcomeWatch,
@@ -46,7 +53,8 @@ REFERENCE = batch(3000, 1)
 
 
 def judged(*batches: OutcomeEvidence, reference: OutcomeEvidence = REFERENCE) -> PerformanceDrift:
-    return outcome_drift(looks(OutcomeWatch(batches)), reference, 0.05, MINIMUM)
+    watch = OutcomeWatch(tuple(one.expecting(reference) for one in batches))
+    return outcome_drift(looks(watch), 0.05, MINIMUM)
 
 
 @pytest.mark.parametrize(
@@ -114,8 +122,66 @@ def test_what_the_model_fell_short_of_when_it_was_fitted_is_no_drift_later() -> 
     assert again.verdict == DriftVerdict.NO_DRIFT
 
 
+def test_a_second_change_is_said_though_the_first_has_made_the_model_worse() -> None:
+    """The model fitted to the first change is usually off, by what its reference says."""
+    rows = [batch(100, 40 + k, slope=0.4) for k in range(3)]
+    first = judged(*rows)
+    assert first.has_drifted
+    assert drifted_rows(first) in {100, 300}
+    fitted = sum(rows[1:], rows[0])
+    quiet = [judged(batch(100, 50 + k, slope=0.4), reference=fitted) for k in range(20)]
+    assert sum(one.has_drifted for one in quiet) <= 2
+    assert judged(*(batch(100, 60 + k, slope=-0.4) for k in range(3)), reference=fitted).has_drifted
+
+
+def test_old_batches_are_not_held_against_the_reference_of_a_newer_model() -> None:
+    """A project of 80 rows gets 400 and then 100 more, and is fitted anew each time."""
+    said = 0
+    for run in range(200):
+        overconfident, better = batch(80, 7000 + run, slope=0.6), batch(480, 8000 + run, slope=0.95)
+        watch = OutcomeWatch(
+            (
+                batch(400, 9000 + run, slope=0.6).expecting(overconfident),
+                batch(100, 10_000 + run, slope=0.95).expecting(better),
+            )
+        )
+        said += outcome_drift(looks(watch), 0.05, MINIMUM).has_drifted
+    assert said <= stats.binom.ppf(0.999, 200, 0.05)
+
+
+@pytest.mark.parametrize("repeats", [1, 4])
+def test_quiet_rows_of_the_same_clients_are_no_drift(repeats: int) -> None:
+    said = 0
+    for run in range(200):
+        random = np.random.default_rng([run, repeats])
+        told = np.repeat(risks(random, 60), repeats)
+        labels = np.repeat(random.random(60) < sigmoid(told[::repeats]), repeats)
+        rows = outcome_evidence(labels, sigmoid(told), np.repeat(np.arange(60), repeats))
+        said += outcome_drift([[rows.expecting(REFERENCE)]], 0.05, MINIMUM).has_drifted
+    assert said <= stats.binom.ppf(0.999, 200, 0.05)
+
+
+def test_equal_probabilities_are_judged_by_the_leavers_alone() -> None:
+    def equal(left: int) -> PerformanceDrift:
+        rows = outcome_evidence(np.arange(200) < left, np.full(200, 0.2))
+        return outcome_drift([[rows]], 0.05, MINIMUM)
+
+    assert not equal(42).has_drifted
+    assert causes(equal(80).departures) == ["the share of leavers has changed"]
+
+
+def test_a_promise_that_is_usually_broken_is_broken() -> None:
+    reference = batch(1000, 14, shift=0.9)
+    assert not judged(batch(500, 15, shift=0.9), reference=reference).has_drifted
+    assert broken_promise(reference) is not None
+    assert "and the probabilities said" in str(broken_promise(batch(500, 15, shift=0.9)))
+    assert broken_promise(batch(3000, 16)) is None
+    assert broken_promise(OutcomeEvidence()) is None
+
+
 def test_to_come_nearer_to_the_promise_than_the_reference_was_is_no_drift() -> None:
-    assert not judged(batch(3000, 5), reference=batch(3000, 6, shift=0.9)).has_drifted
+    found = judged(batch(3000, 5), reference=batch(3000, 6, shift=0.9))
+    assert found.verdict == DriftVerdict.NO_DRIFT
 
 
 def test_a_change_under_the_threshold_is_no_drift_however_sure() -> None:
@@ -126,7 +192,7 @@ def test_a_change_under_the_threshold_is_no_drift_however_sure() -> None:
 
 
 def test_a_large_change_that_may_be_chance_is_called_so() -> None:
-    found = outcome_drift([(batch(40, 30, slope=0.7),)], REFERENCE, 0.05, MINIMUM)
+    found = judged(batch(40, 30, slope=0.7))
     assert found.verdict == DriftVerdict.INSUFFICIENT
     assert found.reason.endswith("that may be chance on so few rows")
 
