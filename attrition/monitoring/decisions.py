@@ -20,8 +20,8 @@ from attrition.monitoring.findings import (
 
 # A library whose change alone is a reason to train again: the candidate is made of it.
 MODEL_LIBRARIES = ("pipeline", "scikit-learn")
-# Where new rows are noise the 95 % interval of the candidate's AUC holds 0.5 and ends below this.
-NOISE_AUC = 0.55
+# Where new rows are noise the 95 % interval of the candidate's AUC holds 0.5, within these.
+NOISE_AUC = 0.45, 0.55
 
 
 @dataclass(frozen=True)
@@ -301,7 +301,7 @@ def _is_noise(unseen: Comparison) -> bool:
     auc, gain = unseen.challenger_auc_interval, unseen.auc_gain_interval
     if auc is None or gain is None:
         return False
-    return auc[0] <= 0.5 and auc[1] < NOISE_AUC and gain[0] <= 0
+    return NOISE_AUC[0] < auc[0] <= 0.5 <= auc[1] < NOISE_AUC[1] and gain[0] <= 0
 
 
 def _degraded(evidence: Evidence, rule: PromotionRule, *, outweighed: bool) -> str | None:
