@@ -7,24 +7,40 @@ Writes       the workers' counts into a temporary folder, which goes with the se
 """
 
 import errno
+import json
 import os
 import shutil
 import socket
 import tempfile
 import time
 from contextlib import suppress
+from http import HTTPStatus
 from pathlib import Path
 from socket import AF_INET, AF_INET6
 from typing import Any
 
 import gevent
 from gevent.lock import Semaphore
+from gunicorn.http import errors
+from gunicorn.util import write_nonblock
 from gunicorn.workers.ggevent import GeventWorker
 
 _COUNTS = "PROMETHEUS_MULTIPROC_DIR"
 _LONG_BODY = 2**16  # bytes
 _MOST_DROPPED = 2**25  # bytes of a refused body; more than that resets the connection
 _SECONDS_TO_SAY_SO = 5  # for the answer to a request that took too long
+_NO_FAULT_OF_THE_CLIENT = (
+    errors.ConfigurationProblem,
+    errors.InvalidResponseHeader,
+    errors.InvalidResponseHeaderName,
+)
+_FAULTS = {
+    errors.ForbiddenProxyRequest: (403, "this address may not speak the proxy protocol"),
+    errors.LimitRequestLine: (414, "the request line is too long"),
+    errors.ExpectationFailed: (417, "expected no header Expect but 100-continue"),
+    errors.LimitRequestHeaders: (431, "there are too many headers, or they are too long"),
+    errors.UnsupportedTransferCoding: (501, "expected a body that comes as it is, or in chunks"),
+}
 _INHERITED = {"GUNICORN_FD", "LISTEN_FDS"}  # sockets of a server before, or of systemd
 
 bind = "127.0.0.1:8000"
@@ -116,6 +132,24 @@ class Worker(GeventWorker):  # type: ignore[misc]
             self.log.warning("%s: %s", addr[0] if addr else "a client", error)
             raise StopIteration from None  # as gunicorn tells that a connection ends
         req.unreader.answered = _turn()
+
+    def handle_error(self, req: Any, client: Any, addr: Any, exc: Any) -> None:
+        """Answer what is no request as the application answers errors.
+
+        gunicorn would say what came, in the log and in HTML: a client's name may stand in it.
+        """
+        if not isinstance(exc, errors.ParseException) or isinstance(exc, _NO_FAULT_OF_THE_CLIENT):
+            super().handle_error(req, client, addr, exc)
+            return
+        status, detail = _FAULTS.get(type(exc), (400, "this is not a request as HTTP has it"))
+        self.log.warning("%s: %s: %s", addr[0] if addr else "a client", type(exc).__name__, detail)
+        title = HTTPStatus(status).phrase
+        problem = {"type": "about:blank", "title": title, "status": status, "detail": detail}
+        head = "Content-Type: application/problem+json\r\nConnection: close\r\n"
+        body = json.dumps(problem)
+        answer = f"HTTP/1.1 {status} {title}\r\n{head}Content-Length: {len(body)}\r\n\r\n{body}"
+        with suppress(OSError):
+            write_nonblock(client, answer.encode())
 
     def _let_others_in(self, connection: Any) -> None:
         """Make a client wait whose next request was there already: one such request in each turn.
