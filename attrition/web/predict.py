@@ -129,7 +129,10 @@ def _requested(body: bytes, config: Config, live: Served, kind: str) -> feature_
         raise DataError('expected an object with either "filepath" or "records"')
     if "records" in decoded:
         return feature_parsing.columns_from_records(decoded["records"], *names, live.card.levels)
-    return feature_parsing.columns_from_csv(_named_file(config, decoded["filepath"]), *names)
+    try:
+        return feature_parsing.columns_from_csv(_named_file(config, decoded["filepath"]), *names)
+    except DataError as error:  # whoever asks has not sent the value, and may not know it
+        raise DataError(str(error).partition(", found ")[0]) from None
 
 
 def _refuse_many_rows(body: bytes) -> None:
