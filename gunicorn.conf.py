@@ -11,6 +11,7 @@ import json
 import os
 import shutil
 import socket
+import sys
 import tempfile
 import time
 from contextlib import suppress
@@ -69,11 +70,19 @@ def on_starting(server: Any) -> None:
     """Name the folder to count in before a worker imports the client library, which looks once.
 
     Raises:
-        SystemExit: another server has the port, or there is no such port.
+        SystemExit: the settings are wrong, another server has the port, or it cannot be had.
     """
+    from attrition.core.config import load_config
+    from attrition.core.errors import PipelineError
     from attrition.core.permissions import keep_private
     from attrition.core.scratch import COUNTS, hold
 
+    named = os.environ.get("ATTRITION_CONFIG")
+    try:
+        load_config(Path(named) if named else None)
+    except PipelineError as error:  # in a worker it would be a traceback
+        sys.stderr.write(str(error).replace("--config ", "ATTRITION_CONFIG=") + "\n")
+        raise SystemExit(error.exit_code) from None
     if not server.cfg.reuse_port:
         for address in server.cfg.address:
             _refuse_taken(address)
@@ -90,7 +99,10 @@ def _refuse_taken(address: Any) -> None:
     if not 0 <= port < 2**16:
         raise SystemExit(f"there is no port {port}: expected one from 1 to {2**16 - 1}")
     for wait in (0.5, 0.5, 0.0):  # a server before may be about to leave
-        if not _is_taken(address):
+        obstacle = _obstacle(address)
+        if obstacle == errno.EACCES:
+            raise SystemExit(f"port {port} of {host} needs rights; choose one from 1024 on")
+        if obstacle != errno.EADDRINUSE:
             return
         time.sleep(wait)
     raise SystemExit(
@@ -99,12 +111,13 @@ def _refuse_taken(address: Any) -> None:
     )
 
 
-def _is_taken(address: tuple[str, int]) -> bool:
+def _obstacle(address: tuple[str, int]) -> int | None:
+    """The number of the error that a server at this address would meet."""
     try:
         with socket.create_server(address, family=AF_INET6 if ":" in address[0] else AF_INET):
-            return False
+            return None
     except OSError as error:
-        return error.errno == errno.EADDRINUSE
+        return error.errno
 
 
 class Worker(GeventWorker):  # type: ignore[misc]

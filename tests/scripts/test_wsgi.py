@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import itertools
 import json
 import logging
@@ -410,6 +411,20 @@ def test_settings_that_are_wrong_stop_the_server_with_a_word(project: Project) -
     assert "unknown key 'nonsense'" in done.stderr
 
 
+def test_settings_that_are_not_there_stop_gunicorn_in_one_line(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "gunicorn", "--bind", "127.0.0.1:0", "wsgi:app"],
+        cwd=REPOSITORY,
+        env=os.environ | {"ATTRITION_CONFIG": str(tmp_path / "misspelt.json")},
+        capture_output=True,
+        text=True,
+    )
+    said = [line for line in done.stderr.splitlines() if not line.startswith("[")]
+    assert (done.returncode, len(said)) == (2, 1), done.stderr
+    assert "misspelt.json" in said[0]
+    assert "--config" not in said[0]
+
+
 def test_a_taken_port_is_said_in_words(project: Project) -> None:
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = other.getsockname()[1]
@@ -471,6 +486,17 @@ def test_a_port_that_cannot_be_is_said_in_words(
 ) -> None:
     with pytest.raises(SystemExit, match="there is no port 65536"):
         refuse_taken(("127.0.0.1", 65536))
+
+
+def test_a_port_without_the_right_to_it_is_said_in_words(
+    refuse_taken: Callable[[tuple[str, int]], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(*_args: Any, **_named: Any) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr(socket, "create_server", refused)
+    with pytest.raises(SystemExit, match=r"port 80 of .* needs rights"):
+        refuse_taken(("127.0.0.1", 80))
 
 
 @pytest.mark.skipif(shutil.which("make") is None, reason="make is not installed")
