@@ -64,8 +64,11 @@ def prediction() -> Response:
     wants_contributions = query_parameters.yes_or_no("contributions")
     config, live, kind = state().config, served(), _content_kind()
     wanted = {"reasons": reasons, "wants_contributions": wants_contributions}
+    wants_csv = responses.preferred(responses.JSON, responses.CSV) == responses.CSV
+    if wants_csv and wants_contributions:
+        abort(400, "contributions are given in JSON alone; reasons=N gives reasons in CSV")
     answer = _computed(_prediction, config, live, kind, **wanted)
-    if responses.preferred(responses.JSON, responses.CSV) == responses.CSV:
+    if wants_csv:
         return _until_sent(_as_csv(answer, reasons))
     return _until_sent(responses.json_answer(answer))
 

@@ -155,6 +155,12 @@ def test_a_body_of_far_too_many_lists_is_refused_before_it_is_decoded(
         assert "expected at most 200,000 rows" in answer.get_json()["detail"]
 
 
+def test_contributions_are_refused_as_csv(client: FlaskClient) -> None:
+    body, accept = {"records": [QUIET]}, {"Accept": "text/csv"}
+    answer = client.post("/prediction?contributions=true", json=body, headers=accept)
+    assert "in JSON alone" in problem(answer, 400)
+
+
 def test_of_a_faulty_file_no_value_is_shown(client: FlaskClient, project: Project) -> None:
     project.write("testdata/faulty.csv", f"{','.join(QUIET)}\n1,2,secret\n")
     answer = client.post("/prediction", json={"filepath": "testdata/faulty.csv"})
