@@ -161,7 +161,7 @@ def tell(
         plots=catalogue.picture_texts(drawn),
     )
     pictures = [one for one in drawn if isinstance(one, Picture)]
-    return _write(config, build.tell(report_inputs), pictures)
+    return _write(config, build.build_report(report_inputs), pictures)
 
 
 def _write(config: Config, story: Story, pictures: Sequence[Picture]) -> list[Path]:

@@ -354,14 +354,18 @@ def auc_standard_error(
     probability = np.asarray(probabilities, dtype=np.float64)
     if min(int(positive.sum()), int((~positive).sum())) < 2:
         return None
-    overall, variance = rankdata(probability), 0.0
+    overall = rankdata(probability)
+    won = [
+        (overall[mine] - rankdata(probability[mine])) / np.count_nonzero(~mine)
+        for mine in (positive, ~positive)
+    ]
+    if codes is None:
+        return float(np.sqrt(sum(float(np.var(one, ddof=1)) / len(one) for one in won)))
     influence = np.empty(len(probability))
-    for mine, sign in ((positive, 1.0), (~positive, -1.0)):
-        others = len(probability) - int(mine.sum())
-        won = (overall[mine] - rankdata(probability[mine])) / others
-        variance += float(np.var(won, ddof=1)) / len(won)
-        influence[mine] = sign * (won - won.mean()) / len(won)
-    return float(np.sqrt(variance)) if codes is None else _error_by_clients(influence, codes)
+    influence[positive], influence[~positive] = (
+        (one - one.mean()) / len(one) for one in (won[0], -won[1])
+    )
+    return _error_by_clients(influence, codes)
 
 
 def auc_interval(

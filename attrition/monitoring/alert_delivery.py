@@ -1,4 +1,4 @@
-"""Sends alerts to `alert_webhook` and `alert_command`; `models/alerts.json` keeps what was told.
+"""Sends alerts to `alert_webhook` and `alert_command`; `models/alerts.json` keeps what was sent.
 
 Standard library only, for an idle run looks here, too. Nothing here ever fails a run: what cannot
 be delivered is said in the log, kept in alerts.json, and tried again with the next run that is not
@@ -28,7 +28,7 @@ from attrition.core.config import Config
 from attrition.core.errors import DataError
 from attrition.data.ledger import read_ledger
 from attrition.monitoring import alerts
-from attrition.monitoring.alerts import Condition, Told
+from attrition.monitoring.alerts import AlertState, Condition
 from attrition.runs.idle import FAILED_RUN
 
 if TYPE_CHECKING:  # heavy: an idle run must not pay for it
@@ -46,10 +46,10 @@ logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Addressee:
-    """What was sent to an addressee, and when a delivery failed (seconds since 1970)."""
+class ChannelState:
+    """What was sent on a channel, and when a delivery failed (seconds since 1970)."""
 
-    told: Told = field(default_factory=Told)
+    alerts: AlertState = field(default_factory=AlertState)
     failed_at: float | None = None
 
 
@@ -75,7 +75,7 @@ def catch_up(config: Config) -> None:
     known = _read(config) if channels else {}
     now = time.time()
     due = [
-        FAILED_RUN in one.told.conditions
+        FAILED_RUN in one.alerts.conditions
         or (one.failed_at is not None and abs(now - one.failed_at) >= RETRY_SECONDS)
         for name, one in known.items()
         if name in channels
@@ -85,7 +85,7 @@ def catch_up(config: Config) -> None:
 
 
 def _send_news(
-    config: Config, conditions_for: Callable[[Told], list[Condition]], outcome: str | None
+    config: Config, conditions_for: Callable[[AlertState], list[Condition]], outcome: str | None
 ) -> None:
     channels = _channels(config)
     if not channels:
@@ -93,9 +93,9 @@ def _send_news(
     known, troubled = _read(config), _troubled_files(config)
     after = {}
     for name, send in channels.items():
-        before = known.get(name, Addressee())
-        conditions = conditions_for(before.told)
-        message, updated = alerts.news(before.told, conditions, troubled, outcome)
+        before = known.get(name, ChannelState())
+        conditions = conditions_for(before.alerts)
+        message, updated = alerts.news(before.alerts, conditions, troubled, outcome)
         after[name] = _deliver(config, name, send, updated, message)
     if after != known:
         _write(config, after)
@@ -112,18 +112,20 @@ def _channels(config: Config) -> dict[str, Send]:
     return channels
 
 
-def _deliver(config: Config, name: str, send: Send, known: Told, message: str | None) -> Addressee:
-    """Send what is due to one addressee; what fails is kept."""
+def _deliver(
+    config: Config, name: str, send: Send, known: AlertState, message: str | None
+) -> ChannelState:
+    """Send what is due on one channel; what fails is kept."""
     due = alerts.with_unsent(known, message)
     if not due:
-        return Addressee(known)
+        return ChannelState(known)
     try:
         send(alerts.text_of(due, f"Client attrition risk ({config.root.name})"))
     except _Undelivered as reason:
         logger.warning("alert_%s: %s; the alert is kept and tried again", name, reason)
-        return Addressee(replace(known, unsent=due), time.time())
+        return ChannelState(replace(known, unsent=due), time.time())
     logger.info("alert sent (%s)", name)
-    return Addressee(replace(known, unsent=()))
+    return ChannelState(replace(known, unsent=()))
 
 
 class _NoRedirect(urllib.request.HTTPRedirectHandler):
@@ -219,30 +221,32 @@ def _troubled_files(config: Config) -> dict[str, str] | None:
         return None  # the run that needs it says so
 
 
-def _read(config: Config) -> dict[str, Addressee]:
+def _read(config: Config) -> dict[str, ChannelState]:
     if not config.alerts.exists():
         return {}
     try:
         raw = atomic_files.read_json(config.alerts)
-        return {str(name): _addressee(item) for name, item in raw.items()}
+        return {str(name): _channel_state(item) for name, item in raw.items()}
     except (DataError, KeyError, TypeError, AttributeError, ValueError) as error:
-        logger.warning("%s: not readable, so all is told anew (%s)", config.alerts, error)
+        logger.warning("%s: not readable, so all is sent anew (%s)", config.alerts, error)
         return {}
 
 
-def _addressee(item: Mapping[str, Any]) -> Addressee:
-    known = Told(
+def _channel_state(item: Mapping[str, Any]) -> ChannelState:
+    known = AlertState(
         conditions={str(key): str(kind) for key, kind in item["conditions"].items()},
         files=tuple(map(str, item["files"])),
         unsent=tuple(map(str, item["unsent"])),
     )
     failed_at = item["failed_at"]
-    return Addressee(known, None if failed_at is None else float(failed_at))
+    return ChannelState(known, None if failed_at is None else float(failed_at))
 
 
-def _write(config: Config, known: Mapping[str, Addressee]) -> None:
-    state = {name: {**asdict(one.told), "failed_at": one.failed_at} for name, one in known.items()}
+def _write(config: Config, known: Mapping[str, ChannelState]) -> None:
+    state = {
+        name: {**asdict(one.alerts), "failed_at": one.failed_at} for name, one in known.items()
+    }
     try:
         atomic_files.write_json(config.alerts, state)
     except OSError as error:
-        logger.warning("%s: not writable, so all will be told again (%s)", config.alerts, error)
+        logger.warning("%s: not writable, so all will be sent again (%s)", config.alerts, error)

@@ -1,9 +1,9 @@
 """Which conditions to report, and which of them are new, as a text to send.
 
 A condition is open as long as the runs find it (drift, a degraded model, a run that fails); it is
-told when it appears or changes in kind, and its end once. A troubled file (rejected, or with rows
-in quarantine) is told once. The texts hold names of files and columns, and counts, no values of
-clients.
+reported when it appears or changes in kind, and its end once. A troubled file (rejected, or with
+rows in quarantine) is reported once. The texts hold names of files and columns, and counts, no
+values of clients.
 """
 
 from __future__ import annotations
@@ -37,8 +37,8 @@ class Condition:
 
 
 @dataclass(frozen=True)
-class Told:
-    """What one addressee knows.
+class AlertState:
+    """What one addressee was sent, and what is still to be sent.
 
     Attributes:
         conditions: key -> kind of every open condition.
@@ -142,7 +142,7 @@ def failure_kind(message: str) -> str:
     return re.sub(r"\d+", "#", message)
 
 
-def still_open(known: Told) -> list[Condition]:
+def still_open(known: AlertState) -> list[Condition]:
     """The conditions reported before, without a failed run."""
     return [
         Condition(key, kind, key) for key, kind in known.conditions.items() if key != FAILED_RUN
@@ -167,21 +167,21 @@ def troubled_files(ledger: Ledger) -> dict[str, str]:
 
 
 def news(
-    known: Told,
+    known: AlertState,
     conditions: Sequence[Condition],
     files: Mapping[str, str] | None,
     outcome: str | None,
-) -> tuple[str | None, Told]:
+) -> tuple[str | None, AlertState]:
     """The message that is due to an addressee, given what was reported before.
 
     Args:
-        known: what the addressee knows.
+        known: what was reported to the addressee before.
         conditions: those that are open now.
         files: from `troubled_files`; None when the ledger could not be read.
         outcome: what the run decided; said beside new conditions.
 
     Returns:
-        The message, None when there is no news, and what the addressee knows after it.
+        The message, None when there is no news, and what is reported once it is sent.
     """
     appeared = [c for c in conditions if known.conditions.get(c.key) != c.kind]
     new_files = [line for key, line in (files or {}).items() if key not in known.files]
@@ -201,7 +201,7 @@ def news(
     return printable("\n".join(lines)) or None, after
 
 
-def _ended(known: Told, conditions: Sequence[Condition]) -> str | None:
+def _ended(known: AlertState, conditions: Sequence[Condition]) -> str | None:
     """A line if all conditions ended, or if runs no longer fail; None otherwise."""
     over = [key for key in known.conditions if key not in {c.key for c in conditions}]
     if over and not conditions:
@@ -216,7 +216,7 @@ def _shortened(lines: Sequence[str]) -> list[str]:
     return [*lines[:FILES_NAMED], *([f"and {more:,} files more"] if more > 0 else [])]
 
 
-def with_unsent(known: Told, message: str | None) -> tuple[str, ...]:
+def with_unsent(known: AlertState, message: str | None) -> tuple[str, ...]:
     """All messages that are due, oldest first; at most the last MESSAGES_KEPT."""
     return (*known.unsent, *([message] if message else []))[-MESSAGES_KEPT:]
 

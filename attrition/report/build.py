@@ -10,7 +10,7 @@ from attrition.report.inputs import ReportInputs
 TITLE = "Client attrition risk"
 
 
-def tell(inputs: ReportInputs) -> Story:
+def build_report(inputs: ReportInputs) -> Story:
     """Build the whole report, in the order in which readers need it."""
     lead = (chapter_changes.decided(inputs.decision), chapter_model.trust(inputs))
     return Story(

@@ -195,7 +195,7 @@ def test_a_damaged_account_is_said_and_all_is_told_anew(
     project.configure(alert_command=COMMAND)
     project.config.alerts.write_text(content)
     alert_delivery.tell_run(project.config, DRIFTED)
-    assert "told anew" in caplog.text
+    assert "sent anew" in caplog.text
     assert len(told(project)) == 1
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from attrition.data.ledger import Ledger, LedgerEntry
 from attrition.monitoring import alerts
-from attrition.monitoring.alerts import LONGEST, MESSAGES_KEPT, Condition, Told
+from attrition.monitoring.alerts import LONGEST, MESSAGES_KEPT, AlertState, Condition
 from attrition.monitoring.record import DecisionRecord
 from attrition.runs.idle import FAILED_RUN
 from tests.support.records import decision_record
@@ -106,40 +106,40 @@ def test_drift_is_told_by_sample_and_data_drift_by_its_columns() -> None:
 
 
 def test_a_condition_is_told_once_and_again_in_another_kind() -> None:
-    message, told = alerts.news(Told(), [DRIFT], {}, "kept: no")
+    message, state = alerts.news(AlertState(), [DRIFT], {}, "kept: no")
     assert message == "- data drift in the new rows: tenure\n- kept: no"
-    assert alerts.news(told, [DRIFT], {}, "kept: no") == (None, told)
+    assert alerts.news(state, [DRIFT], {}, "kept: no") == (None, state)
     other = replace(DRIFT, kind="age", text="data drift in the new rows: age")
-    message, told = alerts.news(told, [DEGRADED, other], {}, None)
+    message, state = alerts.news(state, [DEGRADED, other], {}, None)
     assert message == "- the deployed model is degraded: F1 0.5\n- data drift in the new rows: age"
-    message, _ = alerts.news(told, [DEGRADED, DRIFT], {}, None)
+    message, _ = alerts.news(state, [DEGRADED, DRIFT], {}, None)
     assert message == "- data drift in the new rows: tenure\n- as before: degraded model"
 
 
 def test_the_end_of_all_conditions_is_one_line_said_once() -> None:
-    _, told = alerts.news(Told(), [DRIFT, DEGRADED], {}, None)
-    assert alerts.news(told, [DRIFT], {}, None)[0] is None  # not all is well yet
-    message, told = alerts.news(told, [], {}, "kept: no")
+    _, state = alerts.news(AlertState(), [DRIFT, DEGRADED], {}, None)
+    assert alerts.news(state, [DRIFT], {}, None)[0] is None  # not all is well yet
+    message, state = alerts.news(state, [], {}, "kept: no")
     assert message == "all is well again (it was: data drift in the new rows; degraded model)"
-    assert alerts.news(told, [], {}, None) == (None, told)
+    assert alerts.news(state, [], {}, None) == (None, state)
 
 
 def test_a_run_that_works_again_is_said_though_drift_remains() -> None:
-    told = Told(conditions={FAILED_RUN: "disk full", DRIFT.key: DRIFT.kind})
-    message, _ = alerts.news(told, [DRIFT], {}, None)
+    state = AlertState(conditions={FAILED_RUN: "disk full", DRIFT.key: DRIFT.kind})
+    message, _ = alerts.news(state, [DRIFT], {}, None)
     assert message == "the runs work again; open: data drift in the new rows"
 
 
 def test_a_failure_with_other_numbers_is_no_news_and_another_failure_is() -> None:
-    _, told = alerts.news(Told(), [alerts.failure("12 bytes free")], {}, None)
-    assert alerts.news(told, [alerts.failure("7 bytes free")], {}, None)[0] is None
-    message, _ = alerts.news(told, [alerts.failure("no memory")], {}, None)
+    _, state = alerts.news(AlertState(), [alerts.failure("12 bytes free")], {}, None)
+    assert alerts.news(state, [alerts.failure("7 bytes free")], {}, None)[0] is None
+    message, _ = alerts.news(state, [alerts.failure("no memory")], {}, None)
     assert message == "- the run failed: no memory"
 
 
 def test_what_was_open_stays_open_when_a_run_fails() -> None:
-    told = Told(conditions={FAILED_RUN: "x", DRIFT.key: DRIFT.kind})
-    assert [(c.key, c.kind) for c in alerts.still_open(told)] == [(DRIFT.key, DRIFT.kind)]
+    state = AlertState(conditions={FAILED_RUN: "x", DRIFT.key: DRIFT.kind})
+    assert [(c.key, c.kind) for c in alerts.still_open(state)] == [(DRIFT.key, DRIFT.kind)]
 
 
 def entry(name: str, status: str = "ingested", quarantined: int = 0) -> LedgerEntry:
@@ -167,15 +167,15 @@ def test_troubled_files_are_told_with_names_and_counts_alone() -> None:
 
 
 def test_a_troubled_file_is_told_once_and_keeps_nothing_open() -> None:
-    message, told = alerts.news(Told(), [], {"a": "file a"}, "kept: no")
+    message, state = alerts.news(AlertState(), [], {"a": "file a"}, "kept: no")
     assert message == "- file a"
-    assert alerts.news(told, [], {"a": "file a"}, None) == (None, told)
-    assert alerts.news(told, [], {"a": "file a", "b": "file b"}, None)[0] == "- file b"
-    assert alerts.news(told, [], None, None)[1].files == ("a",)  # the ledger is unreadable
+    assert alerts.news(state, [], {"a": "file a"}, None) == (None, state)
+    assert alerts.news(state, [], {"a": "file a", "b": "file b"}, None)[0] == "- file b"
+    assert alerts.news(state, [], None, None)[1].files == ("a",)  # the ledger is unreadable
 
 
 def test_of_many_files_the_others_are_counted() -> None:
-    message, _ = alerts.news(Told(), [], {str(i): f"file {i}" for i in range(1234)}, None)
+    message, _ = alerts.news(AlertState(), [], {str(i): f"file {i}" for i in range(1234)}, None)
     assert message is not None
     assert message.splitlines()[9:] == ["- file 9", "- and 1,224 files more"]
 
@@ -184,17 +184,17 @@ def test_a_file_may_be_called_anything() -> None:
     refused = {"a\nb\udcff\x1b[2J.csv": "a link"}
     (line,) = alerts.troubled_files(Ledger(refused=refused)).values()
     assert line.startswith("a")
-    message, _ = alerts.news(Told(), [], {"a": line}, None)
+    message, _ = alerts.news(AlertState(), [], {"a": line}, None)
     assert message is not None
     message.encode()
     assert "\x1b" not in message
 
 
 def test_unsent_messages_are_kept_in_order_and_not_without_end() -> None:
-    assert alerts.with_unsent(Told(unsent=("a",)), None) == ("a",)
-    assert alerts.with_unsent(Told(unsent=("a",)), "b") == ("a", "b")
+    assert alerts.with_unsent(AlertState(unsent=("a",)), None) == ("a",)
+    assert alerts.with_unsent(AlertState(unsent=("a",)), "b") == ("a", "b")
     many = tuple(map(str, range(MESSAGES_KEPT)))
-    assert alerts.with_unsent(Told(unsent=many), "new") == (*many[1:], "new")
+    assert alerts.with_unsent(AlertState(unsent=many), "new") == (*many[1:], "new")
 
 
 @pytest.mark.parametrize(

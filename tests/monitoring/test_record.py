@@ -203,7 +203,7 @@ def show(record: DecisionRecord, project: Project) -> None:
         ledger=Ledger(),
         plots={},
     )
-    assert len(build.tell(inputs).attention) == len(record.warnings)
+    assert len(build.build_report(inputs).attention) == len(record.warnings)
     alerts.conditions(record, 0.6)
     json.dumps([web_records.run_of(record), public_decision(record)])
     dashboard.trends([record, record], [])
