@@ -22,6 +22,7 @@ import orjson
 from numpy.typing import NDArray
 
 from attrition.core.errors import DataError
+from attrition.core.formatting import plural
 from attrition.data.csv_scan import first_stray_quote
 from attrition.web.plain_csv import plain_table
 
@@ -181,7 +182,7 @@ def _named(row: Any, names: Sequence[str], number: int) -> Any:
     if not isinstance(row, list):
         return row
     if len(row) != len(names):
-        raise DataError(f"row {number}: expected {len(names)} values, found {len(row)}")
+        raise DataError(f"row {number}: expected {plural(len(names), 'value')}, found {len(row)}")
     return dict(zip(names, row, strict=True))
 
 
@@ -235,7 +236,7 @@ def _csv_rows(data: bytes) -> tuple[list[str], list[list[str]]]:
                 rows.append(row)
             elif row:  # a blank line is no client
                 raise DataError(
-                    f"line {reader.line_num}: expected {len(header)} values, "
+                    f"line {reader.line_num}: expected {plural(len(header), 'value')}, "
                     f"as in the header, found {len(row)}"
                 )
     except csv.Error as error:
