@@ -41,6 +41,7 @@ LONG_BYTES = 2**16  # a longer body is not read in the thread that answers
 # So many are held at once, so that memory stays bounded.
 MAXIMUM_LARGE_BODIES, MAXIMUM_LONG_ANSWERS = 8, 16
 _LARGE_BYTES = 2**20
+_MOST_KEYS, _KEYS_OF_EACH = 100_000, 100  # as colons: so many, or so many in each list and object
 _MOST_BRACKETS = 2 * MAXIMUM_ROWS  # in JSON: a row has one, and texts may hold some
 _ROWS_AT_ONCE = 2**12  # of an answer that is sent piece by piece
 _FORMS = frozenset(("filepath", "records"))  # a request in JSON has exactly one of them
@@ -139,12 +140,15 @@ def _requested(body: bytes, config: Config, live: Served, kind: str) -> feature_
 
 
 def _refuse_many_rows(body: bytes) -> None:
-    """Refuse JSON with far more lists and objects than rows are allowed, before it is decoded.
+    """Refuse JSON with far more rows than are allowed, or keys than rows have, before decoding.
 
     Raises:
         RequestEntityTooLarge: it is such a body.
     """
-    if body.count(b"{") + body.count(b"[") > _MOST_BRACKETS:
+    brackets = body.count(b"{") + body.count(b"[")
+    if body.count(b":") > max(_MOST_KEYS, _KEYS_OF_EACH * brackets):
+        raise RequestEntityTooLarge("the body holds more keys than records of clients do")
+    if brackets > _MOST_BRACKETS:
         raise RequestEntityTooLarge(
             f"expected at most {MAXIMUM_ROWS:,} rows, and at most {_MOST_BRACKETS:,} "
             "opening brackets and braces"

@@ -147,6 +147,8 @@ def test_a_body_of_far_too_many_lists_is_refused_before_it_is_decoded(
 ) -> None:
     """No other thread gets its turn while JSON is decoded."""
     monkeypatch.setattr(feature_parsing, "_loaded", lambda _body: pytest.fail("it was decoded"))
+    keys = b"{" + b'"1":1,' * 100_000 + b'"1":1}'
+    assert client.post(path, data=keys, content_type="application/json").status_code == 413
     for piece in (b"[],", b"{},", b"[" * 900 + b"]" * 900 + b","):
         rows = piece * (2 * predict.MAXIMUM_ROWS // max(piece.count(b"["), 1) + 1)
         body = b'{"records": [' + rows + b"[]]}"
