@@ -36,7 +36,7 @@ from attrition.model.champion import fitting_champion, live_champion
 from attrition.monitoring.record import DecisionRecord, last_decision, read_record
 from attrition.report.diagnostics_text import describe_data, describe_decision, describe_timings
 from attrition.report.run_summary import runs_table
-from attrition.runs import cli, history, package_check, stage_timing
+from attrition.runs import cli, history, history_store, package_check, stage_timing
 from attrition.runs.package_check import PackageCheck, Packages
 
 # Every stage of a run: the measured ones first, the others in the order in which they come.
@@ -214,10 +214,8 @@ def _show_history(config: Config, arguments: argparse.Namespace) -> int:
     limit = arguments.history or (None if arguments.json else RUNS_SHOWN)
     records = history.runs(config.history, limit=limit)
     if not records and config.history.exists():
-        raise DataError(
-            f"{config.history}: no run can be read from it; "
-            f"a damaged history is moved aside by one of the next runs that are not idle"
-        )
+        fault = history_store.fault(config.history) or history_store.DAMAGED
+        raise DataError(f"{config.history}: no run can be read from it: {fault}")
     if arguments.json:
         print(atomic_files.json_text(records).rstrip())
     else:

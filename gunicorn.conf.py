@@ -7,23 +7,41 @@ Writes       the workers' counts into a temporary folder, which goes with the se
 """
 
 import errno
+import json
 import os
 import shutil
 import socket
+import sys
 import tempfile
 import time
 from contextlib import suppress
+from http import HTTPStatus
 from pathlib import Path
 from socket import AF_INET, AF_INET6
 from typing import Any
 
 import gevent
+from gevent.lock import Semaphore
+from gunicorn.http import errors
+from gunicorn.util import write_nonblock
 from gunicorn.workers.ggevent import GeventWorker
 
 _COUNTS = "PROMETHEUS_MULTIPROC_DIR"
 _LONG_BODY = 2**16  # bytes
 _MOST_DROPPED = 2**25  # bytes of a refused body; more than that resets the connection
 _SECONDS_TO_SAY_SO = 5  # for the answer to a request that took too long
+_NO_FAULT_OF_THE_CLIENT = (
+    errors.ConfigurationProblem,
+    errors.InvalidResponseHeader,
+    errors.InvalidResponseHeaderName,
+)
+_FAULTS = {
+    errors.ForbiddenProxyRequest: (403, "this address may not speak the proxy protocol"),
+    errors.LimitRequestLine: (414, "the request line is too long"),
+    errors.ExpectationFailed: (417, "expected no header Expect but 100-continue"),
+    errors.LimitRequestHeaders: (431, "there are too many headers, or they are too long"),
+    errors.UnsupportedTransferCoding: (501, "expected a body that comes as it is, or in chunks"),
+}
 _INHERITED = {"GUNICORN_FD", "LISTEN_FDS"}  # sockets of a server before, or of systemd
 
 bind = "127.0.0.1:8000"
@@ -52,11 +70,19 @@ def on_starting(server: Any) -> None:
     """Name the folder to count in before a worker imports the client library, which looks once.
 
     Raises:
-        SystemExit: another server has the port, or there is no such port.
+        SystemExit: the settings are wrong, another server has the port, or it cannot be had.
     """
+    from attrition.core.config import load_config
+    from attrition.core.errors import PipelineError
     from attrition.core.permissions import keep_private
     from attrition.core.scratch import COUNTS, hold
 
+    named = os.environ.get("ATTRITION_CONFIG")
+    try:
+        load_config(Path(named) if named else None)
+    except PipelineError as error:  # in a worker it would be a traceback
+        sys.stderr.write(str(error).replace("--config ", "ATTRITION_CONFIG=") + "\n")
+        raise SystemExit(error.exit_code) from None
     if not server.cfg.reuse_port:
         for address in server.cfg.address:
             _refuse_taken(address)
@@ -73,7 +99,10 @@ def _refuse_taken(address: Any) -> None:
     if not 0 <= port < 2**16:
         raise SystemExit(f"there is no port {port}: expected one from 1 to {2**16 - 1}")
     for wait in (0.5, 0.5, 0.0):  # a server before may be about to leave
-        if not _is_taken(address):
+        obstacle = _obstacle(address)
+        if obstacle == errno.EACCES:
+            raise SystemExit(f"port {port} of {host} needs rights; choose one from 1024 on")
+        if obstacle != errno.EADDRINUSE:
             return
         time.sleep(wait)
     raise SystemExit(
@@ -82,16 +111,19 @@ def _refuse_taken(address: Any) -> None:
     )
 
 
-def _is_taken(address: tuple[str, int]) -> bool:
+def _obstacle(address: tuple[str, int]) -> int | None:
+    """The number of the error that a server at this address would meet."""
     try:
         with socket.create_server(address, family=AF_INET6 if ":" in address[0] else AF_INET):
-            return False
+            return None
     except OSError as error:
-        return error.errno == errno.EADDRINUSE
+        return error.errno
 
 
 class Worker(GeventWorker):  # type: ignore[misc]
     """Answers many connections at once, so that those who send or read slowly hold up nobody."""
+
+    _one_at_a_time = Semaphore()
 
     def handle_request(self, listener_name: Any, req: Any, sock: Any, addr: Any) -> None:
         """Answer one request within the time limit.
@@ -99,7 +131,7 @@ class Worker(GeventWorker):  # type: ignore[misc]
         Where the body has not come by then, what reads it says so, and that answer has a limit of
         its own; else the connection ends.
         """
-        gevent.sleep(0)  # others get their turn, even if this client's next request is there
+        self._let_others_in(req.unreader)
         seconds = self.cfg.timeout
         late = TimeoutError(f"the request took longer than {seconds} s")
         try:
@@ -112,6 +144,40 @@ class Worker(GeventWorker):  # type: ignore[misc]
         except TimeoutError as error:
             self.log.warning("%s: %s", addr[0] if addr else "a client", error)
             raise StopIteration from None  # as gunicorn tells that a connection ends
+        req.unreader.answered = _turn()
+
+    def handle_error(self, req: Any, client: Any, addr: Any, exc: Any) -> None:
+        """Answer what is no request as the application answers errors.
+
+        gunicorn would say what came, in the log and in HTML: a client's name may stand in it.
+        """
+        if not isinstance(exc, errors.ParseException) or isinstance(exc, _NO_FAULT_OF_THE_CLIENT):
+            super().handle_error(req, client, addr, exc)
+            return
+        status, detail = _FAULTS.get(type(exc), (400, "this is not a request as HTTP has it"))
+        self.log.warning("%s: %s: %s", addr[0] if addr else "a client", type(exc).__name__, detail)
+        title = HTTPStatus(status).phrase
+        problem = {"type": "about:blank", "title": title, "status": status, "detail": detail}
+        head = "Content-Type: application/problem+json\r\nConnection: close\r\n"
+        body = json.dumps(problem)
+        answer = f"HTTP/1.1 {status} {title}\r\n{head}Content-Length: {len(body)}\r\n\r\n{body}"
+        with suppress(OSError):
+            write_nonblock(client, answer.encode())
+
+    def _let_others_in(self, connection: Any) -> None:
+        """Make a client wait whose next request was there already: one such request in each turn.
+
+        After `sleep(0)` gevent would go on with the next of such clients, again and again, before
+        it looks at the sockets of others; so as not to wait longer the time is next to nothing.
+        """
+        if getattr(connection, "answered", None) == _turn():
+            with self._one_at_a_time:
+                gevent.sleep(1e-9)
+
+
+def _turn() -> int:
+    """How many times gevent has looked at the sockets."""
+    return int(gevent.get_hub().loop.iteration)
 
 
 def _drop_rest(connection: Any, seconds: float) -> None:

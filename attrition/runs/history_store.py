@@ -64,6 +64,8 @@ _TABLES = (
 )
 # An SQL error in a history of this version: its tables are not those that we made.
 _DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR)
+DAMAGED = "it is damaged; one of the next runs that are not idle moves it aside"
+_HALF_WRITTEN = "a run was ended while it recorded; the next one that is not idle takes that back"
 _BUSY_SECONDS = 5.0
 _WHOLE_EVERY = 20  # runs; the whole file is looked through as often, and where a reader met damage
 _suspected: set[Path] = set()  # histories in which this process met damage as it read them
@@ -122,16 +124,34 @@ def read(path: Path, ask: Callable[[sqlite3.Connection], T], otherwise: T, mode:
     if not path.exists():
         return otherwise
     try:
-        uri = f"{path.absolute().as_uri()}?mode={mode}"
-        with contextlib.closing(sqlite3.connect(uri, uri=True, timeout=_BUSY_SECONDS)) as reader:
-            reader.row_factory = sqlite3.Row
-            reader.text_factory = _text
-            return ask(reader) if _is_begun(reader) else otherwise
+        return _asked(path, ask, otherwise, mode)
     # IndexError: a column of another name; ValueError: a text that is no JSON.
     except (sqlite3.Error, IndexError, ValueError) as error:
         _suspected.add(path)
         logger.warning("%s: the history cannot be read (%s)", path, error)
         return otherwise
+
+
+def _asked(path: Path, ask: Callable[[sqlite3.Connection], T], otherwise: T, mode: str) -> T:
+    uri = f"{path.absolute().as_uri()}?mode={mode}"
+    with contextlib.closing(sqlite3.connect(uri, uri=True, timeout=_BUSY_SECONDS)) as reader:
+        reader.row_factory = sqlite3.Row
+        reader.text_factory = _text
+        return ask(reader) if _is_begun(reader) else otherwise
+
+
+def fault(path: Path) -> str | None:
+    """Why no run can be read from a history, and what becomes of it; None where they can be."""
+    try:
+        if path.exists():
+            _asked(path, lambda reader: reader.execute("SELECT max(number) FROM runs"), None, "ro")
+    except sqlite3.Error as error:
+        if _is_damage(error):
+            return DAMAGED
+        if getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_READONLY_ROLLBACK:
+            return _HALF_WRITTEN
+        return f"it cannot be read ({error})"
+    return None
 
 
 def _text(raw: bytes) -> str:

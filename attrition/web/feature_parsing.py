@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import codecs
 import csv
+import gc
 import io
 import json
 import math
@@ -21,6 +22,7 @@ import orjson
 from numpy.typing import NDArray
 
 from attrition.core.errors import DataError
+from attrition.core.formatting import plural
 from attrition.data.csv_scan import first_stray_quote
 from attrition.web.plain_csv import plain_table
 
@@ -28,10 +30,12 @@ Columns = dict[str, NDArray[Any]]
 Levels = Mapping[str, Collection[str]]
 _NO_LEVELS: Levels = {}
 
-# What Python and MLflow's client write for some numbers and JSON has not, after all that is before
-# it (texts may hold the same letters). It matches from any place on, so nothing is read twice.
-_NO_JSON = re.compile(
-    rb"""((?:[^"NI-]++|"[^"\\]*+(?:\\.[^"\\]*+)*+"?|(?!NaN|-?Infinity).)*+)(NaN|-?Infinity|\Z)""",
+# What Python and MLflow's client write for some numbers and JSON has not.
+_NO_NUMBER = re.compile(r"NaN|-?Infinity")
+# The same after what is before it (texts may hold the same letters), or a part of the body without
+# it: a search of all at once would hold up the other threads.
+_PIECE = re.compile(
+    rb"""((?:[^"NI-]++|"[^"\\]*+(?:\\.[^"\\]*+)*+"?|(?!NaN|-?Infinity).){0,9999}+)(NaN|-?Infinity)?""",
     re.DOTALL,
 )
 
@@ -43,15 +47,16 @@ def decoded_json(data: bytes | bytearray) -> Any:
         DataError: it is not that, or nested too deeply.
     """
     try:
-        return orjson.loads(data)
+        return _loaded(data)
     except orjson.JSONDecodeError as error:
         reason = error.msg
-        if "depth" in reason:
-            raise DataError("the JSON is nested too deeply") from None
-    match = _NO_JSON.match(data)
-    if match is not None and match[2]:
+        after_sign = error.pos > 0 and error.doc[error.pos - 1] == "-"
+        match = _NO_NUMBER.match(error.doc, error.pos - after_sign)
+    if "depth" in reason:
+        raise DataError("the JSON is nested too deeply")
+    if match is not None:
         raise DataError(
-            f"the body holds {match[2].decode()}, which is not JSON: "
+            f"the body holds {match[0]}, which is not JSON: "
             "write null where a value is missing, else a finite number"
         )
     if "infinity" in reason:
@@ -59,14 +64,29 @@ def decoded_json(data: bytes | bytearray) -> Any:
     raise DataError(f"the body is not valid JSON in UTF-8: {reason}")
 
 
+def _loaded(data: bytes | bytearray) -> Any:
+    """The value of a JSON text.
+
+    Without the garbage collector, which would look at a long table's rows again and again while
+    no other thread gets its turn.
+    """
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        return orjson.loads(data)
+    finally:
+        if was_enabled:
+            gc.enable()
+
+
 def decoded_mlflow_json(data: bytes) -> Any:
     """The same; but NaN, which MLflow's own client writes for a missing value, means null."""
     if b"NaN" not in data:
         return decoded_json(data)
     strict = bytearray()  # re.sub would keep all the pieces of a long table at once
-    for match in _NO_JSON.finditer(data):
+    for match in _PIECE.finditer(data):
         strict += match[1]
-        strict += b"null" if match[2] == b"NaN" else match[2]
+        strict += b"null" if match[2] == b"NaN" else match[2] or b""
     return decoded_json(strict)
 
 
@@ -162,7 +182,7 @@ def _named(row: Any, names: Sequence[str], number: int) -> Any:
     if not isinstance(row, list):
         return row
     if len(row) != len(names):
-        raise DataError(f"row {number}: expected {len(names)} values, found {len(row)}")
+        raise DataError(f"row {number}: expected {plural(len(names), 'value')}, found {len(row)}")
     return dict(zip(names, row, strict=True))
 
 
@@ -216,7 +236,7 @@ def _csv_rows(data: bytes) -> tuple[list[str], list[list[str]]]:
                 rows.append(row)
             elif row:  # a blank line is no client
                 raise DataError(
-                    f"line {reader.line_num}: expected {len(header)} values, "
+                    f"line {reader.line_num}: expected {plural(len(header), 'value')}, "
                     f"as in the header, found {len(row)}"
                 )
     except csv.Error as error:

@@ -49,8 +49,13 @@ class Served:
         decision = self.manifest.get("decision")
         if not isinstance(decision, dict):
             return None
-        # Deployed by hand there was no run, which would have had a time.
-        plain = {"time": self.manifest.get("deployed_at"), **decision}
+        # Deployed by hand there was no run, which would have had a time; and what a release is
+        # called is known only after its manifest.
+        plain = {
+            "time": self.manifest.get("deployed_at"),
+            **decision,
+            "release_after": self.version,
+        }
         return read_record(plain, Path(self.version))
 
     @cached_property

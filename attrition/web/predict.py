@@ -41,6 +41,8 @@ LONG_BYTES = 2**16  # a longer body is not read in the thread that answers
 # So many are held at once, so that memory stays bounded.
 MAXIMUM_LARGE_BODIES, MAXIMUM_LONG_ANSWERS = 8, 16
 _LARGE_BYTES = 2**20
+_MOST_KEYS, _KEYS_OF_EACH = 100_000, 100  # as colons: so many, or so many in each list and object
+_MOST_BRACKETS = 2 * MAXIMUM_ROWS  # in JSON: a row has one, and texts may hold some
 _ROWS_AT_ONCE = 2**12  # of an answer that is sent piece by piece
 _FORMS = frozenset(("filepath", "records"))  # a request in JSON has exactly one of them
 # A body that names a data file, however JSON writes its letters: \u0066 is an f.
@@ -63,8 +65,11 @@ def prediction() -> Response:
     wants_contributions = query_parameters.yes_or_no("contributions")
     config, live, kind = state().config, served(), _content_kind()
     wanted = {"reasons": reasons, "wants_contributions": wants_contributions}
+    wants_csv = responses.preferred(responses.JSON, responses.CSV) == responses.CSV
+    if wants_csv and wants_contributions:
+        abort(400, "contributions are given in JSON alone; reasons=N gives reasons in CSV")
     answer = _computed(_prediction, config, live, kind, **wanted)
-    if responses.preferred(responses.JSON, responses.CSV) == responses.CSV:
+    if wants_csv:
         return _until_sent(_as_csv(answer, reasons))
     return _until_sent(responses.json_answer(answer))
 
@@ -111,6 +116,7 @@ def _invocation(body: bytes, live: Served, kind: str) -> dict[str, Any]:
     names = live.card.numeric_columns, live.card.categorical_columns
     if kind == responses.CSV:
         return _predictions(live, feature_parsing.columns_from_csv(body, *names))
+    _refuse_many_rows(body)
     decoded = feature_parsing.decoded_mlflow_json(body)
     table = feature_parsing.columns_from_mlflow(decoded, *names, live.card.levels)
     return _predictions(live, table)
@@ -121,12 +127,32 @@ def _requested(body: bytes, config: Config, live: Served, kind: str) -> feature_
     names = live.card.numeric_columns, live.card.categorical_columns
     if kind == responses.CSV:
         return feature_parsing.columns_from_csv(body, *names)
+    _refuse_many_rows(body)
     decoded = feature_parsing.decoded_json(body)
     if not isinstance(decoded, dict) or len(_FORMS & decoded.keys()) != 1:
         raise DataError('expected an object with either "filepath" or "records"')
     if "records" in decoded:
         return feature_parsing.columns_from_records(decoded["records"], *names, live.card.levels)
-    return feature_parsing.columns_from_csv(_named_file(config, decoded["filepath"]), *names)
+    try:
+        return feature_parsing.columns_from_csv(_named_file(config, decoded["filepath"]), *names)
+    except DataError as error:  # whoever asks has not sent the value, and may not know it
+        raise DataError(str(error).partition(", found ")[0]) from None
+
+
+def _refuse_many_rows(body: bytes) -> None:
+    """Refuse JSON with far more rows than are allowed, or keys than rows have, before decoding.
+
+    Raises:
+        RequestEntityTooLarge: it is such a body.
+    """
+    brackets = body.count(b"{") + body.count(b"[")
+    if body.count(b":") > max(_MOST_KEYS, _KEYS_OF_EACH * brackets):
+        raise RequestEntityTooLarge("the body holds more keys than records of clients do")
+    if brackets > _MOST_BRACKETS:
+        raise RequestEntityTooLarge(
+            f"expected at most {MAXIMUM_ROWS:,} rows, and at most {_MOST_BRACKETS:,} "
+            "opening brackets and braces"
+        )
 
 
 def _content_kind() -> str:

@@ -21,6 +21,7 @@ from attrition.monitoring.record import (
     DriftRecord,
     recorded_runs,
 )
+from attrition.runs import history_store
 from attrition.web import query_parameters, responses
 from attrition.web.live_model import Served
 from attrition.web.security import REPORT_POLICY
@@ -198,7 +199,10 @@ def _release(folder: Path, live: str) -> dict[str, Any]:
 def run_history() -> Response:
     """The last runs, newest first, with the numbers that trends are made of."""
     limit = query_parameters.whole_number("limit", RUNS_SHOWN, 1, MOST_RUNS)
-    runs = recorded_runs(state().config.history, limit)
+    path = state().config.history
+    runs = recorded_runs(path, limit)
+    if not runs and (fault := history_store.fault(path)):
+        abort(503, f"no run can be read from the history: {fault}")
     return responses.json_answer({"runs": [run_of(record) for record in runs]})
 
 

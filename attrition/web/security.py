@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 TOKEN_VARIABLE = "ATTRITION_API_TOKEN"  # noqa: S105 - the name of a variable, not a secret
 _REALM = "client-attrition-risk"
 LOCAL_HOSTS = ("localhost", "127.0.0.1", "[::1]")
+_LOCAL_NAMES = ", ".join(LOCAL_HOSTS)
 _HOST = re.compile(r"([^:\[\]]+|\[[^\[\]]+\])(?::([0-9]{1,5}))?")  # a name, perhaps with a port
 _HIGHEST_PORT = 65_535
 # A proxy on this machine makes strangers look like loopback; it leaves one of these, if told to.
@@ -103,7 +104,10 @@ def refusal(environ: WSGIEnvironment, rules: Rules) -> HTTPException | None:
     if local and (not rules.token or rules.trust_this_machine):
         return None
     if not rules.token:
-        return Forbidden(f"set {TOKEN_VARIABLE} on the server to allow requests from elsewhere")
+        return Forbidden(
+            f"set {TOKEN_VARIABLE} on the server to allow requests from elsewhere; those of this "
+            f"machine have no proxy's headers, and in the header Host one of {_LOCAL_NAMES}"
+        )
     trusted = rules.trusted_hosts
     if trusted and not local and _host_name(environ.get("HTTP_HOST", "")) not in trusted:
         return BadRequest("this server does not answer to that host name")
@@ -176,10 +180,13 @@ def _given_token(header: str) -> bytes:
 
 
 def is_local(environ: WSGIEnvironment) -> bool:
-    """Whether the request comes from this machine, and means it (no rebound DNS name, no proxy)."""
+    """Whether the request comes from this machine, and means it (no rebound DNS name, no proxy).
+
+    It may lack the header Host, as in HTTP/1.0: every browser sends one.
+    """
     return (
         _is_loopback(environ.get("REMOTE_ADDR", ""))
-        and _host_name(environ.get("HTTP_HOST", "")) in LOCAL_HOSTS
+        and _host_name(environ.get("HTTP_HOST", "localhost")) in LOCAL_HOSTS
         and PROXY_HEADERS.isdisjoint(environ)
     )
 

@@ -22,7 +22,7 @@ from attrition.report.run_summary import runs_table
 from attrition.runs import history, history_store
 from attrition.web import records
 from attrition.web.pages import dashboard
-from tests.support.records import decision_json
+from tests.support.records import decision_json, half_written
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -208,19 +208,6 @@ def test_a_second_damaged_history_does_not_overwrite_the_first(path: Path) -> No
         history.record_run(path, record(text))
     kept = sorted(file.name for file in path.parent.iterdir())
     assert kept == ["history-corrupt-1.db", "history-corrupt-2.db", "history.db"]
-
-
-def half_written(path: Path, copy: Path) -> None:
-    """Copy a history amid a large transaction, its journal beside it: so a full disk leaves it."""
-    with closing(sqlite3.connect(path, isolation_level=None)) as writer:
-        writer.execute("PRAGMA cache_size = 1")  # so that pages go to the file before the end
-        writer.execute("BEGIN IMMEDIATE")
-        writer.execute("UPDATE runs SET run_id = 'nobody'")
-        writer.execute("CREATE TABLE ballast (filling BLOB)")
-        for _ in range(500):
-            writer.execute("INSERT INTO ballast VALUES (zeroblob(4000))")
-        for end in ("", "-journal"):
-            Path(f"{copy}{end}").write_bytes(Path(f"{path}{end}").read_bytes())
 
 
 def test_whether_a_run_is_recorded_is_known_of_a_half_written_history_too(

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import itertools
 import json
+import logging
 import math
 import os
 import re
@@ -18,9 +20,11 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from gunicorn.http import errors
 
 from attrition.core import releases
 from attrition.core.scratch import sweep_scratch_folders
@@ -362,14 +366,35 @@ def test_hostile_requests_are_refused_and_the_server_lives_on(project: Project) 
         "length and chunks": "POST /prediction HTTP/1.1\r\nHost: localhost\r\nContent-Length: 2\r\n"
         "Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
         "no HTTP": "\x16\x03\x01\x02\x00\x01\x00\r\n\r\n",
+        "a name in Latin-1": "GET /clients/M\xfcller HTTP/1.1\r\nHost: localhost\r\n\r\n",
+        "no version": "GET /clients/Secret Ltd HTTP/1.1\r\nHost: localhost\r\n\r\n",
+        "a bad header": "GET /health HTTP/1.1\r\nHost: localhost\r\nSecret Ltd: 1\r\n\r\n",
     }
     with gunicorn(project) as port:
         for what, request in requests.items():
             with socket.create_connection(("127.0.0.1", port), timeout=30) as connection:
                 connection.sendall(request.encode("latin-1"))
-                answer = connection.makefile("rb").readline()
-            assert re.match(rb"HTTP/1.1 4\d\d ", answer), (what, answer)
+                head, _, answer = connection.makefile("rb").read().partition(b"\r\n\r\n")
+            status = re.match(rb"HTTP/1.1 (4\d\d) ", head)
+            assert status, (what, head)
+            assert b"application/problem+json" in head
+            assert json.loads(answer)["status"] == int(status[1])
+            assert b"Secret" not in answer
         assert ask(port, "/health")[0] == 200
+
+
+def test_what_is_no_request_is_logged_without_what_it_said(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    worker_class = runpy.run_path(str(REPOSITORY / "gunicorn.conf.py"))["Worker"]
+    worker = SimpleNamespace(log=logging.getLogger("gunicorn.error"))
+    for kind in (errors.InvalidRequestLine, errors.InvalidHeaderName, errors.InvalidRequestMethod):
+        server, client = socket.socketpair()
+        with server, client:
+            worker_class.handle_error(worker, None, server, ("::1", 5), kind("Secret Ltd"))
+            assert client.recv(4096).startswith(b"HTTP/1.1 400 Bad Request\r\n")
+        assert kind.__name__ in caplog.text
+    assert "Secret" not in caplog.text
 
 
 def test_settings_that_are_wrong_stop_the_server_with_a_word(project: Project) -> None:
@@ -384,6 +409,20 @@ def test_settings_that_are_wrong_stop_the_server_with_a_word(project: Project) -
     )
     assert done.returncode != 0
     assert "unknown key 'nonsense'" in done.stderr
+
+
+def test_settings_that_are_not_there_stop_gunicorn_in_one_line(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "gunicorn", "--bind", "127.0.0.1:0", "wsgi:app"],
+        cwd=REPOSITORY,
+        env=os.environ | {"ATTRITION_CONFIG": str(tmp_path / "misspelt.json")},
+        capture_output=True,
+        text=True,
+    )
+    said = [line for line in done.stderr.splitlines() if not line.startswith("[")]
+    assert (done.returncode, len(said)) == (2, 1), done.stderr
+    assert "misspelt.json" in said[0]
+    assert "--config" not in said[0]
 
 
 def test_a_taken_port_is_said_in_words(project: Project) -> None:
@@ -447,6 +486,17 @@ def test_a_port_that_cannot_be_is_said_in_words(
 ) -> None:
     with pytest.raises(SystemExit, match="there is no port 65536"):
         refuse_taken(("127.0.0.1", 65536))
+
+
+def test_a_port_without_the_right_to_it_is_said_in_words(
+    refuse_taken: Callable[[tuple[str, int]], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(*_args: Any, **_named: Any) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr(socket, "create_server", refused)
+    with pytest.raises(SystemExit, match=r"port 80 of .* needs rights"):
+        refuse_taken(("127.0.0.1", 80))
 
 
 @pytest.mark.skipif(shutil.which("make") is None, reason="make is not installed")

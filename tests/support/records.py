@@ -1,10 +1,13 @@
-"""Decision records for tests, of which only what matters is written down."""
+"""Decision records for tests, of which only what matters is written down; half a history."""
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Mapping
+from contextlib import closing
 from dataclasses import MISSING, fields, is_dataclass
 from enum import Enum
+from pathlib import Path
 from types import NoneType, UnionType
 from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
@@ -62,3 +65,16 @@ def _zero(hint: Any) -> Any:
     if issubclass(kind, Enum):
         return next(iter(kind)).value
     return [] if kind is tuple else {} if kind is Mapping else kind()
+
+
+def half_written(path: Path, copy: Path) -> None:
+    """Copy a history amid a large transaction, its journal beside it: so a full disk leaves it."""
+    with closing(sqlite3.connect(path, isolation_level=None)) as writer:
+        writer.execute("PRAGMA cache_size = 1")  # so that pages go to the file before the end
+        writer.execute("BEGIN IMMEDIATE")
+        writer.execute("UPDATE runs SET run_id = 'nobody' WHERE number = 1")
+        writer.execute("CREATE TABLE ballast (filling BLOB)")
+        for _ in range(500):
+            writer.execute("INSERT INTO ballast VALUES (zeroblob(4000))")
+        for end in ("", "-journal"):
+            Path(f"{copy}{end}").write_bytes(Path(f"{path}{end}").read_bytes())

@@ -192,3 +192,33 @@ def test_while_long_tables_are_read_a_record_is_answered(project: Project) -> No
     assert answered == [200] * 3
     assert len(took) > 10
     assert statistics.quantiles(took, n=10)[-1] < 1
+
+
+COMPUTES = """
+import time
+
+def app(environ, start_response):
+    end = time.perf_counter() + 0.02 * environ["PATH_INFO"].startswith("/long")
+    while time.perf_counter() < end:
+        pass
+    start_response("200 OK", [("Content-Length", "0")])
+    return [b""]
+"""
+
+
+def test_those_who_ask_on_without_waiting_for_answers_hold_up_nobody(
+    project: Project, tmp_path: Path
+) -> None:
+    (tmp_path / "computes.py").write_text(COMPUTES)
+    options = ("--workers", "1", "--pythonpath", str(tmp_path))
+    took = []
+    with gunicorn(project, *options, application="computes:app") as port, ExitStack() as stack:
+        assert ask(port, "/")[0] == 200
+        for _ in range(20):
+            requests = b"GET /long HTTP/1.1\r\nHost: localhost\r\n\r\n" * 500
+            stack.enter_context(connect(port, requests))
+        for _ in range(5):
+            begin = time.perf_counter()
+            assert ask(port, "/")[0] == 200
+            took.append(time.perf_counter() - begin)
+    assert statistics.median(took) < SOON

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import csv
+import gc
 import io
 import json
 import math
 from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from typing import Any
 
 import duckdb
@@ -77,6 +79,30 @@ def test_a_long_body_of_open_texts_is_refused_in_a_moment() -> None:
     for text in ('\\"' * 2**20, '"\\' * 2**20, '"' + "\\" * 2**20, '"a' * 2**20):
         with pytest.raises(DataError):
             feature_parsing.decoded_mlflow_json(f"NaN{text}".encode())
+
+
+@pytest.mark.parametrize("end", ["]", ""])
+def test_the_garbage_collector_rests_while_a_long_table_is_decoded(end: str) -> None:
+    """It would hold up all threads, the longer the more rows there are."""
+    collected: list[str] = []
+    note = lambda phase, _about: collected.append(phase)  # noqa: E731 - removed by its identity
+    gc.callbacks.append(note)
+    try:
+        with nullcontext() if end else pytest.raises(DataError):
+            feature_parsing.decoded_json(b"[" + b"[]," * 20_000 + b"[]" + end.encode())
+    finally:
+        gc.callbacks.remove(note)
+    assert len(collected) < 10
+    assert gc.isenabled()
+
+
+def test_long_bodies_are_searched_in_pieces() -> None:
+    """A search of a whole body at once would hold up all threads."""
+    text = '"NaN"' + " -" * 50_000 + "NaN"
+    pieces = [match[0] for match in feature_parsing._PIECE.finditer(text.encode())]
+    assert b"".join(pieces) == text.encode()
+    assert max(map(len, pieces)) <= 20_000
+    assert pieces[-2].endswith(b"NaN")
 
 
 def test_null_and_blank_are_missing() -> None:

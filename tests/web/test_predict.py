@@ -20,7 +20,7 @@ from werkzeug.test import TestResponse
 from app import create_app
 from attrition.model.scorecard import Scorecard
 from attrition.model.terms import CategoricalTerm, LevelAxis
-from attrition.web import predict, threads
+from attrition.web import feature_parsing, predict, threads
 from tests.conftest import Project
 from tests.support.answers import BUSY, LEAVES, QUIET, problem, strict_json
 from tests.support.releases import deploy
@@ -139,6 +139,34 @@ def test_too_many_rows_are_refused(client: FlaskClient, monkeypatch: pytest.Monk
         detail = problem(client.post(f"/prediction?{query}", json={"records": records}), 413)
         assert "at most 2 rows" in detail
     problem(client.post("/prediction", json={"records": [*records, BUSY]}), 413)
+
+
+@pytest.mark.parametrize("path", ["/prediction", "/invocations"])
+def test_a_body_of_far_too_many_lists_is_refused_before_it_is_decoded(
+    client: FlaskClient, monkeypatch: pytest.MonkeyPatch, path: str
+) -> None:
+    """No other thread gets its turn while JSON is decoded."""
+    monkeypatch.setattr(feature_parsing, "_loaded", lambda _body: pytest.fail("it was decoded"))
+    keys = b"{" + b'"1":1,' * 100_000 + b'"1":1}'
+    assert client.post(path, data=keys, content_type="application/json").status_code == 413
+    for piece in (b"[],", b"{},", b"[" * 900 + b"]" * 900 + b","):
+        rows = piece * (2 * predict.MAXIMUM_ROWS // max(piece.count(b"["), 1) + 1)
+        body = b'{"records": [' + rows + b"[]]}"
+        answer = client.post(path, data=body, content_type="application/json")
+        assert answer.status_code == 413
+        assert "expected at most 200,000 rows" in answer.get_json()["detail"]
+
+
+def test_contributions_are_refused_as_csv(client: FlaskClient) -> None:
+    body, accept = {"records": [QUIET]}, {"Accept": "text/csv"}
+    answer = client.post("/prediction?contributions=true", json=body, headers=accept)
+    assert "in JSON alone" in problem(answer, 400)
+
+
+def test_of_a_faulty_file_no_value_is_shown(client: FlaskClient, project: Project) -> None:
+    project.write("testdata/faulty.csv", f"{','.join(QUIET)}\n1,2,secret\n")
+    answer = client.post("/prediction", json={"filepath": "testdata/faulty.csv"})
+    assert problem(answer, 400).endswith("'number_of_employees': expected a number")
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from attrition.runs import history
 from tests.conftest import Project
 from tests.support.answers import problem, strict_json
 from tests.support.outcome import stamped_tree
-from tests.support.records import decision_record
+from tests.support.records import decision_record, half_written
 from tests.support.releases import NOW, deploy
 from tests.support.serving_projects import DECISION, DIAGNOSTICS
 
@@ -108,6 +108,21 @@ def test_a_wrong_limit_is_said(client: FlaskClient, limit: str) -> None:
 def test_without_a_history_there_are_no_runs(project: Project) -> None:
     client = create_app(project.config).test_client()
     assert strict_json(client.get("/history")) == {"runs": []}
+
+
+def test_a_history_that_cannot_be_read_is_said(client: FlaskClient, project: Project) -> None:
+    path = project.config.history
+    history.record_run(path, a_run("2026-04-01T00:00:00+00:00"))
+    half_written(path, path.with_name("copy.db"))
+    for end in ("", "-journal"):
+        path.with_name(f"copy.db{end}").replace(f"{path}{end}")
+    assert "a run was ended while it recorded" in problem(client.get("/history"), 503)
+    done = project.run("diagnostics.py", "--history", check=False)
+    assert "a run was ended while it recorded" in done.stderr
+    assert "damaged" not in done.stderr
+    Path(f"{path}-journal").unlink()
+    path.write_bytes(b"no database" * 100)
+    assert "it is damaged" in problem(client.get("/history"), 503)
 
 
 @pytest.mark.parametrize(
@@ -225,6 +240,8 @@ def test_a_model_deployed_by_hand_answers_before_the_first_run(small_stages: Pro
     shown = strict_json(client.get("/diagnostics"))
     assert "by hand" in shown["decision"]["reason"]
     assert shown["drift"] is None
+    told = strict_json(client.get("/model"))
+    assert told["decision"]["release_after"] == told["model_version"]
 
 
 @pytest.fixture

@@ -114,6 +114,14 @@ def test_a_machine_that_the_settings_trust_needs_none(
 THIS_MACHINE = {"REMOTE_ADDR": "127.0.0.1", "REQUEST_METHOD": "GET"}
 
 
+def test_without_any_name_it_is_this_machine_unless_a_proxy_passed_it_on() -> None:
+    """As in HTTP/1.0; a browser, which a rebound name could deceive, always sends one."""
+    nameless = {name: value for name, value in THIS_MACHINE.items() if name != "HTTP_HOST"}
+    assert security.is_local(nameless)
+    assert not security.is_local({**nameless, "REMOTE_ADDR": "192.0.2.7"})
+    assert not security.is_local({**nameless, "HTTP_VIA": "1.0 proxy"})
+
+
 @pytest.mark.parametrize(
     "host", ["localhost", "LocalHost:8000", "127.0.0.1:1", "[::1]", "[::1]:65535"]
 )

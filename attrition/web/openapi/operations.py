@@ -130,7 +130,7 @@ def _records() -> Described:
         content = {responses.JSON: {"schema": ref(schema)}}
         return {"get": _operation("records", summary, content, problems)}
 
-    runs = record("The last runs, newest first, with the numbers of the trends", "Runs", (400,))
+    runs = record("The last runs, newest first, with the numbers of the trends", "Runs", (400, 503))
     runs["get"]["parameters"] = [
         _query("limit", {"type": "integer", "minimum": 1, "maximum": 1000, "default": 30})
     ]
