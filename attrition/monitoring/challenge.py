@@ -108,7 +108,7 @@ def challenge(
 
     Args:
         need: why the candidate was trained.
-        looks: how many candidates were compared with it before.
+        looks: comparisons since the last that claimed "better", without this one.
         watch: times the comparison.
     """
     config, champion = context.config, context.champion
