@@ -225,7 +225,7 @@ def top_table(result: RankingResult) -> str:
     )
     lines = [] if result.ranked == OPEN_CLIENTS else [f"{NO_OPEN_CLIENTS}."]
     if listed.held_out:
-        head += f"; {listed.held_out:,} held out, {ranking.WHY_HELD_OUT}, stand below the others"
+        head += f"; {listed.held_out:,} below all others are held out: {ranking.WHY_HELD_OUT}"
     lines += textwrap.wrap(head, WIDTH)
     lines += ["", "rank   risk  tier    client, and the strongest reason"]
     for position in range(min(TOP, listed.to_call)):

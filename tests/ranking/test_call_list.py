@@ -117,7 +117,7 @@ def test_clients_held_out_stand_below_the_others_with_a_group_of_their_own(
     ]
     assert isinstance(result, RankingResult)
     shown = " ".join(call_list.top_table(result).split())
-    assert "2 held out, not to be called" in shown
+    assert "2 below all others are held out: not to be called" in shown
     assert "Busy" in shown
     assert "Absent" not in shown
     call_list.rank(listed.config)
