@@ -65,6 +65,7 @@ function startList(form) {
 function asked(form, button) {
   const found = new URLSearchParams(new FormData(form, button));
   const usual = { q: "", sort: "place", tier: form.elements.tier[0].value };
+  if (form.elements.group) usual.group = form.elements.group[0].value; // where clients are held out
   for (const [name, value] of Object.entries(usual)) {
     if (found.get(name) === value) found.delete(name);
   }
@@ -74,6 +75,7 @@ function asked(form, button) {
 function empty(form) {
   form.elements.q.value = "";
   form.elements.tier[0].checked = true;
+  if (form.elements.group) form.elements.group[0].checked = true;
 }
 
 function parsed(html) {

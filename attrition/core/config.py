@@ -84,6 +84,11 @@ class Config:
     clients_with_reasons: int = 100_000
     rankings_to_keep: int = 100
 
+    # Share of the open clients that are not to be called, so that what calls change can be
+    # measured. A digest of the salt and the client's id selects them; 0: nobody is held out.
+    holdout_share: float = 0.0
+    holdout_salt: str | None = None
+
     # Fewest labelled rows (of both labels together, and of the rarer one) for a model or a verdict.
     minimum_training_rows: int = 50
     minimum_scoring_rows: int = 30
@@ -325,6 +330,7 @@ def parse_config(raw: dict[str, Any], source: Path) -> Config:
     _check_columns(config)
     _check_snapshot(config)
     _check_risk_thresholds(config)
+    _check_holdout(config)
     return config
 
 
@@ -363,6 +369,9 @@ def _convert_fraction(key: str, kind: str, value: Any) -> float | None:
     elif key == "promotion_margin":
         if not is_number or not 0 <= value < 1:
             raise ValueError("a number of at least 0 and below 1")
+    elif key == "holdout_share":
+        if not is_number or not 0 <= value <= 0.5:
+            raise ValueError("a fraction from 0 (nobody is held out) to 0.5")
     elif not is_number or not 0 < value < 1:
         raise ValueError("a fraction between 0 and 1" + " or null" * (kind != "float"))
     return float(value)
@@ -501,6 +510,26 @@ def _check_risk_thresholds(config: Config) -> None:
             f"{config.source}: medium_risk_threshold: expected less than high_risk_threshold "
             f"(and null where that is null), found {medium:g} and "
             f"{'null' if high is None else f'{high:g}'}"
+        )
+
+
+def _check_holdout(config: Config) -> None:
+    """Refuse a hold-out that nobody could recompute: it takes a share, a salt and ids."""
+    salt, share = config.holdout_salt, config.holdout_share
+    if share and salt is None:
+        raise ConfigError(
+            f"{config.source}: holdout_salt: expected a text of your own choice, as holdout_share "
+            f"is {share:g}, found null"
+        )
+    if share and config.id_column is None:
+        raise ConfigError(
+            f"{config.source}: holdout_share: expected 0 where id_column is null (a client without "
+            f"an id has no lasting group), found {share:g}"
+        )
+    if salt is not None and not share:
+        raise ConfigError(
+            f"{config.source}: holdout_salt: expected null, as holdout_share is 0 and nobody is "
+            f"held out, found a text"
         )
 
 

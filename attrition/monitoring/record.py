@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from attrition.calls.study import Study
 from attrition.core import formatting, plain_values
 from attrition.core.atomic_files import read_json_object
 from attrition.core.config import Config
@@ -122,6 +123,7 @@ class DecisionRecord:
         watch: what the outcomes have said so far, for the next run.
         looks: how many candidates were compared since the last that was claimed to be better.
         no_ranking: why there is no ranking.
+        study: which clients are held out; None where nobody is.
         release_before, release_after: the live release when the run began, and at its end.
         timings: seconds of each stage; empty while the run has not told of them.
         finished_at: None while the run is at work.
@@ -152,6 +154,7 @@ class DecisionRecord:
     looks: int = 0
     ranking: RankingRecord | None = None
     no_ranking: str | None = None
+    study: Study | None = None
     release_after: str | None = None
     timings: Mapping[str, float] = field(default_factory=dict)
     finished_at: str | None = None
@@ -181,6 +184,8 @@ class DecisionRecord:
         plain: dict[str, Any] = plain_values.to_json(self)
         if not self.suspicious.columns:
             plain["suspicious"] = {}
+        if self.study is None:
+            del plain["study"]
         if not self.timings and self.verdict is not RunVerdict.FAILED:
             for key in ("ranking", "no_ranking", "release_after", "timings"):
                 del plain[key]

@@ -7,6 +7,7 @@ from __future__ import annotations
 import logging
 from dataclasses import dataclass, field, replace
 
+from attrition.calls.study import current_study
 from attrition.core import releases
 from attrition.core.config import Config
 from attrition.core.errors import DataError
@@ -93,6 +94,11 @@ def decided(
     last = last_decision(config)
     known = last.ingestion.notices if last and last.ingestion else ()
     new_notices = [notice for notice in ingested.notices if notice not in known]
+    study, study_notice = current_study(
+        config.holdout_share, config.holdout_salt, last.study if last else None, started
+    )
+    if study_notice:
+        new_notices.append(study_notice)
     on_test, suspicious = scores.get(Sample.TEST_DATA), challenge.suspicious
     threshold = config.model_score_threshold
     alerts = findings(on_test, exam.cross_validated, drift, suspicious, threshold)
@@ -116,6 +122,7 @@ def decided(
         evidence=challenge.evidence,
         watch=remaining.watch,
         looks=remaining.looks,
+        study=study,
     )
 
 

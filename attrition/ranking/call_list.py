@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from attrition.calls.holdout import is_held_out
 from attrition.core import atomic_files, clock, formatting, plain_values
 from attrition.core.config import Config
 from attrition.core.errors import DataError
@@ -108,6 +109,8 @@ def rank_clients(config: Config, ledger: Ledger, champion: Champion | None) -> R
     tiers = ranking.choose_tiers(
         config.high_risk_threshold, config.medium_risk_threshold, card.threshold
     )
+    share, salt = config.holdout_share, config.holdout_salt or ""
+    is_study = bool(share) and ranked == OPEN_CLIENTS  # nobody calls clients of a known outcome
     result = ranking.rank(
         card,
         clients.ids,
@@ -115,6 +118,7 @@ def rank_clients(config: Config, ledger: Ledger, champion: Champion | None) -> R
         values=clients.values,
         tiers=tiers,
         with_reasons=config.clients_with_reasons,
+        held_out=is_held_out(clients.ids.tolist(), share, salt) if is_study else None,
     )
     result = ranking.with_changes(result, _last_list(path) if config.id_column else None)
     csv_list.write_list(path, result)
@@ -213,16 +217,18 @@ def _labelled_since(
 
 
 def top_table(result: RankingResult) -> str:
-    """The first ten clients as a table of at most 80 columns."""
+    """The first ten clients to call as a table of at most 80 columns."""
     listed = result.ranking
     head = (
         f"{len(listed):,} {result.ranked}: {listed.count(ranking.HIGH):,} at high risk (from "
         f"{result.tiers.high:.0%} on), {listed.count(ranking.MEDIUM):,} at medium"
     )
     lines = [] if result.ranked == OPEN_CLIENTS else [f"{NO_OPEN_CLIENTS}."]
+    if listed.held_out:
+        head += f"; {listed.held_out:,} below all others are held out: {ranking.WHY_HELD_OUT}"
     lines += textwrap.wrap(head, WIDTH)
     lines += ["", "rank   risk  tier    client, and the strongest reason"]
-    for position in range(min(TOP, len(listed))):
+    for position in range(min(TOP, listed.to_call)):
         risk = formatting.chance(float(listed.probabilities[position]))
         about = f"{position + 1:4} {risk:>6}  {listed.tiers[position]:6}  "
         room = WIDTH - len(about)

@@ -25,10 +25,10 @@ from attrition.core import atomic_files
 from attrition.core.errors import DataError
 from attrition.core.spreadsheet import inert, plain
 from attrition.data.storage import READ_OWN_OPTIONS
-from attrition.ranking.ranking import DECIMALS, REASONS, Previous, Ranking
+from attrition.ranking.ranking import CALL, DECIMALS, HOLD_OUT, REASONS, Previous, Ranking
 
 _TO_QUOTE = re.compile('[",\r\n]')
-_CLIENT, _PROBABILITY = "client", "probability"
+_CLIENT, _PROBABILITY, _GROUP = "client", "probability", "group"
 _PROBABILITY_CHANGE, _RANK_CHANGE = "probability_change", "rank_change"
 
 
@@ -61,7 +61,10 @@ def read_list(path: Path) -> Previous | None:
         raise DataError(f"{path}: not the list that the pipeline wrote") from None
     ids = [plain(client) for client in columns[_CLIENT].tolist()]
     probabilities = columns[_PROBABILITY]
-    if len(set(ids)) < len(ids) or not (np.diff(probabilities) <= 0).all():
+    groups = columns.get(_GROUP, np.full(len(ids), CALL))
+    in_order = (groups[:-1] == groups[1:]) & (np.diff(probabilities) <= 0)
+    in_order |= (groups[:-1] == CALL) & (groups[1:] == HOLD_OUT)
+    if len(set(ids)) < len(ids) or not in_order.all():
         raise DataError(f"{path}: not the list that the pipeline wrote (edited, or sorted anew)")
     changes = (columns[name].tolist() for name in (_PROBABILITY_CHANGE, _RANK_CHANGE))
     return Previous(ids, probabilities, *changes)
@@ -72,10 +75,11 @@ def _compared_columns(path: Path) -> dict[str, NDArray[Any]]:
     with path.open(encoding="utf-8-sig", newline="") as stream:
         header = next(csv.reader(stream, strict=True))
     kinds = {name: "DOUBLE" if name == _PROBABILITY else "VARCHAR" for name in header}
-    texts = (_CLIENT, _PROBABILITY_CHANGE, _RANK_CHANGE)
+    texts = [_CLIENT, _PROBABILITY_CHANGE, _RANK_CHANGE]
     if len(kinds) < len(header) or not {*texts, _PROBABILITY} <= kinds.keys():
         raise ValueError("other columns")
-    selected = ", ".join(f"coalesce({name}, '') AS {name}" for name in texts)
+    texts += [_GROUP] * (_GROUP in kinds)
+    selected = ", ".join(f'coalesce("{name}", \'\') AS "{name}"' for name in texts)
     with duckdb.connect() as database:
         columns = database.execute(
             f"SELECT {selected}, {_PROBABILITY} "
@@ -93,6 +97,8 @@ def _columns(ranking: Ranking) -> Iterator[tuple[str, Iterable[str]]]:
     yield _CLIENT, map(_field, ranking.ids.tolist())
     yield _PROBABILITY, _repeated(ranking.probabilities.tolist(), f".{DECIMALS}f")
     yield "tier", ranking.tiers.tolist()
+    if ranking.held_out is not None:
+        yield _GROUP, [CALL] * ranking.to_call + [HOLD_OUT] * ranking.held_out
     blanks = [""] * (len(ranking) - len(ranking.reasons))
     for i in range(REASONS):
         reasons = [_field(texts[i]) if i < len(texts) else "" for texts in ranking.reasons]

@@ -22,7 +22,7 @@ from typing import Any
 
 from attrition.core import atomic_files
 from attrition.core.errors import DataError, PipelineError
-from attrition.ranking.ranking import Ranking, Tiers
+from attrition.ranking.ranking import CALL, GROUPS, HOLD_OUT, Ranking, Tiers
 
 TIERS = ("high", "medium", "low")
 # The API's name of an order -> SQLite's ORDER BY. Places follow the falling probability, value
@@ -75,23 +75,31 @@ class Page:
 
     Attributes:
         about: of the ranking: `time`, `release`, `ranked` (which clients), `total`, `tiers`
-            (tier -> number of clients), `thresholds` (tier -> probability).
-        found: tier -> number of its clients whose name contains the question's part.
-        matching: number of these clients in the question's tiers.
+            (tier -> number of clients), `thresholds` (tier -> probability); where clients are held
+            out also `held_out` (tier -> number of these).
+        found: tier -> number of its clients, in the question's groups, whose name contains the
+            question's part.
+        groups: group -> number of its clients, in the question's tiers, whose name contains the
+            part; empty where nobody is held out.
+        matching: number of the clients in the question's tiers and groups whose name contains it.
         clients: those on this page.
     """
 
     about: dict[str, Any]
     found: dict[str, int]
+    groups: dict[str, int]
     matching: int
     clients: list[dict[str, Any]]
 
 
 @dataclass(frozen=True)
 class Question:
-    """Which clients, in which order: `tiers` of `TIERS`, a part of the name, a key of `SORTS`."""
+    """Which clients, in which order: `tiers` of `TIERS`, `groups` of `GROUPS` (where nobody is held
+    out, all clients are to be called), a part of the name, a key of `SORTS`.
+    """
 
     tiers: frozenset[str] = frozenset(TIERS)
+    groups: frozenset[str] = frozenset(GROUPS)
     part: str = ""
     sort: str = "place"
 
@@ -150,40 +158,66 @@ class Book:
 
     Attributes:
         about: see `Page`.
+        to_call: how many clients are not held out: those of the first places.
     """
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
         self.about = _about(connection)
+        self.to_call = self.about["total"] - sum(self.about.get("held_out", {}).values())
 
     def page(self, question: Question, number: int, size: int) -> Page:
         """Page `number`, from 1 on, of the matching clients; an empty one after the last."""
-        where, values = _condition(question)
+        query, values = self._query(question)
         rows = self._connection.execute(
-            f"{_select(where)} ORDER BY {SORTS[question.sort]} LIMIT ? OFFSET ?",
-            (*values, size, (number - 1) * size),
+            f"{query} LIMIT ? OFFSET ?", (*values, size, (number - 1) * size)
         ).fetchall()
+        is_all = question.tiers == set(TIERS) and question.groups == set(GROUPS)
         if not question.part:
-            tiers = dict(self.about["tiers"])
-        elif number == 1 and len(rows) < size and question.tiers == set(TIERS):  # all of them
-            tiers = Counter(row["tier"] for row in rows)
+            held_out = Counter(self.about.get("held_out", {}))
+            counts = {CALL: Counter(self.about["tiers"]) - held_out, HOLD_OUT: held_out}
+        elif number == 1 and len(rows) < size and is_all:  # all of them
+            counts = {group: Counter[str]() for group in GROUPS}
+            for row in rows:
+                counts[self._group(row)][row["tier"]] += 1
         else:
-            tiers = self._count(question.part)
-        tiers = {tier: tiers.get(tier, 0) for tier in TIERS}
+            counts = self._count(question.part)
+        tiers = {tier: sum(counts[group][tier] for group in question.groups) for tier in TIERS}
+        groups = {group: sum(counts[group][tier] for tier in question.tiers) for group in GROUPS}
         matching = sum(tiers[tier] for tier in question.tiers)
-        return Page(self.about, tiers, matching, [self._client(row) for row in rows])
+        clients = [self._client(row) for row in rows]
+        return Page(self.about, tiers, groups if self._has_groups else {}, matching, clients)
 
     def every(self, question: Question) -> Iterator[dict[str, Any]]:
         """All matching clients, one after the other, without keeping them in memory."""
-        where, values = _condition(question)
-        rows = self._connection.execute(f"{_select(where)} ORDER BY {SORTS[question.sort]}", values)
-        return map(self._client, rows)
+        return map(self._client, self._connection.execute(*self._query(question)))
 
-    def _count(self, part: str) -> dict[str, int]:
-        """Tier -> number of its clients whose name contains a part."""
-        where, values = _condition(Question(part=part))
-        query = f"SELECT tier, count(*) AS clients FROM clients WHERE {where} GROUP BY tier"
-        return {row["tier"]: row["clients"] for row in self._connection.execute(query, values)}
+    @property
+    def _has_groups(self) -> bool:
+        return "held_out" in self.about
+
+    def _group(self, row: sqlite3.Row) -> str:
+        return CALL if row["place"] <= self.to_call else HOLD_OUT
+
+    def _query(self, question: Question) -> tuple[str, list[Any]]:
+        """The clients in SQL, in every order those to call first; and the values bound in it."""
+        where, values = _condition(question, self.to_call)
+        order = SORTS[question.sort]
+        if self._has_groups and order != "place" and question.groups == set(GROUPS):
+            order = f"place > {self.to_call:d}, {order}"
+        return f"{_select(where)} ORDER BY {order}", values
+
+    def _count(self, part: str) -> dict[str, Counter[str]]:
+        """Group -> tier -> number of its clients whose name contains a part."""
+        counts = {group: Counter[str]() for group in GROUPS}
+        where, values = _condition(Question(part=part), self.to_call)
+        query = (
+            f"SELECT place > {self.to_call:d} AS is_held_out, tier, count(*) AS clients "
+            f"FROM clients WHERE {where} GROUP BY is_held_out, tier"
+        )
+        for row in self._connection.execute(query, values):
+            counts[GROUPS[row["is_held_out"]]][row["tier"]] = row["clients"]
+        return counts
 
     def client(self, name: str) -> dict[str, Any] | None:
         """The first client of a name, with its `features`; None without one."""
@@ -212,7 +246,8 @@ class Book:
         (reasons,) = self._connection.execute(
             "SELECT reasons FROM details WHERE place = ?", (row["place"],)
         ).fetchone()
-        return {**dict(row), "reasons": json.loads(reasons)}
+        group = {"group": self._group(row)} if self._has_groups else {}
+        return {**dict(row), **group, "reasons": json.loads(reasons)}
 
 
 def name_digest(name: str) -> str:
@@ -255,12 +290,15 @@ def _select(where: str) -> str:
     return f"SELECT {_COLUMNS} FROM clients WHERE {where}"
 
 
-def _condition(question: Question) -> tuple[str, list[Any]]:
-    """A condition in SQL, and the values bound in it."""
+def _condition(question: Question, to_call: int) -> tuple[str, list[Any]]:
+    """A condition in SQL, where so many clients are to be called, and the values bound in it."""
     parts, values = ["1"], list[Any]()
     if len(question.tiers) < len(TIERS):
         parts.append(f"tier IN ({', '.join('?' * len(question.tiers))})")
         values += sorted(question.tiers)
+    if len(question.groups) < len(GROUPS):
+        parts.append("place <= ?" if CALL in question.groups else "place > ?")
+        values.append(to_call)
     if question.part:
         parts.append("instr(folded, ?)")
         values.append(question.part.casefold())
@@ -292,6 +330,9 @@ def write_ranking(
         "tiers": {tier: ranking.count(tier) for tier in TIERS},
         "thresholds": asdict(tiers),
     }
+    if ranking.held_out is not None:
+        held_out = ranking.tiers[ranking.to_call :]
+        whole["held_out"] = {tier: int((held_out == tier).sum()) for tier in TIERS}
     write_book(path, whole, _clients(ranking), _details(ranking, features))
 
 

@@ -17,6 +17,8 @@ from attrition.model.scorecard import Scorecard
 from attrition.model.terms import Floats, Table
 
 HIGH, MEDIUM, LOW = "high", "medium", "low"
+CALL, HOLD_OUT = GROUPS = "call", "hold out"
+WHY_HELD_OUT = "not to be called, so that what calls change can be measured"
 REASONS = 3
 NEW = "new"
 # Probabilities are shown, and compared with those of the last ranking, in ten-thousandths.
@@ -54,6 +56,8 @@ def choose_tiers(high: float | None, medium: float | None, threshold: float) -> 
 class Ranking:
     """Clients, the one most likely to leave first: arrays and lists of one item per client.
 
+    Where clients are held out, they come last, in the same order among themselves.
+
     Attributes:
         ids: each client's id; array of shape (n,).
         probabilities: of leaving, fraction 0-1, rounded to `DECIMALS`.
@@ -61,10 +65,12 @@ class Ranking:
         reasons: up to three texts each, strongest first; only for the first clients of the list.
         values: the value column, NaN where blank; None when none is configured.
         values_at_risk: probability x value.
-        value_ranks: rank by value at risk, 1 for the largest; 0 where the value is blank.
+        value_ranks: rank by value at risk, 1 for the largest, clients who are held out after all
+            others; 0 where the value is blank.
         probability_changes: since the last ranking, as text; "new", or "" without a last one.
         rank_changes: ranks gained since then, as text; negative for a loss.
         rows: each client's position in the table that was ranked, from 0 on.
+        held_out: how many clients are held out; None: no share of the clients is.
     """
 
     ids: NDArray[np.object_]
@@ -77,9 +83,15 @@ class Ranking:
     probability_changes: Sequence[str] = ()
     rank_changes: Sequence[str] = ()
     rows: NDArray[np.intp] = field(default_factory=lambda: np.empty(0, np.intp))
+    held_out: int | None = None
 
     def __len__(self) -> int:
         return len(self.ids)
+
+    @property
+    def to_call(self) -> int:
+        """How many clients are not held out: the first ones."""
+        return len(self) - (self.held_out or 0)
 
     def risks(self, first: int) -> dict[str, float]:
         """The probabilities of the first clients, by id."""
@@ -110,6 +122,7 @@ def rank(
     values: Floats | None,
     tiers: Tiers,
     with_reasons: int,
+    held_out: NDArray[np.bool_] | None = None,
 ) -> Ranking:
     """Rank clients by their probability of leaving; equal ones are in the order of their ids.
 
@@ -119,10 +132,14 @@ def rank(
         values: array of shape (n,), each client's value, NaN where blank; None without values.
         tiers: the thresholds.
         with_reasons: number of clients at the top that get reasons.
+        held_out: array of shape (n,), whether a client is held out; None: no hold-out.
     """
     exact = card.probabilities(table)
     probabilities = np.round(exact, _EQUAL_DECIMALS)
     order = _order(probabilities, ids)
+    if held_out is not None:
+        order = order[np.argsort(held_out[order], kind="stable")]
+    to_call = len(ids) if held_out is None else int((~held_out).sum())
     first = order[:with_reasons]
     reasons = _reasons(card, table, first)
     ranked_values = None if values is None else values[order]
@@ -134,8 +151,9 @@ def rank(
         reasons=reasons,
         values=ranked_values,
         values_at_risk=at_risk,
-        value_ranks=None if at_risk is None else _value_ranks(at_risk),
+        value_ranks=None if at_risk is None else _value_ranks(at_risk, to_call),
         rows=order,
+        held_out=None if held_out is None else len(ids) - to_call,
     )
 
 
@@ -208,9 +226,12 @@ def _reasons(card: Scorecard, table: Table, rows: NDArray[np.intp]) -> list[list
     ]
 
 
-def _value_ranks(at_risk: Floats) -> NDArray[np.int64]:
-    """Rank of each client by value at risk; equal ones keep their order, 0 for a blank value."""
+def _value_ranks(at_risk: Floats, to_call: int) -> NDArray[np.int64]:
+    """Rank of each client by value at risk, the first `to_call` clients before the others; equal
+    ones keep their order, 0 for a blank value.
+    """
     ranks = np.zeros(len(at_risk), dtype=np.int64)
-    known = int((~np.isnan(at_risk)).sum())
-    ranks[np.argsort(-at_risk, kind="stable")[:known]] = np.arange(1, known + 1)  # NaN comes last
+    known = np.flatnonzero(~np.isnan(at_risk))
+    order = np.lexsort((-at_risk[known], known >= to_call))
+    ranks[known[order]] = np.arange(1, len(known) + 1)
     return ranks

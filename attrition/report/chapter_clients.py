@@ -22,8 +22,15 @@ from attrition.report.inputs import ReportInputs
 TOP = 10
 UPLIFT = (
     "The client most likely to leave is not always the one a call will keep: this list predicts "
-    "who leaves, not whom a call would change. To learn that, call a random part of the clients "
+    "who leaves, not whom a call would change. "
+)
+TO_LEARN_THAT = (
+    "To learn that, call a random part of the clients "
     "at risk, leave the others alone, and compare how many of each stay."
+)
+LEARNING_THAT = (
+    "To learn that, clients chosen by chance are held out: leave them alone, call the others, and "
+    "compare how many of each stay."
 )
 
 
@@ -37,7 +44,7 @@ def headline(inputs: ReportInputs) -> str:
     high, clients, ranked = listed.high, listed.clients, listed.ranked
     if ranked != formatting.OPEN_CLIENTS:
         return f"{formatting.NO_OPEN_CLIENTS}."
-    shown = min(TOP, clients)
+    shown = min(TOP, inputs.ranking.to_call)
     if clients == 1:
         tier = inputs.ranking.tiers[0]
         return f"There is one client to rank, at {tier} risk of leaving."
@@ -58,20 +65,21 @@ def chapter(inputs: ReportInputs) -> Section:
     ranking, listed = inputs.ranking, inputs.listed
     if isinstance(ranking, str) or listed is None:
         text = Text(_no_list(inputs, str(ranking)))
-        return Section("clients", "Whom to call", (text, _caveat()))
+        return Section("clients", "Whom to call", (text, _caveat(inputs)))
     blocks: list[Block] = [_calls(ranking, listed.thresholds)]
     if ranking.values is not None:
         blocks.append(_by_value(ranking, inputs))
     if listed.ranked == formatting.OPEN_CLIENTS:
-        return Section("clients", "Whom to call", (*blocks, _caveat()))
+        return Section("clients", "Whom to call", (*blocks, _caveat(inputs)))
     about = (
         f"This is no list to call: it ranks the {listed.ranked}, whose outcome is known already."
     )
     return Section("clients", "No client to call", (Text(about), *blocks))
 
 
-def _caveat() -> Note:
-    return Note("What this list is not", UPLIFT)
+def _caveat(inputs: ReportInputs) -> Note:
+    is_learning = inputs.config.holdout_share > 0
+    return Note("What this list is not", UPLIFT + (LEARNING_THAT if is_learning else TO_LEARN_THAT))
 
 
 def _no_list(inputs: ReportInputs, reason: str) -> str:
@@ -85,7 +93,7 @@ def _no_list(inputs: ReportInputs, reason: str) -> str:
 
 def _calls(clients: Ranking, thresholds: Tiers) -> Calls:
     with_values = clients.values_at_risk is not None
-    calls = tuple(_call(clients, position) for position in range(min(TOP, len(clients))))
+    calls = tuple(_call(clients, position) for position in range(min(TOP, clients.to_call)))
     counted = ", ".join(f"{clients.count(t):,} {t}" for t in (ranking.HIGH, ranking.MEDIUM))
     return Calls(
         caption="The clients most likely to leave",
@@ -95,8 +103,20 @@ def _calls(clients: Ranking, thresholds: Tiers) -> Calls:
         note=f"High risk: from {formatting.percent(thresholds.high)} on; "
         f"medium: from {formatting.percent(thresholds.medium)}. "
         f"Of {len(clients):,} clients, {counted}, {clients.count(ranking.LOW):,} low. "
+        f"{_held_out(clients)}"
         f"The whole list, in order, is clientrisk.csv. A reason raises the risk above the average "
         f"client's; where it does so strongly, it doubles the odds of leaving, or more.",
+    )
+
+
+def _held_out(clients: Ranking) -> str:
+    """How many clients are held out, as a sentence and a blank; empty without any."""
+    if not clients.held_out:
+        return ""
+    verb = "is" if clients.held_out == 1 else "are"
+    return (
+        f"{clients.held_out:,} of them {verb} held out: {ranking.WHY_HELD_OUT}; "
+        f"clientrisk.csv has them below the others. "
     )
 
 
@@ -143,6 +163,7 @@ def _by_value(ranking: Ranking, inputs: ReportInputs) -> Table:
     assert ranking.values_at_risk is not None
     ranks = ranking.value_ranks
     wanted = [int(np.flatnonzero(ranks == rank)[0]) for rank in range(1, TOP + 1) if rank in ranks]
+    wanted = [position for position in wanted if position < ranking.to_call]
     rows = [
         (
             str(ranks[position]),

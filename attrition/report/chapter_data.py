@@ -292,12 +292,13 @@ def _versions(inputs: ReportInputs) -> Iterator[Block]:
 
 def _settings(inputs: ReportInputs) -> Table:
     config = inputs.config
+    keys = (*SETTINGS, *["holdout_share"] * (config.holdout_share > 0))
     columns = formatting.plural(len(config.feature_columns), "column")
     return table(
         "Settings that decide",
         "lr",
         ("Setting", "Value"),
-        [(key.replace("_", " "), _setting(getattr(config, key))) for key in SETTINGS],
+        [(key.replace("_", " "), _setting(getattr(config, key))) for key in keys],
         f"The model looks at {columns}. A risk threshold that is not set follows the model's own.",
     )
 

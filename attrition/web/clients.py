@@ -32,6 +32,7 @@ _COLUMNS = (
     "value_at_risk",
     "value_rank",
 )
+_GROUP = "group"  # where clients are held out; see docs/effect.md
 _NO_SUCH_CLIENT = "there is no such client in the ranking"
 _ABOUT = ("time", "release", "ranked", "total")
 
@@ -60,7 +61,7 @@ def client_list() -> Response:
     with ranking() as book:
         page = book.page(question, number, size)
     if kind == responses.CSV:
-        return _csv(page.clients)
+        return _csv(page.clients, page.about)
     return responses.json_answer(_json(page, number, size))
 
 
@@ -75,7 +76,7 @@ def one_client(client: str) -> Response:
     answer = {
         **{key: about[key] for key in _ABOUT},
         "live_release": releases.live_release_id(state().config.prod_deployment_path),
-        **{key: row[key] for key in (*_COLUMNS, "features")},
+        **{key: row[key] for key in (*_COLUMNS, _GROUP, "features") if key in row},
         **_explained(ranked_by, row["features"]),
         "history": history.risks_of(state().config.history, client),
     }
@@ -100,30 +101,33 @@ def _changes(client: dict[str, Any]) -> dict[str, Any]:
 def _whole_list(question: Question) -> Response:
     """All clients asked for, in CSV, read while they are sent."""
     with ExitStack() as stack:
-        answer = _csv(stack.enter_context(ranking()).every(question))
+        book = stack.enter_context(ranking())
+        answer = _csv(book.every(question), book.about)
         answer.call_on_close(stack.pop_all().close)
     return answer
 
 
 def _json(page: Page, number: int, size: int) -> dict[str, Any]:
     return {
-        **{key: page.about[key] for key in (*_ABOUT, "tiers")},
+        **{key: page.about[key] for key in (*_ABOUT, "tiers", "held_out") if key in page.about},
         "matching": page.matching,
         "page": number,
         "per_page": size,
         "clients": [
-            {key: client[key] for key in _COLUMNS} | _changes(client) for client in page.clients
+            {key: client[key] for key in (*_COLUMNS, _GROUP) if key in client} | _changes(client)
+            for client in page.clients
         ],
     }
 
 
-def _csv(clients: Iterable[dict[str, Any]]) -> Response:
+def _csv(clients: Iterable[dict[str, Any]], about: dict[str, Any]) -> Response:
     """As `clientrisk.csv` has them: changes as text, the reasons joined to one."""
+    columns = (*_COLUMNS, *[_GROUP] * ("held_out" in about))
     rows = (
-        ["; ".join(client[key]) if key == "reasons" else client[key] for key in _COLUMNS]
+        ["; ".join(client[key]) if key == "reasons" else client[key] for key in columns]
         for client in clients
     )
-    return responses.csv_answer(_COLUMNS, rows)
+    return responses.csv_answer(columns, rows)
 
 
 def _release(version: str) -> Served | None:

@@ -8,6 +8,7 @@ from flask import abort, request
 
 from attrition.ranking import lookup_db
 from attrition.ranking.lookup_db import Question
+from attrition.ranking.ranking import GROUPS
 
 
 def whole_number(name: str, default: int, least: int, most: int) -> int:
@@ -62,9 +63,10 @@ LAST_PAGE = 10**7
 
 
 def question() -> Question:
-    """The parameters `tier`, `q` and `sort` of the request."""
+    """The parameters `tier`, `group`, `q` and `sort` of the request."""
     return Question(
         tiers=choices("tier", lookup_db.TIERS),
+        groups=choices("group", GROUPS),
         part=(one("q") or "").strip(),  # a phone's keyboard puts a blank after a word
         sort=choice("sort", "place", lookup_db.SORTS),
     )

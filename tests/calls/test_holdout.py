@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
+import sys
 from fractions import Fraction
 from hashlib import sha256
 
@@ -10,6 +12,7 @@ import numpy as np
 import pytest
 
 from attrition.calls.holdout import is_held_out
+from tests.conftest import REPOSITORY
 
 IDS = [f"client {number}" for number in range(5000)]
 
@@ -46,6 +49,17 @@ def test_so_many_are_held_out_as_asked_and_a_larger_share_keeps_those_of_a_small
 def test_another_salt_draws_an_independent_group() -> None:
     spring, autumn = (is_held_out(IDS, 0.2, salt) for salt in ("spring", "autumn"))
     assert (spring & autumn).mean() == pytest.approx(0.04, abs=0.012)
+
+
+def test_the_lines_of_the_documents_check_a_client() -> None:
+    text = (REPOSITORY / "docs/effect.md").read_text(encoding="utf-8")
+    for language, command in (("python", [sys.executable, "-c"]), ("sh", ["sh", "-c"])):
+        (lines,) = re.findall(rf"```{language}\n(.*?)```", text, re.DOTALL)
+        for name in ("Acme Ltd", "Bolt", "Crest", "Drop", "Echo", "Fine", "Gull", "Hill"):
+            code = lines.replace("Acme Ltd", name)
+            shown = subprocess.run([*command, code], capture_output=True, text=True).stdout.strip()
+            is_said = shown == "True" if language == "python" else shown < "3333333333333400"
+            assert is_held_out([name], 0.2, "calls 2026").tolist() == [is_said], (name, shown)
 
 
 def test_nobody_is_held_out_of_no_clients_and_a_wrong_share_is_refused() -> None:

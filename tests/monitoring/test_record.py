@@ -119,6 +119,7 @@ FULL = decision_json(
         "clients": 9,
         "outcomes": [{"time": NOW, "top": {"10": COUNTS, "50": COUNTS}, "all": COUNTS}],
     },
+    study={"share": 0.2, "salt_digest": "5a17", "since": NOW},
     timings={"ingestion": 1.5},
     finished_at=NOW,
 )
@@ -168,7 +169,7 @@ def test_the_whole_record_has_the_keys_of_today() -> None:
             "run_id time inputs release_before verdict reason warnings suspicious training "
             "new_rows ingestion scores drift segments sampled champion_cross_validated "
             "candidate_score cross_validated evidence proposal approved_by watch looks ranking "
-            "no_ranking release_after timings finished_at"
+            "no_ranking study release_after timings finished_at"
         ).split()
     )
     assert list(record.to_json()["drift"]) == (
@@ -176,6 +177,7 @@ def test_the_whole_record_has_the_keys_of_today() -> None:
     )
     begun = decision_record(run_id="a").to_json()
     assert begun["suspicious"] == {}
+    assert "study" not in begun
     assert not begun.keys() & {"ranking", "release_after", "timings", "finished_at"}
 
 

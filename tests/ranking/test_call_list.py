@@ -99,6 +99,35 @@ def test_thresholds_and_the_number_of_told_clients_are_settings(listed: Project)
     assert [bool(row["reason_1"]) for row in rows] == [True, False, False, False, False]
 
 
+def test_clients_held_out_stand_below_the_others_with_a_group_of_their_own(
+    listed: Project,
+) -> None:
+    path = listed.root / "models/clientrisk.csv"
+    call_list.rank(listed.config)
+    without = path.read_bytes()
+    listed.configure(holdout_share=0.5, holdout_salt="spring")
+    result = call_list.rank(listed.config)
+    first = path.read_bytes()
+    assert [(row["rank"], row["client"], row["group"]) for row in table(listed)] == [
+        ("1", "'=Quiet()", "call"),
+        ("2", "Calm", "call"),
+        ("3", "Busy", "call"),
+        ("4", "Absent", "hold out"),
+        ("5", "Middling", "hold out"),
+    ]
+    assert isinstance(result, RankingResult)
+    shown = " ".join(call_list.top_table(result).split())
+    assert "2 below all others are held out: not to be called" in shown
+    assert "Busy" in shown
+    assert "Absent" not in shown
+    call_list.rank(listed.config)
+    assert path.read_bytes() == first  # read back, in its own order
+    listed.configure(holdout_share=0, holdout_salt=None)
+    call_list.rank(listed.config)
+    call_list.rank(listed.config)
+    assert path.read_bytes().splitlines()[0] == without.splitlines()[0]
+
+
 def test_with_a_value_column_the_value_at_risk_is_told(listed: Project) -> None:
     listed.configure(value_column="lastyear_activity")
     listed.run("ingestion.py")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -93,6 +94,16 @@ def test_the_list_is_written_column_by_column(tmp_path: Path) -> None:
     )
 
 
+def test_clients_held_out_begin_anew_with_the_likeliest_leaver(tmp_path: Path) -> None:
+    path = tmp_path / "clientrisk.csv"
+    probabilities = np.array([0.8, 0.3, 0.9, 0.3])
+    write_list(path, replace(listed(list("abcd")), probabilities=probabilities, held_out=2))
+    assert [row[4] for row in rows(path)] == ["group", "call", "call", "hold out", "hold out"]
+    previous = read_list(path)
+    assert previous is not None
+    assert previous.probabilities.tolist() == probabilities.tolist()
+
+
 def test_hostile_names_make_no_other_cells_and_are_read_back(tmp_path: Path) -> None:
     path = tmp_path / "clientrisk.csv"
     write_list(path, listed(HOSTILE))
@@ -141,6 +152,10 @@ def test_without_a_list_there_is_no_last_one_and_an_empty_one_is_empty(tmp_path:
         "client,probability,probability_change,rank_change\nAcme,0.4,,\nSecret,0.5,,\n",
         "client,probability,probability_change,rank_change\nAcme,nan,,\nSecret,0.5,,\n",
         'client,probability,probability_change,rank_change\n"Acme" x,0.5,,\n',
+        "client,probability,group,probability_change,rank_change\n"
+        "Acme,0.4,hold out,,\nSecret,0.3,call,,\n",
+        "client,probability,group,probability_change,rank_change\n"
+        "Acme,0.4,call,,\nSecret,0.5,call,,\n",
     ],
 )
 def test_an_edited_or_damaged_list_is_refused_without_telling_its_values(

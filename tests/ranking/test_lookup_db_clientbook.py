@@ -106,6 +106,34 @@ def test_tiers_and_parts_of_names_narrow_the_list_down(path: Path) -> None:
         assert page.matching == 4, (number, size)
 
 
+def test_clients_held_out_stand_below_the_others_in_every_order(path: Path) -> None:
+    tiers = {"high": 2, "medium": 1, "low": 2}
+    held_out = {"high": 0, "medium": 0, "low": 2}
+    write_book(path, {**ABOUT, "held_out": held_out}, ROWS, [(n, "[]", "{}") for n in range(1, 6)])
+    for sort in lookup_db.SORTS:
+        page = asked(path, sort=sort)
+        assert [client["group"] for client in page.clients] == ["call"] * 3 + ["hold out"] * 2
+        assert (page.found, page.groups) == (tiers, {"call": 3, "hold out": 2})
+    assert places(asked(path, sort="-client")) == [1, 3, 2, 4, 5]
+    apart = asked(path, groups=frozenset({"hold out"}), tiers=frozenset({"low"}), sort="-place")
+    assert (places(apart), apart.matching, apart.found) == ([5, 4], 2, held_out)
+    for size in (1, 10):
+        some = asked(path, part="a", size=size, groups=frozenset({"call"}))
+        assert (some.matching, some.groups) == (3, {"call": 3, "hold out": 1})
+    assert asked(path, part="a").groups == {"call": 3, "hold out": 1}
+    with opened(path) as book:
+        found = book.client("Bolt 100%")
+    assert found is not None
+    assert found["group"] == "hold out"
+
+
+def test_where_nobody_is_held_out_there_are_no_groups(path: Path) -> None:
+    page = asked(path, groups=frozenset({"call"}))
+    assert (page.matching, page.groups) == (5, {})
+    assert "group" not in page.clients[0]
+    assert asked(path, groups=frozenset({"hold out"})).matching == 0
+
+
 def test_one_client_is_found_by_its_whole_name_alone(path: Path) -> None:
     with opened(path) as book:
         found = book.client("acme")

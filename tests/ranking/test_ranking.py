@@ -44,6 +44,18 @@ def test_value_at_risk_is_probability_times_value_and_has_a_ranking_of_its_own()
     assert found.value_ranks.tolist() == [2, 1, 0, 4, 3]  # a tie goes to the more likely leaver
 
 
+def test_clients_who_are_held_out_come_last_in_every_rank() -> None:
+    chances = {"a": 0.9, "b": 0.1, "c": 0.8, "d": 0.5, "e": 0.2}
+    values = [100.0, 1000.0, 500.0, math.nan, 10.0]
+    held_out = np.array([False, True, True, False, False])
+    found = ranked(chances, values, held_out=held_out)
+    assert found.ids.tolist() == ["a", "d", "e", "c", "b"]
+    assert found.rows.tolist() == [0, 3, 4, 2, 1]
+    assert (found.to_call, found.held_out) == (3, 2)
+    assert found.value_ranks is not None
+    assert found.value_ranks.tolist() == [1, 0, 2, 3, 4]
+
+
 def test_only_the_first_clients_get_reasons_and_a_safe_one_is_told_so() -> None:
     found = ranked({"a": 0.9, "b": 0.3, "c": 0.2}, with_reasons=2)
     assert found.reasons == [["x is 2.197, above 0: raises the risk strongly"], [NO_REASON]]

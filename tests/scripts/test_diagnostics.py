@@ -459,7 +459,7 @@ def test_by_hand_the_last_decision_is_shown_with_its_age_and_its_numbers(
         f"{measures['roc_auc']['now']:.3f}",
     ]
     assert line.split()[7] == f"{100 * measures['calibration_gap']['now']:+.1f}"
-    assert "estimated scores are not believable" in flat
+    assert "estimates are not to be believed" in flat.lower()
     drifted = [
         one for one in record["drift"]["data"]["new rows"]["columns"] if one["verdict"] == "drift"
     ]

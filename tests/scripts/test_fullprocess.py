@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import os
 import subprocess
@@ -14,7 +15,9 @@ from typing import Any
 import pytest
 
 from app import create_app
+from attrition.calls.holdout import is_held_out
 from attrition.core import atomic_files, releases
+from attrition.core.spreadsheet import plain
 from attrition.runs import history
 from tests.conftest import REPOSITORY, Project, book
 from tests.support.outcome import tree
@@ -644,3 +647,31 @@ def test_an_ingestion_that_had_nothing_to_do_is_not_timed(finished_copy: Project
     assert "ingestion" not in newest["timings"]
     after = json.loads(finished_copy.run("diagnostics.py", "--json").stdout)["execution_times"]
     assert after["ingestion"] == before["ingestion"] > 0
+
+
+def test_a_study_of_calls_is_recorded_and_begins_and_ends_with_a_sentence(
+    finished_copy: Project,
+) -> None:
+    project, path = finished_copy, finished_copy.root / "models/clientrisk.csv"
+    assert "study" not in decision(project)
+    project.configure(holdout_share=0.2, holdout_salt="spring", reports=["html"])
+    shown = " ".join(project.run(SCRIPT).stdout.split())
+    assert "a study of calls begins, 20% of the open clients are held out" in shown
+    record = decision(project)
+    assert record["study"]["since"] == record["time"]
+    with path.open(encoding="utf-8-sig", newline="") as stream:
+        rows = list(csv.DictReader(stream))
+    expected = is_held_out([plain(row["client"]) for row in rows], 0.2, "spring")
+    assert [row["group"] == "hold out" for row in rows] == expected.tolist()
+    assert 0 < expected.sum() < len(rows) / 2
+    assert expected[-expected.sum() :].all()
+    report = (project.root / "models/report.html").read_text(encoding="utf-8")
+    assert f"{expected.sum():,} of them are held out: not to be called" in report
+    assert "holdout share" in report
+    project.configure()
+    assert "the study of calls has ended" in " ".join(project.run(SCRIPT).stdout.split())
+    assert "study" not in decision(project)
+    assert "group" not in path.read_text(encoding="utf-8-sig").splitlines()[0]
+    newest, before = history.runs(project.config.history, limit=2)
+    assert "study" not in newest
+    assert before["study"] == record["study"]

@@ -61,8 +61,8 @@ def write_records(project: Project) -> None:
     atomic_files.write_json(project.config.decision, DECISION)
 
 
-def rank(project: Project, release: str) -> None:
-    """A book of three clients, and the history of one of them."""
+def rank(project: Project, release: str, **more: Any) -> None:
+    """A book of three clients, more said about it, and the history of one of them."""
     about = {
         "time": NOW,
         "release": release,
@@ -70,6 +70,7 @@ def rank(project: Project, release: str) -> None:
         "total": 3,
         "tiers": {"high": 2, "medium": 0, "low": 1},
         "thresholds": {"high": 0.5, "medium": 0.25},
+        **more,
     }
     details = [
         (row[0], json.dumps(reasons), json.dumps(dict(zip(FEATURES, values, strict=True))))

@@ -17,6 +17,8 @@ from tests.support.answers import problem, strict_json
 from tests.support.releases import NOW, deploy
 from tests.support.serving_projects import rank
 
+BROWSER = {"Accept": "text/html"}
+
 
 def names(client: FlaskClient, query: str) -> list[str]:
     found = strict_json(client.get(f"/clients?{query}"))
@@ -131,6 +133,34 @@ def test_one_client_has_features_points_and_the_history_of_its_risk(client: Flas
     history = [(found["time"], found["probability"]) for found in answer["history"]]
     assert history == [("2026-02-01", 0.7808), (NOW, 0.8808)]
     assert {found["release"] for found in answer["history"]} == {answer["release"]}
+
+
+def test_clients_held_out_are_shown_apart_with_the_reason(
+    client: FlaskClient, project: Project
+) -> None:
+    why = "Held out: not to be called, so that what calls change can be measured."
+    assert why not in client.get("/clients", headers=BROWSER).text
+    assert "group" not in strict_json(client.get("/clients/Busy"))
+    release = strict_json(client.get("/clients"))["release"]
+    rank(project, release, held_out={"high": 1, "medium": 0, "low": 1})
+    answer = strict_json(client.get("/clients"))
+    assert [item["group"] for item in answer["clients"]] == ["call", "hold out", "hold out"]
+    assert answer["held_out"] == {"high": 1, "medium": 0, "low": 1}
+    assert names(client, "sort=-place") == ["Quiet AG", "Busy", "=Öl/Gas & Co"]
+    assert names(client, "group=call") == ["Quiet AG"]
+    assert names(client, "group=hold out&tier=low") == ["Busy"]
+    lines = client.get("/clients?format=csv&group=hold+out").text.splitlines()
+    assert [line.rpartition(",")[2] for line in lines] == ["group", "hold out", "hold out"]
+    assert client.get("/clients?group=none").status_code == 400
+    page = client.get("/clients", headers=BROWSER).text
+    assert page.index("Quiet AG") < page.index(why) < page.index("Gas &amp; Co")
+    assert page.count(why) == 1
+    assert "To call <small>1</small>" in page
+    assert "Held out <small>2</small>" in page
+    assert why not in client.get("/clients?group=call", headers=BROWSER).text
+    assert why in client.get("/clients/Busy", headers=BROWSER).text
+    assert why not in client.get("/clients/Quiet AG", headers=BROWSER).text
+    assert strict_json(client.get("/clients/Busy"))["group"] == "hold out"
 
 
 def test_a_name_with_a_slash_and_a_missing_value_is_found(client: FlaskClient) -> None:

@@ -6,6 +6,7 @@ import re
 from typing import Any
 
 from attrition.ranking import lookup_db
+from attrition.ranking.ranking import GROUPS
 from attrition.web import responses
 from attrition.web.openapi.schemas import ref
 
@@ -61,11 +62,10 @@ def _predictions() -> Described:
 
 
 def _clients(client: str | None) -> Described:
-    tier = {
-        "type": "array",
-        "minItems": 1,
-        "items": {"type": "string", "enum": list(lookup_db.TIERS)},
-    }
+    tier, group = (
+        {"type": "array", "minItems": 1, "items": {"type": "string", "enum": list(names)}}
+        for names in (lookup_db.TIERS, GROUPS)
+    )
     page = _operation(
         "clients",
         "A page of the ranked clients",
@@ -83,11 +83,15 @@ def _clients(client: str | None) -> Described:
                 "CSV without `page` and `per_page` holds all that match",
             ),
             {**_query("tier", tier, "one or more tiers, with commas between"), "explode": False},
+            {
+                **_query("group", group, "those to call, those held out; with a comma between"),
+                "explode": False,
+            },
             _query("q", {"type": "string"}, "a part of the client's name, whatever the case"),
             _query(
                 "sort",
                 {"type": "string", "enum": list(lookup_db.SORTS), "default": "place"},
-                "with a minus: the largest first",
+                "with a minus: the largest first; held-out clients come after all others",
             ),
             _query(
                 "format",

@@ -169,6 +169,7 @@ def _client_answers() -> dict[str, Schema]:
         value_at_risk=optional(NUMBER),
         value_rank=optional(WHOLE),
     )
+    tiers = thing(high=WHOLE, medium=WHOLE, low=WHOLE)
     about = {"time": TIME, "release": VERSION, "ranked": TEXT, "total": WHOLE}
     moment = thing(time=TIME, probability=FRACTION, release=optional(VERSION))
     more = thing(
@@ -183,12 +184,15 @@ def _client_answers() -> dict[str, Schema]:
     )
     page = thing(
         **about,
-        tiers=thing(high=WHOLE, medium=WHOLE, low=WHOLE),
+        tiers=tiers,
         matching=WHOLE,
         page=WHOLE,
         per_page=WHOLE,
         clients=listed(ref("RankedClient")),
     )
+    # Only where clients are held out:
+    ranked["properties"]["group"] = {"type": "string", "enum": ["call", "hold out"]}
+    page["properties"]["held_out"] = {**tiers, "description": "how many of each tier are held out"}
     return {
         "RankedClient": ranked,
         "OneClient": {"allOf": [ref("RankedClient"), more]},

@@ -12,7 +12,7 @@ from urllib.parse import quote, urlencode
 
 from attrition.core.formatting import OPEN_CLIENTS, chance, count, line, plural, points
 from attrition.ranking.lookup_db import TIERS, Page, Question, name_digest
-from attrition.ranking.ranking import NEW
+from attrition.ranking.ranking import CALL, GROUPS, HOLD_OUT, NEW, WHY_HELD_OUT
 
 LONGEST_NAME = 200
 LONGEST_ADDRESS = 4000  # a server takes request lines of little more
@@ -23,6 +23,7 @@ _FILTERS = (
     ("Medium", ("medium",)),
     ("Low", ("low",)),
 )
+_GROUPS = (("All", GROUPS), ("To call", (CALL,)), ("Held out", (HOLD_OUT,)))
 # Column -> the order that its button asks for first, and the one after that.
 _ORDERS = {
     "client": ("client", "-client"),
@@ -46,6 +47,7 @@ class Row:
     reasons: tuple[str, ...]
     change: str
     value_at_risk: str
+    held_out: str  # why nobody calls it; empty for a client to call
 
 
 @dataclass(frozen=True)
@@ -68,6 +70,7 @@ class Listing:
         is_open: whether the clients are open ones, whom one may still call.
         summary: how many clients were found, in words.
         matching: how many clients were found, on all pages.
+        groups: the filters by group; none where nobody is held out.
         orders: column -> its button.
         previous, next: addresses, from the question mark on; None where there is no such page.
         csv: address of all that match, on every page, as CSV.
@@ -81,6 +84,7 @@ class Listing:
     matching: str
     rows: list[Row]
     filters: list[Choice]
+    groups: list[Choice]
     orders: dict[str, Choice]
     has_values: bool
     has_changes: bool
@@ -114,7 +118,10 @@ def listing(
         summary=_summary(page, number, pages),
         matching=count(page.matching),
         rows=[row(client) for client in page.clients],
-        filters=[_filter(name, tiers, question, page.found) for name, tiers in _FILTERS],
+        filters=[_filter(name, tiers, question.tiers, page.found) for name, tiers in _FILTERS],
+        groups=[_filter(name, some, question.groups, page.groups) for name, some in _GROUPS]
+        if page.groups
+        else [],
         orders={column: _order(column, question.sort) for column in _ORDERS},
         has_values=has_values,
         has_changes=any(client["probability_change"] for client in page.clients),
@@ -138,6 +145,7 @@ def row(client: Mapping[str, Any]) -> Row:
         reasons=tuple(client["reasons"]),
         change=_change(client["probability_change"], client["rank_change"]),
         value_at_risk="" if client["value_at_risk"] is None else count(client["value_at_risk"]),
+        held_out=f"Held out: {WHY_HELD_OUT}." if client.get("group") == HOLD_OUT else "",
     )
 
 
@@ -164,6 +172,8 @@ def address(question: Question, number: int, **others: Any) -> str:
         parameters["q"] = question.part
     if len(question.tiers) < len(TIERS):
         parameters["tier"] = _value([tier for tier in TIERS if tier in question.tiers])
+    if len(question.groups) < len(GROUPS):
+        parameters["group"] = _value([group for group in GROUPS if group in question.groups])
     if question.sort != "place":
         parameters["sort"] = question.sort
     if number > 1:
@@ -181,14 +191,14 @@ def _summary(page: Page, number: int, pages: int) -> str:
 
 
 def _filter(
-    name: str, tiers: tuple[str, ...], question: Question, counts: Mapping[str, int]
+    name: str, values: tuple[str, ...], chosen: frozenset[str], counts: Mapping[str, int]
 ) -> Choice:
-    clients = count(sum(counts.get(tier, 0) for tier in tiers))
-    return Choice(name, _value(tiers), question.tiers == frozenset(tiers), clients)
+    clients = count(sum(counts.get(value, 0) for value in values))
+    return Choice(name, _value(values), chosen == frozenset(values), clients)
 
 
-def _value(tiers: list[str] | tuple[str, ...]) -> str:
-    return ",".join(tiers)
+def _value(values: list[str] | tuple[str, ...]) -> str:
+    return ",".join(values)
 
 
 def _order(column: str, sort: str) -> Choice:

@@ -26,6 +26,7 @@ from attrition.model.terms import CategoricalTerm, KnotAxis, LevelAxis, NumericT
 from attrition.monitoring.findings import ColumnDrift
 from attrition.ranking import lookup_db
 from attrition.ranking.lookup_db import Question
+from attrition.ranking.ranking import GROUPS
 from attrition.runs import history
 from attrition.web import query_parameters
 from attrition.web.pages import api_docs, charts, client_list, dashboard
@@ -291,14 +292,15 @@ def test_a_wrong_question_is_an_error_page(client: FlaskClient, query: str) -> N
 @pytest.mark.slow
 @given(
     st.frozensets(st.sampled_from(lookup_db.TIERS), min_size=1),
+    st.frozensets(st.sampled_from(GROUPS), min_size=1),
     st.text(),
     st.sampled_from(sorted(lookup_db.SORTS)),
     st.integers(1, 99),
 )
 def test_an_address_asks_for_what_it_was_made_of(
-    tiers: frozenset[str], part: str, sort: str, number: int
+    tiers: frozenset[str], groups: frozenset[str], part: str, sort: str, number: int
 ) -> None:
-    question = Question(tiers, part, sort)
+    question = Question(tiers, groups, part, sort)
     address = client_list.address(question, number)
     with create_empty_app().test_request_context(f"/{address}"):
         # Blanks around a search are none of it.

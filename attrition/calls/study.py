@@ -1,0 +1,50 @@
+"""A study of calls: the time in which the same share and salt decide which clients are held out.
+
+Light to import. The decision record of every run holds the study, so that the history has the old
+ones, too.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from hashlib import sha256
+
+
+@dataclass(frozen=True)
+class Study:
+    """One study.
+
+    Attributes:
+        share: of the open clients that are held out, a fraction 0-1.
+        salt_digest: SHA-256 of the salt, hexadecimal.
+        since: when the first run with this share and salt began, UTC, ISO 8601.
+    """
+
+    share: float
+    salt_digest: str
+    since: str
+
+
+def current_study(
+    share: float, salt: str | None, last: Study | None, started: str
+) -> tuple[Study | None, str | None]:
+    """The study by the settings, and a sentence where it is another one than in the last run.
+
+    Args:
+        share, salt: the settings; share 0 and salt None where nobody is held out.
+        last: the study of the last run.
+        started: when this run began, UTC, ISO 8601.
+    """
+    old = f"the one since {last.since[:10]} ({_share(last)}) is kept in the history" if last else ""
+    if not share or salt is None:
+        return None, f"the study of calls has ended, nobody is held out: {old}" if last else None
+    digest = sha256(salt.encode()).hexdigest()
+    if last and (last.share, last.salt_digest) == (share, digest):
+        return last, None
+    new = Study(share, digest, started)
+    begins = f"{'a new' if last else 'a'} study of calls begins, {_share(new)} of the open clients "
+    return new, f"{begins}are held out" + (f"; {old}" if last else "")
+
+
+def _share(study: Study) -> str:
+    return f"{100 * study.share:.3g}%"
