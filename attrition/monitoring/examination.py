@@ -275,8 +275,8 @@ def _with_f1(
     words = drift.reason
     if then is not None and now is not None and at_former_share is not None:
         words += (
-            f"; F1 {now:.3f}, {at_former_share:.3f} had as many left as among the training rows; "
-            f"at deployment {then:.3f}"
+            f"; F1 {now:.3f}, at deployment {then:.3f} ({at_former_share:.3f} today, had as many "
+            f"left as among the training rows)"
         )
     return replace(
         drift,

@@ -227,15 +227,18 @@ def _figures(departures: Sequence[Departure]) -> str:
     surest: dict[Measure, Departure] = {}
     for one in sorted(departures, key=lambda one: one.p):
         surest.setdefault(one.measure, one)
-    return "; ".join(_figure(surest[measure]) for measure in Measure if measure in surest)
+    figures: dict[str, list[str]] = {}
+    for one in (surest[measure] for measure in Measure if measure in surest):
+        batches = "" if one.batches == 1 else f" of {one.batches} batches"
+        figures.setdefault(f"on {one.rows:,} rows{batches}", []).append(_figure(one))
+    return "; ".join(f"{rows} {', '.join(listed)}" for rows, listed in figures.items())
 
 
 def _figure(one: Departure) -> str:
-    rows = f"on {one.rows:,} rows" + ("" if one.batches == 1 else f" of {one.batches} batches")
     if one.measure is Measure.LEAVERS:
-        return f"{one.now:.1%} left {rows}, {one.promised:.1%} were to be expected"
-    name = f"{one.measure}{', but for the share of leavers,' if one.net else ''}"
-    return f"{name} {one.now:.3f} {rows}, {one.promised:.3f} was to be expected"
+        return f"{one.now:.1%} left ({one.promised:.1%} expected)"
+    net = "; both without what the share of leavers does" if one.net else ""
+    return f"{one.measure} {one.now:.3f} ({one.promised:.3f} expected{net})"
 
 
 def f1_at_share(score: Score, share: float) -> float | None:
