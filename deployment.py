@@ -288,11 +288,9 @@ def _print_sql(config: Config, arguments: argparse.Namespace) -> int:
     champion = fitting_champion(config)
     labels = (config.negative_label, config.positive_label)
     dialect = scorecard_sql.DIALECTS[arguments.sql]
+    table = arguments.table or "clients"
     print(f"-- Probability of leaving, by the model of release {champion.release.id}")
-    print(
-        scorecard_sql.select(champion.card, dialect, arguments.table, config.id_column, labels),
-        end="",
-    )
+    print(scorecard_sql.select(champion.card, dialect, table, config.id_column, labels), end="")
     return 0
 
 
@@ -355,9 +353,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         choices=("duckdb", "postgres", "spark"),
         help="print the live model as a SELECT that scores clients in that database",
     )
-    parser.add_argument(
-        "--table", default="clients", metavar="NAME", help="the table for --sql (default: clients)"
-    )
+    parser.add_argument("--table", metavar="NAME", help="the table for --sql (default: clients)")
     choice.add_argument("--approve", action="store_true", help="deploy the proposed candidate")
     choice.add_argument("--reject", action="store_true", help="refuse the proposed candidate")
     parser.add_argument(
@@ -369,6 +365,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = parser.parse_args(argv)
     if arguments.by and not (arguments.approve or arguments.reject):
         parser.error("--by goes with --approve or --reject")
+    if arguments.table and not arguments.sql:
+        parser.error("--table goes with --sql")
     if arguments.list:
         return cli.run(parser, argv, _list)
     if arguments.sql:

@@ -49,7 +49,7 @@ from attrition.monitoring.challenge import Challenge, challenge, training_situat
 from attrition.monitoring.champion import find_champion
 from attrition.monitoring.decisions import Scored, Verdict, training_need
 from attrition.monitoring.examination import Examination, examine
-from attrition.monitoring.findings import RunVerdict, TrainingNeed
+from attrition.monitoring.findings import Looks, RunVerdict, TrainingNeed
 from attrition.monitoring.record import DecisionRecord
 from attrition.monitoring.run_record import decided, remembered, unreported
 from attrition.ranking import call_list
@@ -108,8 +108,7 @@ def run_stages(
         exam = examine(context, memory.watch)
         need = training_need(training_situation(context, exam.drift.has_drifted))
     logger.info("%s: %s", "a candidate is due" if need.train else "no candidate", need.reason)
-    looks = memory.earlier_looks(context.ledger.commit_id)
-    outcome = run_challenge(context, need, exam, looks, watch)
+    outcome = run_challenge(context, need, exam, memory.looks, watch)
 
     def decide(outcome: Challenge) -> DecisionRecord:
         return decided(
@@ -132,7 +131,7 @@ def run_stages(
 
 
 def run_challenge(
-    context: RunContext, need: TrainingNeed, exam: Examination, looks: int, watch: Stopwatch
+    context: RunContext, need: TrainingNeed, exam: Examination, looks: Looks, watch: Stopwatch
 ) -> Challenge:
     """Train a candidate if there is need, score it, and judge it against the champion.
 
@@ -140,7 +139,7 @@ def run_challenge(
         context: of the run.
         need: whether and why to train.
         exam: what was found about the champion.
-        looks: comparisons since the last that claimed "better", without this one.
+        looks: the comparisons before this one.
         watch: times the stages.
     """
     config, champion = context.config, context.champion

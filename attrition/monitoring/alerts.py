@@ -144,7 +144,7 @@ def _strongest(impact: Impact | None) -> str:
 def conditions(record: DecisionRecord, degraded_below: float) -> list[Condition]:
     """What a finished run found that a person should know.
 
-    A model deployed by it is judged by its own score. A candidate that waits is told of once.
+    A model deployed by it is judged by its own score. Each candidate that waits is told of once.
     """
     scores = record.live_score, record.live_cross_validated
     wrong = findings(*scores, record.drift, record.suspicious, degraded_below)

@@ -32,7 +32,13 @@ from attrition.monitoring.decisions import (
     new_columns_verdict,
     promotion_verdict,
 )
-from attrition.monitoring.findings import Evidence, SegmentSearch, Suspicion, TrainingNeed
+from attrition.monitoring.findings import (
+    Evidence,
+    Looks,
+    SegmentSearch,
+    Suspicion,
+    TrainingNeed,
+)
 from attrition.runs.stopwatch import Stopwatch
 
 Floats = NDArray[np.float64]
@@ -101,14 +107,14 @@ def challenge(
     trained: TrainingResult,
     scored: Scored,
     *,
-    looks: int,
+    looks: Looks,
     watch: Stopwatch,
 ) -> Challenge:
     """Judge a candidate, against the champion where that can be asked.
 
     Args:
         need: why the candidate was trained.
-        looks: comparisons since the last that claimed "better", without this one.
+        looks: the comparisons before this one.
         watch: times the comparison.
     """
     config, champion = context.config, context.champion
@@ -123,7 +129,9 @@ def challenge(
         with watch.stage("comparison"):
             evidence = gather_evidence(config, champion, trained, context.test.clients)
         rule = PromotionRule(config.promotion_confidence, config.promotion_margin, threshold)
-        verdict, evidence = promotion_verdict(need, replace(evidence, look=looks + 1), rule)
+        verdict, evidence = promotion_verdict(
+            need, replace(evidence, look=looks.number_of(evidence)), rule
+        )
         if trained.unseen_rows > int(trained.unseen.sum()):
             sampled = {"comparison": trained.unseen_rows}
     suspicious = Suspicion()

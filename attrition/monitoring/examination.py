@@ -118,23 +118,27 @@ def examine(context: RunContext, watch: OutcomeWatch) -> Examination:
         open clients. Empty when no model is deployed, or when it no longer fits the data.
     """
     config, ledger, champion = context.config, context.ledger, context.champion
-    if champion is None or not champion.fits:
+    if champion is None:
         return Examination()
+    since_change = champion.training.get("rows_since_change")
+    if not champion.fits:
+        return Examination(watch=watch, rows_since_change=since_change)
     rows, test = engine(config), context.test
     of_test = test.of_folder if champion.has_learnt_test_rows else test.clients
     samples = {Sample.TEST_DATA: (of_test, len(of_test))}
     start = ledger.unseen_start(champion.training["commit"])
-    since_change = champion.training.get("rows_since_change")
+    unanswered = watch.rows_since_change
     if start < ledger.committed_bytes:
         samples[Sample.NEW_ROWS] = unseen = rows.labelled(ledger, start)
         since_change = since_change and since_change + unseen[1]
         last = next((commit.end for commit in ledger.commits if commit.id == watch.commit), start)
-        fresh = unseen[0]
+        fresh = unseen
         if start < last < ledger.committed_bytes:
-            fresh = rows.labelled(ledger, last)[0]
+            fresh = rows.labelled(ledger, last)
         if last < ledger.committed_bytes and (usual := reference(champion, config)):
-            batch = outcomes_of(config, champion.card, fresh).expecting(usual)
+            batch = outcomes_of(config, champion.card, fresh[0]).expecting(usual)
             watch = watch.with_batch(batch, ledger.commit_id)
+            unanswered = unanswered and unanswered + fresh[1]
     labelled = [clients for clients, _ in samples.values()]
     samples[Sample.OPEN_CLIENTS] = rows.opened(ledger)
     findings = {
@@ -142,13 +146,16 @@ def examine(context: RunContext, watch: OutcomeWatch) -> Examination:
         for name, (clients, total) in samples.items()
     }
     new_rows = findings.get(Sample.NEW_ROWS)
+    change = drifted_rows(new_rows.performance if new_rows else None)
+    if change is not None:
+        change = max(change, unanswered or 0)
     on_test = outcomes_of(config, champion.card, of_test)
     return Examination(
         _with_doubt(findings, doubt(champion, config, watch, on_test)),
         cross_validated=plain_values.from_json(Score, champion.training["cross_validated"]),
-        watch=watch,
+        watch=replace(watch, rows_since_change=change),
         segments=of_deployed(config, champion.card, labelled),
-        rows_since_change=drifted_rows(new_rows.performance if new_rows else None) or since_change,
+        rows_since_change=change or since_change,
     )
 
 

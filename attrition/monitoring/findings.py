@@ -101,6 +101,33 @@ class Evidence:
     claims_better: bool | None = None
 
 
+@dataclass(frozen=True)
+class Looks:
+    """The comparisons with the live model since a candidate was last claimed to be better.
+
+    Attributes:
+        count: their number.
+        last: the last one of all, that claim's included; None before any.
+    """
+
+    count: int = 0
+    last: Evidence | None = None
+
+    def number_of(self, evidence: Evidence) -> int:
+        """Which comparison this is, from 1 on; the last one made again is no further one."""
+        last = self.last
+        compared = evidence.test, evidence.unseen, evidence.pooled
+        if last is not None and compared == (last.test, last.unseen, last.pooled):
+            return last.look
+        return self.count + 1
+
+    def with_comparison(self, evidence: Evidence | None) -> Looks:
+        """After a run that compared so; None where it compared nothing."""
+        if evidence is None:
+            return self
+        return Looks(0 if evidence.claims_better else evidence.look, evidence)
+
+
 class Measure(StrEnum):
     """By what outcomes are compared with the probabilities given before."""
 

@@ -144,7 +144,8 @@ class _Compared:
 
 def _share_of_leavers(rows: OutcomeEvidence) -> _Compared:
     leavers, count = rows.leavers, rows.rows
-    size = min(abs(leavers.change), abs(leavers.departure)) / count
+    is_for_the_worse = leavers.change * leavers.departure > 0
+    size = is_for_the_worse * min(abs(leavers.change), abs(leavers.departure)) / count
     p = 2 * _upper(abs(leavers.change), leavers.change_variance)
     return _Compared(leavers.came / count, (leavers.came - leavers.change) / count, size, p)
 

@@ -24,11 +24,15 @@ from math import sqrt
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from attrition.model.metrics import Minimum, repeating_clients, undefined_reason
+from attrition.model.metrics import (
+    SMALLEST_COMPARED,
+    Minimum,
+    repeating_clients,
+    undefined_reason,
+)
 
 NEWEST_ROWS = 100  # the newest batches are looked at together until they have so many rows
 RECENT_ROWS = 1000  # likewise, for a change too slow or too small for the first look
-SMALLEST_PROBABILITY = 1e-3  # nearer to 0, one row's log loss would outweigh all others
 
 Floats = NDArray[np.float64]
 
@@ -141,7 +145,7 @@ def outcome_evidence(
     truth = np.asarray(labels, dtype=np.float64)
     risk = np.asarray(probabilities, dtype=np.float64)
     codes = repeating_clients(clients)
-    bounded = np.clip(risk, SMALLEST_PROBABILITY, 1 - SMALLEST_PROBABILITY)
+    bounded = np.clip(risk, SMALLEST_COMPARED, 1 - SMALLEST_COMPARED)
     log_odds, variance, residual = np.log(bounded / (1 - bounded)), risk * (1 - risk), truth - risk
     expected_pairs, auc, ranks = _ranking(risk)
     left = float(truth.sum())
@@ -222,10 +226,13 @@ class OutcomeWatch:
             it came, and with what is usual of that one.
         commit: id of the last ingested rows among them, or that the live model has learnt; None
             before any.
+        rows_since_change: how many of the newest rows came since a change that is not answered yet;
+            None where there is none.
     """
 
     batches: tuple[OutcomeEvidence, ...] = ()
     commit: str | None = None
+    rows_since_change: int | None = None
 
     def with_batch(self, batch: OutcomeEvidence, commit: str | None) -> OutcomeWatch:
         """The same with a further batch, without those too old for any look."""

@@ -17,7 +17,7 @@ from attrition.model.champion import Champion
 from attrition.monitoring.alerts import findings
 from attrition.monitoring.challenge import Challenge
 from attrition.monitoring.examination import Examination
-from attrition.monitoring.findings import Sample, TrainingNeed
+from attrition.monitoring.findings import Looks, Sample, TrainingNeed
 from attrition.monitoring.outcome_evidence import OutcomeWatch
 from attrition.monitoring.record import DecisionRecord, last_decision, read_record
 from attrition.runs import history
@@ -31,32 +31,27 @@ class Memory:
 
     Attributes:
         watch: what outcomes have said.
-        looks: how many candidates were compared since the last that was claimed to be better.
+        looks: the comparisons with candidates.
     """
 
     watch: OutcomeWatch = field(default_factory=OutcomeWatch)
-    looks: int = 0
-
-    def earlier_looks(self, commit: str | None) -> int:
-        """The comparisons before that of today's rows, which may be a repeated one."""
-        return max(self.looks - (commit == self.watch.commit), 0)
+    looks: Looks = field(default_factory=Looks)
 
 
 def remembered(config: Config, live: str | None) -> Memory:
-    """What was noted when the last run ended; nothing if another release is live now."""
+    """What was noted when the last run ended; of outcomes nothing if another release is live."""
     last = last_decision(config)
-    if last is None or live is None or last.release_after != live:
+    if last is None or live is None:
         return Memory()
-    return Memory(last.watch, last.looks)
+    watch = last.watch if last.release_after == live else OutcomeWatch()
+    return Memory(watch, Looks(last.looks, last.evidence))
 
 
 def left_to_next(
     exam: Examination, memory: Memory, challenge: Challenge, commit: str | None
 ) -> Memory:
     """What a run leaves to the next one."""
-    evidence, looks = challenge.evidence, memory.looks
-    if evidence is not None:
-        looks = 0 if evidence.claims_better else evidence.look
+    evidence, looks = challenge.evidence, memory.looks.with_comparison(challenge.evidence)
     if not challenge.verdict.deploy:
         return Memory(exam.watch, looks)
     new_rows = exam.drift.performance.get(Sample.NEW_ROWS)
@@ -121,7 +116,7 @@ def decided(
         cross_validated=scored.cross_validated if scored else None,
         evidence=challenge.evidence,
         watch=remaining.watch,
-        looks=remaining.looks,
+        looks=remaining.looks.count,
         study=study,
     )
 

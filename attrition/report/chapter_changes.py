@@ -218,7 +218,7 @@ def performance(decision: DecisionRecord | None) -> Iterator[Block]:
         ],
         f"F1 is for people; the verdict is reached by the outcomes against the probabilities. The "
         f"last column, from the probabilities alone, is {ASSUMPTION}; it is left out where the "
-        f"model has drifted.",
+        f"model has drifted, or where others left than its probabilities said.",
     )
     yield from _measures({name: measures for name, measures in drift.measures.items() if measures})
 

@@ -73,6 +73,13 @@ def test_each_cause_is_told_by_its_name(change: dict[str, float], words: str) ->
     assert words in causes(found.departures)
 
 
+def test_a_share_of_leavers_that_comes_nearer_to_the_promise_is_no_drift() -> None:
+    high = batch(3000, 1, shift=1.4)
+    for shift in (1.4, 0.7, 0.0):
+        assert judged(batch(1500, 7, shift=shift), reference=high).verdict == DriftVerdict.NO_DRIFT
+    assert judged(batch(1500, 7, shift=3.0), reference=high).verdict == DriftVerdict.DRIFT
+
+
 def test_a_share_of_leavers_that_changes_alone_is_not_called_a_worse_ranking() -> None:
     found = judged(batch(1500, 8, shift=0.9))
     assert causes(found.departures) == ["the share of leavers has changed"]

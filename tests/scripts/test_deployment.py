@@ -80,6 +80,15 @@ def test_the_select_of_the_live_model_says_what_the_pipeline_says(finished_copy:
     assert [row[1] for row in found] == [row[1] for row in expected]
 
 
+def test_a_forgotten_option_deploys_nothing(finished_copy: Project) -> None:
+    before = live(finished_copy)
+    retrain(finished_copy, 7)
+    failed = finished_copy.run("deployment.py", "--table", "crm.clients", check=False)
+    assert failed.returncode == 2
+    assert "--table goes with --sql" in failed.stderr
+    assert live(finished_copy) == before
+
+
 def test_without_a_model_for_these_columns_there_is_no_select(project: Project) -> None:
     failed = project.run("deployment.py", "--sql", "spark", check=False)
     assert (failed.returncode, failed.stdout) == (1, "")
