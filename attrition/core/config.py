@@ -336,6 +336,10 @@ def parse_config(raw: dict[str, Any], source: Path) -> Config:
 
 def _convert(key: str, kind: str, value: Any, root: Path) -> Any:
     """Convert a value to its field's type; a ValueError's text says what was expected."""
+    try:
+        json.dumps(value, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        raise ValueError("characters that a file can hold, no half of one") from None
     if kind == "Path":
         if not isinstance(value, str) or not value or "\0" in value:
             raise ValueError("the path of a folder as text")
@@ -557,5 +561,5 @@ def _without_secret(key: str, value: Any) -> Any:
 
 def _describe(value: Any) -> str:
     """A value as JSON text of at most 60 characters."""
-    text = json.dumps(value, ensure_ascii=False)
+    text = json.dumps(value, ensure_ascii=False).encode(errors="backslashreplace").decode()
     return text if len(text) <= 60 else text[:57] + "..."

@@ -166,9 +166,10 @@ def count_rows(table: ClientTable, intakes: Sequence[Intake], condition: str) ->
 
 
 def mark_leavers(table: ClientTable, final_data: Path | None, unmatured: Path | None) -> None:
-    """Mark the rows that are not mature and say "stayed" of clients who left by any other row.
+    """Mark rows of clients who left by another row, whatever the order of rows and files.
 
-    So they do not come on the list of open clients, whatever the order of the files.
+    So they do not come on the list of open clients: a row that is not mature and says "stayed", and
+    one without an outcome that is not of a later date than that on which the client left.
 
     Args:
         table: the rows.
@@ -176,14 +177,17 @@ def mark_leavers(table: ClientTable, final_data: Path | None, unmatured: Path | 
         unmatured: the rows that wait with their labels; None when there are none.
     """
     paths = [path for path in (final_data, unmatured) if path is not None]
-    names = ", ".join(table.client_columns)
+    day = maturity.key(table.config)
+    names = ", ".join(dict.fromkeys([*table.client_columns, day]))
     stored = f"{storage.read_stored(table.config)} WHERE label = {validation.POSITIVE}"
     sources = [f"rows WHERE {_LEFT}", *[stored] * len(paths)]
     leavers = " UNION ALL ".join(f"SELECT {names} FROM {source}" for source in sources)
     table.connection.execute(
         f"UPDATE rows SET is_duplicate = true WHERE rowid IN (SELECT r FROM "
-        f"(SELECT rowid AS r, {names} FROM rows WHERE early = {validation.NEGATIVE}) AS stayers "
-        f"SEMI JOIN ({leavers}) AS leavers ON {same('stayers', 'leavers', table.client_columns)})",
+        f"(SELECT rowid AS r, early, {names} FROM rows WHERE early = {validation.NEGATIVE} "
+        f"OR ({OPEN} AND early IS NULL)) AS others "
+        f"SEMI JOIN ({leavers}) AS leavers ON {same('others', 'leavers', table.client_columns)} "
+        f"AND (early IS NOT NULL OR leavers.{day} >= others.{day}))",
         [str(path) for path in paths],
     )
 

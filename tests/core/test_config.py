@@ -77,6 +77,8 @@ def test_without_a_path_the_file_beside_the_scripts_is_read(
         ({"holdout_share": True, "holdout_salt": "a"}, "holdout_share", "from 0", "true"),
         ({"holdout_share": 0.2}, "holdout_salt", "text of your own choice", "null"),
         ({"holdout_share": 0.2, "holdout_salt": " "}, "holdout_salt", "text or null", '" "'),
+        ({"holdout_share": 0.2, "holdout_salt": "\ud800"}, "holdout_salt", "no half", "ud800"),
+        ({"categorical_columns": ["a", "\udfff"]}, "categorical_columns", "no half", "udfff"),
         ({"holdout_salt": "a"}, "holdout_salt", "null, as holdout_share is 0", "a text"),
         (
             {"holdout_share": 0.5, "holdout_salt": "a", "id_column": None},

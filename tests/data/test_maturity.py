@@ -155,6 +155,20 @@ def test_who_has_left_is_not_to_be_called_though_the_row_is_not_mature(dated: Da
     ]
 
 
+@pytest.mark.parametrize("left_on", ["2026-02-01", "2026-01-05"])  # not mature yet, and mature
+def test_no_row_of_that_day_or_before_brings_back_who_has_left(dated: Dated, left_on: str) -> None:
+    left, before = f"a,1,{left_on},1", f"a,9,{left_on[:8]}01,"
+    dated.write("a.csv", left, before, "b,2,2026-02-01,")
+    dated.ingest("2026-02-10")
+    assert dated.opened == "b", "in one file, the newest row first"
+    dated.write("b.csv", f"a,3,{left_on},", "a,4,2025-12-01,")
+    dated.ingest("2026-02-11")
+    assert dated.opened == "b", "in a file that came later"
+    dated.write("c.csv", "a,5,2026-02-09,")
+    dated.ingest("2026-02-12")
+    assert sorted(dated.opened) == ["a", "b"], "won back"
+
+
 def test_an_old_row_that_stayed_leaves_a_later_one_on_the_list(dated: Dated) -> None:
     dated.write("a.csv", "a,2,2026-02-05,0", "a,1,2026-01-25,0")
     dated.ingest("2026-02-10")

@@ -134,7 +134,7 @@ STEPS = (
     "attrition.data.deduplication.write_open_clients",
     "attrition.core.atomic_files.replacing",
     "ingestion.write_ledger",
-    "attrition.data.recovery._settle_open_clients",
+    "attrition.data.recovery._settle",
     "attrition.core.atomic_files.write_text",
 )
 KILLER = """
