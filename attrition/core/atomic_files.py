@@ -127,6 +127,17 @@ def sha256_of(path: Path) -> str:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
+def sha256_of_part(path: Path, start: int, size: int) -> str:
+    """SHA-256 of so many bytes of a file, or of what there is of them, in hexadecimal."""
+    digest = hashlib.sha256()
+    with path.open("rb") as stream:
+        stream.seek(start)
+        while size and (chunk := stream.read(min(size, 1 << 20))):
+            digest.update(chunk)
+            size -= len(chunk)
+    return digest.hexdigest()
+
+
 def sweep_temporary_files(folders: Iterable[Path]) -> list[Path]:
     """Remove the half-written files of a killed run; call this only under the run lock.
 

@@ -9,17 +9,15 @@ Standard library only.
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from attrition.core import atomic_files
 from attrition.core.config import Config
 from attrition.core.errors import PipelineError
 from attrition.data.ledger import Commit, Ledger
-
-_CHUNK = 1 << 20
 
 
 def stamp_of(status: os.stat_result) -> tuple[int, ...]:
@@ -76,15 +74,8 @@ def check(config: Config, ledger: Ledger) -> Ledger:
 
 def digests(path: Path, commits: Sequence[Commit]) -> Iterator[str]:
     """SHA-256 of the bytes of each commit in a file, as it is now."""
-    with path.open("rb") as stream:
-        for commit in commits:
-            stream.seek(commit.start)
-            digest = hashlib.sha256()
-            remaining = commit.end - commit.start
-            while remaining and (chunk := stream.read(min(remaining, _CHUNK))):
-                digest.update(chunk)
-                remaining -= len(chunk)
-            yield digest.hexdigest()
+    for commit in commits:
+        yield atomic_files.sha256_of_part(path, commit.start, commit.end - commit.start)
 
 
 def advice(config: Config, path: Path) -> str:

@@ -127,15 +127,14 @@ def mark_known_open_clients(
     final_data: Path | None,
     previous: Path | None,
 ) -> None:
-    """Mark the rows of open clients that are not new, in files that were ingested before.
+    """Mark the rows of open clients that are not new, among rows that have come before.
 
-    The present list of open clients already includes these files: a client who is not on it, but
-    has a labelled row, was taken off when its outcome came.
+    The present list of open clients already includes these: a client who is not on it, but has a
+    labelled row, was taken off when its outcome came.
 
     Args:
         table: the rows.
-        again: first rowid, and that after the last, of each file that was ingested before the
-            ledger was rebuilt.
+        again: first rowid, and that after the last, of rows that have come before.
         final_data: the rows committed so far; None when there are none.
         previous: the open clients so far; None when there are none.
     """

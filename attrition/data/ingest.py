@@ -119,14 +119,28 @@ def prepare(
 
 
 def _ingested_before(ledger: Ledger, taken: Sequence[Taken]) -> list[tuple[int, int]]:
-    """First rowid, and that after the last, of files ingested before the ledger was rebuilt."""
-    starts = [
-        (item.batch.name, outcome.start) for item, outcome in taken if isinstance(outcome, Intake)
-    ]
-    ranges = pairwise([*(start for _, start in starts), sys.maxsize])
+    """First rowid, and that after the last, of the rows in each file that had come before.
+
+    All rows of a file that was ingested before the ledger was rebuilt; of one that has grown those
+    that stood in it then.
+    """
+    files = [(item.batch, outcome.start) for item, outcome in taken if isinstance(outcome, Intake)]
+    ranges = pairwise([*(start for _, start in files), sys.maxsize])
     return [
-        rows for (name, _), rows in zip(starts, ranges, strict=True) if name in ledger.earlier_names
+        (start, end if batch.name in ledger.earlier_names else min(end, start + rows))
+        for (batch, _), (start, end) in zip(files, ranges, strict=True)
+        if (rows := _rows_before_growing(ledger, batch)) or batch.name in ledger.earlier_names
     ]
+
+
+def _rows_before_growing(ledger: Ledger, batch: source_files.Batch) -> int:
+    """How many rows of a file had been ingested when it was shorter; 0 if it never was."""
+    for entry in reversed(ledger.entries):
+        is_shorter = (entry.name, entry.status) == (batch.name, INGESTED)
+        is_shorter = is_shorter and 0 < entry.size < batch.stamp.size
+        if is_shorter and atomic_files.sha256_of_part(batch.path, 0, entry.size) == entry.sha256:
+            return entry.rows_read
+    return 0
 
 
 def _entries(table: ClientTable, taken: Sequence[Taken], time: str) -> list[LedgerEntry]:

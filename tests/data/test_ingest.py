@@ -85,3 +85,21 @@ def test_until_the_ledger_is_written_nothing_counts(
     assert read_ledger(project.config.ledger) == replace(ledger, writing=True)
     recovery.repair(project.config)
     assert outputs(project) == before
+
+
+def test_a_file_that_grows_brings_nobody_back_who_has_left_since(project: Project) -> None:
+    path = source(project, "a.csv", "k,1,2,3,", "l,1,2,3,", "m,?,2,3,")
+    source(project, "b.csv", "k,1,2,3,1")
+    ingestion.run(project.config)
+    assert open_list(project) == ["l,1,2,3,"]
+    with path.open("a") as stream:
+        stream.write("n,1,2,3,\n")
+    ingestion.run(project.config)
+    assert open_list(project) == ["l,1,2,3,", "n,1,2,3,"]
+    with path.open("a") as stream:
+        stream.write("k,9,2,3,\n")
+    ingestion.run(project.config)
+    assert open_list(project) == ["l,1,2,3,", "n,1,2,3,", "k,9,2,3,"], "won back: a new row"
+    path.write_text(path.read_text().replace("l,1,2,3,", "l,5,2,3,"))
+    ingestion.run(project.config)
+    assert open_list(project)[-3:] == ["l,5,2,3,", "n,1,2,3,", "k,9,2,3,"], "another file"
