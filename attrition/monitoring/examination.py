@@ -141,15 +141,17 @@ def examine(context: RunContext, watch: OutcomeWatch) -> Examination:
             unanswered = unanswered and unanswered + fresh[1]
     labelled = [clients for clients, _ in samples.values()]
     samples[Sample.OPEN_CLIENTS] = rows.opened(ledger)
+    on_test = outcomes_of(config, champion.card, of_test)
     findings = {
-        name: examine_sample(context, champion, name, clients, total=total, watch=watch)
+        name: examine_sample(
+            context, champion, name, clients, total=total, watch=watch, on_test=on_test
+        )
         for name, (clients, total) in samples.items()
     }
     new_rows = findings.get(Sample.NEW_ROWS)
     change = drifted_rows(new_rows.performance if new_rows else None)
     if change is not None:
         change = max(change, unanswered or 0)
-    on_test = outcomes_of(config, champion.card, of_test)
     return Examination(
         _with_doubt(findings, doubt(champion, config, watch, on_test)),
         cross_validated=plain_values.from_json(Score, champion.training["cross_validated"]),
@@ -223,6 +225,7 @@ def examine_sample(
     *,
     total: int,
     watch: OutcomeWatch,
+    on_test: OutcomeEvidence,
 ) -> SampleFindings:
     """Look at the deployed model on one sample of rows.
 
@@ -230,7 +233,8 @@ def examine_sample(
         sample: which rows these are.
         clients: the rows; an engine may give a part of them.
         total: how many there are.
-        watch: what the outcomes say, those of these rows included.
+        watch: what the outcomes of the new rows say.
+        on_test: what those of the test data say.
     """
     config, card, training = context.config, champion.card, champion.training
     minimum_rows = max(config.minimum_scoring_rows, 1)
@@ -259,9 +263,7 @@ def examine_sample(
         drift = PerformanceDrift(DriftVerdict.INSUFFICIENT, reason)
     else:
         drift = outcome_drift(
-            looks(watch)
-            if sample is Sample.NEW_ROWS
-            else [[outcomes_of(config, card, clients).expecting(usual)]],
+            looks(watch) if sample is Sample.NEW_ROWS else [[on_test.expecting(usual)]],
             config.drift_threshold,
             minimum(config),
         )
