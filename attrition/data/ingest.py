@@ -129,7 +129,7 @@ def _ingested_before(ledger: Ledger, taken: Sequence[Taken]) -> list[tuple[int, 
     return [
         (start, end if batch.name in ledger.earlier_names else min(end, start + rows))
         for (batch, _), (start, end) in zip(files, ranges, strict=True)
-        if (rows := _rows_before_growing(ledger, batch)) or batch.name in ledger.earlier_names
+        if batch.name in ledger.earlier_names or (rows := _rows_before_growing(ledger, batch))
     ]
 
 
