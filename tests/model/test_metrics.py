@@ -170,13 +170,17 @@ def test_pairing_sees_what_separate_intervals_cannot() -> None:
     assert (found.confidence or 0) > 0.99
 
 
-def test_the_confidence_is_that_of_a_paired_test_and_right_as_often_as_it_says() -> None:
+def test_the_confidence_is_that_of_a_paired_test() -> None:
     labels, probabilities = table(300)
     noisy = np.clip(probabilities + np.random.default_rng(8).normal(0, 0.1, 300), 0.01, 0.99)
     found = compare(labels, Predictions(noisy, 0.5), Predictions(probabilities, 0.5), ANY, seed=1)
     before, after = (-np.log(np.where(labels == 1, p, 1 - p)) for p in (noisy, probabilities))
     test = stats.ttest_1samp(before - after, 0.0, alternative="greater")
     assert found.confidence == pytest.approx(1 - float(test.pvalue), abs=0.002)
+
+
+@pytest.mark.slow
+def test_the_confidence_is_right_as_often_as_it_says() -> None:
     surprised = 0
     for repetition in range(400):  # two models that err equally, each on its own rows
         random = np.random.default_rng(repetition)

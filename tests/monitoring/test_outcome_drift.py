@@ -106,6 +106,7 @@ def test_batches_of_24_clients_are_judged_together() -> None:
     assert judged(batch(24, 1)).reason == "too few labelled rows: 24, and at least 30 are needed"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("rows", "batches"), [(24, 5), (24, 20), (100, 3), (500, 1), (3000, 1)])
 def test_quiet_batches_are_called_drift_no_more_often_than_the_level_says(
     rows: int, batches: int

@@ -66,6 +66,7 @@ def measures(one: OutcomeEvidence) -> tuple[Tally, Tally, Tally]:
     return one.leavers, one.loss, one.wins
 
 
+@pytest.mark.slow
 def test_while_the_promise_holds_departures_have_mean_nought_and_the_variance_told() -> None:
     _, risk = drawn(150, 3)
     random = np.random.default_rng(4)

@@ -48,6 +48,7 @@ def search(features: pd.DataFrame, left: Flags, risks: NDArray[np.float64]) -> S
     return weak_segments(features, left, risks, 50)
 
 
+@pytest.mark.slow
 def test_a_model_that_is_right_everywhere_is_blamed_in_at_most_the_level_of_runs() -> None:
     """Though its log loss differs by segment: clients of middling risk always cost more."""
     runs = 60
@@ -154,6 +155,7 @@ def test_tails_of_few_leavers_are_those_of_the_binomial_distribution(
     assert tail == pytest.approx(binom.sf(hits - 1, rows, chance), rel=0.02)
 
 
+@pytest.mark.slow
 def test_a_million_rows_take_a_second_or_two() -> None:
     features, risks = clients(1_000_000, 1, columns=17)
     left = outcomes(risks, 1)
@@ -162,6 +164,7 @@ def test_a_million_rows_take_a_second_or_two() -> None:
     assert time.process_time() - start < 5.0
 
 
+@pytest.mark.slow
 def test_a_run_looks_where_its_live_model_is_weak_on_rows_that_it_has_not_learnt(
     finished_copy: Project,
 ) -> None:

@@ -231,7 +231,7 @@ def test_options_may_be_shortened_and_what_stands_behind_two_hyphens_is_none() -
     assert parser.parse_args(["--", "--list"]).names == ["--list"]
 
 
-SCRIPTS = ["scoring.py", "deployment.py", "fullprocess.py"]
+SCRIPTS = [pytest.param("scoring.py", marks=pytest.mark.slow), "deployment.py", "fullprocess.py"]
 
 
 @pytest.mark.parametrize("script", SCRIPTS)
