@@ -14,14 +14,16 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from attrition.core import releases
 from attrition.core.errors import DataError
 from attrition.model.explanations import Words
 from attrition.model.scorecard import Scorecard, read_scorecard
 from attrition.model.terms import Table
-from attrition.monitoring.record import DecisionRecord, read_record
+
+if TYPE_CHECKING:  # of fifty classes; a server that starts needs none of them
+    from attrition.monitoring.record import DecisionRecord
 
 _RETRY_SECONDS = 5.0  # a damaged release is not verified again at every request
 
@@ -46,6 +48,8 @@ class Served:
     @cached_property
     def decision(self) -> DecisionRecord | None:
         """Why it was deployed; None where nothing readable says so."""
+        from attrition.monitoring.record import read_record
+
         decision = self.manifest.get("decision")
         if not isinstance(decision, dict):
             return None

@@ -6,21 +6,12 @@ import logging
 import os
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from flask import Blueprint, Response, abort
 
 from attrition.core import atomic_files, plain_values, releases
 from attrition.core.errors import DataError
-from attrition.model.metrics import Score
-from attrition.monitoring.findings import DriftVerdict
-from attrition.monitoring.record import (
-    APPROVE,
-    REJECT,
-    DecisionRecord,
-    DriftRecord,
-    recorded_runs,
-)
 from attrition.runs import history_store
 from attrition.web import query_parameters, responses
 from attrition.web.live_model import Served
@@ -33,6 +24,10 @@ from attrition.web.state import (
     served,
     state,
 )
+
+if TYPE_CHECKING:
+    from attrition.model.metrics import Score
+    from attrition.monitoring.record import DecisionRecord, DriftRecord
 
 RUNS_SHOWN, MOST_RUNS = 30, 1_000
 _PIECE = 2**16  # bytes of the report that are sent at once
@@ -131,6 +126,8 @@ def diagnostics_of(
 
 def _proposal(decision: DecisionRecord | None) -> dict[str, Any] | None:
     """The candidate that waits for approval, and what a person can do; None where none waits."""
+    from attrition.monitoring.record import APPROVE, REJECT
+
     if decision is None or decision.proposal is None:
         return None
     return {
@@ -198,6 +195,8 @@ def _release(folder: Path, live: str) -> dict[str, Any]:
 @blueprint.get("/history")
 def run_history() -> Response:
     """The last runs, newest first, with the numbers that trends are made of."""
+    from attrition.monitoring.record import recorded_runs  # heavy, and not needed to start
+
     limit = query_parameters.whole_number("limit", RUNS_SHOWN, 1, MOST_RUNS)
     path = state().config.history
     runs = recorded_runs(path, limit)
@@ -229,6 +228,8 @@ def _score(score: Score | None) -> dict[str, Any] | None:
 
 def drift_counts(drift: DriftRecord) -> dict[str, int]:
     """How many drift checks a run made, and in how many it found drift."""
+    from attrition.monitoring.findings import DriftVerdict
+
     return {
         "checks": len(drift.verdicts),
         "drift": drift.verdicts.count(DriftVerdict.DRIFT),

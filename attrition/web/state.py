@@ -5,17 +5,19 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from flask import abort, current_app
 
 from attrition.core import formatting
 from attrition.core.config import Config
 from attrition.core.errors import DataError
-from attrition.monitoring.record import DecisionRecord
 from attrition.ranking import lookup_db
 from attrition.ranking.lookup_db import Book
 from attrition.web.live_model import Document, LiveModel, Served
+
+if TYPE_CHECKING:
+    from attrition.monitoring.record import DecisionRecord
 
 SERVICE = "client-attrition-risk"
 NOTHING_DEPLOYED = (
@@ -46,8 +48,14 @@ class State:
         self.config = config
         self.model = LiveModel(config.prod_deployment_path)
         self.diagnostics: Document[dict[str, Any]] = Document(config.diagnostics, dict)
-        self.decision = Document(config.decision, DecisionRecord.from_json)
+        self.decision = Document(config.decision, _decision)
         self.prepared: dict[str, tuple[tuple[Any, ...], bytes]] = {}
+
+
+def _decision(plain: dict[str, Any]) -> DecisionRecord:
+    from attrition.monitoring.record import DecisionRecord  # heavy, and not needed to start
+
+    return DecisionRecord.from_json(plain)
 
 
 def state() -> State:

@@ -411,6 +411,25 @@ def test_settings_that_are_wrong_stop_the_server_with_a_word(project: Project) -
     assert "unknown key 'nonsense'" in done.stderr
 
 
+@pytest.mark.parametrize(("word", "code"), [("--help", 0), ("", 2)])
+def test_whoever_runs_it_as_a_script_reads_how_it_is_served(word: str, code: int) -> None:
+    done = subprocess.run(
+        [sys.executable, REPOSITORY / "wsgi.py", *word.split()], capture_output=True, text=True
+    )
+    assert done.returncode == code
+    assert "make serve" in (done.stderr if code else done.stdout)
+    assert "gunicorn wsgi:app" in done.stdout + done.stderr
+
+
+def test_to_start_takes_no_class_of_the_runs_records_and_no_heavy_library() -> None:
+    heavy = ("attrition.monitoring", "pandas", "sklearn", "scipy", "duckdb", "matplotlib")
+    code = f"import sys, wsgi; print(*(m for m in sys.modules if m.startswith({heavy!r})))"
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=REPOSITORY, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.split() == []
+
+
 def test_settings_that_are_not_there_stop_gunicorn_in_one_line(tmp_path: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "gunicorn", "--bind", "127.0.0.1:0", "wsgi:app"],

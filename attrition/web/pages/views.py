@@ -13,10 +13,9 @@ from werkzeug.exceptions import ServiceUnavailable
 
 from attrition.core import formatting
 from attrition.model.scorecard import Scorecard
-from attrition.monitoring.record import recorded_runs
 from attrition.web import query_parameters
 from attrition.web.live_model import Served
-from attrition.web.pages import api_docs, charts, client_list, dashboard
+from attrition.web.pages import api_docs, charts, client_list
 from attrition.web.pages import client as one_client
 from attrition.web.pages.client_list import Listing
 from attrition.web.state import ranking, served, state
@@ -35,6 +34,9 @@ FILTERS = {
 
 def overview_page() -> Response:
     """What a client manager opens: whom to call, and how far the list can be trusted."""
+    from attrition.monitoring.record import recorded_runs  # heavy, and not needed to start
+    from attrition.web.pages import dashboard
+
     now = state()
     live, trouble = _live()
     listing, no_ranking = _listing()
