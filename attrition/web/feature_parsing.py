@@ -14,7 +14,8 @@ import io
 import json
 import math
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from itertools import count
 from typing import Any
 
 import numpy as np
@@ -29,6 +30,8 @@ from attrition.web.plain_csv import plain_table
 Columns = dict[str, NDArray[Any]]
 Levels = Mapping[str, Collection[str]]
 _NO_LEVELS: Levels = {}
+MOST_COLUMNS = 10_000  # of a CSV table
+_FIRST_LINE = re.compile(rb"[^\r\n]*")
 
 # What Python and MLflow's client write for some numbers and JSON has not.
 _NO_NUMBER = re.compile(r"NaN|-?Infinity")
@@ -192,8 +195,11 @@ def columns_from_csv(data: bytes, numeric: Sequence[str], categorical: Sequence[
     Raises:
         DataError: not such a table, a column is missing or doubled, or a value is of no use.
     """
+    first = _FIRST_LINE.match(data)
+    assert first is not None
+    _limit_columns(first[0].count(b",") + 1)  # before they are read: millions take seconds
     plain = plain_table(data)
-    header, rows = _csv_rows(data) if plain is None else (plain.header, [])
+    header, rows, lines = _csv_rows(data) if plain is None else (plain.header, [], count(2))
     result: Columns = {}
     for name in (*numeric, *categorical):
         position = _position(header, name, (*numeric, *categorical))
@@ -203,7 +209,7 @@ def columns_from_csv(data: bytes, numeric: Sequence[str], categorical: Sequence[
             continue
         texts = plain.texts(position) if plain else [row[position] for row in rows]
         if name in numeric:
-            result[name] = _numbers(texts, name)
+            result[name] = _numbers(texts, name, lines)
         else:
             result[name] = np.array([text.strip() for text in texts], dtype=object)
     return result
@@ -220,7 +226,13 @@ def _position(header: Sequence[str], name: str, needed: Sequence[str]) -> int:
     return positions[0]
 
 
-def _csv_rows(data: bytes) -> tuple[list[str], list[list[str]]]:
+def _limit_columns(columns: int) -> None:
+    if columns > MOST_COLUMNS:
+        raise DataError(f"the header has {columns:,} columns; expected at most {MOST_COLUMNS:,}")
+
+
+def _csv_rows(data: bytes) -> tuple[list[str], list[list[str]], list[int]]:
+    """The header, the rows, and the line of each row."""
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -229,11 +241,14 @@ def _csv_rows(data: bytes) -> tuple[list[str], list[list[str]]]:
         raise DataError("the table holds NUL characters; expected CSV text")
     reader = csv.reader(io.StringIO(text, newline=""), strict=True)
     rows: list[list[str]] = []
+    lines: list[int] = []
     try:
         header = next(reader, [])
+        _limit_columns(len(header))
         for row in reader:
             if len(row) == len(header):
                 rows.append(row)
+                lines.append(reader.line_num)
             elif row:  # a blank line is no client
                 raise DataError(
                     f"line {reader.line_num}: expected {plural(len(header), 'value')}, "
@@ -247,7 +262,7 @@ def _csv_rows(data: bytes) -> tuple[list[str], list[list[str]]]:
         raise DataError(f"line {line}: not valid CSV (a quotation mark inside an unquoted value)")
     if not header:
         raise DataError("the table is empty; expected a header with the names of the columns")
-    return header, rows
+    return header, rows, lines
 
 
 def _cells(records: list[dict[str, Any]], name: str) -> list[Any]:
@@ -258,7 +273,7 @@ def _cells(records: list[dict[str, Any]], name: str) -> list[Any]:
         raise DataError(f"row {row}: {name!r} is missing") from None
 
 
-def _numbers(texts: list[str], name: str) -> NDArray[np.float64]:
+def _numbers(texts: list[str], name: str, lines: Iterable[int]) -> NDArray[np.float64]:
     """Many numbers at once; blanks and doubtful texts take the slow way."""
     try:
         values = np.array([float(text) for text in texts], dtype=np.float64)
@@ -267,24 +282,24 @@ def _numbers(texts: list[str], name: str) -> NDArray[np.float64]:
     together = "".join(texts)
     if np.isfinite(values).all() and together.isascii() and "_" not in together:
         return values
-    slow = [_number(text, row, name) for row, text in enumerate(texts, start=1)]
+    slow = [_number(text, line, name, "line") for line, text in zip(lines, texts, strict=False)]
     return np.array(slow, dtype=np.float64)
 
 
-def _number(value: Any, row: int, name: str) -> float:
+def _number(value: Any, number: int, name: str, unit: str = "row") -> float:
     kind = type(value)
     if kind is float or kind is int:
         try:
-            number = float(value)
+            result = float(value)
         except OverflowError:
-            number = math.inf
+            result = math.inf
     elif value is None or (kind is str and not value.strip()):
         return math.nan
     else:
-        number = _number_from_text(value) if kind is str else math.inf
-    if not math.isfinite(number):
-        raise DataError(f"row {row}: {name!r}: expected a number, found {_shown(value)}")
-    return number
+        result = _number_from_text(value) if kind is str else math.inf
+    if not math.isfinite(result):
+        raise DataError(f"{unit} {number}: {name!r}: expected a number, found {_shown(value)}")
+    return result
 
 
 def _number_from_text(text: str) -> float:

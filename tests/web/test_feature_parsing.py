@@ -7,6 +7,7 @@ import gc
 import io
 import json
 import math
+import time
 from collections.abc import Callable, Mapping
 from contextlib import nullcontext
 from typing import Any
@@ -188,10 +189,11 @@ def test_a_csv_table_reads_like_records() -> None:
         ('age,spend,plan\n1,1,"a\n', ["not valid CSV"]),
         ('age,spend,plan\n1,1,"a"b\n', ["line 2", "not valid CSV"]),
         ('age,spend,plan\n1,1,a\n1,1,a"b"\n', ["line 3", "a quotation mark inside"]),
-        ("age,spend,plan\n1,1,a\n1,x,a\n", ["row 2", "'spend'", '"x"']),
-        ("age,spend,plan\n1,1_0,a\n", ["row 1", "'spend'"]),
-        ("age,spend,plan\n1,inf,a\n", ["row 1", "'spend'"]),
-        ("age,spend,plan\n1,\u0661,a\n", ["row 1", "'spend'"]),
+        ("age,spend,plan\n1,1,a\n1,x,a\n", ["line 3", "'spend'", '"x"']),
+        ('age,spend,plan\n1,1,"a\nb"\n\n1,x,a\n', ["line 5", "'spend'", '"x"']),
+        ("age,spend,plan\n1,1_0,a\n", ["line 2", "'spend'"]),
+        ("age,spend,plan\n1,inf,a\n", ["line 2", "'spend'"]),
+        ("age,spend,plan\n1,\u0661,a\n", ["line 2", "'spend'"]),
         ("age,spend,plan\n1,1,\0\n", ["NUL"]),
         (b"age,spend,plan\n1,1,\xe9\n", ["UTF-8"]),
         ("age,spend,plan\n1,1," + "a" * 200_000, ["line 2", "not valid CSV"]),
@@ -201,6 +203,17 @@ def test_a_fault_in_a_csv_table_is_named(text: str | bytes, words: list[str]) ->
     with pytest.raises(DataError) as error:
         from_csv(text)
     assert all(word in str(error.value) for word in words), str(error.value)
+
+
+def test_a_header_of_millions_of_columns_is_refused_before_they_are_read() -> None:
+    start = time.process_time()
+    with pytest.raises(
+        DataError, match="the header has 16,777,217 columns; expected at most 10,000"
+    ):
+        from_csv("," * 2**24)
+    assert time.process_time() - start < 1  # read, they take several seconds
+    with pytest.raises(DataError, match="the header has 10,001 columns"):
+        from_csv('"age\n"' + "," * 10_000)
 
 
 @pytest.mark.slow
