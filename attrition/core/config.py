@@ -435,9 +435,10 @@ def _check_folders(config: Config) -> None:
     """Refuse folders that share files: output written to one would be read from another."""
     for key in FOLDER_KEYS:
         folder = getattr(config, key)
+        with_parents = {folder, *folder.parents}
         for other in FOLDER_KEYS:
             within = getattr(config, other)
-            if key != other and (folder == within or within in folder.parents):
+            if key != other and within in with_parents:
                 raise ConfigError(
                     f"{config.source}: {key}: expected a folder of its own, found {folder}, "
                     f"which is {'the same as' if folder == within else 'inside'} {other}"

@@ -17,6 +17,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from attrition.core import atomic_files
+from attrition.core.config import Config
 from attrition.core.errors import DataError
 from attrition.data.ledger import Ledger
 from attrition.monitoring import alerts
@@ -208,13 +209,13 @@ JUNK: list[Any] = [
 DAMAGES = [pytest.param(path, id=".".join(map(str, path))) for path in paths(FULL)]
 
 
-def show(record: DecisionRecord, project: Project) -> None:
+def show(record: DecisionRecord, config: Config) -> None:
     """On the terminal, in the report, on the page, in the API and in an alert."""
     assert summary(record)
     assert runs_table([record])
     assert list(describe_decision(record, NOW))
     inputs = ReportInputs(
-        config=project.config,
+        config=config,
         time=NOW,
         decision=record,
         model=None,
@@ -242,17 +243,17 @@ def show(record: DecisionRecord, project: Project) -> None:
 def test_a_damaged_value_is_refused_or_shown_without_an_error(
     path: tuple[Any, ...], project: Project
 ) -> None:
+    config, plain = project.config, copy.deepcopy(FULL)
+    inner: Any = plain
+    for key in path[:-1]:
+        inner = inner[key]
     for junk in JUNK:
-        plain = copy.deepcopy(FULL)
-        inner: Any = plain
-        for key in path[:-1]:
-            inner = inner[key]
         inner[path[-1]] = junk
         try:
             record = DecisionRecord.from_json(plain)
         except DataError:
             continue
-        show(record, project)
+        show(record, config)
 
 
 def with_numbers(plain: Any, number: float) -> Any:
@@ -298,4 +299,4 @@ def test_a_thinned_run_of_the_history_is_a_record(
     assert (oldest.training, oldest.ranking, oldest.ingestion) == (None, None, None)
     assert oldest.drift.data[Sample.NEW_ROWS].columns[0].psi == 0.4
     assert oldest.finished_at == NOW
-    show(oldest, project)
+    show(oldest, project.config)
