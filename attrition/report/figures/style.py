@@ -142,8 +142,10 @@ def canvas(height: float) -> Figure:
 
 def picture(name: str, title: str, alt: str, caption: str, figure: Figure) -> Picture:
     """A picture with a fixed layout, so that all renderings are equal, and faster."""
-    figure.draw_without_rendering()
-    figure.set_layout_engine("none")
+    layout = figure.get_layout_engine()
+    assert layout is not None
+    layout.execute(figure)
+    figure.set_layout_engine(None)  # "none" leaves one for which each rendering draws twice
     return Picture(name, title, alt, caption, figure)
 
 
