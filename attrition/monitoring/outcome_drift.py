@@ -2,10 +2,12 @@
 
 Three measures are compared: log loss, the share of leavers, AUC. Each counts when it is worse by
 more than `drift_threshold` and by more than chance. Chance knows both errors, today's and that of
-what is usual, and every look and measure that was taken (Bonferroni). The log loss is tested by
-what has most power against it: intercept and slope of the outcomes on the log-odds together (Cox
-1958), two degrees of freedom. Where another share of leavers is sure already, only that part of the
-log loss is tested and shown which does not follow from it.
+what is usual, and every look that was taken (Bonferroni): the first, on the newest rows, spends
+twice as much of the level as any other, for it has fewest rows and is most urgent. At each look one
+test asks whether anything has changed: intercept and slope of the outcomes on the log-odds together
+(Cox 1958), two degrees of freedom. Only where it says so are the measures asked which it was, so
+that three of them cost the first test no power (gatekeeping). Where another share of leavers is
+sure already, only that part of the log loss is tested and shown which does not follow from it.
 """
 
 from __future__ import annotations
@@ -39,8 +41,8 @@ def outcome_drift(
     """Judge batches of outcomes against what was to be expected of them.
 
     Args:
-        looks: the batches to look at together, for each look; the same model need not have
-            predicted them all.
+        looks: the batches to look at together, for each look, the newest alone first; the same
+            model need not have predicted them all.
         threshold: the least change that counts: of the log loss in nats, of the share of leavers
             and of AUC as a fraction.
         minimum: with fewer rows nothing is judged.
@@ -56,8 +58,8 @@ def outcome_drift(
     ]
     departures = tuple(
         departure
-        for batches, one in compared
-        for departure in _departures(one, batches, threshold, len(compared))
+        for number, (batches, one) in enumerate(compared)
+        for departure in _departures(one, batches, threshold, _level_share(number, len(compared)))
     )
     drifted = [one for one in departures if one.is_drift]
     if drifted:
@@ -91,7 +93,7 @@ def broken_promise(evidence: OutcomeEvidence, samples: int = 1) -> str | None:
         samples: how many such samples are looked at.
     """
     leavers, rows = evidence.leavers, max(evidence.rows, 1)
-    p = 2 * _upper(abs(leavers.departure), leavers.variance)
+    p = 2 * _upper(abs(leavers.departure), leavers.larger_variance)
     if samples * p > LEVEL or abs(leavers.departure) <= DOUBTED * rows:
         return None
     return (
@@ -100,13 +102,19 @@ def broken_promise(evidence: OutcomeEvidence, samples: int = 1) -> str | None:
     )
 
 
+def _level_share(number: int, looks_taken: int) -> float:
+    """The share of the level that a look spends, a fraction 0-1; they sum to 1."""
+    return (1 if number else 2) / (looks_taken + 1)
+
+
 def _departures(
-    rows: OutcomeEvidence, batches: int, threshold: float, looks_taken: int
+    rows: OutcomeEvidence, batches: int, threshold: float, level_share: float
 ) -> list[Departure]:
     """The three measures on one look; p-values for all looks together."""
+    anything = _log_loss(rows, net=False).p
 
     def judged(measure: Measure, one: _Compared) -> Departure:
-        p = min(1.0, len(Measure) * looks_taken * one.p)
+        p = min(1.0, max(anything, one.p) / level_share)
         is_drift = one.size > threshold and p <= LEVEL
         return Departure(
             measure=measure,
@@ -154,7 +162,7 @@ def _log_loss(rows: OutcomeEvidence, *, net: bool) -> _Compared:
     """The log loss; net of what follows from another share of leavers alone, where that is sure."""
     leavers, loss, count = rows.leavers, rows.loss, rows.rows
     expected = (loss.came - loss.change) / count
-    covariance = rows.covariance + _usual_covariance(rows)
+    covariance = rows.larger_covariance + _usual_covariance(rows)
     variance = leavers.change_variance
     by_leavers = covariance / variance if variance > 0 else 0.0
     unexplained = max(loss.change_variance - by_leavers * covariance, 0.0)
@@ -178,9 +186,9 @@ def _auc(rows: OutcomeEvidence) -> _Compared:
 
 def _usual_covariance(rows: OutcomeEvidence) -> float:
     """Of the errors of the usual numbers of leavers and of the usual log loss."""
-    scale = sqrt(rows.leavers.variance * rows.loss.variance)
+    scale = sqrt(rows.leavers.larger_variance * rows.loss.larger_variance)
     errors = rows.leavers.usual_error * rows.loss.usual_error
-    return rows.covariance / scale * errors if scale else 0.0
+    return rows.larger_covariance / scale * errors if scale else 0.0
 
 
 def _upper(value: float, variance: float) -> float:

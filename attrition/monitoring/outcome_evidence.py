@@ -12,8 +12,10 @@ met.
 
 All three measures are sums over rows of (outcome - probability) times a weight, whose mean is 0 and
 whose variance is known while the promise holds: weight 1 (leavers), the log-odds (log loss), the
-rank among the others (AUC; Hajek's projection of the Mann-Whitney statistic). Rows of one client
-may be alike: the variance grows by as much as their sums vary more than single rows.
+rank among the others (AUC; Hajek's projection of the Mann-Whitney statistic). Where the outcomes
+vary more than promised, what was observed counts; that is seen on all rows of a look together, for
+a few rows often seem to. Rows of one client may be alike: the variance grows by as much as their
+sums vary more than single rows.
 """
 
 from __future__ import annotations
@@ -45,6 +47,7 @@ class Tally:
         promised: what the probabilities let expect.
         departure: what came less that.
         variance: of `departure` while the promise holds.
+        observed: the same as the outcomes vary.
         usual: the departure to expect, because the model has shown it since it was fitted.
         usual_error: standard error of `usual`.
     """
@@ -52,6 +55,7 @@ class Tally:
     promised: float = 0.0
     departure: float = 0.0
     variance: float = 0.0
+    observed: float = 0.0
     usual: float = 0.0
     usual_error: float = 0.0
 
@@ -61,8 +65,13 @@ class Tally:
 
     def expecting(self, reference: Tally, share: float) -> Tally:
         """The same, with so much of a reference's departure as the usual one."""
-        usual, error = reference.departure * share, sqrt(reference.variance) * share
+        usual, error = reference.departure * share, sqrt(reference.larger_variance) * share
         return replace(self, usual=usual, usual_error=error)
+
+    @property
+    def larger_variance(self) -> float:
+        """Of `departure`: as promised, or as observed where that is more."""
+        return max(self.variance, self.observed)
 
     @property
     def came(self) -> float:
@@ -77,7 +86,7 @@ class Tally:
     @property
     def change_variance(self) -> float:
         """Variance of `change` while nothing changes; both errors are in it."""
-        return self.variance + self.usual_error**2
+        return self.larger_variance + self.usual_error**2
 
 
 @dataclass(frozen=True)
@@ -92,7 +101,7 @@ class OutcomeEvidence:
         leavers: how many left.
         loss: log loss, in nats.
         wins: pairs in which the leaver has the higher probability; half of those that are equal.
-        covariance: of the departures of `leavers` and `loss`.
+        covariance: of the departures of `leavers` and `loss`, while the promise holds.
     """
 
     rows: int = 0
@@ -102,6 +111,15 @@ class OutcomeEvidence:
     loss: Tally = field(default_factory=Tally)
     wins: Tally = field(default_factory=Tally)
     covariance: float = 0.0
+
+    @property
+    def larger_covariance(self) -> float:
+        """Of the departures of `leavers` and `loss`, as far as their variances are enlarged."""
+        chance = self.leavers.variance * self.loss.variance
+        growth = (
+            self.leavers.larger_variance * self.loss.larger_variance / chance if chance else 1.0
+        )
+        return self.covariance * sqrt(growth)
 
     def __add__(self, other: OutcomeEvidence) -> OutcomeEvidence:
         names = [item.name for item in fields(self)]
@@ -151,44 +169,41 @@ def outcome_evidence(
     left = float(truth.sum())
     pairs = left * (len(truth) - left)
     weights = np.stack([np.ones_like(risk), -log_odds, ranks])
-    variances = _covariances(weights, residual, variance, codes)
+    promised: Floats = (weights * variance) @ weights.T
+    observed, alike = _observed(weights * residual, codes)
+    chances = promised * np.sqrt(np.outer(alike, alike))
     loss = -(risk * np.log(bounded) + (1 - risk) * np.log1p(-bounded)).sum()
     scale = pairs / expected_pairs if expected_pairs else 0.0
+
+    def tally(number: int, promise: float, departure: float, scale: float = 1.0) -> Tally:
+        chance, seen = chances[number, number] * scale, observed[number] * scale
+        return Tally(promise, departure, float(chance), float(seen))
+
     return OutcomeEvidence(
         rows=len(truth),
         clients=len(truth) if codes is None else int(codes.max()) + 1,
         pairs=pairs,
-        leavers=Tally(float(risk.sum()), float(residual.sum()), float(variances[0, 0])),
-        loss=Tally(float(loss), float(residual @ -log_odds), float(variances[1, 1])),
-        wins=Tally(auc * pairs, _wins(truth, risk) - auc * pairs, float(variances[2, 2]) * scale),
-        covariance=float(variances[0, 1]),
+        leavers=tally(0, float(risk.sum()), float(residual.sum())),
+        loss=tally(1, float(loss), float(residual @ -log_odds)),
+        wins=tally(2, auc * pairs, _wins(truth, risk) - auc * pairs, scale),
+        covariance=float(chances[0, 1]),
     )
 
 
-def _covariances(
-    weights: Floats, residual: Floats, variance: Floats, codes: NDArray[np.intp] | None
-) -> Floats:
-    """Of the weighted sums of the residuals: as promised, or as observed where that is more.
+def _observed(weighted: Floats, codes: NDArray[np.intp] | None) -> tuple[Floats, Floats]:
+    """Variances of sums of weighted residuals as observed, and their growth by rows of one client.
 
     Args:
-        weights: array of shape (n_sums, n_rows).
-        residual: array of shape (n_rows,), outcome less probability.
-        variance: of each residual, while the promise holds.
+        weighted: array of shape (n_sums, n_rows).
         codes: the rows' clients, each of whom counts once; None: every row has its own.
     """
-    promised: Floats = (weights * variance) @ weights.T
-    weighted, least = weights * residual, np.diag(promised)
-    growth = _growth((weighted**2).sum(axis=1), least)
-    if codes is not None:
-        by_client = np.stack([np.bincount(codes, row) for row in weighted])
-        growth = growth * _growth((by_client**2).sum(axis=1), (weighted**2).sum(axis=1))
-    result: Floats = promised * np.sqrt(np.outer(growth, growth))
-    return result
-
-
-def _growth(observed: Floats, least: Floats) -> Floats:
-    """How many times as much was observed, at least 1."""
-    return np.maximum(np.divide(observed, least, where=least > 0, out=np.ones_like(least)), 1.0)
+    by_row: Floats = (weighted**2).sum(axis=1)
+    if codes is None:
+        return by_row, np.ones_like(by_row)
+    by_client = (np.stack([np.bincount(codes, row) for row in weighted]) ** 2).sum(axis=1)
+    ratio = np.divide(by_client, by_row, where=by_row > 0, out=np.ones_like(by_row))
+    alike = np.maximum(ratio, 1.0)
+    return by_row * alike, alike
 
 
 def _ranking(risk: Floats) -> tuple[float, float, Floats]:

@@ -169,13 +169,32 @@ def test_quiet_rows_of_the_same_clients_are_no_drift(repeats: int) -> None:
     assert said <= stats.binom.ppf(0.999, 200, 0.05)
 
 
+def leavers_of_200(left: int) -> OutcomeEvidence:
+    return outcome_evidence(np.arange(200) < left, np.full(200, 0.2))
+
+
 def test_equal_probabilities_are_judged_by_the_leavers_alone() -> None:
     def equal(left: int) -> PerformanceDrift:
-        rows = outcome_evidence(np.arange(200) < left, np.full(200, 0.2))
-        return outcome_drift([[rows]], 0.05, MINIMUM)
+        return outcome_drift([[leavers_of_200(left)]], 0.05, MINIMUM)
 
     assert not equal(42).has_drifted
     assert causes(equal(80).departures) == ["the share of leavers has changed"]
+
+
+def test_that_three_measures_are_compared_makes_no_change_less_sure() -> None:
+    found = outcome_drift([[leavers_of_200(54)]], 0.05, MINIMUM)
+    deviations = 14 / np.sqrt(54 * 0.8**2 + 146 * 0.2**2)
+    assert found.departures[0].p == pytest.approx(2 * stats.norm.sf(deviations))
+    assert causes(found.departures) == ["the share of leavers has changed"]
+
+
+def test_the_newest_rows_spend_twice_as_much_of_the_level_as_any_other_look() -> None:
+    rows = leavers_of_200(54)
+    (alone, *_), (newest, _, _, longer, *_) = (
+        outcome_drift([[rows]] * looks, 0.05, MINIMUM).departures for looks in (1, 2)
+    )
+    assert newest.p == pytest.approx(alone.p * 3 / 2)
+    assert longer.p == pytest.approx(alone.p * 3)
 
 
 def test_a_promise_that_is_usually_broken_is_broken() -> None:

@@ -72,7 +72,7 @@ def test_while_the_promise_holds_departures_have_mean_nought_and_the_variance_to
     random = np.random.default_rng(4)
     draws = [outcome_evidence(random.random(150) < risk, risk) for _ in range(4000)]
     tallies = np.array(
-        [[(one.departure, one.variance) for one in measures(draw)] for draw in draws]
+        [[(one.departure, one.larger_variance) for one in measures(draw)] for draw in draws]
     )
     told = tallies[:, :, 1].mean(axis=0)
     assert (abs(tallies[:, :, 0].mean(axis=0)) < 4 * np.sqrt(told / len(draws))).all()
@@ -80,7 +80,9 @@ def test_while_the_promise_holds_departures_have_mean_nought_and_the_variance_to
     assert tallies[:, :2, 0].var(axis=0) == pytest.approx(least[:2], rel=0.1)
     assert (tallies[:, :, 0].var(axis=0) <= 1.05 * told).all()
     covariance = np.cov(tallies[:, 0, 0], tallies[:, 1, 0])[0, 1]
-    assert abs(covariance) == pytest.approx(min(abs(one.covariance) for one in draws), rel=0.15)
+    assert abs(covariance) == pytest.approx(
+        min(abs(one.larger_covariance) for one in draws), rel=0.15
+    )
 
 
 def test_rows_of_one_client_that_are_alike_tell_less() -> None:
@@ -91,7 +93,7 @@ def test_rows_of_one_client_that_are_alike_tell_less() -> None:
     assert (four.clients, known.clients, known.rows) == (1200, 300, 1200)
     for blind, knowing in zip(measures(four), measures(known), strict=True):
         assert knowing.departure == blind.departure
-        assert knowing.variance == pytest.approx(4 * blind.variance)
+        assert knowing.larger_variance == pytest.approx(4 * blind.larger_variance)
     few = outcome_evidence(alike[0][:80], alike[1][:80], np.repeat(np.arange(20), 4))
     assert few.undefined(Minimum(30, 1)) == (
         "too few clients: the 80 labelled rows are of 20 clients, and at least 30 are needed"
@@ -104,7 +106,10 @@ def test_what_is_usual_is_the_reference_of_the_model_that_predicted_the_batch() 
     total = rows + outcome_evidence(*drawn(40, 10)).expecting(second)
     usual = first.loss.departure / 500 * 200 + second.loss.departure / 80 * 40
     assert total.loss.usual == pytest.approx(usual)
-    error = np.sqrt(first.loss.variance) * 200 / 500 + np.sqrt(second.loss.variance) * 40 / 80
+    error = (
+        np.sqrt(first.loss.larger_variance) * 200 / 500
+        + np.sqrt(second.loss.larger_variance) * 40 / 80
+    )
     assert total.loss.usual_error == pytest.approx(error)
     by_pair = first.wins.departure / first.pairs
     assert rows.wins.usual / rows.pairs == pytest.approx(by_pair)
@@ -116,9 +121,19 @@ def test_batches_of_different_models_add_up() -> None:
     total = reduce(add, parts, OutcomeEvidence())
     assert total.rows == 81
     assert total.pairs == sum(part.pairs for part in parts)
-    assert total.covariance == pytest.approx(sum(part.covariance for part in parts))
+    chances = [part.covariance for part in parts]
+    assert total.covariance == pytest.approx(sum(chances))
     assert total.wins.promised == pytest.approx(sum(part.wins.promised for part in parts))
-    assert total.loss.variance == pytest.approx(sum(part.loss.variance for part in parts))
+    for of_kind in ("variance", "observed"):
+        of_parts = [getattr(part.loss, of_kind) for part in parts]
+        assert getattr(total.loss, of_kind) == pytest.approx(sum(of_parts))
+
+
+def test_outcomes_vary_more_than_promised_only_where_all_rows_together_do() -> None:
+    calm, wild = outcome_evidence([0] * 10, [0.1] * 10), outcome_evidence([1], [0.1])
+    assert calm.leavers.larger_variance == pytest.approx(10 * 0.1 * 0.9)
+    assert wild.leavers.larger_variance == pytest.approx(0.9**2)
+    assert (calm + wild).leavers.larger_variance == pytest.approx(11 * 0.1 * 0.9)
 
 
 @pytest.mark.parametrize(
