@@ -14,9 +14,8 @@ Writes nothing by hand; within fullprocess.py models/diagnostics.json and models
 from __future__ import annotations
 
 import argparse
-import csv
-import io
 import logging
+import shutil
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -26,11 +25,12 @@ from typing import Any
 from attrition.core import atomic_files, clock, releases
 from attrition.core.config import Config
 from attrition.core.errors import DataError
-from attrition.data.clients import Rejection, read_table
+from attrition.core.scratch import scratch_folder
 from attrition.data.discovery import all_rejected
 from attrition.data.ledger import read_ledger
 from attrition.data.profile import DataProfile, missing_changes
 from attrition.engines.context import RunContext
+from attrition.engines.predictions import Predictions, predict
 from attrition.engines.selection import engine
 from attrition.model.champion import fitting_champion, live_champion
 from attrition.monitoring.record import DecisionRecord, last_decision, read_record
@@ -51,7 +51,6 @@ STAGES = (
     "answers",
 )
 RUNS_SHOWN = 20
-PREDICTED = ("id", "probability", "prediction")
 # The pipeline has better things to do than to wait for a package index; a person asked for it.
 PIPELINE_WAIT_SECONDS = 5.0
 PERSON_WAIT_SECONDS = 60.0
@@ -144,31 +143,6 @@ def in_order(timings: Mapping[str, float]) -> dict[str, float | None]:
     return {stage: timings.get(stage) for stage in [*known, *sorted(timings.keys() - {*STAGES})]}
 
 
-def predict(config: Config, path: Path) -> tuple[list[tuple[str, float, str]], list[Rejection]]:
-    """Predict for the clients in a table with the deployed model.
-
-    Args:
-        path: a `.csv` or `.csv.gz` file; only the features must be in it.
-
-    Returns:
-        Id, probability of leaving and predicted label of each client in the order of the file,
-        and the rows that were not accepted.
-
-    Raises:
-        DataError: no model is deployed, it has other columns or labels than the settings, or
-            the file is of no use.
-    """
-    card = fitting_champion(config).card
-    clients, rejected = read_table(config, path)
-    probabilities = card.probabilities(clients.columns)
-    labels = (config.negative_label, config.positive_label)
-    predictions = [
-        (str(client), float(probability), labels[bool(probability >= card.threshold)])
-        for client, probability in zip(clients.ids, probabilities, strict=True)
-    ]
-    return predictions, list(rejected)
-
-
 def describe(result: DiagnosticsResult, decision: DecisionRecord | None, now: str) -> str:
     """The result, and what the last run decided, as tables for a terminal of 80 columns.
 
@@ -227,25 +201,26 @@ def _show_history(config: Config, arguments: argparse.Namespace) -> int:
 
 
 def _show_predictions(config: Config, arguments: argparse.Namespace) -> int:
-    predictions, rejected = predict(config, arguments.predict)
-    if arguments.json:
-        rows = [dict(zip(PREDICTED, row, strict=True)) for row in predictions]
-        print(atomic_files.json_text(rows).rstrip())
-    else:
-        _print_csv(predictions)
-    for row in rejected:
+    with predict(config, fitting_champion(config).card, arguments.predict) as predictions:
+        if arguments.json:
+            rows = [row._asdict() for row in predictions.rows()]
+            print(atomic_files.json_text(rows).rstrip())
+        else:
+            _print_csv(predictions)
+    for row in predictions.rejected:
         line = f", line {row.line}" if row.line else ""
         column = f"{row.column}: " if row.column else ""
         logger.warning("%s%s: rejected; %s%s", arguments.predict, line, column, row.reason)
     return 0
 
 
-def _print_csv(predictions: Sequence[tuple[str, float, str]]) -> None:
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(encoding="utf-8", newline="\n")
-    writer = csv.writer(sys.stdout, lineterminator="\n")
-    writer.writerow(PREDICTED)
-    writer.writerows(predictions)
+def _print_csv(predictions: Predictions) -> None:
+    """Print all of them, or on an error nothing."""
+    with scratch_folder() as folder:
+        path = folder / "predictions.csv"
+        predictions.write_csv(path)
+        with path.open("rb") as stream:
+            shutil.copyfileobj(stream, sys.stdout.buffer)
 
 
 def _count(text: str) -> int:

@@ -239,36 +239,33 @@ def waiting_leavers(config: Config) -> set[str]:
     return set(clients.ids[clients.labels == POSITIVE].tolist())
 
 
-def read_table(config: Config, path: Path) -> tuple[Clients, tuple[Rejection, ...]]:
+@contextlib.contextmanager
+def read_table(config: Config, path: Path) -> Iterator[tuple[ClientTable, tuple[Rejection, ...]]]:
     """Read any table of clients, `.csv` or `.csv.gz`; only the features are required.
 
     Returns:
-        The clients in the order of the file (labels None unless every row has one), and the rows
-        that were not accepted.
+        The checked rows in the order of the file, and those that were not accepted. The table's
+        settings name no id column where the file has none.
 
     Raises:
         DataError: the file is missing or cannot be used at all.
     """
     config = replace(config, snapshot_column=None, outcome_days=None)
     optional = [name for name in config.stored_columns if name not in config.feature_columns]
-    try:
-        batch = source_files.find_batch(path)
-        with (
-            _session(config, batch.unpacked_size) as (connection, scratch),
-            unpacked(config, batch, scratch) as plain,
-        ):
-            if config.id_column not in csv_records.column_names(plain):
-                config = replace(config, id_column=None)
-            table = ClientTable(connection, config, scratch)
-            with table.transaction():
-                table.add(plain, 0, optional)
-            clients = _fetch(connection, config, "rows WHERE problem IS NULL", [])
-            rejected = tuple(_rejections(connection, [path.name]))
-    except DataError as error:
-        raise DataError(f"{path}: {error}") from None
-    if clients.labels is not None and (clients.labels < 0).any():
-        clients = replace(clients, labels=None)
-    return clients, rejected
+    with contextlib.ExitStack() as session:
+        try:
+            batch = source_files.find_batch(path)
+            # The rows may go to disk; to score them takes memory, too.
+            connection, scratch = session.enter_context(_session(config, batch.unpacked_size // 2))
+            with unpacked(config, batch, scratch) as plain:
+                if config.id_column not in csv_records.column_names(plain):
+                    config = replace(config, id_column=None)
+                table = ClientTable(connection, config, scratch)
+                with table.transaction():
+                    table.add(plain, 0, optional)
+        except DataError as error:
+            raise DataError(f"{path}: {error}") from None
+        yield table, tuple(_rejections(connection, [path.name]))
 
 
 @contextlib.contextmanager

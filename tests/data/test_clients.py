@@ -15,11 +15,11 @@ from attrition.data.clients import (
     final_clients,
     labelled_test_clients,
     open_clients,
-    read_table,
     training_clients,
 )
 from attrition.data.ledger import read_ledger
 from tests.conftest import HEADER, Project
+from tests.support.client_tables import whole_table
 
 SETTINGS: dict[str, Any] = {
     "id_column": "id",
@@ -164,15 +164,16 @@ def test_without_an_id_a_client_is_called_by_its_row(project: Project) -> None:
 def test_any_table_with_the_features_can_be_read(project: Project) -> None:
     project.configure(**SETTINGS)
     path = project.write("table.csv", "c,x\na,1\nb,one\n")
-    clients, rejected = read_table(project.config, path)
+    clients, rejected = whole_table(project.config, path)
     assert plain(clients) == [("row 1", 1.0, "a", None)]
-    assert clients.labels is None
     assert [(r.line, r.column, r.value) for r in rejected] == [(3, "x", "one")]
     path = project.write("table.csv", "id,c,x,y,worth\nk,a,1,1,5\nl,b,2,0,6\n")
-    clients, _ = read_table(project.config, path)
-    assert plain(clients) == [("k", 1.0, "a", 1, 5.0), ("l", 2.0, "b", 0, 6.0)]
-    path = project.write("table.csv", "id,c,x,y\nk,a,1,1\nl,b,2,\n")
-    assert read_table(project.config, path)[0].labels is None, "not every row has a label"
+    clients, _ = whole_table(project.config, path)
+    assert plain(clients) == [("k", 1.0, "a", 5.0), ("l", 2.0, "b", 6.0)]
+    path = project.write("table.csv", "id,c,x,y\nk,a,1,1\nl,b,2,\nm,a,1,perhaps\n")
+    clients, rejected = whole_table(project.config, path)
+    assert plain(clients) == [("k", 1.0, "a", None), ("l", 2.0, "b", None)]
+    assert [(r.line, r.column, r.value) for r in rejected] == [(4, "y", "perhaps")]
 
 
 @pytest.mark.parametrize(
@@ -188,7 +189,7 @@ def test_an_unusable_table_is_named_with_the_reason(
 ) -> None:
     path = project.write(name, text)
     with pytest.raises(DataError, match=rf"{name}: .*{reason}"):
-        read_table(project.config, path)
+        whole_table(project.config, path)
 
 
 def test_names_of_missing_values_stay_text(project: Project) -> None:

@@ -17,12 +17,13 @@ import ingestion
 from attrition.core import clock
 from attrition.core.errors import PipelineError
 from attrition.data import maturity
-from attrition.data.clients import labelled_test_clients, read_table
+from attrition.data.clients import labelled_test_clients
 from attrition.data.ledger import read_ledger
 from attrition.data.ledger_rebuild import accept_edits
 from attrition.engines.local import LocalEngine
 from attrition.model.scorecard import Scorecard
 from tests.conftest import Project
+from tests.support.client_tables import whole_table
 
 SETTINGS: dict[str, Any] = {
     "id_column": "id",
@@ -296,7 +297,7 @@ def test_test_data_are_scored_and_tables_predicted_by_the_same_rule(dated: Dated
     assert test.clients.ids.tolist() == ["a", "b"]
     assert (test.next_day, test.blank_labels) == ("2026-03-01", 4)
     path.write_text("id,x\na,1\n")
-    clients, rejected = read_table(dated.project.config, path)
+    clients, rejected = whole_table(dated.project.config, path)
     assert (clients.ids.tolist(), rejected) == (["a"], ())
 
 

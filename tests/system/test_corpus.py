@@ -20,10 +20,10 @@ import pytest
 import ingestion
 from attrition.core.config import Config, parse_config
 from attrition.core.errors import DataError
-from attrition.data.clients import read_table
 from attrition.data.csv_records import column_names
 from attrition.data.ledger import LedgerEntry
 from tests.conftest import FOLDERS, REPOSITORY, Project, Suite
+from tests.support.client_tables import whole_table
 from tests.support.ingested import quarantined
 
 CORPUS = Path(__file__).resolve().parents[1] / "corpus"
@@ -84,7 +84,7 @@ def test_csv_spectrum_is_read_as_its_answers_say(project: Project, path: Path) -
     answers = json.loads((path.parent.parent / "json" / f"{path.stem}.json").read_text("utf-8"))
     header, rows = list(answers[0]), [[v.strip() for v in row.values()] for row in answers]
     project.configure(id_column=None, numeric_columns=[], categorical_columns=header)
-    clients, rejected = read_table(project.config, path)
+    clients, rejected = whole_table(project.config, path)
     assert rejected == ()
     assert clients.features.astype(str).to_numpy().tolist() == rows
 
@@ -120,7 +120,7 @@ def test_a_messy_public_file_is_read_exactly_or_refused_with_a_reason(
     plain.write_bytes(data)
     try:
         config = config_for(plain)
-        clients, rejected = read_table(config, plain)
+        clients, rejected = whole_table(config, plain)
     except DataError:
         assert sound_rows(data, 1) is None, "refused, though the other reader finds its way"
         suite.tell(1, "messy public files refused")
