@@ -62,7 +62,8 @@ class Ranking:
         ids: each client's id; array of shape (n,).
         probabilities: of leaving, fraction 0-1, rounded to `DECIMALS`.
         tiers: high, medium or low.
-        reasons: up to three texts each, strongest first; only for the first clients of the list.
+        reasons: up to three texts each, first what sets the client apart from the others of its
+            tier; only for the first clients of the list.
         values: the value column, NaN where blank; None when none is configured.
         values_at_risk: probability x value.
         value_ranks: rank by value at risk, 1 for the largest, clients who are held out after all
@@ -141,7 +142,7 @@ def rank(
         order = order[np.argsort(held_out[order], kind="stable")]
     to_call = len(ids) if held_out is None else int((~held_out).sum())
     first = order[:with_reasons]
-    reasons = _reasons(card, table, first)
+    reasons = _reasons(card, table, first, tiers.of(exact[first]))
     ranked_values = None if values is None else values[order]
     at_risk = None if ranked_values is None else probabilities[order] * ranked_values
     return Ranking(
@@ -215,14 +216,19 @@ def _order(probabilities: Floats, ids: NDArray[np.object_]) -> NDArray[np.intp]:
     return order
 
 
-def _reasons(card: Scorecard, table: Table, rows: NDArray[np.intp]) -> list[list[str]]:
-    """The reasons of some clients as texts; `NO_REASON` for a client without any."""
+def _reasons(
+    card: Scorecard, table: Table, rows: NDArray[np.intp], tiers: NDArray[np.object_]
+) -> list[list[str]]:
+    """The reasons of some clients as texts; `NO_REASON` for a client without any.
+
+    First comes what sets a client apart from the others of its tier.
+    """
     columns = (*card.numeric_columns, *card.categorical_columns)
     selected = {column: np.asarray(table[column])[rows] for column in columns}
     words = Words(card)
     return [
         [words.of(reason) for reason in reasons] or [NO_REASON]
-        for reasons in card.reasons(selected, REASONS)
+        for reasons in card.reasons(selected, REASONS, tiers)
     ]
 
 

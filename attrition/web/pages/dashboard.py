@@ -202,22 +202,6 @@ def shifts(columns: Sequence[ColumnDrift]) -> list[Shift]:
     ]
 
 
-def attention(decision: DecisionRecord | None, runs: Sequence[DecisionRecord]) -> list[str]:
-    """What somebody should look at: a failed run, a candidate that waits, the warnings of the run.
-
-    Args:
-        decision: the record of the last run that came to a verdict.
-        runs: the records of the last runs, newest first.
-    """
-    warnings = list(decision.warnings if decision else ())
-    if decision and decision.proposal:
-        warnings.insert(0, f"{decision.proposal.notice}. {sentence(decision.reason)}")
-    if not runs or runs[0].verdict is not RunVerdict.FAILED:
-        return warnings
-    when, reason = short_moment(runs[0].time), runs[0].reason
-    return [f"The run of {when} failed; what stands here is from before it: {reason}", *warnings]
-
-
 def weak_segments(decision: DecisionRecord | None, release: str | None) -> list[str]:
     """The kinds of clients of whom a model knows less than of others, each in a sentence.
 

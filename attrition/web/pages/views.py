@@ -5,7 +5,7 @@ The views themselves (`overview`, `clientlist`, `portrait`, `handbook`) are valu
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from flask import Response, render_template, request
@@ -13,7 +13,8 @@ from werkzeug.exceptions import ServiceUnavailable
 
 from attrition.core import formatting
 from attrition.model.scorecard import Scorecard
-from attrition.monitoring.record import recorded_runs
+from attrition.monitoring import severity
+from attrition.monitoring.record import DecisionRecord, recorded_runs
 from attrition.web import query_parameters
 from attrition.web.live_model import Served
 from attrition.web.pages import api_docs, charts, client_list, dashboard
@@ -55,12 +56,26 @@ def overview_page() -> Response:
         facts=live and dashboard.facts(live.scores, live.cross_validated, live.manifest),
         weak_segments=live and dashboard.weak_segments(decision, live.version),
         outcome=dashboard.outcome_sentence(decision.ranking if decision else None),
-        warnings=dashboard.attention(decision, runs),
+        messages=severity.messages(decision, runs),
+        state_line=live and _state_line(live, decision, runs),
         trends=dashboard.trends(runs, diagnostics.get("batches") or ()),
         compared=compared,
         shifts=dashboard.shifts(columns),
         decisions=dashboard.decisions(runs or [decision] if decision else []),
         diagnostics=diagnostics,
+    )
+
+
+def _state_line(
+    live: Served, decision: DecisionRecord | None, runs: Sequence[DecisionRecord]
+) -> str:
+    """How far the list can be relied on; a record of another model says nothing of this one."""
+    if severity.has_failed(runs):
+        return "The last run failed; this list is from the run before it."
+    is_its = decision is not None and decision.release_after in (None, live.version)
+    below = state().config.model_score_threshold
+    return severity.state_line(
+        decision if is_its else None, live.scores, live.cross_validated, below
     )
 
 

@@ -33,12 +33,12 @@ from attrition.web.pages import api_docs, charts, client_list, dashboard
 from attrition.web.pages import client as one_client
 from attrition.web.pages.charts import Reading
 from tests.conftest import REPOSITORY, Project
+from tests.support.browsing import BROWSER, page_of
 from tests.support.hostile import CLIENT_NAMES
 from tests.support.records import decision_record, made
 from tests.support.releases import NOW, deploy
 from tests.support.servers import ask, gunicorn
 
-BROWSER = {"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
 FEATURES = {"lastmonth_activity": 0, "lastyear_activity": None, "number_of_employees": 9}
 
 
@@ -62,10 +62,6 @@ class Tags(HTMLParser):
 
     def named(self, name: str) -> list[dict[str, str | None]]:
         return [attributes for tag, attributes in self.found if tag == name]
-
-
-def page_of(project: Project, path: str = "/") -> str:
-    return create_app(project.config).test_client().get(path, headers=BROWSER).text
 
 
 def rank_names(project: Project, names: list[str], features: dict[str, Any] = FEATURES) -> None:
@@ -193,11 +189,13 @@ def test_a_run_that_failed_is_said_before_the_list_until_one_comes_to_a_verdict(
     history.record_run(ready.config.history, record, 100)
     html = page_of(ready)
     said = "The run of 2026-03-02 06:00 failed; what stands here is from before it: no &#39;revenue"
-    assert html.index("Needs attention") < html.index(said) < html.index("Whom to call first")
+    assert html.index("The last run failed") < html.index("Whom to call first")
+    assert html.index(">Do something<") < html.index(said) < html.index(">Good to know<")
     assert "Data drift in lastyear_activity." in html
     sound = {**record, "run_id": "b", "time": "2026-03-02T06:03:00+00:00", "verdict": "kept"}
     history.record_run(ready.config.history, sound, 100)
     assert "what stands here is from before it" not in page_of(ready)
+    assert "The last run failed" not in page_of(ready)
 
 
 def test_one_more_reason_is_read_aloud_as_one(ready: Project) -> None:
