@@ -26,15 +26,25 @@ class Severity(StrEnum):
 
 @dataclass(frozen=True)
 class Message:
-    """One sentence, and what it asks of its reader."""
+    """One sentence, what it asks of its reader, and the same in plain words ("" for no others)."""
 
     severity: Severity
     text: str
+    plain: str = ""
 
 
 # How the warnings of a record begin: those about the model before a new one, and those to act on.
 _MODEL_DRIFT, _DEGRADED = "model drift", "the deployed model is degraded"
 _ABOUT_THE_FORMER_MODEL = (_MODEL_DRIFT, "data drift", "moved risk", _DEGRADED)
+_PLAIN = {
+    _MODEL_DRIFT: "Clients leave, or stay, otherwise than the model expected.",
+    "data drift": "The clients' data have changed.",
+    "moved risk": "The predicted risk has changed on average, though no column has by itself.",
+    _DEGRADED: "The model at work is weaker than the settings ask for.",
+    "test data and new rows disagree": (
+        "The test data and the newest clients disagree: are the test data still like today's?"
+    ),
+}
 _TO_DO = (_MODEL_DRIFT, _DEGRADED, "the model is weak", "too good to be true", "nobody knows")
 
 
@@ -54,7 +64,7 @@ def messages(decision: DecisionRecord | None, runs: Sequence[DecisionRecord] = (
         text = f"{decision.proposal.notice}. {sentence(decision.reason)}"
         graded.append(Message(Severity.ACT, sentence(text)))
     for warning in decision.warnings if decision else ():
-        graded.append(Message(_severity(warning, decision), sentence(warning)))
+        graded.append(Message(_severity(warning, decision), sentence(warning), _plain(warning)))
     return [one for severity in Severity for one in graded if one.severity is severity]
 
 
@@ -64,6 +74,11 @@ def _severity(warning: str, decision: DecisionRecord | None) -> Severity:
     if is_deployed and warning.startswith(_ABOUT_THE_FORMER_MODEL):
         return Severity.SOLVED
     return Severity.ACT if warning.startswith(_TO_DO) else Severity.KNOW
+
+
+def _plain(warning: str) -> str:
+    begins = (plain for begin, plain in _PLAIN.items() if warning.startswith(begin))
+    return next(begins, "")
 
 
 def has_failed(runs: Sequence[DecisionRecord]) -> bool:

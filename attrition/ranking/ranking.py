@@ -104,6 +104,12 @@ class Ranking:
         """How many clients are in a tier."""
         return int((self.tiers == tier).sum())
 
+    def value_at_risk(self, tier: str) -> float | None:
+        """That of all clients of a tier with a known value; None without values."""
+        if self.values_at_risk is None:
+            return None
+        return float(np.nansum(self.values_at_risk[self.tiers == tier]))
+
 
 @dataclass(frozen=True)
 class Previous:

@@ -141,7 +141,7 @@ def _columns(diagnosed: Mapping[str, Any]) -> Iterator[Block]:
             "lrrrrr",
             ("Column", "Median", "Mean", "Std. deviation", "5%", "95%"),
             [
-                (formatting.line(column, 40), *(amount(values.get(key)) for key in keys))
+                (formatting.middle(column, 36), *(amount(values.get(key)) for key in keys))
                 for column, values in list(numbers.items())[:COLUMNS_SHOWN]
             ],
             left_out(len(numbers), min(len(numbers), COLUMNS_SHOWN), "columns", "diagnostics.json"),
@@ -153,7 +153,7 @@ def _columns(diagnosed: Mapping[str, Any]) -> Iterator[Block]:
             ("Column", "Levels", "The most frequent"),
             [
                 (
-                    formatting.line(column, 40),
+                    formatting.middle(column, 36),
                     formatting.count(counts["distinct"]),
                     _levels(counts["levels"], diagnosed["rows"]),
                 )
@@ -191,7 +191,7 @@ def _missing(diagnosed: Mapping[str, Any]) -> Iterator[Block]:
         ("Column", "Trained on", "All rows", "Newest batch", "Change"),
         [
             (
-                formatting.line(column, 40),
+                formatting.middle(column, 36),
                 *(_percentage(missing[column][key]) for key in keys),
                 formatting.points(missing[column]["change"]),
             )

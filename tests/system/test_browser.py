@@ -16,7 +16,7 @@ from attrition.core import atomic_files
 from attrition.core.formatting import line
 from attrition.model.scorecard import Scorecard
 from attrition.model.terms import CategoricalTerm, KnotAxis, LevelAxis, NumericTerm
-from attrition.ranking import lookup_db
+from attrition.ranking import client_pages, lookup_db
 from attrition.web.pages import client_list
 from tests.conftest import Project
 from tests.support.hostile import CLIENT_NAMES
@@ -112,7 +112,7 @@ def risks(page: Any) -> list[int]:
 def first_client(port: int) -> dict[str, Any]:
     """All that the API knows of the client at the greatest risk."""
     (first,) = json.loads(ask(port, "/clients?per_page=1")[2])["clients"]
-    found = json.loads(ask(port, str(client_list.client_url(first["client"])))[2])
+    found = json.loads(ask(port, str(client_pages.client_url(first["client"])))[2])
     return dict(found)
 
 
@@ -168,7 +168,7 @@ def test_a_manager_finds_whom_to_call_and_tries_what_would_help(open_page: Open,
 
 def test_what_if_says_what_the_api_says(open_page: Open, port: int) -> None:
     client = first_client(port)
-    page = open_page(client_list.client_url(client["client"]))
+    page = open_page(client_pages.client_url(client["client"]))
     outcome, busy = page.locator("#outcome"), {**client["features"], "lastmonth_activity": 500}
     field = page.locator("#what-if").get_by_label("lastmonth_activity")
 
@@ -208,7 +208,7 @@ def test_further_reasons_stand_below_the_first_at_any_width(open_page: Open) -> 
 
 
 def test_on_a_phone_the_what_if_is_one_touch_away(open_page: Open, port: int) -> None:
-    page = open_page(client_list.client_url(first_client(port)["client"]), viewport=PHONE)
+    page = open_page(client_pages.client_url(first_client(port)["client"]), viewport=PHONE)
     link = page.get_by_role("link", name="What if a value were another?")
     expect(link).to_be_in_viewport(ratio=1)
     link.click()
@@ -325,7 +325,7 @@ CHECKS = """() => {
 def test_every_page_is_named_ordered_and_fits_a_phone_by_day_and_night(
     open_page: Open, port: int
 ) -> None:
-    client = client_list.client_url(first_client(port)["client"])
+    client = client_pages.client_url(first_client(port)["client"])
     for path in ("/", "/clients?q=nobody", client, "/docs"):
         page = open_page(path, viewport=PHONE, color_scheme="light", reduced_motion="reduce")
         page.evaluate("for (const e of document.querySelectorAll('details')) e.open = true")

@@ -15,6 +15,7 @@ from attrition.core import formatting
 from attrition.model.scorecard import Scorecard
 from attrition.monitoring import severity
 from attrition.monitoring.record import DecisionRecord, recorded_runs
+from attrition.runs import history
 from attrition.web import query_parameters
 from attrition.web.live_model import Served
 from attrition.web.pages import api_docs, charts, client_list, dashboard
@@ -26,6 +27,7 @@ PER_PAGE = 25
 # What the templates say numbers, times and names with.
 FILTERS = {
     "count": formatting.count,
+    "day": formatting.day,
     "decimal": formatting.decimal,
     "moment": formatting.moment,
     "percent": formatting.percent,
@@ -56,6 +58,9 @@ def overview_page() -> Response:
         facts=live and dashboard.facts(live.scores, live.cross_validated, live.manifest),
         weak_segments=live and dashboard.weak_segments(decision, live.version),
         outcome=dashboard.outcome_sentence(decision.ranking if decision else None),
+        movement=client_list.movement(listing.about) if listing else [],
+        value_at_risk=client_list.value_at_risk(listing.about) if listing else "",
+        weeks=dashboard.weeks(history.high_risk(now.config.history)),
         messages=severity.messages(decision, runs),
         state_line=live and _state_line(live, decision, runs),
         trends=dashboard.trends(runs, diagnostics.get("batches") or ()),

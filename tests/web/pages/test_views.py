@@ -24,8 +24,9 @@ from attrition.core import atomic_files, releases
 from attrition.model.scorecard import Scorecard
 from attrition.model.terms import CategoricalTerm, KnotAxis, LevelAxis, NumericTerm, PairTerm
 from attrition.monitoring.findings import ColumnDrift
-from attrition.ranking import lookup_db
+from attrition.ranking import client_pages, lookup_db
 from attrition.ranking.lookup_db import Question
+from attrition.ranking.movement import MOVES
 from attrition.ranking.ranking import GROUPS
 from attrition.runs import history
 from attrition.web import query_parameters
@@ -279,7 +280,10 @@ def test_a_page_that_is_not_there_is_an_empty_one_with_a_way_back(many: Project)
     assert "No client matches." in page_of(many, "/?q=nobody")
 
 
-@pytest.mark.parametrize("query", ["tier=top", "sort=height", "page=0", "page=x", "q=a&q=b"])
+@pytest.mark.parametrize(
+    "query",
+    ["tier=top", "sort=height", "page=0", "page=x", "q=a&q=b", "moved=up", "least_value=nan"],
+)
 def test_a_wrong_question_is_an_error_page(client: FlaskClient, query: str) -> None:
     answer = client.get(f"/?{query}", headers=BROWSER)
     assert answer.status_code == 400
@@ -289,20 +293,22 @@ def test_a_wrong_question_is_an_error_page(client: FlaskClient, query: str) -> N
 
 @pytest.mark.slow
 @given(
-    st.frozensets(st.sampled_from(lookup_db.TIERS), min_size=1),
-    st.frozensets(st.sampled_from(GROUPS), min_size=1),
-    st.text(),
-    st.sampled_from(sorted(lookup_db.SORTS)),
+    st.builds(
+        Question,
+        tiers=st.frozensets(st.sampled_from(lookup_db.TIERS), min_size=1),
+        groups=st.frozensets(st.sampled_from(GROUPS), min_size=1),
+        part=st.text(),
+        sort=st.sampled_from(sorted(lookup_db.SORTS)),
+        moved=st.sampled_from(("", *MOVES)),
+        least_value=st.none() | st.floats(-1e300, 1e300),
+    ),
     st.integers(1, 99),
 )
-def test_an_address_asks_for_what_it_was_made_of(
-    tiers: frozenset[str], groups: frozenset[str], part: str, sort: str, number: int
-) -> None:
-    question = Question(tiers, groups, part, sort)
+def test_an_address_asks_for_what_it_was_made_of(question: Question, number: int) -> None:
     address = client_list.address(question, number)
     with create_empty_app().test_request_context(f"/{address}"):
         # Blanks around a search are none of it.
-        assert query_parameters.question() == replace(question, part=part.strip())
+        assert query_parameters.question() == replace(question, part=question.part.strip())
         assert query_parameters.page_number() == number
 
 
@@ -323,7 +329,7 @@ def create_empty_app() -> Flask:
 @example("\n")
 @example("%2e")
 def test_every_name_comes_back_from_its_address(name: str) -> None:
-    address = client_list.client_url(name)
+    address = client_pages.client_url(name)
     tidied = urlsplit(urljoin("http://localhost/somewhere/else", address))
     with create_empty_app().test_request_context(f"{tidied.path}?{tidied.query}"):
         assert request.url_rule is not None
@@ -362,7 +368,7 @@ def test_a_name_too_long_for_an_address_has_a_link_that_works(ready: Project) ->
     assert len(addresses) == len(names)
     assert sum("client_sha256=" in address for address in addresses) == 5
     for name, address in zip(names, addresses, strict=True):
-        assert len(address) <= client_list.LONGEST_ADDRESS
+        assert len(address) <= client_pages.LONGEST_ADDRESS
         assert browser.get(address).get_json()["client"] == name
         assert browser.get(address, headers=BROWSER).status_code == 200
     for digest in ("", "0" * 64, lookup_db.name_digest("short"), "ä"):
@@ -558,6 +564,26 @@ def test_columns_are_told_by_how_far_they_moved() -> None:
     ]
     calm = decision_record(drift={"data": {"test data": {"verdict": "no drift"}}})
     assert dashboard.newest_comparison(calm) == ("test data", ())
+
+
+def test_the_weeks_show_the_last_list_of_each_and_need_two() -> None:
+    """2026-03-02 is a Monday."""
+    lists = [("2026-03-03", 5), ("2026-03-08", 7), ("2026-03-09", 4), ("2026-03-30", 9)]
+    readings = [
+        {"time": f"{day}T06:00:00+00:00", "high": n, "value_at_risk": None} for day, n in lists
+    ]
+    assert dashboard.weeks(readings[:2]) == []
+    (clients,) = dashboard.weeks(readings)
+    assert [dot.text for dot in clients.chart.dots] == [
+        "2 March 2026: 7",
+        "9 March 2026: 4",
+        "30 March 2026: 9",
+    ]
+    first, second, third = (dot.x for dot in clients.chart.dots)
+    assert third - second == pytest.approx(3 * (second - first), abs=0.2)  # the axis is time
+    assert clients.text == "9 in the week of 30 March 2026, 7 in that of 2 March 2026."
+    readings = [{**one, "value_at_risk": 1000.0 * one["high"]} for one in readings]
+    assert dashboard.weeks(readings)[1].chart.dots[0].text == "2 March 2026: 7k"
 
 
 # --- the documentation and errors -------------------------------------------------------------
