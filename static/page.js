@@ -152,7 +152,7 @@ async function predicted(signal, records) {
 function tell(form, controls, answer) {
   const changed = controls.filter((control) => own(control)[1] !== now(control)[1]);
   for (const control of controls) {
-    control.closest(".field").classList.toggle("changed", changed.includes(control));
+    control.closest(".field")?.classList.toggle("changed", changed.includes(control));
   }
   const [before, after] = answer.probabilities;
   const newer = answer.model_version === form.dataset.release ? "" : " By the model that is live now.";

@@ -293,6 +293,8 @@ def _versions(inputs: ReportInputs) -> Iterator[Block]:
 def _settings(inputs: ReportInputs) -> Table:
     config = inputs.config
     keys = (*SETTINGS, *["holdout_share"] * (config.holdout_share > 0))
+    if config.levers:
+        keys = (*keys, "levers")
     columns = formatting.plural(len(config.feature_columns), "column")
     return table(
         "Settings that decide",
@@ -304,4 +306,6 @@ def _settings(inputs: ReportInputs) -> Table:
 
 
 def _setting(value: Any) -> str:
+    if isinstance(value, tuple):
+        return ", ".join(formatting.middle(item, 36) for item in value)
     return "not set" if value is None else str(value)

@@ -207,6 +207,22 @@ def test_further_reasons_stand_below_the_first_at_any_width(open_page: Open) -> 
         assert box["y"] > cell["y"] + 15
 
 
+def test_on_a_phone_the_first_client_is_on_the_first_screen(
+    open_page: Open, serve: Callable[..., int], finished_copy: Project
+) -> None:
+    """Whatever there is to say about the run, and with every filter that there may be."""
+    finished_copy.configure(value_column="number_of_employees")
+    finished_copy.run("reporting.py")
+    record = atomic_files.read_json(finished_copy.config.decision)
+    drift = "model drift on the new rows: log loss 0.5 (0.3 expected)"
+    record |= {"warnings": [drift, "data drift in the new rows: a", "no test data"]}
+    atomic_files.write_json(finished_copy.config.decision, record)
+    phone = {"width": 390, "height": 844}
+    page = open_page("/", serve(finished_copy), viewport=phone)
+    assert page.locator(".severities li").count() == 2
+    expect(page.locator(".clients tbody tr").first).to_be_in_viewport(ratio=1)
+
+
 def test_on_a_phone_the_what_if_is_one_touch_away(open_page: Open, port: int) -> None:
     page = open_page(client_pages.client_url(first_client(port)["client"]), viewport=PHONE)
     link = page.get_by_role("link", name="What if a value were another?")
@@ -234,6 +250,7 @@ def test_what_if_takes_known_levels_other_ones_and_none(
     place = CategoricalTerm("place", LevelAxis(("north", "")), (-2.0, 2.0, 4.0), "north", 0.0)
     version = deploy(project, card=Scorecard(0.0, 0.5, (number,), (place,), ()))
     write_book(project, ["Acme"], {"size": 0, "place": "north"}, version)
+    project.configure(numeric_columns=["size"], categorical_columns=["place"], levers=["place"])
     page = open_page("/clients/Acme", serve(project))
     for choice, words in (
         ("another value", "98%, high"),

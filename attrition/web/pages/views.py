@@ -106,14 +106,16 @@ def client_page(
         explained = {
             "drivers": one_client.drivers(client["contributions"]),
             "standings": one_client.standings(card, client["features"], order),
-            "fields": one_client.fields(card, client["features"], order),
         }
+        explained["fields"], explained["fixed"] = one_client.fields(
+            card, client["features"], order, state().config.levers
+        )
     return _page(
         "client.html",
         client=client,
         row=client_list.row(client),
         thresholds=thresholds,
-        risk_history=one_client.risk_history(client["history"]),
+        risk_history=one_client.risk_history(client["history"], client),
         **explained,
     )
 

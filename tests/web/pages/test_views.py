@@ -437,6 +437,47 @@ def test_a_client_whose_model_is_gone_is_shown_without_its_points(ready: Project
     assert "what-if" not in html
 
 
+def test_only_what_a_team_can_change_is_tried_out(ready: Project) -> None:
+    rank_names(ready, ["Acme"])
+    ready.configure(levers=["lastmonth_activity"])
+    tags = Tags(page_of(ready, "/clients/Acme"))
+    inputs = {i["name"]: i["type"] for i in tags.named("input") if "data-kind" in i}
+    assert inputs == {
+        "lastmonth_activity": "number",
+        "lastyear_activity": "hidden",  # the model needs them, too
+        "number_of_employees": "hidden",
+    }
+    assert [label["for"] for label in tags.named("label")] == ["field-1"]
+
+
+def test_plain_words_come_first_and_points_on_demand(client: FlaskClient) -> None:
+    html = client.get("/clients/Quiet%20AG", headers=BROWSER).text
+    points = html.index('<details class="points">')
+    assert html.index("it is quiet") < html.index("Where this client stands") < points
+    assert points < html.index(">+2.00</td>")
+    assert '<a href="/">All clients</a>' in html
+
+
+def test_the_risk_over_time_has_all_its_points_up_to_now() -> None:
+    readings = [("2026-02-01", 0.5), ("2026-02-11", 0.75)]
+    history = [{"time": f"{day}T06:00:00+00:00", "probability": p} for day, p in readings]
+    now = {"time": "2026-03-03T06:00:00+00:00", "probability": 0.75}
+    assert one_client.risk_history(history[:1], now) is None
+    drawn = one_client.risk_history(history, now)
+    assert drawn is not None
+    chart, _, points = drawn
+    assert points == [
+        ("3 March 2026", "75.0%"),
+        ("11 February 2026", "75.0%"),
+        ("1 February 2026", "50.0%"),
+    ]
+    first, second, third = (dot.x for dot in chart.dots)
+    assert third - second == pytest.approx(2 * (second - first), abs=0.2)
+    held = one_client.risk_history(history, history[1])
+    assert held is not None
+    assert len(held[2]) == 2
+
+
 CARD = Scorecard(
     0.0,
     0.5,
@@ -481,18 +522,26 @@ def test_a_client_stands_on_the_curve_where_its_value_is() -> None:
     (age, region) = one_client.standings(CARD, {"age": 55.0, "region": "south"}, ["age", "region"])
     line = [tuple(map(float, point.split())) for point in age.chart.line[1:].split("L")]
     (dot,) = age.chart.dots
-    halfway = [(a + b) / 2 for a, b in zip(line[1], line[2], strict=True)]
-    assert (dot.x, dot.y) == pytest.approx(halfway, abs=0.1)
-    assert "age is 55: \N{MINUS SIGN}1.50 points" in age.text
-    assert [dot.text for dot in region.chart.dots if dot.marked] == ["south: \N{MINUS SIGN}0.5"]
+    # 55 is halfway from the second of three knots, 10, to the last, 100.
+    assert (dot.x, dot.y) == pytest.approx(line[6], abs=0.1)
+    assert (len(line), [tick.text for tick in age.chart.across]) == (9, ["0", "10", "100"])
+    # By hand: 1 / (1 + exp(2)) with the client's values; -0.5 - 3 and 1 - 0.5 at the ends.
+    assert (
+        "age is 55, and the risk 12%; with other values of it, all else being equal, " in age.text
+    )
+    assert age.text.endswith("the risk goes from 3% to 62%.")
+    assert [dot.text for dot in region.chart.dots if dot.marked] == ["south: 12%"]
     assert {tick.at for tick in age.chart.ticks} == {tick.at for tick in region.chart.ticks}
+    assert age.chart.ticks[0].text == "0%"
 
 
 def test_a_form_offers_known_values_other_ones_and_none() -> None:
     features = {"age": None, "region": "a place nobody knew"}
     order = one_client.columns_by_points(CARD, explained({"age": float("nan"), "region": "x"}))
     assert order == ["region", "age"]
-    region, age = one_client.fields(CARD, features, order)
+    (region, age), fixed = one_client.fields(CARD, features, order, ["age", "region"])
+    assert fixed == []
+    assert one_client.fields(CARD, features, order) == ([age], [region])  # numbers are usual levers
     assert (age.value, age.hint, age.options) == ("", "usually 10", ())
     assert [(o.value, o.is_chosen) for o in region.options] == [
         ("north", False),
