@@ -18,8 +18,8 @@ LISTS_SHOWN = 6
 
 
 def chapter(inputs: ReportInputs) -> Section:
-    """Where the most is at stake, what the last run has to say, whether the lists helped."""
-    blocks = [*by_value(inputs), *_messages(inputs), *_lists(inputs), *caveat(inputs)]
+    """What the last run has to say, where the most is at stake, whether the lists helped."""
+    blocks = [*_messages(inputs), *by_value(inputs), *_lists(inputs), *caveat(inputs)]
     return Section("changes", "What changed", tuple(blocks))
 
 
@@ -27,7 +27,7 @@ def _messages(inputs: ReportInputs) -> Iterator[Block]:
     """Each message once: what has plain words stands in full in the appendix."""
     messages = severity.messages(inputs.decision)
     if not messages:
-        yield Text("Nothing that you need to know of.")
+        yield Text("Nothing that asks for a hand.")
     for kind in Severity:
         texts = [one.plain or one.text for one in messages if one.severity is kind]
         if texts:

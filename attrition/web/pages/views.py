@@ -6,22 +6,23 @@ The views themselves (`overview`, `clientlist`, `portrait`, `handbook`) are valu
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from flask import Response, render_template, request
 from werkzeug.exceptions import ServiceUnavailable
 
 from attrition.core import formatting
 from attrition.model.scorecard import Scorecard
-from attrition.monitoring import severity
-from attrition.monitoring.record import DecisionRecord, recorded_runs
 from attrition.runs import history
 from attrition.web import query_parameters
 from attrition.web.live_model import Served
-from attrition.web.pages import api_docs, charts, client_list, dashboard
+from attrition.web.pages import api_docs, charts, client_list
 from attrition.web.pages import client as one_client
 from attrition.web.pages.client_list import Listing
 from attrition.web.state import ranking, served, state
+
+if TYPE_CHECKING:
+    from attrition.monitoring.record import DecisionRecord
 
 PER_PAGE = 25
 # What the templates say numbers, times and names with.
@@ -38,6 +39,10 @@ FILTERS = {
 
 def overview_page() -> Response:
     """What a client manager opens: whom to call, and how far the list can be trusted."""
+    from attrition.monitoring import severity  # heavy, and not needed to start
+    from attrition.monitoring.record import recorded_runs
+    from attrition.web.pages import dashboard
+
     now = state()
     live, trouble = _live()
     listing, no_ranking = _listing()
@@ -75,6 +80,8 @@ def _state_line(
     live: Served, decision: DecisionRecord | None, runs: Sequence[DecisionRecord]
 ) -> str:
     """How far the list can be relied on; a record of another model says nothing of this one."""
+    from attrition.monitoring import severity  # heavy, and not needed to start
+
     if severity.has_failed(runs):
         return "The last run failed; this list is from the run before it."
     is_its = decision is not None and decision.release_after in (None, live.version)
