@@ -64,7 +64,7 @@ function startList(form) {
 /** What the form asks for, without what is usual anyway. */
 function asked(form, button) {
   const found = new URLSearchParams(new FormData(form, button));
-  const usual = { q: "", sort: "place", tier: form.elements.tier[0].value };
+  const usual = { q: "", moved: "", least_value: "", sort: "place", tier: form.elements.tier[0].value };
   if (form.elements.group) usual.group = form.elements.group[0].value; // where clients are held out
   for (const [name, value] of Object.entries(usual)) {
     if (found.get(name) === value) found.delete(name);
@@ -73,7 +73,7 @@ function asked(form, button) {
 }
 
 function empty(form) {
-  form.elements.q.value = "";
+  for (const name of ["q", "moved", "least_value"]) if (form.elements[name]) form.elements[name].value = "";
   form.elements.tier[0].checked = true;
   if (form.elements.group) form.elements.group[0].checked = true;
 }
@@ -152,7 +152,7 @@ async function predicted(signal, records) {
 function tell(form, controls, answer) {
   const changed = controls.filter((control) => own(control)[1] !== now(control)[1]);
   for (const control of controls) {
-    control.closest(".field").classList.toggle("changed", changed.includes(control));
+    control.closest(".field")?.classList.toggle("changed", changed.includes(control));
   }
   const [before, after] = answer.probabilities;
   const newer = answer.model_version === form.dataset.release ? "" : " By the model that is live now.";

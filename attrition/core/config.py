@@ -56,6 +56,7 @@ class Config:
     positive_label: str = "1"
     negative_label: str = "0"
     value_column: str | None = None
+    levers: tuple[str, ...] = ()  # the features that a team can change; empty: all numeric ones
 
     # The column with the date that a row describes, and the days after it in which leaving counts:
     # a label is used from the end of these on. None: at once.
@@ -473,6 +474,12 @@ def _check_columns(config: Config) -> None:
         raise ConfigError(
             f"{source}: value_column: expected a column of numbers, "
             f"found {config.value_column!r} among categorical_columns"
+        )
+    unknown = [column for column in config.levers if column not in features]
+    if unknown:
+        raise ConfigError(
+            f"{source}: levers: expected columns of numeric_columns and categorical_columns, "
+            f"found {', '.join(map(repr, unknown))}"
         )
     if label_key(config.positive_label) == label_key(config.negative_label):
         raise ConfigError(

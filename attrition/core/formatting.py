@@ -26,6 +26,15 @@ def line(text: object, limit: int = LONGEST) -> str:
     return shown if len(shown) <= limit else shown[: limit - 1] + "…"
 
 
+def middle(text: object, limit: int = LONGEST) -> str:
+    """A name from outside as `line` gives it, but shortened in its middle: both its ends stay."""
+    shown = line(text, 4 * LONGEST)
+    if len(shown) <= limit:
+        return shown
+    end = (limit - 1) // 2
+    return f"{shown[: limit - 1 - end]}…{shown[-end:]}"
+
+
 def sentence(text: str) -> str:
     """A text with a capital at its beginning and a full stop at its end."""
     text = text.strip()

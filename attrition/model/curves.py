@@ -7,7 +7,7 @@ as two hundred.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -43,6 +43,18 @@ class ThresholdCounts:
     def base_rate(self) -> float:
         """Share of all clients who left, a fraction 0-1."""
         return self.leavers / self.rows
+
+    def from_share(self, share: float) -> ThresholdCounts:
+        """Only the thresholds at which a share of the clients (a fraction 0-1) or more is called:
+        of fewer clients precision and lift are chance.
+        """
+        kept = self.alarms >= share * self.rows
+        return replace(
+            self,
+            thresholds=self.thresholds[kept],
+            alarms=self.alarms[kept],
+            hits=self.hits[kept],
+        )
 
     def position(self, threshold: float) -> int | None:
         """Position of the lowest probability at or above a threshold; None without one."""

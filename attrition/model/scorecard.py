@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from attrition.core.errors import DataError, unreadable
 from attrition.model.terms import (
@@ -144,30 +145,29 @@ class Scorecard:
             result[:, position] = term.of_column(table) - term.average_points
         return result
 
-    def reasons(self, table: Table, count: int) -> list[list[Reason]]:
+    def reasons(
+        self, table: Table, count: int, groups: NDArray[Any] | None = None
+    ) -> list[list[Reason]]:
         """Why each client's risk is above the average client's.
 
         Args:
             table: as for `log_odds`.
             count: at most this many reasons for a client.
+            groups: array of shape (n_clients,), the clients that each is listed with. Then its
+                strongest reason and those that set it apart from them are chosen, and what sets it
+                apart most comes first: what all of them have in common tells none from another.
 
         Returns:
-            For each client its reasons, strongest first; only terms that raise the risk by
-            `LEAST_POINTS` or more, and of those the strongest and what has `LEAST_SHARE` or more in
-            the sum of the points of all that raise it.
+            For each client its reasons, strongest first without `groups`; only terms that raise the
+            risk by `LEAST_POINTS` or more, and of those the strongest and what has `LEAST_SHARE` or
+            more in the sum of the points of all that raise it.
         """
-        lifts = np.maximum(self.contributions(table), 0.0)
-        strongest = np.argsort(-lifts, axis=1, kind="stable")[:, :count]
-        least = LEAST_SHARE * lifts.sum(axis=1)
+        points = self.contributions(table)
+        preference = points if groups is None else _beyond_group(points, groups)
+        chosen = _chosen(points, preference, count)
         return [
-            [
-                self._reason(record, position, float(points[position]))
-                for rank, position in enumerate(positions)
-                if points[position] >= LEAST_POINTS and (rank == 0 or points[position] >= enough)
-            ]
-            for record, positions, points, enough in zip(
-                self._records(table), strongest, lifts, least, strict=True
-            )
+            [self._reason(record, position, float(own[position])) for position in positions]
+            for record, positions, own in zip(self._records(table), chosen, points, strict=True)
         ]
 
     def explanations(self, table: Table) -> list[list[Reason]]:
@@ -221,6 +221,37 @@ class Scorecard:
             "categorical": {term.column: _categorical_json(term) for term in self.categorical},
             "pairs": [_pair_json(term) for term in self.pairs],
         }
+
+
+def _beyond_group(points: Floats, groups: NDArray[Any]) -> Floats:
+    """Points above the mean of each client's group; equal ones are equal to the last digit."""
+    beyond = points.copy()
+    for group in set(groups.tolist()):
+        beyond[groups == group] -= points[groups == group].mean(axis=0)
+    return np.round(beyond, 9)
+
+
+def _chosen(points: Floats, preference: Floats, count: int) -> list[list[int]]:
+    """For each client the positions of the terms that are its reasons, the preferred ones first.
+
+    Args:
+        points: above the average client's; array of shape (n_clients, n_terms).
+        preference: of the same shape; among equal ones the stronger term is preferred.
+        count: at most this many for a client; the strongest is always one of them.
+    """
+    lifts = np.maximum(points, 0.0)
+    is_strongest = np.arange(points.shape[1]) == lifts.argmax(axis=1)[:, np.newaxis]
+    enough = is_strongest | (lifts >= LEAST_SHARE * lifts.sum(axis=1, keepdims=True))
+    is_reason = (lifts >= LEAST_POINTS) & enough
+    wanted = np.where(is_reason, preference, -np.inf)
+    first = np.where(is_strongest & is_reason, np.inf, wanted)
+    chosen = np.lexsort((-lifts, -first), axis=1)[:, :count]
+    lifts, wanted = (np.take_along_axis(array, chosen, axis=1) for array in (lifts, wanted))
+    chosen = np.take_along_axis(chosen, np.lexsort((-lifts, -wanted), axis=1), axis=1)
+    return [
+        [position for position in positions if of_client[position]]
+        for positions, of_client in zip(chosen.tolist(), is_reason.tolist(), strict=True)
+    ]
 
 
 def logistic(log_odds: Floats) -> Floats:

@@ -27,6 +27,7 @@ from attrition.engines.selection import engine
 from attrition.model.champion import Champion, live_champion
 from attrition.model.scorecard import Scorecard
 from attrition.ranking import csv_list, lookup_db, ranking
+from attrition.ranking.movement import HighRisk, Movement, moved_since
 from attrition.ranking.outcomes import (
     EarlierList,
     RankingRecord,
@@ -57,6 +58,7 @@ class RankingResult:
         tiers: the thresholds used.
         outcomes: of earlier rankings, newest first.
         not_listed: number of clients of lower risk left off the list, which would grow too long.
+        movement: who has come to high risk and who has left it; None without an earlier list.
     """
 
     release: str
@@ -65,6 +67,7 @@ class RankingResult:
     tiers: Tiers
     outcomes: tuple[EarlierList, ...]
     not_listed: int = 0
+    movement: Movement | None = None
 
     def counts(self) -> RankingRecord:
         """What the decision record holds of it."""
@@ -78,6 +81,9 @@ class RankingResult:
             low=self.ranking.count(ranking.LOW),
             thresholds=self.tiers,
             outcomes=self.outcomes,
+            value_at_risk=self.ranking.value_at_risk(ranking.HIGH),
+            came=None if self.movement is None else len(self.movement.came),
+            left=None if self.movement is None else len(self.movement.left),
         )
 
 
@@ -123,7 +129,10 @@ def rank_clients(config: Config, ledger: Ledger, champion: Champion | None) -> R
     result = ranking.with_changes(result, _last_list(path) if config.id_column else None)
     csv_list.write_list(path, result)
     about = {"time": clock.now(), "release": release.id, "ranked": ranked}
-    lookup_db.write_ranking(config.client_book, result, clients.columns, tiers, about)
+    movement = moved_since(_last_high_risk(config, ranked), result)
+    lookup_db.write_ranking(
+        config.client_book, result, clients.columns, tiers, about, movement=movement
+    )
     if config.id_column is None:
         return RankingResult(release.id, result, ranked, tiers, (), total - len(clients))
     kept = remember(result, release.id, ledger.commit_id)
@@ -132,7 +141,8 @@ def rank_clients(config: Config, ledger: Ledger, champion: Champion | None) -> R
         config.history, kept.key, about["time"], asdict(kept), config.rankings_to_keep, risks=risks
     )
     outcomes = earlier_outcomes(config, ledger)
-    return RankingResult(release.id, result, ranked, tiers, outcomes, total - len(clients))
+    not_listed = total - len(clients)
+    return RankingResult(release.id, result, ranked, tiers, outcomes, not_listed, movement)
 
 
 def recorded(listed: RankingResult | str) -> tuple[RankingRecord | None, str | None]:
@@ -175,6 +185,20 @@ def _last_list(path: Path) -> ranking.Previous | None:
         return csv_list.read_list(path)
     except DataError as error:
         logger.warning("%s; the new list shows no changes", error)
+        return None
+
+
+def _last_high_risk(config: Config, ranked: str) -> HighRisk | None:
+    """Of the last list of the same kind; None without one, and where clients have no ids."""
+    if config.id_column is None:
+        return None
+    try:
+        with lookup_db.opened(config.client_book) as book:
+            return book.high_risk() if book.about["ranked"] == ranked else None
+    except FileNotFoundError:
+        return None
+    except DataError as error:
+        logger.warning("%s; the new list does not say who moved", error)
         return None
 
 

@@ -16,13 +16,14 @@ import math
 import sqlite3
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from attrition.core import atomic_files
 from attrition.core.errors import DataError, PipelineError
-from attrition.ranking.ranking import CALL, GROUPS, HOLD_OUT, Ranking, Tiers
+from attrition.ranking.movement import CAME, LEFT, HighRisk, Movement
+from attrition.ranking.ranking import CALL, GROUPS, HIGH, HOLD_OUT, Ranking, Tiers
 
 TIERS = ("high", "medium", "low")
 # The API's name of an order -> SQLite's ORDER BY. Places follow the falling probability, value
@@ -60,6 +61,8 @@ _SCHEMA = (
     )""",
     # A separate table: the texts are long and would slow down a search.
     "CREATE TABLE details (place INTEGER PRIMARY KEY, reasons TEXT NOT NULL, features TEXT)",
+    # Clients who have come to high risk or left it; without a place: no longer on the list.
+    "CREATE TABLE moved (client TEXT NOT NULL, move TEXT NOT NULL, place INTEGER)",
 )
 _INDEXES = (
     "CREATE INDEX clients_by_id ON clients (client)",
@@ -76,12 +79,12 @@ class Page:
     Attributes:
         about: of the ranking: `time`, `release`, `ranked` (which clients), `total`, `tiers`
             (tier -> number of clients), `thresholds` (tier -> probability); where clients are held
-            out also `held_out` (tier -> number of these).
-        found: tier -> number of its clients, in the question's groups, whose name contains the
-            question's part.
-        groups: group -> number of its clients, in the question's tiers, whose name contains the
-            part; empty where nobody is held out.
-        matching: number of the clients in the question's tiers and groups whose name contains it.
+            out also `held_out` (tier -> number of these); with values `value_at_risk` (tier -> its
+            sum); after another list `moved` (`since`, and the numbers `came`, `left` and `gone`).
+        found: tier -> number of its clients, in the question's groups, that match in all else.
+        groups: group -> number of its clients, in the question's tiers, that match in all else;
+            empty where nobody is held out.
+        matching: number of the clients that match.
         clients: those on this page.
     """
 
@@ -96,12 +99,24 @@ class Page:
 class Question:
     """Which clients, in which order: `tiers` of `TIERS`, `groups` of `GROUPS` (where nobody is held
     out, all clients are to be called), a part of the name, a key of `SORTS`.
+
+    Attributes:
+        moved: one of `movement.MOVES` (of those who left high risk, the ones still listed); "" for
+            all clients.
+        least_value: least value of a client; None for all, those without a value among them.
     """
 
     tiers: frozenset[str] = frozenset(TIERS)
     groups: frozenset[str] = frozenset(GROUPS)
     part: str = ""
     sort: str = "place"
+    moved: str = ""
+    least_value: float | None = None
+
+    @property
+    def is_narrowed(self) -> bool:
+        """Whether anything but tiers and groups is asked for."""
+        return bool(self.part or self.moved) or self.least_value is not None
 
 
 def write_book(
@@ -109,6 +124,7 @@ def write_book(
     about: Mapping[str, Any],
     clients: Iterable[Sequence[Any]],
     details: Iterable[Sequence[Any]],
+    moved: Iterable[Sequence[Any]] = (),
 ) -> None:
     """Replace the book, whole or not at all.
 
@@ -117,6 +133,7 @@ def write_book(
         clients: rows of place, client, tier, probability, probability change, rank change, value,
             value at risk, value rank.
         details: rows of place, reasons (list of texts), features (column -> value).
+        moved: rows of client, move, place (None: no longer listed).
 
     Raises:
         PipelineError: the book cannot be written; the old one stays.
@@ -125,7 +142,7 @@ def write_book(
         with atomic_files.replacing(path) as temporary:
             temporary.unlink(missing_ok=True)
             with contextlib.closing(sqlite3.connect(temporary, isolation_level=None)) as connection:
-                _fill(connection, about, clients, details)
+                _fill(connection, about, clients, details, moved)
     except sqlite3.Error as error:  # such as a full disk
         raise PipelineError(f"{path}: cannot be written ({error})") from None
 
@@ -135,6 +152,7 @@ def _fill(
     about: Mapping[str, Any],
     clients: Iterable[Sequence[Any]],
     details: Iterable[Sequence[Any]],
+    moved: Iterable[Sequence[Any]],
 ) -> None:
     # Nobody reads it before it is complete and synced: no journal is needed.
     connection.execute("PRAGMA journal_mode = OFF")
@@ -148,6 +166,7 @@ def _fill(
         ((position, client, client.casefold(), *rest) for position, client, *rest in clients),
     )
     connection.executemany("INSERT INTO details VALUES (?, ?, ?)", details)
+    connection.executemany("INSERT INTO moved VALUES (?, ?, ?)", moved)
     for statement in _INDEXES:
         connection.execute(statement)
     connection.execute("COMMIT")
@@ -173,7 +192,7 @@ class Book:
             f"{query} LIMIT ? OFFSET ?", (*values, size, (number - 1) * size)
         ).fetchall()
         is_all = question.tiers == set(TIERS) and question.groups == set(GROUPS)
-        if not question.part:
+        if not question.is_narrowed:
             held_out = Counter(self.about.get("held_out", {}))
             counts = {CALL: Counter(self.about["tiers"]) - held_out, HOLD_OUT: held_out}
         elif number == 1 and len(rows) < size and is_all:  # all of them
@@ -181,7 +200,7 @@ class Book:
             for row in rows:
                 counts[self._group(row)][row["tier"]] += 1
         else:
-            counts = self._count(question.part)
+            counts = self._count(question)
         tiers = {tier: sum(counts[group][tier] for group in question.groups) for tier in TIERS}
         groups = {group: sum(counts[group][tier] for tier in question.tiers) for group in GROUPS}
         matching = sum(tiers[tier] for tier in question.tiers)
@@ -207,10 +226,11 @@ class Book:
             order = f"place > {self.to_call:d}, {order}"
         return f"{_select(where)} ORDER BY {order}", values
 
-    def _count(self, part: str) -> dict[str, Counter[str]]:
-        """Group -> tier -> number of its clients whose name contains a part."""
+    def _count(self, question: Question) -> dict[str, Counter[str]]:
+        """Group -> tier -> number of its clients that match in all but tier and group."""
         counts = {group: Counter[str]() for group in GROUPS}
-        where, values = _condition(Question(part=part), self.to_call)
+        narrowed = replace(question, tiers=frozenset(TIERS), groups=frozenset(GROUPS))
+        where, values = _condition(narrowed, self.to_call)
         query = (
             f"SELECT place > {self.to_call:d} AS is_held_out, tier, count(*) AS clients "
             f"FROM clients WHERE {where} GROUP BY is_held_out, tier"
@@ -230,6 +250,19 @@ class Book:
             "SELECT features FROM details WHERE place = ?", (row["place"],)
         ).fetchone()
         return {**self._client(row), "features": json.loads(features)}
+
+    def high_risk(self) -> HighRisk:
+        """Who is at high risk, and who moved there or away."""
+        names = self._connection.execute("SELECT client FROM clients WHERE tier = ?", (HIGH,))
+        clients = frozenset(name for (name,) in names)
+        if "moved" not in self.about:
+            return HighRisk(self.about["time"], clients, None)
+        moves: dict[str, set[str]] = {CAME: set(), LEFT: set()}
+        for client, move in self._connection.execute("SELECT client, move FROM moved"):
+            moves[move].add(client)
+        since = self.about["moved"]["since"]
+        movement = Movement(since, frozenset(moves[CAME]), frozenset(moves[LEFT]))
+        return HighRisk(self.about["time"], clients, movement)
 
     def long_name(self, digest: str) -> str | None:
         """The name, too long for an address, that has this digest; None without one."""
@@ -302,6 +335,12 @@ def _condition(question: Question, to_call: int) -> tuple[str, list[Any]]:
     if question.part:
         parts.append("instr(folded, ?)")
         values.append(question.part.casefold())
+    if question.moved:
+        parts.append("place IN (SELECT place FROM moved WHERE move = ?)")
+        values.append(question.moved)
+    if question.least_value is not None:
+        parts.append("value >= ?")
+        values.append(question.least_value)
     return " AND ".join(parts), values
 
 
@@ -314,6 +353,8 @@ def write_ranking(
     features: Mapping[str, Any],
     tiers: Tiers,
     about: Mapping[str, Any],
+    *,
+    movement: Movement | None = None,
 ) -> None:
     """Replace the book by a ranking.
 
@@ -323,6 +364,7 @@ def write_ranking(
         features: column -> value of each client, in the order of the table that was ranked.
         tiers: the thresholds used.
         about: `time`, `release` and `ranked` (which clients these are).
+        movement: who has come to high risk and who has left it; None without an earlier list.
     """
     whole = {
         **about,
@@ -333,7 +375,27 @@ def write_ranking(
     if ranking.held_out is not None:
         held_out = ranking.tiers[ranking.to_call :]
         whole["held_out"] = {tier: int((held_out == tier).sum()) for tier in TIERS}
-    write_book(path, whole, _clients(ranking), _details(ranking, features))
+    if ranking.values_at_risk is not None:
+        whole["value_at_risk"] = {tier: ranking.value_at_risk(tier) for tier in TIERS}
+    moved = [] if movement is None else _moved(ranking, movement)
+    if movement is not None:
+        whole["moved"] = {"since": movement.since, **_counts(moved)}
+    write_book(path, whole, _clients(ranking), _details(ranking, features), moved)
+
+
+def _moved(ranking: Ranking, movement: Movement) -> list[tuple[str, str, int | None]]:
+    """Client, move and place of all who moved; None for those no longer listed."""
+    moves = dict.fromkeys(movement.came, CAME) | dict.fromkeys(movement.left, LEFT)
+    places = {
+        client: place for place, client in enumerate(ranking.ids.tolist(), 1) if client in moves
+    }
+    return [(client, move, places.get(client)) for client, move in sorted(moves.items())]
+
+
+def _counts(moved: Iterable[tuple[str, str, int | None]]) -> dict[str, int]:
+    """How many came, left and are still listed, and left and are gone."""
+    counts = Counter(move if place else "gone" for _, move, place in moved)
+    return {name: counts[name] for name in (CAME, LEFT, "gone")}
 
 
 def _clients(ranking: Ranking) -> Iterator[tuple[Any, ...]]:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from attrition.ranking.ranking import Ranking, Tiers
+from attrition.ranking.ranking import HIGH, Ranking, Tiers
 
 TOP_SIZES = (10, 20, 50)
 # Most clients of an old ranking that are kept for the base rate; of more, a fixed sample.
@@ -30,6 +30,8 @@ class Remembered:
         clients: number of ranked clients.
         top: ids of the first clients, in order.
         sample: ids of all clients, or of a fixed sample, for the base rate.
+        high: number of clients at high risk; None in an older history.
+        value_at_risk: theirs in sum; None without values.
     """
 
     key: str
@@ -38,6 +40,8 @@ class Remembered:
     clients: int
     top: tuple[str, ...]
     sample: tuple[str, ...]
+    high: int | None = None
+    value_at_risk: float | None = None
 
 
 def remember(ranking: Ranking, release: str, commit: str | None) -> Remembered:
@@ -55,7 +59,8 @@ def remember(ranking: Ranking, release: str, commit: str | None) -> Remembered:
     sample = tuple(sorted(ids[i] for i in chosen))
     content = repr((release, commit, len(ids), top, sample))
     key = hashlib.sha256(content.encode()).hexdigest()[:16]
-    return Remembered(key, release, commit, len(ids), top, sample)
+    high, at_risk = ranking.count(HIGH), ranking.value_at_risk(HIGH)
+    return Remembered(key, release, commit, len(ids), top, sample, high, at_risk)
 
 
 @dataclass(frozen=True)
@@ -92,6 +97,9 @@ class RankingRecord:
         not_listed: clients of lower risk that are not on the list, since it would grow too long.
         thresholds: the tiers used.
         outcomes: of earlier rankings, newest first.
+        value_at_risk: of the clients at high risk, in sum; None without values.
+        came, left: how many have come to high risk and have left it since the last list that
+            differed in that; None without one.
     """
 
     release: str
@@ -103,6 +111,9 @@ class RankingRecord:
     low: int
     thresholds: Tiers
     outcomes: tuple[EarlierList, ...]
+    value_at_risk: float | None = None
+    came: int | None = None
+    left: int | None = None
 
 
 def precision_at_top(

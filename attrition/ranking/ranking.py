@@ -62,7 +62,8 @@ class Ranking:
         ids: each client's id; array of shape (n,).
         probabilities: of leaving, fraction 0-1, rounded to `DECIMALS`.
         tiers: high, medium or low.
-        reasons: up to three texts each, strongest first; only for the first clients of the list.
+        reasons: up to three texts each, first what sets the client apart from the others of its
+            tier; only for the first clients of the list.
         values: the value column, NaN where blank; None when none is configured.
         values_at_risk: probability x value.
         value_ranks: rank by value at risk, 1 for the largest, clients who are held out after all
@@ -103,6 +104,12 @@ class Ranking:
         """How many clients are in a tier."""
         return int((self.tiers == tier).sum())
 
+    def value_at_risk(self, tier: str) -> float | None:
+        """That of all clients of a tier with a known value; None without values."""
+        if self.values_at_risk is None:
+            return None
+        return float(np.nansum(self.values_at_risk[self.tiers == tier]))
+
 
 @dataclass(frozen=True)
 class Previous:
@@ -141,7 +148,7 @@ def rank(
         order = order[np.argsort(held_out[order], kind="stable")]
     to_call = len(ids) if held_out is None else int((~held_out).sum())
     first = order[:with_reasons]
-    reasons = _reasons(card, table, first)
+    reasons = _reasons(card, table, first, tiers.of(exact[first]))
     ranked_values = None if values is None else values[order]
     at_risk = None if ranked_values is None else probabilities[order] * ranked_values
     return Ranking(
@@ -215,14 +222,19 @@ def _order(probabilities: Floats, ids: NDArray[np.object_]) -> NDArray[np.intp]:
     return order
 
 
-def _reasons(card: Scorecard, table: Table, rows: NDArray[np.intp]) -> list[list[str]]:
-    """The reasons of some clients as texts; `NO_REASON` for a client without any."""
+def _reasons(
+    card: Scorecard, table: Table, rows: NDArray[np.intp], tiers: NDArray[np.object_]
+) -> list[list[str]]:
+    """The reasons of some clients as texts; `NO_REASON` for a client without any.
+
+    First comes what sets a client apart from the others of its tier.
+    """
     columns = (*card.numeric_columns, *card.categorical_columns)
     selected = {column: np.asarray(table[column])[rows] for column in columns}
     words = Words(card)
     return [
         [words.of(reason) for reason in reasons] or [NO_REASON]
-        for reasons in card.reasons(selected, REASONS)
+        for reasons in card.reasons(selected, REASONS, tiers)
     ]
 
 

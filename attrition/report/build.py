@@ -3,7 +3,13 @@
 from __future__ import annotations
 
 from attrition.core import formatting
-from attrition.report import chapter_changes, chapter_clients, chapter_data, chapter_model
+from attrition.report import (
+    chapter_changes,
+    chapter_clients,
+    chapter_data,
+    chapter_model,
+    chapter_news,
+)
 from attrition.report.document import Story
 from attrition.report.inputs import ReportInputs
 
@@ -12,16 +18,16 @@ TITLE = "Client attrition risk"
 
 def build_report(inputs: ReportInputs) -> Story:
     """Build the whole report, in the order in which readers need it."""
-    lead = (chapter_changes.decided(inputs.decision), chapter_model.trust(inputs))
+    lead = (chapter_model.trust(inputs), chapter_clients.at_stake(inputs))
     return Story(
         title=TITLE,
         edition=_edition(inputs),
         time=inputs.time,
         headline=chapter_clients.headline(inputs),
         lead=tuple(text for text in lead if text),
-        attention=_attention(inputs),
         sections=(
             chapter_clients.chapter(inputs),
+            chapter_news.chapter(inputs),
             chapter_changes.chapter(inputs),
             chapter_model.chapter(inputs),
             chapter_data.chapter(inputs),
@@ -36,10 +42,3 @@ def _edition(inputs: ReportInputs) -> str:
     else:
         name = "candidate, not deployed" if model.release is None else f"release {model.release}"
     return f"{formatting.moment(inputs.time)} · {name}"
-
-
-def _attention(inputs: ReportInputs) -> tuple[str, ...]:
-    return tuple(
-        formatting.sentence(formatting.line(warning, 600))
-        for warning in (inputs.decision.warnings if inputs.decision else ())
-    )

@@ -1,4 +1,4 @@
-"""The report's second chapter: what was decided, how the model fares, what moved in the data."""
+"""The report's appendix begins: what was decided, how the model fares, what moved in the data."""
 
 from __future__ import annotations
 
@@ -21,7 +21,6 @@ from attrition.monitoring.findings import (
     TrainingKind,
 )
 from attrition.monitoring.record import DecisionRecord
-from attrition.ranking.outcomes import OutcomeCounts
 from attrition.report.document import (
     Block,
     Heading,
@@ -33,10 +32,9 @@ from attrition.report.document import (
     table,
 )
 from attrition.report.inputs import ReportInputs
-from attrition.report.run_summary import drift_word, impact_sentence, list_helped, live_f1
+from attrition.report.run_summary import drift_word, impact_sentence, live_f1
 
 RUNS_SHOWN = 8
-LISTS_SHOWN = 6
 DECIDED = {
     RunVerdict.DEPLOYED: "The last run deployed a new model",
     RunVerdict.KEPT: "The last run kept the model",
@@ -61,10 +59,9 @@ def chapter(inputs: ReportInputs) -> Section:
         *_decision(inputs),
         *performance(inputs.decision),
         *data(inputs),
-        *_lists(inputs),
         *_runs(inputs),
     ]
-    return Section("changes", "What changed", tuple(blocks))
+    return Section("decision", "How it was decided", tuple(blocks), begins_appendix=True)
 
 
 def _decision(inputs: ReportInputs) -> Iterator[Block]:
@@ -127,40 +124,6 @@ def _signed(value: float | None, interval: Sequence[float] | None) -> str:
     """A difference with its interval, as far as it is known."""
     ends = f" ({signed(interval[0])} to {signed(interval[1])})" if interval else ""
     return f"{signed(value)}{ends}"
-
-
-def _lists(inputs: ReportInputs) -> Iterator[Block]:
-    yield Heading("Did the earlier lists help?")
-    listed = inputs.listed
-    if listed is None or not listed.outcomes:
-        yield Text("No outcome of a client on an earlier list is known yet.")
-        return
-    if (helped := list_helped(listed)) is not None:
-        yield Text(helped)
-    outcomes = listed.outcomes[:LISTS_SHOWN]
-    sizes = sorted({size for one in outcomes for size in one.top})[:3]
-    yield table(
-        "What became of the clients on earlier lists",
-        f"ll{'r' * len(sizes)}r",
-        ("List of", "Release", *(f"Left, first {size}" for size in sizes), "Left, all on it"),
-        [
-            (
-                formatting.short_moment(one.time),
-                formatting.line(one.release)[:6],
-                *(_left(one.top.get(size)) for size in sizes),
-                _left(one.all),
-            )
-            for one in outcomes
-        ],
-        "Leavers among the clients whose outcome is known by now; of a long list, all on it are a "
-        "sample. A call that kept a client makes the list look worse than it was.",
-    )
-
-
-def _left(counts: OutcomeCounts | None) -> str:
-    if not counts or not counts.known:
-        return formatting.NOT_KNOWN
-    return f"{percent(counts.share_left)} ({counts.left:,} of {counts.known:,})"
 
 
 def _runs(inputs: ReportInputs) -> Iterator[Block]:
@@ -357,7 +320,7 @@ def _columns(sample: Sample, finding: Drift, impact: Impact | None) -> Table:
     changes = {term.term: term.change for term in (impact.terms if impact else ())}
     rows = [
         (
-            formatting.line(one.column, 40) + (" (log-odds)" if one is shown[-1] else ""),
+            formatting.middle(one.column, 36) + (" (log-odds)" if one is shown[-1] else ""),
             one.verdict,
             formatting.line(one.change or formatting.NOT_KNOWN, 90),
             decimal(one.psi, 2),

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 
 from attrition.core import formatting
 from attrition.ranking import ranking
+from attrition.ranking.client_pages import client_url
 from attrition.ranking.ranking import Ranking, Tiers
 from attrition.report.document import (
-    Block,
     Call,
     Calls,
     Note,
@@ -60,26 +62,45 @@ def _number_word(number: int) -> str:
     return words[number]
 
 
+def at_stake(inputs: ReportInputs) -> str:
+    """What the clients at high risk are worth, and who has come to them or left, in a sentence."""
+    listed = inputs.listed
+    if listed is None:
+        return ""
+    parts = []
+    if listed.value_at_risk is not None:
+        parts.append(f"the value at risk among them is {formatting.amount(listed.value_at_risk)}")
+    if listed.came is not None and listed.left is not None:
+        parts.append(
+            f"{listed.came:,} have come to high risk and {listed.left:,} have left it since the "
+            "last list that differed"
+        )
+    return formatting.sentence("; ".join(parts)) if parts else ""
+
+
 def chapter(inputs: ReportInputs) -> Section:
-    """The clients to call: by risk and, where they have values, by value at risk."""
+    """The clients to call, by risk."""
     ranking, listed = inputs.ranking, inputs.listed
     if isinstance(ranking, str) or listed is None:
         text = Text(_no_list(inputs, str(ranking)))
-        return Section("clients", "Whom to call", (text, _caveat(inputs)))
-    blocks: list[Block] = [_calls(ranking, listed.thresholds)]
-    if ranking.values is not None:
-        blocks.append(_by_value(ranking, inputs))
+        return Section("clients", "Whom to call", (text,))
+    calls = _calls(ranking, listed.thresholds)
     if listed.ranked == formatting.OPEN_CLIENTS:
-        return Section("clients", "Whom to call", (*blocks, _caveat(inputs)))
+        return Section("clients", "Whom to call", (calls,))
     about = (
         f"This is no list to call: it ranks the {listed.ranked}, whose outcome is known already."
     )
-    return Section("clients", "No client to call", (Text(about), *blocks))
+    return Section("clients", "No client to call", (Text(about), calls))
 
 
-def _caveat(inputs: ReportInputs) -> Note:
+def caveat(inputs: ReportInputs) -> Iterator[Note]:
+    """What a list of whom to call does not say; nothing where it is none."""
+    listed = inputs.listed
+    if listed is not None and listed.ranked != formatting.OPEN_CLIENTS:
+        return
     is_learning = inputs.config.holdout_share > 0
-    return Note("What this list is not", UPLIFT + (LEARNING_THAT if is_learning else TO_LEARN_THAT))
+    text = UPLIFT + (LEARNING_THAT if is_learning else TO_LEARN_THAT)
+    yield Note("What this list is not", text)
 
 
 def _no_list(inputs: ReportInputs, reason: str) -> str:
@@ -134,6 +155,7 @@ def _call(ranking: Ranking, position: int) -> Call:
         reasons=tuple(formatting.line(reason, 160) for reason in reasons),
         change=_change(ranking, position),
         at_risk=at_risk,
+        url=client_url(str(ranking.ids[position])),
     )
 
 
@@ -157,9 +179,12 @@ def _money(value: float) -> str:
     return formatting.decimal(value, 2) if abs(value) < 1000 else formatting.amount(value)
 
 
-def _by_value(ranking: Ranking, inputs: ReportInputs) -> Table:
+def by_value(inputs: ReportInputs) -> Iterator[Table]:
+    """The clients with the most value at risk; nothing without values."""
+    ranking = inputs.ranking
+    if isinstance(ranking, str) or ranking.values is None:
+        return
     assert ranking.value_ranks is not None
-    assert ranking.values is not None
     assert ranking.values_at_risk is not None
     ranks = ranking.value_ranks
     wanted = [int(np.flatnonzero(ranks == rank)[0]) for rank in range(1, TOP + 1) if rank in ranks]
@@ -180,7 +205,7 @@ def _by_value(ranking: Ranking, inputs: ReportInputs) -> Table:
     if blank:
         note += f" {formatting.plural(blank, 'client')} without a value cannot stand here."
     column = formatting.line(str(inputs.config.value_column), 40)
-    return table(
+    yield table(
         "By value at risk: where the most is at stake",
         "rlrrrr",
         ("Rank", "Client", "Value at risk", column, "Risk", "Rank by risk"),

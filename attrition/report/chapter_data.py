@@ -141,7 +141,7 @@ def _columns(diagnosed: Mapping[str, Any]) -> Iterator[Block]:
             "lrrrrr",
             ("Column", "Median", "Mean", "Std. deviation", "5%", "95%"),
             [
-                (formatting.line(column, 40), *(amount(values.get(key)) for key in keys))
+                (formatting.middle(column, 36), *(amount(values.get(key)) for key in keys))
                 for column, values in list(numbers.items())[:COLUMNS_SHOWN]
             ],
             left_out(len(numbers), min(len(numbers), COLUMNS_SHOWN), "columns", "diagnostics.json"),
@@ -153,7 +153,7 @@ def _columns(diagnosed: Mapping[str, Any]) -> Iterator[Block]:
             ("Column", "Levels", "The most frequent"),
             [
                 (
-                    formatting.line(column, 40),
+                    formatting.middle(column, 36),
                     formatting.count(counts["distinct"]),
                     _levels(counts["levels"], diagnosed["rows"]),
                 )
@@ -191,7 +191,7 @@ def _missing(diagnosed: Mapping[str, Any]) -> Iterator[Block]:
         ("Column", "Trained on", "All rows", "Newest batch", "Change"),
         [
             (
-                formatting.line(column, 40),
+                formatting.middle(column, 36),
                 *(_percentage(missing[column][key]) for key in keys),
                 formatting.points(missing[column]["change"]),
             )
@@ -293,6 +293,8 @@ def _versions(inputs: ReportInputs) -> Iterator[Block]:
 def _settings(inputs: ReportInputs) -> Table:
     config = inputs.config
     keys = (*SETTINGS, *["holdout_share"] * (config.holdout_share > 0))
+    if config.levers:
+        keys = (*keys, "levers")
     columns = formatting.plural(len(config.feature_columns), "column")
     return table(
         "Settings that decide",
@@ -304,4 +306,6 @@ def _settings(inputs: ReportInputs) -> Table:
 
 
 def _setting(value: Any) -> str:
+    if isinstance(value, tuple):
+        return ", ".join(formatting.middle(item, 36) for item in value)
     return "not set" if value is None else str(value)

@@ -10,6 +10,7 @@ from attrition.core.formatting import decimal, percent, signed
 from attrition.model.explanations import number_text
 from attrition.model.metrics import Z95, score_to_judge_by
 from attrition.model.terms import Axis, CategoricalTerm, KnotAxis, NumericTerm, Term
+from attrition.monitoring import severity
 from attrition.monitoring.impact import term_weights
 from attrition.monitoring.record import DecisionRecord
 from attrition.report.document import (
@@ -38,18 +39,15 @@ _PLOTS_OF_CARD = ("riskcurves", "pairmaps")
 
 
 def trust(inputs: ReportInputs) -> str:
-    """How far the list can be believed, in one sentence."""
+    """How far the list can be relied on, in one plain sentence."""
     model = inputs.model
     if model is None or not model.scores:
         return ""
-    (score, rows), undefined = _judged(model), model.scores.get("undefined")
-    if score.get("f1") is None:
-        return f"Nobody knows how good the model is: {undefined} in the test data."
-    blind = f"; the test data cannot tell: {undefined}" if undefined else ""
-    return formatting.sentence(
-        f"{rows} the model finds {percent(score.get('recall'))} of the clients who leave, and "
-        f"{percent(score.get('precision'))} of its alarms are right{blind}"
-    )
+    if model.release is None:
+        return "The model below is a candidate; nothing is ranked by it."
+    cross_validated = model.training.get("cross_validated") or {}
+    below = inputs.config.model_score_threshold
+    return severity.state_line(inputs.decision, model.scores, cross_validated, below)
 
 
 def _judged(model: Model) -> tuple[Mapping[str, Any], str]:
@@ -219,7 +217,7 @@ def _card(model: Model) -> Iterator[Block]:
     rows = []
     for term in terms[:TERMS_SHOWN]:
         high, low = _extremes(term)
-        name = " and ".join(formatting.line(column, 36) for column in term.columns)
+        name = " and ".join(formatting.middle(column, 36) for column in term.columns)
         rows.append((name, decimal(weights[term.columns], 2), high, low))
     more = left_out(len(terms), len(rows), "columns and pairs", "scorecard.json")
     yield _card_table(rows, more)

@@ -95,6 +95,7 @@ class Call:
     reasons: tuple[str, ...]
     change: tuple[str, ...]
     at_risk: str
+    url: str  # of its page, where the report is served
 
 
 @dataclass(frozen=True)
@@ -110,6 +111,15 @@ class Calls:
 
 
 @dataclass(frozen=True)
+class Messages:
+    """What a run has to say: `severity` says what it asks of the reader."""
+
+    severity: str
+    texts: tuple[str, ...]
+    kind: Literal["messages"] = "messages"
+
+
+@dataclass(frozen=True)
 class Beside:
     """Two narrow tables side by side, where there is room."""
 
@@ -117,16 +127,17 @@ class Beside:
     kind: Literal["beside"] = "beside"
 
 
-Block = Heading | Text | Note | Facts | Table | Plot | Calls | Beside
+Block = Heading | Text | Note | Facts | Table | Plot | Calls | Messages | Beside
 
 
 @dataclass(frozen=True)
 class Section:
-    """A chapter: `name` is its anchor."""
+    """A chapter: `name` is its anchor; the first one of the appendix says so."""
 
     name: str
     title: str
     blocks: tuple[Block, ...]
+    begins_appendix: bool = False
 
 
 @dataclass(frozen=True)
@@ -138,8 +149,7 @@ class Story:
         edition: which model and which time it speaks of.
         time: the same time, ISO 8601.
         headline: the verdict on the clients, in one sentence.
-        lead: what the last run decided, and how far the list can be trusted.
-        attention: what somebody must look at, each a sentence.
+        lead: how far the list can be relied on, and what is at stake.
         sections: the chapters, in their order.
     """
 
@@ -148,7 +158,6 @@ class Story:
     time: str
     headline: str
     lead: tuple[str, ...]
-    attention: tuple[str, ...]
     sections: tuple[Section, ...]
 
 

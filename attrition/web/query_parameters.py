@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import math
+import re
 from collections.abc import Collection
 
 from flask import abort, request
 
 from attrition.ranking import lookup_db
 from attrition.ranking.lookup_db import Question
+from attrition.ranking.movement import MOVES
 from attrition.ranking.ranking import GROUPS
 
 
@@ -20,6 +23,19 @@ def whole_number(name: str, default: int, least: int, most: int) -> int:
     if not is_number or not least <= int(text) <= most:
         abort(400, f"{name}: expected a whole number from {least:,} to {most:,}")
     return int(text)
+
+
+def number(name: str) -> float | None:
+    """A number; None where none is given, or a blank one."""
+    text = (one(name) or "").strip()
+    if not text:
+        return None
+    is_number = re.fullmatch(r"[-+]?\d*\.?\d*(e[-+]?\d+)?", text, re.ASCII | re.IGNORECASE)
+    try:
+        value = float(text) if is_number else math.nan
+    except ValueError:
+        value = math.nan
+    return value if math.isfinite(value) else abort(400, f"{name}: expected a number such as 5000")
 
 
 def yes_or_no(name: str) -> bool:
@@ -63,12 +79,14 @@ LAST_PAGE = 10**7
 
 
 def question() -> Question:
-    """The parameters `tier`, `group`, `q` and `sort` of the request."""
+    """The parameters `tier`, `group`, `q`, `sort`, `moved` and `least_value` of the request."""
     return Question(
         tiers=choices("tier", lookup_db.TIERS),
         groups=choices("group", GROUPS),
         part=(one("q") or "").strip(),  # a phone's keyboard puts a blank after a word
         sort=choice("sort", "place", lookup_db.SORTS),
+        moved=choice("moved", "", ("", *MOVES)),
+        least_value=number("least_value"),
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
@@ -259,9 +259,25 @@ def _report_file(path: Path, kind: str) -> Response:
         "Content-Security-Policy": REPORT_POLICY,
         "Content-Length": str(os.fstat(stream.fileno()).st_size),
     }
-    response = Response(_pieces(stream), content_type=kind, headers=headers)
+    pieces = _pieces(stream) if kind == responses.PDF else linked(_pieces(stream))
+    response = Response(pieces, content_type=kind, headers=headers)
     response.call_on_close(stream.close)  # where no piece is asked for, as by HEAD
     return response
+
+
+# What stands in the file, which may be mailed, and what it becomes where the pages are; as long.
+_NO_LINK, _LINK = b'<a data-href="', b'<a      href="'
+
+
+def linked(pieces: Iterable[bytes]) -> Iterator[bytes]:
+    """The report with links to the pages of this server, piece by piece."""
+    rest = b""
+    for piece in pieces:
+        rest = (rest + piece).replace(_NO_LINK, _LINK)
+        sure = max(len(rest) - len(_NO_LINK) + 1, 0)  # the next piece may complete a link
+        yield rest[:sure]
+        rest = rest[sure:]
+    yield rest
 
 
 def _pieces(stream: BinaryIO) -> Iterator[bytes]:

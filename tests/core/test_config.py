@@ -138,6 +138,8 @@ def test_without_a_path_the_file_beside_the_scripts_is_read(
             "a column of numbers",
             "'c'",
         ),
+        ({"levers": ["revenue"]}, "levers", "columns of numeric_columns", "'revenue'"),
+        ({"levers": "revenue"}, "levers", "a list of names", '"revenue"'),
         ({"alert_webhook": "ftp://a/b"}, "alert_webhook", "an http or https address", '"ftp'),
         ({"alert_webhook": "https://"}, "alert_webhook", "an http or https address", '"https'),
         ({"alert_webhook": "https:///x"}, "alert_webhook", "an http or https address", '"https'),

@@ -64,3 +64,13 @@ def test_what_is_harmless_stays_as_it_is() -> None:
 )
 def test_how_things_are_said(found: str, expected: str) -> None:
     assert found == expected
+
+
+def test_a_long_name_keeps_both_its_ends() -> None:
+    """Columns of one table often differ in their ends alone."""
+    assert formatting.middle("tenure", 6) == "tenure"
+    assert formatting.middle("minutes_by_day", 9) == "minu…_day"
+    assert formatting.middle("minutes_by_day", 8) == "minu…day"
+    names = [f"{kind}_{'measured_' * 8}{part}" for kind in "ab" for part in ("day", "night")]
+    assert len({formatting.middle(name, 36) for name in names}) == 4
+    assert all(len(formatting.middle(name, 36)) == 36 for name in names)

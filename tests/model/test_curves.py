@@ -51,6 +51,9 @@ def test_curves_of_six_clients_by_hand() -> None:
     assert gain.y * 3 == pytest.approx([0, 1, 1, 2, 3, 3])
     assert curves.gain_at(counts, 4 / 6) == pytest.approx(2.5 / 3)  # half of the tie
     assert lift.y == pytest.approx([2, 1, 4 / 3, 6 / 5, 1])  # precision over a base rate of half
+    deep = counts.from_share(2 / 6)  # two of the six are called, or more
+    assert curves.lift(deep).y == pytest.approx([1, 4 / 3, 6 / 5, 1])
+    assert curves.precision_recall(deep).y == pytest.approx([1 / 2, 2 / 3, 3 / 5, 1 / 2])
     assert [counts.position(t) for t in (1.0, 0.9, 0.75, 0.5, 0.0)] == [None, 0, 1, 3, 4]
 
 

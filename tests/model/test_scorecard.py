@@ -100,6 +100,31 @@ def test_what_has_less_than_a_tenth_in_the_whole_is_no_reason() -> None:
     assert [reason.term for reason in shares[1]] == ["tenure", "tenure x contract"]  # 1.0 + 0.3
 
 
+def test_first_comes_what_sets_a_client_apart_from_those_it_is_listed_with() -> None:
+    """Everybody has a; of b, c and d each has one, and e is too little to be a reason."""
+    names, values = "abcde", {"a": 2.0, "b": 0.4, "c": 0.5, "d": 0.6, "e": 0.04}
+    raw = {**CARD, "numeric": {}, "pairs": []}
+    raw["categorical"] = {
+        name: {"points": {"yes": points}, "other_points": 0.0, "usual_value": "no"}
+        | {"average_points": 0.0}
+        for name, points in values.items()
+    }
+    clients = ("ab", "ac", "ad", "ae", "abcd")
+    table = {name: ["yes" if name in has else "no" for has in clients] for name in names}
+    card = scorecard_from_json(raw)
+
+    def named(count: int, groups: list[str] | None) -> list[str]:
+        listed = None if groups is None else np.array(groups, dtype=object)
+        reasons = card.reasons(table, count, listed)
+        return ["".join(one.term for one in each) for each in reasons]
+
+    assert named(3, None) == ["ab", "ac", "ad", "a", "adc"]
+    assert named(3, ["high"] * 5) == ["ba", "ca", "da", "a", "dca"]
+    assert named(1, ["high"] * 5) == ["a"] * 5  # the strongest is never left out
+    # Alone in its group nothing sets a client apart: then the stronger reason comes first.
+    assert named(3, ["high", "high", "high", "high", "low"]) == ["ba", "ca", "da", "a", "adc"]
+
+
 @pytest.mark.parametrize(
     ("columns", "points", "expected"),
     [

@@ -7,10 +7,11 @@ import csv
 import pytest
 
 from app import create_app
-from attrition.ranking import call_list, csv_list
+from attrition.ranking import call_list, csv_list, lookup_db
 from attrition.ranking.call_list import RankingResult
 from attrition.ranking.outcomes import OutcomeCounts
 from attrition.ranking.ranking import Tiers
+from attrition.runs import history
 from tests.conftest import FORMS, HEADER, Project
 from tests.support.pages import document_text
 from tests.support.pages import page as html
@@ -89,6 +90,24 @@ def test_ranking_twice_gives_the_same_bytes_and_a_new_batch_tells_the_changes(
     }
     call_list.rank(listed.config)
     assert path.read_bytes() == second
+
+
+def test_the_book_says_who_came_to_high_risk_and_who_left_it(listed: Project) -> None:
+    call_list.rank(listed.config)
+    listed.write("sourcedata/later.csv", source_rows([("Busy", "0"), ("Middling", "90")]))
+    left = source_rows([("=Quiet()", "0")], label="1")
+    listed.write("sourcedata/left.csv", left)
+    listed.run("ingestion.py")
+    call_list.rank(listed.config)
+    with lookup_db.opened(listed.config.client_book) as book:
+        moved = book.about["moved"]
+        clients = book.high_risk()
+    assert (moved["came"], moved["left"], moved["gone"]) == (1, 1, 1)
+    assert clients.movement
+    assert clients.movement.came == {"Busy"}
+    assert clients.movement.left == {"Middling", "=Quiet()"}
+    counts = history.high_risk(listed.config.history)
+    assert [(one["high"], one["value_at_risk"]) for one in counts] == [(3, None), (2, None)]
 
 
 def test_thresholds_and_the_number_of_told_clients_are_settings(listed: Project) -> None:

@@ -106,6 +106,14 @@ def test_tiers_and_parts_of_names_narrow_the_list_down(path: Path) -> None:
         assert page.matching == 4, (number, size)
 
 
+def test_a_least_value_leaves_those_who_are_worth_it(path: Path) -> None:
+    assert places(asked(path, least_value=10.0)) == [1, 3, 4]
+    assert places(asked(path, least_value=0.0)) == [1, 3, 4, 5]  # the value of 2 is not known
+    narrowed = asked(path, size=1, least_value=10.0, tiers=frozenset({"high", "low"}))
+    assert (places(narrowed), narrowed.matching) == ([1], 2)
+    assert narrowed.found == {"high": 1, "medium": 1, "low": 1}
+
+
 def test_clients_held_out_stand_below_the_others_in_every_order(path: Path) -> None:
     tiers = {"high": 2, "medium": 1, "low": 2}
     held_out = {"high": 0, "medium": 0, "low": 2}

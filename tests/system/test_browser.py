@@ -16,7 +16,7 @@ from attrition.core import atomic_files
 from attrition.core.formatting import line
 from attrition.model.scorecard import Scorecard
 from attrition.model.terms import CategoricalTerm, KnotAxis, LevelAxis, NumericTerm
-from attrition.ranking import lookup_db
+from attrition.ranking import client_pages, lookup_db
 from attrition.web.pages import client_list
 from tests.conftest import Project
 from tests.support.hostile import CLIENT_NAMES
@@ -112,7 +112,7 @@ def risks(page: Any) -> list[int]:
 def first_client(port: int) -> dict[str, Any]:
     """All that the API knows of the client at the greatest risk."""
     (first,) = json.loads(ask(port, "/clients?per_page=1")[2])["clients"]
-    found = json.loads(ask(port, str(client_list.client_url(first["client"])))[2])
+    found = json.loads(ask(port, str(client_pages.client_url(first["client"])))[2])
     return dict(found)
 
 
@@ -168,7 +168,7 @@ def test_a_manager_finds_whom_to_call_and_tries_what_would_help(open_page: Open,
 
 def test_what_if_says_what_the_api_says(open_page: Open, port: int) -> None:
     client = first_client(port)
-    page = open_page(client_list.client_url(client["client"]))
+    page = open_page(client_pages.client_url(client["client"]))
     outcome, busy = page.locator("#outcome"), {**client["features"], "lastmonth_activity": 500}
     field = page.locator("#what-if").get_by_label("lastmonth_activity")
 
@@ -207,8 +207,24 @@ def test_further_reasons_stand_below_the_first_at_any_width(open_page: Open) -> 
         assert box["y"] > cell["y"] + 15
 
 
+def test_on_a_phone_the_first_client_is_on_the_first_screen(
+    open_page: Open, serve: Callable[..., int], finished_copy: Project
+) -> None:
+    """Whatever there is to say about the run, and with every filter that there may be."""
+    finished_copy.configure(value_column="number_of_employees")
+    finished_copy.run("reporting.py")
+    record = atomic_files.read_json(finished_copy.config.decision)
+    drift = "model drift on the new rows: log loss 0.5 (0.3 expected)"
+    record |= {"warnings": [drift, "data drift in the new rows: a", "no test data"]}
+    atomic_files.write_json(finished_copy.config.decision, record)
+    phone = {"width": 390, "height": 844}
+    page = open_page("/", serve(finished_copy), viewport=phone)
+    assert page.locator(".severities li").count() == 2
+    expect(page.locator(".clients tbody tr").first).to_be_in_viewport(ratio=1)
+
+
 def test_on_a_phone_the_what_if_is_one_touch_away(open_page: Open, port: int) -> None:
-    page = open_page(client_list.client_url(first_client(port)["client"]), viewport=PHONE)
+    page = open_page(client_pages.client_url(first_client(port)["client"]), viewport=PHONE)
     link = page.get_by_role("link", name="What if a value were another?")
     expect(link).to_be_in_viewport(ratio=1)
     link.click()
@@ -234,6 +250,7 @@ def test_what_if_takes_known_levels_other_ones_and_none(
     place = CategoricalTerm("place", LevelAxis(("north", "")), (-2.0, 2.0, 4.0), "north", 0.0)
     version = deploy(project, card=Scorecard(0.0, 0.5, (number,), (place,), ()))
     write_book(project, ["Acme"], {"size": 0, "place": "north"}, version)
+    project.configure(numeric_columns=["size"], categorical_columns=["place"], levers=["place"])
     page = open_page("/clients/Acme", serve(project))
     for choice, words in (
         ("another value", "98%, high"),
@@ -325,7 +342,7 @@ CHECKS = """() => {
 def test_every_page_is_named_ordered_and_fits_a_phone_by_day_and_night(
     open_page: Open, port: int
 ) -> None:
-    client = client_list.client_url(first_client(port)["client"])
+    client = client_pages.client_url(first_client(port)["client"])
     for path in ("/", "/clients?q=nobody", client, "/docs"):
         page = open_page(path, viewport=PHONE, color_scheme="light", reduced_motion="reduce")
         page.evaluate("for (const e of document.querySelectorAll('details')) e.open = true")

@@ -12,6 +12,7 @@ from flask.testing import FlaskClient
 from app import create_app
 from attrition.core import atomic_files, releases
 from attrition.runs import history
+from attrition.web.records import linked
 from tests.conftest import Project
 from tests.support.answers import problem, strict_json
 from tests.support.outcome import stamped_tree
@@ -287,3 +288,23 @@ def test_no_get_writes_anything(client: FlaskClient, project: Project, accept: s
                 if method == "HEAD":
                     assert response.data == b""
     assert stamped_tree(project.root) == before
+
+
+def test_the_names_in_the_report_lead_to_the_clients_where_it_is_served(project: Project) -> None:
+    deploy(project)
+    file = project.config.report
+    file.write_text('<p><a data-href="/">All</a> <a data-href="/clients/A">A</a> data-href="x"</p>')
+    served = create_app(project.config).test_client().get("/report")
+    assert " ".join(served.text.split()) == (
+        '<p><a href="/">All</a> <a href="/clients/A">A</a> data-href="x"</p>'
+    )
+    assert len(served.data) == file.stat().st_size == int(served.headers["Content-Length"])
+
+
+def test_a_link_is_made_wherever_the_pieces_of_a_report_end() -> None:
+    text = b'<b>a</b><a data-href="/x"><a data-href="/y">'
+    whole = b"".join(linked([text]))
+    assert whole.count(b' href="') == 2
+    for cut in range(len(text)):
+        assert b"".join(linked([text[:cut], text[cut:]])) == whole
+        assert b"".join(linked(text[i : i + 1] for i in range(len(text)))) == whole

@@ -127,6 +127,7 @@ CHANCE: dict[str, Any] = {"color": SOFT, "linestyle": "--", "linewidth": 1.0}
 QUARTERS = [0.0, 0.25, 0.5, 0.75, 1.0]
 STRETCHED = [0.0, 0.02, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.75, 1.0]  # on a square-root axis
 FIRST_CALLS = 0.1  # share of the clients for which the gain is stated
+FEWEST_CALLS = 0.01  # likewise, from which on precision and lift are drawn
 
 
 @style()
@@ -151,7 +152,7 @@ def roc_and_precision_recall(
     left.plot([0, 1], [0, 1], **CHANCE)
     left.set_title(f"ROC: area {area:.3f}")
     left.set(xlabel="of those who stayed, called", ylabel="of those who left, found")
-    _curve(right, curves.precision_recall(counts))
+    _curve(right, curves.precision_recall(counts.from_share(FEWEST_CALLS)))
     right.axhline(counts.base_rate, **CHANCE)
     right.set_title(f"Precision-recall: average {precision:.3f}")
     right.set(xlabel="of those who left, found (recall)", ylabel="of the alarms, right (precision)")
@@ -165,7 +166,8 @@ def roc_and_precision_recall(
         f"where chance would give {counts.base_rate:.3f}.",
         f"{counts.rows:,} labelled clients, of whom {counts.leavers:,} left. The dot is the "
         f"model's threshold of {threshold:.2f}; dashed lines are what chance gives (right: the "
-        f"base rate, {counts.base_rate:.1%}).",
+        f"base rate, {counts.base_rate:.1%}). Precision is drawn from the first "
+        f"{FEWEST_CALLS:.0%} of the clients on.",
         figure,
     )
 
@@ -273,7 +275,7 @@ def gain_and_lift(labels: ArrayLike, probabilities: ArrayLike) -> Picture | Abse
     left.set_title("Gain")
     _share_axes(left)
     _dot(left, FIRST_CALLS, gain, f"{FIRST_CALLS:.0%} called: {gain:.0%} found")
-    _curve(right, curves.lift(counts))
+    _curve(right, curves.lift(counts.from_share(FEWEST_CALLS)))
     right.axhline(1, **CHANCE)
     right.axhline(0, alpha=0)
     right.set(xlabel="of all clients, called", ylabel="leavers, times as many as by chance")
@@ -286,7 +288,8 @@ def gain_and_lift(labels: ArrayLike, probabilities: ArrayLike) -> Picture | Abse
         f"Calling the first {FIRST_CALLS:.0%} of the clients finds {gain:.0%} of the leavers, "
         f"{gain / FIRST_CALLS:.1f} times as many as chance.",
         f"{counts.rows:,} labelled clients in the order of their risk. Dashed: called in any "
-        f"order; dotted: as if the leavers were known.",
+        f"order; dotted: as if the leavers were known. Lift is drawn from the first "
+        f"{FEWEST_CALLS:.0%} of the clients on.",
         figure,
     )
 

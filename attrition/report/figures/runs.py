@@ -30,7 +30,7 @@ from attrition.report.figures.style import (
 )
 
 TRENDS = "trends"
-SHORTEST, MOST_RUNS, MOST_STAGES = 2, 60, 3
+SHORTEST, MOST_RUNS, MOST_STAGES = 3, 60, 3
 COLORS = (ACCENT, ALARM, SOFT, INK)
 DASHES = ("-", "--", ":", "-.")  # one a series
 
@@ -49,7 +49,7 @@ def trends(runs: Sequence[DecisionRecord], threshold: float) -> Picture | Absent
     """
     title = "Runs over time"
     if len(runs) < SHORTEST:
-        return Absent(TRENDS, title, "It takes two runs to show how they change.")
+        return Absent(TRENDS, title, "It takes three runs to show how they change.")
     left_out, runs = max(len(runs) - MOST_RUNS, 0), runs[-MOST_RUNS:]
     times = np.array([_time(run) for run in runs])
     figure = canvas(6.6)

@@ -11,12 +11,12 @@ from flask import Blueprint, Response
 
 from attrition.core.errors import DataError
 from attrition.core.version import version
-from attrition.ranking import lookup_db
+from attrition.ranking import client_pages, lookup_db
 from attrition.web import data_files, responses
 from attrition.web.live_model import Served
 from attrition.web.openapi import schemas
 from attrition.web.openapi.operations import paths
-from attrition.web.pages import client_list, views
+from attrition.web.pages import views
 from attrition.web.state import State, state
 
 _DESCRIPTION = (
@@ -84,7 +84,7 @@ def _some_client(now: State) -> str | None:
         return None
     for client in clients:
         name = str(client["client"])
-        if client_list.client_url(name).startswith("/clients/"):
+        if client_pages.client_url(name).startswith("/clients/"):
             return name
     return None
 

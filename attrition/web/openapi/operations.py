@@ -6,6 +6,7 @@ import re
 from typing import Any
 
 from attrition.ranking import lookup_db
+from attrition.ranking.movement import MOVES
 from attrition.ranking.ranking import GROUPS
 from attrition.web import responses
 from attrition.web.openapi.schemas import ref
@@ -88,6 +89,14 @@ def _clients(client: str | None) -> Described:
                 "explode": False,
             },
             _query("q", {"type": "string"}, "a part of the client's name, whatever the case"),
+            _query(
+                "moved",
+                {"type": "string", "enum": ["", *MOVES]},
+                "who has come to high risk since the last list that differed in that, or left it",
+            ),
+            _query(
+                "least_value", {"type": "number"}, "least value of a client, in the value column"
+            ),
             _query(
                 "sort",
                 {"type": "string", "enum": list(lookup_db.SORTS), "default": "place"},

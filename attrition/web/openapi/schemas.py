@@ -154,7 +154,7 @@ def _client_answers() -> dict[str, Schema]:
         client=TEXT,
         probability=FRACTION,
         tier={"type": "string", "enum": ["high", "medium", "low"]},
-        reasons=listed(TEXT, description="strongest first"),
+        reasons=listed(TEXT, description="first what sets it apart from its tier"),
         probability_change={
             **optional(NUMBER),
             "description": "since the last list that differed; "

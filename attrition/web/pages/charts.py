@@ -10,8 +10,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
+from attrition.core.formatting import middle
+
 WIDTH, HEIGHT = 320.0, 150.0
 LEFT, RIGHT, TOP, BOTTOM = 40.0, 10.0, 10.0, 22.0
+_LABELS = 4  # below a curve
 _INTERVALS = 3  # so many, about, between the ticks of an axis
 _FLAT = 1e-6  # a range of so small a part of its size is none
 
@@ -65,6 +68,7 @@ class Chart:
         stem: y from which a stem leads to each dot; None for no stems.
         ticks: beside the upright axis.
         first, last: below the left and the right end.
+        across: instead of these, labels along the level axis.
     """
 
     line: str
@@ -74,6 +78,7 @@ class Chart:
     ticks: tuple[Tick, ...]
     first: str
     last: str
+    across: tuple[Tick, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -149,7 +154,7 @@ def staircase(readings: Sequence[Reading], times: Sequence[float], say: Say) -> 
 
 def curve(
     values: Sequence[float],
-    ends: tuple[str, str],
+    names: Sequence[str],
     here: Point,
     reach: tuple[float, float],
     say: Say,
@@ -158,9 +163,10 @@ def curve(
 
     Args:
         values: at least one.
-        ends: below the left and the right end.
-        here: where this client stands: a position among the values, fractions between them, and
-            the value there.
+        names: of places among the values, at equal distances from the first to the last; some are
+            written below the axis.
+        here: where this client stands: a position among the names, fractions between them, and the
+            value there.
         reach: the lowest and the highest value of all charts that are to be compared.
         say: a number of the upright axis in words.
     """
@@ -169,19 +175,33 @@ def curve(
     points = [(x, _up(value, ticks)) for x, value in zip(positions, values, strict=True)]
     if len(points) == 1:  # a constant column
         points = [(LEFT, points[0][1]), (WIDTH - RIGHT, points[0][1])]
-    x = _across(here[0] / (len(values) - 1) if len(values) > 1 else 0.5)
+    x = _across(here[0] / (len(names) - 1) if len(names) > 1 else 0.5)
     dot = Dot(x, _up(here[1], ticks), say(here[1]), True)
-    return Chart(path(points), "", (dot,), None, _ticks(ticks, say), *ends)
+    places = _spread(len(names))
+    across = tuple(Tick(places[place], names[place]) for place in _labelled(len(names)))
+    return Chart(path(points), "", (dot,), None, _ticks(ticks, say), names[0], names[-1], across)
+
+
+def _labelled(count: int) -> list[int]:
+    """Positions to label of so many: both ends and as many between as there is room for."""
+    labels = min(count, _LABELS)
+    return [round(label * (count - 1) / max(labels - 1, 1)) for label in range(labels)]
 
 
 def stems(readings: Sequence[Reading], reach: tuple[float, float], say: Say) -> Chart:
-    """A stem from zero for each category; `reach` as for `curve`, and on both sides of zero."""
+    """A stem from the ground for each category; `reach` as for `curve`."""
     ticks = round_ticks(*reach)
     positions = [_across((position + 0.5) / len(readings)) for position in range(len(readings))]
     points = [(x, _up(r.value, ticks)) for x, r in zip(positions, readings, strict=True)]
     dots = _dots(points, readings, say)
     ends = readings[0].name, readings[-1].name
-    return Chart("", "", dots, _up(0.0, ticks), _ticks(ticks, say), *ends)
+    across = tuple(
+        Tick(x, middle(reading.name, 40 // len(readings)))
+        for x, reading in zip(positions, readings, strict=True)
+        if len(readings) <= _LABELS
+    )
+    ground = _up(ticks[0], ticks)
+    return Chart("", "", dots, ground, _ticks(ticks, say), *ends, across)
 
 
 def bar(value: float, largest: float) -> Bar:

@@ -5,12 +5,15 @@ Values in, values out: a template shows them as they are.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from attrition.core.formatting import amount, chance, day, decimal, line, percent, signed
+import numpy as np
+
+from attrition.core.formatting import amount, chance, day, line, percent, signed
 from attrition.model.scorecard import Scorecard
 from attrition.model.terms import CategoricalTerm, NumericTerm
 from attrition.web.pages.charts import Bar, Chart, Reading, bar, curve, staircase, stems
@@ -18,6 +21,7 @@ from attrition.web.pages.charts import Bar, Chart, Reading, bar, curve, staircas
 MISSING = "missing"
 OTHER = "another value"
 _MOST_STEMS = 16
+_STEPS = 4  # from knot to knot: the risk bends between them, unlike the points
 
 ColumnTerm = NumericTerm | CategoricalTerm
 
@@ -85,7 +89,7 @@ def drivers(contributions: Sequence[Mapping[str, Any]]) -> list[Driver]:
 
 
 def standings(card: Scorecard, features: Mapping[str, Any], order: Sequence[str]) -> list[Standing]:
-    """The curve of each column, all on one scale.
+    """The client's risk over the values of each column, all others as they are; on one scale.
 
     Args:
         card: the scorecard that ranked the client.
@@ -93,9 +97,10 @@ def standings(card: Scorecard, features: Mapping[str, Any], order: Sequence[str]
         order: the columns, the most telling first.
     """
     terms = _own_terms(card)
-    above = [p - term.average_points for term in terms.values() for p in term.points]
-    reach = (min(0.0, *above), max(0.0, *above))
-    return [_standing(terms[column], features[column], reach) for column in order]
+    values = {column: _values(terms[column], features[column]) for column in order}
+    risks = _risks(card, features, values)
+    reach = (0.0, max(risk for of_column in risks.values() for risk in of_column))
+    return [_standing(terms[column], features[column], risks[column], reach) for column in order]
 
 
 def _own_terms(card: Scorecard) -> dict[str, ColumnTerm]:
@@ -104,51 +109,96 @@ def _own_terms(card: Scorecard) -> dict[str, ColumnTerm]:
     return {term.column: term for term in terms}
 
 
-def _standing(term: ColumnTerm, value: Any, reach: tuple[float, float]) -> Standing:
+def _values(term: ColumnTerm, value: Any) -> list[Any]:
+    """The values at which a curve is drawn, and last the client's own."""
+    if isinstance(term, NumericTerm):
+        knots = term.axis.knots
+        positions = [step / _STEPS for step in range(_STEPS * (len(knots) - 1) + 1)]
+        between = np.interp(positions, range(len(knots)), knots).tolist()
+        return [*between, math.nan if value is None else value]
+    return [*term.axis.levels, _unknown_level(term, value), value or ""]
+
+
+def _unknown_level(term: CategoricalTerm, value: Any) -> str:
+    """A level that no client has, and the model has not learnt."""
+    unknown = OTHER
+    while unknown in term.axis.levels or unknown == value:
+        unknown += "…"
+    return unknown
+
+
+def _risks(
+    card: Scorecard, features: Mapping[str, Any], values: Mapping[str, Sequence[Any]]
+) -> dict[str, list[float]]:
+    """The client's risk with each of some values in a column's place, by column."""
+    blank: dict[str, Any] = dict.fromkeys(card.numeric_columns, math.nan)
+    blank |= dict.fromkeys(card.categorical_columns, "")
+    own = {name: blank[name] if features[name] is None else features[name] for name in blank}
+    records = [{**own, name: value} for name, some in values.items() for value in some]
+    table = {name: [record[name] for record in records] for name in own}
+    risks = iter(card.probabilities(table).tolist())
+    return {name: [next(risks) for _ in some] for name, some in values.items()}
+
+
+def _standing(
+    term: ColumnTerm, value: Any, risks: Sequence[float], reach: tuple[float, float]
+) -> Standing:
     here = term.of_record({term.column: value}) - term.average_points
     chart = (
-        _curve(term, value, here, reach)
+        _curve(term, value, risks, reach)
         if isinstance(term, NumericTerm)
-        else _stems(term, value, reach)
+        else _stems(term, value, risks[:-1], reach)
     )
     text = (
-        f"{line(term.column)} is {value_text(value)}: {signed(here, 2)} points against the average "
-        f"client; over all values the points go from "
-        f"{signed(min(term.points) - term.average_points, 2)} to "
-        f"{signed(max(term.points) - term.average_points, 2)}."
+        f"{line(term.column)} is {value_text(value)}, and the risk {chance(risks[-1], 0)}; with "
+        f"other values of it, all else being equal, the risk goes from {chance(min(risks), 0)} to "
+        f"{chance(max(risks), 0)}."
     )
     return Standing(line(term.column), value_text(value), signed(here, 2), chart, text)
 
 
-def _curve(term: NumericTerm, value: Any, here: float, reach: tuple[float, float]) -> Chart:
+def _curve(
+    term: NumericTerm, value: Any, risks: Sequence[float], reach: tuple[float, float]
+) -> Chart:
     """Knots side by side, at equal distances: they are quantiles, and no value is crowded out."""
     position = term.axis.place(value)
-    return curve(
-        [points - term.average_points for points in term.points],
-        (amount(term.axis.knots[0]), amount(term.axis.knots[-1])),
-        (position.lower + position.share, here),
-        reach,
-        _points,
-    )
+    names = [amount(knot) for knot in term.axis.knots]
+    return curve(risks[:-1], names, (position.lower + position.share, risks[-1]), reach, percent)
 
 
-def _stems(term: CategoricalTerm, value: Any, reach: tuple[float, float]) -> Chart:
-    """Stems by falling points; of many categories the most telling and this client's own."""
+def _stems(
+    term: CategoricalTerm, value: Any, risks: Sequence[float], reach: tuple[float, float]
+) -> Chart:
+    """Stems by falling risk; of many categories the most telling and this client's own."""
     chosen = term.axis.place(value).lower
     names = [*map(value_text, term.axis.levels), OTHER]
     readings = [
-        Reading(name, points - term.average_points, marked=position == chosen)
-        for position, (name, points) in enumerate(zip(names, term.points, strict=True))
+        Reading(name, risk, marked=position == chosen)
+        for position, (name, risk) in enumerate(zip(names, risks, strict=True))
+        if position == chosen or name != OTHER
     ]
-    telling = sorted(readings, key=lambda reading: (not reading.marked, -abs(reading.value)))
+    own = risks[chosen]
+    telling = sorted(readings, key=lambda one: (not one.marked, -abs(one.value - own)))
     shown = sorted(telling[:_MOST_STEMS], key=lambda reading: -reading.value)
-    return stems(shown, reach, _points)
+    return stems(shown, reach, percent)
 
 
-def fields(card: Scorecard, features: Mapping[str, Any], order: Sequence[str]) -> list[Field]:
-    """The client's values as a form takes them; arguments as for `standings`."""
+def fields(
+    card: Scorecard, features: Mapping[str, Any], order: Sequence[str], levers: Sequence[str] = ()
+) -> tuple[list[Field], list[Field]]:
+    """The client's values as a form takes them: those that can be tried out, and the others.
+
+    Args:
+        card, features, order: as for `standings`.
+        levers: the columns that a team can change; none: all numeric ones.
+    """
     terms = _own_terms(card)
-    return [_field(terms[column], features[column]) for column in order]
+    changeable = levers or card.numeric_columns
+    made = {column: _field(terms[column], features[column]) for column in order}
+    return (
+        [field for column, field in made.items() if column in changeable],
+        [field for column, field in made.items() if column not in changeable],
+    )
 
 
 def _field(term: ColumnTerm, value: Any) -> Field:
@@ -163,10 +213,11 @@ def _options(term: CategoricalTerm, value: str) -> list[Option]:
     known = [Option(level, line(level), level == value) for level in term.axis.levels if level]
     if value and value not in term.axis.levels:
         known.append(Option(value, f"{line(value)} (a rare or new value)", True))
-    unknown = OTHER
-    while unknown in term.axis.levels or unknown == value:
-        unknown += "…"
-    return [*known, Option(unknown, OTHER, False), Option("", MISSING, not value)]
+    return [
+        *known,
+        Option(_unknown_level(term, value), OTHER, False),
+        Option("", MISSING, not value),
+    ]
 
 
 def columns_by_points(card: Scorecard, contributions: Sequence[Mapping[str, Any]]) -> list[str]:
@@ -176,22 +227,33 @@ def columns_by_points(card: Scorecard, contributions: Sequence[Mapping[str, Any]
     return sorted(columns, key=alone.index)
 
 
-def risk_history(history: Sequence[Mapping[str, Any]]) -> tuple[Chart, str] | None:
-    """The client's risk over time and what it says in words; None of fewer than two readings.
+def risk_history(
+    history: Sequence[Mapping[str, Any]], now: Mapping[str, Any]
+) -> tuple[Chart, str, list[tuple[str, str]]] | None:
+    """The client's risk over time, what it says in words, and its points as dates and risks, the
+    newest first; None of fewer than two readings.
 
     Args:
-        history: as `GET /clients/<id>` answers it.
+        history: where the risk changed, as `GET /clients/<id>` answers it.
+        now: `time` and `probability` of the present list, up to which the last change holds.
     """
     if len(history) < 2:
         return None
-    readings = [Reading(day(item["time"]), item["probability"]) for item in history]
-    times = [datetime.fromisoformat(item["time"]).timestamp() for item in history]
+    every = list(history) + [now] * (moment_of(now) > moment_of(history[-1]))
+    readings = [Reading(day(item["time"]), item["probability"]) for item in every]
+    times = [moment_of(item) for item in every]
     first, last = readings[0], readings[-1]
     text = (
         f"From {chance(first.value, 0)} ({first.name}) to {chance(last.value, 0)} ({last.name}), "
         f"in {len(readings)} readings."
     )
-    return staircase(readings, times, percent), text
+    said = [(reading.name, chance(reading.value)) for reading in reversed(readings)]
+    return staircase(readings, times, percent), text, said
+
+
+def moment_of(item: Mapping[str, Any]) -> float:
+    """The time of a reading, in seconds."""
+    return datetime.fromisoformat(item["time"]).timestamp()
 
 
 def value_text(value: Any) -> str:
@@ -199,7 +261,3 @@ def value_text(value: Any) -> str:
     if value is None or value == "":
         return MISSING
     return line(value) if isinstance(value, str) else amount(value)
-
-
-def _points(value: float) -> str:
-    return decimal(value, 0) if value == round(value) else decimal(value, 1)

@@ -8,14 +8,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import quote, urlencode
+from urllib.parse import urlencode
 
-from attrition.core.formatting import OPEN_CLIENTS, chance, count, line, plural, points
-from attrition.ranking.lookup_db import TIERS, Page, Question, name_digest
-from attrition.ranking.ranking import CALL, GROUPS, HOLD_OUT, NEW, WHY_HELD_OUT
+from attrition.core.formatting import OPEN_CLIENTS, amount, chance, count, line, plural, points
+from attrition.ranking.client_pages import client_url
+from attrition.ranking.lookup_db import TIERS, Page, Question
+from attrition.ranking.movement import CAME, LEFT
+from attrition.ranking.ranking import CALL, GROUPS, HIGH, HOLD_OUT, NEW, WHY_HELD_OUT
 
 LONGEST_NAME = 200
-LONGEST_ADDRESS = 4000  # a server takes request lines of little more
 _FILTERS = (
     ("All", TIERS),
     ("High", ("high",)),
@@ -71,6 +72,8 @@ class Listing:
         summary: how many clients were found, in words.
         matching: how many clients were found, on all pages.
         groups: the filters by group; none where nobody is held out.
+        moves: likewise by who has come to high risk, or left it; none without an earlier list.
+        least_value: what the form says of it.
         orders: column -> its button.
         previous, next: addresses, from the question mark on; None where there is no such page.
         csv: address of all that match, on every page, as CSV.
@@ -85,6 +88,8 @@ class Listing:
     rows: list[Row]
     filters: list[Choice]
     groups: list[Choice]
+    moves: list[Choice]
+    least_value: str
     orders: dict[str, Choice]
     has_values: bool
     has_changes: bool
@@ -122,6 +127,8 @@ def listing(
         groups=[_filter(name, some, question.groups, page.groups) for name, some in _GROUPS]
         if page.groups
         else [],
+        moves=_moves(page.about, question),
+        least_value=number_text(question.least_value),
         orders={column: _order(column, question.sort) for column in _ORDERS},
         has_values=has_values,
         has_changes=any(client["probability_change"] for client in page.clients),
@@ -149,22 +156,6 @@ def row(client: Mapping[str, Any]) -> Row:
     )
 
 
-def client_url(name: str) -> str:
-    """The address of a client's page, whatever the client is called.
-
-    Browsers and proxies tidy up paths with empty parts and dots; such a name goes elsewhere. In
-    place of one that is too long its digest stands.
-    """
-    is_tidy = all(part not in ("", ".", "..") for part in name.split("/"))
-    if is_tidy and name.isprintable():
-        url = f"/clients/{quote(name, safe='')}"
-    else:
-        url = f"/clients?{urlencode({'client': name})}"
-    if len(url) > LONGEST_ADDRESS:
-        url = f"/clients?client_sha256={name_digest(name)}"
-    return url
-
-
 def address(question: Question, number: int, **others: Any) -> str:
     """The query of a page of the list, from the question mark on; what is usual is left out."""
     parameters: dict[str, Any] = {}
@@ -174,11 +165,22 @@ def address(question: Question, number: int, **others: Any) -> str:
         parameters["tier"] = _value([tier for tier in TIERS if tier in question.tiers])
     if len(question.groups) < len(GROUPS):
         parameters["group"] = _value([group for group in GROUPS if group in question.groups])
+    if question.moved:
+        parameters["moved"] = question.moved
+    if question.least_value is not None:
+        parameters["least_value"] = number_text(question.least_value)
     if question.sort != "place":
         parameters["sort"] = question.sort
     if number > 1:
         parameters["page"] = number
     return f"?{urlencode(parameters | others)}"
+
+
+def number_text(value: float | None) -> str:
+    """A number as a form and an address take it; "" for None."""
+    if value is None:
+        return ""
+    return f"{value:.0f}" if value.is_integer() and abs(value) < 1e15 else repr(value)
 
 
 def _summary(page: Page, number: int, pages: int) -> str:
@@ -195,6 +197,41 @@ def _filter(
 ) -> Choice:
     clients = count(sum(counts.get(value, 0) for value in values))
     return Choice(name, _value(values), chosen == frozenset(values), clients)
+
+
+def _moves(about: Mapping[str, Any], question: Question) -> list[Choice]:
+    moved = about.get("moved")
+    if moved is None:
+        return []
+    names = {"": "All", CAME: "New at high risk", LEFT: "No longer at high risk"}
+    return [
+        Choice(name, move, question.moved == move, count(moved[move]) if move else "")
+        for move, name in names.items()
+    ]
+
+
+def movement(about: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Who has come to high risk and who has left it: texts, each with the address of the clients.
+
+    An address is "" where the clients are not on the list any more.
+    """
+    moved = about.get("moved")
+    if moved is None:
+        return []
+    parts = [
+        (moved[CAME], "new at high risk", address(Question(moved=CAME), 1)),
+        (moved[LEFT], "no longer", address(Question(moved=LEFT), 1)),
+        (moved["gone"], "not listed any more", ""),
+    ]
+    return [(f"{count(number)} {words}", url) for number, words, url in parts if number]
+
+
+def value_at_risk(about: Mapping[str, Any]) -> str:
+    """What the clients at high risk are worth, each by its risk, and what all are; "" without."""
+    sums = about.get("value_at_risk")
+    if sums is None:
+        return ""
+    return f"Value at risk {amount(sums[HIGH])}, of all clients {amount(sum(sums.values()))}"
 
 
 def _value(values: list[str] | tuple[str, ...]) -> str:

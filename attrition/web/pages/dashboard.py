@@ -7,9 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 from attrition.core.formatting import (
+    amount,
     between,
     count,
     day,
@@ -23,7 +25,7 @@ from attrition.model.metrics import score_to_judge_by
 from attrition.monitoring.findings import ColumnDrift, RunVerdict, Sample
 from attrition.monitoring.record import DecisionRecord
 from attrition.ranking.outcomes import RankingRecord
-from attrition.web.pages.charts import Chart, Reading, Say, trend
+from attrition.web.pages.charts import Chart, Reading, Say, staircase, trend
 
 DECISIONS = 5
 RUNS = 30
@@ -128,6 +130,41 @@ def trends(runs: Sequence[DecisionRecord], batches: Sequence[Mapping[str, Any]])
     return [chart for chart in drawn if chart]
 
 
+def weeks(readings: Sequence[Mapping[str, Any]]) -> list[Trend]:
+    """The clients at high risk by week, and the value at risk among them where it is known.
+
+    Args:
+        readings: of each list, oldest first: `time`, `high` and `value_at_risk`.
+    """
+    last_of_week = {_monday(reading["time"]): reading for reading in readings}
+    drawn = [
+        _by_week("Clients at high risk", last_of_week, "high", count),
+        _by_week("Value at risk among them", last_of_week, "value_at_risk", _compact),
+    ]
+    return [chart for chart in drawn if chart]
+
+
+def _monday(time: str) -> date:
+    """The first day of a moment's week, UTC."""
+    moment = datetime.fromisoformat(time).astimezone(UTC).date()
+    return moment - timedelta(days=moment.weekday())
+
+
+def _by_week(
+    title: str, last_of_week: Mapping[date, Mapping[str, Any]], key: str, say: Say
+) -> Trend | None:
+    known = {monday: one[key] for monday, one in last_of_week.items() if one[key] is not None}
+    if len(known) < 2:
+        return None
+    readings = [Reading(day(monday.isoformat()), float(value)) for monday, value in known.items()]
+    days = [float(monday.toordinal()) for monday in known]
+    first, last = readings[0], readings[-1]
+    text = (
+        f"{say(last.value)} in the week of {last.name}, {say(first.value)} in that of {first.name}."
+    )
+    return Trend(title, staircase(readings, days, say), text, "at the end of each week")
+
+
 def _trend(
     title: str, legend: str, readings: list[Reading], say: Say, including: Sequence[float] = ()
 ) -> Trend | None:
@@ -141,6 +178,14 @@ def _trend(
         f"between {say(lowest.value)} and {say(highest.value)} in {len(readings)} readings."
     )
     return Trend(title, trend(readings, say, including), text, legend)
+
+
+def _compact(number: float) -> str:
+    """An amount that fits beside an axis: "850", "12.5k", "3.2M"."""
+    for size, unit in ((1e9, "bn"), (1e6, "M"), (1e3, "k")):
+        if abs(number) >= size:
+            return f"{amount(number / size)}{unit}"
+    return amount(number)
 
 
 def _two_decimals(number: float) -> str:
@@ -200,22 +245,6 @@ def shifts(columns: Sequence[ColumnDrift]) -> list[Shift]:
         )
         for column in farthest_first
     ]
-
-
-def attention(decision: DecisionRecord | None, runs: Sequence[DecisionRecord]) -> list[str]:
-    """What somebody should look at: a failed run, a candidate that waits, the warnings of the run.
-
-    Args:
-        decision: the record of the last run that came to a verdict.
-        runs: the records of the last runs, newest first.
-    """
-    warnings = list(decision.warnings if decision else ())
-    if decision and decision.proposal:
-        warnings.insert(0, f"{decision.proposal.notice}. {sentence(decision.reason)}")
-    if not runs or runs[0].verdict is not RunVerdict.FAILED:
-        return warnings
-    when, reason = short_moment(runs[0].time), runs[0].reason
-    return [f"The run of {when} failed; what stands here is from before it: {reason}", *warnings]
 
 
 def weak_segments(decision: DecisionRecord | None, release: str | None) -> list[str]:

@@ -5,14 +5,15 @@ The views themselves (`overview`, `clientlist`, `portrait`, `handbook`) are valu
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 from flask import Response, render_template, request
 from werkzeug.exceptions import ServiceUnavailable
 
 from attrition.core import formatting
 from attrition.model.scorecard import Scorecard
+from attrition.runs import history
 from attrition.web import query_parameters
 from attrition.web.live_model import Served
 from attrition.web.pages import api_docs, charts, client_list
@@ -20,10 +21,14 @@ from attrition.web.pages import client as one_client
 from attrition.web.pages.client_list import Listing
 from attrition.web.state import ranking, served, state
 
+if TYPE_CHECKING:
+    from attrition.monitoring.record import DecisionRecord
+
 PER_PAGE = 25
 # What the templates say numbers, times and names with.
 FILTERS = {
     "count": formatting.count,
+    "day": formatting.day,
     "decimal": formatting.decimal,
     "moment": formatting.moment,
     "percent": formatting.percent,
@@ -34,7 +39,8 @@ FILTERS = {
 
 def overview_page() -> Response:
     """What a client manager opens: whom to call, and how far the list can be trusted."""
-    from attrition.monitoring.record import recorded_runs  # heavy, and not needed to start
+    from attrition.monitoring import severity  # heavy, and not needed to start
+    from attrition.monitoring.record import recorded_runs
     from attrition.web.pages import dashboard
 
     now = state()
@@ -57,12 +63,31 @@ def overview_page() -> Response:
         facts=live and dashboard.facts(live.scores, live.cross_validated, live.manifest),
         weak_segments=live and dashboard.weak_segments(decision, live.version),
         outcome=dashboard.outcome_sentence(decision.ranking if decision else None),
-        warnings=dashboard.attention(decision, runs),
+        movement=client_list.movement(listing.about) if listing else [],
+        value_at_risk=client_list.value_at_risk(listing.about) if listing else "",
+        weeks=dashboard.weeks(history.high_risk(now.config.history)),
+        messages=severity.messages(decision, runs),
+        state_line=live and _state_line(live, decision, runs),
         trends=dashboard.trends(runs, diagnostics.get("batches") or ()),
         compared=compared,
         shifts=dashboard.shifts(columns),
         decisions=dashboard.decisions(runs or [decision] if decision else []),
         diagnostics=diagnostics,
+    )
+
+
+def _state_line(
+    live: Served, decision: DecisionRecord | None, runs: Sequence[DecisionRecord]
+) -> str:
+    """How far the list can be relied on; a record of another model says nothing of this one."""
+    from attrition.monitoring import severity  # heavy, and not needed to start
+
+    if severity.has_failed(runs):
+        return "The last run failed; this list is from the run before it."
+    is_its = decision is not None and decision.release_after in (None, live.version)
+    below = state().config.model_score_threshold
+    return severity.state_line(
+        decision if is_its else None, live.scores, live.cross_validated, below
     )
 
 
@@ -88,14 +113,16 @@ def client_page(
         explained = {
             "drivers": one_client.drivers(client["contributions"]),
             "standings": one_client.standings(card, client["features"], order),
-            "fields": one_client.fields(card, client["features"], order),
         }
+        explained["fields"], explained["fixed"] = one_client.fields(
+            card, client["features"], order, state().config.levers
+        )
     return _page(
         "client.html",
         client=client,
         row=client_list.row(client),
         thresholds=thresholds,
-        risk_history=one_client.risk_history(client["history"]),
+        risk_history=one_client.risk_history(client["history"], client),
         **explained,
     )
 

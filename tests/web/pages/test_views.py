@@ -24,8 +24,9 @@ from attrition.core import atomic_files, releases
 from attrition.model.scorecard import Scorecard
 from attrition.model.terms import CategoricalTerm, KnotAxis, LevelAxis, NumericTerm, PairTerm
 from attrition.monitoring.findings import ColumnDrift
-from attrition.ranking import lookup_db
+from attrition.ranking import client_pages, lookup_db
 from attrition.ranking.lookup_db import Question
+from attrition.ranking.movement import MOVES
 from attrition.ranking.ranking import GROUPS
 from attrition.runs import history
 from attrition.web import query_parameters
@@ -33,12 +34,12 @@ from attrition.web.pages import api_docs, charts, client_list, dashboard
 from attrition.web.pages import client as one_client
 from attrition.web.pages.charts import Reading
 from tests.conftest import REPOSITORY, Project
+from tests.support.browsing import BROWSER, page_of
 from tests.support.hostile import CLIENT_NAMES
 from tests.support.records import decision_record, made
 from tests.support.releases import NOW, deploy
 from tests.support.servers import ask, gunicorn
 
-BROWSER = {"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
 FEATURES = {"lastmonth_activity": 0, "lastyear_activity": None, "number_of_employees": 9}
 
 
@@ -62,10 +63,6 @@ class Tags(HTMLParser):
 
     def named(self, name: str) -> list[dict[str, str | None]]:
         return [attributes for tag, attributes in self.found if tag == name]
-
-
-def page_of(project: Project, path: str = "/") -> str:
-    return create_app(project.config).test_client().get(path, headers=BROWSER).text
 
 
 def rank_names(project: Project, names: list[str], features: dict[str, Any] = FEATURES) -> None:
@@ -193,11 +190,13 @@ def test_a_run_that_failed_is_said_before_the_list_until_one_comes_to_a_verdict(
     history.record_run(ready.config.history, record, 100)
     html = page_of(ready)
     said = "The run of 2026-03-02 06:00 failed; what stands here is from before it: no &#39;revenue"
-    assert html.index("Needs attention") < html.index(said) < html.index("Whom to call first")
+    assert html.index("The last run failed") < html.index("Whom to call first")
+    assert html.index(">Do something<") < html.index(said) < html.index(">Good to know<")
     assert "Data drift in lastyear_activity." in html
     sound = {**record, "run_id": "b", "time": "2026-03-02T06:03:00+00:00", "verdict": "kept"}
     history.record_run(ready.config.history, sound, 100)
     assert "what stands here is from before it" not in page_of(ready)
+    assert "The last run failed" not in page_of(ready)
 
 
 def test_one_more_reason_is_read_aloud_as_one(ready: Project) -> None:
@@ -281,7 +280,10 @@ def test_a_page_that_is_not_there_is_an_empty_one_with_a_way_back(many: Project)
     assert "No client matches." in page_of(many, "/?q=nobody")
 
 
-@pytest.mark.parametrize("query", ["tier=top", "sort=height", "page=0", "page=x", "q=a&q=b"])
+@pytest.mark.parametrize(
+    "query",
+    ["tier=top", "sort=height", "page=0", "page=x", "q=a&q=b", "moved=up", "least_value=nan"],
+)
 def test_a_wrong_question_is_an_error_page(client: FlaskClient, query: str) -> None:
     answer = client.get(f"/?{query}", headers=BROWSER)
     assert answer.status_code == 400
@@ -291,20 +293,22 @@ def test_a_wrong_question_is_an_error_page(client: FlaskClient, query: str) -> N
 
 @pytest.mark.slow
 @given(
-    st.frozensets(st.sampled_from(lookup_db.TIERS), min_size=1),
-    st.frozensets(st.sampled_from(GROUPS), min_size=1),
-    st.text(),
-    st.sampled_from(sorted(lookup_db.SORTS)),
+    st.builds(
+        Question,
+        tiers=st.frozensets(st.sampled_from(lookup_db.TIERS), min_size=1),
+        groups=st.frozensets(st.sampled_from(GROUPS), min_size=1),
+        part=st.text(),
+        sort=st.sampled_from(sorted(lookup_db.SORTS)),
+        moved=st.sampled_from(("", *MOVES)),
+        least_value=st.none() | st.floats(-1e300, 1e300),
+    ),
     st.integers(1, 99),
 )
-def test_an_address_asks_for_what_it_was_made_of(
-    tiers: frozenset[str], groups: frozenset[str], part: str, sort: str, number: int
-) -> None:
-    question = Question(tiers, groups, part, sort)
+def test_an_address_asks_for_what_it_was_made_of(question: Question, number: int) -> None:
     address = client_list.address(question, number)
     with create_empty_app().test_request_context(f"/{address}"):
         # Blanks around a search are none of it.
-        assert query_parameters.question() == replace(question, part=part.strip())
+        assert query_parameters.question() == replace(question, part=question.part.strip())
         assert query_parameters.page_number() == number
 
 
@@ -325,7 +329,7 @@ def create_empty_app() -> Flask:
 @example("\n")
 @example("%2e")
 def test_every_name_comes_back_from_its_address(name: str) -> None:
-    address = client_list.client_url(name)
+    address = client_pages.client_url(name)
     tidied = urlsplit(urljoin("http://localhost/somewhere/else", address))
     with create_empty_app().test_request_context(f"{tidied.path}?{tidied.query}"):
         assert request.url_rule is not None
@@ -364,7 +368,7 @@ def test_a_name_too_long_for_an_address_has_a_link_that_works(ready: Project) ->
     assert len(addresses) == len(names)
     assert sum("client_sha256=" in address for address in addresses) == 5
     for name, address in zip(names, addresses, strict=True):
-        assert len(address) <= client_list.LONGEST_ADDRESS
+        assert len(address) <= client_pages.LONGEST_ADDRESS
         assert browser.get(address).get_json()["client"] == name
         assert browser.get(address, headers=BROWSER).status_code == 200
     for digest in ("", "0" * 64, lookup_db.name_digest("short"), "ä"):
@@ -433,6 +437,47 @@ def test_a_client_whose_model_is_gone_is_shown_without_its_points(ready: Project
     assert "what-if" not in html
 
 
+def test_only_what_a_team_can_change_is_tried_out(ready: Project) -> None:
+    rank_names(ready, ["Acme"])
+    ready.configure(levers=["lastmonth_activity"])
+    tags = Tags(page_of(ready, "/clients/Acme"))
+    inputs = {i["name"]: i["type"] for i in tags.named("input") if "data-kind" in i}
+    assert inputs == {
+        "lastmonth_activity": "number",
+        "lastyear_activity": "hidden",  # the model needs them, too
+        "number_of_employees": "hidden",
+    }
+    assert [label["for"] for label in tags.named("label")] == ["field-1"]
+
+
+def test_plain_words_come_first_and_points_on_demand(client: FlaskClient) -> None:
+    html = client.get("/clients/Quiet%20AG", headers=BROWSER).text
+    points = html.index('<details class="points">')
+    assert html.index("it is quiet") < html.index("Where this client stands") < points
+    assert points < html.index(">+2.00</td>")
+    assert '<a href="/">All clients</a>' in html
+
+
+def test_the_risk_over_time_has_all_its_points_up_to_now() -> None:
+    readings = [("2026-02-01", 0.5), ("2026-02-11", 0.75)]
+    history = [{"time": f"{day}T06:00:00+00:00", "probability": p} for day, p in readings]
+    now = {"time": "2026-03-03T06:00:00+00:00", "probability": 0.75}
+    assert one_client.risk_history(history[:1], now) is None
+    drawn = one_client.risk_history(history, now)
+    assert drawn is not None
+    chart, _, points = drawn
+    assert points == [
+        ("3 March 2026", "75.0%"),
+        ("11 February 2026", "75.0%"),
+        ("1 February 2026", "50.0%"),
+    ]
+    first, second, third = (dot.x for dot in chart.dots)
+    assert third - second == pytest.approx(2 * (second - first), abs=0.2)
+    held = one_client.risk_history(history, history[1])
+    assert held is not None
+    assert len(held[2]) == 2
+
+
 CARD = Scorecard(
     0.0,
     0.5,
@@ -477,18 +522,26 @@ def test_a_client_stands_on_the_curve_where_its_value_is() -> None:
     (age, region) = one_client.standings(CARD, {"age": 55.0, "region": "south"}, ["age", "region"])
     line = [tuple(map(float, point.split())) for point in age.chart.line[1:].split("L")]
     (dot,) = age.chart.dots
-    halfway = [(a + b) / 2 for a, b in zip(line[1], line[2], strict=True)]
-    assert (dot.x, dot.y) == pytest.approx(halfway, abs=0.1)
-    assert "age is 55: \N{MINUS SIGN}1.50 points" in age.text
-    assert [dot.text for dot in region.chart.dots if dot.marked] == ["south: \N{MINUS SIGN}0.5"]
+    # 55 is halfway from the second of three knots, 10, to the last, 100.
+    assert (dot.x, dot.y) == pytest.approx(line[6], abs=0.1)
+    assert (len(line), [tick.text for tick in age.chart.across]) == (9, ["0", "10", "100"])
+    # By hand: 1 / (1 + exp(2)) with the client's values; -0.5 - 3 and 1 - 0.5 at the ends.
+    assert (
+        "age is 55, and the risk 12%; with other values of it, all else being equal, " in age.text
+    )
+    assert age.text.endswith("the risk goes from 3% to 62%.")
+    assert [dot.text for dot in region.chart.dots if dot.marked] == ["south: 12%"]
     assert {tick.at for tick in age.chart.ticks} == {tick.at for tick in region.chart.ticks}
+    assert age.chart.ticks[0].text == "0%"
 
 
 def test_a_form_offers_known_values_other_ones_and_none() -> None:
     features = {"age": None, "region": "a place nobody knew"}
     order = one_client.columns_by_points(CARD, explained({"age": float("nan"), "region": "x"}))
     assert order == ["region", "age"]
-    region, age = one_client.fields(CARD, features, order)
+    (region, age), fixed = one_client.fields(CARD, features, order, ["age", "region"])
+    assert fixed == []
+    assert one_client.fields(CARD, features, order) == ([age], [region])  # numbers are usual levers
     assert (age.value, age.hint, age.options) == ("", "usually 10", ())
     assert [(o.value, o.is_chosen) for o in region.options] == [
         ("north", False),
@@ -560,6 +613,26 @@ def test_columns_are_told_by_how_far_they_moved() -> None:
     ]
     calm = decision_record(drift={"data": {"test data": {"verdict": "no drift"}}})
     assert dashboard.newest_comparison(calm) == ("test data", ())
+
+
+def test_the_weeks_show_the_last_list_of_each_and_need_two() -> None:
+    """2026-03-02 is a Monday."""
+    lists = [("2026-03-03", 5), ("2026-03-08", 7), ("2026-03-09", 4), ("2026-03-30", 9)]
+    readings = [
+        {"time": f"{day}T06:00:00+00:00", "high": n, "value_at_risk": None} for day, n in lists
+    ]
+    assert dashboard.weeks(readings[:2]) == []
+    (clients,) = dashboard.weeks(readings)
+    assert [dot.text for dot in clients.chart.dots] == [
+        "2 March 2026: 7",
+        "9 March 2026: 4",
+        "30 March 2026: 9",
+    ]
+    first, second, third = (dot.x for dot in clients.chart.dots)
+    assert third - second == pytest.approx(3 * (second - first), abs=0.2)  # the axis is time
+    assert clients.text == "9 in the week of 30 March 2026, 7 in that of 2 March 2026."
+    readings = [{**one, "value_at_risk": 1000.0 * one["high"]} for one in readings]
+    assert dashboard.weeks(readings)[1].chart.dots[0].text == "2 March 2026: 7k"
 
 
 # --- the documentation and errors -------------------------------------------------------------

@@ -1,0 +1,139 @@
+"""What a person should know after a run: what to do, what is good to know, what is solved already.
+
+Values in, values out; the page and the report show the same messages in the same order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from attrition.core.formatting import day, sentence, short_moment
+from attrition.model.metrics import score_to_judge_by
+from attrition.monitoring.findings import RunVerdict
+from attrition.monitoring.record import DecisionRecord
+
+
+class Severity(StrEnum):
+    """What a message asks of its reader; the most urgent first."""
+
+    ACT = "do something"
+    KNOW = "good to know"
+    SOLVED = "solved"
+
+
+@dataclass(frozen=True)
+class Message:
+    """One sentence, what it asks of its reader, and the same in plain words ("" for no others)."""
+
+    severity: Severity
+    text: str
+    plain: str = ""
+
+
+# How the warnings of a record begin: those about the model before a new one, and those to act on.
+_MODEL_DRIFT, _DEGRADED = "model drift", "the deployed model is degraded"
+_ABOUT_THE_FORMER_MODEL = (_MODEL_DRIFT, "data drift", "moved risk", _DEGRADED)
+_PLAIN = {
+    _MODEL_DRIFT: "Clients leave, or stay, otherwise than the model expected.",
+    "data drift": "The clients' data have changed.",
+    "moved risk": "The predicted risk has changed on average, though no column has by itself.",
+    _DEGRADED: "The model at work is weaker than the settings ask for.",
+    "test data and new rows disagree": (
+        "The test data and the newest clients disagree: are the test data still like today's?"
+    ),
+}
+_TO_DO = (_MODEL_DRIFT, _DEGRADED, "the model is weak", "too good to be true", "nobody knows")
+
+
+def messages(decision: DecisionRecord | None, runs: Sequence[DecisionRecord] = ()) -> list[Message]:
+    """All messages of the last run, the most urgent first.
+
+    Args:
+        decision: the record of the last run that came to a verdict.
+        runs: the records of the last runs, newest first; a failed one is the first to be told of.
+    """
+    graded = []
+    if has_failed(runs):
+        when, reason = short_moment(runs[0].time), runs[0].reason
+        text = f"The run of {when} failed; what stands here is from before it: {reason}"
+        graded.append(Message(Severity.ACT, sentence(text)))
+    if decision and decision.proposal:
+        text = f"{decision.proposal.notice}. {sentence(decision.reason)}"
+        graded.append(Message(Severity.ACT, sentence(text)))
+    for warning in decision.warnings if decision else ():
+        graded.append(Message(_severity(warning, decision), sentence(warning), _plain(warning)))
+    return [one for severity in Severity for one in graded if one.severity is severity]
+
+
+def _severity(warning: str, decision: DecisionRecord | None) -> Severity:
+    """Of one warning: a model that is deployed answers what was wrong with the one before it."""
+    is_deployed = decision is not None and decision.verdict is RunVerdict.DEPLOYED
+    if is_deployed and warning.startswith(_ABOUT_THE_FORMER_MODEL):
+        return Severity.SOLVED
+    return Severity.ACT if warning.startswith(_TO_DO) else Severity.KNOW
+
+
+def _plain(warning: str) -> str:
+    begins = (plain for begin, plain in _PLAIN.items() if warning.startswith(begin))
+    return next(begins, "")
+
+
+def has_failed(runs: Sequence[DecisionRecord]) -> bool:
+    """Whether the last run failed."""
+    return bool(runs) and runs[0].verdict is RunVerdict.FAILED
+
+
+def state_line(
+    decision: DecisionRecord | None,
+    scores: Mapping[str, Any],
+    cross_validated: Mapping[str, Any],
+    degraded_below: float,
+) -> str:
+    """How far the ranking can be relied on, in one plain sentence.
+
+    Args:
+        decision: the record of the last run that came to a verdict, about the live model.
+        scores, cross_validated: those of the live model; see `score_to_judge_by`.
+        degraded_below: an F1 under this is too weak.
+    """
+    score, _ = score_to_judge_by(scores, cross_validated)
+    if score.get("f1") is None:
+        return "Nobody knows yet how far this ranking can be relied on: no test data can tell."
+    if score["f1"] < degraded_below:
+        return f"Rely on this ranking with care{_hits(score)}."
+    if decision is not None and decision.suspicious.columns:
+        return "Do not rely on this ranking yet: it may know the answer from a column of today."
+    if decision is not None and decision.proposal:
+        return "A new model waits for approval; this ranking is by the one at work."
+    if decision is not None and (drifts := _drifts(decision)):
+        if decision.verdict is RunVerdict.DEPLOYED:
+            return (
+                f"Clients have changed; the model was retrained on them on {day(decision.time)}, "
+                "and the ranking is reliable again."
+            )
+        if any(text.startswith(_MODEL_DRIFT) for text in drifts):
+            return (
+                "Clients have changed, and the model has not caught up: rely on the ranking less "
+                "until more outcomes are known."
+            )
+        return f"The ranking is reliable, though clients have begun to change{_hits(score)}."
+    return f"The ranking is reliable{_hits(score)}."
+
+
+def _drifts(decision: DecisionRecord) -> list[str]:
+    drifts = (_MODEL_DRIFT, "data drift")
+    return [warning for warning in decision.warnings if warning.startswith(drifts)]
+
+
+def _hits(score: Mapping[str, Any]) -> str:
+    """How often the model is right, in tenths, as the end of a sentence; "" where not known."""
+    recall, precision = score.get("recall"), score.get("precision")
+    if recall is None or precision is None:
+        return ""
+    return (
+        f": the model finds {10 * recall:.0f} of 10 clients who leave, and {10 * precision:.0f} "
+        "of 10 of its alarms are right"
+    )

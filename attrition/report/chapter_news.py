@@ -1,0 +1,69 @@
+"""The report's second chapter: what a manager should know of the last run, in plain words."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from attrition.core import formatting
+from attrition.core.formatting import percent
+from attrition.monitoring import severity
+from attrition.monitoring.severity import Severity
+from attrition.ranking.outcomes import OutcomeCounts
+from attrition.report.chapter_clients import by_value, caveat
+from attrition.report.document import Block, Heading, Messages, Section, Text, table
+from attrition.report.inputs import ReportInputs
+from attrition.report.run_summary import list_helped
+
+LISTS_SHOWN = 6
+
+
+def chapter(inputs: ReportInputs) -> Section:
+    """What the last run has to say, where the most is at stake, whether the lists helped."""
+    blocks = [*_messages(inputs), *by_value(inputs), *_lists(inputs), *caveat(inputs)]
+    return Section("changes", "What changed", tuple(blocks))
+
+
+def _messages(inputs: ReportInputs) -> Iterator[Block]:
+    """Each message once: what has plain words stands in full in the appendix."""
+    messages = severity.messages(inputs.decision)
+    if not messages:
+        yield Text("Nothing that asks for a hand.")
+    for kind in Severity:
+        texts = [one.plain or one.text for one in messages if one.severity is kind]
+        if texts:
+            shown = tuple(formatting.line(text, 600) for text in dict.fromkeys(texts))
+            yield Messages(kind, shown)
+
+
+def _lists(inputs: ReportInputs) -> Iterator[Block]:
+    yield Heading("Did the earlier lists help?")
+    listed = inputs.listed
+    if listed is None or not listed.outcomes:
+        yield Text("No outcome of a client on an earlier list is known yet.")
+        return
+    if (helped := list_helped(listed)) is not None:
+        yield Text(helped)
+    outcomes = listed.outcomes[:LISTS_SHOWN]
+    sizes = sorted({size for one in outcomes for size in one.top})[:3]
+    yield table(
+        "What became of the clients on earlier lists",
+        f"ll{'r' * len(sizes)}r",
+        ("List of", "Release", *(f"Left, first {size}" for size in sizes), "Left, all on it"),
+        [
+            (
+                formatting.short_moment(one.time),
+                formatting.line(one.release)[:6],
+                *(_left(one.top.get(size)) for size in sizes),
+                _left(one.all),
+            )
+            for one in outcomes
+        ],
+        "Leavers among the clients whose outcome is known by now; of a long list, all on it are a "
+        "sample. A call that kept a client makes the list look worse than it was.",
+    )
+
+
+def _left(counts: OutcomeCounts | None) -> str:
+    if not counts or not counts.known:
+        return formatting.NOT_KNOWN
+    return f"{percent(counts.share_left)} ({counts.left:,} of {counts.known:,})"

@@ -1,0 +1,86 @@
+"""What a person should do, know, or need not see to any more; and the state in one plain line."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from attrition.monitoring.severity import Message, Severity, messages, state_line
+from tests.support.records import decision_record
+
+DRIFT = "model drift on the new rows: it ranks worse"
+DATA = "data drift in the new rows: tenure"
+GOOD = {"f1": 0.72, "recall": 0.69, "precision": 0.77}
+
+
+def severities(**parts: Any) -> dict[str, Severity]:
+    return {one.text: one.severity for one in messages(decision_record(**parts))}
+
+
+@pytest.mark.parametrize(
+    ("warning", "kept", "deployed"),
+    [
+        (DRIFT, Severity.ACT, Severity.SOLVED),
+        (DATA, Severity.KNOW, Severity.SOLVED),
+        ("the deployed model is degraded: its F1 is 0.4", Severity.ACT, Severity.SOLVED),
+        ("moved risk in the test data: it is 16.9%", Severity.KNOW, Severity.SOLVED),
+        ("too good to be true: refund alone tells", Severity.ACT, Severity.ACT),
+        ("the model is weak: F1 0.4 is under 0.6", Severity.ACT, Severity.ACT),
+        ("test data and new rows disagree: by 0.1", Severity.KNOW, Severity.KNOW),
+    ],
+)
+def test_what_a_new_model_answers_is_solved_and_the_rest_is_not(
+    warning: str, kept: Severity, deployed: Severity
+) -> None:
+    (of_kept,) = severities(warnings=[warning]).values()
+    (of_deployed,) = severities(verdict="deployed", warnings=[warning]).values()
+    assert (of_kept, of_deployed) == (kept, deployed)
+
+
+def test_what_is_to_be_done_comes_first_a_failed_run_before_all() -> None:
+    record = decision_record(warnings=[DATA, "the ledger was rebuilt", DRIFT])
+    failed = decision_record(verdict="failed", reason="no column 'revenue'")
+    found = messages(record, [failed, record])
+    assert [one.severity for one in found] == [Severity.ACT, Severity.ACT, *[Severity.KNOW] * 2]
+    assert "failed; what stands here is from before it: no column 'revenue'." in found[0].text
+    assert found[1] == Message(Severity.ACT, f"M{DRIFT[1:]}.")
+
+
+def test_a_candidate_that_waits_is_something_to_do() -> None:
+    proposal = {"since": "2026-03-01T06:00:00+00:00", "candidate": "a", "commit": "b"}
+    (waiting,) = messages(decision_record(verdict="proposed", proposal=proposal))
+    assert waiting.severity is Severity.ACT
+    assert "--approve" in waiting.text
+
+
+@pytest.mark.parametrize(
+    ("parts", "scores", "line"),
+    [
+        (
+            {},
+            GOOD,
+            "The ranking is reliable: the model finds 7 of 10 clients who leave, and 8 of 10 of "
+            "its alarms are right.",
+        ),
+        (
+            {"verdict": "deployed", "warnings": [DRIFT, DATA]},
+            GOOD,
+            "Clients have changed; the model was retrained on them on 1 March 2026, and the "
+            "ranking is reliable again.",
+        ),
+        ({"warnings": [DRIFT]}, GOOD, "Clients have changed, and the model has not caught up: "),
+        ({"warnings": [DATA]}, GOOD, "The ranking is reliable, though clients have begun to"),
+        ({"suspicious": {"columns": {"refund": 0.99}}}, GOOD, "Do not rely on this ranking yet"),
+        ({}, {**GOOD, "f1": 0.5}, "Rely on this ranking with care: the model finds 7 of 10"),
+        ({"warnings": [DRIFT], "verdict": "deployed"}, {"f1": 0.5}, "Rely on this ranking with"),
+        ({}, {"f1": None}, "Nobody knows yet how far this ranking can be relied on"),
+    ],
+)
+def test_the_state_is_one_plain_line(
+    parts: dict[str, Any], scores: dict[str, Any], line: str
+) -> None:
+    said = state_line(decision_record(**parts), scores, {}, 0.6)
+    assert said.startswith(line)
+    for word in ("F1", "log-odds", "log loss", "candidate", "AUC"):
+        assert word not in said

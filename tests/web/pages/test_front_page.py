@@ -1,0 +1,114 @@
+"""The first screen: the state in a line, the list first, what there is to say below it."""
+
+from __future__ import annotations
+
+import re
+
+from attrition.core import atomic_files, releases
+from attrition.ranking import lookup_db
+from tests.conftest import Project
+from tests.support.browsing import page_of
+from tests.support.records import decision_record
+from tests.support.releases import NOW
+
+DRIFT = "model drift on the new rows: log loss 0.5 (0.3 expected)"
+
+
+def say(project: Project, *warnings: str, verdict: str = "kept") -> str:
+    """The front page after a run with these warnings."""
+    record = decision_record(verdict=verdict, warnings=list(warnings))
+    atomic_files.write_json(project.config.decision, record.to_json())
+    return page_of(project)
+
+
+def test_the_list_comes_before_everything_technical(ready: Project) -> None:
+    html = say(ready, DRIFT, "data drift in the new rows: tenure moves it by 0.5 log-odds")
+    first = html.index("Quiet AG")
+    main = html.index("<main")
+    for word in ("F1", "log-odds", "log loss", "andidate"):
+        assert word not in html[main:first], word
+        assert word in html[first:] or word == "andidate"
+    assert html.index("Clients have changed, and the model has not caught up") < first
+
+
+def test_what_there_is_to_say_is_counted_above_the_list_and_linked_to(ready: Project) -> None:
+    html = say(ready, DRIFT, "test data and new rows disagree", "no test data to judge by")
+    above = html[: html.index("Whom to call first")]
+    assert re.findall(r'<a href="#([\w-]+)">(\d [\w ]+)</a>', above) == [
+        ("to-do", "1 to do"),
+        ("good-to-know", "2 good to know"),
+    ]
+    for anchor in ("to-do", "good-to-know"):
+        assert html.count(f'id="{anchor}"') == 1
+    assert html.index('id="clients"') < html.index('id="to-do"') < html.index('id="good-to-know"')
+
+
+def test_what_is_solved_asks_for_nothing(ready: Project) -> None:
+    html = say(ready, DRIFT, verdict="deployed")
+    assert "the ranking is reliable again" in html
+    assert 'href="#solved">1 solved' in html
+    assert 'id="to-do"' not in html
+    assert 'class="attention"' not in html
+
+
+def test_a_run_without_anything_to_say_has_no_list_of_it(ready: Project) -> None:
+    html = say(ready)
+    assert "severities" not in html
+    assert "What the last run has to say" not in html
+
+
+def rank(project: Project) -> None:
+    """Ada and Bob at high risk, Ada new there; Cyd and somebody who is gone were before."""
+    names, values = ("Ada", "Bob", "Cyd", "Dan"), (50.0, 7000.0, 900.0, None)
+    tiers = ("high", "high", "medium", "low")
+    rows = [
+        (place, name, tier, 0.9, "", "", value, value and 0.9 * value, value and place)
+        for place, (name, tier, value) in enumerate(zip(names, tiers, values, strict=True), 1)
+    ]
+    about = {
+        "time": NOW,
+        "release": releases.live_release_id(project.config.prod_deployment_path),
+        "ranked": "open clients",
+        "total": 4,
+        "tiers": {"high": 2, "medium": 1, "low": 1},
+        "thresholds": {"high": 0.5, "medium": 0.25},
+        "value_at_risk": {"high": 6345.0, "medium": 810.0, "low": 0.0},
+        "moved": {"since": "2026-02-01T06:00:00+00:00", "came": 1, "left": 1, "gone": 1},
+    }
+    details = [(row[0], "[]", "{}") for row in rows]
+    moved = [("Ada", "came", 1), ("Cyd", "left", 3), ("Eve", "left", None)]
+    lookup_db.write_book(project.config.client_book, about, rows, details, moved)
+    project.configure(value_column="worth")
+
+
+def listed(html: str) -> list[str]:
+    return re.findall(r"<bdi>(\w+)</bdi></a>", html)
+
+
+def test_value_and_movement_stand_above_the_list_and_lead_to_the_clients(ready: Project) -> None:
+    rank(ready)
+    html = page_of(ready)
+    above = html[: html.index("Whom to call first")]
+    said = re.sub(r"<[^>]+>", "", above)
+    assert "Value at risk 6,345, of all clients 7,155." in said
+    assert "1 new at high risk, 1 no longer, 1 not listed any more since 1 February 2026." in said
+    came, left = re.findall(r'<a href="(/\?moved=\w+)">', above)
+    assert listed(page_of(ready, came)) == ["Ada"]
+    assert listed(page_of(ready, left)) == ["Cyd"]
+
+
+def test_the_list_is_narrowed_to_those_who_are_worth_a_call(ready: Project) -> None:
+    rank(ready)
+    html = page_of(ready, "/?least_value=900")
+    assert listed(html) == ["Bob", "Cyd"]
+    assert 'name="least_value" type="number" step="any" value="900"' in html
+    assert '<details class="more" open>' in html  # a filter at work is not hidden
+    assert '<details class="more">' in page_of(ready)
+    assert listed(page_of(ready, "/?least_value=900&tier=high")) == ["Bob"]
+    assert 'href="/clients?least_value=900&amp;format=csv"' in html
+
+
+def test_without_values_and_an_earlier_list_there_is_no_such_line(ready: Project) -> None:
+    html = page_of(ready)
+    assert 'class="movement"' not in html
+    assert "More filters" not in html
