@@ -20,6 +20,11 @@ says where the row stands and not who it is, so nothing can be compared with the
 
 from __future__ import annotations
 
+if __name__ == "__main__":
+    from attrition.core import environment
+
+    environment.require_packages()
+
 import argparse
 import logging
 from collections.abc import Callable, Mapping, Sequence

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
@@ -11,6 +12,8 @@ OPEN_CLIENTS = "open clients"  # the usual population of a list, as its records 
 NO_OPEN_CLIENTS = "No open clients: leave the outcome blank for those whom you may still call"
 CANDIDATE_WAITS = "a candidate waits for approval"
 LONGEST = 80
+TERMINAL_WIDTH = 80
+_INDENT = 13
 _MINUS = "\N{MINUS SIGN}"
 
 
@@ -24,6 +27,17 @@ def line(text: object, limit: int = LONGEST) -> str:
     if not shown:
         return "(blank)"
     return shown if len(shown) <= limit else shown[: limit - 1] + "…"
+
+
+def paragraph(label: str, text: str) -> str:
+    """A labelled text for a terminal of 80 columns."""
+    return textwrap.fill(
+        text,
+        TERMINAL_WIDTH,
+        initial_indent=f"{label:<{_INDENT}}",
+        subsequent_indent=" " * _INDENT,
+        break_on_hyphens=False,
+    )
 
 
 def sentence(text: str) -> str:

@@ -5,7 +5,15 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Iterator, Sequence
 
-from attrition.core.formatting import NO_OPEN_CLIENTS, OPEN_CLIENTS, no_list, plural, sentence
+from attrition.core.formatting import (
+    NO_OPEN_CLIENTS,
+    OPEN_CLIENTS,
+    TERMINAL_WIDTH,
+    no_list,
+    paragraph,
+    plural,
+    sentence,
+)
 from attrition.data.ingestion_result import IngestionResult
 from attrition.data.ledger import INGESTED
 from attrition.model.metrics import Score, score_to_judge_by
@@ -13,13 +21,12 @@ from attrition.monitoring.findings import DriftVerdict, RunVerdict, Sample
 from attrition.monitoring.record import DecisionRecord, DriftRecord
 from attrition.ranking.outcomes import EarlierList, OutcomeCounts, RankingRecord
 
-WIDTH = 80
-_INDENT = 13
+WIDTH = TERMINAL_WIDTH
 
 
 def summary(record: DecisionRecord) -> str:
     """A run in a few lines of at most 80 columns."""
-    return "\n".join(line for label, text in _paragraphs(record) for line in _wrap(label, text))
+    return "\n".join(paragraph(label, text) for label, text in _paragraphs(record))
 
 
 def runs_table(records: Sequence[DecisionRecord]) -> str:
@@ -95,16 +102,6 @@ def _paragraphs(record: DecisionRecord) -> Iterator[tuple[str, str]]:
         yield "Attention", warning if warning.endswith("?") else f"{warning}."
     yield "Live model", _live(record)
     yield "Took", ", ".join(f"{stage} {s:.1f} s" for stage, s in record.timings.items())
-
-
-def _wrap(label: str, text: str) -> list[str]:
-    return textwrap.wrap(
-        text,
-        WIDTH,
-        initial_indent=f"{label:<{_INDENT}}",
-        subsequent_indent=" " * _INDENT,
-        break_on_hyphens=False,
-    )
 
 
 def _new_data(ingestion: IngestionResult) -> str:
