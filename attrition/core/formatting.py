@@ -120,6 +120,13 @@ def amount(number: float | None) -> str:
     return text.replace("-", _MINUS)
 
 
+def number_text(value: float) -> str:
+    """A number for people: at most four significant digits, or whole from a thousand on."""
+    if abs(value) < 1e15 and (value == int(value) or abs(value) >= 1000):
+        return f"{value:,.0f}" if abs(value) >= 10_000 else f"{value:.0f}"
+    return f"{value:.4g}"
+
+
 def seconds(duration: float | None) -> str:
     """A duration: "0.32 s", "41 s", "12 min"."""
     if duration is None:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from attrition.core.labels import NO_LABELS, Labels
 from attrition.model.explanations import NO_REASON, Words
 from attrition.model.scorecard import Scorecard
 from attrition.model.terms import Floats, Table
@@ -123,6 +124,7 @@ def rank(
     tiers: Tiers,
     with_reasons: int,
     held_out: NDArray[np.bool_] | None = None,
+    labels: Labels = NO_LABELS,
 ) -> Ranking:
     """Rank clients by their probability of leaving; equal ones are in the order of their ids.
 
@@ -133,6 +135,7 @@ def rank(
         tiers: the thresholds.
         with_reasons: number of clients at the top that get reasons.
         held_out: array of shape (n,), whether a client is held out; None: no hold-out.
+        labels: what the columns are called in reasons.
     """
     exact = card.probabilities(table)
     probabilities = np.round(exact, _EQUAL_DECIMALS)
@@ -141,7 +144,7 @@ def rank(
         order = order[np.argsort(held_out[order], kind="stable")]
     to_call = len(ids) if held_out is None else int((~held_out).sum())
     first = order[:with_reasons]
-    reasons = _reasons(card, table, first)
+    reasons = _reasons(card, table, first, labels)
     ranked_values = None if values is None else values[order]
     at_risk = None if ranked_values is None else probabilities[order] * ranked_values
     return Ranking(
@@ -215,11 +218,13 @@ def _order(probabilities: Floats, ids: NDArray[np.object_]) -> NDArray[np.intp]:
     return order
 
 
-def _reasons(card: Scorecard, table: Table, rows: NDArray[np.intp]) -> list[list[str]]:
+def _reasons(
+    card: Scorecard, table: Table, rows: NDArray[np.intp], labels: Labels
+) -> list[list[str]]:
     """The reasons of some clients as texts; `NO_REASON` for a client without any."""
     columns = (*card.numeric_columns, *card.categorical_columns)
     selected = {column: np.asarray(table[column])[rows] for column in columns}
-    words = Words(card)
+    words = Words(card, labels)
     return [
         [words.of(reason) for reason in reasons] or [NO_REASON]
         for reasons in card.reasons(selected, REASONS)

@@ -14,6 +14,7 @@ from attrition.core.formatting import (
     plural,
     sentence,
 )
+from attrition.core.labels import NO_LABELS, Labels
 from attrition.data.ingestion_result import IngestionResult
 from attrition.data.ledger import INGESTED
 from attrition.model.metrics import Score, score_to_judge_by
@@ -211,7 +212,7 @@ def _impact(drift: DriftRecord) -> str | None:
     return impact_sentence(drift, max(impacts)[1]) if impacts else None
 
 
-def impact_sentence(drift: DriftRecord, sample: Sample) -> str | None:
+def impact_sentence(drift: DriftRecord, sample: Sample, labels: Labels = NO_LABELS) -> str | None:
     """What the strongest shift in a sample, and all together, do to the risk; None if not known."""
     impact, data = drift.impact.get(sample), drift.data.get(sample)
     term = impact.terms[0] if impact and impact.terms else None
@@ -219,7 +220,8 @@ def impact_sentence(drift: DriftRecord, sample: Sample) -> str | None:
         return None
     changes = {one.column: one.change for one in data.columns} if data else {}
     words = "; ".join(change for name in term.columns if (change := changes.get(name)))
-    shown = f"{term.term} ({words})" if words else term.term
+    name = labels.term(term.columns)
+    shown = f"{name} ({words})" if words else name
     verb = "lifts" if term.change > 0 else "lowers"
     then, now = _shares(term.risk_without, impact.risk_now)
     text = f"in the {sample}, {shown} {verb} the mean predicted risk from {then} to {now}. "

@@ -44,7 +44,7 @@ class State:
 
     def __init__(self, config: Config) -> None:
         self.config = config
-        self.model = LiveModel(config.prod_deployment_path)
+        self.model = LiveModel(config.prod_deployment_path, config.labels)
         self.diagnostics: Document[dict[str, Any]] = Document(config.diagnostics, dict)
         self.decision = Document(config.decision, DecisionRecord.from_json)
         self.prepared: dict[str, tuple[tuple[Any, ...], bytes]] = {}

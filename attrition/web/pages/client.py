@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from attrition.core.formatting import amount, chance, day, decimal, line, percent, signed
+from attrition.core.formatting import LONGEST, amount, chance, day, decimal, line, percent, signed
+from attrition.core.labels import NO_LABELS, Labels
 from attrition.model.scorecard import Scorecard
 from attrition.model.terms import CategoricalTerm, NumericTerm
 from attrition.web.pages.charts import Bar, Chart, Reading, bar, curve, staircase, stems
@@ -64,7 +65,7 @@ class Field:
     options: tuple[Option, ...]
 
 
-def drivers(contributions: Sequence[Mapping[str, Any]]) -> list[Driver]:
+def drivers(contributions: Sequence[Mapping[str, Any]], labels: Labels = NO_LABELS) -> list[Driver]:
     """What moves this client's risk, up or down, the strongest first.
 
     Args:
@@ -73,8 +74,11 @@ def drivers(contributions: Sequence[Mapping[str, Any]]) -> list[Driver]:
     largest = max((abs(item["points"]) for item in contributions), default=0.0)
     return [
         Driver(
-            name=" with ".join(map(line, item["columns"])),
-            value=", ".join(map(value_text, item["values"])),
+            name=" with ".join(map(labels.name, item["columns"])),
+            value=", ".join(
+                labels.phrase(column, value) or value_text(value, column, labels)
+                for column, value in zip(item["columns"], item["values"], strict=True)
+            ),
             points=signed(item["points"], 2),
             raises=item["points"] > 0,
             bar=bar(item["points"], largest),
@@ -84,7 +88,12 @@ def drivers(contributions: Sequence[Mapping[str, Any]]) -> list[Driver]:
     ]
 
 
-def standings(card: Scorecard, features: Mapping[str, Any], order: Sequence[str]) -> list[Standing]:
+def standings(
+    card: Scorecard,
+    features: Mapping[str, Any],
+    order: Sequence[str],
+    labels: Labels = NO_LABELS,
+) -> list[Standing]:
     """The curve of each column, all on one scale.
 
     Args:
@@ -95,7 +104,7 @@ def standings(card: Scorecard, features: Mapping[str, Any], order: Sequence[str]
     terms = _own_terms(card)
     above = [p - term.average_points for term in terms.values() for p in term.points]
     reach = (min(0.0, *above), max(0.0, *above))
-    return [_standing(terms[column], features[column], reach) for column in order]
+    return [_standing(terms[column], features[column], reach, labels) for column in order]
 
 
 def _own_terms(card: Scorecard) -> dict[str, ColumnTerm]:
@@ -104,20 +113,21 @@ def _own_terms(card: Scorecard) -> dict[str, ColumnTerm]:
     return {term.column: term for term in terms}
 
 
-def _standing(term: ColumnTerm, value: Any, reach: tuple[float, float]) -> Standing:
+def _standing(term: ColumnTerm, value: Any, reach: tuple[float, float], labels: Labels) -> Standing:
     here = term.of_record({term.column: value}) - term.average_points
     chart = (
         _curve(term, value, here, reach)
         if isinstance(term, NumericTerm)
         else _stems(term, value, reach)
     )
+    name, shown = labels.name(term.column), value_text(value, term.column, labels)
+    said = labels.phrase(term.column, value) or f"{name} is {shown}"
     text = (
-        f"{line(term.column)} is {value_text(value)}: {signed(here, 2)} points against the average "
-        f"client; over all values the points go from "
-        f"{signed(min(term.points) - term.average_points, 2)} to "
+        f"{said}: {signed(here, 2)} points against the average client; over all values the points "
+        f"go from {signed(min(term.points) - term.average_points, 2)} to "
         f"{signed(max(term.points) - term.average_points, 2)}."
     )
-    return Standing(line(term.column), value_text(value), signed(here, 2), chart, text)
+    return Standing(name, shown, signed(here, 2), chart, text)
 
 
 def _curve(term: NumericTerm, value: Any, here: float, reach: tuple[float, float]) -> Chart:
@@ -145,17 +155,23 @@ def _stems(term: CategoricalTerm, value: Any, reach: tuple[float, float]) -> Cha
     return stems(shown, reach, _points)
 
 
-def fields(card: Scorecard, features: Mapping[str, Any], order: Sequence[str]) -> list[Field]:
+def fields(
+    card: Scorecard,
+    features: Mapping[str, Any],
+    order: Sequence[str],
+    labels: Labels = NO_LABELS,
+) -> list[Field]:
     """The client's values as a form takes them; arguments as for `standings`."""
     terms = _own_terms(card)
-    return [_field(terms[column], features[column]) for column in order]
+    return [_field(terms[column], features[column], labels) for column in order]
 
 
-def _field(term: ColumnTerm, value: Any) -> Field:
-    name = line(term.column)
+def _field(term: ColumnTerm, value: Any, labels: Labels) -> Field:
+    name = labels.name(term.column)
     if isinstance(term, NumericTerm):
         text = "" if value is None else f"{value:.15g}"
-        return Field(term.column, name, text, f"usually {amount(term.axis.usual_value)}", ())
+        usual = value_text(term.axis.usual_value, term.column, labels)
+        return Field(term.column, name, text, f"usually {usual}", ())
     return Field(term.column, name, value or "", "", tuple(_options(term, value or "")))
 
 
@@ -194,11 +210,9 @@ def risk_history(history: Sequence[Mapping[str, Any]]) -> tuple[Chart, str] | No
     return staircase(readings, times, percent), text
 
 
-def value_text(value: Any) -> str:
+def value_text(value: Any, column: str = "", labels: Labels = NO_LABELS) -> str:
     """A client's value for people."""
-    if value is None or value == "":
-        return MISSING
-    return line(value) if isinstance(value, str) else amount(value)
+    return labels.value(column, value, LONGEST, amount)
 
 
 def _points(value: float) -> str:

@@ -58,7 +58,7 @@ def overview_page() -> Response:
         warnings=dashboard.attention(decision, runs),
         trends=dashboard.trends(runs, diagnostics.get("batches") or ()),
         compared=compared,
-        shifts=dashboard.shifts(columns),
+        shifts=dashboard.shifts(columns, now.config.labels),
         decisions=dashboard.decisions(runs or [decision] if decision else []),
         diagnostics=diagnostics,
     )
@@ -82,11 +82,12 @@ def client_page(
     """
     explained: dict[str, Any] = {}
     if card is not None and client["contributions"] is not None:
+        labels = state().config.labels
         order = one_client.columns_by_points(card, client["contributions"])
         explained = {
-            "drivers": one_client.drivers(client["contributions"]),
-            "standings": one_client.standings(card, client["features"], order),
-            "fields": one_client.fields(card, client["features"], order),
+            "drivers": one_client.drivers(client["contributions"], labels),
+            "standings": one_client.standings(card, client["features"], order, labels),
+            "fields": one_client.fields(card, client["features"], order, labels),
         }
     return _page(
         "client.html",
