@@ -46,8 +46,8 @@ $(VENV)/.development: $(DEVELOPMENT) requirements-dev.txt requirements.txt | $(B
 	@$(PIP) $(if $(LOCKED),--require-hashes) -r $(DEVELOPMENT)
 	@touch $@ $(VENV)/.runtime
 
-run: $(VENV)/.runtime  ## one run of the whole pipeline
-	@$(BIN)/python fullprocess.py
+run: $(VENV)/.runtime  ## one run of the whole pipeline (PROJECT=folder: of another project)
+	@$(BIN)/python fullprocess.py $(if $(PROJECT),--config "$(PROJECT)/config.json")
 
 serve: $(VENV)/.runtime  ## serve the API and the page on http://127.0.0.1:8000 (PORT=, PROJECT=)
 	@$(if $(PROJECT),ATTRITION_CONFIG="$(PROJECT)/config.json") \

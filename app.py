@@ -9,6 +9,11 @@ Writes nothing.
 
 from __future__ import annotations
 
+if __name__ == "__main__":
+    from attrition.core import environment
+
+    environment.require_packages()
+
 import argparse
 import os
 import time

@@ -17,6 +17,11 @@ Writes production_deployment/: a folder for each release, one symlink that names
 
 from __future__ import annotations
 
+if __name__ == "__main__":
+    from attrition.core import environment
+
+    environment.require_packages()
+
 import argparse
 import getpass
 import logging

@@ -13,6 +13,11 @@ Writes nothing by hand; within fullprocess.py models/diagnostics.json and models
 
 from __future__ import annotations
 
+if __name__ == "__main__":
+    from attrition.core import environment
+
+    environment.require_packages()
+
 import argparse
 import logging
 import shutil

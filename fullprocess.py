@@ -21,6 +21,9 @@ from attrition.runs import idle
 if __name__ == "__main__":
     if idle.rests(sys.argv[1:]):
         raise SystemExit(0)
+    from attrition.core import environment
+
+    environment.require_packages()
     from attrition.monitoring import tick
 
     raise SystemExit(tick.main(sys.argv[1:], __doc__))

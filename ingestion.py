@@ -4,6 +4,8 @@
     python ingestion.py --accept-edits                         keep finaldata.csv as edited by hand
     python ingestion.py --suggest-config FILE --target COLUMN  print a config.json for a table
                                                                (with --write: write it)
+    python ingestion.py --new-project FOLDER FILE --target COLUMN
+                                                               make a project folder for a table
 
 Reads  sourcedata/*.csv and *.csv.gz, in any case; what else lies there is named as not read.
 Writes ingesteddata/finaldata.csv (labelled rows, each once), openclients.csv (clients without an
@@ -18,6 +20,11 @@ is missing, a new one is made of the rows that stand there.
 """
 
 from __future__ import annotations
+
+if __name__ == "__main__":
+    from attrition.core import environment
+
+    environment.require_packages()
 
 import argparse
 import gzip
@@ -244,19 +251,37 @@ def main(argv: Sequence[str] | None = None) -> int:
         action="store_true",
         help="keep finaldata.csv and openclients.csv as edited by hand, if every row is sound",
     )
+    parser.add_argument(
+        "--new-project",
+        type=Path,
+        nargs=2,
+        metavar=("FOLDER", "FILE"),
+        help="make a new folder with all that a run on this table needs",
+    )
     parser.add_argument("--target", metavar="COLUMN", help="the column of labels in that table")
+    parser.add_argument(
+        "--positive", metavar="VALUE", help="the label of clients who left (default: by its name)"
+    )
     parser.add_argument(
         "--write",
         action="store_true",
         help="write the suggested settings instead; the old file is kept as config.json.bak",
     )
     arguments = parser.parse_args(argv)
-    if (arguments.suggest_config is None) != (arguments.target is None):
-        parser.error("--suggest-config FILE and --target COLUMN belong together")
+    table_options = [arguments.suggest_config, arguments.new_project]
+    if all(table_options):
+        parser.error("--suggest-config FILE or --new-project FOLDER FILE, not both")
+    if any(table_options) != (arguments.target is not None):
+        option = "--suggest-config" if arguments.new_project is None else "--new-project FOLDER"
+        parser.error(f"{option} FILE and --target COLUMN belong together")
+    if arguments.positive is not None and arguments.target is None:
+        parser.error("--positive VALUE belongs with --target COLUMN")
     if arguments.write and arguments.suggest_config is None:
         parser.error("--write writes what --suggest-config FILE --target COLUMN suggests")
     if arguments.accept_edits:
         return cli.run_stage(parser, argv, _accept_edits)
+    if arguments.new_project is not None:
+        return cli.run_without_settings(parser, argv, _new_project)
     if arguments.suggest_config is None:
         return cli.run_stage(parser, argv, _ingest)
     return cli.run_without_settings(parser, argv, _suggest)
@@ -279,10 +304,22 @@ def _accept_edits(config: Config, _arguments: argparse.Namespace) -> int:
     return 0
 
 
+def _new_project(arguments: argparse.Namespace) -> int:
+    # Imported here: a run must not pay for it.
+    from attrition.data.new_project import create_project
+    from attrition.data.new_project_text import new_project_text
+
+    folder, table = arguments.new_project
+    print(new_project_text(create_project(folder, table, arguments.target, arguments.positive)))
+    return 0
+
+
 def _suggest(arguments: argparse.Namespace) -> int:
     # No settings are read: they may be missing, or of another table.
     config = parse_config(STANDARD_FOLDERS, DEFAULT_CONFIG_PATH)
-    suggestion = suggest_settings(config, arguments.suggest_config, arguments.target)
+    suggestion = suggest_settings(
+        config, arguments.suggest_config, arguments.target, arguments.positive
+    )
     for name, (part, reason) in suggestion.chosen.items():
         logger.info("%s: %s (%s)", part, name, reason)
     for name, reason in suggestion.left_out.items():

@@ -20,6 +20,11 @@ says where the row stands and not who it is, so nothing can be compared with the
 
 from __future__ import annotations
 
+if __name__ == "__main__":
+    from attrition.core import environment
+
+    environment.require_packages()
+
 import argparse
 import logging
 from collections.abc import Callable, Mapping, Sequence
@@ -146,7 +151,7 @@ def tell(
     logging.getLogger("matplotlib").setLevel(logging.WARNING)  # it tells of its font cache
     model = inputs.deployed_model(champion) if champion else inputs.candidate(config)
     runs = inputs.latest_runs(config, decision)
-    drawn = catalogue.change_pictures(decision, runs, config.model_score_threshold)
+    drawn = catalogue.change_pictures(decision, runs, config.model_score_threshold, config.labels)
     drawn += _pictures_of(context, model) if model else []
     report_inputs = ReportInputs(
         config=config,
@@ -193,7 +198,8 @@ def _rendered(
 
 def _pictures_of(context: RunContext, model: Model) -> list[Picture | Absent]:
     """What the model has learnt, and its skill where today's columns are those it knows."""
-    learnt, score = catalogue.scorecard_pictures(model), _score(context, model)
+    learnt = catalogue.scorecard_pictures(model, context.config.labels)
+    score = _score(context, model)
     if isinstance(score, str):
         return learnt
     clients = context.test.clients

@@ -9,6 +9,11 @@ Writes models/latestscore.txt (the F1 score, one number) and models/scores.json 
 
 from __future__ import annotations
 
+if __name__ == "__main__":
+    from attrition.core import environment
+
+    environment.require_packages()
+
 import argparse
 import logging
 from collections.abc import Mapping, Sequence

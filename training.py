@@ -11,6 +11,11 @@ Equal rows give equal files, byte for byte.
 
 from __future__ import annotations
 
+if __name__ == "__main__":
+    from attrition.core import environment
+
+    environment.require_packages()
+
 import argparse
 import logging
 import pickle

@@ -14,6 +14,7 @@ from typing import Any
 
 from attrition.core.engine_settings import SparkSettings, parse_engine
 from attrition.core.errors import ConfigError
+from attrition.core.labels import NO_LABELS, Labels, parse_labels, value_key
 from attrition.core.paths import PROJECT
 from attrition.core.spelling import did_you_mean
 
@@ -57,6 +58,9 @@ class Config:
     negative_label: str = "0"
     value_column: str | None = None
     levers: tuple[str, ...] = ()  # the features that a team can change; empty: all numeric ones
+
+    # What columns are called wherever people read of them.
+    labels: Labels = NO_LABELS
 
     # The column with the date that a row describes, and the days after it in which leaving counts:
     # a label is used from the end of these on. None: at once.
@@ -329,6 +333,7 @@ def parse_config(raw: dict[str, Any], source: Path) -> Config:
     config = Config(**values, source=source)
     _check_folders(config)
     _check_columns(config)
+    _check_labels(config)
     _check_snapshot(config)
     _check_risk_thresholds(config)
     _check_holdout(config)
@@ -347,6 +352,8 @@ def _convert(key: str, kind: str, value: Any, root: Path) -> Any:
         return (root / value).resolve()
     if kind == "tuple[str, ...]":
         return _convert_names(key, value)
+    if key == "labels":
+        return parse_labels(value)
     if key in ("engine", "alert_command"):
         return parse_engine(value, root) if key == "engine" else _convert_command(value)
     if kind == "bool":
@@ -488,6 +495,24 @@ def _check_columns(config: Config) -> None:
         )
 
 
+def _check_labels(config: Config) -> None:
+    """Refuse labels of columns that there are not, and two columns of one label."""
+    columns = config.stored_columns
+    for column in config.labels.by_column:
+        if column not in columns:
+            hint = did_you_mean(column, columns) or f"; the columns are {', '.join(columns)}"
+            raise ConfigError(
+                f"{config.source}: labels: expected names of columns, found {column!r}{hint}"
+            )
+    names = [config.labels.name(column) for column in columns]
+    doubled = sorted({name for name in names if names.count(name) > 1})
+    if doubled:
+        raise ConfigError(
+            f"{config.source}: labels: expected one name for each column, found twice: "
+            f"{', '.join(doubled)}"
+        )
+
+
 def _check_snapshot(config: Config) -> None:
     """Refuse a date of the rows without days, days without a date, and either on Spark."""
     source, column, days = config.source, config.snapshot_column, config.outcome_days
@@ -547,11 +572,7 @@ def _check_holdout(config: Config) -> None:
 
 def label_key(text: str) -> str:
     """A label's form for comparisons: numbers by value (`1` is `1.0`), else trimmed text."""
-    trimmed = text.strip()
-    try:
-        return repr(float(trimmed) + 0.0)
-    except ValueError:
-        return trimmed
+    return value_key(text)
 
 
 def _refuse_doubled_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

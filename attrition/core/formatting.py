@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
@@ -11,6 +12,8 @@ OPEN_CLIENTS = "open clients"  # the usual population of a list, as its records 
 NO_OPEN_CLIENTS = "No open clients: leave the outcome blank for those whom you may still call"
 CANDIDATE_WAITS = "a candidate waits for approval"
 LONGEST = 80
+TERMINAL_WIDTH = 80
+_INDENT = 13
 _MINUS = "\N{MINUS SIGN}"
 
 
@@ -33,6 +36,17 @@ def middle(text: object, limit: int = LONGEST) -> str:
         return shown
     end = (limit - 1) // 2
     return f"{shown[: limit - 1 - end]}…{shown[-end:]}"
+
+
+def paragraph(label: str, text: str) -> str:
+    """A labelled text for a terminal of 80 columns."""
+    return textwrap.fill(
+        text,
+        TERMINAL_WIDTH,
+        initial_indent=f"{label:<{_INDENT}}",
+        subsequent_indent=" " * _INDENT,
+        break_on_hyphens=False,
+    )
 
 
 def sentence(text: str) -> str:
@@ -113,6 +127,13 @@ def amount(number: float | None) -> str:
     else:
         text = f"{number:.4g}"
     return text.replace("-", _MINUS)
+
+
+def number_text(value: float) -> str:
+    """A number for people: at most four significant digits, or whole from a thousand on."""
+    if abs(value) < 1e15 and (value == int(value) or abs(value) >= 1000):
+        return f"{value:,.0f}" if abs(value) >= 10_000 else f"{value:.0f}"
+    return f"{value:.4g}"
 
 
 def seconds(duration: float | None) -> str:

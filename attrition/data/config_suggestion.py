@@ -61,17 +61,20 @@ class Table:
         return [self.lines[row] for (row,) in self.connection.execute(query).fetchall()]
 
 
-def suggest_settings(config: Config, path: Path, target: str) -> Choice:
+def suggest_settings(
+    config: Config, path: Path, target: str, positive: str | None = None
+) -> Choice:
     """Guess all settings for a table, as in config.json.
 
     Args:
         config: says how much memory and disk the work may take.
         path: the table, `.csv` or `.csv.gz`.
         target: name of the column of labels.
+        positive: the label that means leaving; None where it is to be guessed.
 
     Raises:
-        DataError: the table cannot be read, has no such column, the column has not two labels, or
-            no column is left to learn from.
+        DataError: the table cannot be read, has no such column, the column has not two labels or
+            not this one, or no column is left to learn from.
     """
     try:
         batch = source_files.find_batch(path)
@@ -81,7 +84,7 @@ def suggest_settings(config: Config, path: Path, target: str) -> Choice:
             connect(config, folder, batch.unpacked_size) as connection,
         ):
             table = _load(connection, plain, target, folder)
-            return _suggest(table, target)
+            return _suggest(table, target, positive)
     except DataError as error:
         raise DataError(f"{path}: {error}") from None
 
@@ -95,12 +98,12 @@ def in_lines(lines: Sequence[int]) -> str:
     return f"{len(lines):,} rows (lines {shown}{more})"
 
 
-def _suggest(table: Table, target: str) -> Choice:
+def _suggest(table: Table, target: str, given: str | None) -> Choice:
     columns = {position: _column(table, position) for position in range(len(table.names))}
     label = table.names.index(target)
     del columns[label]
     labels, lines = _labels(table, label)
-    positive, negative = choose_labels(labels, target, lines)
+    positive, negative = choose_labels(labels, target, lines, given)
     keys = {label_key(positive): 1, label_key(negative): 0}
     known = {text: keys[label_key(text)] for text in labels if label_key(text) in keys}
     rows = len(table.lines)
@@ -125,7 +128,7 @@ def _suggest(table: Table, target: str) -> Choice:
         "positive_label": positive,
         "negative_label": negative,
     }
-    outcome, doubts = _outcome(labels, positive, negative, target)
+    outcome, doubts = _outcome(labels, positive, negative, target, given is not None)
     damage = _damage(table, columns, label, known, choice)
     return replace(
         choice,
@@ -136,12 +139,12 @@ def _suggest(table: Table, target: str) -> Choice:
 
 
 def _outcome(
-    labels: Mapping[str, int], positive: str, negative: str, target: str
+    labels: Mapping[str, int], positive: str, negative: str, target: str, is_given: bool
 ) -> tuple[str, list[str]]:
-    """A text about the label taken for leavers (rows, reason), and doubts about it."""
+    """A text about the label taken for leavers (rows, reason), and doubts about it if guessed."""
     keys = label_key(positive), label_key(negative)
     left, stayed = (sum(n for text, n in labels.items() if label_key(text) == key) for key in keys)
-    why = explain_labels(positive, negative, target)
+    why = "as you say" if is_given else explain_labels(positive, negative, target)
     share = left / (left + stayed)
     outcome = (
         f"{positive!r} means left, in {left:,} of {left + stayed:,} labelled rows, {share:.1%}; "
@@ -151,7 +154,7 @@ def _outcome(
     doubts = []
     if why is None:
         doubts.append(f"it is unclear whether {positive!r} means that a client left: {exchange}")
-    elif share > 0.5:
+    elif share > 0.5 and not is_given:
         doubts.append(f"{share:.0%} are taken for leavers; is {positive!r} their label? {exchange}")
     return outcome, doubts
 

@@ -31,7 +31,10 @@ def is_rare(few: int, all_of_them: int) -> bool:
 
 
 def choose_labels(
-    labels: Mapping[str, int], target: str, lines: Mapping[str, int] | None = None
+    labels: Mapping[str, int],
+    target: str,
+    lines: Mapping[str, int] | None = None,
+    positive: str | None = None,
 ) -> tuple[str, str]:
     """Choose the positive and the negative label; rare third labels are ignored.
 
@@ -39,9 +42,10 @@ def choose_labels(
         labels: label as spelt -> number of rows.
         target: name of their column.
         lines: label -> its first line, for the error.
+        positive: the label that means leaving; None where it is to be guessed.
 
     Raises:
-        DataError: there are not two labels.
+        DataError: there are not two labels, or `positive` is none of them.
     """
     spellings: dict[str, dict[str, int]] = {}
     for text, rows in labels.items():
@@ -65,6 +69,14 @@ def choose_labels(
             f"column {target!r}: expected two different labels, found {len(spellings)}"
             f"{_shown(labels, lines or {})}; {todo}"
         )
+    if positive is not None:
+        both = sorted(counted[:2], key=lambda item: label_key(item[0]) != label_key(positive))
+        if label_key(both[0][0]) != label_key(positive):
+            raise DataError(
+                f"column {target!r}: {positive!r} is not one of its two labels"
+                f"{_shown(labels, lines or {})}"
+            )
+        return both[0][0], both[1][0]
     # The label that means leaving first, else the rarer one; the alphabet decides a tie.
     both = sorted(counted[:2], key=lambda item: (-_leaving(item[0], target)[0], item[1], item[0]))
     return both[0][0], both[1][0]

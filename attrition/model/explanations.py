@@ -9,9 +9,8 @@ columns do alone.
 from __future__ import annotations
 
 from math import ceil, floor, log
-from typing import Any
 
-from attrition.core.formatting import line
+from attrition.core.labels import NO_LABELS, Labels
 from attrition.model.scorecard import Reason, Scorecard
 from attrition.model.terms import CategoricalTerm, NumericTerm, PairTerm
 
@@ -23,7 +22,8 @@ STRONG_POINTS = log(2.0)  # the odds of leaving are doubled
 class Words:
     """Puts the reasons of one scorecard into words; equal reasons are put into words once."""
 
-    def __init__(self, card: Scorecard) -> None:
+    def __init__(self, card: Scorecard, labels: Labels = NO_LABELS) -> None:
+        self._labels = labels
         self._terms = dict(zip(card.terms, card.all_terms, strict=True))
         self._texts: dict[Reason, str] = {}
 
@@ -33,32 +33,33 @@ class Words:
             term = self._terms[reason.term]
             verb = "together raise" if isinstance(term, PairTerm) else "raises"
             strongly = " strongly" if reason.points >= STRONG_POINTS else ""
-            self._texts[reason] = f"{_subject(term, reason)}: {verb} the risk{strongly}"
+            subject = _subject(term, reason, self._labels)
+            self._texts[reason] = f"{subject}: {verb} the risk{strongly}"
         return self._texts[reason]
 
 
-def _subject(term: NumericTerm | CategoricalTerm | PairTerm, reason: Reason) -> str:
+def _subject(term: NumericTerm | CategoricalTerm | PairTerm, reason: Reason, labels: Labels) -> str:
     """What raises the risk: a column with its value, or two."""
-    columns = [line(column, LONGEST_VALUE) for column in reason.columns]
-    values = [_value_text(value) for value in reason.values]
+    pairs = list(zip(reason.columns, reason.values, strict=True))
+    phrases = [labels.phrase(*pair) for pair in pairs]
+    texts = [
+        (labels.name(column, LONGEST_VALUE), labels.value(column, value, LONGEST_VALUE))
+        for column, value in pairs
+    ]
     if isinstance(term, PairTerm):
-        return " with ".join(map(" ".join, zip(columns, values, strict=True)))
+        said = zip(phrases, texts, strict=True)
+        return " with ".join(phrase or " ".join(text) for phrase, text in said)
+    if phrases[0]:
+        return phrases[0]
     remark = ""
     if isinstance(term, NumericTerm) and reason.values[0] is not None:
-        remark = _range_text(term, reason.values[0])
+        remark = _range_text(term, reason.values[0], labels)
     elif isinstance(term, CategoricalTerm) and reason.values[0] not in (None, *term.axis.levels):
         remark = ", a rare or new value" if reason.values[0] else ""
-    return f"{columns[0]} is {values[0]}{remark}"
+    return f"{' is '.join(texts[0])}{remark}"
 
 
-def number_text(value: float) -> str:
-    """A number for people: at most four significant digits, or whole from a thousand on."""
-    if abs(value) < 1e15 and (value == int(value) or abs(value) >= 1000):
-        return f"{value:,.0f}" if abs(value) >= 10_000 else f"{value:.0f}"
-    return f"{value:.4g}"
-
-
-def _range_text(term: NumericTerm, value: float) -> str:
+def _range_text(term: NumericTerm, value: float, labels: Labels) -> str:
     """The range around a value within which the column raises the risk, if it has an end."""
     knots, place = term.axis.knots, term.axis.place(value)
     above = [points - term.average_points for points in term.points]
@@ -73,15 +74,10 @@ def _range_text(term: NumericTerm, value: float) -> str:
     high = None if upper is None else crossing(upper - 1, upper)
     if float(value).is_integer() and 2 * sum(knot.is_integer() for knot in knots) >= len(knots):
         low, high = low and floor(low), high and ceil(high)  # it counts something
-    text = " and ".join(number_text(end) for end in (low, high) if end is not None)
-    if number_text(value) in text.split(" and "):  # too close to be told apart
+    ends = [labels.number(term.column, end) for end in (low, high) if end is not None]
+    text = " and ".join(ends)
+    if labels.number(term.column, value) in ends:  # too close to be told apart
         return ""
     if low is not None and high is not None:
         return f", between {text}"
     return f", {'below' if low is None else 'above'} {text}" if text else ""
-
-
-def _value_text(value: Any) -> str:
-    if value is None or value == "":
-        return "missing"
-    return line(value, LONGEST_VALUE) if isinstance(value, str) else number_text(value)

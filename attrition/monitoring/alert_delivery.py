@@ -59,7 +59,7 @@ class _Undelivered(Exception):  # noqa: N818 - it is no error of the run
 
 def tell_run(config: Config, record: DecisionRecord) -> None:
     """Send what a finished run found, if it is new."""
-    conditions = alerts.conditions(record, config.model_score_threshold)
+    conditions = alerts.conditions(record, config.model_score_threshold, config.labels)
     _send_news(config, lambda _known: conditions, f"{record.verdict}: {record.reason}")
 
 

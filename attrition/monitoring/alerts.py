@@ -14,6 +14,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from attrition.core.formatting import CANDIDATE_WAITS, listing
+from attrition.core.labels import NO_LABELS, Labels
 from attrition.data.ledger import REJECTED, Ledger
 from attrition.runs.idle import FAILED_RUN
 
@@ -57,6 +58,8 @@ def findings(
     drift: DriftRecord,
     suspicious: Suspicion,
     degraded_below: float,
+    *,
+    labels: Labels = NO_LABELS,
 ) -> list[Condition]:
     """Conditions from the examination of a model.
 
@@ -66,6 +69,7 @@ def findings(
         drift: what was found about it.
         suspicious: columns that alone tell the answer beyond belief.
         degraded_below: F1 under which a model is degraded, a fraction 0-1.
+        labels: what the columns are called.
     """
     conditions = [_suspicion(suspicious)] if suspicious.columns else []
     if score:
@@ -78,11 +82,11 @@ def findings(
         if data.has_drifted:
             names = ", ".join(column.column for column in data.drifted)
             key = f"data drift in the {sample}"
-            shown = ", ".join(_drifted(column) for column in data.drifted)
-            strongest = _strongest(drift.impact.get(sample))
+            shown = ", ".join(_drifted(column, labels) for column in data.drifted)
+            strongest = _strongest(drift.impact.get(sample), labels)
             conditions.append(Condition(key, names, f"{key}: {shown}{strongest}"))
     conditions += [
-        _moved_risk(sample, impact)
+        _moved_risk(sample, impact, labels)
         for sample, impact in drift.impact.items()
         if impact.moves_risk and f"data drift in the {sample}" not in {c.key for c in conditions}
     ]
@@ -103,12 +107,13 @@ def _degraded(
     return [Condition("degraded model", "degraded", f"the deployed model is degraded: {text}")]
 
 
-def _moved_risk(sample: str, impact: Impact) -> Condition:
+def _moved_risk(sample: str, impact: Impact, labels: Labels) -> Condition:
     """A shift that is no drift of any column by itself, but moves the mean risk."""
     key = f"moved risk in the {sample}"
     text = (
         f"{key}: the predicted risk is {impact.risk_now:.1%} on average, among the training rows "
-        f"it was {impact.risk_before:.1%}, though no column drifts by itself{_strongest(impact)}"
+        f"it was {impact.risk_before:.1%}, though no column drifts by itself"
+        f"{_strongest(impact, labels)}"
     )
     return Condition(key, "up" if impact.risk_now > impact.risk_before else "down", text)
 
@@ -127,27 +132,31 @@ def _suspicion(suspicious: Suspicion) -> Condition:
     return Condition("too good to be true", ", ".join(columns), text)
 
 
-def _drifted(column: ColumnDrift) -> str:
+def _drifted(column: ColumnDrift, labels: Labels) -> str:
     """A drifted column; where values went missing, or came back, that is said."""
-    return f"{column.column} ({column.change})" if column.missingness_changed else column.column
+    name = labels.name(column.column)
+    return f"{name} ({column.change})" if column.missingness_changed else name
 
 
-def _strongest(impact: Impact | None) -> str:
+def _strongest(impact: Impact | None, labels: Labels) -> str:
     """The term whose shift moves the risk most, as the end of a sentence."""
     if not impact or not impact.terms or impact.terms[0].change == 0:
         return ""
     term = impact.terms[0]
     verb = "lifts" if term.change > 0 else "lowers"
-    return f"; {term.term} {verb} the predicted risk most, by {abs(term.change):.2f} log-odds"
+    name = labels.term(term.columns)
+    return f"; {name} {verb} the predicted risk most, by {abs(term.change):.2f} log-odds"
 
 
-def conditions(record: DecisionRecord, degraded_below: float) -> list[Condition]:
+def conditions(
+    record: DecisionRecord, degraded_below: float, labels: Labels = NO_LABELS
+) -> list[Condition]:
     """What a finished run found that a person should know.
 
     A model deployed by it is judged by its own score. Each candidate that waits is told of once.
     """
     scores = record.live_score, record.live_cross_validated
-    wrong = findings(*scores, record.drift, record.suspicious, degraded_below)
+    wrong = findings(*scores, record.drift, record.suspicious, degraded_below, labels=labels)
     if record.proposal is None:
         return wrong
     waits = Condition(CANDIDATE_WAITS, record.proposal.candidate[:16], record.proposal.notice)

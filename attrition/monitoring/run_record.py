@@ -96,7 +96,9 @@ def decided(
         new_notices.append(study_notice)
     on_test, suspicious = scores.get(Sample.TEST_DATA), challenge.suspicious
     threshold = config.model_score_threshold
-    alerts = findings(on_test, exam.cross_validated, drift, suspicious, threshold)
+    alerts = findings(
+        on_test, exam.cross_validated, drift, suspicious, threshold, labels=config.labels
+    )
     return DecisionRecord(
         run_id=started,
         time=started,

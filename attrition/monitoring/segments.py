@@ -28,11 +28,10 @@ from scipy.special import expit, logit
 from scipy.stats import norm
 
 from attrition.core.config import Config
-from attrition.core.formatting import line
+from attrition.core.formatting import line, number_text
 from attrition.data.clients import Clients, joined, newest_of_each
 from attrition.engines.candidate import TrainingResult
 from attrition.model.curves import wilson_interval
-from attrition.model.explanations import number_text
 from attrition.model.metrics import log_losses
 from attrition.model.scorecard import Scorecard
 from attrition.model.training import selection_rows
@@ -134,7 +133,9 @@ def _search(config: Config, clients: Clients, probabilities: Floats) -> SegmentS
     least = max(config.minimum_scoring_rows, LEAST_ROWS)
     rows = clients.select(newest)
     assert rows.labels is not None
-    return weak_segments(rows.features, rows.labels, probabilities[newest], least)
+    called = {column: config.labels.name(column) for column in config.labels.by_column}
+    features = rows.features.rename(columns=called)
+    return weak_segments(features, rows.labels, probabilities[newest], least)
 
 
 def weak_segments(

@@ -125,6 +125,7 @@ def rank_clients(config: Config, ledger: Ledger, champion: Champion | None) -> R
         tiers=tiers,
         with_reasons=config.clients_with_reasons,
         held_out=is_held_out(clients.ids.tolist(), share, salt) if is_study else None,
+        labels=config.labels,
     )
     result = ranking.with_changes(result, _last_list(path) if config.id_column else None)
     csv_list.write_list(path, result)

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from attrition.core.labels import NO_LABELS, Labels
 from attrition.model.explanations import NO_REASON, Words
 from attrition.model.scorecard import Scorecard
 from attrition.model.terms import Floats, Table
@@ -130,6 +131,7 @@ def rank(
     tiers: Tiers,
     with_reasons: int,
     held_out: NDArray[np.bool_] | None = None,
+    labels: Labels = NO_LABELS,
 ) -> Ranking:
     """Rank clients by their probability of leaving; equal ones are in the order of their ids.
 
@@ -140,6 +142,7 @@ def rank(
         tiers: the thresholds.
         with_reasons: number of clients at the top that get reasons.
         held_out: array of shape (n,), whether a client is held out; None: no hold-out.
+        labels: what the columns are called in reasons.
     """
     exact = card.probabilities(table)
     probabilities = np.round(exact, _EQUAL_DECIMALS)
@@ -148,7 +151,7 @@ def rank(
         order = order[np.argsort(held_out[order], kind="stable")]
     to_call = len(ids) if held_out is None else int((~held_out).sum())
     first = order[:with_reasons]
-    reasons = _reasons(card, table, first, tiers.of(exact[first]))
+    reasons = _reasons(card, table, first, tiers.of(exact[first]), labels)
     ranked_values = None if values is None else values[order]
     at_risk = None if ranked_values is None else probabilities[order] * ranked_values
     return Ranking(
@@ -223,7 +226,11 @@ def _order(probabilities: Floats, ids: NDArray[np.object_]) -> NDArray[np.intp]:
 
 
 def _reasons(
-    card: Scorecard, table: Table, rows: NDArray[np.intp], tiers: NDArray[np.object_]
+    card: Scorecard,
+    table: Table,
+    rows: NDArray[np.intp],
+    tiers: NDArray[np.object_],
+    labels: Labels,
 ) -> list[list[str]]:
     """The reasons of some clients as texts; `NO_REASON` for a client without any.
 
@@ -231,7 +238,7 @@ def _reasons(
     """
     columns = (*card.numeric_columns, *card.categorical_columns)
     selected = {column: np.asarray(table[column])[rows] for column in columns}
-    words = Words(card)
+    words = Words(card, labels)
     return [
         [words.of(reason) for reason in reasons] or [NO_REASON]
         for reasons in card.reasons(selected, REASONS, tiers)

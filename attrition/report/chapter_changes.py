@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from attrition.core import formatting
 from attrition.core.formatting import decimal, percent, signed
+from attrition.core.labels import Labels
 from attrition.model.metrics import Z95, Comparison
 from attrition.monitoring.findings import (
     ASSUMPTION,
@@ -290,12 +291,12 @@ def data(inputs: ReportInputs) -> Iterator[Block]:
     drift = inputs.decision.drift
     for sample, finding in drift.data.items():
         yield Text(_drift_sentence(sample, finding))
-        impact = impact_sentence(drift, sample)
+        impact = impact_sentence(drift, sample, inputs.config.labels)
         if finding.has_drifted and impact is not None:
             yield Text(formatting.sentence(impact))
     for sample, finding in drift.data.items():
         if finding.has_drifted:
-            yield _columns(sample, finding, drift.impact.get(sample))
+            yield _columns(sample, finding, drift.impact.get(sample), inputs.config.labels)
     for name in _PLOTS_OF_DRIFT:
         if isinstance(plot := inputs.plots.get(name), Plot):
             yield plot
@@ -313,14 +314,14 @@ def _drift_sentence(sample: Sample, finding: Drift) -> str:
     return formatting.sentence(f"{sample}: {parts} ({compared})")
 
 
-def _columns(sample: Sample, finding: Drift, impact: Impact | None) -> Table:
+def _columns(sample: Sample, finding: Drift, impact: Impact | None, labels: Labels) -> Table:
     """What drifted first, then by PSI; the predictions always."""
     judged = sorted(finding.columns, key=lambda one: (not one.has_drifted, -(one.psi or 0.0)))
     shown = [*judged[:COLUMNS_SHOWN], finding.predictions]
     changes = {term.term: term.change for term in (impact.terms if impact else ())}
     rows = [
         (
-            formatting.middle(one.column, 36) + (" (log-odds)" if one is shown[-1] else ""),
+            labels.name(one.column, 36) + (" (log-odds)" if one is shown[-1] else ""),
             one.verdict,
             formatting.line(one.change or formatting.NOT_KNOWN, 90),
             decimal(one.psi, 2),

@@ -8,6 +8,7 @@ from typing import Any
 
 from attrition.core import formatting
 from attrition.core.formatting import amount, percent
+from attrition.core.labels import Labels
 from attrition.data.ledger import REJECTED
 from attrition.report.document import (
     Beside,
@@ -49,8 +50,8 @@ def chapter(inputs: ReportInputs) -> Section:
     blocks = [
         *_rows(inputs),
         *_files(inputs),
-        *_columns(inputs.diagnostics),
-        *_missing(inputs.diagnostics),
+        *_columns(inputs.diagnostics, inputs.config.labels),
+        *_missing(inputs.diagnostics, inputs.config.labels),
         *_machine(inputs),
         *_packages(inputs.diagnostics.get("packages") or {}),
         *_versions(inputs),
@@ -126,7 +127,7 @@ def _files(inputs: ReportInputs) -> Iterator[Block]:
     )
 
 
-def _columns(diagnosed: Mapping[str, Any]) -> Iterator[Block]:
+def _columns(diagnosed: Mapping[str, Any], labels: Labels) -> Iterator[Block]:
     if not diagnosed.get("rows"):
         return
     numbers, categories = (
@@ -141,7 +142,7 @@ def _columns(diagnosed: Mapping[str, Any]) -> Iterator[Block]:
             "lrrrrr",
             ("Column", "Median", "Mean", "Std. deviation", "5%", "95%"),
             [
-                (formatting.middle(column, 36), *(amount(values.get(key)) for key in keys))
+                (labels.name(column, 36), *(amount(values.get(key)) for key in keys))
                 for column, values in list(numbers.items())[:COLUMNS_SHOWN]
             ],
             left_out(len(numbers), min(len(numbers), COLUMNS_SHOWN), "columns", "diagnostics.json"),
@@ -153,7 +154,7 @@ def _columns(diagnosed: Mapping[str, Any]) -> Iterator[Block]:
             ("Column", "Levels", "The most frequent"),
             [
                 (
-                    formatting.middle(column, 36),
+                    labels.name(column, 36),
                     formatting.count(counts["distinct"]),
                     _levels(counts["levels"], diagnosed["rows"]),
                 )
@@ -172,7 +173,7 @@ def _levels(levels: Mapping[str, int], rows: int) -> str:
     )
 
 
-def _missing(diagnosed: Mapping[str, Any]) -> Iterator[Block]:
+def _missing(diagnosed: Mapping[str, Any], labels: Labels) -> Iterator[Block]:
     """The columns in which anything is missing, those with the largest change first."""
     keys = ("training_rows", "all_rows", "newest_batch")
     missing = {
@@ -191,7 +192,7 @@ def _missing(diagnosed: Mapping[str, Any]) -> Iterator[Block]:
         ("Column", "Trained on", "All rows", "Newest batch", "Change"),
         [
             (
-                formatting.middle(column, 36),
+                labels.name(column, 36),
                 *(_percentage(missing[column][key]) for key in keys),
                 formatting.points(missing[column]["change"]),
             )

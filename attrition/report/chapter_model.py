@@ -6,8 +6,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from attrition.core import formatting
-from attrition.core.formatting import decimal, percent, signed
-from attrition.model.explanations import number_text
+from attrition.core.formatting import decimal, number_text, percent, signed
+from attrition.core.labels import Labels
 from attrition.model.metrics import Z95, score_to_judge_by
 from attrition.model.terms import Axis, CategoricalTerm, KnotAxis, NumericTerm, Term
 from attrition.monitoring import severity
@@ -66,7 +66,7 @@ def chapter(inputs: ReportInputs) -> Section:
         *weak_segments(inputs.decision, model.release),
         *_plots(inputs, _PLOTS_OF_SKILL),
         Heading("What it has learnt"),
-        *_card(model),
+        *_card(model, inputs.config.labels),
         *_plots(inputs, _PLOTS_OF_CARD),
     ]
     return Section("model", "The model", tuple(blocks))
@@ -211,13 +211,13 @@ def _metric(score: Mapping[str, Any], key: str, error: str | None) -> str:
     return text if spread is None else f"{text} ± {Z95 * spread:.3f}"
 
 
-def _card(model: Model) -> Iterator[Block]:
+def _card(model: Model, labels: Labels) -> Iterator[Block]:
     weights = term_weights(model.card, model.training.get("predicted"))
     terms = sorted(model.card.all_terms, key=lambda term: -weights[term.columns])
     rows = []
     for term in terms[:TERMS_SHOWN]:
         high, low = _extremes(term)
-        name = " and ".join(formatting.middle(column, 36) for column in term.columns)
+        name = " and ".join(labels.name(column, 36) for column in term.columns)
         rows.append((name, decimal(weights[term.columns], 2), high, low))
     more = left_out(len(terms), len(rows), "columns and pairs", "scorecard.json")
     yield _card_table(rows, more)

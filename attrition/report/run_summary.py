@@ -5,7 +5,16 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Iterator, Sequence
 
-from attrition.core.formatting import NO_OPEN_CLIENTS, OPEN_CLIENTS, no_list, plural, sentence
+from attrition.core.formatting import (
+    NO_OPEN_CLIENTS,
+    OPEN_CLIENTS,
+    TERMINAL_WIDTH,
+    no_list,
+    paragraph,
+    plural,
+    sentence,
+)
+from attrition.core.labels import NO_LABELS, Labels
 from attrition.data.ingestion_result import IngestionResult
 from attrition.data.ledger import INGESTED
 from attrition.model.metrics import Score, score_to_judge_by
@@ -13,13 +22,12 @@ from attrition.monitoring.findings import DriftVerdict, RunVerdict, Sample
 from attrition.monitoring.record import DecisionRecord, DriftRecord
 from attrition.ranking.outcomes import EarlierList, OutcomeCounts, RankingRecord
 
-WIDTH = 80
-_INDENT = 13
+WIDTH = TERMINAL_WIDTH
 
 
 def summary(record: DecisionRecord) -> str:
     """A run in a few lines of at most 80 columns."""
-    return "\n".join(line for label, text in _paragraphs(record) for line in _wrap(label, text))
+    return "\n".join(paragraph(label, text) for label, text in _paragraphs(record))
 
 
 def runs_table(records: Sequence[DecisionRecord]) -> str:
@@ -95,16 +103,6 @@ def _paragraphs(record: DecisionRecord) -> Iterator[tuple[str, str]]:
         yield "Attention", warning if warning.endswith("?") else f"{warning}."
     yield "Live model", _live(record)
     yield "Took", ", ".join(f"{stage} {s:.1f} s" for stage, s in record.timings.items())
-
-
-def _wrap(label: str, text: str) -> list[str]:
-    return textwrap.wrap(
-        text,
-        WIDTH,
-        initial_indent=f"{label:<{_INDENT}}",
-        subsequent_indent=" " * _INDENT,
-        break_on_hyphens=False,
-    )
 
 
 def _new_data(ingestion: IngestionResult) -> str:
@@ -214,7 +212,7 @@ def _impact(drift: DriftRecord) -> str | None:
     return impact_sentence(drift, max(impacts)[1]) if impacts else None
 
 
-def impact_sentence(drift: DriftRecord, sample: Sample) -> str | None:
+def impact_sentence(drift: DriftRecord, sample: Sample, labels: Labels = NO_LABELS) -> str | None:
     """What the strongest shift in a sample, and all together, do to the risk; None if not known."""
     impact, data = drift.impact.get(sample), drift.data.get(sample)
     term = impact.terms[0] if impact and impact.terms else None
@@ -222,7 +220,8 @@ def impact_sentence(drift: DriftRecord, sample: Sample) -> str | None:
         return None
     changes = {one.column: one.change for one in data.columns} if data else {}
     words = "; ".join(change for name in term.columns if (change := changes.get(name)))
-    shown = f"{term.term} ({words})" if words else term.term
+    name = labels.term(term.columns)
+    shown = f"{name} ({words})" if words else name
     verb = "lifts" if term.change > 0 else "lowers"
     then, now = _shares(term.risk_without, impact.risk_now)
     text = f"in the {sample}, {shown} {verb} the mean predicted risk from {then} to {now}. "

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from attrition.core import releases
 from attrition.core.errors import DataError
+from attrition.core.labels import NO_LABELS, Labels
 from attrition.model.explanations import Words
 from attrition.model.scorecard import Scorecard, read_scorecard
 from attrition.model.terms import Table
@@ -37,6 +38,7 @@ class Served:
     """One verified release: its scorecard, the scores it was deployed with, its manifest.
 
     `scores` are those on the test data; `cross_validated` is {} where none was recorded.
+    `labels` are what the columns are called in reasons.
     """
 
     version: str
@@ -44,6 +46,7 @@ class Served:
     scores: dict[str, Any]
     cross_validated: dict[str, Any]
     manifest: dict[str, Any]
+    labels: Labels = NO_LABELS
 
     @cached_property
     def decision(self) -> DecisionRecord | None:
@@ -65,7 +68,7 @@ class Served:
     @cached_property
     def words(self) -> Words:
         """Tells its reasons."""
-        return Words(self.card)
+        return Words(self.card, self.labels)
 
     def explained(self, table: Table) -> dict[str, Any]:
         """What each term adds to each client's log-odds, the strongest first, as the API tells it.
@@ -82,7 +85,7 @@ class Served:
         }
 
 
-def open_served(deployment: Path, version: str) -> Served:
+def open_served(deployment: Path, version: str, labels: Labels = NO_LABELS) -> Served:
     """Load one release, every digest checked.
 
     Raises:
@@ -93,7 +96,7 @@ def open_served(deployment: Path, version: str) -> Served:
     scores = dict(json.loads(release.content("scores.json")))
     training = dict(json.loads(release.content("training.json")))
     cross_validated = dict(training.get("cross_validated") or {})
-    return Served(release.id, card, scores, cross_validated, release.manifest)
+    return Served(release.id, card, scores, cross_validated, release.manifest, labels)
 
 
 class LiveModel:
@@ -103,7 +106,8 @@ class LiveModel:
         damaged: the live release, where it turned out damaged; an older one may be served.
     """
 
-    def __init__(self, deployment: Path) -> None:
+    def __init__(self, deployment: Path, labels: Labels = NO_LABELS) -> None:
+        self._labels = labels
         self.damaged: str | None = None
         self._deployment = deployment
         self._served: Served | None = None
@@ -148,7 +152,7 @@ class LiveModel:
         if live is not None and live.version == version:
             return live
         if self._other is None or self._other.version != version:
-            self._other = open_served(self._deployment, version)
+            self._other = open_served(self._deployment, version, self._labels)
         return self._other
 
     def _load(self) -> Served:
@@ -158,7 +162,7 @@ class LiveModel:
             if version is None:
                 raise DataError(f"{self._deployment}: the live release has vanished")
             try:
-                return open_served(self._deployment, version)
+                return open_served(self._deployment, version, self._labels)
             except DataError:
                 if releases.live_release_id(self._deployment) == version:
                     raise
@@ -172,7 +176,7 @@ class LiveModel:
         for folder in reversed(releases.releases(self._deployment)):
             if folder.name < live:
                 with contextlib.suppress(DataError):
-                    return open_served(self._deployment, folder.name)
+                    return open_served(self._deployment, folder.name, self._labels)
         return None
 
 

@@ -46,7 +46,7 @@ class State:
 
     def __init__(self, config: Config) -> None:
         self.config = config
-        self.model = LiveModel(config.prod_deployment_path)
+        self.model = LiveModel(config.prod_deployment_path, config.labels)
         self.diagnostics: Document[dict[str, Any]] = Document(config.diagnostics, dict)
         self.decision = Document(config.decision, _decision)
         self.prepared: dict[str, tuple[tuple[Any, ...], bytes]] = {}

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from attrition.model.explanations import LONGEST_VALUE, Words, number_text
+from attrition.core.formatting import number_text
+from attrition.model.explanations import LONGEST_VALUE, Words
 from attrition.model.scorecard import Reason, Scorecard
 from attrition.model.terms import CategoricalTerm, KnotAxis, LevelAxis, NumericTerm, PairTerm
 from benchmarks.quality import our_card, read_tables

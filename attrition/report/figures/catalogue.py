@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from attrition.core.labels import NO_LABELS, Labels
 from attrition.model.metrics import Score
 from attrition.model.terms import Floats
 from attrition.monitoring.impact import term_weights
@@ -38,16 +39,21 @@ def quality_pictures(
     ]
 
 
-def scorecard_pictures(model: Model) -> list[Picture | Absent]:
+def scorecard_pictures(model: Model, labels: Labels = NO_LABELS) -> list[Picture | Absent]:
     """The terms of the model."""
     reference = model.training.get("reference")
     weights = term_weights(model.card, model.training.get("predicted"))
-    curves = [scorecard_figures.risk_curves(model.card, weights, reference)] if reference else []
-    return [*curves, scorecard_figures.pair_maps(model.card, weights)]
+    curves = (
+        [scorecard_figures.risk_curves(model.card, weights, reference, labels)] if reference else []
+    )
+    return [*curves, scorecard_figures.pair_maps(model.card, weights, labels)]
 
 
 def change_pictures(
-    decision: DecisionRecord | None, runs: Sequence[DecisionRecord], threshold: float
+    decision: DecisionRecord | None,
+    runs: Sequence[DecisionRecord],
+    threshold: float,
+    labels: Labels = NO_LABELS,
 ) -> list[Picture | Absent]:
     """What changed in the data, and the runs over time.
 
@@ -58,8 +64,8 @@ def change_pictures(
     """
     drift = decision.drift if decision else DriftRecord()
     return [
-        drift_figures.drift(drift.data),
-        drift_figures.impact(drift.impact),
+        drift_figures.drift(drift.data, labels),
+        drift_figures.impact(drift.impact, labels),
         run_figures.trends(list(reversed(runs)), threshold),
     ]
 

@@ -10,6 +10,7 @@ from matplotlib.ticker import FuncFormatter
 
 from attrition.core import formatting
 from attrition.core.formatting import line, listing
+from attrition.core.labels import NO_LABELS, Labels
 from attrition.monitoring.drift import PSI_FLOOR
 from attrition.monitoring.findings import Drift, DriftVerdict, Impact, Sample
 from attrition.report.figures.style import (
@@ -39,7 +40,7 @@ _NOTHING_YET = "There is nothing to compare yet: no model was deployed when the 
 
 
 @style()
-def drift(data_drift: Mapping[Sample, Drift]) -> Picture | Absent:
+def drift(data_drift: Mapping[Sample, Drift], labels: Labels = NO_LABELS) -> Picture | Absent:
     """How far each column, and the predictions, moved in each sample since training.
 
     Args:
@@ -68,7 +69,7 @@ def drift(data_drift: Mapping[Sample, Drift]) -> Picture | Absent:
     axes.axvline(PSI_FLOOR, color=INK, linestyle="--", linewidth=1)
     for marker, (name, finding) in zip(MARKERS, judged.items(), strict=False):
         _draw_sample(axes, finding, kept, marker, f"{name} ({finding.rows:,} rows)")
-    axes.set_yticks(range(len(kept)), [fitted(name, POINTS / 3) for name in kept])
+    axes.set_yticks(range(len(kept)), [fitted(labels.name(name), POINTS / 3) for name in kept])
     axes.set(ylim=(len(kept) - 0.4, -0.6), xlabel="population stability index (PSI)")
     _psi_axis(axes, max(largest.values()))
     axes.legend(
@@ -86,7 +87,11 @@ def drift(data_drift: Mapping[Sample, Drift]) -> Picture | Absent:
     if len(columns) > len(kept):
         caption += f" {len(columns) - len(kept)} columns that moved less are left out."
     return picture(
-        DRIFT, title, _drift_in_words(judged, largest), " ".join([caption, *_ended(silent)]), figure
+        DRIFT,
+        title,
+        _drift_in_words(judged, largest, labels),
+        " ".join([caption, *_ended(silent)]),
+        figure,
     )
 
 
@@ -130,9 +135,11 @@ def _psi_axis(axes: Axes, largest: float) -> None:
     axes.spines["left"].set_visible(False)
 
 
-def _drift_in_words(judged: Mapping[Sample, Drift], largest: Mapping[str, float]) -> str:
+def _drift_in_words(
+    judged: Mapping[Sample, Drift], largest: Mapping[str, float], labels: Labels
+) -> str:
     most = max(largest, key=lambda name: largest[name])
-    farthest = f"{line(most, 60)} moved farthest, by a PSI of {largest[most]:.2f}"
+    farthest = f"{labels.name(most, 60)} moved farthest, by a PSI of {largest[most]:.2f}"
     parts = [
         f"{len(finding.drifted)} in the {name}"
         for name, finding in judged.items()
@@ -144,7 +151,7 @@ def _drift_in_words(judged: Mapping[Sample, Drift], largest: Mapping[str, float]
 
 
 @style()
-def impact(impacts: Mapping[Sample, Impact]) -> Picture | Absent:
+def impact(impacts: Mapping[Sample, Impact], labels: Labels = NO_LABELS) -> Picture | Absent:
     """What the strongest shifts do to the mean predicted risk of each sample.
 
     Args:
@@ -153,7 +160,7 @@ def impact(impacts: Mapping[Sample, Impact]) -> Picture | Absent:
     title = "What the shifts do to the predicted risk"
     if not impacts:
         return Absent(IMPACT, title, _NOTHING_YET)
-    shifts = {name: _risk_shifts(finding) for name, finding in impacts.items()}
+    shifts = {name: _risk_shifts(finding, labels) for name, finding in impacts.items()}
     figure = canvas(0.75 + 0.28 * max(3, *map(len, shifts.values())))
     values = [shift for finding in shifts.values() for shift in finding.values()]
     limit = 1.1 * max([abs(value) for value in values] + [0.01])
@@ -174,10 +181,10 @@ def impact(impacts: Mapping[Sample, Impact]) -> Picture | Absent:
     )
 
 
-def _risk_shifts(finding: Impact) -> dict[str, float]:
+def _risk_shifts(finding: Impact, labels: Labels) -> dict[str, float]:
     """Term -> change of the mean predicted risk, a fraction, largest first."""
     shifts = {
-        term.term: finding.risk_now - term.risk_without
+        labels.term(term.columns): finding.risk_now - term.risk_without
         for term in finding.terms
         if term.risk_without is not None
     }

@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.colors import to_rgba
 from matplotlib.ticker import FixedFormatter, FuncFormatter, MaxNLocator
 
-from attrition.core.formatting import line
+from attrition.core.labels import NO_LABELS, Labels
 from attrition.model.scorecard import Scorecard
 from attrition.model.terms import (
     Axis,
@@ -58,7 +58,12 @@ ColumnTerm = NumericTerm | CategoricalTerm
 
 
 @style()
-def risk_curves(card: Scorecard, weights: Weights, reference: Mapping[str, Any]) -> Picture:
+def risk_curves(
+    card: Scorecard,
+    weights: Weights,
+    reference: Mapping[str, Any],
+    labels: Labels = NO_LABELS,
+) -> Picture:
     """Points over the values of each column, the columns with the largest weights first.
 
     Args:
@@ -77,14 +82,14 @@ def risk_curves(card: Scorecard, weights: Weights, reference: Mapping[str, Any])
             _draw_curve(axes, term, reference, limit)
         else:
             _draw_levels(axes, term, reference, limit)
-        _head(axes, term, weights[term.columns])
+        _head(axes, term, weights[term.columns], labels)
     for axes in panels:
         axes.set_visible(False)
-    first = ranked[0].column
+    first = labels.name(ranked[0].column, 60)
     return picture(
         CURVES,
         "Risk curves",
-        f"Of {len(ranked)} columns, {line(first, 60)} counts most: it moves a client's log-odds "
+        f"Of {len(ranked)} columns, {first} counts most: it moves a client's log-odds "
         f"by {weights[ranked[0].columns]:.2f} from the average, on average.",
         _caption([weights[term.columns] for term in left_out]),
         figure,
@@ -133,8 +138,8 @@ def _reach(term: ColumnTerm, reference: Mapping[str, Any]) -> float:
     return max(float(np.abs(np.array(points) - term.average_points).max()), 0.1)
 
 
-def _head(axes: Axes, term: ColumnTerm, weight: float) -> None:
-    axes.set_title(fitted(term.column, PANEL, TEXT), pad=15)
+def _head(axes: Axes, term: ColumnTerm, weight: float, labels: Labels) -> None:
+    axes.set_title(fitted(labels.name(term.column), PANEL, TEXT), pad=15)
     about = f"weight {weight:.2f}"
     if isinstance(term, NumericTerm) and term.missing_share:
         about += f", missing {_percent(term.missing_share)}"
@@ -261,7 +266,7 @@ MOST_PAIRS, MOST_CELLS = 6, 6
 
 
 @style()
-def pair_maps(card: Scorecard, weights: Weights) -> Picture | Absent:
+def pair_maps(card: Scorecard, weights: Weights, labels: Labels = NO_LABELS) -> Picture | Absent:
     """The pairs with the largest weights, as small maps.
 
     Args:
@@ -276,7 +281,7 @@ def pair_maps(card: Scorecard, weights: Weights) -> Picture | Absent:
     panels = figure.subplots(rows, PANELS_ACROSS, squeeze=False).flat
     limit = max(float(np.abs(term.points).max()) for term in strongest) or 1.0
     for term, axes in zip(strongest, panels, strict=False):  # so that the others are left
-        _draw_map(axes, term, limit)
+        _draw_map(axes, term, limit, labels)
     for axes in panels:
         axes.set_visible(False)
     left_out = len(card.pairs) - len(strongest)
@@ -286,7 +291,7 @@ def pair_maps(card: Scorecard, weights: Weights) -> Picture | Absent:
     )
     if left_out:
         caption += f" {left_out} weaker pairs are left out."
-    first, second = (line(column, 60) for column in strongest[0].columns)
+    first, second = (labels.name(column, 60) for column in strongest[0].columns)
     return picture(
         PAIRS,
         title,
@@ -297,7 +302,7 @@ def pair_maps(card: Scorecard, weights: Weights) -> Picture | Absent:
     )
 
 
-def _draw_map(axes: Axes, term: PairTerm, limit: float) -> None:
+def _draw_map(axes: Axes, term: PairTerm, limit: float, labels: Labels) -> None:
     grid = np.asarray(term.points)
     down, across = (
         _cells(axis, np.abs(grid).max(axis=1 - side), limit) for side, axis in enumerate(term.axes)
@@ -318,7 +323,7 @@ def _draw_map(axes: Axes, term: PairTerm, limit: float) -> None:
             )
     axes.grid(visible=False)
     axes.spines[:].set_visible(False)
-    first, second = term.columns
+    first, second = map(labels.name, term.columns)
     axes.set(xlabel=fitted(second, PANEL), ylabel=fitted(first, PANEL))
     axes.set_xticks(np.arange(len(across)) + 0.5, _names(term.axes[1], across))
     axes.set_yticks(np.arange(len(down)) + 0.5, _names(term.axes[0], down))

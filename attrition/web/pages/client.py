@@ -13,7 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from attrition.core.formatting import amount, chance, day, line, percent, signed
+from attrition.core.formatting import LONGEST, amount, chance, day, line, percent, signed
+from attrition.core.labels import NO_LABELS, Labels
 from attrition.model.scorecard import Scorecard
 from attrition.model.terms import CategoricalTerm, NumericTerm
 from attrition.web.pages.charts import Bar, Chart, Reading, bar, curve, staircase, stems
@@ -68,7 +69,7 @@ class Field:
     options: tuple[Option, ...]
 
 
-def drivers(contributions: Sequence[Mapping[str, Any]]) -> list[Driver]:
+def drivers(contributions: Sequence[Mapping[str, Any]], labels: Labels = NO_LABELS) -> list[Driver]:
     """What moves this client's risk, up or down, the strongest first.
 
     Args:
@@ -77,8 +78,11 @@ def drivers(contributions: Sequence[Mapping[str, Any]]) -> list[Driver]:
     largest = max((abs(item["points"]) for item in contributions), default=0.0)
     return [
         Driver(
-            name=" with ".join(map(line, item["columns"])),
-            value=", ".join(map(value_text, item["values"])),
+            name=" with ".join(map(labels.name, item["columns"])),
+            value=", ".join(
+                labels.phrase(column, value) or value_text(value, column, labels)
+                for column, value in zip(item["columns"], item["values"], strict=True)
+            ),
             points=signed(item["points"], 2),
             raises=item["points"] > 0,
             bar=bar(item["points"], largest),
@@ -88,7 +92,12 @@ def drivers(contributions: Sequence[Mapping[str, Any]]) -> list[Driver]:
     ]
 
 
-def standings(card: Scorecard, features: Mapping[str, Any], order: Sequence[str]) -> list[Standing]:
+def standings(
+    card: Scorecard,
+    features: Mapping[str, Any],
+    order: Sequence[str],
+    labels: Labels = NO_LABELS,
+) -> list[Standing]:
     """The client's risk over the values of each column, all others as they are; on one scale.
 
     Args:
@@ -100,7 +109,9 @@ def standings(card: Scorecard, features: Mapping[str, Any], order: Sequence[str]
     values = {column: _values(terms[column], features[column]) for column in order}
     risks = _risks(card, features, values)
     reach = (0.0, max(risk for of_column in risks.values() for risk in of_column))
-    return [_standing(terms[column], features[column], risks[column], reach) for column in order]
+    return [
+        _standing(terms[column], features[column], risks[column], reach, labels) for column in order
+    ]
 
 
 def _own_terms(card: Scorecard) -> dict[str, ColumnTerm]:
@@ -141,7 +152,11 @@ def _risks(
 
 
 def _standing(
-    term: ColumnTerm, value: Any, risks: Sequence[float], reach: tuple[float, float]
+    term: ColumnTerm,
+    value: Any,
+    risks: Sequence[float],
+    reach: tuple[float, float],
+    labels: Labels,
 ) -> Standing:
     here = term.of_record({term.column: value}) - term.average_points
     chart = (
@@ -149,12 +164,13 @@ def _standing(
         if isinstance(term, NumericTerm)
         else _stems(term, value, risks[:-1], reach)
     )
+    name, shown = labels.name(term.column), value_text(value, term.column, labels)
+    said = labels.phrase(term.column, value) or f"{name} is {shown}"
     text = (
-        f"{line(term.column)} is {value_text(value)}, and the risk {chance(risks[-1], 0)}; with "
-        f"other values of it, all else being equal, the risk goes from {chance(min(risks), 0)} to "
-        f"{chance(max(risks), 0)}."
+        f"{said}, and the risk {chance(risks[-1], 0)}; with other values of it, all else being "
+        f"equal, the risk goes from {chance(min(risks), 0)} to {chance(max(risks), 0)}."
     )
-    return Standing(line(term.column), value_text(value), signed(here, 2), chart, text)
+    return Standing(name, shown, signed(here, 2), chart, text)
 
 
 def _curve(
@@ -184,28 +200,34 @@ def _stems(
 
 
 def fields(
-    card: Scorecard, features: Mapping[str, Any], order: Sequence[str], levers: Sequence[str] = ()
+    card: Scorecard,
+    features: Mapping[str, Any],
+    order: Sequence[str],
+    levers: Sequence[str] = (),
+    labels: Labels = NO_LABELS,
 ) -> tuple[list[Field], list[Field]]:
     """The client's values as a form takes them: those that can be tried out, and the others.
 
     Args:
         card, features, order: as for `standings`.
         levers: the columns that a team can change; none: all numeric ones.
+        labels: what people call the columns.
     """
     terms = _own_terms(card)
     changeable = levers or card.numeric_columns
-    made = {column: _field(terms[column], features[column]) for column in order}
+    made = {column: _field(terms[column], features[column], labels) for column in order}
     return (
         [field for column, field in made.items() if column in changeable],
         [field for column, field in made.items() if column not in changeable],
     )
 
 
-def _field(term: ColumnTerm, value: Any) -> Field:
-    name = line(term.column)
+def _field(term: ColumnTerm, value: Any, labels: Labels) -> Field:
+    name = labels.name(term.column)
     if isinstance(term, NumericTerm):
         text = "" if value is None else f"{value:.15g}"
-        return Field(term.column, name, text, f"usually {amount(term.axis.usual_value)}", ())
+        usual = value_text(term.axis.usual_value, term.column, labels)
+        return Field(term.column, name, text, f"usually {usual}", ())
     return Field(term.column, name, value or "", "", tuple(_options(term, value or "")))
 
 
@@ -256,8 +278,6 @@ def moment_of(item: Mapping[str, Any]) -> float:
     return datetime.fromisoformat(item["time"]).timestamp()
 
 
-def value_text(value: Any) -> str:
+def value_text(value: Any, column: str = "", labels: Labels = NO_LABELS) -> str:
     """A client's value for people."""
-    if value is None or value == "":
-        return MISSING
-    return line(value) if isinstance(value, str) else amount(value)
+    return labels.value(column, value, LONGEST, amount)

@@ -21,6 +21,7 @@ from attrition.core.formatting import (
     sentence,
     short_moment,
 )
+from attrition.core.labels import NO_LABELS, Labels
 from attrition.model.metrics import score_to_judge_by
 from attrition.monitoring.findings import ColumnDrift, RunVerdict, Sample
 from attrition.monitoring.record import DecisionRecord
@@ -230,13 +231,13 @@ def newest_comparison(run: DecisionRecord | None) -> tuple[Sample, tuple[ColumnD
     return sample, data[sample].columns if sample in data else ()
 
 
-def shifts(columns: Sequence[ColumnDrift]) -> list[Shift]:
+def shifts(columns: Sequence[ColumnDrift], labels: Labels = NO_LABELS) -> list[Shift]:
     """How far each column has moved, the farthest first."""
     farthest_first = sorted(columns, key=lambda column: -(column.psi or 0.0))
     largest = max([_LARGE_SHIFT, *(column.psi or 0.0 for column in columns)])
     return [
         Shift(
-            column=line(column.column),
+            column=labels.name(column.column),
             psi=decimal(column.psi, 2),
             share=(column.psi or 0.0) / largest,
             has_drifted=column.has_drifted,

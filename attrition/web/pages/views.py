@@ -70,7 +70,7 @@ def overview_page() -> Response:
         state_line=live and _state_line(live, decision, runs),
         trends=dashboard.trends(runs, diagnostics.get("batches") or ()),
         compared=compared,
-        shifts=dashboard.shifts(columns),
+        shifts=dashboard.shifts(columns, now.config.labels),
         decisions=dashboard.decisions(runs or [decision] if decision else []),
         diagnostics=diagnostics,
     )
@@ -109,13 +109,14 @@ def client_page(
     """
     explained: dict[str, Any] = {}
     if card is not None and client["contributions"] is not None:
+        labels = state().config.labels
         order = one_client.columns_by_points(card, client["contributions"])
         explained = {
-            "drivers": one_client.drivers(client["contributions"]),
-            "standings": one_client.standings(card, client["features"], order),
+            "drivers": one_client.drivers(client["contributions"], labels),
+            "standings": one_client.standings(card, client["features"], order, labels),
         }
         explained["fields"], explained["fixed"] = one_client.fields(
-            card, client["features"], order, state().config.levers
+            card, client["features"], order, state().config.levers, labels
         )
     return _page(
         "client.html",
