@@ -99,11 +99,12 @@ def state_line(
         scores, cross_validated: those of the live model; see `score_to_judge_by`.
         degraded_below: an F1 under this is too weak.
     """
-    score, _ = score_to_judge_by(scores, cross_validated)
+    score, where = score_to_judge_by(scores, cross_validated)
     if score.get("f1") is None:
-        return "Nobody knows yet how far this ranking can be relied on: no test data can tell."
+        why = scores.get("undefined") or "it was not measured"
+        return f"Nobody knows yet how far this ranking can be relied on: {why} (test data)."
     if score["f1"] < degraded_below:
-        return f"Rely on this ranking with care{_hits(score)}."
+        return f"Rely on this ranking with care{_hits(score, where)}."
     if decision is not None and decision.suspicious.columns:
         return "Do not rely on this ranking yet: it may know the answer from a column of today."
     if decision is not None and decision.proposal:
@@ -119,8 +120,8 @@ def state_line(
                 "Clients have changed, and the model has not caught up: rely on the ranking less "
                 "until more outcomes are known."
             )
-        return f"The ranking is reliable, though clients have begun to change{_hits(score)}."
-    return f"The ranking is reliable{_hits(score)}."
+        return f"The ranking is reliable, though clients have begun to change{_hits(score, where)}."
+    return f"The ranking is reliable{_hits(score, where)}."
 
 
 def _drifts(decision: DecisionRecord) -> list[str]:
@@ -128,12 +129,12 @@ def _drifts(decision: DecisionRecord) -> list[str]:
     return [warning for warning in decision.warnings if warning.startswith(drifts)]
 
 
-def _hits(score: Mapping[str, Any]) -> str:
+def _hits(score: Mapping[str, Any], where: str) -> str:
     """How often the model is right, in tenths, as the end of a sentence; "" where not known."""
     recall, precision = score.get("recall"), score.get("precision")
     if recall is None or precision is None:
         return ""
     return (
         f": the model finds {10 * recall:.0f} of 10 clients who leave, and {10 * precision:.0f} "
-        "of 10 of its alarms are right"
+        f"of 10 of its alarms are right{'' if 'test' in where else f', {where}'}"
     )

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from attrition.monitoring.severity import Message, Severity, messages, state_line
+from attrition.monitoring.severity import Severity, messages, state_line
 from tests.support.records import decision_record
 
 DRIFT = "model drift on the new rows: it ranks worse"
@@ -44,7 +44,9 @@ def test_what_is_to_be_done_comes_first_a_failed_run_before_all() -> None:
     found = messages(record, [failed, record])
     assert [one.severity for one in found] == [Severity.ACT, Severity.ACT, *[Severity.KNOW] * 2]
     assert "failed; what stands here is from before it: no column 'revenue'." in found[0].text
-    assert found[1] == Message(Severity.ACT, f"M{DRIFT[1:]}.")
+    assert found[1].text == f"M{DRIFT[1:]}."
+    assert found[1].plain == "Clients leave, or stay, otherwise than the model expected."
+    assert found[3].plain == ""  # where its own words are plain enough
 
 
 def test_a_candidate_that_waits_is_something_to_do() -> None:
@@ -74,7 +76,11 @@ def test_a_candidate_that_waits_is_something_to_do() -> None:
         ({"suspicious": {"columns": {"refund": 0.99}}}, GOOD, "Do not rely on this ranking yet"),
         ({}, {**GOOD, "f1": 0.5}, "Rely on this ranking with care: the model finds 7 of 10"),
         ({"warnings": [DRIFT], "verdict": "deployed"}, {"f1": 0.5}, "Rely on this ranking with"),
-        ({}, {"f1": None}, "Nobody knows yet how far this ranking can be relied on"),
+        (
+            {},
+            {"f1": None, "undefined": "one label only"},
+            "Nobody knows yet how far this ranking can be relied on: one label only (test data).",
+        ),
     ],
 )
 def test_the_state_is_one_plain_line(
@@ -84,3 +90,8 @@ def test_the_state_is_one_plain_line(
     assert said.startswith(line)
     for word in ("F1", "log-odds", "log loss", "candidate", "AUC"):
         assert word not in said
+
+
+def test_where_the_test_data_cannot_tell_the_line_says_by_what_it_is_judged() -> None:
+    line = state_line(None, {"f1": None, "undefined": "no rows"}, GOOD, 0.6)
+    assert line.endswith("and 8 of 10 of its alarms are right, in cross-validation.")
