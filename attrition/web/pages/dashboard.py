@@ -27,6 +27,10 @@ from attrition.web.pages.charts import Chart, Reading, Say, trend
 
 DECISIONS = 5
 RUNS = 30
+DECIDED_SINCE = (
+    "the candidate of the last run has been approved or refused since, or another model was "
+    "deployed; the next run reports it"
+)
 # By the usual reading a PSI from here on is a large shift: a bar of full length.
 _LARGE_SHIFT = 0.25
 
@@ -212,6 +216,8 @@ def attention(decision: DecisionRecord | None, runs: Sequence[DecisionRecord]) -
     warnings = list(decision.warnings if decision else ())
     if decision and decision.proposal:
         warnings.insert(0, f"{decision.proposal.notice}. {sentence(decision.reason)}")
+    elif decision and decision.verdict is RunVerdict.PROPOSED:
+        warnings.insert(0, DECIDED_SINCE)
     if not runs or runs[0].verdict is not RunVerdict.FAILED:
         return warnings
     when, reason = short_moment(runs[0].time), runs[0].reason
