@@ -173,7 +173,7 @@ def approve(config: Config, by: str) -> Release:
 
     record, proposal = proposals.pending(config)
     proposals.check_candidate(config, proposal, candidate_files(config)["training.json"])
-    return run(config, proposals.approved(record, proposal, by).to_json())
+    return run(config, proposals.approved(config, record, proposal, by).to_json())
 
 
 def reject(config: Config, by: str) -> None:
@@ -188,7 +188,9 @@ def reject(config: Config, by: str) -> None:
     from attrition.monitoring import proposals  # heavy, and --list needs nothing of it
 
     record, proposal = proposals.pending(config)
-    commits = [proposal.commit, read_ledger(config.ledger).commit_id]
+    ledger, commits = read_ledger(config.ledger), [proposal.commit]
+    if not ledger.rows_since(proposal.commit):  # a candidate of newer rows has been shown to nobody
+        commits.append(ledger.commit_id or proposal.commit)
     rollbacks.rollbacks(config)  # damaged, it is an error before anything is changed
     # Forgotten first: a kill in between leaves a candidate that the next run proposes again.
     _forget_proposal(config)

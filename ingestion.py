@@ -70,7 +70,7 @@ def run(config: Config) -> IngestionResult:
     looked, after = rows_engine.take_in(before, looked) if took_in else (looked, before)
     for entry in after.entries[len(before.entries) :]:
         _log(entry)
-    after = _with_late_labels(after, len(before.entries))
+    after = _with_late_labels(config, after, len(before.entries))
     after = _with_survey(config, replace(after, store=rows_engine.store, writing=False), looked)
     # Whoever took something in has written there that rows were coming.
     if after != before or took_in or not config.ledger.exists():
@@ -146,13 +146,13 @@ def _with_survey(config: Config, ledger: Ledger, looked: Survey) -> Ledger:
     )
 
 
-def _with_late_labels(ledger: Ledger, start: int) -> Ledger:
+def _with_late_labels(config: Config, ledger: Ledger, start: int) -> Ledger:
     """The ledger with a notice of each file from a position on whose leavers came before the rest.
 
     A file that is read again is not named again.
     """
     known = {notice.text for notice in ledger.notices}
-    odd = late_labels(ledger.entries)
+    odd = late_labels(ledger.entries, config.outcome_days is not None)
     for entry in ledger.entries[start:]:
         if (text := odd.get(entry.sha256)) is not None and text not in known:
             logger.warning("%s", text)

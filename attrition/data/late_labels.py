@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 
+from attrition.core.repeated_tests import spent_at
 from attrition.data.ledger import INGESTED, LedgerEntry
 
 # From a third of the rows on, open ones can make the share of leavers half as high again as it is.
@@ -20,15 +21,15 @@ FALSE_ALARM = 0.05
 _NEGLIGIBLE = 1e-12
 
 
-def late_labels(entries: Sequence[LedgerEntry]) -> Mapping[str, str]:
+def late_labels(entries: Sequence[LedgerEntry], has_outcome_days: bool) -> Mapping[str, str]:
     """The files in which far more clients left than in all files before, while many are open.
 
-    Shares are compared by Fisher's exact test, one-sided, which no small file misleads. The k-th
-    file that is tested has the level FALSE_ALARM * 6 / (pi k)^2; over all k these add up to
-    FALSE_ALARM.
+    Shares are compared by Fisher's exact test, one-sided, which no small file misleads. Each file
+    that is tested spends a part of FALSE_ALARM (`spent_at`).
 
     Args:
         entries: of the ledger, oldest first.
+        has_outcome_days: whether the settings say when an outcome is known.
 
     Returns:
         Digest of the file -> what is odd about it, and what to do.
@@ -45,10 +46,10 @@ def late_labels(entries: Sequence[LedgerEntry]) -> Mapping[str, str]:
         )
         if is_tested:
             tests += 1
-            level = FALSE_ALARM * 6 / (math.pi * tests) ** 2
+            level = FALSE_ALARM * spent_at(tests)
             rise = entry.left / entry.kept - leavers / rows
             if rise > LEAST_RISE and _chance(entry.left, entry.kept, leavers, rows) < level:
-                texts[entry.sha256] = _text(entry, entry.left, leavers / rows)
+                texts[entry.sha256] = _text(entry, entry.left, leavers / rows, has_outcome_days)
         rows, leavers = rows + entry.kept, leavers + entry.left
     return texts
 
@@ -75,11 +76,13 @@ def _log_ways(count: int, chosen: int) -> float:
     return math.lgamma(count + 1) - math.lgamma(chosen + 1) - math.lgamma(count - chosen + 1)
 
 
-def _text(entry: LedgerEntry, left: int, before: float) -> str:
+def _text(entry: LedgerEntry, left: int, before: float, has_outcome_days: bool) -> str:
+    setting = "set snapshot_column and outcome_days"
+    if has_outcome_days:
+        setting = "see whether outcome_days is long enough"
     return (
         f"{entry.name}: {left:,} of its {entry.kept:,} new rows with a known outcome left "
         f"({left / entry.kept:.0%}; {before:.0%} in the files before), and {entry.open:,} rows are "
         f"still open; if leavers become known before stayers, the model learns too high a risk: "
-        f"send such files when all outcomes are known, or set snapshot_column and outcome_days in "
-        f"config.json"
+        f"send such files when all outcomes are known, or {setting} in config.json"
     )

@@ -240,6 +240,11 @@ class Ledger:
         ends = [commit.end for commit in self.commits if commit.id == commit_id]
         return ends[0] if ends else self.earlier_end or self.committed_bytes
 
+    def rows_since(self, commit_id: str | None) -> int:
+        """Labelled rows that came after a commit, as `unseen_start` counts."""
+        start = self.unseen_start(commit_id)
+        return sum(commit.rows for commit in self.commits if commit.start >= start)
+
     def fits(self, schema: str, store: str) -> bool:
         """Whether the rows were read with these settings, and are stored where these say."""
         return self.schema in ("", schema) and (not self.schema or self.store == store)

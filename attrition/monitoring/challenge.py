@@ -73,7 +73,6 @@ def training_situation(context: RunContext, drift: bool) -> TrainingSituation:
     """
     config, ledger, champion = context.config, context.ledger, context.champion
     deployed = champion.training if champion else None
-    unseen_start = ledger.unseen_start(deployed["commit"]) if deployed else 0
     rolled_back = set(rolled_back_commits(config))
     if ledger.commit_id is not None and ledger.earlier_end == ledger.committed_bytes:
         # The ledger was rebuilt, and no row came since: those are the rows of that time.
@@ -86,7 +85,7 @@ def training_situation(context: RunContext, drift: bool) -> TrainingSituation:
         commit=ledger.commit_id,
         schema=config.schema_digest,
         left_out_test_rows=left_out,
-        unseen_rows=sum(commit.rows for commit in ledger.commits if commit.start >= unseen_start),
+        unseen_rows=ledger.rows_since(deployed["commit"] if deployed else None),
         versions=versions(),
         deployed=deployed,
         rolled_back_commits=rolled_back,

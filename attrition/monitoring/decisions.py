@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
-from math import pi
 from typing import Any
 
+from attrition.core.repeated_tests import spent_at
 from attrition.model.metrics import Comparison, Score, score_to_judge_by
 from attrition.monitoring.findings import (
     Evidence,
@@ -215,10 +215,9 @@ class PromotionRule:
         """Confidence that one comparison must reach for "better" to be claimed.
 
         A candidate comes at every batch, and one that is no better would seem so some day. So each
-        comparison spends a part of the allowed error: 6 / (pi k)^2 of it at the k-th, which sums to
-        1 over all k.
+        comparison spends a part of the allowed error (`spent_at`).
         """
-        return 1 - (1 - self.confidence) * 6 / (pi * look) ** 2
+        return 1 - (1 - self.confidence) * spent_at(look)
 
     def is_worse(self, part: Comparison) -> bool:
         """Whether the candidate is worse there by more than the margin, and by more than chance."""
@@ -338,7 +337,7 @@ def _other_rows(evidence: Evidence, deciding: Comparison) -> str:
     if unseen is None:
         return ""
     if unseen.gain is None:
-        return f"; the {unseen.rows:,} new rows alone are too few to tell"
+        return f"; the {unseen.rows:,} new rows alone cannot tell: {unseen.undefined}"
     if deciding is test:
         return (
             f"; the candidate ranks the new rows as chance does, so they do not decide: "

@@ -12,15 +12,18 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+from attrition.calls.study import current_study
 from attrition.core import atomic_files, clock, formatting, releases
 from attrition.core.config import PROPOSE, Config
 from attrition.core.errors import PipelineError
+from attrition.data.ledger import read_ledger
 from attrition.model.champion import Champion
 from attrition.monitoring.challenge import Challenge, suspicions
 from attrition.monitoring.findings import RunVerdict
 from attrition.monitoring.record import DecisionRecord, Proposal, last_decision
 
 AGAIN = "run fullprocess.py, which judges a candidate anew"
+HAD_WAITED = "the candidate that had waited since"
 
 
 def with_proposal(
@@ -58,9 +61,7 @@ def with_proposal(
 def as_proposed(champion: Champion, outcome: Challenge) -> Challenge:
     """The outcome for a candidate that is proposed: the deployed model stays what it was."""
     verdict = replace(outcome.verdict, verdict=RunVerdict.PROPOSED)
-    suspicious = outcome.suspicious
-    if not suspicious.columns:
-        suspicious = suspicions(champion.training)
+    suspicious = suspicions(champion.training)
     return replace(outcome, verdict=verdict, suspicious=suspicious, segments=None)
 
 
@@ -71,7 +72,7 @@ def succeeding(record: DecisionRecord, earlier: Proposal | None) -> DecisionReco
     if record.proposal and record.proposal.candidate == earlier.candidate:
         return replace(record, proposal=replace(record.proposal, since=earlier.since))
     became = "gave way to a newer one" if record.proposal else "is withdrawn: see the verdict"
-    text = f"the candidate that had waited since {formatting.moment(earlier.since)} {became}"
+    text = f"{HAD_WAITED} {formatting.moment(earlier.since)} {became}"
     return replace(record, warnings=(*record.warnings, text))
 
 
@@ -94,7 +95,7 @@ def pending(config: Config) -> tuple[DecisionRecord, Proposal]:
 
 
 def check_candidate(config: Config, proposal: Proposal, training: Path) -> None:
-    """Refuse a candidate that is not what was proposed, or that the settings no longer fit.
+    """Refuse a candidate that is not what was proposed, or that rows or settings have outrun.
 
     Args:
         training: its `training.json`, whose digests its other files are known to match.
@@ -104,6 +105,10 @@ def check_candidate(config: Config, proposal: Proposal, training: Path) -> None:
     """
     if atomic_files.sha256_of(training) != proposal.candidate:
         raise PipelineError(f"{training}: not of the candidate that was proposed; {AGAIN}")
+    if read_ledger(config.ledger).commit_id != proposal.commit:  # by a run that failed then
+        raise PipelineError(
+            f"{config.final_data}: rows have come in since the candidate was proposed; {AGAIN}"
+        )
     about = atomic_files.read_json(training)
     if about["schema"] != config.schema_digest or about["test_share"] < config.test_share:
         raise PipelineError(
@@ -112,7 +117,7 @@ def check_candidate(config: Config, proposal: Proposal, training: Path) -> None:
         )
 
 
-def approved(record: DecisionRecord, proposal: Proposal, by: str) -> DecisionRecord:
+def approved(config: Config, record: DecisionRecord, proposal: Proposal, by: str) -> DecisionRecord:
     """The record of the deployment that somebody has approved; the next run reports it.
 
     Args:
@@ -121,6 +126,9 @@ def approved(record: DecisionRecord, proposal: Proposal, by: str) -> DecisionRec
         by: who approved it.
     """
     now, ingestion = clock.now("milliseconds"), record.ingestion
+    # The clients are ranked at once, by the settings of today.
+    study, notice = current_study(config.holdout_share, config.holdout_salt, record.study, now)
+    warnings = [text for text in record.warnings if not text.startswith(HAD_WAITED)]
     return replace(
         record,
         run_id=now,
@@ -129,6 +137,7 @@ def approved(record: DecisionRecord, proposal: Proposal, by: str) -> DecisionRec
         release_after=None,
         verdict=RunVerdict.DEPLOYED,
         reason=f"approved by {by}: {record.reason}",
+        warnings=(*warnings, *([notice] if notice else ())),
         proposal=None,
         approved_by=by,
         watch=proposal.watch,
@@ -139,6 +148,7 @@ def approved(record: DecisionRecord, proposal: Proposal, by: str) -> DecisionRec
         ingestion=ingestion and replace(ingestion, files=(), waiting=(), new_rows=0),
         ranking=None,
         no_ranking=None,
+        study=study,
         timings={},
         finished_at=None,
     )

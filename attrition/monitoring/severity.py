@@ -47,6 +47,11 @@ _PLAIN = {
 }
 _TO_DO = (_MODEL_DRIFT, _DEGRADED, "the model is weak", "too good to be true", "nobody knows")
 
+_DECIDED_SINCE = (
+    "the candidate of the last run has been approved or refused since, or another model was "
+    "deployed; the next run reports it"
+)
+
 
 def messages(decision: DecisionRecord | None, runs: Sequence[DecisionRecord] = ()) -> list[Message]:
     """All messages of the last run, the most urgent first.
@@ -63,6 +68,8 @@ def messages(decision: DecisionRecord | None, runs: Sequence[DecisionRecord] = (
     if decision and decision.proposal:
         text = f"{decision.proposal.notice}. {sentence(decision.reason)}"
         graded.append(Message(Severity.ACT, sentence(text)))
+    elif decision and decision.verdict is RunVerdict.PROPOSED:
+        graded.append(Message(Severity.KNOW, sentence(_DECIDED_SINCE)))
     for warning in decision.warnings if decision else ():
         graded.append(Message(_severity(warning, decision), sentence(warning), _plain(warning)))
     return [one for severity in Severity for one in graded if one.severity is severity]

@@ -12,11 +12,13 @@ import textwrap
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from attrition.calls.holdout import is_held_out
+from attrition.calls.study import Study, current_study
 from attrition.core import atomic_files, clock, formatting, plain_values
 from attrition.core.config import Config
 from attrition.core.errors import DataError
@@ -152,11 +154,28 @@ def recorded(listed: RankingResult | str) -> tuple[RankingRecord | None, str | N
 
 
 def record_anew(config: Config, listed: RankingResult | str) -> None:
-    """Put a list made after the last run, or the reason for none, into that run's record."""
+    """Put a list made after the last run, or the reason for none, into that run's record.
+
+    A study of calls that begins or ends with the list does so then, and not with the next run.
+    """
     if record := atomic_files.read_json_object(config.decision):
         ranking_record, reason = recorded(listed)
-        changed = {"ranking": plain_values.to_json(ranking_record), "no_ranking": reason}
-        atomic_files.write_json(config.decision, {**record, **changed})
+        record |= {"ranking": plain_values.to_json(ranking_record), "no_ranking": reason}
+        atomic_files.write_json(config.decision, _with_study(config, record))
+
+
+def _with_study(config: Config, record: dict[str, Any]) -> dict[str, Any]:
+    """The record with the study of today's settings; as it was where it holds none that reads."""
+    share, salt, known = config.holdout_share, config.holdout_salt, record.get("study")
+    try:
+        last = plain_values.from_json(Study, known) if known is not None else None
+        warnings = plain_values.from_json(tuple[str, ...], record.get("warnings", []))
+    except DataError:
+        return record
+    study, notice = current_study(share, salt, last, clock.now("milliseconds"))
+    if notice is None:
+        return record
+    return {**record, "study": plain_values.to_json(study), "warnings": [*warnings, notice]}
 
 
 def give_up(config: Config, reason: str) -> str:

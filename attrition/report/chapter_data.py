@@ -73,7 +73,12 @@ def _rows(inputs: ReportInputs) -> Iterator[Block]:
             "" if clients is None else f"of {formatting.plural(clients, 'client')}",
         ),
         Fact("Left", percent(diagnosed.get("base_rate"), 1), "of the labelled rows"),
-        Fact("Open clients", formatting.count(ledger.open_rows), "outcome not known yet"),
+        Fact(
+            "Open clients",
+            formatting.count(ledger.open_rows),
+            "outcome not known yet"
+            + (", or not to be used before its day" if ledger.unmatured else ""),
+        ),
         Fact("In quarantine", formatting.count(quarantined), "rows that could not be read"),
     ]
     yield Facts(tuple(facts))

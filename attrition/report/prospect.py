@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from attrition.core import formatting, releases
+from attrition.core import formatting, releases, rollbacks
 from attrition.core.config import PROPOSE, Config
 from attrition.data.ingestion_result import Pending
 from attrition.data.ledger import read_ledger
@@ -28,13 +28,19 @@ def _describe_run(config: Config, pending: Pending) -> list[str]:
     if pending.waiting:
         sentences.append(f"Still being written, left for later: {', '.join(pending.waiting)}.")
     live = releases.live_release_id(config.prod_deployment_path)
-    if live is not None:
+    ledger = read_ledger(config.ledger)
+    if not pending.new and ledger.commit_id in rollbacks.rolled_back_commits(config):
+        sentences.append(
+            f"It would check the deployed model, {live or 'none'}, and train no candidate: "
+            f"{rollbacks.refusal(config)} and no labelled rows came since."
+        )
+    elif live is not None:
         promote = "propose" if config.promotion == PROPOSE else "deploy"
         sentences.append(
             f"It would check the deployed model, {live}, train a candidate if there are other "
             f"rows to learn from, and {promote} it unless it is worse."
         )
-    elif pending.new or read_ledger(config.ledger).committed_rows:
+    elif pending.new or ledger.committed_rows:
         sentences.append("No model is deployed: it would deploy the first one it can train.")
     else:
         sentences.append("No model is deployed, and there are no rows to train one on.")

@@ -82,7 +82,9 @@ def _paragraphs(record: DecisionRecord) -> Iterator[tuple[str, str]]:
     yield "Verdict", f"{record.verdict.upper()}: {record.reason}."
     if record.proposal:
         yield "Proposal", sentence(record.proposal.notice)
-    if record.ingestion:
+    if record.approved_by:
+        yield "New data", "what has come since the proposal is for the next run."
+    elif record.ingestion:
         yield "New data", _new_data(record.ingestion)
     for sample, score in record.scores.items():
         known = record.champion_cross_validated if sample is Sample.TEST_DATA else None

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from hashlib import sha256
 
 from attrition.calls.study import Study, current_study
+from attrition.core import atomic_files
+from attrition.ranking import call_list
+from tests.conftest import Project
+from tests.support.records import decision_json
 
 MAY, JUNE = "2026-05-01T06:00:00.000+00:00", "2026-06-01T06:00:00.000+00:00"
 SPRING = Study(0.2, sha256(b"spring").hexdigest(), MAY)
@@ -37,3 +42,24 @@ def test_the_end_of_a_study_is_said() -> None:
         "the study of calls has ended, nobody is held out: "
         "the one since 2026-05-01 (20%) is kept in the history",
     )
+
+
+def test_a_list_made_between_two_runs_begins_the_study(
+    make_project: Callable[[str], Project],
+) -> None:
+    project = make_project("project")
+    project.configure(holdout_share=0.2, holdout_salt="spring")
+    path = project.config.decision
+    atomic_files.write_json(path, decision_json(warnings=["old"]))
+    call_list.record_anew(project.config, "there are no clients")
+    record = atomic_files.read_json(path)
+    assert record["warnings"] == [
+        "old",
+        "a study of calls begins, 20% of the open clients are held out",
+    ]
+    assert (record["study"]["share"], record["no_ranking"]) == (0.2, "there are no clients")
+    call_list.record_anew(project.config, "there are no clients")
+    assert atomic_files.read_json(path) == record
+    atomic_files.write_json(path, record | {"study": "junk"})
+    call_list.record_anew(project.config, "none")  # a damaged record keeps nobody from the list
+    assert atomic_files.read_json(path) == record | {"study": "junk", "no_ranking": "none"}

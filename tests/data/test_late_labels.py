@@ -32,16 +32,19 @@ FIRST = entry(0, 400, 76, 20)  # 19 % left
 
 
 def named(*entries: LedgerEntry) -> list[str]:
-    return list(late_labels.late_labels(entries))
+    return list(late_labels.late_labels(entries, False))
 
 
 def test_a_file_of_leavers_and_open_clients_is_named_with_its_numbers() -> None:
-    texts = late_labels.late_labels([FIRST, entry(1, 95, 95, 405)])
+    texts = late_labels.late_labels([FIRST, entry(1, 95, 95, 405)], False)
     assert list(texts) == ["1"]
     assert texts["1"].startswith(
         "1.csv: 95 of its 95 new rows with a known outcome left (100%; 19% in the files before), "
         "and 405 rows are still open"
     )
+    assert texts["1"].endswith("or set snapshot_column and outcome_days in config.json")
+    known = late_labels.late_labels([FIRST, entry(1, 95, 95, 405)], True)
+    assert known["1"].endswith("or see whether outcome_days is long enough in config.json")
 
 
 @pytest.mark.parametrize(

@@ -214,7 +214,7 @@ def test_new_rows_too_few_to_judge_alone_are_pooled_with_the_test_data() -> None
     found = judged(evidence(compared(-0.02), FEW, compared(0.0)))
     assert found.deploy
     assert "on test data and new rows together" in found.reason
-    assert found.reason.endswith("; the 7 new rows alone are too few to tell")
+    assert found.reason.endswith("; the 7 new rows alone cannot tell: too few labelled rows: 7")
 
 
 def test_where_the_test_data_cannot_tell_the_new_rows_decide_alone_and_it_is_said() -> None:

@@ -8,6 +8,7 @@ import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -17,6 +18,9 @@ from attrition.core import atomic_files, releases
 from attrition.data.ledger import Ledger
 from attrition.monitoring import alerts, proposals
 from attrition.monitoring.alerts import AlertState
+from attrition.monitoring.challenge import Challenge
+from attrition.monitoring.decisions import Verdict
+from attrition.monitoring.findings import RunVerdict, Suspicion
 from attrition.monitoring.record import DecisionRecord, Proposal
 from attrition.report import chapter_changes
 from attrition.report.diagnostics_text import describe_decision
@@ -62,16 +66,38 @@ def test_a_candidate_that_the_data_no_longer_speak_for_is_withdrawn_and_that_is_
     assert proposals.succeeding(deployed, None) == deployed
 
 
-def test_an_approved_record_is_that_of_the_deployed_candidate() -> None:
+def test_an_approved_record_is_that_of_the_deployed_candidate(
+    make_project: Callable[[str], Project],
+) -> None:
     noted = made(Proposal, since=SINCE, candidate="a", commit="c", looks=3)
-    before = replace(record(), looks=7, finished_at=SINCE)
-    after = proposals.approved(before, noted, "Anna")
+    gave_way = proposals.succeeding(record(), replace(EARLIER, candidate="b" * 64))
+    before = replace(gave_way, looks=7, finished_at=SINCE)
+    config = make_project("empty").config
+    after = proposals.approved(config, before, noted, "Anna")
     assert (after.verdict, after.approved_by, after.proposal) == ("deployed", "Anna", None)
     assert after.reason == "approved by Anna: it is no worse"
     assert (after.looks, after.watch, after.segments) == (3, noted.watch, noted.segments)
     assert (after.release_before, after.release_after) == ("000001-a", None)
     assert after.run_id != before.run_id
+    assert (len(before.warnings), after.warnings) == (1, ())  # nothing has given way to it
     assert DecisionRecord.from_json(after.to_json()) == after
+    held_out = replace(config, holdout_share=0.2, holdout_salt="spring")
+    studied = proposals.approved(held_out, before, noted, "Anna")
+    assert studied.study is not None
+    assert (studied.study.share, studied.study.since) == (0.2, studied.time)
+    assert studied.warnings == ("a study of calls begins, 20% of the open clients are held out",)
+
+
+def test_a_proposed_record_names_what_is_suspicious_of_the_live_model() -> None:
+    def champion(columns: dict[str, float]) -> Any:
+        training = {"suspicious_columns": columns, "cross_validated": {"roc_auc": 0.7}}
+        return SimpleNamespace(training=training)
+
+    candidate = Challenge(Verdict(RunVerdict.DEPLOYED, "it is no worse"), Suspicion({"a": 0.99}))
+    for columns in ({}, {"b": 0.98}):
+        proposed = proposals.as_proposed(champion(columns), candidate)
+        assert proposed.verdict.verdict is RunVerdict.PROPOSED
+        assert proposed.suspicious.columns == columns
 
 
 def test_terminal_and_report_say_that_a_candidate_waits(
@@ -196,7 +222,8 @@ def test_an_approved_candidate_is_deployed_and_reported_with_the_name(project: P
     assert manifest["decision"]["approved_by"] == "Anna [31m <b> X</b>"
     assert refused(project, "--approve") == "error: no candidate waits for approval"
     assert not rests(project)
-    project.run("fullprocess.py")
+    shown = " ".join(project.run("fullprocess.py").stdout.split())
+    assert "New data what has come since the proposal is for the next run." in shown
     record = decision(project)
     assert (record["verdict"], record["release_before"]) == ("deployed", before)
     assert (record["release_after"], record["looks"]) == (live(project), 0)
@@ -221,6 +248,10 @@ def test_a_rejected_candidate_is_not_proposed_again_and_the_next_run_names_who(
     assert f"The candidate is rejected by Bert; {before} stays live." in shown
     assert not rests(project)
     assert "no candidate waits" in refused(project, "--approve")
+    dry = " ".join(project.run("fullprocess.py", "--dry-run").stdout.split())
+    assert "train no candidate: the candidate was rejected by Bert and no labelled rows" in dry
+    page = create_app(project.config).test_client().get("/", headers={"Accept": "text/html"}).text
+    assert "has been approved or refused since" in page
     project.run("fullprocess.py")
     assert live(project) == before
     (verdict, reason), *_ = runs(project)
@@ -269,6 +300,18 @@ def test_what_may_not_be_approved_any_more_is_refused_in_words(project: Project)
     rollbacks.unlink()
     project.run("deployment.py")  # by hand, as ever
     assert "no candidate waits" in refused(project, "--approve")
+
+
+@pytest.mark.slow
+def test_rows_that_no_candidate_shown_has_learnt_are_neither_approved_nor_rejected(
+    project: Project,
+) -> None:
+    project.write("sourcedata/march.csv", book(300, 6, drift=2.5))
+    project.run("ingestion.py")  # and so far a run comes that fails afterwards
+    assert "rows have come in since the candidate was proposed" in refused(project, "--approve")
+    project.run("deployment.py", "--reject")
+    project.run("fullprocess.py")
+    assert decision(project)["verdict"] == "proposed"
 
 
 @pytest.mark.slow
