@@ -50,6 +50,8 @@ _FORMS = ("Ltd", "Inc", "AG", "SA", "& Sons", "Group")
 
 DUPLICATE_SHARE = 0.01
 BLANK_SHARE = 0.015
+NO_VALUE_SHARE = 0.01
+VALUE_COLUMN = "yearly_revenue"
 _BASE_LOG_ODDS = -3.6
 
 
@@ -135,6 +137,20 @@ def _bend(distance: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.asarray(np.tanh(np.maximum(distance, 0.0)))
 
 
+def with_values(rows: Sequence[Sequence[str]], *, seed: int) -> list[list[str]]:
+    """The rows with a yearly revenue, heavy-tailed and growing with the size, before the outcome.
+
+    A client's equal rows have one revenue; of one client in 100 it is not known.
+    """
+    random = np.random.default_rng([seed, 1])  # of its own: the other columns stay as they are
+    revenues: dict[str, str] = {}
+    for name, _, _, employees, _ in rows:
+        if name not in revenues:
+            revenue = np.exp(random.normal(6.5, 0.7)) * float(employees or 50) ** 0.35
+            revenues[name] = "" if random.random() < NO_VALUE_SHARE else f"{revenue:.0f}"
+    return [[*row[:-1], revenues[row[0]], row[-1]] for row in rows]
+
+
 def corporation_name(number: int) -> str:
     """The name of a made-up corporation; another number gives another name."""
     first, rest = number % len(_FIRST), number // len(_FIRST)
@@ -146,11 +162,11 @@ def corporation_name(number: int) -> str:
     return name if generation == 0 else f"{name} {generation + 1}"
 
 
-def csv_text(rows: Sequence[Sequence[str]]) -> str:
+def csv_text(rows: Sequence[Sequence[str]], columns: Sequence[str] = COLUMNS) -> str:
     """The rows as CSV text with a header."""
     stream = io.StringIO()
     writer = csv.writer(stream, lineterminator="\n")
-    writer.writerow(COLUMNS)
+    writer.writerow(columns)
     writer.writerows(rows)
     return stream.getvalue()
 
@@ -163,6 +179,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--drift", type=float, default=0.0, help="0 none to 1 far")
     parser.add_argument("--open-share", type=float, default=0.06, help="share of blank outcomes")
     parser.add_argument("--first-client", type=int, default=0, help="number of the first client")
+    parser.add_argument("--value", action="store_true", help=f"with a column {VALUE_COLUMN}")
     parser.add_argument("--output", type=Path, required=True, help="the CSV file to write")
     arguments = parser.parse_args(argv)
     rows = client_rows(
@@ -172,7 +189,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         open_share=arguments.open_share,
         first_client=arguments.first_client,
     )
-    atomic_files.write_text(arguments.output.absolute(), csv_text(rows))
+    columns: tuple[str, ...] = COLUMNS
+    if arguments.value:
+        rows = with_values(rows, seed=arguments.seed)
+        columns = (*COLUMNS[:-1], VALUE_COLUMN, COLUMNS[-1])
+    atomic_files.write_text(arguments.output.absolute(), csv_text(rows, columns))
     return 0
 
 

@@ -42,6 +42,15 @@ SETTINGS = (
     "minimum_scoring_rows",
     "random_seed",
 )
+# Where the costs of calls are set.
+PROFIT_SETTINGS = (
+    "rank_by",
+    "contact_cost",
+    "offer_share",
+    "offer_cost",
+    "success_rate",
+    "calls_per_list",
+)
 
 
 def chapter(inputs: ReportInputs) -> Section:
@@ -293,6 +302,8 @@ def _versions(inputs: ReportInputs) -> Iterator[Block]:
 def _settings(inputs: ReportInputs) -> Table:
     config = inputs.config
     keys = (*SETTINGS, *["holdout_share"] * (config.holdout_share > 0))
+    if config.contact_cost is not None:
+        keys += PROFIT_SETTINGS
     columns = formatting.plural(len(config.feature_columns), "column")
     return table(
         "Settings that decide",
@@ -304,4 +315,6 @@ def _settings(inputs: ReportInputs) -> Table:
 
 
 def _setting(value: Any) -> str:
+    if isinstance(value, tuple):
+        return " to ".join(map(str, value))
     return "not set" if value is None else str(value)

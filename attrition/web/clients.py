@@ -32,7 +32,8 @@ _COLUMNS = (
     "value_at_risk",
     "value_rank",
 )
-_GROUP = "group"  # where clients are held out; see docs/effect.md
+# Only where clients are held out, or where costs are set; see docs/effect.md.
+_MORE = ("profit", "group")
 _NO_SUCH_CLIENT = "there is no such client in the ranking"
 _ABOUT = ("time", "release", "ranked", "total")
 
@@ -76,7 +77,7 @@ def one_client(client: str) -> Response:
     answer = {
         **{key: about[key] for key in _ABOUT},
         "live_release": releases.live_release_id(state().config.prod_deployment_path),
-        **{key: row[key] for key in (*_COLUMNS, _GROUP, "features") if key in row},
+        **{key: row[key] for key in (*_COLUMNS, *_MORE, "features") if key in row},
         **_explained(ranked_by, row["features"]),
         "history": history.risks_of(state().config.history, client),
     }
@@ -114,7 +115,7 @@ def _json(page: Page, number: int, size: int) -> dict[str, Any]:
         "page": number,
         "per_page": size,
         "clients": [
-            {key: client[key] for key in (*_COLUMNS, _GROUP) if key in client} | _changes(client)
+            {key: client[key] for key in (*_COLUMNS, *_MORE) if key in client} | _changes(client)
             for client in page.clients
         ],
     }
@@ -122,7 +123,8 @@ def _json(page: Page, number: int, size: int) -> dict[str, Any]:
 
 def _csv(clients: Iterable[dict[str, Any]], about: dict[str, Any]) -> Response:
     """As `clientrisk.csv` has them: changes as text, the reasons joined to one."""
-    columns = (*_COLUMNS, *[_GROUP] * ("held_out" in about))
+    more = zip(_MORE, ("has_profit", "held_out"), strict=True)
+    columns = (*_COLUMNS, *(name for name, key in more if key in about))
     rows = (
         ["; ".join(client[key]) if key == "reasons" else client[key] for key in columns]
         for client in clients

@@ -6,9 +6,11 @@ from collections.abc import Collection
 
 from flask import abort, request
 
+from attrition.core.config import Config
 from attrition.ranking import lookup_db
 from attrition.ranking.lookup_db import Question
 from attrition.ranking.ranking import GROUPS
+from attrition.web.state import state
 
 
 def whole_number(name: str, default: int, least: int, most: int) -> int:
@@ -68,8 +70,13 @@ def question() -> Question:
         tiers=choices("tier", lookup_db.TIERS),
         groups=choices("group", GROUPS),
         part=(one("q") or "").strip(),  # a phone's keyboard puts a blank after a word
-        sort=choice("sort", "place", lookup_db.SORTS),
+        sort=choice("sort", "place", sorts(state().config)),
     )
+
+
+def sorts(config: Config) -> tuple[str, ...]:
+    """The orders that can be asked for."""
+    return (*lookup_db.SORTS, *(lookup_db.PROFIT_SORTS if config.contact_cost is not None else ()))
 
 
 def page_number() -> int:

@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.colors import to_rgba
 from matplotlib.ticker import FixedFormatter, FuncFormatter, MaxNLocator
 
-from attrition.core.formatting import line
+from attrition.core.formatting import line, short
 from attrition.model.scorecard import Scorecard
 from attrition.model.terms import (
     Axis,
@@ -40,7 +40,6 @@ from attrition.report.figures.style import (
     diverging_bars,
     fitted,
     picture,
-    short,
     signed,
     signed_ticks,
     style,

@@ -55,6 +55,7 @@ def overview_page() -> Response:
         facts=live and dashboard.facts(live.scores, live.cross_validated, live.manifest),
         weak_segments=live and dashboard.weak_segments(decision, live.version),
         outcome=dashboard.outcome_sentence(decision.ranking if decision else None),
+        profit=dashboard.profit(decision.ranking if decision else None),
         warnings=dashboard.attention(decision, runs),
         trends=dashboard.trends(runs, diagnostics.get("batches") or ()),
         compared=compared,
