@@ -55,7 +55,8 @@ def client_list() -> Response:
     kind = kind or responses.preferred(responses.JSON, responses.CSV, responses.HTML)
     if kind == responses.HTML:
         return views.clients_page()
-    question, number = query_parameters.question(), query_parameters.page_number()
+    question = query_parameters.question(sorts=state().sorts)
+    number = query_parameters.page_number()
     size = query_parameters.whole_number("per_page", PER_PAGE, 1, MOST_PER_PAGE)
     if kind == responses.CSV and not query_parameters.given("page", "per_page"):
         return _whole_list(question)

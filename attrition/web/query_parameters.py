@@ -6,11 +6,9 @@ from collections.abc import Collection
 
 from flask import abort, request
 
-from attrition.core.config import Config
 from attrition.ranking import lookup_db
 from attrition.ranking.lookup_db import Question
 from attrition.ranking.ranking import GROUPS
-from attrition.web.state import state
 
 
 def whole_number(name: str, default: int, least: int, most: int) -> int:
@@ -64,19 +62,18 @@ def one(name: str) -> str | None:
 LAST_PAGE = 10**7
 
 
-def question() -> Question:
-    """The parameters `tier`, `group`, `q` and `sort` of the request."""
+def question(*, sorts: Collection[str] = lookup_db.SORTS) -> Question:
+    """The parameters `tier`, `group`, `q` and `sort` of the request.
+
+    Args:
+        sorts: the orders that can be asked for.
+    """
     return Question(
         tiers=choices("tier", lookup_db.TIERS),
         groups=choices("group", GROUPS),
         part=(one("q") or "").strip(),  # a phone's keyboard puts a blank after a word
-        sort=choice("sort", "place", sorts(state().config)),
+        sort=choice("sort", "place", sorts),
     )
-
-
-def sorts(config: Config) -> tuple[str, ...]:
-    """The orders that can be asked for."""
-    return (*lookup_db.SORTS, *(lookup_db.PROFIT_SORTS if config.contact_cost is not None else ()))
 
 
 def page_number() -> int:

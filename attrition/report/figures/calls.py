@@ -75,8 +75,8 @@ def _alt(listed: ListProfit) -> str:
 
 def _caption(listed: ListProfit) -> str:
     text = (
-        "Whom to call first decides: the clients whom it pays most to call, those at the highest "
-        "risk, or any. Band: what 90% of lists called by profit earn. The dot: the calls to make"
+        "Called first are the clients whom it pays most to call, those at the highest risk, or "
+        "any. Band: what 90% of lists called by profit earn. The dot: the calls to make"
     )
     if listed.calls_per_list is None:
         return f"{text}; one more would not pay."

@@ -12,7 +12,7 @@ from flask import Blueprint, Response
 from attrition.core.errors import DataError
 from attrition.core.version import version
 from attrition.ranking import lookup_db
-from attrition.web import data_files, query_parameters, responses
+from attrition.web import data_files, responses
 from attrition.web.live_model import Served
 from attrition.web.openapi import schemas
 from attrition.web.openapi.operations import paths
@@ -58,7 +58,7 @@ def document(now: State) -> dict[str, Any]:
             "description": _DESCRIPTION,
             "license": {"name": "MIT", "identifier": "MIT"},
         },
-        "paths": paths(_some_client(now), query_parameters.sorts(now.config)),
+        "paths": paths(_some_client(now), now.sorts),
         "components": {
             "schemas": schemas.schemas(
                 numeric, categorical, folders, has_profit=now.config.contact_cost is not None

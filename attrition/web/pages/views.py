@@ -125,7 +125,10 @@ def _live() -> tuple[Served | None, str | None]:
 
 def _listing() -> tuple[Listing | None, str | None]:
     """The page of the list that the request asks for; without one what is the matter."""
-    question, number = query_parameters.question(), query_parameters.page_number()
+    question, number = (
+        query_parameters.question(sorts=state().sorts),
+        query_parameters.page_number(),
+    )
     try:
         with ranking() as book:
             page = book.page(question, number, PER_PAGE)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import pytest
 from matplotlib.lines import Line2D
@@ -12,7 +14,7 @@ from attrition.report.figures import calls
 RISK, VALUE = np.array([0.9, 0.4, 0.1]), np.full(3, 100.0)
 
 
-def vertical_lines(lines: list[Line2D]) -> list[float]:
+def vertical_lines(lines: Sequence[Line2D]) -> list[float]:
     ends = [np.asarray(line.get_xdata()) for line in lines]
     return [float(x[0]) for x in ends if len(x) == 2 and x[0] == x[1]]
 
