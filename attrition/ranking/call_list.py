@@ -148,6 +148,7 @@ def rank_clients(config: Config, ledger: Ledger, champion: Champion | None) -> R
     if known and known.calls_per_list is not None:
         about["calls_per_list"] = known.calls_per_list
     lookup_db.write_ranking(config.client_book, result, clients.columns, tiers, about)
+    profit = result.profit(known) if known else priced
     written = RankingResult(
         release=release.id,
         ranking=result,
@@ -156,8 +157,8 @@ def rank_clients(config: Config, ledger: Ledger, champion: Champion | None) -> R
         outcomes=(),
         not_listed=total - len(clients),
         rank_by=rank_by,
-        profit=result.profit(known) if known else None,
-        no_profit=priced if isinstance(priced, str) else None,
+        profit=profit if isinstance(profit, ListProfit) else None,
+        no_profit=profit if isinstance(profit, str) else None,
     )
     if config.id_column is None:
         return written

@@ -25,6 +25,9 @@ REASONS = 3
 NEW = "new"
 # Probabilities are shown, and compared with those of the last ranking, in ten-thousandths.
 DECIMALS = 4
+# The squares of larger ones would be too large to add up.
+_LARGEST_VALUE = 1e100
+TOO_LARGE = "no profit of the list is shown: there are values too large to be added up"
 # Equal clients may get probabilities that differ in the last bit, by their position in the table.
 _EQUAL_DECIMALS = 9
 
@@ -114,12 +117,13 @@ class Ranking:
             zip(self.ids[:first].tolist(), self.probabilities[:first].tolist(), strict=True)
         )
 
-    def profit(self, pricing: Pricing) -> ListProfit | None:
-        """What calling the clients who are not held out is worth; None without values."""
-        if self.values is None:
-            return None
+    def profit(self, pricing: Pricing) -> ListProfit | str:
+        """What calling the clients who are not held out is worth; or why that cannot be said."""
+        assert self.values is not None  # the settings ask for them beside costs
         called = slice(self.to_call)
         risk, value = self.probabilities[called], self.values[called]
+        if (np.abs(value) > _LARGEST_VALUE).any():
+            return TOO_LARGE
         return list_profit(risk, value, pricing.costs, pricing.success, pricing.calls_per_list)
 
     def count(self, tier: str) -> int:

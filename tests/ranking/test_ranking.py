@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from attrition.calls.profit import CallCosts, SuccessRate
+from attrition.calls.profit import CallCosts, ListProfit, SuccessRate
 from attrition.data import clients as data_clients
 from attrition.model.explanations import NO_REASON
 from attrition.model.scorecard import Scorecard
@@ -84,8 +84,14 @@ def test_the_list_is_ordered_by_risk_value_at_risk_or_profit(
     assert first == [name for name in order if name in held_out_order[:2]]
     assert last == [name for name in order if name in held_out_order[2:]]
     listed = found.profit(PRICING)
-    assert listed is not None
+    assert isinstance(listed, ListProfit)
     assert listed.plan.clients == sum(name != "c" for name in first)  # only those to call count
+
+
+def test_of_values_too_large_to_be_added_up_the_list_has_no_sum() -> None:
+    found = ranked({"a": 0.9, "b": 0.5}, [1e300, 1.0], rank_by="profit", pricing=PRICING)
+    assert found.ids.tolist() == ["a", "b"]
+    assert found.profit(PRICING) == ranking.TOO_LARGE
 
 
 def test_equal_profits_are_in_the_order_of_the_risk_then_of_the_names() -> None:
