@@ -151,7 +151,9 @@ def tell(
     logging.getLogger("matplotlib").setLevel(logging.WARNING)  # it tells of its font cache
     model = inputs.deployed_model(champion) if champion else inputs.candidate(config)
     runs = inputs.latest_runs(config, decision)
+    counts = None if isinstance(listed, str) else listed.counts()
     drawn = catalogue.change_pictures(decision, runs, config.model_score_threshold, config.labels)
+    drawn += catalogue.profit_pictures(counts)
     drawn += _pictures_of(context, model) if model else []
     report_inputs = ReportInputs(
         config=config,
@@ -159,7 +161,7 @@ def tell(
         decision=decision,
         model=model,
         ranking=listed if isinstance(listed, str) else listed.ranking,
-        listed=None if isinstance(listed, str) else listed.counts(),
+        listed=counts,
         diagnostics=diagnosed,
         runs=runs,
         ledger=context.ledger,

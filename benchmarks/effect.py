@@ -10,18 +10,29 @@ Exit code: 0 the bars are met; 1 one is missed.
 
 from __future__ import annotations
 
+import tempfile
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.random import Generator
 
 from attrition.calls.effect import LEAST_OUTCOMES, SPLIT_LEVEL, Enrolled, estimate, measure
 from attrition.calls.effect import split_evidence as evidence_against
+from attrition.calls.holdout import is_held_out
 from attrition.calls.profit import CallCosts, Floats, SuccessRate, call_profit, order_of_profit
 from attrition.calls.profit import expected_profit as profit_of
 from attrition.calls.sequence import ConfidenceSequence
 from attrition.core.command_line import Parser
+from attrition.core.config import BY_PROFIT
+from attrition.model.scorecard import Scorecard
+from attrition.model.terms import KnotAxis, NumericTerm
+from attrition.ranking.csv_list import read_list, write_list
+from attrition.ranking.lookup_db import write_ranking
+from attrition.ranking.ranking import Pricing, Tiers, rank, with_changes
 from benchmarks.measuring import markdown_table
 
 SEED, STUDIES, CLIENTS, STEP = 11, 500, 3000, 10
@@ -239,6 +250,46 @@ def _lines_of_planned_study(studies: int) -> Iterator[Line]:
     yield at_most("calls that add a fifth: outcomes until shown", harmful.median, 1100, ".0f")
 
 
+RANKED = 1_000_000
+
+
+def ranking_seconds(clients: int = RANKED) -> tuple[float, float]:
+    """Seconds of the processor to rank clients, write the list and read it back: without groups and
+    profit, and with both, ordered by profit.
+    """
+    chance = np.random.default_rng(SEED)
+    terms = [
+        NumericTerm(name, KnotAxis((-3.0, 0.0, 3.0), 0.0), (-weight, 0.0, weight), 0.0, 0.0, 0.0)
+        for name, weight in (("a", 2.0), ("b", 1.0), ("c", 0.5))
+    ]
+    card = Scorecard(-1.5, 0.5, tuple(terms), (), ())
+    table = {name: chance.normal(size=clients).round(3) for name in "abc"}
+    ids = np.array([f"Client {number}" for number in range(clients)], dtype=object)
+    value = chance.lognormal(6, 0.8, clients).round()
+    pricing = Pricing(COSTS, SuccessRate.between(*RANGE), 500)
+
+    def run(**more: Any) -> float:
+        start = time.process_time()
+        if more:
+            more["held_out"] = is_held_out(ids.tolist(), 0.1, "calls 2026")
+        tiers = Tiers(0.5, 0.25)
+        ranked = rank(card, ids, table, values=value, tiers=tiers, with_reasons=100_000, **more)
+        ranked = with_changes(ranked, None)
+        with tempfile.TemporaryDirectory(prefix="attrition-bench-") as folder:
+            path = Path(folder) / "clientrisk.csv"
+            write_list(path, ranked)
+            about = {"time": "", "release": "", "ranked": ""}
+            write_ranking(Path(folder) / "clients.db", ranked, table, tiers, about)
+            read_list(path)
+        if more:
+            ranked.profit(pricing)
+        return time.process_time() - start
+
+    pairs = [(run(), run(rank_by=BY_PROFIT, pricing=pricing)) for _ in range(3)]
+    without, both = zip(*pairs, strict=True)
+    return min(without), min(both)
+
+
 def _lines_of_profit(lists: int) -> Iterator[Line]:
     # 90 % is what the interval promises: two standard errors of 500 lists are .027.
     hits, share = profit_coverage(SuccessRate.between(*RANGE), lists)
@@ -246,6 +297,8 @@ def _lines_of_profit(lists: int) -> Iterator[Line]:
     yield at_least("profit: share of the variance that is the rate's", share, 0.5)
     hits, _ = profit_coverage(Study(reached=0.7), lists)
     yield at_least("profit, rate measured: interval holds what was earned", hits, 0.9)
+    without, both = ranking_seconds()
+    yield at_most("1 million clients ranked with groups and profit / without", both / without, 1.2)
 
 
 def as_markdown(measured: Sequence[Line]) -> str:

@@ -16,6 +16,7 @@ number of clients averages it out: the interval of a long list's profit is nearl
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -27,8 +28,10 @@ INTERVAL_LEVEL = 0.90
 _TAIL = (1 - INTERVAL_LEVEL) / 2
 _NORMAL_QUANTILE = 1.6448536269514722  # of a probability of .95
 _NODES = 400
+_POINTS = 60  # of a curve
 
 Floats = NDArray[np.float64]
+_Spread = tuple[tuple[float, float], float | None]
 
 
 @dataclass(frozen=True)
@@ -181,6 +184,58 @@ class CallProfit:
     next_call: float | None
 
 
+@dataclass(frozen=True)
+class ProfitCurve:
+    """What so many calls are expected to earn, in the order of profit; of equal lengths.
+
+    Attributes:
+        calls: numbers of calls, rising from 0; among them those of the plan.
+        expected: the sums.
+        low, high: 90 % of what each sum may come to, by the success rate and by chance.
+        by_risk: what as many calls earn in the order of risk.
+    """
+
+    calls: tuple[int, ...]
+    expected: tuple[float, ...]
+    low: tuple[float, ...]
+    high: tuple[float, ...]
+    by_risk: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class ListProfit:
+    """What a list of clients to call is worth; plain values.
+
+    Attributes:
+        plan: of the clients that have a value.
+        curve: for more and fewer calls than the plan has.
+        success: what it rests on.
+        calls_per_list: how many calls can be made; None: any number.
+        without_value: clients to call of whom no profit can be told.
+    """
+
+    plan: CallProfit
+    curve: ProfitCurve
+    success: SuccessRate
+    calls_per_list: int | None
+    without_value: int
+
+
+def list_profit(
+    risk: Floats,
+    value: Floats,
+    costs: CallCosts,
+    success: SuccessRate,
+    calls_per_list: int | None = None,
+) -> ListProfit:
+    """The plan for some clients and its curve; as `call_profit`, with NaN for an unknown value."""
+    known = ~np.isnan(value)
+    clients = _Clients(risk[known], value[known], costs, success)
+    plan = clients.plan(calls_per_list)
+    curve = clients.curve(plan, calls_per_list or 0)
+    return ListProfit(plan, curve, success, calls_per_list, int((~known).sum()))
+
+
 def order_of_profit(profit: Floats) -> NDArray[np.intp]:
     """The positions of clients, the most profitable first; equal ones as they come."""
     return np.argsort(-profit, kind="stable")
@@ -188,7 +243,7 @@ def order_of_profit(profit: Floats) -> NDArray[np.intp]:
 
 def profit_curve(profit: Floats) -> Floats:
     """The sum that the first k calls in the order of profit earn, for k = 0 to n_clients."""
-    return np.concatenate([[0.0], np.cumsum(profit[order_of_profit(profit)])])
+    return _sum_of_first(profit[order_of_profit(profit)])
 
 
 def call_profit(
@@ -206,41 +261,84 @@ def call_profit(
         success: with its range.
         calls_per_list: how many calls can be made; None: any number.
     """
-    profit = expected_profit(risk, value, costs, success)
-    worth_calling = int((profit > 0).sum())
-    calls = worth_calling if calls_per_list is None else min(worth_calling, calls_per_list)
-    order = order_of_profit(profit)
-    called = order[:calls]
-    expected = float(profit[called].sum())
-    interval, share = _spread(risk[called], value[called], costs, success)
-    return CallProfit(
-        clients=len(profit),
-        worth_calling=worth_calling,
-        calls=calls,
-        expected=expected,
-        interval=interval,
-        share_by_success_rate=share,
-        gain_over_random=expected - calls * float(profit.mean()) if calls else 0.0,
-        next_call=float(profit[order[calls]]) if calls < len(profit) else None,
-    )
+    return _Clients(risk, value, costs, success).plan(calls_per_list)
 
 
-def _spread(
-    risk: Floats, value: Floats, costs: CallCosts, success: SuccessRate
-) -> tuple[tuple[float, float], float | None]:
+class _Clients:
+    """Clients in the order of their profit."""
+
+    def __init__(self, risk: Floats, value: Floats, costs: CallCosts, success: SuccessRate) -> None:
+        profit = expected_profit(risk, value, costs, success)
+        self._risk, self._profit, self._costs = risk, profit, costs
+        self._rates = success.quantiles((np.arange(_NODES) + 0.5) / _NODES)
+        self._order = order_of_profit(profit)
+        self._ordered_risk, self._ordered_value = risk[self._order], value[self._order]
+
+    def plan(self, calls_per_list: int | None) -> CallProfit:
+        profit = self._profit
+        worth_calling = int((profit > 0).sum())
+        calls = worth_calling if calls_per_list is None else min(worth_calling, calls_per_list)
+        expected = float(profit[self._order[:calls]].sum())
+        ((interval, share),) = self._spreads([calls])
+        return CallProfit(
+            clients=len(profit),
+            worth_calling=worth_calling,
+            calls=calls,
+            expected=expected,
+            interval=interval,
+            share_by_success_rate=share,
+            gain_over_random=expected - calls * float(profit.mean()) if calls else 0.0,
+            next_call=float(profit[self._order[calls]]) if calls < len(profit) else None,
+        )
+
+    def curve(self, plan: CallProfit, calls_per_list: int) -> ProfitCurve:
+        """As far as its shape is to be seen: beyond what pays and what can be done."""
+        end = min(len(self._profit), max(round(1.25 * plan.worth_calling), 2 * calls_per_list, 20))
+        marks = {plan.calls, plan.worth_calling, min(calls_per_list, end)}
+        calls = sorted({round(end * k / _POINTS) for k in range(_POINTS + 1)} | marks)
+        intervals = [interval for interval, _ in self._spreads(calls)]
+        by_risk = np.argsort(-self._risk, kind="stable")[:end]
+        return ProfitCurve(
+            calls=tuple(calls),
+            expected=tuple(_sum_of_first(self._profit[self._order[:end]])[calls].tolist()),
+            low=tuple(low for low, _ in intervals),
+            high=tuple(high for _, high in intervals),
+            by_risk=tuple(_sum_of_first(self._profit[by_risk])[calls].tolist()),
+        )
+
+    def _spreads(self, calls: Sequence[int]) -> Iterator[_Spread]:
+        """Of the first k clients, for each k."""
+        end = max(calls)
+        sums = _sums(self._ordered_risk[:end], self._ordered_value[:end], self._costs)
+        for k in calls:
+            yield _spread(self._costs.contact_cost * k, sums[:, k], self._rates)
+
+
+def _sum_of_first(amounts: Floats) -> Floats:
+    """The sum of the first k amounts, for k from 0 on."""
+    return np.concatenate([[0.0], np.cumsum(amounts)])
+
+
+def _sums(risk: Floats, value: Floats, costs: CallCosts) -> Floats:
+    """What the spread of the first k calls needs, for k = 0 to n_calls: shape (7, n_calls + 1)."""
+    offer = costs.of_offer(value)
+    gain, stays = value - offer, (1 - risk) * offer
+    kept = risk * gain
+    terms = (kept, stays, kept * gain, stays * offer, kept * stays, stays**2, kept**2)
+    return np.stack([_sum_of_first(term) for term in terms])
+
+
+def _spread(contacts: float, sums: Floats, rates: Floats) -> _Spread:
     """The 90 % interval of the sum, and the share of its variance that is the success rate's.
 
     Given g, clients behave independently and the sum of some hundred is nearly normal; over g it is
     a mixture of such, at equally probable rates. A rate below 0 varies as one above.
     """
-    offer = costs.of_offer(value)
-    gain, stays = value - offer, (1 - risk) * offer
-    rates = success.quantiles((np.arange(_NODES) + 0.5) / _NODES)
-    means = rates * (risk * gain).sum() - stays.sum() - costs.contact_cost * len(risk)
+    kept, stays, kept_gain, stays_offer, kept_stays, stays_2, kept_2 = sums.tolist()
+    means = rates * kept - stays - contacts
     # Of one call: g p of `gain`, (1 - p) of `-offer`, else 0; variance = mean square - mean^2.
-    variances = np.abs(rates) * (risk * gain**2).sum() + (stays * offer).sum()
-    variances += 2 * rates * (risk * gain * stays).sum() - (stays**2).sum()
-    variances -= rates**2 * np.square(risk * gain).sum()
+    variances = np.abs(rates) * kept_gain + stays_offer
+    variances += 2 * rates * kept_stays - stays_2 - rates**2 * kept_2
     deviations = np.sqrt(np.maximum(variances, 0))
     total = float(np.var(means) + np.mean(deviations**2))
     if total == 0:
@@ -250,7 +348,7 @@ def _spread(
 
 def _quantiles_of_mixture(means: Floats, deviations: Floats) -> tuple[float, float]:
     """Between which values the middle 90 % of an equal mixture of normal distributions lies."""
-    from scipy import optimize, stats
+    from scipy import optimize, special
 
     reach = 10 * float(deviations.max()) + 1e-9 * float(np.abs(means).max())
     limits = float(means.min()) - reach, float(means.max()) + reach
@@ -258,7 +356,7 @@ def _quantiles_of_mixture(means: Floats, deviations: Floats) -> tuple[float, flo
 
     def quantile(probability: float) -> float:
         def excess(amount: float) -> float:
-            return float(stats.norm.cdf((amount - means) / scale).mean()) - probability
+            return float(special.ndtr((amount - means) / scale).mean()) - probability
 
         return float(optimize.brentq(excess, *limits))
 

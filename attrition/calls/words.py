@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from attrition.calls.effect import LEAST_OUTCOMES, PLANNED_CUT, Effect, Estimate, Verdict
-from attrition.core.formatting import count, decimal, percent, plural
+from attrition.calls.profit import ListProfit, SuccessRate
+from attrition.core.formatting import amount, count, decimal, percent, plural
 
 # So many times the known outcomes are not worth waiting for.
 MOST_TIMES = 10
@@ -89,3 +90,50 @@ def _about(outcomes: int) -> str:
 def _points(fraction: float) -> str:
     """A fraction in points; with a decimal where it would round to 0."""
     return decimal(100 * fraction, 0 if abs(fraction) >= 0.0095 else 1)
+
+
+def profit_in_words(profit: ListProfit) -> str:
+    """What the calls that pay best are worth, where they end, and what that rests on."""
+    plan = profit.plan
+    sentences = [_worth(profit) if plan.calls else "No call is expected to earn what it costs."]
+    if plan.calls and plan.calls < plan.worth_calling:
+        more = plan.worth_calling - plan.calls
+        verb, which = ("is", "it") if more == 1 else ("are", "the next of them")
+        sentences.append(
+            f"That is all the team can make; {count(more)} more client{'s' * (more > 1)} {verb} "
+            f"worth a call, {which} would earn {amount(round(plan.next_call or 0))}."
+        )
+    elif plan.calls and plan.next_call is not None:
+        sentences.append("One more would cost more than it is expected to keep.")
+    sentences.append(_rests_on(profit.success))
+    if profit.without_value:
+        verb = "has" if profit.without_value == 1 else "have"
+        clients = plural(profit.without_value, "client")
+        sentences.append(f"{clients} to call {verb} no value, so no profit is known.")
+    return " ".join(sentences)
+
+
+def _worth(profit: ListProfit) -> str:
+    plan, curve = profit.plan, profit.curve
+    low, high = plan.interval
+    calls = f"The {count(plan.calls)} calls that pay best are" if plan.calls > 1 else "One call is"
+    by_risk = curve.by_risk[curve.calls.index(plan.calls)]
+    number = "as many calls" if plan.calls > 1 else "one call"
+    return (
+        f"{calls} expected to earn {amount(round(plan.expected))} (90%: {amount(round(low))} to "
+        f"{amount(round(high))}); {number} to the clients at the highest risk "
+        f"{amount(round(by_risk))}, to clients drawn at random "
+        f"{amount(round(plan.expected - plan.gain_over_random))}."
+    )
+
+
+def _rests_on(success: SuccessRate) -> str:
+    mean = percent(success.mean)
+    known = f"{percent(success.low)} to {percent(success.high)}"
+    if success.is_measured:
+        return f"By the hold-out, a call keeps {mean} ({known}) of those who would leave."
+    if success.low == success.high:
+        return f"It is assumed, not measured, that a call keeps {mean} of those who would leave."
+    return (
+        f"It is assumed, not measured, that a call keeps {mean} ({known}) of those who would leave."
+    )

@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import re
+from collections.abc import Callable
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -32,6 +34,8 @@ FOLDER_KEYS = tuple(STANDARD_FOLDERS)
 PROPOSE = "propose"
 PROMOTIONS = ("automatic", PROPOSE)
 LONGEST_OUTCOME = 36_525  # days: a century
+BY_RISK, BY_VALUE, BY_PROFIT = RANK_BY = ("risk", "value at risk", "profit")
+MEASURED = "measured"  # a success rate: what the hold-out has shown
 
 
 @dataclass(frozen=True)
@@ -82,9 +86,10 @@ class Config:
     test_share: float = 0.0
 
     # The ranked client list. Least probabilities of a client at high and at medium risk; None: the
-    # deployed model's own threshold, and half of the high one. How many clients at the top get
-    # their reasons in words, and how many old rankings are kept until outcomes come.
-    high_risk_threshold: float | None = None
+    # deployed model's own threshold, and half of the high one; "profit": where a call begins to
+    # pay. How many clients at the top get their reasons in words, and how many old rankings are
+    # kept until outcomes come.
+    high_risk_threshold: float | str | None = None
     medium_risk_threshold: float | None = None
     clients_with_reasons: int = 100_000
     rankings_to_keep: int = 100
@@ -93,6 +98,16 @@ class Config:
     # measured. A digest of the salt and the client's id selects them; 0: nobody is held out.
     holdout_share: float = 0.0
     holdout_salt: str | None = None
+
+    # What a call costs (None: no profit is computed), what is offered to the client, as a share of
+    # the value or as a sum, the share of would-be leavers that a call keeps (a number, a range, or
+    # `MEASURED`), how many calls can be made, and by what clients are ordered.
+    contact_cost: float | None = None
+    offer_share: float = 0.0
+    offer_cost: float = 0.0
+    success_rate: float | tuple[float, float] | str | None = None
+    calls_per_list: int | None = None
+    rank_by: str = BY_RISK
 
     # Fewest labelled rows (of both labels together, and of the rarer one) for a model or a verdict.
     minimum_training_rows: int = 50
@@ -337,6 +352,7 @@ def parse_config(raw: dict[str, Any], source: Path) -> Config:
     _check_snapshot(config)
     _check_risk_thresholds(config)
     _check_holdout(config)
+    _check_profit(config)
     return config
 
 
@@ -352,10 +368,10 @@ def _convert(key: str, kind: str, value: Any, root: Path) -> Any:
         return (root / value).resolve()
     if kind == "tuple[str, ...]":
         return _convert_names(key, value)
-    if key == "labels":
-        return parse_labels(value)
-    if key in ("engine", "alert_command"):
-        return parse_engine(value, root) if key == "engine" else _convert_command(value)
+    if key == "engine":
+        return parse_engine(value, root)
+    if key in _OWN_FORMS:
+        return _OWN_FORMS[key](value)
     if kind == "bool":
         if not isinstance(value, bool):
             raise ValueError("true or false")
@@ -371,22 +387,47 @@ def _convert(key: str, kind: str, value: Any, root: Path) -> Any:
     return _convert_text(key, kind, value)
 
 
-def _convert_fraction(key: str, kind: str, value: Any) -> float | None:
-    if value is None and kind == "float | None":
+# Numbers other than a fraction between 0 and 1: whether one is allowed, and what is expected.
+_NUMBERS: dict[str, tuple[Callable[[float], bool], str]] = {
+    "test_share": (lambda value: 0 <= value < 0.5, "a fraction of at least 0 and below 0.5"),
+    "promotion_margin": (lambda value: 0 <= value < 1, "a number of at least 0 and below 1"),
+    "holdout_share": (
+        lambda value: 0 <= value <= 0.5,
+        "a fraction from 0 (nobody is held out) to 0.5",
+    ),
+    "contact_cost": (lambda value: 0 <= value < math.inf, "a number of at least 0 or null"),
+    "offer_share": (lambda value: 0 <= value < 1, "a fraction of at least 0 and below 1"),
+    "offer_cost": (lambda value: 0 <= value < math.inf, "a number of at least 0"),
+}
+
+
+def _convert_fraction(key: str, kind: str, value: Any) -> float | str | None:
+    if value is None and "None" in kind:
         return None
-    is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    if key == "test_share":
-        if not is_number or not 0 <= value < 0.5:
-            raise ValueError("a fraction of at least 0 and below 0.5")
-    elif key == "promotion_margin":
-        if not is_number or not 0 <= value < 1:
-            raise ValueError("a number of at least 0 and below 1")
-    elif key == "holdout_share":
-        if not is_number or not 0 <= value <= 0.5:
-            raise ValueError("a fraction from 0 (nobody is held out) to 0.5")
-    elif not is_number or not 0 < value < 1:
-        raise ValueError("a fraction between 0 and 1" + " or null" * (kind != "float"))
+    if value == BY_PROFIT and "str" in kind:
+        return BY_PROFIT
+    usual = "a fraction between 0 and 1" + " or null" * ("None" in kind)
+    usual += f', or "{BY_PROFIT}"' * ("str" in kind)
+    is_allowed, expected = _NUMBERS.get(key, (lambda number: 0 < number < 1, usual))
+    if not _is_number(value) or not is_allowed(value):
+        raise ValueError(expected)
     return float(value)
+
+
+def _convert_success_rate(value: Any) -> float | tuple[float, float] | str | None:
+    if value is None or value == MEASURED:
+        return None if value is None else MEASURED
+    if _is_number(value) and 0 < value <= 1:
+        return float(value)
+    if isinstance(value, list) and len(value) == 2 and all(map(_is_number, value)):
+        low, high = map(float, value)
+        if 0 < low < high < 1:
+            return low, high
+    raise ValueError(f'a fraction above 0, a range of two such as [0.1, 0.3], "{MEASURED}" or null')
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def _convert_names(key: str, value: Any) -> tuple[str, ...]:
@@ -407,6 +448,8 @@ def _convert_text(key: str, kind: str, value: Any) -> str | None:
         raise ValueError("text" + (" or null" if kind == "str | None" else ""))
     if key == "promotion" and value not in PROMOTIONS:
         raise ValueError('"automatic" or "propose"')
+    if key == "rank_by" and value not in RANK_BY:
+        raise ValueError('"risk", "value at risk" or "profit"')
     if key == "memory_limit" and not _is_memory_size(value):
         raise ValueError('a size such as "3GB"')
     if key == "alert_webhook" and not _is_web_address(value):
@@ -423,6 +466,14 @@ def _convert_command(value: Any) -> tuple[str, ...] | None:
     if not is_command or not value or not value[0].strip():
         raise ValueError("a command as a list of words, or null")
     return tuple(value)
+
+
+# Settings that have a form of their own.
+_OWN_FORMS: dict[str, Callable[[Any], Any]] = {
+    "alert_command": _convert_command,
+    "labels": parse_labels,
+    "success_rate": _convert_success_rate,
+}
 
 
 def _is_web_address(text: str) -> bool:
@@ -542,11 +593,13 @@ def _check_snapshot(config: Config) -> None:
 def _check_risk_thresholds(config: Config) -> None:
     """Refuse a medium-risk threshold that is not below the high-risk one."""
     high, medium = config.high_risk_threshold, config.medium_risk_threshold
-    if medium is not None and (high is None or medium >= high):
+    if medium is None:
+        return
+    if not isinstance(high, float) or medium >= high:
+        shown = _describe(high)
         raise ConfigError(
             f"{config.source}: medium_risk_threshold: expected less than high_risk_threshold "
-            f"(and null where that is null), found {medium:g} and "
-            f"{'null' if high is None else f'{high:g}'}"
+            f'(and null where that is null or "{BY_PROFIT}"), found {medium:g} and {shown}'
         )
 
 
@@ -567,6 +620,38 @@ def _check_holdout(config: Config) -> None:
         raise ConfigError(
             f"{config.source}: holdout_salt: expected null, as holdout_share is 0 and nobody is "
             f"held out, found a text"
+        )
+
+
+def _check_profit(config: Config) -> None:
+    """Refuse an order without what it orders by, costs without a value, and a half set of costs."""
+    source = config.source
+    if config.rank_by == BY_VALUE and config.value_column is None:
+        raise ConfigError(
+            f'{source}: value_column: expected a column, as rank_by is "{BY_VALUE}", found null'
+        )
+    if config.contact_cost is None:
+        keys = ("offer_share", "offer_cost", "success_rate", "calls_per_list")
+        needing = [key for key in keys if getattr(config, key)]
+        orders = ("rank_by", "high_risk_threshold")
+        needing += [key for key in orders if getattr(config, key) == BY_PROFIT]
+        if needing:
+            raise ConfigError(
+                f"{source}: contact_cost: expected a number beside {needing[0]}, found null"
+            )
+        return
+    for key, what in (("value_column", "a column"), ("success_rate", "a share of leavers kept")):
+        if getattr(config, key) is None:
+            raise ConfigError(f"{source}: {key}: expected {what} beside contact_cost, found null")
+    if config.offer_share and config.offer_cost:
+        raise ConfigError(
+            f"{source}: offer_cost: expected 0 where offer_share says what is offered, "
+            f"found {config.offer_cost:g}"
+        )
+    if config.success_rate == MEASURED and not config.holdout_share:
+        raise ConfigError(
+            f"{source}: success_rate: expected a number or a range where holdout_share is 0 and "
+            f'nothing is measured, found "{MEASURED}"'
         )
 
 

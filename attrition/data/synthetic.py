@@ -2,6 +2,10 @@
 
     python -m attrition.data.synthetic --clients 5000 --seed 1 --drift 0 --output clients.csv
 
+`--value` adds a yearly revenue. `--list models/clientrisk.csv --actions calls.csv`, with the
+arguments of a file made before, makes instead what became of its open clients: who was called, and
+the outcomes after the calls.
+
 No company here is real. Each client has a size (employees, heavy-tailed), a level of activity that
 grows with it, and a last month that may be quieter than the year. The risk of leaving is nonlinear
 and saturates, as in reality: a quiet month raises it, a busy one hardly lowers it; tiny and very
@@ -14,14 +18,15 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from attrition.core import atomic_files
+from attrition.core import atomic_files, clock
 from attrition.core.command_line import Parser
+from attrition.core.spreadsheet import plain
 
 COLUMNS = (
     "corporation",
@@ -50,6 +55,10 @@ _FORMS = ("Ltd", "Inc", "AG", "SA", "& Sons", "Group")
 
 DUPLICATE_SHARE = 0.01
 BLANK_SHARE = 0.015
+NO_VALUE_SHARE = 0.01
+REACHED_SHARE, KEPT_SHARE = 0.8, 0.3
+ACTION_COLUMNS = ("client", "date", "action", "cost", "note")
+VALUE_COLUMN = "yearly_revenue"
 _BASE_LOG_ODDS = -3.6
 
 
@@ -135,6 +144,57 @@ def _bend(distance: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.asarray(np.tanh(np.maximum(distance, 0.0)))
 
 
+def with_values(rows: Sequence[Sequence[str]], *, seed: int) -> list[list[str]]:
+    """The rows with a yearly revenue, heavy-tailed and growing with the size, before the outcome.
+
+    A client's equal rows have one revenue; of one client in 100 it is not known.
+    """
+    random = np.random.default_rng([seed, 1])  # of its own: the other columns stay as they are
+    revenues: dict[str, str] = {}
+    for name, _, _, employees, _ in rows:
+        if name not in revenues:
+            revenue = np.exp(random.normal(6.5, 0.7)) * float(employees or 50) ** 0.35
+            revenues[name] = "" if random.random() < NO_VALUE_SHARE else f"{revenue:.0f}"
+    return [[*row[:-1], revenues[row[0]], row[-1]] for row in rows]
+
+
+def work_the_list(
+    opened: Sequence[Sequence[str]],
+    outcomes: Mapping[str, str],
+    to_call: Collection[str],
+    *,
+    seed: int,
+    day: str,
+) -> tuple[list[list[str]], list[list[str]]]:
+    """Call clients: most are reached, and a call keeps a share of those who would leave.
+
+    Args:
+        opened: rows of clients whose outcome is open, one a client, the outcome last.
+        outcomes: client -> its outcome if nobody calls.
+        to_call: the clients to call.
+        day: of the calls, such as `2026-01-31`.
+
+    Returns:
+        The calls, in the columns of `ACTION_COLUMNS`; and the rows with the outcomes after them.
+    """
+    random = np.random.default_rng([seed, 2])
+    calls, labelled = [], []
+    for *row, _ in opened:
+        outcome = outcomes[row[0]]
+        if row[0] in to_call and random.random() < REACHED_SHARE:
+            calls.append([row[0], day, "call", "25", ""])
+            outcome = "0" if random.random() < KEPT_SHARE else outcome
+        labelled.append([*row, outcome])
+    return calls, labelled
+
+
+def _clients_to_call(path: Path) -> set[str]:
+    """The clients at high risk on a list that the pipeline made, without those held out."""
+    with path.open(encoding="utf-8-sig", newline="") as stream:
+        rows = [row for row in csv.DictReader(stream) if row["tier"] == "high"]
+    return {plain(row["client"]) for row in rows if row.get("group", "call") == "call"}
+
+
 def corporation_name(number: int) -> str:
     """The name of a made-up corporation; another number gives another name."""
     first, rest = number % len(_FIRST), number // len(_FIRST)
@@ -146,11 +206,11 @@ def corporation_name(number: int) -> str:
     return name if generation == 0 else f"{name} {generation + 1}"
 
 
-def csv_text(rows: Sequence[Sequence[str]]) -> str:
+def csv_text(rows: Sequence[Sequence[str]], columns: Sequence[str] = COLUMNS) -> str:
     """The rows as CSV text with a header."""
     stream = io.StringIO()
     writer = csv.writer(stream, lineterminator="\n")
-    writer.writerow(COLUMNS)
+    writer.writerow(columns)
     writer.writerows(rows)
     return stream.getvalue()
 
@@ -163,16 +223,39 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--drift", type=float, default=0.0, help="0 none to 1 far")
     parser.add_argument("--open-share", type=float, default=0.06, help="share of blank outcomes")
     parser.add_argument("--first-client", type=int, default=0, help="number of the first client")
+    parser.add_argument("--value", action="store_true", help=f"with a column {VALUE_COLUMN}")
+    parser.add_argument("--list", type=Path, help="call the open clients on this clientrisk.csv")
+    parser.add_argument("--actions", type=Path, help="with --list: the CSV file for the calls")
     parser.add_argument("--output", type=Path, required=True, help="the CSV file to write")
     arguments = parser.parse_args(argv)
-    rows = client_rows(
-        arguments.clients,
-        seed=arguments.seed,
-        drift=arguments.drift,
-        open_share=arguments.open_share,
-        first_client=arguments.first_client,
-    )
-    atomic_files.write_text(arguments.output.absolute(), csv_text(rows))
+    if (arguments.list is None) != (arguments.actions is None):
+        parser.error("--list and --actions: expected both or none")
+
+    def made(open_share: float) -> list[list[str]]:
+        return client_rows(
+            arguments.clients,
+            seed=arguments.seed,
+            drift=arguments.drift,
+            open_share=open_share,
+            first_client=arguments.first_client,
+        )
+
+    rows = made(arguments.open_share)
+    columns: tuple[str, ...] = COLUMNS
+    if arguments.value:
+        rows = with_values(rows, seed=arguments.seed)
+        columns = (*COLUMNS[:-1], VALUE_COLUMN, COLUMNS[-1])
+    if arguments.list is not None:
+        opened = [row for row in rows[: arguments.clients] if not row[-1]]
+        calls, rows = work_the_list(
+            opened,
+            {row[0]: row[-1] for row in made(0.0)},
+            _clients_to_call(arguments.list),
+            seed=arguments.seed,
+            day=clock.today(),
+        )
+        atomic_files.write_text(arguments.actions.absolute(), csv_text(calls, ACTION_COLUMNS))
+    atomic_files.write_text(arguments.output.absolute(), csv_text(rows, columns))
     return 0
 
 

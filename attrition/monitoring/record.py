@@ -184,6 +184,8 @@ class DecisionRecord:
         plain: dict[str, Any] = plain_values.to_json(self)
         if not self.suspicious.columns:
             plain["suspicious"] = {}
+        if self.ranking is not None:
+            plain["ranking"] = self.ranking.to_json()
         if self.study is None:
             del plain["study"]
         if not self.timings and self.verdict is not RunVerdict.FAILED:

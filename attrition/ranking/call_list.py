@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 import textwrap
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +18,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from attrition.calls.holdout import is_held_out
+from attrition.calls.profit import ListProfit
 from attrition.calls.study import Study, current_study
+from attrition.calls.words import profit_in_words
 from attrition.core import atomic_files, clock, formatting, plain_values
-from attrition.core.config import Config
+from attrition.core.config import BY_RISK, Config
 from attrition.core.errors import DataError
 from attrition.core.formatting import NO_OPEN_CLIENTS, OPEN_CLIENTS
 from attrition.data.clients import Clients
@@ -28,7 +30,7 @@ from attrition.data.ledger import Ledger, read_ledger
 from attrition.engines.selection import engine
 from attrition.model.champion import Champion, live_champion
 from attrition.model.scorecard import Scorecard
-from attrition.ranking import csv_list, lookup_db, ranking
+from attrition.ranking import csv_list, lookup_db, pricing, ranking
 from attrition.ranking.movement import HighRisk, Movement, moved_since
 from attrition.ranking.outcomes import (
     EarlierList,
@@ -38,7 +40,7 @@ from attrition.ranking.outcomes import (
     precision_at_top,
     remember,
 )
-from attrition.ranking.ranking import Ranking, Tiers
+from attrition.ranking.ranking import Pricing, Ranking, Tiers
 from attrition.runs import history
 
 STAYED = "clients of the newest batch who stayed"
@@ -61,6 +63,9 @@ class RankingResult:
         outcomes: of earlier rankings, newest first.
         not_listed: number of clients of lower risk left off the list, which would grow too long.
         movement: who has come to high risk and who has left it; None without an earlier list.
+        rank_by: what orders it.
+        profit: what calling is worth; None without costs, or where nothing is known of it.
+        no_profit: why there is none although costs are set.
     """
 
     release: str
@@ -70,6 +75,9 @@ class RankingResult:
     outcomes: tuple[EarlierList, ...]
     not_listed: int = 0
     movement: Movement | None = None
+    rank_by: str = BY_RISK
+    profit: ListProfit | None = None
+    no_profit: str | None = None
 
     def counts(self) -> RankingRecord:
         """What the decision record holds of it."""
@@ -86,6 +94,9 @@ class RankingResult:
             value_at_risk=self.ranking.value_at_risk(ranking.HIGH),
             came=None if self.movement is None else len(self.movement.came),
             left=None if self.movement is None else len(self.movement.left),
+            rank_by=self.rank_by,
+            profit=self.profit,
+            no_profit=self.no_profit,
         )
 
 
@@ -114,11 +125,17 @@ def rank_clients(config: Config, ledger: Ledger, champion: Champion | None) -> R
             if ranked == OPEN_CLIENTS
             else f"{NO_OPEN_CLIENTS}; of the newest batch all have left",
         )
+    is_open = ranked == OPEN_CLIENTS  # nobody calls clients of a known outcome
+    priced = pricing.pricing(config, pricing.measured_effect(config)) if is_open else None
+    known = priced if isinstance(priced, Pricing) else None
+    rank_by = pricing.order(config, priced)
     tiers = ranking.choose_tiers(
-        config.high_risk_threshold, config.medium_risk_threshold, card.threshold
+        pricing.high_threshold(config, priced, clients.values),
+        config.medium_risk_threshold,
+        card.threshold,
     )
     share, salt = config.holdout_share, config.holdout_salt or ""
-    is_study = bool(share) and ranked == OPEN_CLIENTS  # nobody calls clients of a known outcome
+    is_study = bool(share) and is_open
     result = ranking.rank(
         card,
         clients.ids,
@@ -128,24 +145,41 @@ def rank_clients(config: Config, ledger: Ledger, champion: Champion | None) -> R
         with_reasons=config.clients_with_reasons,
         held_out=is_held_out(clients.ids.tolist(), share, salt) if is_study else None,
         labels=config.labels,
+        rank_by=rank_by,
+        pricing=known,
     )
     result = ranking.with_changes(result, _last_list(path) if config.id_column else None)
     csv_list.write_list(path, result)
-    about = {"time": clock.now(), "release": release.id, "ranked": ranked}
+    about: dict[str, Any] = {"time": clock.now(), "release": release.id, "ranked": ranked}
+    if rank_by != BY_RISK:
+        about["rank_by"] = rank_by
+    if known and known.calls_per_list is not None:
+        about["calls_per_list"] = known.calls_per_list
     movement = moved_since(_last_high_risk(config, ranked), result)
     lookup_db.write_ranking(
         config.client_book, result, clients.columns, tiers, about, movement=movement
     )
+    profit = result.profit(known) if known else priced
+    written = RankingResult(
+        release=release.id,
+        ranking=result,
+        ranked=ranked,
+        tiers=tiers,
+        outcomes=(),
+        not_listed=total - len(clients),
+        movement=movement,
+        rank_by=rank_by,
+        profit=profit if isinstance(profit, ListProfit) else None,
+        no_profit=profit if isinstance(profit, str) else None,
+    )
     if config.id_column is None:
-        return RankingResult(release.id, result, ranked, tiers, (), total - len(clients))
+        return written
     kept = remember(result, release.id, ledger.commit_id)
     risks = result.risks(config.clients_with_reasons)
     history.record_ranking(
         config.history, kept.key, about["time"], asdict(kept), config.rankings_to_keep, risks=risks
     )
-    outcomes = earlier_outcomes(config, ledger)
-    not_listed = total - len(clients)
-    return RankingResult(release.id, result, ranked, tiers, outcomes, not_listed, movement)
+    return replace(written, outcomes=earlier_outcomes(config, ledger))
 
 
 def recorded(listed: RankingResult | str) -> tuple[RankingRecord | None, str | None]:
@@ -160,7 +194,8 @@ def record_anew(config: Config, listed: RankingResult | str) -> None:
     """
     if record := atomic_files.read_json_object(config.decision):
         ranking_record, reason = recorded(listed)
-        record |= {"ranking": plain_values.to_json(ranking_record), "no_ranking": reason}
+        plain = ranking_record.to_json() if ranking_record else None
+        record |= {"ranking": plain, "no_ranking": reason}
         atomic_files.write_json(config.decision, _with_study(config, record))
 
 
@@ -270,13 +305,28 @@ def top_table(result: RankingResult) -> str:
     lines = [] if result.ranked == OPEN_CLIENTS else [f"{NO_OPEN_CLIENTS}."]
     if listed.held_out:
         head += f"; {listed.held_out:,} below all others are held out: {ranking.WHY_HELD_OUT}"
-    lines += textwrap.wrap(head, WIDTH)
-    lines += ["", "rank   risk  tier    client, and the strongest reason"]
+    lines += _wrapped(head)
+    if result.profit:
+        lines += ["", *_wrapped(profit_in_words(result.profit))]
+    if result.no_profit:
+        lines += ["", *_wrapped(formatting.sentence(result.no_profit))]
+    profits = listed.profits
+    amount = "" if profits is None else "   profit"
+    lines += ["", f"rank   risk  tier  {amount}  client, and the strongest reason"]
     for position in range(min(TOP, listed.to_call)):
         risk = formatting.chance(float(listed.probabilities[position]))
-        about = f"{position + 1:4} {risk:>6}  {listed.tiers[position]:6}  "
+        amount = "" if profits is None else f" {_amount(float(profits[position])):>8}"
+        about = f"{position + 1:4} {risk:>6}  {listed.tiers[position]:6}{amount}  "
         room = WIDTH - len(about)
         lines.append(about + formatting.line(listed.ids[position], room))
         if position < len(listed.reasons):
             lines.append(" " * len(about) + formatting.line(listed.reasons[position][0], room))
     return "\n".join(lines)
+
+
+def _amount(profit: float) -> str:
+    return formatting.amount(None if np.isnan(profit) else profit)
+
+
+def _wrapped(text: str) -> list[str]:
+    return textwrap.wrap(text, WIDTH, break_on_hyphens=False)

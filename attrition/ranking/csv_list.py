@@ -30,6 +30,9 @@ from attrition.ranking.ranking import CALL, DECIMALS, HOLD_OUT, REASONS, Previou
 _TO_QUOTE = re.compile('[",\r\n]')
 _CLIENT, _PROBABILITY, _GROUP = "client", "probability", "group"
 _PROBABILITY_CHANGE, _RANK_CHANGE = "probability_change", "rank_change"
+_VALUE_AT_RISK, _PROFIT = "value_at_risk", "profit"
+# What a list may be in the falling order of.
+_ORDERS = (_PROBABILITY, _VALUE_AT_RISK, _PROFIT)
 
 
 def write_list(path: Path, ranking: Ranking) -> None:
@@ -62,31 +65,39 @@ def read_list(path: Path) -> Previous | None:
     ids = [plain(client) for client in columns[_CLIENT].tolist()]
     probabilities = columns[_PROBABILITY]
     groups = columns.get(_GROUP, np.full(len(ids), CALL))
-    in_order = (groups[:-1] == groups[1:]) & (np.diff(probabilities) <= 0)
-    in_order |= (groups[:-1] == CALL) & (groups[1:] == HOLD_OUT)
-    if len(set(ids)) < len(ids) or not in_order.all():
+    is_ordered = any(_falls(columns[name], groups) for name in _ORDERS if name in columns)
+    if len(set(ids)) < len(ids) or not is_ordered:
         raise DataError(f"{path}: not the list that the pipeline wrote (edited, or sorted anew)")
     changes = (columns[name].tolist() for name in (_PROBABILITY_CHANGE, _RANK_CHANGE))
     return Previous(ids, probabilities, *changes)
+
+
+def _falls(amounts: NDArray[np.float64], groups: NDArray[Any]) -> bool:
+    """Whether amounts never rise within a group, to call first; unknown ones come last."""
+    falls = np.isnan(amounts[1:]) | (amounts[:-1] >= amounts[1:])
+    in_order = (groups[:-1] == groups[1:]) & falls
+    return bool((in_order | ((groups[:-1] == CALL) & (groups[1:] == HOLD_OUT))).all())
 
 
 def _compared_columns(path: Path) -> dict[str, NDArray[Any]]:
     """The columns to compare with the next list; DuckDB reads a million rows in a second."""
     with path.open(encoding="utf-8-sig", newline="") as stream:
         header = next(csv.reader(stream, strict=True))
-    kinds = {name: "DOUBLE" if name == _PROBABILITY else "VARCHAR" for name in header}
+    kinds = {name: "DOUBLE" if name in _ORDERS else "VARCHAR" for name in header}
     texts = [_CLIENT, _PROBABILITY_CHANGE, _RANK_CHANGE]
     if len(kinds) < len(header) or not {*texts, _PROBABILITY} <= kinds.keys():
         raise ValueError("other columns")
     texts += [_GROUP] * (_GROUP in kinds)
-    selected = ", ".join(f'coalesce("{name}", \'\') AS "{name}"' for name in texts)
+    selected = [f'coalesce("{name}", \'\') AS "{name}"' for name in texts]
+    selected += [f"coalesce({name}, 'nan') AS {name}" for name in _ORDERS[1:] if name in kinds]
     with duckdb.connect() as database:
         columns = database.execute(
-            f"SELECT {selected}, {_PROBABILITY} "
+            f"SELECT {', '.join(selected)}, {_PROBABILITY} "
             f"FROM read_csv($path, columns=$kinds, header=true, {READ_OWN_OPTIONS})",
             {"path": str(path), "kinds": kinds},
         ).fetchnumpy()
-    if np.ma.is_masked(columns[_PROBABILITY]):
+    probabilities = columns[_PROBABILITY]
+    if np.ma.is_masked(probabilities) or np.isnan(probabilities).any():
         raise ValueError("a client without a probability")
     return {name: np.ma.getdata(values) for name, values in columns.items()}
 
@@ -109,14 +120,10 @@ def _columns(ranking: Ranking) -> Iterator[tuple[str, Iterable[str]]]:
         assert ranking.values_at_risk is not None
         assert ranking.value_ranks is not None
         yield "value", map(_amount, ranking.values.tolist())
-        yield (
-            "value_at_risk",
-            (
-                "" if math.isnan(value) else f"{value:.2f}"
-                for value in ranking.values_at_risk.tolist()
-            ),
-        )
+        yield _VALUE_AT_RISK, map(_cents, ranking.values_at_risk.tolist())
         yield "value_rank", (str(rank or "") for rank in ranking.value_ranks.tolist())
+    if ranking.profits is not None:
+        yield _PROFIT, map(_cents, ranking.profits.tolist())
 
 
 def _field(text: str) -> str:
@@ -129,6 +136,11 @@ def _repeated(values: Sequence[float], form: str) -> list[str]:
     """Numbers as text; equal ones are formatted once."""
     texts = {value: f"{value:{form}}" for value in set(values)}
     return [texts[value] for value in values]
+
+
+def _cents(amount: float) -> str:
+    """An amount with two decimals, blank for NaN."""
+    return "" if math.isnan(amount) else f"{amount:.2f}"
 
 
 def _amount(value: float) -> str:

@@ -38,9 +38,19 @@ SORTS = {
     "value_at_risk": "value_rank DESC NULLS LAST, place",
     "-value_at_risk": "value_rank NULLS LAST, place",
 }
+# Where places do not follow the probability.
+_SORTS_BY_PROBABILITY = {
+    "probability": "probability, place DESC",
+    "-probability": "probability DESC, place",
+}
+# Where costs are set; without an index, which takes longer to make than all pages take to sort.
+PROFIT_SORTS = {
+    "profit": "profit NULLS LAST, place",
+    "-profit": "profit DESC NULLS LAST, place",
+}
 _COLUMNS = (
     "place, client, tier, probability, probability_change, rank_change, value, value_at_risk, "
-    "value_rank"
+    "value_rank, profit"
 )
 # An address takes up to 12 bytes a character: no name of so many is too long for one.
 _SHORT_NAME = 300
@@ -57,7 +67,8 @@ _SCHEMA = (
         rank_change TEXT NOT NULL,
         value REAL,
         value_at_risk REAL,
-        value_rank INTEGER
+        value_rank INTEGER,
+        profit REAL
     )""",
     # A separate table: the texts are long and would slow down a search.
     "CREATE TABLE details (place INTEGER PRIMARY KEY, reasons TEXT NOT NULL, features TEXT)",
@@ -80,7 +91,9 @@ class Page:
         about: of the ranking: `time`, `release`, `ranked` (which clients), `total`, `tiers`
             (tier -> number of clients), `thresholds` (tier -> probability); where clients are held
             out also `held_out` (tier -> number of these); with values `value_at_risk` (tier -> its
-            sum); after another list `moved` (`since`, and the numbers `came`, `left` and `gone`).
+            sum); after another list `moved` (`since`, and the numbers `came`, `left` and `gone`);
+            `rank_by` where it is not the risk; `has_profit` where costs are set, and
+            `calls_per_list` where that is, too.
         found: tier -> number of its clients, in the question's groups, that match in all else.
         groups: group -> number of its clients, in the question's tiers, that match in all else;
             empty where nobody is held out.
@@ -131,7 +144,7 @@ def write_book(
     Args:
         about: plain values; see `Page`.
         clients: rows of place, client, tier, probability, probability change, rank change, value,
-            value at risk, value rank.
+            value at risk, value rank; with `has_profit` in `about` also profit.
         details: rows of place, reasons (list of texts), features (column -> value).
         moved: rows of client, move, place (None: no longer listed).
 
@@ -161,8 +174,9 @@ def _fill(
     for statement in _SCHEMA:
         connection.execute(statement)
     connection.execute("INSERT INTO about VALUES (?)", (json.dumps(about),))
+    more = ", NULL" if not about.get("has_profit") else ", ?"
     connection.executemany(
-        "INSERT INTO clients VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        f"INSERT INTO clients VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?{more})",
         ((position, client, client.casefold(), *rest) for position, client, *rest in clients),
     )
     connection.executemany("INSERT INTO details VALUES (?, ?, ?)", details)
@@ -215,13 +229,23 @@ class Book:
     def _has_groups(self) -> bool:
         return "held_out" in self.about
 
+    @property
+    def has_profit(self) -> bool:
+        """Whether costs are set: clients then have a `profit`."""
+        return bool(self.about.get("has_profit"))
+
+    @property
+    def _sorts(self) -> dict[str, str]:
+        by_probability = _SORTS_BY_PROBABILITY if "rank_by" in self.about else {}
+        return SORTS | by_probability | PROFIT_SORTS
+
     def _group(self, row: sqlite3.Row) -> str:
         return CALL if row["place"] <= self.to_call else HOLD_OUT
 
     def _query(self, question: Question) -> tuple[str, list[Any]]:
         """The clients in SQL, in every order those to call first; and the values bound in it."""
         where, values = _condition(question, self.to_call)
-        order = SORTS[question.sort]
+        order = self._sorts[question.sort]
         if self._has_groups and order != "place" and question.groups == set(GROUPS):
             order = f"place > {self.to_call:d}, {order}"
         return f"{_select(where)} ORDER BY {order}", values
@@ -279,8 +303,12 @@ class Book:
         (reasons,) = self._connection.execute(
             "SELECT reasons FROM details WHERE place = ?", (row["place"],)
         ).fetchone()
-        group = {"group": self._group(row)} if self._has_groups else {}
-        return {**dict(row), **group, "reasons": json.loads(reasons)}
+        client = {**dict(row), "reasons": json.loads(reasons)}
+        if self._has_groups:
+            client["group"] = self._group(row)
+        if not self.has_profit:
+            del client["profit"]
+        return client
 
 
 def name_digest(name: str) -> str:
@@ -377,6 +405,8 @@ def write_ranking(
         whole["held_out"] = {tier: int((held_out == tier).sum()) for tier in TIERS}
     if ranking.values_at_risk is not None:
         whole["value_at_risk"] = {tier: ranking.value_at_risk(tier) for tier in TIERS}
+    if ranking.profits is not None:
+        whole["has_profit"] = True
     moved = [] if movement is None else _moved(ranking, movement)
     if movement is not None:
         whole["moved"] = {"since": movement.since, **_counts(moved)}
@@ -402,6 +432,7 @@ def _clients(ranking: Ranking) -> Iterator[tuple[Any, ...]]:
     count = len(ranking)
     blanks = [None] * count
     ranks = blanks if ranking.value_ranks is None else ranking.value_ranks.tolist()
+    more = [] if ranking.profits is None else [_known(ranking.profits.tolist())]
     return zip(
         range(1, count + 1),
         ranking.ids.tolist(),
@@ -412,6 +443,7 @@ def _clients(ranking: Ranking) -> Iterator[tuple[Any, ...]]:
         blanks if ranking.values is None else _known(ranking.values.tolist()),
         blanks if ranking.values_at_risk is None else _known(ranking.values_at_risk.tolist()),
         (rank or None for rank in ranks),
+        *more,
         strict=True,
     )
 

@@ -9,9 +9,13 @@ import hashlib
 import zlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
+from attrition.calls.profit import ListProfit
+from attrition.core import plain_values
+from attrition.core.config import BY_RISK
 from attrition.ranking.ranking import HIGH, Ranking, Tiers
 
 TOP_SIZES = (10, 20, 50)
@@ -100,6 +104,9 @@ class RankingRecord:
         value_at_risk: of the clients at high risk, in sum; None without values.
         came, left: how many have come to high risk and have left it since the last list that
             differed in that; None without one.
+        rank_by: what orders the list.
+        profit: what calling is worth; None without costs, or where nothing is known of it.
+        no_profit: why there is none although costs are set.
     """
 
     release: str
@@ -114,6 +121,15 @@ class RankingRecord:
     value_at_risk: float | None = None
     came: int | None = None
     left: int | None = None
+    rank_by: str = BY_RISK
+    profit: ListProfit | None = None
+    no_profit: str | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """As plain values; nothing of profit where no costs are set."""
+        plain: dict[str, Any] = plain_values.to_json(self)
+        usual = {"rank_by": BY_RISK, "profit": None, "no_profit": None}
+        return {key: value for key, value in plain.items() if (key, value) not in usual.items()}
 
 
 def precision_at_top(

@@ -12,6 +12,8 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from attrition.calls.profit import CallCosts, ListProfit, SuccessRate, expected_profit, list_profit
+from attrition.core.config import BY_PROFIT, BY_RISK, BY_VALUE
 from attrition.core.labels import NO_LABELS, Labels
 from attrition.model.explanations import NO_REASON, Words
 from attrition.model.scorecard import Scorecard
@@ -24,6 +26,9 @@ REASONS = 3
 NEW = "new"
 # Probabilities are shown, and compared with those of the last ranking, in ten-thousandths.
 DECIMALS = 4
+# The squares of larger ones would be too large to add up.
+_LARGEST_VALUE = 1e100
+TOO_LARGE = "no profit of the list is shown: there are values too large to be added up"
 # Equal clients may get probabilities that differ in the last bit, by their position in the table.
 _EQUAL_DECIMALS = 9
 
@@ -54,10 +59,21 @@ def choose_tiers(high: float | None, medium: float | None, threshold: float) -> 
 
 
 @dataclass(frozen=True)
-class Ranking:
-    """Clients, the one most likely to leave first: arrays and lists of one item per client.
+class Pricing:
+    """What a call costs and keeps, and how many can be made (None: any number)."""
 
-    Where clients are held out, they come last, in the same order among themselves.
+    costs: CallCosts
+    success: SuccessRate
+    calls_per_list: int | None = None
+
+
+@dataclass(frozen=True)
+class Ranking:
+    """Clients, the first to call first: arrays and lists of one item per client.
+
+    The first is the one most likely to leave, or that of the highest value at risk or profit; a
+    client without a value is then below all that have one. Where clients are held out, they come
+    last, in the same order among themselves.
 
     Attributes:
         ids: each client's id; array of shape (n,).
@@ -73,6 +89,7 @@ class Ranking:
         rank_changes: ranks gained since then, as text; negative for a loss.
         rows: each client's position in the table that was ranked, from 0 on.
         held_out: how many clients are held out; None: no share of the clients is.
+        profits: what calling each is expected to earn, NaN without a value; None without costs.
     """
 
     ids: NDArray[np.object_]
@@ -86,6 +103,7 @@ class Ranking:
     rank_changes: Sequence[str] = ()
     rows: NDArray[np.intp] = field(default_factory=lambda: np.empty(0, np.intp))
     held_out: int | None = None
+    profits: Floats | None = None
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -100,6 +118,15 @@ class Ranking:
         return dict(
             zip(self.ids[:first].tolist(), self.probabilities[:first].tolist(), strict=True)
         )
+
+    def profit(self, pricing: Pricing) -> ListProfit | str:
+        """What calling the clients who are not held out is worth; or why that cannot be said."""
+        assert self.values is not None  # the settings ask for them beside costs
+        called = slice(self.to_call)
+        risk, value = self.probabilities[called], self.values[called]
+        if (np.abs(value) > _LARGEST_VALUE).any():
+            return TOO_LARGE
+        return list_profit(risk, value, pricing.costs, pricing.success, pricing.calls_per_list)
 
     def count(self, tier: str) -> int:
         """How many clients are in a tier."""
@@ -132,8 +159,10 @@ def rank(
     with_reasons: int,
     held_out: NDArray[np.bool_] | None = None,
     labels: Labels = NO_LABELS,
+    rank_by: str = BY_RISK,
+    pricing: Pricing | None = None,
 ) -> Ranking:
-    """Rank clients by their probability of leaving; equal ones are in the order of their ids.
+    """Rank clients; those who are equal are in the order of their risk, then of their ids.
 
     Args:
         ids: array of shape (n,) of text.
@@ -143,27 +172,37 @@ def rank(
         with_reasons: number of clients at the top that get reasons.
         held_out: array of shape (n,), whether a client is held out; None: no hold-out.
         labels: what the columns are called in reasons.
+        rank_by: `BY_RISK`, or with values `BY_VALUE`, or with values and pricing `BY_PROFIT`.
+        pricing: of a call; None: no profit is computed.
     """
     exact = card.probabilities(table)
     probabilities = np.round(exact, _EQUAL_DECIMALS)
+    at_risk = None if values is None else probabilities * values
+    profits = None
+    if values is not None and pricing is not None:
+        shown = np.round(probabilities, DECIMALS)  # so that people can compute it from the list
+        profits = expected_profit(shown, values, pricing.costs, pricing.success)
     order = _order(probabilities, ids)
+    amounts = {BY_VALUE: at_risk, BY_PROFIT: profits}.get(rank_by)
+    if amounts is not None:
+        order = order[np.argsort(-amounts[order], kind="stable")]  # NaN last
     if held_out is not None:
         order = order[np.argsort(held_out[order], kind="stable")]
     to_call = len(ids) if held_out is None else int((~held_out).sum())
     first = order[:with_reasons]
     reasons = _reasons(card, table, first, tiers.of(exact[first]), labels)
-    ranked_values = None if values is None else values[order]
-    at_risk = None if ranked_values is None else probabilities[order] * ranked_values
+    ranked_at_risk = None if at_risk is None else at_risk[order]
     return Ranking(
         ids=ids[order],
         probabilities=np.round(probabilities[order], DECIMALS),
         tiers=tiers.of(exact[order]),
         reasons=reasons,
-        values=ranked_values,
-        values_at_risk=at_risk,
-        value_ranks=None if at_risk is None else _value_ranks(at_risk, to_call),
+        values=None if values is None else values[order],
+        values_at_risk=ranked_at_risk,
+        value_ranks=None if ranked_at_risk is None else _value_ranks(ranked_at_risk, to_call),
         rows=order,
         held_out=None if held_out is None else len(ids) - to_call,
+        profits=None if profits is None else profits[order],
     )
 
 

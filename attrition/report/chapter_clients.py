@@ -6,22 +6,35 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from attrition.calls.words import profit_in_words
 from attrition.core import formatting
+from attrition.core.config import BY_PROFIT, BY_RISK, BY_VALUE
+from attrition.model.terms import Floats
 from attrition.ranking import ranking
 from attrition.ranking.client_pages import client_url
-from attrition.ranking.ranking import Ranking, Tiers
+from attrition.ranking.outcomes import RankingRecord
+from attrition.ranking.ranking import Ranking
 from attrition.report.document import (
+    Block,
     Call,
     Calls,
+    Heading,
     Note,
+    Plot,
     Section,
     Table,
     Text,
     table,
 )
+from attrition.report.figures.calls import PROFIT
 from attrition.report.inputs import ReportInputs
 
 TOP = 10
+_CAPTIONS = {
+    BY_RISK: "The clients most likely to leave",
+    BY_VALUE: "The clients with whom the most is at stake",
+    BY_PROFIT: "The clients whom it pays most to call",
+}
 UPLIFT = (
     "The client most likely to leave is not always the one a call will keep: this list predicts "
     "who leaves, not whom a call would change. "
@@ -47,6 +60,8 @@ def headline(inputs: ReportInputs) -> str:
     if ranked != formatting.OPEN_CLIENTS:
         return f"{formatting.NO_OPEN_CLIENTS}."
     shown = min(TOP, inputs.ranking.to_call)
+    if listed.profit and listed.rank_by == BY_PROFIT:
+        shown = min(shown, listed.profit.plan.calls)
     if clients == 1:
         tier = inputs.ranking.tiers[0]
         return f"There is one client to rank, at {tier} risk of leaving."
@@ -84,13 +99,26 @@ def chapter(inputs: ReportInputs) -> Section:
     if isinstance(ranking, str) or listed is None:
         text = Text(_no_list(inputs, str(ranking)))
         return Section("clients", "Whom to call", (text,))
-    calls = _calls(ranking, listed.thresholds)
+    calls = _calls(ranking, listed)
     if listed.ranked == formatting.OPEN_CLIENTS:
         return Section("clients", "Whom to call", (calls,))
     about = (
         f"This is no list to call: it ranks the {listed.ranked}, whose outcome is known already."
     )
     return Section("clients", "No client to call", (Text(about), calls))
+
+
+def profit(inputs: ReportInputs) -> Iterator[Block]:
+    """Whether calling pays, where costs are set."""
+    listed = inputs.listed
+    if listed and listed.no_profit:
+        yield Note("Does calling pay?", formatting.sentence(listed.no_profit))
+    if listed and listed.profit:
+        yield Heading("Does calling pay?")
+        yield Text(profit_in_words(listed.profit))
+        plot = inputs.plots.get(PROFIT)
+        if isinstance(plot, Plot):
+            yield plot
 
 
 def caveat(inputs: ReportInputs) -> Iterator[Note]:
@@ -112,15 +140,17 @@ def _no_list(inputs: ReportInputs, reason: str) -> str:
     return formatting.no_list(reason)
 
 
-def _calls(clients: Ranking, thresholds: Tiers) -> Calls:
+def _calls(clients: Ranking, listed: RankingRecord) -> Calls:
+    thresholds = listed.thresholds
     with_values = clients.values_at_risk is not None
     calls = tuple(_call(clients, position) for position in range(min(TOP, clients.to_call)))
     counted = ", ".join(f"{clients.count(t):,} {t}" for t in (ranking.HIGH, ranking.MEDIUM))
     return Calls(
-        caption="The clients most likely to leave",
+        caption=_CAPTIONS[listed.rank_by],
         calls=calls,
         with_changes=any(call.change for call in calls),
         with_values=with_values,
+        with_profit=clients.profits is not None,
         note=f"High risk: from {formatting.percent(thresholds.high)} on; "
         f"medium: from {formatting.percent(thresholds.medium)}. "
         f"Of {len(clients):,} clients, {counted}, {clients.count(ranking.LOW):,} low. "
@@ -142,9 +172,6 @@ def _held_out(clients: Ranking) -> str:
 
 
 def _call(ranking: Ranking, position: int) -> Call:
-    at_risk = ""
-    if ranking.values_at_risk is not None:
-        at_risk = _money(float(ranking.values_at_risk[position]))
     reasons = ranking.reasons[position] if position < len(ranking.reasons) else []
     return Call(
         rank=str(position + 1),
@@ -154,7 +181,8 @@ def _call(ranking: Ranking, position: int) -> Call:
         tier=str(ranking.tiers[position]),
         reasons=tuple(formatting.line(reason, 160) for reason in reasons),
         change=_change(ranking, position),
-        at_risk=at_risk,
+        at_risk=_money_of(ranking.values_at_risk, position),
+        profit=_money_of(ranking.profits, position),
         url=client_url(str(ranking.ids[position])),
     )
 
@@ -171,6 +199,10 @@ def _change(clients: Ranking, position: int) -> tuple[str, ...]:
     ranks = int(climbed)
     step = f"{'up' if ranks > 0 else 'down'} {abs(ranks):,}" if ranks else "same place"
     return step, f"risk {'as before' if moved == '0.0' else f'{moved} pts'}"
+
+
+def _money_of(amounts: Floats | None, position: int) -> str:
+    return "" if amounts is None else _money(float(amounts[position]))
 
 
 def _money(value: float) -> str:
@@ -205,10 +237,13 @@ def by_value(inputs: ReportInputs) -> Iterator[Table]:
     if blank:
         note += f" {formatting.plural(blank, 'client')} without a value cannot stand here."
     column = formatting.line(str(inputs.config.value_column), 40)
+    rank_by = inputs.listed.rank_by if inputs.listed else BY_RISK
+    if rank_by == BY_VALUE:
+        return
     yield table(
         "By value at risk: where the most is at stake",
         "rlrrrr",
-        ("Rank", "Client", "Value at risk", column, "Risk", "Rank by risk"),
+        ("Rank", "Client", "Value at risk", column, "Risk", f"Rank by {rank_by}"),
         rows,
         note,
     )

@@ -43,6 +43,15 @@ SETTINGS = (
     "minimum_scoring_rows",
     "random_seed",
 )
+# Where the costs of calls are set.
+PROFIT_SETTINGS = (
+    "rank_by",
+    "contact_cost",
+    "offer_share",
+    "offer_cost",
+    "success_rate",
+    "calls_per_list",
+)
 
 
 def chapter(inputs: ReportInputs) -> Section:
@@ -301,6 +310,8 @@ def _settings(inputs: ReportInputs) -> Table:
     keys = (*SETTINGS, *["holdout_share"] * (config.holdout_share > 0))
     if config.levers:
         keys = (*keys, "levers")
+    if config.contact_cost is not None:
+        keys += PROFIT_SETTINGS
     columns = formatting.plural(len(config.feature_columns), "column")
     return table(
         "Settings that decide",
@@ -313,5 +324,7 @@ def _settings(inputs: ReportInputs) -> Table:
 
 def _setting(value: Any) -> str:
     if isinstance(value, tuple):
-        return ", ".join(formatting.middle(item, 36) for item in value)
+        if all(isinstance(item, str) for item in value):
+            return ", ".join(formatting.middle(item, 36) for item in value)
+        return " to ".join(map(str, value))
     return "not set" if value is None else str(value)

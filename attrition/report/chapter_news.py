@@ -9,7 +9,7 @@ from attrition.core.formatting import percent
 from attrition.monitoring import severity
 from attrition.monitoring.severity import Severity
 from attrition.ranking.outcomes import OutcomeCounts
-from attrition.report.chapter_clients import by_value, caveat
+from attrition.report.chapter_clients import by_value, caveat, profit
 from attrition.report.document import Block, Heading, Messages, Section, Text, table
 from attrition.report.inputs import ReportInputs
 from attrition.report.run_summary import list_helped
@@ -19,7 +19,13 @@ LISTS_SHOWN = 6
 
 def chapter(inputs: ReportInputs) -> Section:
     """What the last run has to say, where the most is at stake, whether the lists helped."""
-    blocks = [*_messages(inputs), *by_value(inputs), *_lists(inputs), *caveat(inputs)]
+    blocks = [
+        *_messages(inputs),
+        *profit(inputs),
+        *by_value(inputs),
+        *_lists(inputs),
+        *caveat(inputs),
+    ]
     return Section("changes", "What changed", tuple(blocks))
 
 

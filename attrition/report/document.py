@@ -85,7 +85,7 @@ class Plot:
 
 @dataclass(frozen=True)
 class Call:
-    """One client to call; `change` and `at_risk` are empty where there is nothing to say."""
+    """One client to call; `change`, `at_risk` and `profit` are empty where nothing is known."""
 
     rank: str
     client: str
@@ -95,6 +95,7 @@ class Call:
     reasons: tuple[str, ...]
     change: tuple[str, ...]
     at_risk: str
+    profit: str
     url: str  # of its page, where the report is served
 
 
@@ -106,6 +107,7 @@ class Calls:
     calls: tuple[Call, ...]
     with_changes: bool
     with_values: bool
+    with_profit: bool
     note: str
     kind: Literal["calls"] = "calls"
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Iterator, Sequence
 
+from attrition.calls.words import profit_in_words
 from attrition.core.formatting import (
     NO_OPEN_CLIENTS,
     OPEN_CLIENTS,
@@ -181,8 +182,9 @@ def _clients(ranking: RankingRecord) -> str:
         f"{ranking.high:,} of {ranking.clients:,} {ranking.ranked} at high risk, "
         f"{ranking.medium:,} at medium (models/clientrisk.csv)."
     )
-    helped = list_helped(ranking)
-    return f"{text} {helped}" if helped else text
+    profit = profit_in_words(ranking.profit) if ranking.profit else None
+    no_profit = sentence(ranking.no_profit) if ranking.no_profit else None
+    return " ".join(filter(None, (text, profit, no_profit, list_helped(ranking))))
 
 
 def list_helped(ranking: RankingRecord) -> str | None:

@@ -32,7 +32,8 @@ _COLUMNS = (
     "value_at_risk",
     "value_rank",
 )
-_GROUP = "group"  # where clients are held out; see docs/effect.md
+# Only where clients are held out, or where costs are set; see docs/effect.md.
+_MORE = ("profit", "group")
 _NO_SUCH_CLIENT = "there is no such client in the ranking"
 _ABOUT = ("time", "release", "ranked", "total")
 
@@ -54,7 +55,8 @@ def client_list() -> Response:
     kind = kind or responses.preferred(responses.JSON, responses.CSV, responses.HTML)
     if kind == responses.HTML:
         return views.clients_page()
-    question, number = query_parameters.question(), query_parameters.page_number()
+    question = query_parameters.question(sorts=state().sorts)
+    number = query_parameters.page_number()
     size = query_parameters.whole_number("per_page", PER_PAGE, 1, MOST_PER_PAGE)
     if kind == responses.CSV and not query_parameters.given("page", "per_page"):
         return _whole_list(question)
@@ -76,7 +78,7 @@ def one_client(client: str) -> Response:
     answer = {
         **{key: about[key] for key in _ABOUT},
         "live_release": releases.live_release_id(state().config.prod_deployment_path),
-        **{key: row[key] for key in (*_COLUMNS, _GROUP, "features") if key in row},
+        **{key: row[key] for key in (*_COLUMNS, *_MORE, "features") if key in row},
         **_explained(ranked_by, row["features"]),
         "history": history.risks_of(state().config.history, client),
     }
@@ -114,7 +116,7 @@ def _json(page: Page, number: int, size: int) -> dict[str, Any]:
         "page": number,
         "per_page": size,
         "clients": [
-            {key: client[key] for key in (*_COLUMNS, _GROUP) if key in client} | _changes(client)
+            {key: client[key] for key in (*_COLUMNS, *_MORE) if key in client} | _changes(client)
             for client in page.clients
         ],
     }
@@ -122,7 +124,8 @@ def _json(page: Page, number: int, size: int) -> dict[str, Any]:
 
 def _csv(clients: Iterable[dict[str, Any]], about: dict[str, Any]) -> Response:
     """As `clientrisk.csv` has them: changes as text, the reasons joined to one."""
-    columns = (*_COLUMNS, *[_GROUP] * ("held_out" in about))
+    more = zip(_MORE, ("has_profit", "held_out"), strict=True)
+    columns = (*_COLUMNS, *(name for name, key in more if key in about))
     rows = (
         ["; ".join(client[key]) if key == "reasons" else client[key] for key in columns]
         for client in clients

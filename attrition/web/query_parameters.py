@@ -78,13 +78,17 @@ def one(name: str) -> str | None:
 LAST_PAGE = 10**7
 
 
-def question() -> Question:
-    """The parameters `tier`, `group`, `q`, `sort`, `moved` and `least_value` of the request."""
+def question(*, sorts: Collection[str] = lookup_db.SORTS) -> Question:
+    """The parameters `tier`, `group`, `q`, `sort`, `moved` and `least_value` of the request.
+
+    Args:
+        sorts: the orders that can be asked for.
+    """
     return Question(
         tiers=choices("tier", lookup_db.TIERS),
         groups=choices("group", GROUPS),
         part=(one("q") or "").strip(),  # a phone's keyboard puts a blank after a word
-        sort=choice("sort", "place", lookup_db.SORTS),
+        sort=choice("sort", "place", sorts),
         moved=choice("moved", "", ("", *MOVES)),
         least_value=number("least_value"),
     )

@@ -46,6 +46,9 @@ class State:
 
     def __init__(self, config: Config) -> None:
         self.config = config
+        # The orders that the list can be asked for in.
+        has_costs = config.contact_cost is not None
+        self.sorts = tuple(lookup_db.SORTS | (lookup_db.PROFIT_SORTS if has_costs else {}))
         self.model = LiveModel(config.prod_deployment_path, config.labels)
         self.diagnostics: Document[dict[str, Any]] = Document(config.diagnostics, dict)
         self.decision = Document(config.decision, _decision)

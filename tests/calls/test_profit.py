@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import re
 
 import numpy as np
 import pytest
@@ -13,16 +14,20 @@ from attrition.calls.effect import Enrolled, measure
 from attrition.calls.profit import (
     CallCosts,
     CallProfit,
+    ListProfit,
     SuccessRate,
     break_even,
     call_profit,
     expected_profit,
+    list_profit,
     order_of_profit,
     profit_curve,
 )
 from attrition.calls.sequence import ConfidenceSequence
+from attrition.calls.words import profit_in_words
 from attrition.core.plain_values import from_json, to_json
 from benchmarks.effect import Study, profit_coverage
+from tests.conftest import REPOSITORY
 
 SEQUENCE = ConfidenceSequence()
 # Verbraken's defaults: g ~ Beta(6, 14), a client worth 200, an offer of 10, a contact of 1.
@@ -225,3 +230,66 @@ def test_what_calls_earn_is_within_the_interval_as_often_as_it_says() -> None:
     for success in (SuccessRate.between(0.15, 0.45), Study(reached=0.7)):
         hits, _ = profit_coverage(success, lists)
         assert hits > 0.9 - 3 * (0.09 / lists) ** 0.5
+
+
+def test_a_list_is_worth_its_plan_and_its_curve_holds_it_among_its_numbers_of_calls() -> None:
+    chance = np.random.default_rng(8)
+    risk, value = chance.random(300), chance.lognormal(4, 1, 300)
+    success = SuccessRate.between(0.15, 0.45)
+    unknown = np.where(np.arange(300) < 20, np.nan, value)
+    listed = list_profit(risk, unknown, COSTS, success, 40)
+    assert listed.without_value == 20
+    assert listed.plan == call_profit(risk[20:], value[20:], COSTS, success, 40)
+    curve = listed.curve
+    assert (curve.calls[0], curve.expected[0], curve.by_risk[0]) == (0, 0, 0)
+    assert {40, listed.plan.worth_calling} <= set(curve.calls)
+    at = curve.calls.index(40)
+    assert curve.expected[at] == pytest.approx(listed.plan.expected)
+    assert (curve.low[at], curve.high[at]) == pytest.approx(listed.plan.interval)
+    # Never more by risk than by profit; and it is the sum over the 40 at the highest risk.
+    profit = expected_profit(risk[20:], value[20:], COSTS, success)
+    assert curve.by_risk[at] == pytest.approx(profit[np.argsort(-risk[20:])[:40]].sum())
+    assert (np.array(curve.by_risk) <= np.array(curve.expected) + 1e-9).all()
+    assert from_json(ListProfit, json.loads(json.dumps(to_json(listed)))) == listed
+
+
+def test_a_list_without_any_value_is_worth_nothing() -> None:
+    listed = list_profit(np.full(3, 0.5), np.full(3, np.nan), COSTS, EMP_RATE)
+    assert (listed.plan.clients, listed.plan.calls, listed.without_value) == (0, 0, 3)
+    assert listed.curve.calls == (0,)
+    assert profit_in_words(listed).startswith("No call is expected to earn what it costs. It is ")
+    assert profit_in_words(listed).endswith(
+        "3 clients to call have no value, so no profit is known."
+    )
+
+
+def test_the_words_say_what_is_earned_where_calls_end_and_what_that_rests_on() -> None:
+    # E = .5 * p * 90 - (1 - p) * 10 - 4: 35.5, 8 and -8.5
+    risk, value = np.array([0.9, 0.4, 0.1]), np.full(3, 100.0)
+    words = profit_in_words(list_profit(risk, value, COSTS, SuccessRate.exactly(0.5)))
+    assert words.startswith("The 2 calls that pay best are expected to earn 44 (90%: ")
+    assert (
+        "as many calls to the clients at the highest risk 44, to clients drawn at random " in words
+    )
+    assert "One more would cost more than it is expected to keep." in words
+    assert words.endswith("assumed, not measured, that a call keeps 50% of those who would leave.")
+    words = profit_in_words(list_profit(risk, value, COSTS, SuccessRate.exactly(0.5), 1))
+    assert words.startswith("One call is expected to earn 36 ")
+    assert "That is all the team can make; 1 more client is worth a call, it would earn 8." in words
+    measured = SuccessRate.measured(measure(study(called_left=300), SEQUENCE))
+    assert measured is not None
+    assert "By the hold-out, a call keeps 25% (" in profit_in_words(
+        list_profit(risk, value, COSTS, measured)
+    )
+
+
+def test_the_worked_example_of_the_documentation_is_right() -> None:
+    text = (REPOSITORY / "docs/effect.md").read_text()
+    rows = re.findall(r"\| (\w+) \| ([\d,]+) \| ([\d.]+) \| .* = (-?\d+)", text)
+    assert len(rows) == 3
+    costs, success = CallCosts(25, offer_share=0.05), SuccessRate.exactly(0.25)
+    for name, value, risk, profit in rows:
+        expected = expected_profit(float(risk), float(value.replace(",", "")), costs, success)
+        assert float(expected) == pytest.approx(float(profit), abs=0.5), name
+    assert "probability of .18 on" in text
+    assert break_even(12_000, costs, success) == pytest.approx(0.18, abs=0.005)

@@ -47,6 +47,10 @@ def test_without_a_path_the_file_beside_the_scripts_is_read(
     assert load_config().source == REPOSITORY / "config.json"
 
 
+PROFIT: dict[str, Any] = {"value_column": "v", "success_rate": 0.3}
+COSTS: dict[str, Any] = {**PROFIT, "contact_cost": 5}
+
+
 @pytest.mark.parametrize(
     ("settings", "key", "expected", "found"),
     [
@@ -140,6 +144,48 @@ def test_without_a_path_the_file_beside_the_scripts_is_read(
         ),
         ({"levers": ["revenue"]}, "levers", "columns of numeric_columns", "'revenue'"),
         ({"levers": "revenue"}, "levers", "a list of names", '"revenue"'),
+        ({"contact_cost": -1, **PROFIT}, "contact_cost", "at least 0 or null", "-1"),
+        ({"contact_cost": True, **PROFIT}, "contact_cost", "at least 0 or null", "true"),
+        ({"contact_cost": 5, "success_rate": 0.3}, "value_column", "beside contact_cost", "null"),
+        ({"contact_cost": 5, "value_column": "v"}, "success_rate", "beside contact_cost", "null"),
+        ({**COSTS, "offer_share": 1}, "offer_share", "at least 0 and below 1", "1"),
+        ({**COSTS, "offer_cost": -2}, "offer_cost", "at least 0", "-2"),
+        (
+            {**COSTS, "offer_share": 0.1, "offer_cost": 20},
+            "offer_cost",
+            "0 where offer_share says what is offered",
+            "20",
+        ),
+        ({**COSTS, "success_rate": 30}, "success_rate", "a range of two such as", "30"),
+        ({**COSTS, "success_rate": 0}, "success_rate", "a fraction above 0", "0"),
+        ({**COSTS, "success_rate": [0.3, 0.1]}, "success_rate", "a range of two", "[0.3, 0.1]"),
+        ({**COSTS, "success_rate": [0.3]}, "success_rate", "a range of two", "[0.3]"),
+        ({**COSTS, "success_rate": "guess"}, "success_rate", '"measured" or null', '"guess"'),
+        (
+            {**COSTS, "success_rate": "measured"},
+            "success_rate",
+            "a number or a range where holdout_share is 0",
+            '"measured"',
+        ),
+        ({**COSTS, "calls_per_list": 0}, "calls_per_list", "at least 1 or null", "0"),
+        ({"rank_by": "value"}, "rank_by", '"risk", "value at risk" or "profit"', '"value"'),
+        ({"rank_by": "value at risk"}, "value_column", 'as rank_by is "value at risk"', "null"),
+        ({"rank_by": "profit", "value_column": "v"}, "contact_cost", "beside rank_by", "null"),
+        ({"calls_per_list": 50}, "contact_cost", "a number beside calls_per_list", "null"),
+        ({"offer_share": 0.1}, "contact_cost", "a number beside offer_share", "null"),
+        ({"success_rate": 0.1}, "contact_cost", "a number beside success_rate", "null"),
+        (
+            {"high_risk_threshold": "profit", "value_column": "v"},
+            "contact_cost",
+            "a number beside high_risk_threshold",
+            "null",
+        ),
+        (
+            {**COSTS, "high_risk_threshold": "profit", "medium_risk_threshold": 0.1},
+            "medium_risk_threshold",
+            'null where that is null or "profit"',
+            '0.1 and "profit"',
+        ),
         ({"alert_webhook": "ftp://a/b"}, "alert_webhook", "an http or https address", '"ftp'),
         ({"alert_webhook": "https://"}, "alert_webhook", "an http or https address", '"https'),
         ({"alert_webhook": "https:///x"}, "alert_webhook", "an http or https address", '"https'),
@@ -175,6 +221,7 @@ def test_a_mistake_names_the_key_the_finding_and_the_expectation(
     assert key in message
     assert expected in message
     assert found in message
+    assert "\n" not in message
     assert "secret" not in message
 
 
@@ -222,6 +269,19 @@ def test_risk_thresholds_are_null_or_fractions_the_high_one_above_the_medium_one
     project.configure(high_risk_threshold=0.6, medium_risk_threshold=0.3)
     config = project.config
     assert (config.high_risk_threshold, config.medium_risk_threshold) == (0.6, 0.3)
+
+
+def test_a_success_rate_is_a_number_a_range_or_what_is_measured(project: Project) -> None:
+    project.configure(**COSTS, high_risk_threshold="profit", rank_by="profit", calls_per_list=80)
+    config = project.config
+    assert (config.success_rate, config.calls_per_list) == (0.3, 80)
+    assert (config.high_risk_threshold, config.rank_by) == ("profit", "profit")
+    project.configure(**{**COSTS, "success_rate": [0.1, 0.3], "offer_cost": 20, "contact_cost": 0})
+    assert project.config.success_rate == (0.1, 0.3)
+    measured = {"success_rate": "measured", "holdout_share": 0.2, "holdout_salt": "spring"}
+    project.configure(**{**COSTS, **measured})
+    config = project.config
+    assert config.success_rate == "measured"
 
 
 @pytest.mark.parametrize(

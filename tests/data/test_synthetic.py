@@ -3,12 +3,24 @@
 from __future__ import annotations
 
 import csv
+from datetime import date
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from attrition.data.synthetic import COLUMNS, client_rows, corporation_name, csv_text, main
+from attrition.calls.actions import check_actions
+from attrition.core import clock
+from attrition.data.csv_records import read_header, read_records
+from attrition.data.csv_scan import scan_file
+from attrition.data.synthetic import (
+    COLUMNS,
+    client_rows,
+    corporation_name,
+    csv_text,
+    main,
+    with_values,
+)
 from tests.conftest import REPOSITORY
 
 SAMPLES = {
@@ -80,6 +92,51 @@ def test_the_text_is_csv_with_the_columns_in_order() -> None:
     lines = list(csv.reader(csv_text(rows).splitlines()))
     assert tuple(lines[0]) == COLUMNS
     assert lines[1:] == rows
+
+
+def test_a_value_is_added_and_changes_no_other_column(tmp_path: Path) -> None:
+    rows = client_rows(2000, seed=1)
+    valued = with_values(rows, seed=1)
+    assert [[*row[:-2], row[-1]] for row in valued] == rows
+    assert with_values(rows, seed=1) == valued
+    known = [float(row[-2]) for row in valued if row[-2]]
+    assert 1 - len(known) / len(rows) == pytest.approx(0.01, abs=0.006)
+    assert np.mean(known) > 1.3 * np.median(known)
+    by_client: dict[str, set[str]] = {}
+    for row in valued:
+        by_client.setdefault(row[0], set()).add(row[-2])
+    assert {len(values) for values in by_client.values()} == {1}
+    assert main(["--clients", "20", "--value", "--output", str(tmp_path / "a.csv")]) == 0
+    head = (tmp_path / "a.csv").read_text().partition("\n")[0]
+    assert head == f"{','.join(COLUMNS[:-1])},yearly_revenue,exited"
+
+
+def test_a_worked_list_has_calls_and_outcomes_of_its_open_clients(tmp_path: Path) -> None:
+    arguments = ["--clients", "3000", "--seed", "1", "--open-share", "0.5"]
+    opened = {row[0] for row in client_rows(3000, seed=1, open_share=0.5) if not row[-1]}
+    uncalled = {row[0]: row[-1] for row in client_rows(3000, seed=1, open_share=0)}
+    names = sorted(opened)
+    groups = {name: "hold out" if number % 3 == 0 else "call" for number, name in enumerate(names)}
+    lines = [f"{name},high,{group}" for name, group in groups.items()]
+    (tmp_path / "list.csv").write_text("\n".join(["client,tier,group", *lines, ""]))
+    files = ["--list", "list.csv", "--actions", "calls.csv", "--output", "outcomes.csv"]
+    paths = [word if word.startswith("--") else str(tmp_path / word) for word in files]
+    assert main([*arguments, *paths]) == 0
+    path = tmp_path / "calls.csv"
+    scan = scan_file(path)
+    records = read_records(path, scan)
+    today = date.fromisoformat(clock.today())
+    calls = check_actions(read_header(path, scan).names, records, opened, today)
+    assert (calls.rejected, calls.duplicates) == ((), 0)
+    called = {action.client for action in calls.accepted}
+    assert called <= {name for name, group in groups.items() if group == "call"}
+    with (tmp_path / "outcomes.csv").open(newline="") as stream:
+        after = {row["corporation"]: row["exited"] for row in csv.DictReader(stream)}
+    assert after.keys() == opened
+    changed = {name for name in opened if after[name] != uncalled[name]}
+    assert changed <= called
+    left = {name for name in called if uncalled[name] == "1"}
+    assert len(changed) / len(left) == pytest.approx(0.3, abs=0.1)
 
 
 def test_a_misspelt_option_is_answered_before_one_that_is_missing(

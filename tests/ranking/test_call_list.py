@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import csv
 
+import numpy as np
 import pytest
 
 from app import create_app
+from attrition.calls.effect import Enrolled, measure
+from attrition.calls.sequence import ConfidenceSequence
+from attrition.core import atomic_files, plain_values
 from attrition.ranking import call_list, csv_list, lookup_db
 from attrition.ranking.call_list import RankingResult
 from attrition.ranking.outcomes import OutcomeCounts
@@ -16,6 +20,19 @@ from tests.conftest import FORMS, HEADER, Project
 from tests.support.pages import document_text
 from tests.support.pages import page as html
 from tests.support.releases import deploy, labelled_rows
+
+# 1,000 called and 1,000 held out, all at a risk of .4: 30 % of the called left, and 40 %.
+EFFECT = measure(
+    Enrolled(
+        np.full(2000, 0.4),
+        np.arange(2000) < 1000,
+        np.full(2000, 0.5),
+        (np.tile(np.arange(1000), 2) < np.repeat([300, 400], 1000)).astype(np.float64),
+        np.arange(2000) < 1000,
+        np.full(2000, "call"),
+    ),
+    ConfidenceSequence(),
+)
 
 # The card of these tests: log-odds 2 - 0.04 x lastmonth_activity, so 0 gives 0.8808, 50 gives 0.5,
 # 75 gives 0.2689, 100 gives 0.1192; a missing month gives log-odds 1, 0.7311.
@@ -157,6 +174,75 @@ def test_with_a_value_column_the_value_at_risk_is_told(listed: Project) -> None:
         ("10", "7.31", "2"),
         ("10", "5.00", "3"),
     ]
+
+
+COSTS = {
+    "value_column": "lastyear_activity",
+    "contact_cost": 1,
+    "offer_share": 0.1,
+    "success_rate": 0.5,
+}
+
+
+def test_with_costs_the_list_has_a_column_of_profit_and_else_not_a_byte_changes(
+    listed: Project,
+) -> None:
+    path = listed.root / "models/clientrisk.csv"
+    listed.configure(value_column="lastyear_activity")
+    call_list.rank(listed.config)
+    call_list.rank(listed.config)
+    without = path.read_text()
+    record = call_list.rank(listed.config)
+    assert isinstance(record, RankingResult)
+    assert not {"profit", "no_profit", "rank_by"} & record.counts().to_json().keys()
+    listed.configure(**COSTS)
+    result = call_list.rank(listed.config)
+    lines = path.read_text().splitlines()
+    assert [line.rpartition(",")[0] for line in lines] == without.splitlines()
+    # The value is 10: .5 * .8808 * 9 - .1192 - 1
+    assert lines[0].endswith(",value_rank,profit")
+    assert float(lines[1].rpartition(",")[2]) == pytest.approx(2.8444, abs=0.005)
+    assert isinstance(result, RankingResult)
+    assert result.profit is not None
+    assert (result.profit.plan.clients, result.profit.plan.worth_calling) == (5, 3)
+    assert "The 3 calls that pay best are expected to earn" in " ".join(
+        call_list.top_table(result).split()
+    )
+    listed.configure()
+    listed.run("ingestion.py")
+    call_list.rank(listed.config)
+    assert "value" not in path.read_text().splitlines()[0]
+
+
+def test_high_risk_begins_where_a_call_pays(listed: Project) -> None:
+    listed.configure(**COSTS, high_risk_threshold="profit")
+    result = call_list.rank(listed.config)
+    assert isinstance(result, RankingResult)
+    assert result.tiers.high == pytest.approx(2 / 5.5)  # (1 + 1) / (.5 * 9 + 1)
+    listed.configure(**{**COSTS, "contact_cost": 1000}, high_risk_threshold="profit")
+    result = call_list.rank(listed.config)
+    assert isinstance(result, RankingResult)
+    assert result.tiers.high == 0.5  # no call pays: the model's own
+    assert "No call is expected to earn what it costs." in call_list.top_table(result)
+
+
+def test_a_rate_to_be_measured_shows_a_profit_once_a_run_has_recorded_an_effect(
+    listed: Project,
+) -> None:
+    study = {"success_rate": "measured", "holdout_share": 0.2, "holdout_salt": "spring"}
+    listed.configure(**{**COSTS, **study}, rank_by="profit")
+    result = call_list.rank(listed.config)
+    assert isinstance(result, RankingResult)
+    assert (result.profit, result.rank_by) == (None, "value at risk")
+    assert "the hold-out has measured nothing yet" in " ".join(call_list.top_table(result).split())
+    assert "profit" not in table(listed)[0]
+    atomic_files.write_json(listed.config.decision, {"effect": plain_values.to_json(EFFECT)})
+    result = call_list.rank(listed.config)
+    assert isinstance(result, RankingResult)
+    assert result.profit is not None
+    assert result.profit.success.mean == pytest.approx(0.25)
+    assert result.rank_by == "profit"
+    assert "profit" in table(listed)[0]
 
 
 def test_where_no_client_is_open_those_who_stayed_of_the_newest_batch_are_ranked(

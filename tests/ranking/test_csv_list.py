@@ -104,6 +104,27 @@ def test_clients_held_out_begin_anew_with_the_likeliest_leaver(tmp_path: Path) -
     assert previous.probabilities.tolist() == probabilities.tolist()
 
 
+def test_a_list_by_profit_has_a_last_column_for_it_and_is_read_back(tmp_path: Path) -> None:
+    path = tmp_path / "clientrisk.csv"
+    by_profit = replace(
+        listed(["a", "b", "c"], [10.0, 900.0, math.nan]),
+        probabilities=np.array([0.3, 0.4, 0.9]),
+        values_at_risk=np.array([3.0, 360.0, math.nan]),
+        profits=np.array([7.125, -0.004, math.nan]),
+    )
+    write_list(path, by_profit)
+    assert [row[-1] for row in rows(path)] == ["profit", "7.12", "-0.00", ""]
+    previous = read_list(path)
+    assert previous is not None
+    assert previous.probabilities.tolist() == [0.3, 0.4, 0.9]
+    lines = path.read_text().splitlines()
+    path.write_text("\n".join([lines[0], lines[2], lines[1], lines[3], ""]))
+    assert read_list(path) is not None  # this is the order of the value at risk
+    path.write_text("\n".join([lines[0], lines[3], lines[1], lines[2], ""]))
+    with pytest.raises(DataError, match="sorted anew"):
+        read_list(path)
+
+
 def test_hostile_names_make_no_other_cells_and_are_read_back(tmp_path: Path) -> None:
     path = tmp_path / "clientrisk.csv"
     write_list(path, listed(HOSTILE))

@@ -91,6 +91,22 @@ def test_every_order_can_be_asked_for(path: Path, sort: str, order: list[int]) -
     assert sort in lookup_db.SORTS
 
 
+def test_a_list_by_profit_is_sorted_by_risk_and_profit_as_well(path: Path) -> None:
+    profits = [50.0, None, 30.0, 2.0, -1.0]
+    chances = [0.4, 0.2, 0.9, 0.1, 0.8]
+    rows = [
+        (*row[:3], chance, *row[4:], profit)
+        for row, chance, profit in zip(ROWS, chances, profits, strict=True)
+    ]
+    about = {**ABOUT, "rank_by": "profit", "has_profit": True}
+    write_book(path, about, rows, [(n, "[]", "{}") for n in range(1, 6)])
+    assert places(asked(path, sort="-probability")) == [3, 5, 1, 2, 4]
+    assert places(asked(path, sort="probability")) == [4, 2, 1, 5, 3]
+    assert places(asked(path, sort="-profit")) == [1, 3, 4, 5, 2]
+    assert places(asked(path, sort="profit")) == [5, 4, 3, 1, 2]
+    assert [client["profit"] for client in asked(path).clients] == profits
+
+
 def test_tiers_and_parts_of_names_narrow_the_list_down(path: Path) -> None:
     assert places(asked(path, tiers=frozenset({"high"}))) == [1, 2]
     assert places(asked(path, tiers=frozenset({"high", "low"}))) == [1, 2, 4, 5]

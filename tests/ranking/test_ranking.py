@@ -10,12 +10,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from attrition.calls.profit import CallCosts, ListProfit, SuccessRate
 from attrition.data import clients as data_clients
 from attrition.model.explanations import NO_REASON
 from attrition.model.scorecard import Scorecard
 from attrition.model.terms import KnotAxis, NumericTerm
 from attrition.ranking import ranking
-from attrition.ranking.ranking import Previous, Tiers
+from attrition.ranking.ranking import Previous, Pricing, Tiers
 from tests.support.rankings import TIERS, ranked
 
 
@@ -54,6 +55,51 @@ def test_clients_who_are_held_out_come_last_in_every_rank() -> None:
     assert (found.to_call, found.held_out) == (3, 2)
     assert found.value_ranks is not None
     assert found.value_ranks.tolist() == [1, 0, 2, 3, 4]
+
+
+# E = .3 p v .9 - (1 - p) .1 v - 4, by hand; c has no value.
+WORTH = {"a": (0.9, 100.0), "b": (0.5, 1000.0), "c": (0.3, math.nan), "d": (0.2, 2000.0)}
+PROFITS = {"a": 24.3 - 1 - 4, "b": 135 - 50 - 4, "d": 108 - 160 - 4}
+PRICING = Pricing(CallCosts(4, offer_share=0.1), SuccessRate.exactly(0.3), 1)
+
+
+@pytest.mark.parametrize(
+    ("rank_by", "order", "held_out_order"),
+    [("risk", "abcd", "abdc"), ("value at risk", "bdac", "bdac"), ("profit", "badc", "bdac")],
+)
+def test_the_list_is_ordered_by_risk_value_at_risk_or_profit(
+    rank_by: str, order: str, held_out_order: str
+) -> None:
+    chances = {name: chance for name, (chance, _) in WORTH.items()}
+    values = [value for _, value in WORTH.values()]
+    found = ranked(chances, values, rank_by=rank_by, pricing=PRICING)
+    assert "".join(found.ids) == order
+    assert found.profits is not None
+    assert dict(zip(found.ids, found.profits, strict=True)) == pytest.approx(
+        PROFITS | {"c": math.nan}, nan_ok=True
+    )
+    held_out = np.array([name in held_out_order[2:] for name in WORTH])
+    found = ranked(chances, values, rank_by=rank_by, pricing=PRICING, held_out=held_out)
+    first, last = found.ids.tolist()[:2], found.ids.tolist()[2:]
+    assert first == [name for name in order if name in held_out_order[:2]]
+    assert last == [name for name in order if name in held_out_order[2:]]
+    listed = found.profit(PRICING)
+    assert isinstance(listed, ListProfit)
+    assert listed.plan.clients == sum(name != "c" for name in first)  # only those to call count
+
+
+def test_of_values_too_large_to_be_added_up_the_list_has_no_sum() -> None:
+    found = ranked({"a": 0.9, "b": 0.5}, [1e300, 1.0], rank_by="profit", pricing=PRICING)
+    assert found.ids.tolist() == ["a", "b"]
+    assert found.profit(PRICING) == ranking.TOO_LARGE
+
+
+def test_equal_profits_are_in_the_order_of_the_risk_then_of_the_names() -> None:
+    free = Pricing(CallCosts(5), SuccessRate.exactly(0.5))
+    found = ranked(
+        {"b": 0.2, "a": 0.2, "c": 0.4}, [20.0, 20.0, 10.0], rank_by="profit", pricing=free
+    )
+    assert found.ids.tolist() == ["c", "a", "b"]
 
 
 def test_only_the_first_clients_get_reasons_and_a_safe_one_is_told_so() -> None:

@@ -163,6 +163,30 @@ def test_told_again_the_report_is_the_same_to_the_byte(finished_copy: Project) -
     assert [path.read_bytes() for path in paths] == first
 
 
+# --- profit -----------------------------------------------------------------------------------
+
+
+def test_with_costs_the_report_says_what_calls_are_worth_and_draws_it(
+    finished_copy: Project,
+) -> None:
+    costs = {"value_column": "lastyear_activity", "contact_cost": 5, "success_rate": [0.1, 0.4]}
+    finished_copy.configure(**costs, calls_per_list=20, rank_by="profit")
+    finished_copy.run("reporting.py")
+    with finished_copy.config.client_risk.open(encoding="utf-8-sig", newline="") as stream:
+        profits = [float(row["profit"]) for row in csv.DictReader(stream) if row["profit"]]
+    assert profits == sorted(profits, reverse=True)
+    earned = formatting.amount(round(sum(profits[:20])))
+    root = html(finished_copy)
+    text = " ".join(root.text.split())
+    assert f"The 20 calls that pay best are expected to earn {earned} (90%: " in text
+    assert "20 calls can be made" in text
+    (table, *_) = [one for one in root.all("table") if one.attributes.get("class") == "calls"]
+    assert [cell.text for cell in table.all("tr")[0].all("th")][-2:] == ["Value at risk", "Profit"]
+    assert "contact cost" in text
+    shown = " ".join(document_text(finished_copy.config.report_pdf).split())
+    assert f"expected to earn {earned}" in shown
+
+
 # --- truth ------------------------------------------------------------------------------------
 
 

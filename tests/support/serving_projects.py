@@ -53,6 +53,7 @@ RANKED = [
     ((2, "=Öl/Gas & Co", "high", 0.5, "new", "new", None, None, None), [], (50, None, 9)),
     ((3, "Busy", "low", 0.1192, "", "", 1000.0, 119.2, 1), [], (100, 1, 9)),
 ]
+PROFITS = (40.0, None, -7.5)
 
 
 def write_records(project: Project) -> None:
@@ -76,7 +77,9 @@ def rank(project: Project, release: str, **more: Any) -> None:
         (row[0], json.dumps(reasons), json.dumps(dict(zip(FEATURES, values, strict=True))))
         for row, reasons, values in RANKED
     ]
-    lookup_db.write_book(project.config.client_book, about, [row for row, _, _ in RANKED], details)
+    profits = [(profit,) if "has_profit" in more else () for profit in PROFITS]
+    rows = [(*row, *profit) for (row, _, _), profit in zip(RANKED, profits, strict=True)]
+    lookup_db.write_book(project.config.client_book, about, rows, details)
     for key, time, risk in (("a", "2026-02-01", 0.7808), ("b", NOW, 0.8808)):
         history.record_ranking(
             project.config.history, key, time, {"release": release}, 9, risks={"Quiet AG": risk}

@@ -11,6 +11,7 @@ from urllib.parse import quote
 import pytest
 from flask.testing import FlaskClient
 
+from app import create_app
 from attrition.ranking import lookup_db
 from tests.conftest import Project
 from tests.support.answers import problem, strict_json
@@ -71,6 +72,38 @@ def test_changes_are_numbers_and_null_where_there_is_nothing_to_compare_with(
         one = strict_json(client.get("/clients/" + quote(found["client"], safe="")))
         assert [one[key] for key in keys] == [found[key] for key in keys]
         assert not any(isinstance(one[key], str) for key in keys)
+
+
+def test_profit_is_served_described_and_sorted_by_only_where_costs_are_set(
+    ready: Project,
+) -> None:
+    def described(client: FlaskClient) -> tuple[bool, bool]:
+        document = strict_json(client.get("/openapi.json"))
+        parameters = document["paths"]["/clients"]["get"]["parameters"]
+        sorts = next(each for each in parameters if each["name"] == "sort")["schema"]["enum"]
+        properties = document["components"]["schemas"]["RankedClient"]["properties"]
+        return "profit" in properties, {"profit", "-profit"} <= set(sorts)
+
+    before = create_app(ready.config).test_client()
+    assert described(before) == (False, False)
+    assert "profit" not in before.get("/clients").text + before.get("/clients?format=csv").text
+    assert "rofit" not in before.get("/clients", headers={"Accept": "text/html"}).text
+    assert problem(before.get("/clients?sort=profit"), 400).startswith("sort")
+    ready.configure(value_column="lastyear_activity", contact_cost=5, success_rate=0.3)
+    live = strict_json(before.get("/clients"))["release"]
+    rank(ready, live, has_profit=True, rank_by="profit", calls_per_list=1)
+    client = create_app(ready.config).test_client()
+    assert described(client) == (True, True)
+    clients = strict_json(client.get("/clients"))["clients"]
+    assert [each["profit"] for each in clients] == [40.0, None, -7.5]
+    assert names(client, "sort=profit") == ["Busy", "Quiet AG", "=Öl/Gas & Co"]
+    csv_head, first, *_ = client.get("/clients?format=csv").text.splitlines()
+    assert csv_head.endswith(",profit")
+    assert first.endswith(",40.0")
+    page = client.get("/clients", headers={"Accept": "text/html"}).text
+    assert '<td role="cell" class="number profit">40</td>' in page
+    assert "No value is known, so nobody can say whether a call pays." in page
+    assert "From here on a call costs more than it is expected to keep." in page
 
 
 def test_it_is_paged_filtered_searched_and_sorted(client: FlaskClient) -> None:

@@ -9,7 +9,9 @@ from attrition.model.metrics import Score
 from attrition.model.terms import Floats
 from attrition.monitoring.impact import term_weights
 from attrition.monitoring.record import DecisionRecord, DriftRecord
+from attrition.ranking.outcomes import RankingRecord
 from attrition.report.document import Plot
+from attrition.report.figures import calls as call_figures
 from attrition.report.figures import drift as drift_figures
 from attrition.report.figures import model_quality
 from attrition.report.figures import runs as run_figures
@@ -47,6 +49,11 @@ def scorecard_pictures(model: Model, labels: Labels = NO_LABELS) -> list[Picture
         [scorecard_figures.risk_curves(model.card, weights, reference, labels)] if reference else []
     )
     return [*curves, scorecard_figures.pair_maps(model.card, weights, labels)]
+
+
+def profit_pictures(listed: RankingRecord | None) -> list[Picture | Absent]:
+    """What calls are worth; none where no costs are set."""
+    return [call_figures.profit(listed.profit)] if listed and listed.profit else []
 
 
 def change_pictures(

@@ -12,6 +12,7 @@ from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.ticker import FuncFormatter, MaxNLocator, PercentFormatter
 from numpy.typing import ArrayLike, NDArray
 
+from attrition.core.formatting import short
 from attrition.model import curves
 from attrition.model.metrics import Score
 from attrition.report.figures.style import (
@@ -26,7 +27,6 @@ from attrition.report.figures.style import (
     canvas,
     picture,
     root_scale,
-    short,
     style,
 )
 

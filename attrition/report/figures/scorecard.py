@@ -10,6 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.colors import to_rgba
 from matplotlib.ticker import FixedFormatter, FuncFormatter, MaxNLocator
 
+from attrition.core.formatting import short
 from attrition.core.labels import NO_LABELS, Labels
 from attrition.model.scorecard import Scorecard
 from attrition.model.terms import (
@@ -40,7 +41,6 @@ from attrition.report.figures.style import (
     diverging_bars,
     fitted,
     picture,
-    short,
     signed,
     signed_ticks,
     style,

@@ -58,9 +58,11 @@ def document(now: State) -> dict[str, Any]:
             "description": _DESCRIPTION,
             "license": {"name": "MIT", "identifier": "MIT"},
         },
-        "paths": paths(_some_client(now)),
+        "paths": paths(_some_client(now), now.sorts),
         "components": {
-            "schemas": schemas.schemas(numeric, categorical, folders),
+            "schemas": schemas.schemas(
+                numeric, categorical, folders, has_profit=now.config.contact_cost is not None
+            ),
             "securitySchemes": {
                 "bearer": {"type": "http", "scheme": "bearer", "description": "The token."},
                 "basic": {

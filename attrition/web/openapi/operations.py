@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import Any
 
 from attrition.ranking import lookup_db
@@ -27,9 +28,20 @@ _PROBLEMS = {
 }
 
 
-def paths(client: str | None) -> Described:
-    """Path -> method -> operation; with a client on the list, for an example."""
-    operations = {**_predictions(), **_clients(client), **_records(), **_service(), **_mlflow()}
+def paths(client: str | None, sorts: Sequence[str]) -> Described:
+    """Path -> method -> operation.
+
+    Args:
+        client: one on the list, for an example.
+        sorts: the orders that the list can be asked for in.
+    """
+    operations = {
+        **_predictions(),
+        **_clients(client, sorts),
+        **_records(),
+        **_service(),
+        **_mlflow(),
+    }
     for path, item in operations.items():
         for method, operation in item.items():
             operation["operationId"] = re.sub(r"\W+", "_", f"{method} {path}").strip("_")
@@ -62,7 +74,7 @@ def _predictions() -> Described:
     return {"/prediction": {"post": {**operation, "requestBody": _required(body)}}}
 
 
-def _clients(client: str | None) -> Described:
+def _clients(client: str | None, sorts: Sequence[str]) -> Described:
     tier, group = (
         {"type": "array", "minItems": 1, "items": {"type": "string", "enum": list(names)}}
         for names in (lookup_db.TIERS, GROUPS)
@@ -99,7 +111,7 @@ def _clients(client: str | None) -> Described:
             ),
             _query(
                 "sort",
-                {"type": "string", "enum": list(lookup_db.SORTS), "default": "place"},
+                {"type": "string", "enum": list(sorts), "default": "place"},
                 "with a minus: the largest first; held-out clients come after all others",
             ),
             _query(

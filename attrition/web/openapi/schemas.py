@@ -50,18 +50,23 @@ def thing(_required: Sequence[str] | None = None, /, **properties: Schema) -> Sc
 
 
 def schemas(
-    numeric: Sequence[str], categorical: Sequence[str], folders: Sequence[str]
+    numeric: Sequence[str],
+    categorical: Sequence[str],
+    folders: Sequence[str],
+    *,
+    has_profit: bool,
 ) -> dict[str, Schema]:
     """Every named schema.
 
     Args:
         numeric, categorical: the columns that the model reads.
         folders: the data folders, as a client names them.
+        has_profit: whether costs of calls are set.
     """
     return {
         **_requests(numeric, categorical, folders),
         **_prediction_answers(),
-        **_client_answers(),
+        **_client_answers(has_profit),
         **_record_answers(),
         **_service_answers(),
     }
@@ -148,7 +153,7 @@ def _prediction_answers() -> dict[str, Schema]:
     }
 
 
-def _client_answers() -> dict[str, Schema]:
+def _client_answers(has_profit: bool) -> dict[str, Schema]:
     ranked = thing(
         place={**WHOLE, "minimum": 1},
         client=TEXT,
@@ -192,6 +197,11 @@ def _client_answers() -> dict[str, Schema]:
     )
     # Only where clients are held out:
     ranked["properties"]["group"] = {"type": "string", "enum": ["call", "hold out"]}
+    if has_profit:
+        ranked["properties"]["profit"] = {
+            **optional(NUMBER),
+            "description": "what a call is expected to earn; null without a value",
+        }
     page["properties"]["held_out"] = {**tiers, "description": "how many of each tier are held out"}
     return {
         "RankedClient": ranked,

@@ -6,10 +6,11 @@ Templates draw them, so that they have the page's font and colours; each has its
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
+from attrition.calls.profit import ProfitCurve
 from attrition.core.formatting import middle
 
 WIDTH, HEIGHT = 320.0, 150.0
@@ -124,6 +125,38 @@ def trend(readings: Sequence[Reading], say: Say, including: Sequence[float] = ()
         ticks=_ticks(ticks, say),
         first=readings[0].name,
         last=readings[-1].name,
+    )
+
+
+def profit_curve(curve: ProfitCurve, marks: Mapping[int, str], say: Say) -> Chart:
+    """What so many calls earn, with a band; stems from zero to some numbers of calls.
+
+    Args:
+        curve: of at least two numbers of calls.
+        marks: numbers of calls to point out -> what each is; the first stands out.
+        say: an amount in words.
+    """
+    ticks = round_ticks(min(0.0, *curve.low), max(0.0, *curve.high))
+    positions = [_across(calls / curve.calls[-1]) for calls in curve.calls]
+
+    def points(amounts: Sequence[float]) -> list[Point]:
+        return [(x, _up(each, ticks)) for x, each in zip(positions, amounts, strict=True)]
+
+    marked = [
+        Dot(x, y, f"{calls:,} calls, {marks[calls]}: {say(expected)}", calls == next(iter(marks)))
+        for (x, y), calls, expected in zip(
+            points(curve.expected), curve.calls, curve.expected, strict=True
+        )
+        if calls in marks
+    ]
+    return Chart(
+        line=path(points(curve.expected)),
+        band=f"{path([*points(curve.high), *reversed(points(curve.low))])}Z",
+        dots=tuple(marked),
+        stem=_up(0.0, ticks),
+        ticks=_ticks(ticks, say),
+        first="no call",
+        last=f"{curve.calls[-1]:,} calls",
     )
 
 

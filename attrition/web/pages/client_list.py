@@ -6,10 +6,11 @@ Values in, values out: a template shows them as they are.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import urlencode
 
+from attrition.core.config import BY_PROFIT
 from attrition.core.formatting import OPEN_CLIENTS, amount, chance, count, line, plural, points
 from attrition.ranking.client_pages import client_url
 from attrition.ranking.lookup_db import TIERS, Page, Question
@@ -30,9 +31,11 @@ _ORDERS = {
     "client": ("client", "-client"),
     "risk": ("place", "-place"),
     "value": ("-value_at_risk", "value_at_risk"),
+    "profit": ("-profit", "profit"),
 }
+_HELD_OUT = f"Held out: {WHY_HELD_OUT}."
 _SAME = {"-probability": "place", "probability": "-place"}
-_DESCENDING = {"-client", "place", "-value_at_risk"}
+_DESCENDING = {"-client", "place", "-probability", "-value_at_risk", "-profit"}
 
 
 @dataclass(frozen=True)
@@ -48,7 +51,9 @@ class Row:
     reasons: tuple[str, ...]
     change: str
     value_at_risk: str
+    profit: str  # what a call is expected to earn; empty where that is not known
     held_out: str  # why nobody calls it; empty for a client to call
+    part: str = ""  # of the list, below its first part: why one does not call on
 
 
 @dataclass(frozen=True)
@@ -92,6 +97,7 @@ class Listing:
     least_value: str
     orders: dict[str, Choice]
     has_values: bool
+    has_profit: bool
     has_changes: bool
     number: int
     pages: int
@@ -122,15 +128,19 @@ def listing(
         sort=question.sort,
         summary=_summary(page, number, pages),
         matching=count(page.matching),
-        rows=[row(client) for client in page.clients],
+        rows=[
+            replace(row(client), part=_part(client, page.about, question.sort))
+            for client in page.clients
+        ],
         filters=[_filter(name, tiers, question.tiers, page.found) for name, tiers in _FILTERS],
         groups=[_filter(name, some, question.groups, page.groups) for name, some in _GROUPS]
         if page.groups
         else [],
         moves=_moves(page.about, question),
         least_value=number_text(question.least_value),
-        orders={column: _order(column, question.sort) for column in _ORDERS},
+        orders={column: _order(column, question.sort, page.about) for column in _ORDERS},
         has_values=has_values,
+        has_profit="has_profit" in page.about,
         has_changes=any(client["probability_change"] for client in page.clients),
         number=number,
         pages=pages,
@@ -152,8 +162,25 @@ def row(client: Mapping[str, Any]) -> Row:
         reasons=tuple(client["reasons"]),
         change=_change(client["probability_change"], client["rank_change"]),
         value_at_risk="" if client["value_at_risk"] is None else count(client["value_at_risk"]),
-        held_out=f"Held out: {WHY_HELD_OUT}." if client.get("group") == HOLD_OUT else "",
+        profit="" if client.get("profit") is None else amount(round(client["profit"])),
+        held_out=_HELD_OUT if client.get("group") == HOLD_OUT else "",
     )
+
+
+def _part(client: Mapping[str, Any], about: Mapping[str, Any], sort: str) -> str:
+    """Where a list ends on which one calls from the top; "" before that end."""
+    if client.get("group") == HOLD_OUT:
+        return _HELD_OUT
+    if sort != "place" or about.get("rank_by") != BY_PROFIT:
+        return ""
+    most, profit = about.get("calls_per_list"), client["profit"]
+    if profit is None:
+        return "No value is known, so nobody can say whether a call pays."
+    if profit <= 0:
+        return "From here on a call costs more than it is expected to keep."
+    if most is not None and client["place"] > most:
+        return f"The {plural(most, 'call')} that can be made end here; more would pay, too."
+    return ""
 
 
 def address(question: Question, number: int, **others: Any) -> str:
@@ -238,9 +265,12 @@ def _value(values: list[str] | tuple[str, ...]) -> str:
     return ",".join(values)
 
 
-def _order(column: str, sort: str) -> Choice:
+def _order(column: str, sort: str, about: Mapping[str, Any]) -> Choice:
     first, second = _ORDERS[column]
-    sort = _SAME.get(sort, sort)
+    if "rank_by" not in about:  # the list is in the order of risk
+        sort = _SAME.get(sort, sort)
+    elif column == "risk":
+        first, second = "-probability", "probability"
     if sort not in (first, second):
         return Choice(column, first, False)
     way = "descending" if sort in _DESCENDING else "ascending"

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
+from attrition.calls.words import profit_in_words
 from attrition.core.formatting import (
     amount,
     between,
@@ -19,6 +20,7 @@ from attrition.core.formatting import (
     line,
     percent,
     sentence,
+    short,
     short_moment,
 )
 from attrition.core.labels import NO_LABELS, Labels
@@ -26,7 +28,7 @@ from attrition.model.metrics import score_to_judge_by
 from attrition.monitoring.findings import ColumnDrift, RunVerdict, Sample
 from attrition.monitoring.record import DecisionRecord
 from attrition.ranking.outcomes import RankingRecord
-from attrition.web.pages.charts import Chart, Reading, Say, staircase, trend
+from attrition.web.pages.charts import Chart, Reading, Say, profit_curve, staircase, trend
 
 DECISIONS = 5
 RUNS = 30
@@ -291,6 +293,24 @@ def outcome_sentence(ranking: RankingRecord | None) -> str | None:
                 f"{percent(earlier.all.share_left)}."
             )
     return None
+
+
+def profit(ranking: RankingRecord | None) -> tuple[str, Trend | None] | None:
+    """What calling is worth: in words, and as a chart; None where no costs are set."""
+    if ranking is None or not (ranking.profit or ranking.no_profit):
+        return None
+    listed = ranking.profit
+    if listed is None:
+        return sentence(ranking.no_profit or ""), None
+    words = profit_in_words(listed)
+    if len(listed.curve.calls) < 2:
+        return words, None
+    marks = {listed.plan.calls: "the calls to make"}
+    if listed.calls_per_list is not None:
+        marks.setdefault(listed.calls_per_list, "the calls that can be made")
+    legend = "expected profit of so many calls; band: 90%; dot: the calls to make"
+    drawn = profit_curve(listed.curve, marks, short)
+    return words, Trend("What calls are worth", drawn, words, legend)
 
 
 def facts(

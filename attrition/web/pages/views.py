@@ -66,6 +66,7 @@ def overview_page() -> Response:
         movement=client_list.movement(listing.about) if listing else [],
         value_at_risk=client_list.value_at_risk(listing.about) if listing else "",
         weeks=dashboard.weeks(history.high_risk(now.config.history)),
+        profit=dashboard.profit(decision.ranking if decision else None),
         messages=severity.messages(decision, runs),
         state_line=live and _state_line(live, decision, runs),
         trends=dashboard.trends(runs, diagnostics.get("batches") or ()),
@@ -154,7 +155,10 @@ def _live() -> tuple[Served | None, str | None]:
 
 def _listing() -> tuple[Listing | None, str | None]:
     """The page of the list that the request asks for; without one what is the matter."""
-    question, number = query_parameters.question(), query_parameters.page_number()
+    question, number = (
+        query_parameters.question(sorts=state().sorts),
+        query_parameters.page_number(),
+    )
     try:
         with ranking() as book:
             page = book.page(question, number, PER_PAGE)

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from attrition.core import formatting
 from attrition.model.scorecard import Scorecard
 from attrition.model.terms import CategoricalTerm, LevelAxis
 from attrition.monitoring.impact import term_weights
@@ -84,7 +85,7 @@ def test_a_very_skewed_column_keeps_its_knots_apart() -> None:
     line = next(line for line in axes.lines if line.get_marker() == "o")
     assert np.diff(line.get_xdata()) == pytest.approx(np.full(8, 1 / 8))
     named = [text.get_text() for text in axes.get_xticklabels()]
-    assert named[0] == style.short(knots[0])
+    assert named[0] == formatting.short(knots[0])
     assert 3 <= len(named) <= 5
 
 

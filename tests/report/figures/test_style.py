@@ -10,6 +10,7 @@ import xml.etree.ElementTree as ET
 import matplotlib
 import pytest
 
+from attrition.core import formatting
 from attrition.core.formatting import line
 from attrition.report.figures import style
 from tests.conftest import REPOSITORY
@@ -132,7 +133,7 @@ def test_a_name_is_cut_to_the_width_there_is() -> None:
     ],
 )
 def test_numbers_are_short(number: float, text: str) -> None:
-    assert style.short(number) == text
+    assert formatting.short(number) == text
 
 
 @pytest.mark.parametrize(("limit", "step"), [(1.1, 1), (5.4, 5), (0.3, 0.2), (1.0, 1), (99, 50)])
