@@ -3,8 +3,7 @@
     python deployment.py                        deploy the candidate in models/
     python deployment.py --list                 list the releases
     python deployment.py --rollback [RELEASE]   let an older release be the live one
-    python deployment.py --sql DATABASE         print the live model as a SELECT for duckdb,
-                                                postgres or spark
+    python deployment.py --sql DATABASE         print the live model as a SELECT
     python deployment.py --approve [--by NAME]  deploy the candidate that a run has proposed
     python deployment.py --reject [--by NAME]   refuse it; the next one needs new labelled rows
 

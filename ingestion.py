@@ -1,11 +1,11 @@
 """Take in new client rows: checked, without duplicates, added to the training set.
 
-    python ingestion.py                                        take in what is new in sourcedata/
-    python ingestion.py --accept-edits                         keep finaldata.csv as edited by hand
-    python ingestion.py --suggest-config FILE --target COLUMN  print a config.json for a table
-                                                               (with --write: write it)
+    python ingestion.py                  take in what is new in sourcedata/
+    python ingestion.py --accept-edits   keep finaldata.csv as edited by hand
     python ingestion.py --new-project FOLDER FILE --target COLUMN
-                                                               make a project folder for a table
+                                         make a project for a table
+    python ingestion.py --suggest-config FILE --target COLUMN [--write]
+                                         print settings for a table, or write them
 
 Reads  sourcedata/*.csv and *.csv.gz, in any case; what else lies there is named as not read.
 Writes ingesteddata/finaldata.csv (labelled rows, each once), openclients.csv (clients without an
@@ -39,6 +39,7 @@ from pathlib import Path
 from attrition.core import atomic_files, clock
 from attrition.core.config import DEFAULT_CONFIG_PATH, STANDARD_FOLDERS, Config, parse_config
 from attrition.core.errors import DataError, PipelineError
+from attrition.core.formatting import plural
 from attrition.core.settings_file import Written, replace_settings
 from attrition.data import source_files
 from attrition.data.config_suggestion import suggest_settings
@@ -226,7 +227,8 @@ def table_text(result: IngestionResult) -> str:
     if len(lines) == 1:
         lines = ["nothing new"]
     lines.append(
-        f"{result.new_rows:,} rows added to the training set; {result.open_clients:,} open clients"
+        f"{plural(result.new_rows, 'row')} added to the training set; "
+        f"{plural(result.open_clients, 'open client')}"
     )
     return "\n".join(lines)
 
@@ -256,7 +258,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         type=Path,
         nargs=2,
         metavar=("FOLDER", "FILE"),
-        help="make a new folder with all that a run on this table needs",
+        help="make a folder with all that a run on this table needs",
     )
     parser.add_argument("--target", metavar="COLUMN", help="the column of labels in that table")
     parser.add_argument(

@@ -27,6 +27,7 @@ import numpy as np
 from attrition.core import atomic_files, plain_values
 from attrition.core.config import Config
 from attrition.core.errors import NotEnoughData
+from attrition.core.formatting import plural
 from attrition.data.clients import Clients, TestClients
 from attrition.data.leakage import suspicious_columns
 from attrition.data.ledger import Ledger, read_ledger
@@ -167,7 +168,7 @@ def describe(result: TrainingResult) -> str:
     )
     lines = [
         f"trained on         {result.rows:,} clients, of whom {result.positives:,} left",
-        f"left out           {result.left_out:,} rows of the test data",
+        f"left out           {plural(result.left_out, 'row')} of the test data",
         *(
             [f"known clients      {result.known_test_rows:,} test rows, by other rows of theirs"]
             if result.known_test_rows

@@ -89,9 +89,9 @@ def rebuild_ledger(config: Config) -> None:
     if ledger.commits:
         ledger = replace(ledger, earlier_names=names)
     texts.append(
-        f"a new ledger was made of the {ledger.committed_rows:,} labelled rows and the "
-        f"{ledger.open_rows:,} open clients that stand there; what the source files bring beyond "
-        f"them is added"
+        f"a new ledger was made of the {plural(ledger.committed_rows, 'labelled row')} and the "
+        f"{plural(ledger.open_rows, 'open client')} that stand there; what the source files bring "
+        f"beyond them is added"
     )
     text = "; ".join(texts)
     logger.warning("%s", text)
@@ -377,7 +377,8 @@ def _sound(path: Path, check: Callable[[], Checked]) -> Checked:
 
 def _accepted(checked: Checked) -> str:
     again = f", {plural(checked.repeated, 'repeated row')} left out" if checked.repeated else ""
-    return f"{checked.source.name} was changed by hand and accepted: {checked.rows:,} rows{again}"
+    rows = plural(checked.rows, "row")
+    return f"{checked.source.name} was changed by hand and accepted: {rows}{again}"
 
 
 def _size(path: Path) -> int:

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from attrition.core.config import Config
 from attrition.core.errors import NotEnoughData
+from attrition.core.formatting import plural
 from attrition.data.clients import Clients, TestClients, training_clients
 from attrition.data.ledger import Ledger
 from attrition.model.metrics import Minimum, Score
@@ -67,7 +68,7 @@ def too_few(error: NotEnoughData, left_out: int) -> NotEnoughData:
     """Add to the error the number of rows that were left out as test data, if any."""
     if not left_out:
         return error
-    return NotEnoughData(f"{error}; {left_out} rows were left out, since they are test data")
+    return NotEnoughData(f"{error}; left out as test data: {plural(left_out, 'row')}")
 
 
 def count_known(config: Config, test: TestClients, learnt: Iterable[str]) -> int:

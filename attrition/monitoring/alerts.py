@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from attrition.core.formatting import CANDIDATE_WAITS, listing
+from attrition.core.formatting import CANDIDATE_WAITS, listing, plural
 from attrition.core.labels import NO_LABELS, Labels
 from attrition.data.ledger import REJECTED, Ledger
 from attrition.runs.idle import FAILED_RUN
@@ -246,7 +246,7 @@ def _ended(known: AlertState, conditions: Sequence[Condition], outcome: str | No
 
 def _shortened(lines: Sequence[str]) -> list[str]:
     more = len(lines) - FILES_NAMED
-    return [*lines[:FILES_NAMED], *([f"and {more:,} files more"] if more > 0 else [])]
+    return [*lines[:FILES_NAMED], *([f"and {plural(more, 'file')} more"] if more > 0 else [])]
 
 
 def with_unsent(known: AlertState, message: str | None) -> tuple[str, ...]:

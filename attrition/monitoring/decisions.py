@@ -9,6 +9,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+from attrition.core.formatting import plural
 from attrition.core.repeated_tests import spent_at
 from attrition.model.metrics import Comparison, Score, score_to_judge_by
 from attrition.monitoring.findings import (
@@ -65,7 +66,9 @@ def training_need(now: TrainingSituation) -> TrainingNeed:
     if now.commit != now.deployed["commit"]:
         if now.unseen_rows == 0:
             return TrainingNeed(TrainingKind.NEW_ROWS, "the ingested rows have been recorded anew")
-        reason = f"{now.unseen_rows:,} labelled rows came after the deployed model was trained"
+        reason = (
+            f"{plural(now.unseen_rows, 'labelled row')} came after the deployed model was trained"
+        )
         return TrainingNeed(TrainingKind.NEW_ROWS, reason)
     if now.left_out_test_rows != now.deployed["left_out_test_rows"]:
         return TrainingNeed(TrainingKind.NEW_ROWS, "other training rows now stand in the test data")

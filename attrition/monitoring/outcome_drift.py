@@ -18,7 +18,7 @@ from functools import reduce
 from math import erfc, exp, sqrt
 from operator import add
 
-from attrition.core.formatting import listing
+from attrition.core.formatting import listing, plural
 from attrition.model.metrics import Minimum, Score, f1_of
 from attrition.monitoring.findings import Departure, DriftVerdict, Measure, PerformanceDrift
 from attrition.monitoring.outcome_evidence import (
@@ -239,7 +239,7 @@ def _figures(departures: Sequence[Departure]) -> str:
     figures: dict[str, list[str]] = {}
     for one in (surest[measure] for measure in Measure if measure in surest):
         batches = "" if one.batches == 1 else f" of {one.batches} batches"
-        figures.setdefault(f"on {one.rows:,} rows{batches}", []).append(_figure(one))
+        figures.setdefault(f"on {plural(one.rows, 'row')}{batches}", []).append(_figure(one))
     return "; ".join(f"{rows} {', '.join(listed)}" for rows, listed in figures.items())
 
 

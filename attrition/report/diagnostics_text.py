@@ -98,7 +98,7 @@ def _describe_drift(drift: DriftRecord) -> Iterator[str]:
     lines = [f"{'DRIFT':<24}{'PSI':>6}{'impact':>8}  what changed"]
     for sample, data in drift.data.items():
         moved, impact = data.drifted, drift.impact.get(sample)
-        lines.append(f"{sample}: {data.verdict}, {data.rows:,} rows")
+        lines.append(f"{sample}: {data.verdict}, {formatting.plural(data.rows, 'row')}")
         changes = {term.term: f"{term.change:+.2f}" for term in (impact.terms if impact else ())}
         lines += [
             f"  {line(one.column, 21):<22}{_decimal(one.psi, 2):>6}"

@@ -13,8 +13,10 @@ import argparse
 import logging
 import math
 import os
+import shutil
 import signal
 import sys
+import textwrap
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -22,7 +24,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from attrition.core import atomic_files, permissions, progress
-from attrition.core.command_line import Parser
+from attrition.core.command_line import Parser, fitted_help
 from attrition.core.config import Config, load_config
 from attrition.core.errors import AlreadyRunning, ConfigError, PipelineError
 from attrition.runs import lock
@@ -43,8 +45,8 @@ def parser(docstring: str | None) -> argparse.ArgumentParser:
     """A parser with the options of every script; its description is the docstring's first line."""
     lines = (docstring or "").strip().splitlines()
     result = Parser(
-        description=lines[0] if lines else None,
-        epilog="\n".join(lines[1:]).strip() or None,
+        description=fitted_help(lines[0]) if lines else None,
+        epilog=fitted_help("\n".join(lines[1:])) or None,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     result.add_argument(
@@ -147,10 +149,26 @@ class _Formatter(logging.Formatter):
         return text if record.levelno <= logging.INFO else f"{record.levelname.lower()}: {text}"
 
 
+class _TerminalFormatter(_Formatter):
+    """The same, broken at the terminal's width; paths stay whole, and so do tracebacks."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        text = super().format(record)
+        if "\n" in text:
+            return text
+        return textwrap.fill(
+            text,
+            shutil.get_terminal_size().columns,
+            subsequent_indent="    ",
+            break_long_words=False,
+            break_on_hyphens=False,
+        )
+
+
 def _set_up_logging() -> None:
     """Log to stderr; fullprocess.py adds a file."""
     handler = logging.StreamHandler()
-    handler.setFormatter(_Formatter())
+    handler.setFormatter(_TerminalFormatter() if sys.stderr.isatty() else _Formatter())
     logging.raiseExceptions = False  # a full disk that takes no log line is no second error
     root = logging.getLogger()
     root.handlers[:] = [handler]

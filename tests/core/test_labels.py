@@ -140,7 +140,7 @@ def test_the_next_run_the_page_the_report_and_the_api_speak_in_labels(
     assert "<b>orders" not in report
     assert "lastmonth_activity" not in report
     server = create_app(project.config).test_client()
-    client = next(row["corporation"] for row in rows if label in row["reason_1"])
+    client = next(row["client"] for row in rows if label in row["reason_1"])
     page = server.get(f"/clients/{client}", headers={"Accept": "text/html"}).text
     assert shown in page
     assert "<b>orders" not in page
@@ -148,5 +148,5 @@ def test_the_next_run_the_page_the_report_and_the_api_speak_in_labels(
     answer = server.get(f"/clients/{client}").get_json()
     assert "lastmonth_activity" in answer["features"]
     assert label in answer["reasons"][0]
-    posted = server.post("/prediction?reasons=1", json={"clients": [answer["features"]]})
-    assert label in posted.text.encode().decode("unicode_escape") or posted.status_code == 200
+    posted = server.post("/prediction?reasons=1", json={"records": [answer["features"]]})
+    assert label in posted.get_json()["reasons"][0][0]
