@@ -1,4 +1,4 @@
-"""The tick at rest, ingestion and training, side by side with the naive way, in whole processes."""
+"""The tick at rest, ingestion, training, predictions, side by side with others: whole processes."""
 
 from __future__ import annotations
 
@@ -25,7 +25,13 @@ from benchmarks.measuring import (
 )
 
 MEMORY_LIMIT = 4 * 1024  # MiB
+PREDICTION_MEMORY = 600e6 / 2**20  # MiB
 NEW_ROWS = 10_000
+# The least that could be done with a table: it is read, one expression worked out, and written.
+BARE_COPY = """import sys, duckdb
+table, output = sys.argv[1:]
+duckdb.sql(f"SELECT corporation, tanh(lastmonth_activity / 10 - number_of_employees / 1e4) "
+           f"FROM read_csv('{table}')").write_csv(output)"""
 
 
 @dataclass(frozen=True)
@@ -48,6 +54,7 @@ def lines(root: Path, sizes: Sizes) -> Iterator[Line]:
     yield from compare_ticks(root / "tick", sizes)
     yield from compare_ingestion(root / "ingestion", sizes)
     yield from compare_training(root / "training", sizes)
+    yield from compare_prediction(root / "prediction", sizes)
     if sizes.spilled:
         yield spilled_ingestion(root / "spilled", sizes)
 
@@ -144,6 +151,29 @@ def compare_training(root: Path, sizes: Sizes) -> Iterator[Line]:
     shutil.rmtree(project)
 
 
+def compare_prediction(root: Path, sizes: Sizes) -> Iterator[Line]:
+    """The predictions for a table against a bare copy of it by DuckDB."""
+    project = make_project(root)
+    write_batches(project, 10_000, 1)
+    write_test(project)
+    for script in ("ingestion.py", "training.py", "scoring.py", "deployment.py"):
+        stage(script, project)
+    write_batches(project, sizes.ingested, 1)
+    table = project / "sourcedata" / "batch00000.csv"
+    config = project / "config.json"
+    ours, bare = in_turn(
+        max(sizes.times // 2, 1),
+        lambda: run("diagnostics.py", "--config", config, "--predict", table),
+        lambda: run("-c", BARE_COPY, table, root / "copy.csv"),
+    )
+    what = f"prediction of {sizes.ingested:,} rows"
+    yield at_most(
+        f"{what} / bare copy by DuckDB", *_seconds(ours, bare), ours.seconds / bare.seconds, 4
+    )
+    yield _within_memory(f"{what}: memory / limit", ours, PREDICTION_MEMORY)
+    shutil.rmtree(project)
+
+
 def spilled_ingestion(root: Path, sizes: Sizes) -> Line:
     """More rows than memory holds."""
     project = make_project(root)
@@ -154,14 +184,9 @@ def spilled_ingestion(root: Path, sizes: Sizes) -> Line:
     return _within_memory(what, ours)
 
 
-def _within_memory(what: str, ours: Measured) -> Line:
-    return at_most(
-        what,
-        memory_text(ours.mebibytes),
-        memory_text(MEMORY_LIMIT),
-        ours.mebibytes / MEMORY_LIMIT,
-        1,
-    )
+def _within_memory(what: str, ours: Measured, limit: float = MEMORY_LIMIT) -> Line:
+    used = ours.mebibytes
+    return at_most(what, memory_text(used), memory_text(limit), used / limit, 1)
 
 
 def _seconds(ours: Measured, other: Measured) -> tuple[str, str]:
