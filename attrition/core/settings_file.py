@@ -54,10 +54,12 @@ def replace_settings(path: Path, settings: Mapping[str, Any]) -> Written:
     old, problem = _old_settings(path)
     folders = {key: old[key] for key in FOLDER_KEYS if key in old}
     others = {key: value for key, value in old.items() if key not in settings}
-    new = {**settings, **folders, **others}
+    new = _without_strange_labels({**settings, **folders, **others}, path)
     parse_config(new, path)
     text = atomic_files.json_text(new)
-    kept = tuple(others) + tuple(key for key in folders if folders[key] != settings.get(key))
+    kept = tuple(key for key in others if key in new) + tuple(
+        key for key in folders if folders[key] != settings.get(key)
+    )
     if path.exists() and path.read_bytes() == text.encode():
         return Written(path, False, None, kept, problem)
     backup = path.with_name(f"{path.name}.bak") if path.exists() else None
@@ -74,6 +76,14 @@ def replace_settings(path: Path, settings: Mapping[str, Any]) -> Written:
         if backup is not None:
             _keep(path, backup)
     return Written(path, True, backup, kept, problem)
+
+
+def _without_strange_labels(settings: dict[str, Any], path: Path) -> dict[str, Any]:
+    """The settings without labels of columns that they do not name: those of an earlier table."""
+    labels = settings.pop("labels", {})
+    columns = parse_config(settings, path).stored_columns
+    kept = {column: label for column, label in labels.items() if column in columns}
+    return {**settings, "labels": kept} if kept else settings
 
 
 def _old_settings(path: Path) -> tuple[dict[str, Any], str | None]:

@@ -20,6 +20,8 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from attrition.core.formatting import plural
+
 RESAMPLES = 4000
 INTERVAL_LEVEL = 0.95
 CALIBRATION_BINS = 10
@@ -353,8 +355,9 @@ def undefined_reason(rows: int, positives: int, minimum: Minimum) -> str | None:
     if rarer == 0:
         return f"all {rows:,} rows have the same label"
     if rarer < minimum.rarer_label:
+        rows_of_it = plural(rarer, "row")
         return (
-            f"only {rarer} rows of the rarer label, and at least {minimum.rarer_label} are needed"
+            f"only {rows_of_it} of the rarer label, and at least {minimum.rarer_label} are needed"
         )
     return None
 

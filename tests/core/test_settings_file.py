@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -146,3 +147,17 @@ def test_killed_at_any_call_the_settings_are_the_old_or_the_new_ones_and_none_is
             break
         killed.append(number)
     assert len(killed) >= 6
+
+
+def test_labels_of_an_earlier_tables_columns_are_not_taken_over(tmp_path: Path) -> None:
+    labels = {"lastmonth_activity": "orders last month", "number_of_employees": "employees"}
+    path = tmp_path / "config.json"
+    path.write_text(json.dumps({**FOLDERS, "labels": labels}))
+    replace_settings(path, {"numeric_columns": ["lastmonth_activity"]})
+    assert load_labels(path) == {"lastmonth_activity": "orders last month"}
+    assert "labels" not in replace_settings(path, {"numeric_columns": ["spend"]}).kept
+    assert load_labels(path) is None
+
+
+def load_labels(path: Path) -> Any:
+    return json.loads(path.read_text()).get("labels")

@@ -91,7 +91,7 @@ def test_the_interval_holds_the_true_score_about_95_times_in_100() -> None:
         ([1, 0, 1], "too few labelled rows: 3"),
         ([1, 1, 1, 1], "all 4 rows have the same label"),
         ([0, 0, 0, 0, 0], "all 5 rows have the same label"),
-        ([0, 0, 0, 0, 1], "only 1 rows of the rarer label, and at least 2"),
+        ([0, 0, 0, 0, 1], "only 1 row of the rarer label, and at least 2"),
     ],
 )
 def test_an_undefined_score_says_why_and_gives_no_number(labels: list[int], reason: str) -> None:

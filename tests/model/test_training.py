@@ -305,7 +305,7 @@ def test_risk_bends() -> None:
         ([0] * 100, "all 100 rows have the same label"),
         ([1] * 100, "all 100 rows have the same label"),
         ([0, 1] * 9, "too few labelled rows: 18, and at least 20 are needed"),
-        ([0] * 99 + [1], "only 1 rows of the rarer label, and at least 2 are needed"),
+        ([0] * 99 + [1], "only 1 row of the rarer label, and at least 2 are needed"),
         ([], "too few labelled rows: 0"),
     ],
 )
@@ -317,7 +317,7 @@ def test_what_cannot_be_learnt_is_refused_with_the_reason(labels: list[int], rea
 
 def test_even_one_row_of_the_rarer_label_is_refused_when_settings_would_allow_it() -> None:
     features = pd.DataFrame({"x": np.arange(100.0)})
-    with pytest.raises(NotEnoughData, match="only 1 rows of the rarer label"):
+    with pytest.raises(NotEnoughData, match="only 1 row of the rarer label"):
         fit(
             features,
             np.arange(100) == 5,

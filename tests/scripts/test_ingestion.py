@@ -230,7 +230,7 @@ def test_the_script_prints_a_table_and_names_no_client_in_its_log(project: Proje
     with source(project, "w.csv").open("a"):
         result = project.run("ingestion.py")
     assert all(len(line) <= 80 for line in result.stdout.splitlines())
-    assert "1 rows added to the training set; 0 open clients" in result.stdout
+    assert "1 row added to the training set; 0 open clients" in result.stdout
     assert "still being written" in result.stdout
     assert "Secret" not in result.stderr
     assert "1e309" not in result.stderr
