@@ -130,6 +130,11 @@ def write_book(
         raise PipelineError(f"{path}: cannot be written ({error})") from None
 
 
+def folded(name: str) -> str:
+    """A name without case, for comparison; `casefold` makes two characters of a Turkish `İ`."""
+    return name.casefold().replace("i\N{COMBINING DOT ABOVE}", "i")
+
+
 def _fill(
     connection: sqlite3.Connection,
     about: Mapping[str, Any],
@@ -145,7 +150,7 @@ def _fill(
     connection.execute("INSERT INTO about VALUES (?)", (json.dumps(about),))
     connection.executemany(
         "INSERT INTO clients VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-        ((position, client, client.casefold(), *rest) for position, client, *rest in clients),
+        ((position, client, folded(client), *rest) for position, client, *rest in clients),
     )
     connection.executemany("INSERT INTO details VALUES (?, ?, ?)", details)
     for statement in _INDEXES:
@@ -301,7 +306,7 @@ def _condition(question: Question, to_call: int) -> tuple[str, list[Any]]:
         values.append(to_call)
     if question.part:
         parts.append("instr(folded, ?)")
-        values.append(question.part.casefold())
+        values.append(folded(question.part))
     return " AND ".join(parts), values
 
 
