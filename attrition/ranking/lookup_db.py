@@ -160,6 +160,11 @@ def write_book(
         raise PipelineError(f"{path}: cannot be written ({error})") from None
 
 
+def folded(name: str) -> str:
+    """A name without case, for comparison; `casefold` makes two characters of a Turkish `İ`."""
+    return name.casefold().replace("i\N{COMBINING DOT ABOVE}", "i")
+
+
 def _fill(
     connection: sqlite3.Connection,
     about: Mapping[str, Any],
@@ -177,7 +182,7 @@ def _fill(
     more = ", NULL" if not about.get("has_profit") else ", ?"
     connection.executemany(
         f"INSERT INTO clients VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?{more})",
-        ((position, client, client.casefold(), *rest) for position, client, *rest in clients),
+        ((position, client, folded(client), *rest) for position, client, *rest in clients),
     )
     connection.executemany("INSERT INTO details VALUES (?, ?, ?)", details)
     connection.executemany("INSERT INTO moved VALUES (?, ?, ?)", moved)
@@ -362,7 +367,7 @@ def _condition(question: Question, to_call: int) -> tuple[str, list[Any]]:
         values.append(to_call)
     if question.part:
         parts.append("instr(folded, ?)")
-        values.append(question.part.casefold())
+        values.append(folded(question.part))
     if question.moved:
         parts.append("place IN (SELECT place FROM moved WHERE move = ?)")
         values.append(question.moved)

@@ -130,6 +130,17 @@ def test_a_least_value_leaves_those_who_are_worth_it(path: Path) -> None:
     assert narrowed.found == {"high": 1, "medium": 1, "low": 1}
 
 
+def test_a_part_of_a_name_is_found_whatever_its_case(tmp_path: Path) -> None:
+    """U+0130 is the Turkish capital I with its dot, of which `casefold` makes two characters."""
+    names = ["\u0130stanbul", "Istanbul Ltd", "M\u00fcller", "STRASSE 1"]
+    book = tmp_path / "clients.db"
+    write(book, [(n, name, "high", 0.9, "", "", None, None, None) for n, name in enumerate(names)])
+    for part in ("istanbul", "\u0130STANBUL", "i\u0307stanbul"):
+        assert places(asked(book, part=part)) == [0, 1], part
+    assert places(asked(book, part="M\u00dcLLER")) == [2]
+    assert places(asked(book, part="stra\u00dfe")) == [3]
+
+
 def test_clients_held_out_stand_below_the_others_in_every_order(path: Path) -> None:
     tiers = {"high": 2, "medium": 1, "low": 2}
     held_out = {"high": 0, "medium": 0, "low": 2}
