@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from attrition.core import atomic_files
 from attrition.core.errors import DataError
 from attrition.data.ledger import Ledger
-from attrition.monitoring import alerts
+from attrition.monitoring import alerts, severity
 from attrition.monitoring.findings import Sample, Suspicion
 from attrition.monitoring.record import DecisionRecord, last_decision, recorded_runs
 from attrition.report import build, chapter_model
@@ -225,12 +225,15 @@ def show(record: DecisionRecord, project: Project) -> None:
         ledger=Ledger(),
         plots={},
     )
-    assert len(build.build_report(inputs).attention) == len(record.warnings)
+    assert build.build_report(inputs).sections
+    warnings = len(severity.messages(record)) - (record.proposal is not None)
+    assert warnings == len(record.warnings)
     alerts.conditions(record, 0.6)
     json.dumps([web_records.run_of(record), public_decision(record)])
     dashboard.trends([record, record], [])
     dashboard.shifts(dashboard.newest_comparison(record)[1])
-    dashboard.attention(record, [record])
+    severity.messages(record, [record])
+    severity.state_line(record, {"f1": 0.7}, {}, 0.6)
     dashboard.decisions([record])
     dashboard.outcome_sentence(record.ranking)
     weak = len(record.segments.weak) if record.segments else 0

@@ -618,7 +618,7 @@ def test_columns_are_told_by_how_far_they_moved() -> None:
 def test_the_weeks_show_the_last_list_of_each_and_need_two() -> None:
     """2026-03-02 is a Monday."""
     lists = [("2026-03-03", 5), ("2026-03-08", 7), ("2026-03-09", 4), ("2026-03-30", 9)]
-    readings = [
+    readings: list[dict[str, Any]] = [
         {"time": f"{day}T06:00:00+00:00", "high": n, "value_at_risk": None} for day, n in lists
     ]
     assert dashboard.weeks(readings[:2]) == []
