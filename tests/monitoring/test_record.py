@@ -227,12 +227,14 @@ def show(record: DecisionRecord, config: Config) -> None:
         plots={},
     )
     assert build.build_report(inputs).sections
-    assert len(severity.messages(record)) >= len(record.warnings)
+    warnings = len(severity.messages(record)) - (record.proposal is not None)
+    assert warnings == len(record.warnings)
     alerts.conditions(record, 0.6)
     json.dumps([web_records.run_of(record), public_decision(record)])
     dashboard.trends([record, record], [])
     dashboard.shifts(dashboard.newest_comparison(record)[1])
     severity.messages(record, [record])
+    severity.state_line(record, {"f1": 0.7}, {}, 0.6)
     dashboard.decisions([record])
     dashboard.outcome_sentence(record.ranking)
     weak = len(record.segments.weak) if record.segments else 0

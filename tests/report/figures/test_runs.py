@@ -75,10 +75,10 @@ def test_runs_stand_in_their_order_with_gaps_where_nothing_is_known() -> None:
 @pytest.mark.slow
 def test_of_a_run_that_is_still_at_work_the_stages_are_known_and_the_whole_is_not() -> None:
     at_work = replace(KEPT, finished_at=None)
-    *_, seconds = panels(run_figures.trends([FIRST, at_work], 0.6))
-    np.testing.assert_equal(line(seconds, "whole run"), [3, np.nan])
-    np.testing.assert_equal(line(seconds, "training"), [2, 2])
-    *_, alone = panels(run_figures.trends([at_work, at_work], 0.6))
+    *_, seconds = panels(run_figures.trends([FIRST, at_work, at_work], 0.6))
+    np.testing.assert_equal(line(seconds, "whole run"), [3, np.nan, np.nan])
+    np.testing.assert_equal(line(seconds, "training"), [2, 2, 2])
+    *_, alone = panels(run_figures.trends([at_work] * 3, 0.6))
     assert {one.get_label() for one in alone.lines} >= {"training"}
     assert "whole run" not in {one.get_label() for one in alone.lines}
 
@@ -86,10 +86,10 @@ def test_of_a_run_that_is_still_at_work_the_stages_are_known_and_the_whole_is_no
 @pytest.mark.slow
 @pytest.mark.parametrize("only", [FIRST, FAILED, KEPT], ids=["first", "failed", "kept"])
 def test_runs_of_one_kind_alone_are_drawn(only: DecisionRecord) -> None:
-    shown = run_figures.trends([only, only], 0.6)
+    shown = run_figures.trends([only] * 3, 0.6)
     assert len(panels(shown)) == 5
     assert isinstance(shown, Picture)
-    assert shown.alt.startswith("2 runs, ")
+    assert shown.alt.startswith("3 runs, ")
     empty = [axes for axes in shown.figure.axes if not axes.get_legend()]
     assert [texts[0].get_text() for axes in empty if (texts := axes.texts)] == [
         "nothing is known yet"
@@ -100,7 +100,7 @@ def test_runs_of_one_kind_alone_are_drawn(only: DecisionRecord) -> None:
 @pytest.mark.slow
 def test_without_runs_that_is_said_and_of_many_the_newest_are_drawn() -> None:
     assert isinstance(run_figures.trends([], 0.6), Absent)
-    assert isinstance(run_figures.trends([KEPT], 0.6), Absent)
+    assert isinstance(run_figures.trends([KEPT, KEPT], 0.6), Absent)
     shown = run_figures.trends([run(1 + n // 24 % 28, "kept", 0.5) for n in range(90)], 0.6)
     assert len(line(panels(shown)[0], "test data")) == run_figures.MOST_RUNS
     assert isinstance(shown, Picture)
