@@ -194,6 +194,19 @@ def risk_history(history: Sequence[Mapping[str, Any]]) -> tuple[Chart, str] | No
     return staircase(readings, times, percent), text
 
 
+def actions(done: Sequence[Mapping[str, Any]]) -> list[dict[str, str]]:
+    """What was done with the client as texts of one line; as `GET /clients/<id>` answers it."""
+    return [
+        {
+            "date": action["date"],
+            "action": line(action["action"]),
+            "cost": "" if action["cost"] is None else amount(action["cost"]),
+            "note": line(action["note"], 200) if action["note"] else "",
+        }
+        for action in done
+    ]
+
+
 def value_text(value: Any) -> str:
     """A client's value for people."""
     if value is None or value == "":
