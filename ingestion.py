@@ -36,7 +36,6 @@ from attrition.core.config import DEFAULT_CONFIG_PATH, STANDARD_FOLDERS, Config,
 from attrition.core.errors import DataError, PipelineError
 from attrition.core.settings_file import Written, replace_settings
 from attrition.data import source_files
-from attrition.data.clients import known_ids
 from attrition.data.config_suggestion import suggest_settings
 from attrition.data.csv_records import FOUND, MAXIMUM_RECORD, check_header, column_names
 from attrition.data.discovery import Survey, all_rejected, survey
@@ -72,7 +71,7 @@ def run(config: Config) -> IngestionResult:
     if after != before or took_in or not config.ledger.exists():
         write_ledger(config.ledger, after)
     rows_engine.settle(after)
-    actions = actions_store.take_in(config, lambda names: known_ids(config, names))
+    actions = actions_store.take_in(config, lambda names: _known_ids(config, names))
     for entry in actions.files:
         _log(entry)
     return _with_actions(_result(config, before, after, looked), actions)
@@ -176,6 +175,12 @@ def _result(config: Config, before: Ledger, after: Ledger, looked: Survey) -> In
         all_rejected=all_rejected(config, after),
         notices=tuple(f"{notice.text} ({notice.time})" for notice in after.notices),
     )
+
+
+def _known_ids(config: Config, names: set[str]) -> set[str]:
+    from attrition.data.clients import known_ids  # slow to import, and needed for new actions only
+
+    return known_ids(config, names)
 
 
 def _with_actions(result: IngestionResult, actions: ActionsTaken) -> IngestionResult:
