@@ -36,6 +36,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from attrition.calls import actions_store
+from attrition.calls.actions_store import ActionsTaken
 from attrition.core import atomic_files, clock
 from attrition.core.config import DEFAULT_CONFIG_PATH, STANDARD_FOLDERS, Config, parse_config
 from attrition.core.errors import DataError, PipelineError
@@ -77,7 +79,10 @@ def run(config: Config) -> IngestionResult:
     if after != before or took_in or not config.ledger.exists():
         write_ledger(config.ledger, after)
     rows_engine.settle(after)
-    return _result(config, before, after, looked)
+    actions = actions_store.take_in(config, lambda names: _known_ids(config, names))
+    for entry in actions.files:
+        _log(entry)
+    return _with_actions(_result(config, before, after, looked), actions)
 
 
 def pending(config: Config) -> Pending:
@@ -91,9 +96,10 @@ def pending(config: Config) -> Pending:
         problems = {
             item.batch.name: _header_problem(config, item.batch, part) for item in looked.new
         }
+    actions, waiting = actions_store.pending(config)
     return Pending(
-        tuple(name for name, reason in problems.items() if reason is None),
-        looked.waiting,
+        (*(name for name, reason in problems.items() if reason is None), *actions),
+        (*looked.waiting, *waiting),
         looked.refused,
         tuple(Refusal(name, reason) for name, reason in problems.items() if reason is not None),
     )
@@ -179,6 +185,22 @@ def _result(config: Config, before: Ledger, after: Ledger, looked: Survey) -> In
     )
 
 
+def _known_ids(config: Config, names: set[str]) -> set[str]:
+    from attrition.data.clients import known_ids  # slow to import, and needed for new actions only
+
+    return known_ids(config, names)
+
+
+def _with_actions(result: IngestionResult, actions: ActionsTaken) -> IngestionResult:
+    return replace(
+        result,
+        actions=actions.files,
+        refused=(*result.refused, *actions.refused),
+        waiting=(*result.waiting, *actions.waiting),
+        notices=(*result.notices, *actions.notices),
+    )
+
+
 def _log_survey(looked: Survey, ledger: Ledger) -> None:
     """Log what happened in the source folder."""
     for event in looked.events:
@@ -224,6 +246,8 @@ def table_text(result: IngestionResult) -> str:
         lines += _wrapped(f"{item.name}: not read: {item.reason}")
     for name in result.waiting:
         lines += _wrapped(f"{name}: still being written, left for the next run")
+    for entry in result.actions:
+        lines += _wrapped(f"{entry.name}: {actions_text(entry)}")
     if len(lines) == 1:
         lines = ["nothing new"]
     lines.append(
@@ -231,6 +255,15 @@ def table_text(result: IngestionResult) -> str:
         f"{plural(result.open_clients, 'open client')}"
     )
     return "\n".join(lines)
+
+
+def actions_text(entry: LedgerEntry) -> str:
+    """What became of a file of actions."""
+    if entry.status == REJECTED:
+        return f"rejected: {entry.reason}"
+    return (
+        f"{entry.kept:,} new actions, {entry.duplicate:,} known, {entry.quarantined:,} quarantined"
+    )
 
 
 def _wrapped(text: str) -> list[str]:

@@ -9,8 +9,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections import Counter
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date
 
@@ -18,7 +17,6 @@ from attrition.data.csv_records import Record, check_header
 
 REQUIRED = ("client", "date", "action")
 OPTIONAL = ("cost", "note")
-UNKNOWN_CLIENT = "no client of this name"
 _DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 
 
@@ -65,29 +63,14 @@ class Actions:
     duplicates: int
     rejected: tuple[Rejection, ...]
 
-    @property
-    def unknown_clients(self) -> tuple[str, ...]:
-        """The names that no client has, each once."""
-        names = (each.value for each in self.rejected if each.reason == UNKNOWN_CLIENT)
-        return tuple(dict.fromkeys(names))
 
-    @property
-    def busy_days(self) -> int:
-        """On how many days a client had more than one action."""
-        days = Counter((action.client, action.day) for action in self.accepted)
-        return sum(number > 1 for number in days.values())
-
-
-def check_actions(
-    names: Sequence[str], records: Iterable[Record], clients: Collection[str], today: date
-) -> Actions:
+def check_actions(names: Sequence[str], records: Iterable[Record], last_day: date) -> Actions:
     """Check every row of a file of actions.
 
     Args:
         names: its header.
         records: the rows after it.
-        clients: the ids of all clients ever seen; a set is fast.
-        today: the last day on which something can have been done.
+        last_day: on which something can have been done.
 
     Raises:
         DataError: a column is missing or doubled; nothing can be read.
@@ -98,7 +81,7 @@ def check_actions(
     rows = 0
     for record in records:
         rows += 1
-        result = _check(names, record, clients, today)
+        result = _check(names, record, last_day)
         if isinstance(result, Action):
             accepted[result] = None
         else:
@@ -106,9 +89,7 @@ def check_actions(
     return Actions(tuple(accepted), rows - len(accepted) - len(rejected), tuple(rejected))
 
 
-def _check(
-    names: Sequence[str], record: Record, clients: Collection[str], today: date
-) -> Action | Rejection:
+def _check(names: Sequence[str], record: Record, last_day: date) -> Action | Rejection:
     """The row as an action, or the first thing that is wrong with it."""
     if record.problem is not None:
         return Rejection(record.line, "", record.text, record.problem)
@@ -119,8 +100,8 @@ def _check(
     texts = dict(zip(names, record.values, strict=True))
     cost = texts.get("cost", "")
     problems = {
-        "client": _client_problem(texts["client"], clients),
-        "date": _date_problem(texts["date"].strip(), today),
+        "client": None if texts["client"].strip() else "blank",
+        "date": _date_problem(texts["date"].strip(), last_day),
         "action": None if texts["action"].strip() else "blank",
         "cost": _cost_problem(cost.strip()),
     }
@@ -136,13 +117,7 @@ def _check(
     )
 
 
-def _client_problem(text: str, clients: Collection[str]) -> str | None:
-    if not text.strip():
-        return "blank"
-    return None if text in clients else UNKNOWN_CLIENT
-
-
-def _date_problem(text: str, today: date) -> str | None:
+def _date_problem(text: str, last_day: date) -> str | None:
     if not text:
         return "blank"
     if not _DATE.fullmatch(text):
@@ -151,7 +126,7 @@ def _date_problem(text: str, today: date) -> str | None:
         day = date.fromisoformat(text)
     except ValueError:
         return "not a day of the calendar"
-    return "in the future" if day > today else None
+    return "in the future" if day > last_day else None
 
 
 def _cost_problem(text: str) -> str | None:

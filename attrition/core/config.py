@@ -109,6 +109,10 @@ class Config:
     calls_per_list: int | None = None
     rank_by: str = BY_RISK
 
+    # Where files say what was done with clients; None: `actions` beside the settings. It may be
+    # missing: then nothing was done.
+    actions_folder_path: Path | None = None
+
     # Fewest labelled rows (of both labels together, and of the rarer one) for a model or a verdict.
     minimum_training_rows: int = 50
     minimum_scoring_rows: int = 30
@@ -193,6 +197,14 @@ class Config:
     @property
     def ingested_files(self) -> Path:
         return self.output_folder_path / "ingestedfiles.txt"
+
+    @property
+    def actions_folder(self) -> Path:
+        return self.actions_folder_path or self.root / "actions"
+
+    @property
+    def actions(self) -> Path:
+        return self.output_folder_path / "actions.db"
 
     @property
     def ledger(self) -> Path:
@@ -290,6 +302,11 @@ def load_config(path: Path | None = None) -> Config:
                 f"{source}: {key}: expected an existing folder, found nothing at {folder}; "
                 f"create it with: mkdir -p '{folder}'"
             )
+    if config.actions_folder.exists() and not config.actions_folder.is_dir():
+        raise ConfigError(
+            f"{source}: actions_folder_path: expected a folder or nothing at "
+            f"{config.actions_folder}, found a file"
+        )
     return config
 
 
@@ -362,7 +379,9 @@ def _convert(key: str, kind: str, value: Any, root: Path) -> Any:
         json.dumps(value, ensure_ascii=False).encode()
     except UnicodeEncodeError:
         raise ValueError("characters that a file can hold, no half of one") from None
-    if kind == "Path":
+    if value is None and kind in ("Path | None", "int | None"):
+        return None
+    if kind.startswith("Path"):
         if not isinstance(value, str) or not value or "\0" in value:
             raise ValueError("the path of a folder as text")
         return (root / value).resolve()
@@ -377,8 +396,6 @@ def _convert(key: str, kind: str, value: Any, root: Path) -> Any:
             raise ValueError("true or false")
         return value
     if kind.startswith("int"):
-        if value is None and kind == "int | None":
-            return None
         if not isinstance(value, int) or isinstance(value, bool) or value < 1:
             raise ValueError("a whole number of at least 1" + " or null" * (kind != "int"))
         return value
@@ -492,10 +509,12 @@ def _is_memory_size(text: str) -> bool:
 
 def _check_folders(config: Config) -> None:
     """Refuse folders that share files: output written to one would be read from another."""
-    for key in FOLDER_KEYS:
+    is_given = config.actions_folder_path is not None
+    keys = (*FOLDER_KEYS, *["actions_folder_path"] * is_given)
+    for key in keys:
         folder = getattr(config, key)
         with_parents = {folder, *folder.parents}
-        for other in FOLDER_KEYS:
+        for other in keys:
             within = getattr(config, other)
             if key != other and within in with_parents:
                 raise ConfigError(

@@ -377,3 +377,21 @@ def newest_of_each(ids: NDArray[np.object_]) -> NDArray[np.bool_]:
     rows = np.zeros(len(ids), dtype=bool)
     rows[list(last.values())] = True
     return rows
+
+
+def known_ids(config: Config, wanted: set[str]) -> set[str]:
+    """Those of some ids that an ingested row has; on Spark, where nobody looks, all of them."""
+    if config.engine is not None or config.id_column is None or not wanted:
+        return wanted
+    key = storage.key_of(config)[config.id_column]
+    present: set[str] = set()
+    with _session(config, _size(config.final_data)) as (connection, scratch):
+        connection.register("wanted", pd.DataFrame({"id": pd.Series(sorted(wanted), dtype=str)}))
+        for path in (config.final_data, config.open_clients, config.unmatured):
+            rows, parameters = storage.read_range(config, path, 0, None, scratch)
+            found = connection.execute(
+                f"SELECT DISTINCT {key} FROM {rows} WHERE {key} IN (SELECT id FROM wanted)",
+                parameters,
+            ).fetchall()
+            present.update(name for (name,) in found)
+    return present

@@ -24,6 +24,7 @@ class IngestionResult:
         open_clients: clients whose outcome is not known yet.
         all_rejected: that no file could be taken in, ever, and why; None where one was.
         notices: what ever happened to the ledger and its files, each with its time, oldest first.
+        actions: the new files of actions, taken in or rejected; `kept` are new actions.
     """
 
     files: tuple[LedgerEntry, ...]
@@ -36,6 +37,7 @@ class IngestionResult:
     open_clients: int
     all_rejected: str | None = None
     notices: tuple[str, ...] = ()
+    actions: tuple[LedgerEntry, ...] = ()
 
 
 @dataclass(frozen=True)

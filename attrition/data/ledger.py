@@ -274,31 +274,38 @@ def read_ledger(path: Path) -> Ledger:
         return Ledger()
     raw = atomic_files.read_json(path)
     try:
-        return Ledger(
-            schema=str(raw["schema"]),
-            commits=tuple(_commit(item) for item in raw["commits"]),
-            entries=tuple(_entry(item) for item in raw["files"]),
-            sightings={name: Sighting(**item) for name, item in raw["sightings"].items()},
-            refused={str(name): str(reason) for name, reason in raw["refused"].items()},
-            events=tuple(Event(**item) for item in raw["events"]),
-            open_sha256=str(raw["open_clients"]["sha256"]),
-            open_rows=int(raw["open_clients"]["rows"]),
-            store=str(raw["store"]),
-            writing=bool(raw["writing"]),
-            stamp=tuple(map(int, raw["stamp"])) if raw["stamp"] else None,
-            earlier_end=int(raw["earlier_end"]),
-            open_of_no_file=bool(raw["open_of_no_file"]),
-            earlier_names=tuple(map(str, raw["earlier_names"])),
-            arrivals=tuple(map(str, raw["arrivals"])),
-            notices=tuple(Notice(**item) for item in raw["notices"]),
-            replaced={str(digest): str(row) for digest, row in raw["replaced"].items()},
-            unmatured=Unmatured(**raw["unmatured"]) if "unmatured" in raw else None,
-        )
+        return parse_ledger(raw)
     except (KeyError, TypeError, AttributeError, ValueError):
         raise DataError(
             f"{path}: not a ledger of this pipeline; restore it, or run ingestion.py, which sets "
             f"it aside and makes a new one of the rows that are there"
         ) from None
+
+
+def parse_ledger(raw: Any) -> Ledger:
+    """The ledger of the plain values that `ledger_json` made; for others one of the errors
+    KeyError, TypeError, AttributeError, ValueError.
+    """
+    return Ledger(
+        schema=str(raw["schema"]),
+        commits=tuple(_commit(item) for item in raw["commits"]),
+        entries=tuple(_entry(item) for item in raw["files"]),
+        sightings={name: Sighting(**item) for name, item in raw["sightings"].items()},
+        refused={str(name): str(reason) for name, reason in raw["refused"].items()},
+        events=tuple(Event(**item) for item in raw["events"]),
+        open_sha256=str(raw["open_clients"]["sha256"]),
+        open_rows=int(raw["open_clients"]["rows"]),
+        store=str(raw["store"]),
+        writing=bool(raw["writing"]),
+        stamp=tuple(map(int, raw["stamp"])) if raw["stamp"] else None,
+        earlier_end=int(raw["earlier_end"]),
+        open_of_no_file=bool(raw["open_of_no_file"]),
+        earlier_names=tuple(map(str, raw["earlier_names"])),
+        arrivals=tuple(map(str, raw["arrivals"])),
+        notices=tuple(Notice(**item) for item in raw["notices"]),
+        replaced={str(digest): str(row) for digest, row in raw["replaced"].items()},
+        unmatured=Unmatured(**raw["unmatured"]) if "unmatured" in raw else None,
+    )
 
 
 def write_ledger(path: Path, ledger: Ledger) -> None:

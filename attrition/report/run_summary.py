@@ -17,7 +17,7 @@ from attrition.core.formatting import (
 )
 from attrition.core.labels import NO_LABELS, Labels
 from attrition.data.ingestion_result import IngestionResult
-from attrition.data.ledger import INGESTED
+from attrition.data.ledger import INGESTED, LedgerEntry
 from attrition.model.metrics import Score, score_to_judge_by
 from attrition.monitoring.findings import DriftVerdict, RunVerdict, Sample
 from attrition.monitoring.record import DecisionRecord, DriftRecord
@@ -132,7 +132,15 @@ def _new_data(ingestion: IngestionResult) -> str:
     if ingestion.waiting:
         waiting = plural(len(ingestion.waiting), "file")
         parts.append(f"{waiting} still being written, left for the next run.")
+    parts += [_actions(entry) for entry in ingestion.actions]
     return " ".join(parts) or "nothing."
+
+
+def _actions(entry: LedgerEntry) -> str:
+    name = f"Actions of {entry.name}"
+    if entry.status != INGESTED:
+        return f"{name}: rejected."
+    return f"{name}: {entry.kept:,} new, {entry.duplicate:,} known."
 
 
 # Of the labelled rows some may be test data, so not all of them are to learn from.

@@ -173,7 +173,7 @@ def _watched(config: Config) -> dict[str, Any]:
     from attrition.core.releases import LINKED_FILES, MANIFEST, RELEASE_FILES
 
     live = config.prod_deployment_path / "current"
-    outputs = [config.ledger, config.final_data, config.open_clients]
+    outputs = [config.ledger, config.actions, config.final_data, config.open_clients]
     if config.snapshot_column is not None:
         outputs.append(config.unmatured)
     outputs += [live / name for name in (*RELEASE_FILES, MANIFEST)]  # damage wakes it up, too
@@ -195,6 +195,7 @@ def _watched(config: Config) -> dict[str, Any]:
         "folders": [
             _relative(path, config) for path in (config.input_folder_path, config.test_data_path)
         ],
+        "actions": _relative(config.actions_folder, config),
         "settings": _relative(config.source, config),
         "outputs": [_relative(path, config) for path in outputs],
         "rewritten": [_relative(path, config) for path in rewritten],
@@ -214,8 +215,11 @@ def _state(watched: dict[str, Any], root: str, inputs: str) -> dict[str, Any]:
 def _listing(watched: dict[str, Any], root: str) -> list[list[Any]]:
     """The stamps of the input files and of the settings."""
     stamps = []
-    for folder in watched["folders"]:
-        with os.scandir(f"{root}/{folder}") as entries:
+    actions = f"{root}/{watched['actions']}"  # a folder that may be missing
+    for folder in (*(f"{root}/{name}" for name in watched["folders"]), actions):
+        if folder == actions and not os.path.isdir(actions):
+            continue
+        with os.scandir(folder) as entries:
             stamps += sorted(
                 _stamp(entry.name, entry.stat(follow_symlinks=False)) for entry in entries
             )

@@ -7,13 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from attrition.calls.actions import Action, Actions, Rejection, check_actions
+from attrition.calls.actions import Action, Actions, check_actions
 from attrition.core.errors import DataError
 from attrition.data.csv_records import read_header, read_records
 from attrition.data.csv_scan import scan_file
 
 TODAY = date(2026, 5, 20)
-CLIENTS = {"Acme", " Blank ", "Müller, Söhne", "007"}
 
 
 def checked(folder: Path, text: str) -> Actions:
@@ -22,7 +21,7 @@ def checked(folder: Path, text: str) -> Actions:
     path.write_text(text, encoding="utf-8")
     scan = scan_file(path)
     names = read_header(path, scan).names
-    return check_actions(names, read_records(path, scan), CLIENTS, TODAY)
+    return check_actions(names, read_records(path, scan), TODAY)
 
 
 def test_a_row_is_a_client_a_day_an_action_and_perhaps_its_cost_and_a_note(tmp_path: Path) -> None:
@@ -54,8 +53,6 @@ def test_cost_and_note_may_be_missing(tmp_path: Path) -> None:
     [
         (",2026-05-01,call,", ("client", "", "blank")),
         ("  ,2026-05-01,call,", ("client", "  ", "blank")),
-        ("acme,2026-05-01,call,", ("client", "acme", "no client of this name")),
-        ("7,2026-05-01,call,", ("client", "7", "no client of this name")),
         ("Acme,,call,", ("date", "", "blank")),
         ("Acme,2026-05-21,call,", ("date", "2026-05-21", "in the future")),
         ("Acme,2026-02-30,call,", ("date", "2026-02-30", "not a day of the calendar")),
@@ -72,7 +69,7 @@ def test_cost_and_note_may_be_missing(tmp_path: Path) -> None:
         ("Acme,2026-05-01,call,nan", ("cost", "nan", "not a finite number")),
         ("Acme,call", ("", "Acme,call", "2 values, the header has 4 columns")),
         ('Ac"me,2026-05-01,call,', ("", 'Ac"me,2026-05-01,call,', "a quotation mark inside an un")),
-        ("nobody,yesterday,,-1", ("client", "nobody", "no client of this name")),
+        (" ,yesterday,,-1", ("client", " ", "blank")),
     ],
 )
 def test_what_is_wrong_with_a_row_is_named(
@@ -100,17 +97,6 @@ def test_a_row_that_comes_twice_counts_once_and_rows_that_differ_count_each(tmp_
         "007,2026-05-02,offer,3,\n",
     )
     assert (len(actions.accepted), actions.duplicates, actions.rejected) == (6, 1, ())
-    assert actions.busy_days == 2  # Acme's first of May with three, 007's second with two
-
-
-def test_unknown_clients_are_named_each_once(tmp_path: Path) -> None:
-    actions = checked(
-        tmp_path,
-        "client,date,action\n"
-        "B Ltd,2026-05-01,call\nA Ltd,2026-05-01,call\nB Ltd,2026-05-02,visit\n",
-    )
-    assert actions.unknown_clients == ("B Ltd", "A Ltd")
-    assert actions.rejected[0] == Rejection(2, "client", "B Ltd", "no client of this name")
 
 
 @pytest.mark.parametrize(

@@ -126,7 +126,7 @@ def test_a_worked_list_has_calls_and_outcomes_of_its_open_clients(tmp_path: Path
     scan = scan_file(path)
     records = read_records(path, scan)
     today = date.fromisoformat(clock.today())
-    calls = check_actions(read_header(path, scan).names, records, opened, today)
+    calls = check_actions(read_header(path, scan).names, records, today)
     assert (calls.rejected, calls.duplicates) == ((), 0)
     called = {action.client for action in calls.accepted}
     assert called <= {name for name, group in groups.items() if group == "call"}

@@ -66,12 +66,18 @@ def relink(link: Path) -> None:
     link.symlink_to("releases/2")
 
 
+def _with_actions(root: Path, text: str) -> None:
+    (root / "actions").mkdir(exist_ok=True)
+    (root / "actions/a.csv").write_text(text)
+
+
 CHANGES: dict[str, Callable[[Path], object]] = {
     "a new source file": lambda root: (root / "sourcedata/b.csv").write_text("x\n"),
     "a longer source file": lambda root: (root / "sourcedata/a.csv").write_text("x\ny\n"),
     "as long a source file": lambda root: (root / "sourcedata/a.csv").write_text("y\n"),
     "a removed source file": lambda root: (root / "sourcedata/a.csv").unlink(),
     "a renamed source file": lambda root: (root / "sourcedata/a.csv").rename(root / "sourcedata/c"),
+    "a first file of actions": lambda root: _with_actions(root, "x\n"),
     "other test data": lambda root: (root / "testdata/t.csv").write_text("z\n"),
     "other settings": lambda root: (root / "config.json").write_text(
         (root / "config.json").read_text() + " "
@@ -195,6 +201,23 @@ def test_no_tick_rests_after_a_change(quiet: Project, change: str) -> None:
     CHANGES[change](quiet.root)
     assert not rests(quiet)
     assert not (quiet.root / "cron.log").exists()
+
+
+def test_with_a_folder_of_actions_a_tick_rests_until_a_file_changes_or_goes(quiet: Project) -> None:
+    _with_actions(quiet.root, "x\n")
+    finish(quiet.config)
+    assert rests(quiet)
+    _with_actions(quiet.root, "y\n")
+    assert not rests(quiet)
+    finish(quiet.config)
+    assert rests(quiet)
+    (quiet.root / "actions/a.csv").unlink()
+    assert not rests(quiet)
+    finish(quiet.config)
+    (quiet.root / "actions").rmdir()
+    assert rests(quiet)
+    quiet.write("ingesteddata/actions.db", "x")
+    assert not rests(quiet)
 
 
 def test_a_tick_does_not_rest_where_a_whole_run_has_something_to_say(quiet: Project) -> None:

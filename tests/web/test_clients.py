@@ -11,6 +11,7 @@ from urllib.parse import quote
 import pytest
 from flask.testing import FlaskClient
 
+import ingestion
 from app import create_app
 from attrition.ranking import lookup_db
 from tests.conftest import Project
@@ -166,6 +167,38 @@ def test_one_client_has_features_points_and_the_history_of_its_risk(client: Flas
     history = [(found["time"], found["probability"]) for found in answer["history"]]
     assert history == [("2026-02-01", 0.7808), (NOW, 0.8808)]
     assert {found["release"] for found in answer["history"]} == {answer["release"]}
+
+
+def test_what_was_done_with_a_client_is_shown_latest_first_and_inert(
+    client: FlaskClient, project: Project
+) -> None:
+    assert strict_json(client.get("/clients/Quiet%20AG"))["actions"] == []
+    assert "What was done" not in client.get("/clients/Quiet AG", headers=BROWSER).text
+    folder = project.root / "actions"
+    folder.mkdir()
+    (folder / "a.csv").write_text(
+        "client,date,action,cost,note\n"
+        "Quiet AG,2026-05-01,call,12.5,<script>alert(1)</script>\n"
+        "Busy,2026-05-02,call,,\n"
+        "Quiet AG,2026-05-03,visit,,\n"
+        "Quiet AG,2026-05-03,offer,1000,\n"
+    )
+    ingestion.run(project.config)
+    assert strict_json(client.get("/clients/Quiet%20AG"))["actions"] == [
+        {"date": "2026-05-03", "action": "offer", "cost": 1000.0, "note": ""},
+        {"date": "2026-05-03", "action": "visit", "cost": None, "note": ""},
+        {
+            "date": "2026-05-01",
+            "action": "call",
+            "cost": 12.5,
+            "note": "<script>alert(1)</script>",
+        },
+    ]
+    page = client.get("/clients/Quiet AG", headers=BROWSER).text
+    assert page.index("offer</td>") < page.index("visit</td>") < page.index("call</td>")
+    assert "&lt;script&gt;alert(1)" in page
+    project.config.actions.write_bytes(b"x" * 5000)
+    assert strict_json(client.get("/clients/Quiet%20AG"))["actions"] == []
 
 
 def test_clients_held_out_are_shown_apart_with_the_reason(

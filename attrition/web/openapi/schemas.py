@@ -177,6 +177,9 @@ def _client_answers(has_profit: bool) -> dict[str, Schema]:
     tiers = thing(high=WHOLE, medium=WHOLE, low=WHOLE)
     about = {"time": TIME, "release": VERSION, "ranked": TEXT, "total": WHOLE}
     moment = thing(time=TIME, probability=FRACTION, release=optional(VERSION))
+    action = thing(
+        date={"type": "string", "format": "date"}, action=TEXT, cost=optional(NUMBER), note=TEXT
+    )
     more = thing(
         **about,
         features={"type": "object", "additionalProperties": {"type": ["number", "string", "null"]}},
@@ -186,6 +189,7 @@ def _client_answers(has_profit: bool) -> dict[str, Schema]:
         threshold=optional(FRACTION),
         live_release=optional(VERSION),
         history=listed(moment, description="where the probability changed, oldest first"),
+        actions=listed(action, description="what was done with the client, latest first"),
     )
     page = thing(
         **about,

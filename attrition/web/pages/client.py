@@ -278,6 +278,19 @@ def moment_of(item: Mapping[str, Any]) -> float:
     return datetime.fromisoformat(item["time"]).timestamp()
 
 
+def actions(done: Sequence[Mapping[str, Any]]) -> list[dict[str, str]]:
+    """What was done with the client as texts of one line; as `GET /clients/<id>` answers it."""
+    return [
+        {
+            "date": action["date"],
+            "action": line(action["action"]),
+            "cost": "" if action["cost"] is None else amount(action["cost"]),
+            "note": line(action["note"], 200) if action["note"] else "",
+        }
+        for action in done
+    ]
+
+
 def value_text(value: Any, column: str = "", labels: Labels = NO_LABELS) -> str:
     """A client's value for people."""
     return labels.value(column, value, LONGEST, amount)

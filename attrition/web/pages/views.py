@@ -125,6 +125,7 @@ def client_page(
         row=client_list.row(client),
         thresholds=thresholds,
         risk_history=one_client.risk_history(client["history"], client),
+        actions=one_client.actions(client["actions"]),
         **explained,
     )
 
