@@ -136,7 +136,7 @@ def actions_of(path: Path, client: str) -> list[dict[str, Any]]:
 
 
 def _read_only(path: Path) -> sqlite3.Connection:
-    return sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=5)
+    return sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=0.5)
 
 
 @contextlib.contextmanager
@@ -158,10 +158,12 @@ def _opened_to_write(path: Path) -> Iterator[tuple[sqlite3.Connection, Ledger]]:
         ledger = Ledger().with_notice(clock.now(), text)
     with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as connection:
         connection.execute("PRAGMA synchronous = EXTRA")  # the journal's end is durable, too
+        connection.execute("PRAGMA cache_spill = OFF")  # whoever reads waits for the end alone
         connection.execute("BEGIN IMMEDIATE")
         if not connection.execute("PRAGMA user_version").fetchone()[0]:
             for statement in _TABLES:
                 connection.execute(statement)
+            connection.execute("INSERT INTO ledger VALUES (?)", (json.dumps(ledger_json(ledger)),))
         yield connection, ledger  # an error leaves the transaction, which closing takes back
         connection.execute("COMMIT")
 
@@ -215,7 +217,7 @@ def _take_in(
         refused={refusal.name: refusal.reason for refusal in looked.refused},
         events=(*after.events, *looked.events),
     )
-    if after != before or not before.sightings:
+    if after != before:
         connection.execute("DELETE FROM ledger")
         connection.execute("INSERT INTO ledger VALUES (?)", (json.dumps(ledger_json(after)),))
     folder = config.actions_folder.name

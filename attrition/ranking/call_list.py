@@ -174,7 +174,7 @@ def rank_clients(config: Config, ledger: Ledger, champion: Champion | None) -> R
     )
     if config.id_column is None:
         return written
-    kept = remember(result, release.id, ledger.commit_id)
+    kept = remember(result, release.id, ledger.commit_id, ranked)
     risks = result.risks(config.clients_with_reasons)
     history.record_ranking(
         config.history, kept.key, about["time"], asdict(kept), config.rankings_to_keep, risks=risks

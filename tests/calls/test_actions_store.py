@@ -182,6 +182,22 @@ def test_a_lost_database_is_made_anew_of_the_files(peopled: Project, loss: str) 
     )
 
 
+def test_a_damaged_database_without_its_files_is_set_aside_once(peopled: Project) -> None:
+    peopled.config.actions.write_bytes(b"x" * 9000)
+    for _ in range(2):
+        (notice,) = ingestion.run(peopled.config).notices
+        assert "actions.db was damaged" in notice
+    assert len(list(peopled.config.output_folder_path.glob("actions.set-aside*"))) == 1
+
+
+def test_without_news_the_database_is_not_written(peopled: Project) -> None:
+    peopled.config.actions_folder.mkdir()
+    ingestion.run(peopled.config)
+    before = peopled.config.actions.stat().st_mtime_ns
+    ingestion.run(peopled.config)
+    assert peopled.config.actions.stat().st_mtime_ns == before
+
+
 _KILLED = """
 import os, signal, sqlite3, sys
 from pathlib import Path

@@ -21,6 +21,7 @@ from hypothesis import strategies as st
 
 from app import create_app
 from attrition.core import atomic_files, releases
+from attrition.core.labels import parse_labels
 from attrition.model.scorecard import Scorecard
 from attrition.model.terms import CategoricalTerm, KnotAxis, LevelAxis, NumericTerm, PairTerm
 from attrition.monitoring.findings import ColumnDrift
@@ -533,6 +534,15 @@ def test_a_client_stands_on_the_curve_where_its_value_is() -> None:
     assert [dot.text for dot in region.chart.dots if dot.marked] == ["south: 12%"]
     assert {tick.at for tick in age.chart.ticks} == {tick.at for tick in region.chart.ticks}
     assert age.chart.ticks[0].text == "0%"
+
+
+def test_a_form_hints_in_the_form_that_its_field_takes() -> None:
+    labels = parse_labels({"age": {"label": "share", "format": "percent"}})
+    features = {"age": 55.0, "region": "south"}
+    (age,), _ = one_client.fields(CARD, features, ["age", "region"], labels=labels)
+    assert (age.value, age.hint) == ("55", "usually 10")
+    (standing,) = one_client.standings(CARD, features, ["age"], labels)
+    assert [tick.text for tick in standing.chart.across] == ["0%", "1000%", "10000%"]
 
 
 def test_a_form_offers_known_values_other_ones_and_none() -> None:
