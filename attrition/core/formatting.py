@@ -138,7 +138,7 @@ def number_text(value: float) -> str:
 
 def short(number: float) -> str:
     """A number in few characters, for an axis: 0.03, 7.5, 250, 12k, 3.4M."""
-    for size, unit in ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e4, "k")):
+    for size, unit in ((1e12, "tn"), (1e9, "bn"), (1e6, "M"), (1e4, "k")):
         if size <= abs(number) < 1e15:
             return f"{number / (1e3 if unit == 'k' else size):.3g}{unit}".replace("-", _MINUS)
     rounded = f"{number:.0f}" if 100 <= abs(number) < 1e4 else f"{number:.3g}"

@@ -642,7 +642,7 @@ def test_the_weeks_show_the_last_list_of_each_and_need_two() -> None:
     assert third - second == pytest.approx(3 * (second - first), abs=0.2)  # the axis is time
     assert clients.text == "9 in the week of 30 March 2026, 7 in that of 2 March 2026."
     readings = [{**one, "value_at_risk": 1000.0 * one["high"]} for one in readings]
-    assert dashboard.weeks(readings)[1].chart.dots[0].text == "2 March 2026: 7k"
+    assert dashboard.weeks(readings)[1].chart.dots[0].text == "2 March 2026: 7000"
 
 
 # --- the documentation and errors -------------------------------------------------------------
