@@ -21,7 +21,6 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from pathlib import Path
-from typing import Any
 
 from attrition.calls.actions import Actions, check_actions
 from attrition.core import atomic_files, clock
@@ -43,7 +42,6 @@ from attrition.data.ledger import (
 from attrition.data.source_files import Refusal
 
 VERSION = 1  # of the tables below (PRAGMA user_version)
-MOST_SHOWN = 100  # actions of a client
 _TABLES = (
     "CREATE TABLE ledger (ledger TEXT NOT NULL)",  # one row, JSON
     """CREATE TABLE actions (
@@ -116,27 +114,6 @@ def pending(config: Config) -> tuple[tuple[str, ...], tuple[str, ...]]:
         tuple(f"{folder}/{item.batch.name}" for item in looked.new),
         tuple(f"{folder}/{name}" for name in looked.waiting),
     )
-
-
-def actions_of(path: Path, client: str) -> list[dict[str, Any]]:
-    """The newest actions of a client, latest first, for the API; [] where there are none."""
-    if not path.exists():
-        return []
-    try:
-        with contextlib.closing(_read_only(path)) as connection:
-            rows = connection.execute(
-                "SELECT day, kind, cost, note FROM actions WHERE client = ? "
-                "ORDER BY day DESC, number DESC LIMIT ?",
-                (client, MOST_SHOWN),
-            ).fetchall()
-    except sqlite3.Error as error:
-        logger.warning("%s: not readable (%s)", path, error)
-        return []
-    return [dict(zip(("date", "action", "cost", "note"), row, strict=True)) for row in rows]
-
-
-def _read_only(path: Path) -> sqlite3.Connection:
-    return sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=0.5)
 
 
 @contextlib.contextmanager

@@ -16,7 +16,7 @@ import pytest
 
 import ingestion
 from attrition.calls import actions_store
-from attrition.calls.actions_store import MOST_SHOWN, actions_of
+from attrition.calls.client_actions import MOST_SHOWN, actions_of
 from attrition.core.errors import PipelineError
 from tests.conftest import REPOSITORY, Project
 from tests.support.ingested import source
