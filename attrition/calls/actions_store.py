@@ -26,6 +26,7 @@ from attrition.calls.actions import Actions, check_actions
 from attrition.core import atomic_files, clock
 from attrition.core.config import Config
 from attrition.core.errors import DataError, PipelineError
+from attrition.core.formatting import plural
 from attrition.data import source_files
 from attrition.data.client_table import unpacked
 from attrition.data.csv_records import FOUND, read_header, read_records
@@ -282,7 +283,7 @@ def _set_aside(
         writer.writerows((entry.name, *row) for row in rows)
     parts = []
     if entry.quarantined:
-        parts.append(f"{entry.quarantined:,} of {entry.rows_read:,} rows in quarantine")
+        parts.append(f"{entry.quarantined:,} of {plural(entry.rows_read, 'row')} in quarantine")
     if unknown:
-        parts.append(f"{len(unknown):,} of its clients are in no row so far")
+        parts.append(f"{plural(len(unknown), 'client')} of it in no row so far")
     return f"{label}: {' and '.join(parts)}; see quarantine/{path.name}"

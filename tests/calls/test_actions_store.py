@@ -106,7 +106,7 @@ def test_clients_of_no_row_are_kept_named_in_one_file_and_count_when_they_come(
         "acme,2026-05-01,call,,",
     )
     (notice,) = ingestion.run(peopled.config).notices
-    assert "2 of its clients are in no row so far" in notice
+    assert "2 clients of it in no row so far" in notice
     assert "Late" not in notice  # logs and alerts hold no clients' names
     (path,) = peopled.config.quarantine.glob("actions-*")
     names = [line.split(",")[3] for line in path.read_text().splitlines()[1:]]

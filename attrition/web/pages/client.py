@@ -162,7 +162,7 @@ def _standing(
     chart = (
         _curve(term, value, risks, reach, labels)
         if isinstance(term, NumericTerm)
-        else _stems(term, value, risks[:-1], reach)
+        else _stems(term, value, risks[:-1], reach, labels)
     )
     name, shown = labels.name(term.column), value_text(value, term.column, labels)
     said = labels.phrase(term.column, value) or f"{name} is {shown}"
@@ -187,11 +187,18 @@ def _curve(
 
 
 def _stems(
-    term: CategoricalTerm, value: Any, risks: Sequence[float], reach: tuple[float, float]
+    term: CategoricalTerm,
+    value: Any,
+    risks: Sequence[float],
+    reach: tuple[float, float],
+    labels: Labels,
 ) -> Chart:
     """Stems by falling risk; of many categories the most telling and this client's own."""
     chosen = term.axis.place(value).lower
-    names = [*map(value_text, term.axis.levels), OTHER]
+    names = [
+        *(labels.phrase(term.column, level) or value_text(level) for level in term.axis.levels),
+        OTHER,
+    ]
     readings = [
         Reading(name, risk, marked=position == chosen)
         for position, (name, risk) in enumerate(zip(names, risks, strict=True))
