@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
 import re
 import sys
 from collections.abc import Callable
@@ -413,9 +412,9 @@ _NUMBERS: dict[str, tuple[Callable[[float], bool], str]] = {
         lambda value: 0 <= value <= 0.5,
         "a fraction from 0 (nobody is held out) to 0.5",
     ),
-    "contact_cost": (lambda value: 0 <= value < math.inf, "a number of at least 0 or null"),
+    "contact_cost": (lambda value: value >= 0, "a number of at least 0 or null"),
     "offer_share": (lambda value: 0 <= value < 1, "a fraction of at least 0 and below 1"),
-    "offer_cost": (lambda value: 0 <= value < math.inf, "a number of at least 0"),
+    "offer_cost": (lambda value: value >= 0, "a number of at least 0"),
 }
 
 

@@ -129,6 +129,11 @@ def amount(number: float | None) -> str:
     return text.replace("-", _MINUS)
 
 
+def plain_number(value: float) -> str:
+    """A number in its shortest form that reads back the same; whole ones without a point."""
+    return f"{value:.0f}" if value.is_integer() and abs(value) < 1e15 else repr(value)
+
+
 def number_text(value: float) -> str:
     """A number for people: at most four significant digits, or whole from a thousand on."""
     if abs(value) < 1e15 and (value == int(value) or abs(value) >= 1000):

@@ -24,6 +24,7 @@ from attrition.core import atomic_files
 from attrition.core.errors import DataError, PipelineError, UnreadableError
 from attrition.ranking.movement import CAME, LEFT, HighRisk, Movement
 from attrition.ranking.ranking import CALL, GROUPS, HIGH, HOLD_OUT, Ranking, Tiers
+from attrition.runs.history_store import error_kind
 
 TIERS = ("high", "medium", "low")
 # The API's name of an order -> SQLite's ORDER BY. Places follow the falling probability, value
@@ -339,8 +340,7 @@ def opened(path: Path) -> Iterator[Book]:
             connection.row_factory = sqlite3.Row
             yield Book(connection)
     except (sqlite3.Error, ValueError, TypeError) as error:
-        code = getattr(error, "sqlite_errorcode", None) or 0
-        if code & 0xFF in (sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN):
+        if error_kind(error) in (sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN):
             raise UnreadableError(f"{path}: cannot be read ({error})") from None
         raise DataError(f"{path}: not the book that the pipeline wrote ({error})") from None
 
