@@ -135,6 +135,24 @@ def actions_of(path: Path, client: str) -> list[dict[str, Any]]:
     return [dict(zip(("date", "action", "cost", "note"), row, strict=True)) for row in rows]
 
 
+def actions_since(path: Path, day: str) -> list[tuple[str, str, str]]:
+    """Client, day and kind of every action from a day on, in the order of the days; [] without any.
+
+    Args:
+        day: as in `2026-01-31`.
+    """
+    if not path.exists():
+        return []
+    try:
+        with contextlib.closing(_read_only(path)) as connection:
+            return connection.execute(
+                "SELECT client, day, kind FROM actions WHERE day >= ? ORDER BY day, number", (day,)
+            ).fetchall()
+    except sqlite3.Error as error:
+        logger.warning("%s: not readable (%s)", path, error)
+        return []
+
+
 def _read_only(path: Path) -> sqlite3.Connection:
     return sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=5)
 

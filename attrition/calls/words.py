@@ -2,12 +2,43 @@
 
 from __future__ import annotations
 
+import math
+from datetime import UTC, datetime
+
 from attrition.calls.effect import LEAST_OUTCOMES, PLANNED_CUT, Effect, Estimate, Verdict
 from attrition.calls.profit import ListProfit, SuccessRate
 from attrition.core.formatting import amount, count, decimal, percent, plural
 
 # So many times the known outcomes are not worth waiting for.
 MOST_TIMES = 10
+# A pace is known only after some days, and one of ten years is none.
+LEAST_DAYS, MOST_WEEKS = 7, 520
+
+
+def study_in_words(effect: Effect, since: str, now: str) -> str:
+    """The same, and how long it takes at the pace so far while nothing is shown.
+
+    Args:
+        since: when the study began, ISO 8601.
+        now: until when outcomes have been counted.
+    """
+    known, more = effect.called.known + effect.held_out.known, effect.more_if_planned
+    words, days = effect_in_words(effect), _days(since, now)
+    is_open = effect.verdict in {Verdict.TOO_FEW, Verdict.NOT_SHOWN}
+    if not (is_open and more and known and days >= LEAST_DAYS):
+        return words
+    weeks = math.ceil(more / known * days / 7)
+    time = f"about {plural(weeks, 'week')}" if weeks <= MOST_WEEKS else "more than ten years"
+    return f"{words} At the pace so far that takes {time}."
+
+
+def _days(since: str, now: str) -> int:
+    """Whole days between two times; 0 where one cannot be read."""
+    try:
+        first, last = (datetime.fromisoformat(time).astimezone(UTC) for time in (since, now))
+    except (ValueError, OverflowError):
+        return 0
+    return (last - first).days
 
 
 def effect_in_words(effect: Effect) -> str:

@@ -207,6 +207,10 @@ class Config:
         return self.output_folder_path / "actions.db"
 
     @property
+    def enrolled(self) -> Path:
+        return self.output_folder_path / "enrolled"
+
+    @property
     def ledger(self) -> Path:
         return self.output_folder_path / "ledger.json"
 

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from attrition.calls.effect import Effect
 from attrition.calls.holdout import is_held_out
 from attrition.calls.profit import ListProfit
 from attrition.calls.study import Study, current_study
@@ -41,6 +42,7 @@ from attrition.ranking.outcomes import (
     remember,
 )
 from attrition.ranking.ranking import Pricing, Ranking, Tiers
+from attrition.ranking.study_of_calls import StudySoFar, study_so_far, with_listed
 from attrition.runs import history
 
 STAYED = "clients of the newest batch who stayed"
@@ -66,6 +68,7 @@ class RankingResult:
         rank_by: what orders it.
         profit: what calling is worth; None without costs, or where nothing is known of it.
         no_profit: why there is none although costs are set.
+        study: of calls, with the clients of this list; None where nobody is held out.
     """
 
     release: str
@@ -78,6 +81,7 @@ class RankingResult:
     rank_by: str = BY_RISK
     profit: ListProfit | None = None
     no_profit: str | None = None
+    study: StudySoFar | None = None
 
     def counts(self) -> RankingRecord:
         """What the decision record holds of it."""
@@ -126,7 +130,8 @@ def rank_clients(config: Config, ledger: Ledger, champion: Champion | None) -> R
             else f"{NO_OPEN_CLIENTS}; of the newest batch all have left",
         )
     is_open = ranked == OPEN_CLIENTS  # nobody calls clients of a known outcome
-    priced = pricing.pricing(config, pricing.measured_effect(config)) if is_open else None
+    study = study_so_far(config, ledger)
+    priced = pricing.pricing(config, study.effect if study else None) if is_open else None
     known = priced if isinstance(priced, Pricing) else None
     rank_by = pricing.order(config, priced)
     tiers = ranking.choose_tiers(
@@ -149,6 +154,7 @@ def rank_clients(config: Config, ledger: Ledger, champion: Champion | None) -> R
         pricing=known,
     )
     result = ranking.with_changes(result, _last_list(path) if config.id_column else None)
+    study = with_listed(config, ledger, study, result)
     csv_list.write_list(path, result)
     about: dict[str, Any] = {"time": clock.now(), "release": release.id, "ranked": ranked}
     if rank_by != BY_RISK:
@@ -171,6 +177,7 @@ def rank_clients(config: Config, ledger: Ledger, champion: Champion | None) -> R
         rank_by=rank_by,
         profit=profit if isinstance(profit, ListProfit) else None,
         no_profit=profit if isinstance(profit, str) else None,
+        study=study,
     )
     if config.id_column is None:
         return written
@@ -187,6 +194,18 @@ def recorded(listed: RankingResult | str) -> tuple[RankingRecord | None, str | N
     return (None, listed) if isinstance(listed, str) else (listed.counts(), None)
 
 
+def effect_of_calls(
+    config: Config, ledger: Ledger, listed: RankingResult | str
+) -> tuple[Effect | None, str | None]:
+    """What calls have changed, for the decision record; or why that is not measured.
+
+    Args:
+        listed: the result of `rank`.
+    """
+    study = study_so_far(config, ledger) if isinstance(listed, str) else listed.study
+    return (study.effect, study.fault) if study else (None, None)
+
+
 def record_anew(config: Config, listed: RankingResult | str) -> None:
     """Put a list made after the last run, or the reason for none, into that run's record.
 
@@ -196,6 +215,11 @@ def record_anew(config: Config, listed: RankingResult | str) -> None:
         ranking_record, reason = recorded(listed)
         plain = ranking_record.to_json() if ranking_record else None
         record |= {"ranking": plain, "no_ranking": reason}
+        measured = effect_of_calls(config, read_ledger(config.ledger), listed)
+        for key, value in zip(("effect", "no_effect"), measured, strict=True):
+            record.pop(key, None)
+            if value is not None:
+                record[key] = plain_values.to_json(value)
         atomic_files.write_json(config.decision, _with_study(config, record))
 
 

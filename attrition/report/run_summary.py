@@ -99,6 +99,8 @@ def _paragraphs(record: DecisionRecord) -> Iterator[tuple[str, str]]:
         yield "Clients", _clients(ranking)
     elif no_ranking:
         yield "Clients", no_list(no_ranking)
+    if record.study_in_words is not None:
+        yield "Calls", record.study_in_words
     impact = _impact(record.drift)
     if impact:
         yield "Impact", impact

@@ -21,7 +21,7 @@ from attrition.calls.effect import (
     split_evidence,
 )
 from attrition.calls.sequence import ConfidenceSequence
-from attrition.calls.words import effect_in_words
+from attrition.calls.words import effect_in_words, study_in_words
 from attrition.core.plain_values import from_json, to_json
 from benchmarks.effect import Study, coverage
 
@@ -277,3 +277,18 @@ def test_the_interval_holds_at_every_look(cut: float, bias: float) -> None:
     result = coverage(Study(share=0.2, cut=cut, bias=bias), studies=150, clients=1000, step=50)
     assert result.covered > 0.9 - 3 * math.sqrt(0.09 / 150)
     assert abs(result.error) < 3 * result.standard_error
+
+
+def test_how_long_it_takes_is_said_by_the_pace_so_far() -> None:
+    effect = measure(groups(100, 35, 100, 37), SEQUENCE)
+    assert effect.more_if_planned is not None
+    weeks = math.ceil(effect.more_if_planned / 200 * 4)  # 200 outcomes came in four
+    words = study_in_words(effect, "2026-05-01T06:00:00+00:00", "2026-05-29T06:00:00+00:00")
+    assert words == f"{effect_in_words(effect)} At the pace so far that takes about {weeks} weeks."
+    for since in ("2026-05-28T06:00:00+00:00", "junk"):
+        assert study_in_words(effect, since, "2026-05-29T06:00:00Z") == effect_in_words(effect)
+    slow = study_in_words(effect, "2016-05-01T06:00:00+00:00", "2026-05-29T06:00:00+00:00")
+    assert slow.endswith("takes more than ten years.")
+    shown = measure(groups(1000, 310, 1000, 390), SEQUENCE)
+    words = study_in_words(shown, "2026-05-01T06:00:00+00:00", "2026-05-29T06:00:00+00:00")
+    assert words == effect_in_words(shown)

@@ -4,35 +4,20 @@ from __future__ import annotations
 
 import csv
 
-import numpy as np
 import pytest
 
 from app import create_app
-from attrition.calls.effect import Enrolled, measure
-from attrition.calls.sequence import ConfidenceSequence
-from attrition.core import atomic_files, plain_values
 from attrition.ranking import call_list, csv_list, lookup_db
 from attrition.ranking.call_list import RankingResult
 from attrition.ranking.outcomes import OutcomeCounts
 from attrition.ranking.ranking import Tiers
+from attrition.ranking.study_of_calls import StudySoFar
 from attrition.runs import history
 from tests.conftest import FORMS, HEADER, Project
+from tests.support.effects import effect_of
 from tests.support.pages import document_text
 from tests.support.pages import page as html
 from tests.support.releases import deploy, labelled_rows
-
-# 1,000 called and 1,000 held out, all at a risk of .4: 30 % of the called left, and 40 %.
-EFFECT = measure(
-    Enrolled(
-        np.full(2000, 0.4),
-        np.arange(2000) < 1000,
-        np.full(2000, 0.5),
-        (np.tile(np.arange(1000), 2) < np.repeat([300, 400], 1000)).astype(np.float64),
-        np.arange(2000) < 1000,
-        np.full(2000, "call"),
-    ),
-    ConfidenceSequence(),
-)
 
 # The card of these tests: log-odds 2 - 0.04 x lastmonth_activity, so 0 gives 0.8808, 50 gives 0.5,
 # 75 gives 0.2689, 100 gives 0.1192; a missing month gives log-odds 1, 0.7311.
@@ -226,8 +211,8 @@ def test_high_risk_begins_where_a_call_pays(listed: Project) -> None:
     assert "No call is expected to earn what it costs." in call_list.top_table(result)
 
 
-def test_a_rate_to_be_measured_shows_a_profit_once_a_run_has_recorded_an_effect(
-    listed: Project,
+def test_a_rate_to_be_measured_shows_a_profit_once_there_is_an_estimate(
+    listed: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     study = {"success_rate": "measured", "holdout_share": 0.2, "holdout_salt": "spring"}
     listed.configure(**{**COSTS, **study}, rank_by="profit")
@@ -236,7 +221,7 @@ def test_a_rate_to_be_measured_shows_a_profit_once_a_run_has_recorded_an_effect(
     assert (result.profit, result.rank_by) == (None, "value at risk")
     assert "the hold-out has measured nothing yet" in " ".join(call_list.top_table(result).split())
     assert "profit" not in table(listed)[0]
-    atomic_files.write_json(listed.config.decision, {"effect": plain_values.to_json(EFFECT)})
+    monkeypatch.setattr(StudySoFar, "effect", effect_of(300, 400))
     result = call_list.rank(listed.config)
     assert isinstance(result, RankingResult)
     assert result.profit is not None

@@ -67,6 +67,7 @@ def overview_page() -> Response:
         value_at_risk=client_list.value_at_risk(listing.about) if listing else "",
         weeks=dashboard.weeks(history.high_risk(now.config.history)),
         profit=dashboard.profit(decision.ranking if decision else None),
+        study=decision.study_in_words if decision else None,
         messages=severity.messages(decision, runs),
         state_line=live and _state_line(live, decision, runs),
         trends=dashboard.trends(runs, diagnostics.get("batches") or ()),

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 
-from attrition.core import atomic_files, releases
+from attrition.core import atomic_files, plain_values, releases
 from attrition.ranking import lookup_db
 from tests.conftest import Project
 from tests.support.browsing import page_of
+from tests.support.effects import effect_of
 from tests.support.records import decision_record
 from tests.support.releases import NOW
 
@@ -55,6 +56,18 @@ def test_a_run_without_anything_to_say_has_no_list_of_it(ready: Project) -> None
     html = say(ready)
     assert "severities" not in html
     assert "What the last run has to say" not in html
+
+
+def test_a_study_of_calls_is_one_sentence_on_the_page(ready: Project) -> None:
+    assert "Do calls help?" not in say(ready)
+    record = decision_record(effect=plain_values.to_json(effect_of(310, 390)))
+    atomic_files.write_json(ready.config.decision, record.to_json())
+    html = page_of(ready)
+    (shown,) = re.findall(r"Do calls help\?</h2>\s*<p>(.*)</p>", html)
+    assert shown.startswith(
+        "Of 2,000 listed, 1,000 were held out: 31% of the called and 39% of the held out have "
+        "left. At equal risk, calling saves 8 points (90%: 2 to 14, at whatever moment you look)."
+    )
 
 
 def rank(project: Project) -> None:
