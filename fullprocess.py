@@ -85,7 +85,7 @@ def run(config: Config, inputs: idle.Inputs, watch: Stopwatch) -> str:
             context, (record, outgoing) = read_context(config, champion), owed
         with watch.stage("reporting"):
             record = report(context, record, outgoing, watch, check)
-        return summary(close(context, inputs, record, outgoing, watch))
+        return summary(close(context, inputs, record, outgoing, watch), config.labels)
 
 
 def run_stages(

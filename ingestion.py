@@ -98,10 +98,11 @@ def pending(config: Config) -> Pending:
         }
     actions, waiting = actions_store.pending(config)
     return Pending(
-        (*(name for name, reason in problems.items() if reason is None), *actions),
+        tuple(name for name, reason in problems.items() if reason is None),
         (*looked.waiting, *waiting),
         looked.refused,
         tuple(Refusal(name, reason) for name, reason in problems.items() if reason is not None),
+        actions,
     )
 
 

@@ -21,12 +21,12 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from pathlib import Path
-from typing import Any
 
 from attrition.calls.actions import Actions, check_actions
 from attrition.core import atomic_files, clock
 from attrition.core.config import Config
 from attrition.core.errors import DataError, PipelineError
+from attrition.core.formatting import plural
 from attrition.data import source_files
 from attrition.data.client_table import unpacked
 from attrition.data.csv_records import FOUND, read_header, read_records
@@ -43,7 +43,6 @@ from attrition.data.ledger import (
 from attrition.data.source_files import Refusal
 
 VERSION = 1  # of the tables below (PRAGMA user_version)
-MOST_SHOWN = 100  # actions of a client
 _TABLES = (
     "CREATE TABLE ledger (ledger TEXT NOT NULL)",  # one row, JSON
     """CREATE TABLE actions (
@@ -118,23 +117,6 @@ def pending(config: Config) -> tuple[tuple[str, ...], tuple[str, ...]]:
     )
 
 
-def actions_of(path: Path, client: str) -> list[dict[str, Any]]:
-    """The newest actions of a client, latest first, for the API; [] where there are none."""
-    if not path.exists():
-        return []
-    try:
-        with contextlib.closing(_read_only(path)) as connection:
-            rows = connection.execute(
-                "SELECT day, kind, cost, note FROM actions WHERE client = ? "
-                "ORDER BY day DESC, number DESC LIMIT ?",
-                (client, MOST_SHOWN),
-            ).fetchall()
-    except sqlite3.Error as error:
-        logger.warning("%s: not readable (%s)", path, error)
-        return []
-    return [dict(zip(("date", "action", "cost", "note"), row, strict=True)) for row in rows]
-
-
 def actions_since(path: Path, day: str) -> list[tuple[str, str, str]]:
     """Client, day and kind of every action from a day on, in the order of the days; [] without any.
 
@@ -176,10 +158,12 @@ def _opened_to_write(path: Path) -> Iterator[tuple[sqlite3.Connection, Ledger]]:
         ledger = Ledger().with_notice(clock.now(), text)
     with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as connection:
         connection.execute("PRAGMA synchronous = EXTRA")  # the journal's end is durable, too
+        connection.execute("PRAGMA cache_spill = OFF")  # whoever reads waits for the end alone
         connection.execute("BEGIN IMMEDIATE")
         if not connection.execute("PRAGMA user_version").fetchone()[0]:
             for statement in _TABLES:
                 connection.execute(statement)
+            connection.execute("INSERT INTO ledger VALUES (?)", (json.dumps(ledger_json(ledger)),))
         yield connection, ledger  # an error leaves the transaction, which closing takes back
         connection.execute("COMMIT")
 
@@ -233,7 +217,7 @@ def _take_in(
         refused={refusal.name: refusal.reason for refusal in looked.refused},
         events=(*after.events, *looked.events),
     )
-    if after != before or not before.sightings:
+    if after != before:
         connection.execute("DELETE FROM ledger")
         connection.execute("INSERT INTO ledger VALUES (?)", (json.dumps(ledger_json(after)),))
     folder = config.actions_folder.name
@@ -321,7 +305,7 @@ def _set_aside(
         writer.writerows((entry.name, *row) for row in rows)
     parts = []
     if entry.quarantined:
-        parts.append(f"{entry.quarantined:,} of {entry.rows_read:,} rows in quarantine")
+        parts.append(f"{entry.quarantined:,} of {plural(entry.rows_read, 'row')} in quarantine")
     if unknown:
-        parts.append(f"{len(unknown):,} of its clients are in no row so far")
+        parts.append(f"{plural(len(unknown), 'client')} of it in no row so far")
     return f"{label}: {' and '.join(parts)}; see quarantine/{path.name}"

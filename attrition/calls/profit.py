@@ -320,11 +320,11 @@ def _sum_of_first(amounts: Floats) -> Floats:
 
 
 def _sums(risk: Floats, value: Floats, costs: CallCosts) -> Floats:
-    """What the spread of the first k calls needs, for k = 0 to n_calls: shape (7, n_calls + 1)."""
+    """What the spread of the first k calls needs, for k = 0 to n_calls: shape (9, n_calls + 1)."""
     offer = costs.of_offer(value)
     gain, stays = value - offer, (1 - risk) * offer
     kept = risk * gain
-    terms = (kept, stays, kept * gain, stays * offer, kept * stays, stays**2, kept**2)
+    terms = (kept, stays, kept * gain, stays * offer, kept * stays, stays**2, kept**2, gain, offer)
     return np.stack([_sum_of_first(term) for term in terms])
 
 
@@ -332,9 +332,10 @@ def _spread(contacts: float, sums: Floats, rates: Floats) -> _Spread:
     """The 90 % interval of the sum, and the share of its variance that is the success rate's.
 
     Given g, clients behave independently and the sum of some hundred is nearly normal; over g it is
-    a mixture of such, at equally probable rates. A rate below 0 varies as one above.
+    a mixture of such, at equally probable rates. A rate below 0 varies as one above. Of few clients
+    it is rough, but holds nothing beyond the loss of all offers and the gain of all clients.
     """
-    kept, stays, kept_gain, stays_offer, kept_stays, stays_2, kept_2 = sums.tolist()
+    kept, stays, kept_gain, stays_offer, kept_stays, stays_2, kept_2, gain, offer = sums.tolist()
     means = rates * kept - stays - contacts
     # Of one call: g p of `gain`, (1 - p) of `-offer`, else 0; variance = mean square - mean^2.
     variances = np.abs(rates) * kept_gain + stays_offer
@@ -343,7 +344,10 @@ def _spread(contacts: float, sums: Floats, rates: Floats) -> _Spread:
     total = float(np.var(means) + np.mean(deviations**2))
     if total == 0:
         return (float(means[0]), float(means[0])), None
-    return _quantiles_of_mixture(means, deviations), float(np.var(means)) / total
+    low, high = _quantiles_of_mixture(means, deviations)
+    worst = -offer - contacts - (gain if rates.min() < 0 else 0.0)
+    interval = max(low, worst), min(high, gain - contacts)
+    return interval, float(np.var(means)) / total
 
 
 def _quantiles_of_mixture(means: Floats, deviations: Floats) -> tuple[float, float]:

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
 import re
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -416,9 +416,9 @@ _NUMBERS: dict[str, tuple[Callable[[float], bool], str]] = {
         lambda value: 0 <= value <= 0.5,
         "a fraction from 0 (nobody is held out) to 0.5",
     ),
-    "contact_cost": (lambda value: 0 <= value < math.inf, "a number of at least 0 or null"),
+    "contact_cost": (lambda value: value >= 0, "a number of at least 0 or null"),
     "offer_share": (lambda value: 0 <= value < 1, "a fraction of at least 0 and below 1"),
-    "offer_cost": (lambda value: 0 <= value < math.inf, "a number of at least 0"),
+    "offer_cost": (lambda value: value >= 0, "a number of at least 0"),
 }
 
 
@@ -448,7 +448,8 @@ def _convert_success_rate(value: Any) -> float | tuple[float, float] | str | Non
 
 
 def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    return is_number and abs(value) <= sys.float_info.max
 
 
 def _convert_names(key: str, value: Any) -> tuple[str, ...]:
@@ -513,13 +514,12 @@ def _is_memory_size(text: str) -> bool:
 
 def _check_folders(config: Config) -> None:
     """Refuse folders that share files: output written to one would be read from another."""
-    is_given = config.actions_folder_path is not None
-    keys = (*FOLDER_KEYS, *["actions_folder_path"] * is_given)
-    for key in keys:
-        folder = getattr(config, key)
+    folders = {key: getattr(config, key) for key in FOLDER_KEYS}
+    if config.actions_folder_path is not None or config.actions_folder in folders.values():
+        folders["actions_folder_path"] = config.actions_folder
+    for key, folder in folders.items():
         with_parents = {folder, *folder.parents}
-        for other in keys:
-            within = getattr(config, other)
+        for other, within in folders.items():
             if key != other and within in with_parents:
                 raise ConfigError(
                     f"{config.source}: {key}: expected a folder of its own, found {folder}, "

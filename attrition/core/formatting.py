@@ -129,6 +129,11 @@ def amount(number: float | None) -> str:
     return text.replace("-", _MINUS)
 
 
+def plain_number(value: float) -> str:
+    """A number in its shortest form that reads back the same; whole ones without a point."""
+    return f"{value:.0f}" if value.is_integer() and abs(value) < 1e15 else repr(value)
+
+
 def number_text(value: float) -> str:
     """A number for people: at most four significant digits, or whole from a thousand on."""
     if abs(value) < 1e15 and (value == int(value) or abs(value) >= 1000):
@@ -138,7 +143,7 @@ def number_text(value: float) -> str:
 
 def short(number: float) -> str:
     """A number in few characters, for an axis: 0.03, 7.5, 250, 12k, 3.4M."""
-    for size, unit in ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e4, "k")):
+    for size, unit in ((1e12, "tn"), (1e9, "bn"), (1e6, "M"), (1e4, "k")):
         if size <= abs(number) < 1e15:
             return f"{number / (1e3 if unit == 'k' else size):.3g}{unit}".replace("-", _MINUS)
     rounded = f"{number:.0f}" if 100 <= abs(number) < 1e4 else f"{number:.3g}"

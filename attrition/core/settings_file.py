@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from attrition.core import atomic_files
-from attrition.core.config import FOLDER_KEYS, parse_config, read_settings
+from attrition.core.config import BY_PROFIT, FOLDER_KEYS, parse_config, read_settings
 from attrition.core.errors import ConfigError
 
 
@@ -54,7 +54,7 @@ def replace_settings(path: Path, settings: Mapping[str, Any]) -> Written:
     old, problem = _old_settings(path)
     folders = {key: old[key] for key in FOLDER_KEYS if key in old}
     others = {key: value for key, value in old.items() if key not in settings}
-    new = _without_strange_labels({**settings, **folders, **others}, path)
+    new = _without_strange_columns({**settings, **folders, **others}, path)
     parse_config(new, path)
     text = atomic_files.json_text(new)
     kept = tuple(key for key in others if key in new) + tuple(
@@ -78,12 +78,26 @@ def replace_settings(path: Path, settings: Mapping[str, Any]) -> Written:
     return Written(path, True, backup, kept, problem)
 
 
-def _without_strange_labels(settings: dict[str, Any], path: Path) -> dict[str, Any]:
-    """The settings without labels of columns that they do not name: those of an earlier table."""
-    labels = settings.pop("labels", {})
-    columns = parse_config(settings, path).stored_columns
-    kept = {column: label for column, label in labels.items() if column in columns}
-    return {**settings, "labels": kept} if kept else settings
+# What is only said of clients with a value.
+_OF_VALUES = (
+    "rank_by", "contact_cost", "offer_share", "offer_cost", "success_rate", "calls_per_list"
+)  # fmt: skip
+
+
+def _without_strange_columns(settings: dict[str, Any], path: Path) -> dict[str, Any]:
+    """The settings without what they say of columns that they do not name: of an earlier table."""
+    labels, levers = settings.pop("labels", {}), settings.pop("levers", [])
+    if settings.get("value_column") is None:
+        for key in _OF_VALUES:
+            settings.pop(key, None)
+        if settings.get("high_risk_threshold") == BY_PROFIT:
+            del settings["high_risk_threshold"]
+    config = parse_config(settings, path)
+    kept = {
+        "labels": {key: label for key, label in labels.items() if key in config.stored_columns},
+        "levers": [column for column in levers if column in config.numeric_columns],
+    }
+    return {**settings, **{key: value for key, value in kept.items() if value}}
 
 
 def _old_settings(path: Path) -> tuple[dict[str, Any], str | None]:

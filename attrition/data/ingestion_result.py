@@ -44,10 +44,12 @@ class IngestionResult:
 class Pending:
     """What a run of ingestion would find to do: names of files, and what it would not read.
 
-    `rejected` are new files whose header is not as the settings say.
+    `rejected` are new files whose header is not as the settings say; `actions` are files of
+    what was done with clients.
     """
 
     new: tuple[str, ...]
     waiting: tuple[str, ...]
     refused: tuple[Refusal, ...]
     rejected: tuple[Refusal, ...] = ()
+    actions: tuple[str, ...] = ()

@@ -151,6 +151,11 @@ def _hits(score: Mapping[str, Any], where: str) -> str:
     if recall is None or precision is None:
         return ""
     return (
-        f": the model finds {10 * recall:.0f} of 10 clients who leave, and {10 * precision:.0f} "
+        f": the model finds {_tenths(recall)} of 10 clients who leave, and {_tenths(precision)} "
         f"of 10 of its alarms are right{'' if 'test' in where else f', {where}'}"
     )
+
+
+def _tenths(share: float) -> int:
+    """A share in tenths; none and all only where it is that."""
+    return round(10 * share) if share in (0, 1) else min(max(round(10 * share), 1), 9)

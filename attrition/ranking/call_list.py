@@ -24,7 +24,7 @@ from attrition.calls.study import Study, current_study
 from attrition.calls.words import profit_in_words
 from attrition.core import atomic_files, clock, formatting, plain_values
 from attrition.core.config import BY_RISK, Config
-from attrition.core.errors import DataError
+from attrition.core.errors import DataError, UnreadableError
 from attrition.core.formatting import NO_OPEN_CLIENTS, OPEN_CLIENTS
 from attrition.data.clients import Clients
 from attrition.data.ledger import Ledger, read_ledger
@@ -155,13 +155,13 @@ def rank_clients(config: Config, ledger: Ledger, champion: Champion | None) -> R
     )
     result = ranking.with_changes(result, _last_list(path) if config.id_column else None)
     study = with_listed(config, ledger, study, result)
+    movement = moved_since(_last_high_risk(config, ranked), result)
     csv_list.write_list(path, result)
     about: dict[str, Any] = {"time": clock.now(), "release": release.id, "ranked": ranked}
     if rank_by != BY_RISK:
         about["rank_by"] = rank_by
     if known and known.calls_per_list is not None:
         about["calls_per_list"] = known.calls_per_list
-    movement = moved_since(_last_high_risk(config, ranked), result)
     lookup_db.write_ranking(
         config.client_book, result, clients.columns, tiers, about, movement=movement
     )
@@ -181,7 +181,7 @@ def rank_clients(config: Config, ledger: Ledger, champion: Champion | None) -> R
     )
     if config.id_column is None:
         return written
-    kept = remember(result, release.id, ledger.commit_id)
+    kept = remember(result, release.id, ledger.commit_id, ranked)
     risks = result.risks(config.clients_with_reasons)
     history.record_ranking(
         config.history, kept.key, about["time"], asdict(kept), config.rankings_to_keep, risks=risks
@@ -276,6 +276,8 @@ def _last_high_risk(config: Config, ranked: str) -> HighRisk | None:
             return book.high_risk() if book.about["ranked"] == ranked else None
     except FileNotFoundError:
         return None
+    except UnreadableError:
+        raise  # the next run may read it; without it, this list would leave out who moved for good
     except DataError as error:
         logger.warning("%s; the new list does not say who moved", error)
         return None

@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 
 from attrition.core import atomic_files
 from attrition.core.errors import DataError
+from attrition.core.formatting import plain_number
 from attrition.core.spreadsheet import inert, plain
 from attrition.data.storage import READ_OWN_OPTIONS
 from attrition.ranking.ranking import CALL, DECIMALS, HOLD_OUT, REASONS, Previous, Ranking
@@ -145,6 +146,4 @@ def _cents(amount: float) -> str:
 
 def _amount(value: float) -> str:
     """A number in its shortest form, blank for NaN."""
-    if math.isnan(value):
-        return ""
-    return f"{value:.0f}" if value.is_integer() and abs(value) < 1e15 else repr(value)
+    return "" if math.isnan(value) else plain_number(value)

@@ -21,9 +21,10 @@ from pathlib import Path
 from typing import Any
 
 from attrition.core import atomic_files
-from attrition.core.errors import DataError, PipelineError
+from attrition.core.errors import DataError, PipelineError, UnreadableError
 from attrition.ranking.movement import CAME, LEFT, HighRisk, Movement
 from attrition.ranking.ranking import CALL, GROUPS, HIGH, HOLD_OUT, Ranking, Tiers
+from attrition.runs.history_store import error_kind
 
 TIERS = ("high", "medium", "low")
 # The API's name of an order -> SQLite's ORDER BY. Places follow the falling probability, value
@@ -327,6 +328,7 @@ def opened(path: Path) -> Iterator[Book]:
 
     Raises:
         FileNotFoundError: there is no book.
+        UnreadableError: the disk fails; a later attempt may succeed.
         DataError: the book is damaged.
     """
     if not path.exists():
@@ -338,6 +340,8 @@ def opened(path: Path) -> Iterator[Book]:
             connection.row_factory = sqlite3.Row
             yield Book(connection)
     except (sqlite3.Error, ValueError, TypeError) as error:
+        if error_kind(error) in (sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN):
+            raise UnreadableError(f"{path}: cannot be read ({error})") from None
         raise DataError(f"{path}: not the book that the pipeline wrote ({error})") from None
 
 

@@ -46,9 +46,10 @@ class Remembered:
     sample: tuple[str, ...]
     high: int | None = None
     value_at_risk: float | None = None
+    ranked: str | None = None
 
 
-def remember(ranking: Ranking, release: str, commit: str | None) -> Remembered:
+def remember(ranking: Ranking, release: str, commit: str | None, ranked: str) -> Remembered:
     """The part of a ranking that is kept, of bounded size."""
     ids = ranking.ids.tolist()
     top = tuple(ids[: max(TOP_SIZES)])
@@ -61,10 +62,10 @@ def remember(ranking: Ranking, release: str, commit: str | None) -> Remembered:
         candidates = np.flatnonzero(checksums <= limit).tolist()
         chosen = sorted(candidates, key=lambda i: (checksums[i], ids[i]))[:_SAMPLE]
     sample = tuple(sorted(ids[i] for i in chosen))
-    content = repr((release, commit, len(ids), top, sample))
-    key = hashlib.sha256(content.encode()).hexdigest()[:16]
     high, at_risk = ranking.count(HIGH), ranking.value_at_risk(HIGH)
-    return Remembered(key, release, commit, len(ids), top, sample, high, at_risk)
+    content = repr((release, commit, len(ids), top, sample, high, at_risk, ranked))
+    key = hashlib.sha256(content.encode()).hexdigest()[:16]
+    return Remembered(key, release, commit, len(ids), top, sample, high, at_risk, ranked)
 
 
 @dataclass(frozen=True)

@@ -189,13 +189,13 @@ def rank(
     if held_out is not None:
         order = order[np.argsort(held_out[order], kind="stable")]
     to_call = len(ids) if held_out is None else int((~held_out).sum())
-    first = order[:with_reasons]
-    reasons = _reasons(card, table, first, tiers.of(exact[first]), labels)
+    tier_of = tiers.of(exact[order])
+    reasons = _reasons(card, table, order[:with_reasons], tier_of[:with_reasons], labels)
     ranked_at_risk = None if at_risk is None else at_risk[order]
     return Ranking(
         ids=ids[order],
         probabilities=np.round(probabilities[order], DECIMALS),
-        tiers=tiers.of(exact[order]),
+        tiers=tier_of,
         reasons=reasons,
         values=None if values is None else values[order],
         values_at_risk=ranked_at_risk,

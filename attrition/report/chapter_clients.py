@@ -236,7 +236,7 @@ def by_value(inputs: ReportInputs) -> Iterator[Table]:
     note = "Value at risk is the probability of leaving times the value."
     if blank:
         note += f" {formatting.plural(blank, 'client')} without a value cannot stand here."
-    column = formatting.line(str(inputs.config.value_column), 40)
+    column = inputs.config.labels.name(str(inputs.config.value_column), 36)
     rank_by = inputs.listed.rank_by if inputs.listed else BY_RISK
     if rank_by == BY_VALUE:
         return

@@ -32,7 +32,7 @@ def chapter(inputs: ReportInputs) -> Section:
 
 
 def _messages(inputs: ReportInputs) -> Iterator[Block]:
-    """Each message once: what has plain words stands in full in the appendix."""
+    """Each message once, in plain words where it has some; the appendix has their figures."""
     messages = severity.messages(inputs.decision)
     if not messages:
         yield Text("Nothing that asks for a hand.")

@@ -23,7 +23,8 @@ def describe_prospect(config: Config, pending: Pending) -> list[str]:
 
 
 def _describe_run(config: Config, pending: Pending) -> list[str]:
-    sentences = [f"New files a run would ingest: {', '.join(pending.new) or 'none'}."]
+    new = (*pending.new, *pending.actions)
+    sentences = [f"New files a run would ingest: {', '.join(new) or 'none'}."]
     sentences += [f"A run would reject {item.name}: {item.reason}." for item in pending.rejected]
     if pending.waiting:
         sentences.append(f"Still being written, left for later: {', '.join(pending.waiting)}.")

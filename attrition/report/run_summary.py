@@ -26,9 +26,9 @@ from attrition.ranking.outcomes import EarlierList, OutcomeCounts, RankingRecord
 WIDTH = TERMINAL_WIDTH
 
 
-def summary(record: DecisionRecord) -> str:
+def summary(record: DecisionRecord, labels: Labels = NO_LABELS) -> str:
     """A run in a few lines of at most 80 columns."""
-    return "\n".join(paragraph(label, text) for label, text in _paragraphs(record))
+    return "\n".join(paragraph(label, text) for label, text in _paragraphs(record, labels))
 
 
 def runs_table(records: Sequence[DecisionRecord]) -> str:
@@ -76,7 +76,7 @@ def drift_word(drift: DriftRecord) -> str:
     return "no" if DriftVerdict.NO_DRIFT in drift.verdicts else "-"
 
 
-def _paragraphs(record: DecisionRecord) -> Iterator[tuple[str, str]]:
+def _paragraphs(record: DecisionRecord, labels: Labels) -> Iterator[tuple[str, str]]:
     ranking, no_ranking = record.ranking, record.no_ranking or ""
     if no_ranking.startswith(NO_OPEN_CLIENTS) or (ranking and ranking.ranked != OPEN_CLIENTS):
         yield "Attention", f"{NO_OPEN_CLIENTS}."
@@ -101,7 +101,7 @@ def _paragraphs(record: DecisionRecord) -> Iterator[tuple[str, str]]:
         yield "Clients", no_list(no_ranking)
     if record.study_in_words is not None:
         yield "Calls", record.study_in_words
-    impact = _impact(record.drift)
+    impact = _impact(record.drift, labels)
     if impact:
         yield "Impact", impact
     for warning in record.warnings:
@@ -216,14 +216,14 @@ def _helped(earlier: EarlierList, top: OutcomeCounts, share_left: float) -> str:
     )
 
 
-def _impact(drift: DriftRecord) -> str | None:
+def _impact(drift: DriftRecord, labels: Labels) -> str | None:
     """Of what drifted, the shift that moves the log-odds most; None without drift or its impact."""
     impacts = [
         (abs(impact.terms[0].change), sample)
         for sample, impact in drift.impact.items()
         if sample in drift.data and drift.data[sample].has_drifted and impact.terms
     ]
-    return impact_sentence(drift, max(impacts)[1]) if impacts else None
+    return impact_sentence(drift, max(impacts)[1], labels) if impacts else None
 
 
 def impact_sentence(drift: DriftRecord, sample: Sample, labels: Labels = NO_LABELS) -> str | None:

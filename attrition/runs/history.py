@@ -103,16 +103,17 @@ def rankings(path: Path) -> list[tuple[str, dict[str, Any]]]:
     return history_store.read(path, newest, [])
 
 
-def high_risk(path: Path) -> list[dict[str, Any]]:
-    """Of each remembered ranking, oldest first: `time`, and of its clients at high risk the number
-    (`high`) and the value at risk in sum (`value_at_risk`, None without values).
+def high_risk(path: Path, ranked: str) -> list[dict[str, Any]]:
+    """Of each remembered ranking of such clients, oldest first: `time`, and of its clients at high
+    risk the number (`high`) and the value at risk in sum (`value_at_risk`, None without values).
     """
 
     def counts(reader: sqlite3.Connection) -> list[dict[str, Any]]:
         rows = reader.execute(
             "SELECT time, json_extract(ranking, '$.high') AS high, "
             "json_extract(ranking, '$.value_at_risk') AS value_at_risk FROM rankings "
-            "WHERE json_valid(ranking) ORDER BY number"
+            "WHERE json_valid(ranking) AND json_extract(ranking, '$.ranked') = ? ORDER BY number",
+            (ranked,),
         )
         return [dict(row) for row in rows if isinstance(row["high"], int)]
 

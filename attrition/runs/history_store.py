@@ -187,11 +187,15 @@ class _Damaged(sqlite3.DatabaseError):
     """SQLite opened the file, but its pages are inconsistent or its version is another one."""
 
 
+def error_kind(error: Exception) -> int:
+    """SQLite's primary result code; 0 of an error that has none."""
+    # The low byte is the kind of error, the rest tells more about it.
+    return (getattr(error, "sqlite_errorcode", None) or 0) & 0xFF
+
+
 def _is_damage(error: Exception) -> bool:
-    # The low byte is the kind of error, the rest tells more about it. Where a damaged name stands
-    # in SQLite's message, Python cannot decode the message.
-    code = getattr(error, "sqlite_errorcode", None) or 0
-    return isinstance(error, (_Damaged, UnicodeDecodeError)) or code & 0xFF in _DAMAGED
+    # Where a damaged name stands in SQLite's message, Python cannot decode the message.
+    return isinstance(error, (_Damaged, UnicodeDecodeError)) or error_kind(error) in _DAMAGED
 
 
 def _move_aside(path: Path, error: Exception) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 from flask import Blueprint, Response, abort
 
-from attrition.calls import actions_store
+from attrition.calls.client_actions import actions_of
 from attrition.core import releases
 from attrition.core.errors import DataError
 from attrition.ranking.lookup_db import Page, Question
@@ -82,7 +82,7 @@ def one_client(client: str) -> Response:
         **{key: row[key] for key in (*_COLUMNS, *_MORE, "features") if key in row},
         **_explained(ranked_by, row["features"]),
         "history": history.risks_of(state().config.history, client),
-        "actions": actions_store.actions_of(state().config.actions, client),
+        "actions": actions_of(state().config.actions, client),
     }
     if responses.preferred(responses.JSON, responses.HTML) == responses.HTML:
         card = None if ranked_by is None else ranked_by.card

@@ -47,7 +47,7 @@ def choice(name: str, default: str, choices: Collection[str]) -> str:
     """One of some words."""
     text = one(name)
     if text is not None and text not in choices:
-        abort(400, f"{name}: expected one of {', '.join(choices)}")
+        abort(400, f"{name}: expected one of {', '.join(filter(None, choices))}")
     return default if text is None else text
 
 

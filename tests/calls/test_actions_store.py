@@ -16,7 +16,7 @@ import pytest
 
 import ingestion
 from attrition.calls import actions_store
-from attrition.calls.actions_store import MOST_SHOWN, actions_of
+from attrition.calls.client_actions import MOST_SHOWN, actions_of
 from attrition.core.errors import PipelineError
 from tests.conftest import REPOSITORY, Project
 from tests.support.ingested import source
@@ -106,7 +106,7 @@ def test_clients_of_no_row_are_kept_named_in_one_file_and_count_when_they_come(
         "acme,2026-05-01,call,,",
     )
     (notice,) = ingestion.run(peopled.config).notices
-    assert "2 of its clients are in no row so far" in notice
+    assert "2 clients of it in no row so far" in notice
     assert "Late" not in notice  # logs and alerts hold no clients' names
     (path,) = peopled.config.quarantine.glob("actions-*")
     names = [line.split(",")[3] for line in path.read_text().splitlines()[1:]]
@@ -180,6 +180,22 @@ def test_a_lost_database_is_made_anew_of_the_files(peopled: Project, loss: str) 
     assert len(list(peopled.config.output_folder_path.glob("actions.set-aside*"))) == (
         loss == "damaged"
     )
+
+
+def test_a_damaged_database_without_its_files_is_set_aside_once(peopled: Project) -> None:
+    peopled.config.actions.write_bytes(b"x" * 9000)
+    for _ in range(2):
+        (notice,) = ingestion.run(peopled.config).notices
+        assert "actions.db was damaged" in notice
+    assert len(list(peopled.config.output_folder_path.glob("actions.set-aside*"))) == 1
+
+
+def test_without_news_the_database_is_not_written(peopled: Project) -> None:
+    peopled.config.actions_folder.mkdir()
+    ingestion.run(peopled.config)
+    before = peopled.config.actions.stat().st_mtime_ns
+    ingestion.run(peopled.config)
+    assert peopled.config.actions.stat().st_mtime_ns == before
 
 
 _KILLED = """

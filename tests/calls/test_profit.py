@@ -195,6 +195,12 @@ def test_a_profit_without_chance_has_no_width() -> None:
     assert (plan.share_by_success_rate, plan.next_call) == (None, None)
 
 
+def test_the_interval_of_few_calls_holds_nothing_impossible() -> None:
+    """One call that costs 1 to a client of 300 earns -1 or 299."""
+    plan = call_profit(np.ones(1), np.full(1, 300.0), CallCosts(1), SuccessRate.exactly(0.5))
+    assert plan.interval == pytest.approx((-1, 299))
+
+
 @pytest.mark.parametrize("success", [SuccessRate.exactly(0.3), SuccessRate.between(0.15, 0.45)])
 def test_the_interval_is_that_of_sums_drawn_one_by_one(success: SuccessRate) -> None:
     chance = np.random.default_rng(7)

@@ -159,5 +159,21 @@ def test_labels_of_an_earlier_tables_columns_are_not_taken_over(tmp_path: Path) 
     assert load_labels(path) is None
 
 
+def test_what_an_earlier_table_could_be_priced_and_changed_by_is_not_taken_over(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "config.json"
+    old = {"numeric_columns": ["spend", "calls"], "levers": ["spend", "calls"], "value_column": "v"}
+    costs = {"contact_cost": 5, "success_rate": 0.3, "rank_by": "profit", "calls_per_list": 9}
+    path.write_text(json.dumps({**FOLDERS, **old, **costs, "high_risk_threshold": "profit"}))
+    replace_settings(path, {"numeric_columns": ["spend", "age"], "value_column": "v"})
+    kept = json.loads(path.read_text())
+    assert kept["levers"] == ["spend"]
+    assert {key: kept[key] for key in costs} == costs
+    replace_settings(path, {"numeric_columns": ["age"], "value_column": None})
+    left = json.loads(path.read_text())
+    assert left.keys().isdisjoint([*costs, "levers", "high_risk_threshold"])
+
+
 def load_labels(path: Path) -> Any:
     return json.loads(path.read_text()).get("labels")

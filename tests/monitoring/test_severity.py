@@ -107,3 +107,11 @@ def test_the_state_is_one_plain_line(
 def test_where_the_test_data_cannot_tell_the_line_says_by_what_it_is_judged() -> None:
     line = state_line(None, {"f1": None, "undefined": "no rows"}, GOOD, 0.6)
     assert line.endswith("and 8 of 10 of its alarms are right, in cross-validation.")
+
+
+def test_nine_of_ten_are_not_all_and_one_is_not_none() -> None:
+    """What is missed by few is no certainty: `0.96` is no "10 of 10"."""
+    line = state_line(None, {"f1": 0.9, "recall": 0.96, "precision": 1.0}, {}, 0.6)
+    assert "finds 9 of 10 clients who leave, and 10 of 10 of its alarms" in line
+    line = state_line(None, {"f1": 0.7, "recall": 0.04, "precision": 0.0}, {}, 0.6)
+    assert "finds 1 of 10 clients who leave, and 0 of 10 of its alarms" in line

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from dataclasses import replace
 
 import pytest
 
@@ -108,8 +109,12 @@ def test_the_book_says_who_came_to_high_risk_and_who_left_it(listed: Project) ->
     assert clients.movement
     assert clients.movement.came == {"Busy"}
     assert clients.movement.left == {"Middling", "=Quiet()"}
-    counts = history.high_risk(listed.config.history)
+    counts = history.high_risk(listed.config.history, "open clients")
     assert [(one["high"], one["value_at_risk"]) for one in counts] == [(3, None), (2, None)]
+    assert history.high_risk(listed.config.history, "clients of another kind") == []
+    call_list.rank(replace(listed.config, high_risk_threshold=0.99, medium_risk_threshold=0.1))
+    counts = history.high_risk(listed.config.history, "open clients")
+    assert [one["high"] for one in counts] == [3, 2, 0]  # the same order, by other thresholds
 
 
 def test_thresholds_and_the_number_of_told_clients_are_settings(listed: Project) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from attrition.core.formatting import OPEN_CLIENTS as KIND
 from attrition.ranking import outcomes
 from attrition.ranking.outcomes import OutcomeCounts, Remembered
 from tests.support.rankings import ranked
@@ -43,7 +44,7 @@ def test_what_is_remembered_is_bounded_and_the_sample_stands_for_all() -> None:
     clients = 12_000
     chances = np.linspace(0.99, 0.01, clients)
     names = {f"client {place}": chance for place, chance in enumerate(chances.tolist())}
-    kept = outcomes.remember(ranked(names), "release", "commit")
+    kept = outcomes.remember(ranked(names), "release", "commit", KIND)
     assert kept.clients == clients
     assert kept.top == tuple(f"client {place}" for place in range(50))
     assert len(kept.sample) == len(set(kept.sample)) == 5000
@@ -52,7 +53,7 @@ def test_what_is_remembered_is_bounded_and_the_sample_stands_for_all() -> None:
     # for one drawn without putting back.
     assert abs(places.mean() - clients / 2) < 150
     mixed = dict(reversed(list(names.items())))
-    assert outcomes.remember(ranked(mixed), "release", "commit") == kept
-    assert outcomes.remember(ranked(names), "other", "commit").key != kept.key
-    small = outcomes.remember(ranked({"b": 0.9, "a": 0.1}), "release", None)
+    assert outcomes.remember(ranked(mixed), "release", "commit", KIND) == kept
+    assert outcomes.remember(ranked(names), "other", "commit", KIND).key != kept.key
+    small = outcomes.remember(ranked({"b": 0.9, "a": 0.1}), "release", None, KIND)
     assert (small.top, small.sample) == (("b", "a"), ("a", "b"))

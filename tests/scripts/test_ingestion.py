@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 
 import ingestion
 from attrition.data import client_table
+from attrition.data.ingestion_result import Pending
 from attrition.data.ledger import read_ledger
 from attrition.monitoring import alerts
 from attrition.report.prospect import describe_prospect
@@ -35,6 +36,11 @@ def test_before_a_run_it_is_said_which_files_lack_a_column(project: Project, nam
     project.configure(numeric_columns=["lastmonth_actvity"])
     found = ingestion.pending(project.config)
     assert found.new == ("broken.csv.gz",)
+    acted = Pending((), (), (), (), ("actions/may.csv",))
+    assert describe_prospect(project.config, acted) == [
+        "New files a run would ingest: actions/may.csv.",
+        "No model is deployed, and there are no rows to train one on.",
+    ]
     assert describe_prospect(project.config, found)[1] == (
         f"A run would reject {name}: missing column 'lastmonth_actvity' (did you mean "
         "'lastmonth_activity'?); expected 'corporation', 'lastmonth_actvity', 'exited'."

@@ -160,9 +160,9 @@ def _standing(
 ) -> Standing:
     here = term.of_record({term.column: value}) - term.average_points
     chart = (
-        _curve(term, value, risks, reach)
+        _curve(term, value, risks, reach, labels)
         if isinstance(term, NumericTerm)
-        else _stems(term, value, risks[:-1], reach)
+        else _stems(term, value, risks[:-1], reach, labels)
     )
     name, shown = labels.name(term.column), value_text(value, term.column, labels)
     said = labels.phrase(term.column, value) or f"{name} is {shown}"
@@ -174,20 +174,31 @@ def _standing(
 
 
 def _curve(
-    term: NumericTerm, value: Any, risks: Sequence[float], reach: tuple[float, float]
+    term: NumericTerm,
+    value: Any,
+    risks: Sequence[float],
+    reach: tuple[float, float],
+    labels: Labels,
 ) -> Chart:
     """Knots side by side, at equal distances: they are quantiles, and no value is crowded out."""
     position = term.axis.place(value)
-    names = [amount(knot) for knot in term.axis.knots]
+    names = [labels.number(term.column, knot, amount) for knot in term.axis.knots]
     return curve(risks[:-1], names, (position.lower + position.share, risks[-1]), reach, percent)
 
 
 def _stems(
-    term: CategoricalTerm, value: Any, risks: Sequence[float], reach: tuple[float, float]
+    term: CategoricalTerm,
+    value: Any,
+    risks: Sequence[float],
+    reach: tuple[float, float],
+    labels: Labels,
 ) -> Chart:
     """Stems by falling risk; of many categories the most telling and this client's own."""
     chosen = term.axis.place(value).lower
-    names = [*map(value_text, term.axis.levels), OTHER]
+    names = [
+        *(labels.phrase(term.column, level) or value_text(level) for level in term.axis.levels),
+        OTHER,
+    ]
     readings = [
         Reading(name, risk, marked=position == chosen)
         for position, (name, risk) in enumerate(zip(names, risks, strict=True))
@@ -226,7 +237,7 @@ def _field(term: ColumnTerm, value: Any, labels: Labels) -> Field:
     name = labels.name(term.column)
     if isinstance(term, NumericTerm):
         text = "" if value is None else f"{value:.15g}"
-        usual = value_text(term.axis.usual_value, term.column, labels)
+        usual = value_text(term.axis.usual_value)  # in the form that the field takes
         return Field(term.column, name, text, f"usually {usual}", ())
     return Field(term.column, name, value or "", "", tuple(_options(term, value or "")))
 

@@ -11,7 +11,16 @@ from typing import Any
 from urllib.parse import urlencode
 
 from attrition.core.config import BY_PROFIT
-from attrition.core.formatting import OPEN_CLIENTS, amount, chance, count, line, plural, points
+from attrition.core.formatting import (
+    OPEN_CLIENTS,
+    amount,
+    chance,
+    count,
+    line,
+    plain_number,
+    plural,
+    points,
+)
 from attrition.ranking.client_pages import client_url
 from attrition.ranking.lookup_db import TIERS, Page, Question
 from attrition.ranking.movement import CAME, LEFT
@@ -137,7 +146,7 @@ def listing(
         if page.groups
         else [],
         moves=_moves(page.about, question),
-        least_value=number_text(question.least_value),
+        least_value="" if question.least_value is None else plain_number(question.least_value),
         orders={column: _order(column, question.sort, page.about) for column in _ORDERS},
         has_values=has_values,
         has_profit="has_profit" in page.about,
@@ -195,19 +204,12 @@ def address(question: Question, number: int, **others: Any) -> str:
     if question.moved:
         parameters["moved"] = question.moved
     if question.least_value is not None:
-        parameters["least_value"] = number_text(question.least_value)
+        parameters["least_value"] = plain_number(question.least_value)
     if question.sort != "place":
         parameters["sort"] = question.sort
     if number > 1:
         parameters["page"] = number
     return f"?{urlencode(parameters | others)}"
-
-
-def number_text(value: float | None) -> str:
-    """A number as a form and an address take it; "" for None."""
-    if value is None:
-        return ""
-    return f"{value:.0f}" if value.is_integer() and abs(value) < 1e15 else repr(value)
 
 
 def _summary(page: Page, number: int, pages: int) -> str:

@@ -12,7 +12,6 @@ from typing import Any
 
 from attrition.calls.words import profit_in_words
 from attrition.core.formatting import (
-    amount,
     between,
     count,
     day,
@@ -142,7 +141,7 @@ def weeks(readings: Sequence[Mapping[str, Any]]) -> list[Trend]:
     last_of_week = {_monday(reading["time"]): reading for reading in readings}
     drawn = [
         _by_week("Clients at high risk", last_of_week, "high", count),
-        _by_week("Value at risk among them", last_of_week, "value_at_risk", _compact),
+        _by_week("Value at risk among them", last_of_week, "value_at_risk", short),
     ]
     return [chart for chart in drawn if chart]
 
@@ -181,14 +180,6 @@ def _trend(
         f"between {say(lowest.value)} and {say(highest.value)} in {len(readings)} readings."
     )
     return Trend(title, trend(readings, say, including), text, legend)
-
-
-def _compact(number: float) -> str:
-    """An amount that fits beside an axis: "850", "12.5k", "3.2M"."""
-    for size, unit in ((1e9, "bn"), (1e6, "M"), (1e3, "k")):
-        if abs(number) >= size:
-            return f"{amount(number / size)}{unit}"
-    return amount(number)
 
 
 def _two_decimals(number: float) -> str:

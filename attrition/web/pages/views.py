@@ -1,6 +1,6 @@
 """The pages: for each route that a browser may ask, its view and its template.
 
-The views themselves (`overview`, `clientlist`, `portrait`, `handbook`) are values in, values out.
+The views themselves (`dashboard`, `client_list`, `client`, `api_docs`) are values in, values out.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ def overview_page() -> Response:
         outcome=dashboard.outcome_sentence(decision.ranking if decision else None),
         movement=client_list.movement(listing.about) if listing else [],
         value_at_risk=client_list.value_at_risk(listing.about) if listing else "",
-        weeks=dashboard.weeks(history.high_risk(now.config.history)),
+        weeks=dashboard.weeks(history.high_risk(now.config.history, formatting.OPEN_CLIENTS)),
         profit=dashboard.profit(decision.ranking if decision else None),
         study=decision.study_in_words if decision else None,
         messages=severity.messages(decision, runs),

@@ -21,6 +21,7 @@ from hypothesis import strategies as st
 
 from app import create_app
 from attrition.core import atomic_files, releases
+from attrition.core.labels import parse_labels
 from attrition.model.scorecard import Scorecard
 from attrition.model.terms import CategoricalTerm, KnotAxis, LevelAxis, NumericTerm, PairTerm
 from attrition.monitoring.findings import ColumnDrift
@@ -535,6 +536,15 @@ def test_a_client_stands_on_the_curve_where_its_value_is() -> None:
     assert age.chart.ticks[0].text == "0%"
 
 
+def test_a_form_hints_in_the_form_that_its_field_takes() -> None:
+    labels = parse_labels({"age": {"label": "share", "format": "percent"}})
+    features = {"age": 55.0, "region": "south"}
+    (age,), _ = one_client.fields(CARD, features, ["age", "region"], labels=labels)
+    assert (age.value, age.hint) == ("55", "usually 10")
+    (standing,) = one_client.standings(CARD, features, ["age"], labels)
+    assert [tick.text for tick in standing.chart.across] == ["0%", "1000%", "10,000%"]
+
+
 def test_a_form_offers_known_values_other_ones_and_none() -> None:
     features = {"age": None, "region": "a place nobody knew"}
     order = one_client.columns_by_points(CARD, explained({"age": float("nan"), "region": "x"}))
@@ -632,7 +642,7 @@ def test_the_weeks_show_the_last_list_of_each_and_need_two() -> None:
     assert third - second == pytest.approx(3 * (second - first), abs=0.2)  # the axis is time
     assert clients.text == "9 in the week of 30 March 2026, 7 in that of 2 March 2026."
     readings = [{**one, "value_at_risk": 1000.0 * one["high"]} for one in readings]
-    assert dashboard.weeks(readings)[1].chart.dots[0].text == "2 March 2026: 7k"
+    assert dashboard.weeks(readings)[1].chart.dots[0].text == "2 March 2026: 7000"
 
 
 # --- the documentation and errors -------------------------------------------------------------
