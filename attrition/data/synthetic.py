@@ -155,7 +155,7 @@ def with_values(rows: Sequence[Sequence[str]], *, seed: int) -> list[list[str]]:
     revenues: dict[str, str] = {}
     for name, _, _, employees, _ in rows:
         if name not in revenues:
-            revenue = np.exp(random.normal(6.5, 0.7)) * float(employees or 50) ** 0.35
+            revenue = np.exp(random.normal(8.0, 0.7)) * float(employees or 50) ** 0.35
             revenues[name] = "" if random.random() < NO_VALUE_SHARE else f"{revenue:.0f}"
     return [[*row[:-1], revenues[row[0]], row[-1]] for row in rows]
 
