@@ -16,7 +16,7 @@ from typing import Any
 
 from attrition.calls.effect import Effect
 from attrition.calls.study import Study
-from attrition.calls.words import study_in_words
+from attrition.calls.words import calls_in_brief, study_in_words
 from attrition.core import formatting, plain_values
 from attrition.core.atomic_files import read_json_object
 from attrition.core.config import Config
@@ -178,6 +178,11 @@ class DecisionRecord:
         if self.verdict is RunVerdict.DEPLOYED:
             return self.cross_validated
         return self.champion_cross_validated
+
+    @property
+    def calls_in_brief(self) -> str:
+        """What calling is expected to earn and has kept so far; empty where neither is known."""
+        return calls_in_brief(self.ranking.profit if self.ranking else None, self.effect)
 
     @property
     def study_in_words(self) -> str | None:

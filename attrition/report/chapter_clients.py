@@ -87,8 +87,9 @@ def at_stake(inputs: ReportInputs) -> str:
         parts.append(f"the value at risk among them is {formatting.amount(listed.value_at_risk)}")
     if listed.came is not None and listed.left is not None:
         parts.append(
-            f"{listed.came:,} have come to high risk and {listed.left:,} have left it since the "
-            "last list that differed"
+            f"{listed.came:,} {'has' if listed.came == 1 else 'have'} come to high risk "
+            f"and {listed.left:,} {'has' if listed.left == 1 else 'have'} left it since the last "
+            "list that differed"
         )
     return formatting.sentence("; ".join(parts)) if parts else ""
 

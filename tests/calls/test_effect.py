@@ -21,7 +21,7 @@ from attrition.calls.effect import (
     split_evidence,
 )
 from attrition.calls.sequence import ConfidenceSequence
-from attrition.calls.words import effect_in_words, study_in_words
+from attrition.calls.words import calls_in_brief, effect_in_words, study_in_words
 from attrition.core.plain_values import from_json, to_json
 from benchmarks.effect import Study, coverage
 
@@ -261,6 +261,37 @@ def test_lists_of_different_shares_are_each_checked_and_weighed_by_their_own() -
 )
 def test_a_manager_reads_what_follows(clients: Enrolled, expected: str) -> None:
     assert effect_in_words(measure(clients, SEQUENCE)) == expected
+
+
+@pytest.mark.parametrize(
+    ("clients", "expected"),
+    [
+        (
+            groups(1000, 310, 1000, 390),
+            "Of 100 clients to call, calls so far have kept 8 (90%: 2 to 14).",
+        ),
+        (
+            groups(1000, 490, 1000, 390),
+            "Of 100 clients to call, calls so far have made 10 leave (90%: 4 to 16).",
+        ),
+        (groups(100, 31, 100, 39), "It is not shown yet that calls keep clients."),
+        (
+            groups(12, 4, 9, 4),
+            "What calls keep is not known yet: it takes about 1,100 more outcomes.",
+        ),
+        (
+            enrolled(0.4, np.arange(812) >= 300, 0.0, share=0.2),
+            "What calls keep cannot be measured: the groups are not those that were drawn.",
+        ),
+        (enrolled([], [], []), "What calls keep is not known yet."),
+    ],
+    ids=["keeps", "harms", "not shown yet", "few", "broken split", "nobody"],
+)
+def test_the_first_screen_says_in_a_sentence_what_calls_have_kept(
+    clients: Enrolled, expected: str
+) -> None:
+    assert calls_in_brief(None, measure(clients, SEQUENCE)) == expected
+    assert calls_in_brief(None, None) == ""
 
 
 def test_an_effect_is_plain_values_and_comes_back_from_json() -> None:

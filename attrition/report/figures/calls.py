@@ -73,7 +73,8 @@ def effect(estimates: Sequence[tuple[str, Estimate]], level: float) -> Picture:
     axes.vlines(times, low, high, color=ACCENT, linewidth=0.9, alpha=0.6)
     axes.plot(times, saved, "o-", color=ACCENT)
     axes.axhline(0, color=ALARM, linewidth=0.8)
-    axes.set(ylabel="points saved")
+    pad = np.timedelta64(3, "D")  # else a single run would have years on each side
+    axes.set(ylabel="points saved", xlim=(times[0] - pad, times[-1] + pad))
     axes.yaxis.set_major_formatter(FuncFormatter(lambda share, _: f"{100 * share:.3g}"))
     last = estimates[-1][1]
     alt = (

@@ -63,6 +63,7 @@ def overview_page() -> Response:
         facts=live and dashboard.facts(live.scores, live.cross_validated, live.manifest),
         weak_segments=live and dashboard.weak_segments(decision, live.version),
         outcome=dashboard.outcome_sentence(decision.ranking if decision else None),
+        calls=decision.calls_in_brief if decision else None,
         movement=client_list.movement(listing.about) if listing else [],
         value_at_risk=client_list.value_at_risk(listing.about) if listing else "",
         weeks=dashboard.weeks(history.high_risk(now.config.history, formatting.OPEN_CLIENTS)),

@@ -63,6 +63,8 @@ def test_a_study_of_calls_is_one_sentence_on_the_page(ready: Project) -> None:
     record = decision_record(effect=plain_values.to_json(effect_of(310, 390)))
     atomic_files.write_json(ready.config.decision, record.to_json())
     html = page_of(ready)
+    above = html[: html.index("Whom to call first")]
+    assert '<p class="movement">Of 100 clients to call, calls so far have kept 8 (90%: ' in above
     (shown,) = re.findall(r"Do calls help\?</h2>\s*<p>(.*)</p>", html)
     assert shown.startswith(
         "Of 2,000 listed, 1,000 were held out: 31% of the called and 39% of the held out have "
