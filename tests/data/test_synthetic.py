@@ -27,6 +27,7 @@ from tests.conftest import REPOSITORY
 SAMPLES = {
     "sourcedata/dataset3.csv": "--clients 5000 --seed 3",
     "sourcedata/dataset4.csv": "--clients 5000 --seed 4 --first-client 5000",
+    "sourcedata/dataset5.csv": "--clients 2500 --seed 6 --first-client 12000 --open-share 1",
     "testdata/testdata.csv": "--clients 2000 --seed 5 --first-client 10000 --open-share 0",
 }
 
@@ -35,7 +36,7 @@ SAMPLES = {
 @pytest.mark.parametrize("path", SAMPLES)
 def test_the_sample_data_are_what_the_generator_makes(path: str, tmp_path: Path) -> None:
     output = tmp_path / "made.csv"
-    assert main([*SAMPLES[path].split(), "--output", str(output)]) == 0
+    assert main([*SAMPLES[path].split(), "--value", "--output", str(output)]) == 0
     assert output.read_bytes() == (REPOSITORY / path).read_bytes()
 
 
