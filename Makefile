@@ -56,7 +56,7 @@ run: $(VENV)/.runtime  ## one run of the whole pipeline (PROJECT=folder: of anot
 	@$(RUN)
 ifneq ($(SAMPLE_BEGINS),)
 	@echo "The sample goes on: calls by this list, and what became of the clients, are made up."
-	@$(BIN)/python -m attrition.data.synthetic --value --clients 2500 --seed 6 \
+	@$(BIN)/python -m attrition.data.synthetic --value --clients 2500 --seed 16 \
 	    --first-client 12000 --open-share 1 --list models/clientrisk.csv \
 	    --actions actions/calls.csv --output sourcedata/outcomes.csv
 	@$(RUN)

@@ -27,7 +27,7 @@ from tests.conftest import REPOSITORY
 SAMPLES = {
     "sourcedata/dataset3.csv": "--clients 5000 --seed 3",
     "sourcedata/dataset4.csv": "--clients 5000 --seed 4 --first-client 5000",
-    "sourcedata/dataset5.csv": "--clients 2500 --seed 6 --first-client 12000 --open-share 1",
+    "sourcedata/dataset5.csv": "--clients 2500 --seed 16 --first-client 12000 --open-share 1",
     "testdata/testdata.csv": "--clients 2000 --seed 5 --first-client 10000 --open-share 0",
 }
 
