@@ -86,10 +86,10 @@ def at_stake(inputs: ReportInputs) -> str:
     if listed.value_at_risk is not None:
         parts.append(f"the value at risk among them is {formatting.amount(listed.value_at_risk)}")
     if listed.came is not None and listed.left is not None:
+        came, left = ("has" if n == 1 else "have" for n in (listed.came, listed.left))
         parts.append(
-            f"{listed.came:,} {'has' if listed.came == 1 else 'have'} come to high risk "
-            f"and {listed.left:,} {'has' if listed.left == 1 else 'have'} left it since the last "
-            "list that differed"
+            f"{listed.came:,} {came} come to high risk and {listed.left:,} {left} left it or the "
+            "list since the last that differed"
         )
     return formatting.sentence("; ".join(parts)) if parts else ""
 
