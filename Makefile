@@ -46,8 +46,21 @@ $(VENV)/.development: $(DEVELOPMENT) requirements-dev.txt requirements.txt | $(B
 	@$(PIP) $(if $(LOCKED),--require-hashes) -r $(DEVELOPMENT)
 	@touch $@ $(VENV)/.runtime
 
+# A study of calls takes a list, calls, and outcomes. After the first list of the sample data they are
+# made up, and a second run takes them in.
+SAMPLE_BEGINS := $(and $(wildcard sourcedata/dataset5.csv),$(if \
+    $(PROJECT)$(wildcard models/decision.json),,yes))
+RUN = $(BIN)/python fullprocess.py $(if $(PROJECT),--config "$(PROJECT)/config.json")
+
 run: $(VENV)/.runtime  ## one run of the whole pipeline (PROJECT=folder: of another project)
-	@$(BIN)/python fullprocess.py $(if $(PROJECT),--config "$(PROJECT)/config.json")
+	@$(RUN)
+ifneq ($(SAMPLE_BEGINS),)
+	@echo "The sample goes on: calls by this list, and what became of the clients, are made up."
+	@$(BIN)/python -m attrition.data.synthetic --value --clients 2500 --seed 16 \
+	    --first-client 12000 --open-share 1 --list models/clientrisk.csv \
+	    --actions actions/calls.csv --output sourcedata/outcomes.csv
+	@$(RUN)
+endif
 
 serve: $(VENV)/.runtime  ## serve the API and the page on http://127.0.0.1:8000 (PORT=, PROJECT=)
 	@$(if $(PROJECT),ATTRITION_CONFIG="$(PROJECT)/config.json") \

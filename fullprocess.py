@@ -198,7 +198,10 @@ def report(
     listed = call_list.rank_clients(context.config, context.ledger, context.champion)
     diagnosed = diagnostics.run(context, watch.seconds, check)
     ranking, no_ranking = call_list.recorded(listed)
-    record = replace(record, ranking=ranking, no_ranking=no_ranking)
+    effect, no_effect = call_list.effect_of_calls(context.config, context.ledger, listed)
+    record = replace(
+        record, ranking=ranking, no_ranking=no_ranking, effect=effect, no_effect=no_effect
+    )
     so_far = replace(record, release_after=context.live, timings=dict(watch.seconds))
     reporting.tell(context, so_far, diagnosed.to_json(), listed)
     return record

@@ -153,6 +153,7 @@ def tell(
     runs = inputs.latest_runs(config, decision)
     counts = None if isinstance(listed, str) else listed.counts()
     drawn = catalogue.change_pictures(decision, runs, config.model_score_threshold, config.labels)
+    drawn += catalogue.effect_pictures(decision, runs)
     drawn += catalogue.profit_pictures(counts)
     drawn += _pictures_of(context, model) if model else []
     report_inputs = ReportInputs(

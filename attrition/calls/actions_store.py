@@ -29,9 +29,10 @@ from attrition.core.errors import DataError, PipelineError
 from attrition.core.formatting import plural
 from attrition.data import source_files
 from attrition.data.client_table import unpacked
-from attrition.data.csv_records import FOUND, read_header, read_records
+from attrition.data.csv_records import read_header, read_records
 from attrition.data.csv_scan import scan_file
 from attrition.data.discovery import NewBatch, survey, without
+from attrition.data.ingestion_result import actions_text
 from attrition.data.ledger import (
     INGESTED,
     REJECTED,
@@ -115,6 +116,36 @@ def pending(config: Config) -> tuple[tuple[str, ...], tuple[str, ...]]:
         tuple(f"{folder}/{item.batch.name}" for item in looked.new),
         tuple(f"{folder}/{name}" for name in looked.waiting),
     )
+
+
+def actions_since(path: Path, day: str) -> list[tuple[str, str, str]]:
+    """Client, day and kind of every action from a day on, in the order of the days; [] without any.
+
+    Args:
+        day: as in `2026-01-31`.
+    """
+    if not path.exists():
+        return []
+    try:
+        with contextlib.closing(_read_only(path)) as connection:
+            return connection.execute(
+                "SELECT client, day, kind FROM actions WHERE day >= ? ORDER BY day, number", (day,)
+            ).fetchall()
+    except sqlite3.Error as error:
+        logger.warning("%s: not readable (%s)", path, error)
+        return []
+
+
+def read_ledger(path: Path) -> Ledger:
+    """What became of the files of actions; an empty one without a database, or of a damaged one."""
+    try:
+        return _checked(path)
+    except (sqlite3.Error, DataError):
+        return Ledger()  # the next run makes it anew, and says so
+
+
+def _read_only(path: Path) -> sqlite3.Connection:
+    return sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=5)
 
 
 @contextlib.contextmanager
@@ -240,11 +271,8 @@ def _added(
     entry = LedgerEntry(name=name, sha256=item.sha256, size=size, status=INGESTED, time=clock.now())
     label = f"{config.actions_folder.name}/{name}"
     if isinstance(read, DataError):
-        reason = str(read)
-        return (
-            replace(entry, status=REJECTED, reason=reason),
-            f"{label}: rejected: {reason.partition(FOUND)[0]}",
-        )
+        entry = replace(entry, status=REJECTED, reason=str(read))
+        return entry, f"{label}: {actions_text(entry)}"
     start = connection.total_changes
     connection.executemany(
         "INSERT OR IGNORE INTO actions (client, day, kind, cost, note) VALUES (?, ?, ?, ?, ?)",

@@ -2,12 +2,82 @@
 
 from __future__ import annotations
 
+import math
+from datetime import UTC, datetime
+
 from attrition.calls.effect import LEAST_OUTCOMES, PLANNED_CUT, Effect, Estimate, Verdict
 from attrition.calls.profit import ListProfit, SuccessRate
 from attrition.core.formatting import amount, count, decimal, percent, plural
 
 # So many times the known outcomes are not worth waiting for.
 MOST_TIMES = 10
+# A pace is known only after some days, and one of ten years is none.
+LEAST_DAYS, MOST_WEEKS = 7, 520
+NOTHING_EARNED = "No call is expected to earn what it costs."
+
+
+def calls_in_brief(profit: ListProfit | None, effect: Effect | None) -> str:
+    """What calling is expected to earn, and what it has kept so far; empty where neither is known.
+
+    Args:
+        profit: of the list; None where no costs are set.
+        effect: what the study says; None where there is none.
+    """
+    sentences = []
+    if profit is not None:
+        sentences.append(f"{_worth(profit)}." if profit.plan.calls else NOTHING_EARNED)
+    if effect is not None:
+        sentences.append(_kept(effect))
+    return " ".join(sentences)
+
+
+def _kept(effect: Effect) -> str:
+    """What calls so far have kept, in a sentence."""
+    if effect.verdict is Verdict.BROKEN_SPLIT:
+        return "What calls keep cannot be measured: the groups are not those that were drawn."
+    if effect.estimate is None:
+        more = effect.more_if_planned
+        wait = f": it takes {_about(more)} more outcomes" if more else ""
+        return f"What calls keep is not known yet{wait}."
+    low, high = effect.estimate.interval
+    saved, level = effect.estimate.saved, percent(effect.level)
+    if effect.verdict is Verdict.NOT_SHOWN:
+        return "It is not shown yet that calls keep clients."
+    if effect.verdict is Verdict.CALLS_HARM:
+        return (
+            f"Of 100 clients to call, calls so far have made {_points(-saved)} leave ({level}: "
+            f"{_points(-high)} to {_points(-low)})."
+        )
+    return (
+        f"Of 100 clients to call, calls so far have kept {_points(saved)} ({level}: "
+        f"{_points(low)} to {_points(high)})."
+    )
+
+
+def study_in_words(effect: Effect, since: str, now: str) -> str:
+    """The same, and how long it takes at the pace so far while nothing is shown.
+
+    Args:
+        since: when the study began, ISO 8601.
+        now: until when outcomes have been counted.
+    """
+    known, more = effect.called.known + effect.held_out.known, effect.more_if_planned
+    words, days = effect_in_words(effect), _days(since, now)
+    is_open = effect.verdict in {Verdict.TOO_FEW, Verdict.NOT_SHOWN}
+    if not (is_open and more and known and days >= LEAST_DAYS):
+        return words
+    weeks = math.ceil(more / known * days / 7)
+    time = f"about {plural(weeks, 'week')}" if weeks <= MOST_WEEKS else "more than ten years"
+    return f"{words} At the pace so far that takes {time}."
+
+
+def _days(since: str, now: str) -> int:
+    """Whole days between two times; 0 where one cannot be read."""
+    try:
+        first, last = (datetime.fromisoformat(time).astimezone(UTC) for time in (since, now))
+    except (ValueError, OverflowError):
+        return 0
+    return (last - first).days
 
 
 def effect_in_words(effect: Effect) -> str:
@@ -95,7 +165,7 @@ def _points(fraction: float) -> str:
 def profit_in_words(profit: ListProfit) -> str:
     """What the calls that pay best are worth, where they end, and what that rests on."""
     plan = profit.plan
-    sentences = [_worth(profit) if plan.calls else "No call is expected to earn what it costs."]
+    sentences = [f"{_worth(profit)}; {_otherwise(profit)}." if plan.calls else NOTHING_EARNED]
     if plan.calls and plan.calls < plan.worth_calling:
         more = plan.worth_calling - plan.calls
         verb, which = ("is", "it") if more == 1 else ("are", "the next of them")
@@ -114,16 +184,24 @@ def profit_in_words(profit: ListProfit) -> str:
 
 
 def _worth(profit: ListProfit) -> str:
-    plan, curve = profit.plan, profit.curve
+    plan = profit.plan
     low, high = plan.interval
     calls = f"The {count(plan.calls)} calls that pay best are" if plan.calls > 1 else "One call is"
+    return (
+        f"{calls} expected to earn {amount(round(plan.expected))} (90%: {amount(round(low))} to "
+        f"{amount(round(high))})"
+    )
+
+
+def _otherwise(profit: ListProfit) -> str:
+    """What as many calls to other clients are worth."""
+    plan, curve = profit.plan, profit.curve
     by_risk = curve.by_risk[curve.calls.index(plan.calls)]
     number = "as many calls" if plan.calls > 1 else "one call"
     return (
-        f"{calls} expected to earn {amount(round(plan.expected))} (90%: {amount(round(low))} to "
-        f"{amount(round(high))}); {number} to the clients at the highest risk "
+        f"{number} to the clients at the highest risk "
         f"{amount(round(by_risk))}, to clients drawn at random "
-        f"{amount(round(plan.expected - plan.gain_over_random))}."
+        f"{amount(round(plan.expected - plan.gain_over_random))}"
     )
 
 

@@ -2,9 +2,9 @@
 
     python -m attrition.data.synthetic --clients 5000 --seed 1 --drift 0 --output clients.csv
 
-`--value` adds a yearly revenue. `--list models/clientrisk.csv --actions calls.csv`, with the
-arguments of a file made before, makes instead what became of its open clients: who was called, and
-the outcomes after the calls.
+`--value` adds a yearly revenue. `--list models/clientrisk.csv --actions calls.csv --calls 0.3`,
+with the arguments of a file made before, makes instead what became of its open clients: who was
+called, and the outcomes after calls that keep 3 in 10 of those who would have left.
 
 No company here is real. Each client has a size (employees, heavy-tailed), a level of activity that
 grows with it, and a last month that may be quieter than the year. The risk of leaving is nonlinear
@@ -19,6 +19,7 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Collection, Mapping, Sequence
+from hashlib import sha256
 from pathlib import Path
 
 import numpy as np
@@ -57,6 +58,7 @@ DUPLICATE_SHARE = 0.01
 BLANK_SHARE = 0.015
 NO_VALUE_SHARE = 0.01
 REACHED_SHARE, KEPT_SHARE = 0.8, 0.3
+CALL_COST = "25"
 ACTION_COLUMNS = ("client", "date", "action", "cost", "note")
 VALUE_COLUMN = "yearly_revenue"
 _BASE_LOG_ODDS = -3.6
@@ -153,9 +155,37 @@ def with_values(rows: Sequence[Sequence[str]], *, seed: int) -> list[list[str]]:
     revenues: dict[str, str] = {}
     for name, _, _, employees, _ in rows:
         if name not in revenues:
-            revenue = np.exp(random.normal(6.5, 0.7)) * float(employees or 50) ** 0.35
+            revenue = np.exp(random.normal(8.0, 0.7)) * float(employees or 50) ** 0.35
             revenues[name] = "" if random.random() < NO_VALUE_SHARE else f"{revenue:.0f}"
     return [[*row[:-1], revenues[row[0]], row[-1]] for row in rows]
+
+
+def after_calls(
+    rows: Sequence[Sequence[str]], called: Collection[str], *, effect: float, seed: int
+) -> list[list[str]]:
+    """The rows after calls, which keep a share of the clients who would leave.
+
+    Whether a call keeps a client depends on the seed and the client alone, so that others who are
+    called, and the order of the rows, change nothing; a larger effect keeps the same ones and more.
+
+    Args:
+        rows: client first, outcome last: what it would be if nobody called; blank is left blank.
+        called: the clients who were called.
+        effect: share of the leavers among them whom the call keeps, a fraction 0-1.
+        seed: equal seeds keep the same clients.
+    """
+    return [
+        [*row[:-1], "0"]
+        if row[-1] == "1" and row[0] in called and _drawn(row[0], seed, "kept") < effect
+        else list(row)
+        for row in rows
+    ]
+
+
+def _drawn(client: str, seed: int, what: str) -> float:
+    """A number from 0 to 1, drawn for one client and one question."""
+    digest = sha256(f"{seed} {what} {client}".encode()).digest()
+    return int.from_bytes(digest[:8], "big") / 2**64
 
 
 def work_the_list(
@@ -163,6 +193,7 @@ def work_the_list(
     outcomes: Mapping[str, str],
     to_call: Collection[str],
     *,
+    effect: float,
     seed: int,
     day: str,
 ) -> tuple[list[list[str]], list[list[str]]]:
@@ -172,20 +203,18 @@ def work_the_list(
         opened: rows of clients whose outcome is open, one a client, the outcome last.
         outcomes: client -> its outcome if nobody calls.
         to_call: the clients to call.
+        effect: share of the leavers reached whom the call keeps, a fraction 0-1.
+        seed: equal seeds reach and keep the same clients.
         day: of the calls, such as `2026-01-31`.
 
     Returns:
         The calls, in the columns of `ACTION_COLUMNS`; and the rows with the outcomes after them.
     """
-    random = np.random.default_rng([seed, 2])
-    calls, labelled = [], []
-    for *row, _ in opened:
-        outcome = outcomes[row[0]]
-        if row[0] in to_call and random.random() < REACHED_SHARE:
-            calls.append([row[0], day, "call", "25", ""])
-            outcome = "0" if random.random() < KEPT_SHARE else outcome
-        labelled.append([*row, outcome])
-    return calls, labelled
+    clients = [row[0] for row in opened if row[0] in to_call]
+    reached = [client for client in clients if _drawn(client, seed, "reached") < REACHED_SHARE]
+    labelled = [[*row[:-1], outcomes[row[0]]] for row in opened]
+    calls = [[client, day, "call", CALL_COST, ""] for client in reached]
+    return calls, after_calls(labelled, set(reached), effect=effect, seed=seed)
 
 
 def _clients_to_call(path: Path) -> set[str]:
@@ -215,8 +244,7 @@ def csv_text(rows: Sequence[Sequence[str]], columns: Sequence[str] = COLUMNS) ->
     return stream.getvalue()
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Write a CSV file of made-up client rows."""
+def _parser() -> Parser:
     parser = Parser(description="Make a CSV file of made-up client rows.")
     parser.add_argument("--clients", type=int, default=5000, help="number of clients")
     parser.add_argument("--seed", type=int, default=1, help="equal seeds give equal rows")
@@ -226,10 +254,25 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--value", action="store_true", help=f"with a column {VALUE_COLUMN}")
     parser.add_argument("--list", type=Path, help="call the open clients on this clientrisk.csv")
     parser.add_argument("--actions", type=Path, help="with --list: the CSV file for the calls")
+    parser.add_argument(
+        "--calls",
+        type=float,
+        default=KEPT_SHARE,
+        metavar="EFFECT",
+        help=f"with --list: share of the leavers reached whom a call keeps (else {KEPT_SHARE})",
+    )
     parser.add_argument("--output", type=Path, required=True, help="the CSV file to write")
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Write a CSV file of made-up client rows."""
+    parser = _parser()
     arguments = parser.parse_args(argv)
     if (arguments.list is None) != (arguments.actions is None):
         parser.error("--list and --actions: expected both or none")
+    if not 0 <= arguments.calls <= 1:
+        parser.error(f"--calls: expected a share from 0 to 1, found {arguments.calls}")
 
     def made(open_share: float) -> list[list[str]]:
         return client_rows(
@@ -251,6 +294,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             opened,
             {row[0]: row[-1] for row in made(0.0)},
             _clients_to_call(arguments.list),
+            effect=arguments.calls,
             seed=arguments.seed,
             day=clock.today(),
         )

@@ -25,6 +25,7 @@ if TYPE_CHECKING:  # heavy modules: an idle run must not pay for them
 
 FILES_NAMED = 10  # in one message; the others are counted
 MESSAGES_KEPT = 20  # for an addressee who cannot be reached
+CALLS_SAVE = "calls keep clients"  # the one condition that is good news
 LONGEST = 4000  # characters: what chat tools take, and far below what an environment holds
 
 
@@ -157,10 +158,27 @@ def conditions(
     """
     scores = record.live_score, record.live_cross_validated
     wrong = findings(*scores, record.drift, record.suspicious, degraded_below, labels=labels)
+    wrong += _study(record)
     if record.proposal is None:
         return wrong
     waits = Condition(CANDIDATE_WAITS, record.proposal.candidate[:16], record.proposal.notice)
     return [*wrong, waits]
+
+
+def _study(record: DecisionRecord) -> list[Condition]:
+    """What the study of calls has shown, or that it cannot show anything."""
+    # It brings numpy, which an idle run must not pay for.
+    from attrition.calls.effect import Verdict
+
+    keys = {
+        Verdict.CALLS_SAVE: CALLS_SAVE,
+        Verdict.CALLS_HARM: "calls make clients leave",
+        Verdict.BROKEN_SPLIT: "the study of calls is broken",
+    }
+    key = keys.get(record.effect.verdict) if record.effect else None
+    if record.no_effect is not None:
+        key = "the study of calls measures nothing"
+    return [Condition(key, key, f"{key}: {record.study_in_words}")] if key else []
 
 
 def failure(message: str) -> Condition:
@@ -194,6 +212,14 @@ def troubled_files(ledger: Ledger) -> dict[str, str]:
         lines[f"notice {notice.time} {notice.text}"[:80]] = notice.text
     for refused in ledger.refused:
         lines[f"refused {refused}"] = f"{refused}: not read; ledger.json tells the reason"
+    return {printable(key): printable(line) for key, line in lines.items()}
+
+
+def troubled_actions(ledger: Ledger, folder: str) -> dict[str, str]:
+    """Likewise of the files of actions: what their ledger notices, and what is not read there."""
+    lines = {f"actions {notice.time} {notice.text}"[:80]: notice.text for notice in ledger.notices}
+    for name, reason in ledger.refused.items():
+        lines[f"actions refused {name}"] = f"{folder}/{name}: not read: {reason}"
     return {printable(key): printable(line) for key, line in lines.items()}
 
 
@@ -234,6 +260,10 @@ def news(
 
 def _ended(known: AlertState, conditions: Sequence[Condition], outcome: str | None) -> str | None:
     """A line if all conditions ended, or if runs no longer fail; None otherwise."""
+    known = replace(
+        known, conditions={k: v for k, v in known.conditions.items() if k != CALLS_SAVE}
+    )
+    conditions = [c for c in conditions if c.key != CALLS_SAVE]
     over = [key for key in known.conditions if key not in {c.key for c in conditions}]
     if list(known.conditions) == over == [CANDIDATE_WAITS] and not conditions:
         return f"no candidate waits for approval any more{f' ({outcome})' if outcome else ''}"

@@ -149,6 +149,8 @@ def approved(config: Config, record: DecisionRecord, proposal: Proposal, by: str
         ranking=None,
         no_ranking=None,
         study=study,
+        effect=None,
+        no_effect=None,
         timings={},
         finished_at=None,
     )

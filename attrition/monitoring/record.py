@@ -14,7 +14,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from attrition.calls.effect import Effect
 from attrition.calls.study import Study
+from attrition.calls.words import calls_in_brief, study_in_words
 from attrition.core import formatting, plain_values
 from attrition.core.atomic_files import read_json_object
 from attrition.core.config import Config
@@ -124,6 +126,8 @@ class DecisionRecord:
         looks: how many candidates were compared since the last that was claimed to be better.
         no_ranking: why there is no ranking.
         study: which clients are held out; None where nobody is.
+        effect: what calls have changed; None where nobody is held out.
+        no_effect: why that is not measured although there is a study.
         release_before, release_after: the live release when the run began, and at its end.
         timings: seconds of each stage; empty while the run has not told of them.
         finished_at: None while the run is at work.
@@ -155,6 +159,8 @@ class DecisionRecord:
     ranking: RankingRecord | None = None
     no_ranking: str | None = None
     study: Study | None = None
+    effect: Effect | None = None
+    no_effect: str | None = None
     release_after: str | None = None
     timings: Mapping[str, float] = field(default_factory=dict)
     finished_at: str | None = None
@@ -174,6 +180,20 @@ class DecisionRecord:
         return self.champion_cross_validated
 
     @property
+    def calls_in_brief(self) -> str:
+        """What calling is expected to earn and has kept so far; empty where neither is known."""
+        return calls_in_brief(self.ranking.profit if self.ranking else None, self.effect)
+
+    @property
+    def study_in_words(self) -> str | None:
+        """What the study of calls says; None where nobody is held out."""
+        if self.no_effect is not None:
+            return formatting.sentence(self.no_effect)
+        if self.effect is None:
+            return None
+        return study_in_words(self.effect, self.study.since if self.study else self.time, self.time)
+
+    @property
     def seconds(self) -> float | None:
         """Of all stages; None while the run is at work, as it is when it reports."""
         is_over = self.finished_at is not None or self.verdict is RunVerdict.FAILED
@@ -186,8 +206,9 @@ class DecisionRecord:
             plain["suspicious"] = {}
         if self.ranking is not None:
             plain["ranking"] = self.ranking.to_json()
-        if self.study is None:
-            del plain["study"]
+        for key in ("study", "effect", "no_effect"):
+            if plain[key] is None:
+                del plain[key]
         if not self.timings and self.verdict is not RunVerdict.FAILED:
             for key in ("ranking", "no_ranking", "release_after", "timings"):
                 del plain[key]

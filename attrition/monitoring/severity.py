@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
+from attrition.calls.effect import Verdict
 from attrition.core.formatting import day, sentence, short_moment
 from attrition.model.metrics import score_to_judge_by
 from attrition.monitoring.findings import RunVerdict
@@ -70,9 +71,17 @@ def messages(decision: DecisionRecord | None, runs: Sequence[DecisionRecord] = (
         graded.append(Message(Severity.ACT, sentence(text)))
     elif decision and decision.verdict is RunVerdict.PROPOSED:
         graded.append(Message(Severity.KNOW, sentence(_DECIDED_SINCE)))
+    if decision and needs_a_hand(decision):
+        graded.append(Message(Severity.ACT, decision.study_in_words or ""))
     for warning in decision.warnings if decision else ():
         graded.append(Message(_severity(warning, decision), sentence(warning), _plain(warning)))
     return [one for severity in Severity for one in graded if one.severity is severity]
+
+
+def needs_a_hand(decision: DecisionRecord) -> bool:
+    """Whether the study of calls has found harm, or is broken."""
+    effect, stopping = decision.effect, {Verdict.CALLS_HARM, Verdict.BROKEN_SPLIT}
+    return decision.no_effect is not None or (effect is not None and effect.verdict in stopping)
 
 
 def _severity(warning: str, decision: DecisionRecord | None) -> Severity:

@@ -17,6 +17,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from attrition.calls.actions_store import actions_since
+from attrition.calls.effect import Effect
 from attrition.calls.holdout import is_held_out
 from attrition.calls.profit import ListProfit
 from attrition.calls.study import Study, current_study
@@ -41,6 +43,7 @@ from attrition.ranking.outcomes import (
     remember,
 )
 from attrition.ranking.ranking import Pricing, Ranking, Tiers
+from attrition.ranking.study_of_calls import StudySoFar, study_so_far, with_listed
 from attrition.runs import history
 
 STAYED = "clients of the newest batch who stayed"
@@ -66,6 +69,7 @@ class RankingResult:
         rank_by: what orders it.
         profit: what calling is worth; None without costs, or where nothing is known of it.
         no_profit: why there is none although costs are set.
+        study: of calls, with the clients of this list; None where nobody is held out.
     """
 
     release: str
@@ -78,6 +82,7 @@ class RankingResult:
     rank_by: str = BY_RISK
     profit: ListProfit | None = None
     no_profit: str | None = None
+    study: StudySoFar | None = None
 
     def counts(self) -> RankingRecord:
         """What the decision record holds of it."""
@@ -97,6 +102,7 @@ class RankingResult:
             rank_by=self.rank_by,
             profit=self.profit,
             no_profit=self.no_profit,
+            resting=self.ranking.resting,
         )
 
 
@@ -126,7 +132,8 @@ def rank_clients(config: Config, ledger: Ledger, champion: Champion | None) -> R
             else f"{NO_OPEN_CLIENTS}; of the newest batch all have left",
         )
     is_open = ranked == OPEN_CLIENTS  # nobody calls clients of a known outcome
-    priced = pricing.pricing(config, pricing.measured_effect(config)) if is_open else None
+    study = study_so_far(config, ledger)
+    priced = pricing.pricing(config, study.effect if study else None) if is_open else None
     known = priced if isinstance(priced, Pricing) else None
     rank_by = pricing.order(config, priced)
     tiers = ranking.choose_tiers(
@@ -149,6 +156,9 @@ def rank_clients(config: Config, ledger: Ledger, champion: Champion | None) -> R
         pricing=known,
     )
     result = ranking.with_changes(result, _last_list(path) if config.id_column else None)
+    if is_open:
+        result = _with_rest(config, result)
+    study = with_listed(config, ledger, study, result)
     movement = moved_since(_last_high_risk(config, ranked), result)
     csv_list.write_list(path, result)
     about: dict[str, Any] = {"time": clock.now(), "release": release.id, "ranked": ranked}
@@ -156,6 +166,10 @@ def rank_clients(config: Config, ledger: Ledger, champion: Champion | None) -> R
         about["rank_by"] = rank_by
     if known and known.calls_per_list is not None:
         about["calls_per_list"] = known.calls_per_list
+    if result.last_contacts is not None:
+        about["rest_days"] = config.rest_days
+        if "calls_per_list" in about:  # the place where these calls end
+            about["last_call"] = 1 + (result.first_to_call(about["calls_per_list"]) or [-1])[-1]
     lookup_db.write_ranking(
         config.client_book, result, clients.columns, tiers, about, movement=movement
     )
@@ -171,6 +185,7 @@ def rank_clients(config: Config, ledger: Ledger, champion: Champion | None) -> R
         rank_by=rank_by,
         profit=profit if isinstance(profit, ListProfit) else None,
         no_profit=profit if isinstance(profit, str) else None,
+        study=study,
     )
     if config.id_column is None:
         return written
@@ -187,6 +202,18 @@ def recorded(listed: RankingResult | str) -> tuple[RankingRecord | None, str | N
     return (None, listed) if isinstance(listed, str) else (listed.counts(), None)
 
 
+def effect_of_calls(
+    config: Config, ledger: Ledger, listed: RankingResult | str
+) -> tuple[Effect | None, str | None]:
+    """What calls have changed, for the decision record; or why that is not measured.
+
+    Args:
+        listed: the result of `rank`.
+    """
+    study = study_so_far(config, ledger) if isinstance(listed, str) else listed.study
+    return (study.effect, study.fault) if study else (None, None)
+
+
 def record_anew(config: Config, listed: RankingResult | str) -> None:
     """Put a list made after the last run, or the reason for none, into that run's record.
 
@@ -196,6 +223,11 @@ def record_anew(config: Config, listed: RankingResult | str) -> None:
         ranking_record, reason = recorded(listed)
         plain = ranking_record.to_json() if ranking_record else None
         record |= {"ranking": plain, "no_ranking": reason}
+        measured = effect_of_calls(config, read_ledger(config.ledger), listed)
+        for key, value in zip(("effect", "no_effect"), measured, strict=True):
+            record.pop(key, None)
+            if value is not None:
+                record[key] = plain_values.to_json(value)
         atomic_files.write_json(config.decision, _with_study(config, record))
 
 
@@ -233,6 +265,15 @@ def _clients_to_rank(config: Config, ledger: Ledger, card: Scorecard) -> tuple[C
         return clients, OPEN_CLIENTS, total
     clients, total = source.riskiest_stayed(ledger, card)
     return clients, STAYED, total
+
+
+def _with_rest(config: Config, listed: Ranking) -> Ranking:
+    """The ranking with who was contacted within `rest_days`; as it is where these are not set."""
+    if config.rest_days is None:
+        return listed
+    first = clock.days_ago(config.rest_days - 1)
+    days = {client: day for client, day, _ in actions_since(config.actions, first)}
+    return replace(listed, last_contacts=[days.get(client, "") for client in listed.ids.tolist()])
 
 
 def _last_list(path: Path) -> ranking.Previous | None:
@@ -307,7 +348,8 @@ def top_table(result: RankingResult) -> str:
     lines = [] if result.ranked == OPEN_CLIENTS else [f"{NO_OPEN_CLIENTS}."]
     if listed.held_out:
         head += f"; {listed.held_out:,} below all others are held out: {ranking.WHY_HELD_OUT}"
-    lines += _wrapped(head)
+    resting = result.counts().resting_in_words
+    lines += _wrapped(f"{head}; {resting}" if resting else head)
     if result.profit:
         lines += ["", *_wrapped(profit_in_words(result.profit))]
     if result.no_profit:
@@ -315,7 +357,7 @@ def top_table(result: RankingResult) -> str:
     profits = listed.profits
     amount = "" if profits is None else "   profit"
     lines += ["", f"rank   risk  tier  {amount}  client, and the strongest reason"]
-    for position in range(min(TOP, listed.to_call)):
+    for position in listed.first_to_call(TOP):
         risk = formatting.chance(float(listed.probabilities[position]))
         amount = "" if profits is None else f" {_amount(float(profits[position])):>8}"
         about = f"{position + 1:4} {risk:>6}  {listed.tiers[position]:6}{amount}  "

@@ -6,10 +6,7 @@ import numpy as np
 
 from attrition.calls.effect import Effect
 from attrition.calls.profit import CallCosts, SuccessRate, break_even
-from attrition.core import plain_values
-from attrition.core.atomic_files import read_json_object
 from attrition.core.config import BY_PROFIT, BY_VALUE, MEASURED, Config
-from attrition.core.errors import DataError
 from attrition.model.terms import Floats
 from attrition.ranking.ranking import Pricing
 
@@ -44,15 +41,6 @@ def _success_rate(
         return SuccessRate.between(*setting)
     assert setting == MEASURED
     return None if effect is None else SuccessRate.measured(effect)
-
-
-def measured_effect(config: Config) -> Effect | None:
-    """The effect of calls as the last run recorded it; None where it recorded none."""
-    plain = read_json_object(config.decision).get("effect")
-    try:
-        return None if plain is None else plain_values.from_json(Effect, plain)
-    except DataError:
-        return None  # as an older version wrote it
 
 
 def order(config: Config, priced: Pricing | str | None) -> str:

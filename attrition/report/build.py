@@ -18,7 +18,11 @@ TITLE = "Client attrition risk"
 
 def build_report(inputs: ReportInputs) -> Story:
     """Build the whole report, in the order in which readers need it."""
-    lead = (chapter_model.trust(inputs), chapter_clients.at_stake(inputs))
+    lead = (
+        chapter_model.trust(inputs),
+        inputs.decision.calls_in_brief if inputs.decision else None,
+        chapter_clients.at_stake(inputs),
+    )
     return Story(
         title=TITLE,
         edition=_edition(inputs),

@@ -10,7 +10,8 @@ from attrition.monitoring import severity
 from attrition.monitoring.severity import Severity
 from attrition.ranking.outcomes import OutcomeCounts
 from attrition.report.chapter_clients import by_value, caveat, profit
-from attrition.report.document import Block, Heading, Messages, Section, Text, table
+from attrition.report.document import Block, Heading, Messages, Plot, Section, Text, table
+from attrition.report.figures.calls import EFFECT
 from attrition.report.inputs import ReportInputs
 from attrition.report.run_summary import list_helped
 
@@ -21,6 +22,7 @@ def chapter(inputs: ReportInputs) -> Section:
     """What the last run has to say, where the most is at stake, whether the lists helped."""
     blocks = [
         *_messages(inputs),
+        *_study(inputs),
         *profit(inputs),
         *by_value(inputs),
         *_lists(inputs),
@@ -39,6 +41,35 @@ def _messages(inputs: ReportInputs) -> Iterator[Block]:
         if texts:
             shown = tuple(formatting.line(text, 600) for text in dict.fromkeys(texts))
             yield Messages(kind, shown)
+
+
+def _study(inputs: ReportInputs) -> Iterator[Block]:
+    """Whether calls help, where clients are held out: in words, over time, by kind of action."""
+    decision = inputs.decision
+    if decision is None or decision.study_in_words is None:
+        return
+    yield Heading("Do calls help?")
+    yield Text(decision.study_in_words)
+    plot = inputs.plots.get(EFFECT)
+    if isinstance(plot, Plot):
+        yield plot
+    if decision.effect and decision.effect.kinds:
+        yield table(
+            "What became of the called clients, by the first that was done with them",
+            "lrrr",
+            ("Action", "Clients", "Left", "Predicted to leave"),
+            [
+                (
+                    formatting.line(one.kind, 40),
+                    formatting.count(one.clients),
+                    percent(one.share_left),
+                    percent(one.mean_risk),
+                )
+                for one in decision.effect.kinds
+            ],
+            "People choose what to do with whom, and not everybody can be reached: this says what "
+            "happened, and not which kind of action helps more.",
+        )
 
 
 def _lists(inputs: ReportInputs) -> Iterator[Block]:

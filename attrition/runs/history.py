@@ -37,7 +37,7 @@ FAILED = "failed"  # the verdict of a run that did not come to one
 # What is kept of an old run's scores,
 _SCORE = ("f1", "f1_interval", "roc_auc", "base_rate", "rows")
 _COLUMN = ("column", "verdict", "psi", "missing_now")  # of its columns
-_DETAILS = ("finished_at", "warnings", "study")  # and of its details
+_DETAILS = ("finished_at", "warnings", "study", "effect")  # and of its details
 
 logger = logging.getLogger(__name__)
 

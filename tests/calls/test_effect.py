@@ -21,7 +21,7 @@ from attrition.calls.effect import (
     split_evidence,
 )
 from attrition.calls.sequence import ConfidenceSequence
-from attrition.calls.words import effect_in_words
+from attrition.calls.words import calls_in_brief, effect_in_words, study_in_words
 from attrition.core.plain_values import from_json, to_json
 from benchmarks.effect import Study, coverage
 
@@ -263,6 +263,37 @@ def test_a_manager_reads_what_follows(clients: Enrolled, expected: str) -> None:
     assert effect_in_words(measure(clients, SEQUENCE)) == expected
 
 
+@pytest.mark.parametrize(
+    ("clients", "expected"),
+    [
+        (
+            groups(1000, 310, 1000, 390),
+            "Of 100 clients to call, calls so far have kept 8 (90%: 2 to 14).",
+        ),
+        (
+            groups(1000, 490, 1000, 390),
+            "Of 100 clients to call, calls so far have made 10 leave (90%: 4 to 16).",
+        ),
+        (groups(100, 31, 100, 39), "It is not shown yet that calls keep clients."),
+        (
+            groups(12, 4, 9, 4),
+            "What calls keep is not known yet: it takes about 1,100 more outcomes.",
+        ),
+        (
+            enrolled(0.4, np.arange(812) >= 300, 0.0, share=0.2),
+            "What calls keep cannot be measured: the groups are not those that were drawn.",
+        ),
+        (enrolled([], [], []), "What calls keep is not known yet."),
+    ],
+    ids=["keeps", "harms", "not shown yet", "few", "broken split", "nobody"],
+)
+def test_the_first_screen_says_in_a_sentence_what_calls_have_kept(
+    clients: Enrolled, expected: str
+) -> None:
+    assert calls_in_brief(None, measure(clients, SEQUENCE)) == expected
+    assert calls_in_brief(None, None) == ""
+
+
 def test_an_effect_is_plain_values_and_comes_back_from_json() -> None:
     clients = Study(share=0.5).draw(np.random.default_rng(2), 900)[0]
     for effect in (measure(clients, SEQUENCE), measure(enrolled([], [], []), SEQUENCE)):
@@ -277,3 +308,18 @@ def test_the_interval_holds_at_every_look(cut: float, bias: float) -> None:
     result = coverage(Study(share=0.2, cut=cut, bias=bias), studies=150, clients=1000, step=50)
     assert result.covered > 0.9 - 3 * math.sqrt(0.09 / 150)
     assert abs(result.error) < 3 * result.standard_error
+
+
+def test_how_long_it_takes_is_said_by_the_pace_so_far() -> None:
+    effect = measure(groups(100, 35, 100, 37), SEQUENCE)
+    assert effect.more_if_planned is not None
+    weeks = math.ceil(effect.more_if_planned / 200 * 4)  # 200 outcomes came in four
+    words = study_in_words(effect, "2026-05-01T06:00:00+00:00", "2026-05-29T06:00:00+00:00")
+    assert words == f"{effect_in_words(effect)} At the pace so far that takes about {weeks} weeks."
+    for since in ("2026-05-28T06:00:00+00:00", "junk"):
+        assert study_in_words(effect, since, "2026-05-29T06:00:00Z") == effect_in_words(effect)
+    slow = study_in_words(effect, "2016-05-01T06:00:00+00:00", "2026-05-29T06:00:00+00:00")
+    assert slow.endswith("takes more than ten years.")
+    shown = measure(groups(1000, 310, 1000, 390), SEQUENCE)
+    words = study_in_words(shown, "2026-05-01T06:00:00+00:00", "2026-05-29T06:00:00+00:00")
+    assert words == effect_in_words(shown)

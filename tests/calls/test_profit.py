@@ -24,7 +24,8 @@ from attrition.calls.profit import (
     profit_curve,
 )
 from attrition.calls.sequence import ConfidenceSequence
-from attrition.calls.words import profit_in_words
+from attrition.calls.words import calls_in_brief, profit_in_words
+from attrition.core.formatting import amount
 from attrition.core.plain_values import from_json, to_json
 from benchmarks.effect import Study, profit_coverage
 from tests.conftest import REPOSITORY
@@ -286,6 +287,20 @@ def test_the_words_say_what_is_earned_where_calls_end_and_what_that_rests_on() -
     assert measured is not None
     assert "By the hold-out, a call keeps 25% (" in profit_in_words(
         list_profit(risk, value, COSTS, measured)
+    )
+
+
+def test_the_first_screen_says_in_a_sentence_what_calls_are_expected_to_earn() -> None:
+    risk, value = np.array([0.9, 0.4, 0.1]), np.full(3, 100.0)
+    listed = list_profit(risk, value, COSTS, SuccessRate.exactly(0.5))
+    low, high = (amount(round(limit)) for limit in listed.plan.interval)
+    assert calls_in_brief(listed, None) == (
+        f"The 2 calls that pay best are expected to earn 44 (90%: {low} to {high})."
+    )
+    nothing = list_profit(risk, value, CallCosts(90), SuccessRate.exactly(0.5))
+    effect = measure(study(called_left=300), SEQUENCE)
+    assert calls_in_brief(nothing, effect).startswith(
+        "No call is expected to earn what it costs. Of 100 clients to call, calls so far have kept "
     )
 
 

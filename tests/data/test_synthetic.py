@@ -15,6 +15,7 @@ from attrition.data.csv_records import read_header, read_records
 from attrition.data.csv_scan import scan_file
 from attrition.data.synthetic import (
     COLUMNS,
+    after_calls,
     client_rows,
     corporation_name,
     csv_text,
@@ -26,6 +27,7 @@ from tests.conftest import REPOSITORY
 SAMPLES = {
     "sourcedata/dataset3.csv": "--clients 5000 --seed 3",
     "sourcedata/dataset4.csv": "--clients 5000 --seed 4 --first-client 5000",
+    "sourcedata/dataset5.csv": "--clients 2500 --seed 16 --first-client 12000 --open-share 1",
     "testdata/testdata.csv": "--clients 2000 --seed 5 --first-client 10000 --open-share 0",
 }
 
@@ -34,7 +36,7 @@ SAMPLES = {
 @pytest.mark.parametrize("path", SAMPLES)
 def test_the_sample_data_are_what_the_generator_makes(path: str, tmp_path: Path) -> None:
     output = tmp_path / "made.csv"
-    assert main([*SAMPLES[path].split(), "--output", str(output)]) == 0
+    assert main([*SAMPLES[path].split(), "--value", "--output", str(output)]) == 0
     assert output.read_bytes() == (REPOSITORY / path).read_bytes()
 
 
@@ -111,6 +113,28 @@ def test_a_value_is_added_and_changes_no_other_column(tmp_path: Path) -> None:
     assert head == f"{','.join(COLUMNS[:-1])},yearly_revenue,exited"
 
 
+def test_calls_keep_a_share_of_those_who_would_leave_and_change_nobody_else() -> None:
+    rows = client_rows(4000, seed=1)
+    called = {row[0] for row in rows[::2]}
+    after = after_calls(rows, called, effect=0.3, seed=7)
+    changed = [(before, row) for before, row in zip(rows, after, strict=True) if before != row]
+    assert all(before[0] in called and before[-1] == "1" for before, _ in changed)
+    assert all(row == [*before[:-1], "0"] for before, row in changed)
+    left = sum(row[-1] == "1" for row in rows if row[0] in called)
+    assert len(changed) / left == pytest.approx(0.3, abs=0.06)
+    kept = {row[0] for _, row in changed}
+    assert after_calls(rows, called, effect=0.3, seed=7) == after
+    assert after_calls(rows, called, effect=0.3, seed=8) != after
+    # Whom else one calls, in which order, does not matter; a larger effect keeps them, too.
+    all_called = after_calls(rows[::-1], {row[0] for row in rows}, effect=0.3, seed=7)
+    stayed = {row[0] for row in all_called if row[-1] == "0"}
+    assert kept <= stayed
+    more = after_calls(rows, called, effect=0.6, seed=7)
+    assert kept < {row[0] for before, row in zip(rows, more, strict=True) if before != row}
+    assert after_calls(rows, called, effect=0.0, seed=7) == rows
+    assert not any(r[-1] == "1" for r in after_calls(rows, called, effect=1, seed=7)[::2])
+
+
 def test_a_worked_list_has_calls_and_outcomes_of_its_open_clients(tmp_path: Path) -> None:
     arguments = ["--clients", "3000", "--seed", "1", "--open-share", "0.5"]
     opened = {row[0] for row in client_rows(3000, seed=1, open_share=0.5) if not row[-1]}
@@ -121,7 +145,7 @@ def test_a_worked_list_has_calls_and_outcomes_of_its_open_clients(tmp_path: Path
     (tmp_path / "list.csv").write_text("\n".join(["client,tier,group", *lines, ""]))
     files = ["--list", "list.csv", "--actions", "calls.csv", "--output", "outcomes.csv"]
     paths = [word if word.startswith("--") else str(tmp_path / word) for word in files]
-    assert main([*arguments, *paths]) == 0
+    assert main([*arguments, *paths, "--calls", "0.4"]) == 0
     path = tmp_path / "calls.csv"
     scan = scan_file(path)
     records = read_records(path, scan)
@@ -136,7 +160,15 @@ def test_a_worked_list_has_calls_and_outcomes_of_its_open_clients(tmp_path: Path
     changed = {name for name in opened if after[name] != uncalled[name]}
     assert changed <= called
     left = {name for name in called if uncalled[name] == "1"}
-    assert len(changed) / len(left) == pytest.approx(0.3, abs=0.1)
+    assert len(changed) / len(left) == pytest.approx(0.4, abs=0.1)
+
+
+def test_an_effect_that_is_no_share_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    files = ["--list", "list.csv", "--actions", "calls.csv", "--output", "outcomes.csv"]
+    with pytest.raises(SystemExit) as ended:
+        main([*files, "--calls", "30"])
+    assert ended.value.code == 2
+    assert "--calls: expected a share from 0 to 1, found 30.0" in capsys.readouterr().err
 
 
 def test_a_misspelt_option_is_answered_before_one_that_is_missing(

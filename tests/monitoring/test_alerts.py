@@ -7,11 +7,13 @@ from typing import Any
 
 import pytest
 
+from attrition.core import plain_values
 from attrition.data.ledger import Ledger, LedgerEntry
 from attrition.monitoring import alerts
 from attrition.monitoring.alerts import LONGEST, MESSAGES_KEPT, AlertState, Condition
 from attrition.monitoring.record import DecisionRecord
 from attrition.runs.idle import FAILED_RUN
+from tests.support.effects import effect_of
 from tests.support.records import decision_record
 
 DRIFT = Condition("data drift in the new rows", "tenure", "data drift in the new rows: tenure")
@@ -135,6 +137,28 @@ def test_a_condition_is_told_once_and_again_in_another_kind() -> None:
     assert message == "- data drift in the new rows: tenure\n- as before: degraded model"
 
 
+def test_that_calls_help_is_told_once_and_is_nothing_that_has_to_end() -> None:
+    shown = [effect_of(300, 400), effect_of(310, 410)]
+    first, second = (
+        alerts.conditions(record(effect=plain_values.to_json(one)), 0.6) for one in shown
+    )
+    message, state = alerts.news(AlertState(), first, {}, None)
+    assert message is not None
+    assert message.startswith("- calls keep clients: Of 2,000 listed, 1,000 were held out: 30%")
+    assert alerts.news(state, second, {}, None) == (None, state)
+    message, state = alerts.news(state, [*second, DRIFT], {}, None)
+    message, state = alerts.news(state, second, {}, None)
+    assert message == "all is well again (it was: data drift in the new rows)"
+    assert alerts.news(state, [], {}, None)[0] is None
+
+
+def test_harm_and_a_study_that_measures_nothing_are_conditions() -> None:
+    for left, keys in (((400, 300), ["calls make clients leave"]), ((350, 350), [])):
+        effect = plain_values.to_json(effect_of(*left))
+        assert [key for key, _ in found(effect=effect)] == keys
+    assert [key for key, _ in found(no_effect="lost")] == ["the study of calls measures nothing"]
+
+
 def test_the_end_of_all_conditions_is_one_line_said_once() -> None:
     _, state = alerts.news(AlertState(), [DRIFT, DEGRADED], {}, None)
     assert alerts.news(state, [DRIFT], {}, None)[0] is None  # not all is well yet
@@ -183,6 +207,16 @@ def test_troubled_files_are_told_with_names_and_counts_alone() -> None:
         "file some.csv: 2 of 9 rows in quarantine",
         "link.csv: not read; ledger.json tells the reason",
     ]
+
+
+def test_a_file_of_actions_that_is_not_or_not_wholly_taken_in_is_told() -> None:
+    rejected = "actions/may.csv: rejected: missing columns 'date'"
+    ledger = Ledger(refused={"link.csv": "a link"}).with_notice("2026-05-01", rejected)
+    files = alerts.troubled_actions(ledger, "actions")
+    assert list(files.values()) == [rejected, "actions/link.csv: not read: a link"]
+    assert alerts.news(AlertState(), [], files, None)[0] == "\n".join(
+        f"- {line}" for line in files.values()
+    )
 
 
 def test_a_troubled_file_is_told_once_and_keeps_nothing_open() -> None:

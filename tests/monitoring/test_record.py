@@ -16,7 +16,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from attrition.core import atomic_files
+from attrition.core import atomic_files, plain_values
 from attrition.core.config import Config
 from attrition.core.errors import DataError
 from attrition.data.ledger import Ledger
@@ -33,6 +33,7 @@ from attrition.web import records as web_records
 from attrition.web.pages import dashboard
 from attrition.web.state import public_decision
 from tests.conftest import Project
+from tests.support.effects import effect_of
 from tests.support.records import decision_json, decision_record
 from tests.support.releases import NOW
 
@@ -121,6 +122,7 @@ FULL = decision_json(
         "outcomes": [{"time": NOW, "top": {"10": COUNTS, "50": COUNTS}, "all": COUNTS}],
     },
     study={"share": 0.2, "salt_digest": "5a17", "since": NOW},
+    effect=plain_values.to_json(effect_of(36, 40, 100)),
     timings={"ingestion": 1.5},
     finished_at=NOW,
 )
@@ -170,7 +172,7 @@ def test_the_whole_record_has_the_keys_of_today() -> None:
             "run_id time inputs release_before verdict reason warnings suspicious training "
             "new_rows ingestion scores drift segments sampled champion_cross_validated "
             "candidate_score cross_validated evidence proposal approved_by watch looks ranking "
-            "no_ranking study release_after timings finished_at"
+            "no_ranking study effect release_after timings finished_at"
         ).split()
     )
     assert list(record.to_json()["drift"]) == (
@@ -178,7 +180,7 @@ def test_the_whole_record_has_the_keys_of_today() -> None:
     )
     begun = decision_record(run_id="a").to_json()
     assert begun["suspicious"] == {}
-    assert "study" not in begun
+    assert not begun.keys() & {"study", "effect", "no_effect"}
     assert not begun.keys() & {"ranking", "release_after", "timings", "finished_at"}
 
 

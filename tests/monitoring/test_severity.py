@@ -6,7 +6,9 @@ from typing import Any
 
 import pytest
 
-from attrition.monitoring.severity import Severity, messages, state_line
+from attrition.core import plain_values
+from attrition.monitoring.severity import Message, Severity, messages, state_line
+from tests.support.effects import effect_of
 from tests.support.records import decision_record
 
 DRIFT = "model drift on the new rows: it ranks worse"
@@ -54,6 +56,16 @@ def test_a_candidate_that_waits_is_something_to_do() -> None:
     (waiting,) = messages(decision_record(verdict="proposed", proposal=proposal))
     assert waiting.severity is Severity.ACT
     assert "--approve" in waiting.text
+
+
+def test_calls_that_harm_and_a_broken_study_ask_for_a_hand_and_calls_that_help_do_not() -> None:
+    harm, help_ = (plain_values.to_json(effect_of(*left)) for left in ((400, 300), (300, 400)))
+    (message,) = messages(decision_record(effect=harm))
+    assert message.severity is Severity.ACT
+    assert "calling makes 10 more in 100 leave" in message.text
+    (message,) = messages(decision_record(no_effect="the study measures nothing: no file 1"))
+    assert message == Message(Severity.ACT, "The study measures nothing: no file 1.")
+    assert messages(decision_record(effect=help_)) == []
 
 
 @pytest.mark.parametrize(

@@ -5,35 +5,21 @@ from __future__ import annotations
 import csv
 from dataclasses import replace
 
-import numpy as np
 import pytest
 
 from app import create_app
-from attrition.calls.effect import Enrolled, measure
-from attrition.calls.sequence import ConfidenceSequence
-from attrition.core import atomic_files, plain_values
+from attrition.core import clock
 from attrition.ranking import call_list, csv_list, lookup_db
 from attrition.ranking.call_list import RankingResult
 from attrition.ranking.outcomes import OutcomeCounts
 from attrition.ranking.ranking import Tiers
+from attrition.ranking.study_of_calls import StudySoFar
 from attrition.runs import history
 from tests.conftest import FORMS, HEADER, Project
+from tests.support.effects import effect_of
 from tests.support.pages import document_text
 from tests.support.pages import page as html
 from tests.support.releases import deploy, labelled_rows
-
-# 1,000 called and 1,000 held out, all at a risk of .4: 30 % of the called left, and 40 %.
-EFFECT = measure(
-    Enrolled(
-        np.full(2000, 0.4),
-        np.arange(2000) < 1000,
-        np.full(2000, 0.5),
-        (np.tile(np.arange(1000), 2) < np.repeat([300, 400], 1000)).astype(np.float64),
-        np.arange(2000) < 1000,
-        np.full(2000, "call"),
-    ),
-    ConfidenceSequence(),
-)
 
 # The card of these tests: log-odds 2 - 0.04 x lastmonth_activity, so 0 gives 0.8808, 50 gives 0.5,
 # 75 gives 0.2689, 100 gives 0.1192; a missing month gives log-odds 1, 0.7311.
@@ -169,6 +155,63 @@ def test_clients_held_out_stand_below_the_others_with_a_group_of_their_own(
     assert path.read_bytes().splitlines()[0] == without.splitlines()[0]
 
 
+def contact(project: Project, **days: int) -> None:
+    """Clients are called so many days ago."""
+    folder = project.root / "actions"
+    folder.mkdir()
+    lines = [f"{client},{clock.days_ago(number)},call" for client, number in days.items()]
+    (folder / "calls.csv").write_text("\n".join(["client,date,action", *lines, ""]))
+    project.run("ingestion.py")
+
+
+def test_who_was_contacted_lately_keeps_its_rank_and_is_not_called(listed: Project) -> None:
+    call_list.rank(listed.config)
+    without = table(listed)
+    contact(listed, Absent=0, Middling=29, Calm=30)
+    listed.configure(rest_days=30)
+    result = call_list.rank(listed.config)
+    rows = table(listed)
+    assert [row.pop("last_contact") for row in rows] == [
+        "",
+        clock.days_ago(0),
+        clock.days_ago(29),
+        "",  # Calm, thirty days ago
+        "",
+    ]
+    assert rows == without
+    assert isinstance(result, RankingResult)
+    assert result.counts().resting == 2
+    shown = " ".join(call_list.top_table(result).split())
+    assert "2 were contacted lately: not to be called again yet" in shown
+    assert "Calm" in shown
+    assert "Absent" not in shown
+    call_list.rank(listed.config)
+    assert [row["rank_change"] for row in table(listed)] == [""] * 5  # the list reads itself back
+    listed.configure(rest_days=None)
+    result = call_list.rank(listed.config)
+    assert table(listed) == without
+    assert isinstance(result, RankingResult)
+    assert "resting" not in result.counts().to_json()
+
+
+def test_calls_to_those_who_rest_are_in_no_plan_and_use_up_no_call(listed: Project) -> None:
+    listed.configure(**COSTS, rank_by="profit", calls_per_list=2)
+    contact(listed, Absent=3)
+    before = call_list.rank(listed.config)
+    listed.configure(**COSTS, rank_by="profit", calls_per_list=2, rest_days=30)
+    result = call_list.rank(listed.config)
+    assert isinstance(before, RankingResult)
+    assert isinstance(result, RankingResult)
+    assert [row["client"] for row in table(listed)][:3] == ["'=Quiet()", "Absent", "Middling"]
+    assert before.profit is not None
+    assert result.profit is not None
+    profits = [float(row["profit"]) for row in table(listed)]
+    assert before.profit.plan.expected == pytest.approx(profits[0] + profits[1], abs=0.01)
+    assert result.profit.plan.expected == pytest.approx(profits[0] + profits[2], abs=0.01)
+    with lookup_db.opened(listed.config.client_book) as book:
+        assert book.about["last_call"] == 3
+
+
 def test_with_a_value_column_the_value_at_risk_is_told(listed: Project) -> None:
     listed.configure(value_column="lastyear_activity")
     listed.run("ingestion.py")
@@ -231,8 +274,8 @@ def test_high_risk_begins_where_a_call_pays(listed: Project) -> None:
     assert "No call is expected to earn what it costs." in call_list.top_table(result)
 
 
-def test_a_rate_to_be_measured_shows_a_profit_once_a_run_has_recorded_an_effect(
-    listed: Project,
+def test_a_rate_to_be_measured_shows_a_profit_once_there_is_an_estimate(
+    listed: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     study = {"success_rate": "measured", "holdout_share": 0.2, "holdout_salt": "spring"}
     listed.configure(**{**COSTS, **study}, rank_by="profit")
@@ -241,7 +284,7 @@ def test_a_rate_to_be_measured_shows_a_profit_once_a_run_has_recorded_an_effect(
     assert (result.profit, result.rank_by) == (None, "value at risk")
     assert "the hold-out has measured nothing yet" in " ".join(call_list.top_table(result).split())
     assert "profit" not in table(listed)[0]
-    atomic_files.write_json(listed.config.decision, {"effect": plain_values.to_json(EFFECT)})
+    monkeypatch.setattr(StudySoFar, "effect", effect_of(300, 400))
     result = call_list.rank(listed.config)
     assert isinstance(result, RankingResult)
     assert result.profit is not None

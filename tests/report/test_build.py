@@ -179,6 +179,7 @@ def test_with_costs_the_report_says_what_calls_are_worth_and_draws_it(
     root = html(finished_copy)
     text = " ".join(root.text.split())
     assert f"The 20 calls that pay best are expected to earn {earned} (90%: " in text
+    assert text.index(f"expected to earn {earned}") < text.index("Whom to call")
     assert "20 calls can be made" in text
     (table, *_) = [one for one in root.all("table") if one.attributes.get("class") == "calls"]
     assert [cell.text for cell in table.all("tr")[0].all("th")][-2:] == ["Value at risk", "Profit"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shlex
 import shutil
@@ -16,7 +17,9 @@ import pytest
 from app import create_app
 from attrition.core.config import Config, load_config
 from attrition.core.engine_settings import SparkSettings
+from attrition.data.synthetic import VALUE_COLUMN
 from tests.conftest import FOLDERS, REPOSITORY, Project, new_project
+from tests.support.browsing import page_of
 from tests.support.servers import gunicorn
 
 README = (REPOSITORY / "README.md").read_text(encoding="utf-8")
@@ -25,6 +28,8 @@ DOCUMENTS = {
     for path in sorted([*REPOSITORY.glob("*.md"), *REPOSITORY.glob("docs/*.md")])
     if path.name != "CHANGELOG.md"  # it tells of what was
 }
+MAKEFILE = (REPOSITORY / "Makefile").read_text(encoding="utf-8")
+SAMPLE_FILES = (*(f"sourcedata/dataset{n}.csv" for n in (3, 4, 5)), "testdata/testdata.csv")
 SETTINGS, API, ARCHITECTURE = (
     DOCUMENTS[f"docs/{name}.md"] for name in "settings api architecture".split()
 )
@@ -81,12 +86,11 @@ def test_every_picture_is_small_and_has_words_for_who_does_not_see_it() -> None:
 
 
 def test_every_make_target_named_exists() -> None:
-    makefile = (REPOSITORY / "Makefile").read_text()
     calls = [line for line in COMMANDS if re.match(r"make [a-z-]", line)]
     named = {word for line in calls for word in line.split()[1:] if re.fullmatch(r"[a-z-]+", word)}
     assert {"run", "test", "check", "serve", "quality", "bench"} <= named
     for target in named:
-        assert re.search(rf"^{target}:", makefile, re.MULTILINE), target
+        assert re.search(rf"^{target}:", MAKEFILE, re.MULTILINE), target
 
 
 SCRIPT_COMMANDS = [command for command in COMMANDS if re.match(r"(\S*/)?python \S", command)]
@@ -115,7 +119,8 @@ def test_the_command_for_a_table_makes_a_project(tmp_path: Path) -> None:
     subprocess.run(words, cwd=tmp_path, check=True)
     config = load_config(tmp_path / "mine/config.json")
     assert config.id_column == "corporation"
-    assert config.numeric_columns == Config.numeric_columns
+    assert config.numeric_columns == (*Config.numeric_columns, VALUE_COLUMN)
+    assert config.value_column == VALUE_COLUMN
     assert (config.target_column, config.positive_label) == ("exited", "1")
 
 
@@ -163,18 +168,75 @@ CURLS = re.findall(r"^curl (?:[^\n]*\\\n)*(?:[^'\n]|'[^']*')*$", API, re.MULTILI
 
 @pytest.fixture(scope="module")
 def sample(tmp_path_factory: pytest.TempPathFactory) -> Project:
-    """The sample project after `make run`."""
+    """The sample project after `make run`: a run, calls by its list, and a run."""
     project = new_project(tmp_path_factory.mktemp("sample"))
-    for folder in ("sourcedata", "testdata"):
-        shutil.copytree(REPOSITORY / folder, project.root / folder, dirs_exist_ok=True)
-    project.write("first.txt", project.run("fullprocess.py").stdout)
+    for path in SAMPLE_FILES:
+        shutil.copy(REPOSITORY / path, project.root / path)
+    (project.root / "actions").mkdir()
+    project.configure(**json.loads((REPOSITORY / "config.json").read_text()))
+    project.run("fullprocess.py")
+    (calls,) = re.findall(r"-m (attrition\.data\.synthetic .*?[^\\])\n", MAKEFILE, re.DOTALL)
+    module, *arguments = calls.replace("\\\n", " ").split()
+    subprocess.run(
+        [sys.executable, "-m", module, *arguments],
+        cwd=project.root,
+        env=os.environ | {"PYTHONPATH": str(REPOSITORY)},
+        check=True,
+    )
+    project.write("last.txt", project.run("fullprocess.py").stdout)
     return project
 
 
-def test_the_first_run_ends_as_the_readme_says(sample: Project) -> None:
-    """But for the release's name, which is of its content, and the times."""
-    (shown,) = re.findall(r"```\n(Verdict .*?)Live model", README, re.DOTALL)
-    assert (sample.root / "first.txt").read_text().startswith(shown)
+def test_the_first_make_run_ends_as_the_readme_says(sample: Project) -> None:
+    """But for dates."""
+    (shown,) = re.findall(r"```\n(Clients .*?)```", README, re.DOTALL)
+    texts = (shown, (sample.root / "last.txt").read_text())
+    shown, last = (re.sub(r"\d{4}-\d\d-\d\d", "2026-01-31", text) for text in texts)
+    assert shown in last
+
+
+def test_the_sample_shows_whom_to_call_what_that_earns_and_what_calls_have_kept(
+    sample: Project,
+) -> None:
+    """On the first screen of the page, the report's likewise: `tests/report`, `tests/web/pages`."""
+    decision = json.loads(sample.config.decision.read_text())
+    assert decision["effect"]["verdict"] == "calls save"
+    low, high = decision["effect"]["estimate"]["interval"]
+    # 4 in 5 of those to be called are reached, 3 in 10 of the leavers among them are kept.
+    assert low < 0.8 * 0.3 * decision["effect"]["held_out"]["share_left"] < high
+    above = page_of(sample).partition("Whom to call first")[0]
+    assert re.search(r"The \d+ calls that pay best are expected to earn [\d,]+ \(90%: ", above)
+    assert re.search(r"Of 100 clients to call, calls so far have kept \d+ \(90%: ", above)
+
+
+@pytest.mark.skipif(shutil.which("make") is None, reason="make is not installed")
+def test_make_makes_calls_up_after_the_first_run_of_the_sample_alone(tmp_path: Path) -> None:
+    def scripts(*words: str) -> list[str]:
+        """What `make run` would run, in a folder with or without the sample."""
+        command = ["make", "--no-print-directory", "--dry-run", "--assume-old=.venv/.runtime"]
+        done = subprocess.run(
+            [*command, f"--file={REPOSITORY / 'Makefile'}", "run", *words],
+            cwd=tmp_path,
+            env={name: text for name, text in os.environ.items() if not name.startswith("MAKE")},
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        return re.findall(r"fullprocess\.py|attrition\.data\.synthetic", done.stdout)
+
+    for path in (".venv/.runtime", ".venv/bin/python"):
+        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / path).touch()
+    run, calls = "fullprocess.py", "attrition.data.synthetic"
+    assert scripts() == [run]  # the sample has been replaced by one's own files
+    for path in SAMPLE_FILES:
+        (tmp_path / path).parent.mkdir(exist_ok=True)
+        (tmp_path / path).touch()
+    assert scripts() == [run, calls, run]
+    assert scripts("PROJECT=mine") == [run]
+    (tmp_path / "models").mkdir()
+    (tmp_path / "models/decision.json").touch()
+    assert scripts() == [run]
 
 
 @pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")

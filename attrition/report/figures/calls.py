@@ -1,12 +1,17 @@
-"""The figure of what calls are worth: profit against the number of calls."""
+"""The figures of calls: what they are worth, and what they change as outcomes come."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
+from attrition.calls.effect import Estimate
 from attrition.calls.profit import ListProfit
-from attrition.core.formatting import amount, count, short
+from attrition.core.formatting import amount, between, count, decimal, percent, short
 from attrition.report.figures.style import (
     ACCENT,
     ALARM,
@@ -20,7 +25,7 @@ from attrition.report.figures.style import (
     style,
 )
 
-PROFIT = "profitofcalls"
+PROFIT, EFFECT = "profitofcalls", "effectofcalls"
 
 
 @style()
@@ -44,6 +49,44 @@ def profit(listed: ListProfit) -> Picture:
     for axis in (axes.xaxis, axes.yaxis):
         axis.set_major_formatter(FuncFormatter(lambda number, _: short(number)))
     return picture(PROFIT, "What calls are worth", _alt(listed), _caption(listed), figure)
+
+
+@style()
+def effect(estimates: Sequence[tuple[str, Estimate]], level: float) -> Picture:
+    """The share of clients that calling keeps, as it was known run by run.
+
+    Args:
+        estimates: time of each run, ISO 8601, oldest first, and what was known then.
+        level: of the intervals, a fraction 0-1.
+    """
+    times = np.array(
+        [
+            np.datetime64(datetime.fromisoformat(time).astimezone(UTC).replace(tzinfo=None), "ms")
+            for time, _ in estimates
+        ]
+    )
+    saved = np.array([one.saved for _, one in estimates])
+    low, high = np.array([one.interval for _, one in estimates]).T
+    figure = canvas(2.8)
+    axes = figure.subplots()
+    axes.fill_between(times, low, high, color=ACCENT, alpha=0.14, linewidth=0)
+    axes.vlines(times, low, high, color=ACCENT, linewidth=0.9, alpha=0.6)
+    axes.plot(times, saved, "o-", color=ACCENT)
+    axes.axhline(0, color=ALARM, linewidth=0.8)
+    pad = np.timedelta64(3, "D")  # else a single run would have years on each side
+    axes.set(ylabel="points saved", xlim=(times[0] - pad, times[-1] + pad))
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda share, _: f"{100 * share:.3g}"))
+    last = estimates[-1][1]
+    alt = (
+        f"After {count(last.outcomes)} outcomes calling saves {decimal(100 * last.saved, 1)} "
+        f"points ({percent(level)}: {between([100 * limit for limit in last.interval], 1)})."
+    )
+    caption = (
+        f"Of 100 clients to call at equal risk, so many fewer leave because of it, as it was known "
+        f"at each run. Band: where the truth is ({percent(level)}, over all looks together). Calls "
+        "are shown to help once it is above zero."
+    )
+    return picture(EFFECT, "What calls change", alt, caption, figure)
 
 
 def _mark(axes: Axes, listed: ListProfit) -> None:

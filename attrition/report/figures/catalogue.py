@@ -56,6 +56,29 @@ def profit_pictures(listed: RankingRecord | None) -> list[Picture | Absent]:
     return [call_figures.profit(listed.profit)] if listed and listed.profit else []
 
 
+def effect_pictures(
+    decision: DecisionRecord | None, runs: Sequence[DecisionRecord]
+) -> list[Picture | Absent]:
+    """What calls change, over the runs of the present study; none without an estimate.
+
+    Args:
+        decision: the decision record; None where no run is known.
+        runs: newest first.
+    """
+    effect = decision.effect if decision else None
+    if decision is None or effect is None or effect.estimate is None:
+        return []
+    earlier = [
+        (run.time, run.effect.estimate)
+        for run in reversed(runs)
+        if run.run_id != decision.run_id
+        and run.study == decision.study
+        and run.effect
+        and run.effect.estimate
+    ]
+    return [call_figures.effect([*earlier, (decision.time, effect.estimate)], effect.level)]
+
+
 def change_pictures(
     decision: DecisionRecord | None,
     runs: Sequence[DecisionRecord],

@@ -6,6 +6,7 @@ The views themselves (`dashboard`, `client_list`, `client`, `api_docs`) are valu
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from flask import Response, render_template, request
@@ -13,6 +14,7 @@ from werkzeug.exceptions import ServiceUnavailable
 
 from attrition.core import formatting
 from attrition.model.scorecard import Scorecard
+from attrition.ranking.lookup_db import NOT_LATELY
 from attrition.runs import history
 from attrition.web import query_parameters
 from attrition.web.live_model import Served
@@ -63,10 +65,12 @@ def overview_page() -> Response:
         facts=live and dashboard.facts(live.scores, live.cross_validated, live.manifest),
         weak_segments=live and dashboard.weak_segments(decision, live.version),
         outcome=dashboard.outcome_sentence(decision.ranking if decision else None),
+        calls=decision.calls_in_brief if decision else None,
         movement=client_list.movement(listing.about) if listing else [],
         value_at_risk=client_list.value_at_risk(listing.about) if listing else "",
         weeks=dashboard.weeks(history.high_risk(now.config.history, formatting.OPEN_CLIENTS)),
         profit=dashboard.profit(decision.ranking if decision else None),
+        study=decision.study_in_words if decision else None,
         messages=severity.messages(decision, runs),
         state_line=live and _state_line(live, decision, runs),
         trends=dashboard.trends(runs, diagnostics.get("batches") or ()),
@@ -126,6 +130,7 @@ def client_page(
         thresholds=thresholds,
         risk_history=one_client.risk_history(client["history"], client),
         actions=one_client.actions(client["actions"]),
+        contact=one_client.last_contact(client["actions"], state().config.rest_days),
         **explained,
     )
 
@@ -162,6 +167,8 @@ def _listing() -> tuple[Listing | None, str | None]:
     )
     try:
         with ranking() as book:
+            if book.resting_since and not query_parameters.given("contacted"):
+                question = replace(question, contacts=frozenset({NOT_LATELY}))
             page = book.page(question, number, PER_PAGE)
     except ServiceUnavailable as trouble:
         return None, trouble.description

@@ -1,0 +1,135 @@
+"""The study of calls within a run: who is enrolled, what became of them, what calls changed."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import numpy as np
+
+from attrition.calls.actions_store import actions_since
+from attrition.calls.effect import Effect, Enrolled, measure
+from attrition.calls.enrolment import Intake, enrol, read_intakes, study_folder
+from attrition.calls.sequence import ConfidenceSequence
+from attrition.calls.study import current_study
+from attrition.core import clock
+from attrition.core.config import Config
+from attrition.core.errors import DataError
+from attrition.data.ledger import Ledger
+from attrition.engines.selection import engine
+from attrition.ranking.ranking import HIGH, Ranking
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class StudySoFar:
+    """A study and what is known of its clients.
+
+    Attributes:
+        folder: with its intakes.
+        share: of the clients that are held out, a fraction 0-1.
+        intakes: the enrolled clients, oldest first.
+        outcomes: client -> 1 for left, 0 for stayed, by the first label after it was enrolled.
+        actions: client -> kind of the first action since.
+        fault: why nothing is measured; None where all can be read.
+    """
+
+    folder: Path
+    share: float
+    intakes: tuple[Intake, ...] = ()
+    outcomes: dict[str, int] = field(default_factory=dict)
+    actions: dict[str, str] = field(default_factory=dict)
+    fault: str | None = None
+
+    @property
+    def effect(self) -> Effect | None:
+        """What calls have changed; None where that cannot be measured."""
+        return None if self.fault else measure(self._enrolled(), ConfidenceSequence())
+
+    def _enrolled(self) -> Enrolled:
+        clients = [client for intake in self.intakes for client in intake.clients]
+        kinds = [self.actions.get(client, "") for client in clients]
+        return Enrolled(
+            risk=np.concatenate([np.empty(0), *(intake.risk for intake in self.intakes)]),
+            is_called=np.concatenate(
+                [np.empty(0, np.bool_), *(intake.is_called for intake in self.intakes)]
+            ),
+            share=np.full(len(clients), self.share),
+            left=np.array([self.outcomes.get(client, np.nan) for client in clients], np.float64),
+            contacted=np.array([client in self.actions for client in clients], np.bool_),
+            kind=np.array(kinds, np.str_),
+        )
+
+
+def study_so_far(config: Config, ledger: Ledger) -> StudySoFar | None:
+    """The study by the settings, as the runs before have left it; None where nobody is held out."""
+    study, _ = current_study(config.holdout_share, config.holdout_salt, None, "")
+    if study is None or config.id_column is None:
+        return None
+    empty = StudySoFar(study_folder(config.enrolled, study), study.share)
+    try:
+        intakes = read_intakes(empty.folder)
+    except DataError as error:
+        logger.warning("the study of calls: %s", error)
+        return replace(empty, fault=f"the study of calls measures nothing: {error}")
+    if not intakes:
+        return empty
+    return replace(
+        empty,
+        intakes=intakes,
+        outcomes=_outcomes(config, ledger, intakes),
+        actions=_actions(config, intakes),
+    )
+
+
+def with_listed(
+    config: Config, ledger: Ledger, study: StudySoFar | None, ranking: Ranking
+) -> StudySoFar | None:
+    """The study with the clients at high risk who have not been listed so before.
+
+    It comes before the list is written: nobody is called who is not enrolled.
+    """
+    if study is None or study.fault or ranking.held_out is None:
+        return study
+    rows = np.flatnonzero(ranking.tiers == HIGH)
+    listed = Intake(
+        day=clock.today(),
+        commit=ledger.commit_id,
+        clients=tuple(ranking.ids[rows].tolist()),
+        risk=ranking.probabilities[rows],
+        is_called=rows < ranking.to_call,
+    )
+    return replace(study, intakes=enrol(study.folder, study.intakes, listed))
+
+
+def _outcomes(config: Config, ledger: Ledger, intakes: tuple[Intake, ...]) -> dict[str, int]:
+    """Each client's first label after it was enrolled.
+
+    Where the ledger has been rebuilt since, only rows that came after that are certainly later.
+    """
+    starts = [ledger.unseen_start(intake.commit) for intake in intakes]
+    oldest = min(starts)
+    if oldest >= ledger.committed_bytes:
+        return {}
+    first_row: dict[str, int] = {}
+    for start, intake in zip(starts, intakes, strict=True):
+        row = sum(commit.rows for commit in ledger.commits if oldest <= commit.start < start)
+        first_row |= dict.fromkeys(intake.clients, row)
+    outcomes: dict[str, int] = {}
+    rows = zip(*engine(config).outcomes(ledger, oldest, first_row.keys()), strict=True)
+    for client, label, row in rows:
+        if row >= first_row[client]:
+            outcomes.setdefault(client, label)
+    return outcomes
+
+
+def _actions(config: Config, intakes: tuple[Intake, ...]) -> dict[str, str]:
+    """The kind of each client's first action from the day on which it was enrolled."""
+    day_of = {client: intake.day for intake in intakes for client in intake.clients}
+    kinds: dict[str, str] = {}
+    for client, day, kind in actions_since(config.actions, intakes[0].day):
+        if client in day_of and day >= day_of[client]:
+            kinds.setdefault(client, kind)
+    return kinds

@@ -1,0 +1,179 @@
+"""Who is in the study of calls, and which label is whose outcome, in real runs of the stages."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from attrition.calls.effect import Effect, Verdict
+from attrition.core import atomic_files
+from attrition.data.ledger import read_ledger
+from attrition.ranking import call_list, csv_list
+from attrition.ranking.call_list import RankingResult
+from tests.conftest import HEADER, Project
+from tests.support.records import decision_json
+from tests.support.releases import deploy
+
+# Log-odds 2 - 0.04 x lastmonth_activity: 0 gives 0.8808, 50 gives 0.5 (high from here on), 75 less.
+# By the salt "spring", of a share of a half, Absent and Middling are held out.
+STUDY = {"holdout_share": 0.5, "holdout_salt": "spring"}
+
+
+def take_in(project: Project, name: str, *rows: tuple[str, str, str]) -> None:
+    lines = [f"{client},{activity},10,1,{label}" for client, activity, label in rows]
+    project.write(f"sourcedata/{name}", "\n".join([HEADER, *lines, ""]))
+    project.run("ingestion.py")
+
+
+def act(project: Project, name: str, *rows: tuple[str, str, str]) -> None:
+    folder = project.root / "actions"
+    folder.mkdir(exist_ok=True)
+    lines = [",".join(row) for row in rows]
+    (folder / name).write_text("\n".join(["client,date,action", *lines, ""]))
+    project.run("ingestion.py")
+
+
+def rank(project: Project) -> Effect:
+    result = call_list.rank(project.config)
+    assert isinstance(result, RankingResult)
+    effect, fault = call_list.effect_of_calls(
+        project.config, read_ledger(project.config.ledger), result
+    )
+    assert effect is not None, fault
+    return effect
+
+
+def sizes(effect: Effect) -> list[tuple[int, int, float | None]]:
+    return [
+        (group.clients, group.known, group.share_left) for group in (effect.called, effect.held_out)
+    ]
+
+
+def files(project: Project) -> list[Path]:
+    return sorted(project.config.enrolled.rglob("*.csv"))
+
+
+@pytest.fixture
+def studied(project: Project) -> Project:
+    """A list has been made: Quiet (to be called), Absent and Middling (held out) are enrolled."""
+    deploy(project)
+    project.configure(**STUDY)
+    # An old label of a client is no outcome of the list.
+    take_in(project, "old.csv", ("Absent", "3", "0"))
+    take_in(project, "open.csv", ("=Quiet()", "0", ""), ("Absent", "1", ""), ("Calm", "75", ""))
+    take_in(project, "more.csv", ("Middling", "50", ""))
+    assert sizes(rank(project)) == [(1, 0, None), (2, 0, None)]
+    return project
+
+
+def test_who_is_first_listed_at_high_risk_is_enrolled_with_the_risk_and_group_of_then(
+    studied: Project,
+) -> None:
+    (path,) = files(studied)
+    with path.open(encoding="utf-8", newline="") as stream:
+        assert list(csv.reader(stream)) == [
+            ["client", "risk", "group"],
+            ["=Quiet()", "0.8808", "call"],
+            ["Absent", "0.8765", "hold out"],  # 1 / (1 + exp(.04 - 2))
+            ["Middling", "0.5", "hold out"],
+        ]
+    take_in(studied, "later.csv", ("=Quiet()", "20", ""), ("Calm", "10", ""))
+    assert sizes(rank(studied)) == [(2, 0, None), (2, 0, None)]
+    assert sizes(rank(studied)) == [(2, 0, None), (2, 0, None)]
+    first, second = files(studied)
+    assert first == path
+    assert [line.split(",")[0] for line in second.read_text().splitlines()] == [
+        '"client"',
+        '"Calm"',
+    ]
+
+
+def test_the_first_label_after_the_list_is_the_outcome_and_actions_count_from_its_day(
+    studied: Project,
+) -> None:
+    act(
+        studied,
+        "may.csv",
+        ("=Quiet()", "2001-05-04", "letter"),  # long before the list
+        ("Nobody", "2030-01-01", "call"),
+    )
+    take_in(studied, "came.csv", ("=Quiet()", "2", "1"), ("Absent", "2", "1"), ("Calm", "9", "1"))
+    take_in(studied, "again.csv", ("Absent", "4", "0"), ("Fresh", "0", ""))
+    effect = rank(studied)
+    assert effect.verdict is Verdict.TOO_FEW
+    # Fresh is held out, too; Calm, whose risk was low as long as it was open, is not in the study.
+    assert sizes(effect) == [(1, 1, 1.0), (3, 1, 1.0)]
+    assert effect.called.share_contacted == 0
+    day = files(studied)[0].name[7:17]
+    act(studied, "june.csv", ("=Quiet()", day, "offer"), ("Middling", day, "call"))
+    effect = rank(studied)
+    assert (effect.called.share_contacted, effect.held_out.share_contacted) == (1, 0)
+
+
+def test_a_run_killed_before_its_list_enrols_nobody_twice(
+    studied: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    take_in(studied, "later.csv", ("Calm", "10", ""), ("Fresh", "0", ""))
+
+    def killed(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(csv_list, "write_list", killed)
+        with pytest.raises(KeyboardInterrupt):
+            call_list.rank(studied.config)
+    written = [path.read_bytes() for path in files(studied)]
+    assert len(written) == 2
+    assert sum(group[0] for group in sizes(rank(studied))) == 5
+    assert [path.read_bytes() for path in files(studied)] == written
+
+
+def test_another_salt_is_another_study_and_the_old_one_goes_on_where_it_was(
+    studied: Project,
+) -> None:
+    before = files(studied)
+    studied.configure(holdout_share=0.5, holdout_salt="autumn")
+    assert sum(group[0] for group in sizes(rank(studied))) == 3
+    assert len(files(studied)) == 2
+    studied.configure(**STUDY)
+    assert sizes(rank(studied)) == [(1, 0, None), (2, 0, None)]
+    assert set(before) < set(files(studied))
+
+
+def test_where_an_intake_has_changed_nothing_is_measured_and_the_list_goes_on(
+    studied: Project,
+) -> None:
+    (path,) = files(studied)
+    content = path.read_bytes()
+    path.write_bytes(content.replace(b"hold out", b"call", 1))
+    take_in(studied, "later.csv", ("Calm", "10", ""))
+    result = call_list.rank(studied.config)
+    assert isinstance(result, RankingResult)
+    assert "Calm" in studied.config.client_risk.read_text()
+    atomic_files.write_json(studied.config.decision, decision_json())
+    call_list.record_anew(studied.config, result)
+    record = atomic_files.read_json(studied.config.decision)
+    assert "has changed since it was written; restore it" in record["no_effect"]
+    assert "effect" not in record
+    assert files(studied) == [path]
+    path.write_bytes(content)
+    assert sizes(rank(studied)) == [(2, 0, None), (2, 0, None)]
+    call_list.record_anew(studied.config, "there are no clients")
+    record = atomic_files.read_json(studied.config.decision)
+    assert record["effect"]["verdict"] == "too few outcomes"
+    assert "no_effect" not in record
+
+
+def test_where_nobody_is_held_out_nobody_is_enrolled(
+    make_project: Callable[[str], Project],
+) -> None:
+    project = make_project("project")
+    deploy(project)
+    take_in(project, "open.csv", ("=Quiet()", "0", ""))
+    result = call_list.rank(project.config)
+    assert isinstance(result, RankingResult)
+    assert result.study is None
+    assert not project.config.enrolled.exists()
