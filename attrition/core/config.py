@@ -62,6 +62,7 @@ class Config:
     negative_label: str = "0"
     value_column: str | None = None
     levers: tuple[str, ...] = ()  # the features that a team can change; empty: all numeric ones
+    segment_columns: tuple[str, ...] = ()  # texts that divide the list, such as a branch
 
     # What columns are called wherever people read of them.
     labels: Labels = NO_LABELS
@@ -151,10 +152,11 @@ class Config:
 
     @property
     def stored_columns(self) -> tuple[str, ...]:
-        """Columns of `finaldata.csv`, each once: id, features, value, snapshot, target."""
+        """Columns of `finaldata.csv`, each once; the target is the last one."""
         columns = (
             self.id_column,
             *self.feature_columns,
+            *self.segment_columns,
             self.value_column,
             self.snapshot_column,
             self.target_column,
@@ -233,6 +235,10 @@ class Config:
     @property
     def client_risk(self) -> Path:
         return self.output_model_path / "clientrisk.csv"
+
+    @property
+    def segment_lists(self) -> Path:
+        return self.output_model_path / "segments"
 
     @property
     def client_book(self) -> Path:
@@ -365,6 +371,7 @@ def parse_config(raw: dict[str, Any], source: Path) -> Config:
     config = Config(**values, source=source)
     _check_folders(config)
     _check_columns(config)
+    _check_segments(config)
     _check_labels(config)
     _check_snapshot(config)
     _check_risk_thresholds(config)
@@ -562,6 +569,27 @@ def _check_columns(config: Config) -> None:
         raise ConfigError(
             f"{source}: positive_label, negative_label: expected two different labels, "
             f"found {config.positive_label!r} and {config.negative_label!r}"
+        )
+
+
+def _check_segments(config: Config) -> None:
+    """Refuse segments that are no texts, and such as lists and queries could not tell apart."""
+    source, columns = config.source, config.segment_columns
+    others = (config.id_column, config.value_column, config.snapshot_column, config.target_column)
+    for column in columns:
+        if column in (*others, *config.numeric_columns):
+            raise ConfigError(
+                f"{source}: segment_columns: expected columns of text such as a branch, "
+                f"found {column!r} used again as number, id, value, date or target"
+            )
+        if "=" in column:
+            raise ConfigError(
+                f"{source}: segment_columns: expected names without =, found {column!r}"
+            )
+    if len({column.casefold() for column in columns}) < len(columns):
+        raise ConfigError(
+            f"{source}: segment_columns: expected names that differ by more than case, "
+            f"found {', '.join(columns)}"
         )
 
 

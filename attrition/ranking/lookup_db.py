@@ -75,12 +75,20 @@ _SCHEMA = (
     "CREATE TABLE details (place INTEGER PRIMARY KEY, reasons TEXT NOT NULL, features TEXT)",
     # Clients who have come to high risk or left it; without a place: no longer on the list.
     "CREATE TABLE moved (client TEXT NOT NULL, move TEXT NOT NULL, place INTEGER)",
+    # The text of each segment column, by the column's number in `about`.
+    """CREATE TABLE segments (
+        place INTEGER NOT NULL,
+        number INTEGER NOT NULL,
+        text TEXT NOT NULL,
+        PRIMARY KEY (place, number)
+    ) WITHOUT ROWID""",
 )
 _INDEXES = (
     "CREATE INDEX clients_by_id ON clients (client)",
     "CREATE INDEX clients_by_name ON clients (folded, place, tier)",
     "CREATE INDEX clients_by_tier ON clients (tier, place)",
     "CREATE INDEX clients_by_value ON clients (value_rank, place, tier)",
+    "CREATE INDEX segments_by_text ON segments (number, text, place)",
 )
 
 
@@ -94,7 +102,8 @@ class Page:
             out also `held_out` (tier -> number of these); with values `value_at_risk` (tier -> its
             sum); after another list `moved` (`since`, and the numbers `came`, `left` and `gone`);
             `rank_by` where it is not the risk; `has_profit` where costs are set, and
-            `calls_per_list` where that is, too.
+            `calls_per_list` where that is, too; `segments`, the segment columns, where there are
+            some.
         found: tier -> number of its clients, in the question's groups, that match in all else.
         groups: group -> number of its clients, in the question's tiers, that match in all else;
             empty where nobody is held out.
@@ -118,6 +127,7 @@ class Question:
         moved: one of `movement.MOVES` (of those who left high risk, the ones still listed); "" for
             all clients.
         least_value: least value of a client; None for all, those without a value among them.
+        segments: pairs of a segment column and a text that a client has there.
     """
 
     tiers: frozenset[str] = frozenset(TIERS)
@@ -126,11 +136,12 @@ class Question:
     sort: str = "place"
     moved: str = ""
     least_value: float | None = None
+    segments: tuple[tuple[str, str], ...] = ()
 
     @property
     def is_narrowed(self) -> bool:
         """Whether anything but tiers and groups is asked for."""
-        return bool(self.part or self.moved) or self.least_value is not None
+        return bool(self.part or self.moved or self.segments) or self.least_value is not None
 
 
 def write_book(
@@ -139,6 +150,8 @@ def write_book(
     clients: Iterable[Sequence[Any]],
     details: Iterable[Sequence[Any]],
     moved: Iterable[Sequence[Any]] = (),
+    *,
+    segments: Iterable[Sequence[Any]] = (),
 ) -> None:
     """Replace the book, whole or not at all.
 
@@ -148,6 +161,7 @@ def write_book(
             value at risk, value rank; with `has_profit` in `about` also profit.
         details: rows of place, reasons (list of texts), features (column -> value).
         moved: rows of client, move, place (None: no longer listed).
+        segments: rows of place, number of the segment column in `about`, text.
 
     Raises:
         PipelineError: the book cannot be written; the old one stays.
@@ -156,7 +170,8 @@ def write_book(
         with atomic_files.replacing(path) as temporary:
             temporary.unlink(missing_ok=True)
             with contextlib.closing(sqlite3.connect(temporary, isolation_level=None)) as connection:
-                _fill(connection, about, clients, details, moved)
+                more = {"details": details, "moved": moved, "segments": segments}
+                _fill(connection, about, clients, more)
     except sqlite3.Error as error:  # such as a full disk
         raise PipelineError(f"{path}: cannot be written ({error})") from None
 
@@ -170,8 +185,7 @@ def _fill(
     connection: sqlite3.Connection,
     about: Mapping[str, Any],
     clients: Iterable[Sequence[Any]],
-    details: Iterable[Sequence[Any]],
-    moved: Iterable[Sequence[Any]],
+    more: Mapping[str, Iterable[Sequence[Any]]],
 ) -> None:
     # Nobody reads it before it is complete and synced: no journal is needed.
     connection.execute("PRAGMA journal_mode = OFF")
@@ -180,13 +194,13 @@ def _fill(
     for statement in _SCHEMA:
         connection.execute(statement)
     connection.execute("INSERT INTO about VALUES (?)", (json.dumps(about),))
-    more = ", NULL" if not about.get("has_profit") else ", ?"
+    profit = ", NULL" if not about.get("has_profit") else ", ?"
     connection.executemany(
-        f"INSERT INTO clients VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?{more})",
+        f"INSERT INTO clients VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?{profit})",
         ((position, client, folded(client), *rest) for position, client, *rest in clients),
     )
-    connection.executemany("INSERT INTO details VALUES (?, ?, ?)", details)
-    connection.executemany("INSERT INTO moved VALUES (?, ?, ?)", moved)
+    for table, rows in more.items():
+        connection.executemany(f"INSERT INTO {table} VALUES (?, ?, ?)", rows)
     for statement in _INDEXES:
         connection.execute(statement)
     connection.execute("COMMIT")
@@ -241,17 +255,36 @@ class Book:
         return bool(self.about.get("has_profit"))
 
     @property
-    def _sorts(self) -> dict[str, str]:
+    def segment_columns(self) -> list[str]:
+        """The segment columns, by number."""
+        return list(self.about.get("segments", ()))
+
+    def segment_texts(self, column: str, most: int) -> list[tuple[str, int]]:
+        """The texts of a segment column, each with its number of clients; at most so many."""
+        return list(
+            map(
+                tuple,
+                self._connection.execute(
+                    "SELECT text, count(*) FROM segments WHERE number = ? "
+                    "GROUP BY text ORDER BY text LIMIT ?",
+                    (self.segment_columns.index(column), most),
+                ),
+            )
+        )
+
+    @property
+    def sorts(self) -> dict[str, str]:
+        """The orders that the list can be asked for in, each as SQLite's ORDER BY."""
         by_probability = _SORTS_BY_PROBABILITY if "rank_by" in self.about else {}
-        return SORTS | by_probability | PROFIT_SORTS
+        return SORTS | by_probability | (PROFIT_SORTS if self.has_profit else {})
 
     def _group(self, row: sqlite3.Row) -> str:
         return CALL if row["place"] <= self.to_call else HOLD_OUT
 
     def _query(self, question: Question) -> tuple[str, list[Any]]:
         """The clients in SQL, in every order those to call first; and the values bound in it."""
-        where, values = _condition(question, self.to_call)
-        order = self._sorts[question.sort]
+        where, values = _condition(question, self.to_call, self.segment_columns)
+        order = self.sorts[question.sort]
         if self._has_groups and order != "place" and question.groups == set(GROUPS):
             order = f"place > {self.to_call:d}, {order}"
         return f"{_select(where)} ORDER BY {order}", values
@@ -260,7 +293,7 @@ class Book:
         """Group -> tier -> number of its clients that match in all but tier and group."""
         counts = {group: Counter[str]() for group in GROUPS}
         narrowed = replace(question, tiers=frozenset(TIERS), groups=frozenset(GROUPS))
-        where, values = _condition(narrowed, self.to_call)
+        where, values = _condition(narrowed, self.to_call, self.segment_columns)
         query = (
             f"SELECT place > {self.to_call:d} AS is_held_out, tier, count(*) AS clients "
             f"FROM clients WHERE {where} GROUP BY is_held_out, tier"
@@ -314,6 +347,11 @@ class Book:
             client["group"] = self._group(row)
         if not self.has_profit:
             del client["profit"]
+        if columns := self.segment_columns:
+            texts = self._connection.execute(
+                "SELECT text FROM segments WHERE place = ? ORDER BY number", (row["place"],)
+            )
+            client["segments"] = dict(zip(columns, (text for (text,) in texts), strict=True))
         return client
 
 
@@ -360,7 +398,9 @@ def _select(where: str) -> str:
     return f"SELECT {_COLUMNS} FROM clients WHERE {where}"
 
 
-def _condition(question: Question, to_call: int) -> tuple[str, list[Any]]:
+def _condition(
+    question: Question, to_call: int, segment_columns: Sequence[str]
+) -> tuple[str, list[Any]]:
     """A condition in SQL, where so many clients are to be called, and the values bound in it."""
     parts, values = ["1"], list[Any]()
     if len(question.tiers) < len(TIERS):
@@ -378,6 +418,9 @@ def _condition(question: Question, to_call: int) -> tuple[str, list[Any]]:
     if question.least_value is not None:
         parts.append("value >= ?")
         values.append(question.least_value)
+    for column, text in question.segments:
+        parts.append("place IN (SELECT place FROM segments WHERE number = ? AND text = ?)")
+        values += [segment_columns.index(column) if column in segment_columns else -1, text]
     return " AND ".join(parts), values
 
 
@@ -416,10 +459,22 @@ def write_ranking(
         whole["value_at_risk"] = {tier: ranking.value_at_risk(tier) for tier in TIERS}
     if ranking.profits is not None:
         whole["has_profit"] = True
+    if ranking.segments:
+        whole["segments"] = list(ranking.segments)
     moved = [] if movement is None else _moved(ranking, movement)
     if movement is not None:
         whole["moved"] = {"since": movement.since, **_counts(moved)}
-    write_book(path, whole, _clients(ranking), _details(ranking, features), moved)
+    segments = _segments(ranking)
+    clients, details = _clients(ranking), _details(ranking, features)
+    write_book(path, whole, clients, details, moved, segments=segments)
+
+
+def _segments(ranking: Ranking) -> Iterator[tuple[int, int, str]]:
+    """Place, number of the segment column and text."""
+    texts = [column.tolist() for column in ranking.segments.values()]
+    for place, of_client in enumerate(zip(*texts, strict=True), 1):
+        for number, text in enumerate(of_client):
+            yield place, number, text
 
 
 def _moved(ranking: Ranking, movement: Movement) -> list[tuple[str, str, int | None]]:

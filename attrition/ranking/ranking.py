@@ -6,7 +6,7 @@ of the clients.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -24,6 +24,10 @@ CALL, HOLD_OUT = GROUPS = "call", "hold out"
 WHY_HELD_OUT = "not to be called, so that what calls change can be measured"
 REASONS = 3
 NEW = "new"
+SEGMENT = "segment_"  # before a segment column's name in CSV, so that it is no other column's
+BLANK = "(blank)"  # the segment of clients without a text
+# Of a column. More are no branches or account managers, and nobody would look through them.
+MOST_SEGMENTS = 500
 # Probabilities are shown, and compared with those of the last ranking, in ten-thousandths.
 DECIMALS = 4
 # The squares of larger ones would be too large to add up.
@@ -90,6 +94,7 @@ class Ranking:
         rows: each client's position in the table that was ranked, from 0 on.
         held_out: how many clients are held out; None: no share of the clients is.
         profits: what calling each is expected to earn, NaN without a value; None without costs.
+        segments: segment column -> each client's text, "" for blank.
     """
 
     ids: NDArray[np.object_]
@@ -104,6 +109,7 @@ class Ranking:
     rows: NDArray[np.intp] = field(default_factory=lambda: np.empty(0, np.intp))
     held_out: int | None = None
     profits: Floats | None = None
+    segments: Mapping[str, NDArray[np.object_]] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -161,6 +167,7 @@ def rank(
     labels: Labels = NO_LABELS,
     rank_by: str = BY_RISK,
     pricing: Pricing | None = None,
+    segments: Mapping[str, NDArray[np.object_]] | None = None,
 ) -> Ranking:
     """Rank clients; those who are equal are in the order of their risk, then of their ids.
 
@@ -174,6 +181,7 @@ def rank(
         labels: what the columns are called in reasons.
         rank_by: `BY_RISK`, or with values `BY_VALUE`, or with values and pricing `BY_PROFIT`.
         pricing: of a call; None: no profit is computed.
+        segments: segment column -> array of shape (n,), each client's text.
     """
     exact = card.probabilities(table)
     probabilities = np.round(exact, _EQUAL_DECIMALS)
@@ -203,6 +211,7 @@ def rank(
         rows=order,
         held_out=None if held_out is None else len(ids) - to_call,
         profits=None if profits is None else profits[order],
+        segments={name: texts[order] for name, texts in (segments or {}).items()},
     )
 
 
