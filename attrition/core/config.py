@@ -678,7 +678,7 @@ def _check_profit(config: Config) -> None:
             f'{source}: value_column: expected a column, as rank_by is "{BY_VALUE}", found null'
         )
     if config.contact_cost is None:
-        keys = ("offer_share", "offer_cost", "success_rate", "calls_per_list")
+        keys = ("offer_share", "offer_cost", "success_rate")
         needing = [key for key in keys if getattr(config, key)]
         orders = ("rank_by", "high_risk_threshold")
         needing += [key for key in orders if getattr(config, key) == BY_PROFIT]

@@ -156,8 +156,8 @@ def rank_clients(config: Config, ledger: Ledger, champion: Champion | None) -> R
     about: dict[str, Any] = {"time": clock.now(), "release": release.id, "ranked": ranked}
     if rank_by != BY_RISK:
         about["rank_by"] = rank_by
-    if known and known.calls_per_list is not None:
-        about["calls_per_list"] = known.calls_per_list
+    if is_open and config.calls_per_list is not None:
+        about["calls_per_list"] = config.calls_per_list
     lookup_db.write_ranking(
         config.client_book, result, clients.columns, tiers, about, movement=movement
     )

@@ -101,9 +101,8 @@ class Page:
             (tier -> number of clients), `thresholds` (tier -> probability); where clients are held
             out also `held_out` (tier -> number of these); with values `value_at_risk` (tier -> its
             sum); after another list `moved` (`since`, and the numbers `came`, `left` and `gone`);
-            `rank_by` where it is not the risk; `has_profit` where costs are set, and
-            `calls_per_list` where that is, too; `segments`, the segment columns, where there are
-            some.
+            `rank_by` where it is not the risk; `has_profit` where costs are set;
+            `calls_per_list` where it is; `segments`, the segment columns, where there are some.
         found: tier -> number of its clients, in the question's groups, that match in all else.
         groups: group -> number of its clients, in the question's tiers, that match in all else;
             empty where nobody is held out.

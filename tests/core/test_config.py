@@ -185,7 +185,6 @@ COSTS: dict[str, Any] = {**PROFIT, "contact_cost": 5}
         ({"rank_by": "value"}, "rank_by", '"risk", "value at risk" or "profit"', '"value"'),
         ({"rank_by": "value at risk"}, "value_column", 'as rank_by is "value at risk"', "null"),
         ({"rank_by": "profit", "value_column": "v"}, "contact_cost", "beside rank_by", "null"),
-        ({"calls_per_list": 50}, "contact_cost", "a number beside calls_per_list", "null"),
         ({"offer_share": 0.1}, "contact_cost", "a number beside offer_share", "null"),
         ({"success_rate": 0.1}, "contact_cost", "a number beside success_rate", "null"),
         (

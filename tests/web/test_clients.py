@@ -109,6 +109,20 @@ def test_profit_is_served_described_and_sorted_by_only_where_costs_are_set(
     assert "From here on a call costs more than it is expected to keep." in page
 
 
+def test_a_list_by_risk_says_where_the_teams_calls_end(ready: Project) -> None:
+    client = create_app(ready.config).test_client()
+    live = strict_json(client.get("/clients"))["release"]
+    rank(ready, live, calls_per_list=2)
+    page = client.get("/clients", headers=BROWSER).text
+    before, after = page.split("Your team&#39;s 2 calls end here.")
+    assert "Öl/Gas" in before
+    assert "Busy" not in before
+    assert "Busy" in after
+    for order in ("client", "-place"):
+        page = client.get(f"/clients?sort={order}", headers=BROWSER).text
+        assert "calls end here" not in page
+
+
 def test_clients_are_filtered_by_segment_on_the_page_and_in_json_and_csv(ready: Project) -> None:
     client = create_app(ready.config).test_client()
     live = strict_json(client.get("/clients"))["release"]

@@ -248,15 +248,17 @@ def _part(client: Mapping[str, Any], about: Mapping[str, Any], sort: str) -> str
     """Where a list ends on which one calls from the top; "" before that end."""
     if client.get("group") == HOLD_OUT:
         return _HELD_OUT
-    if sort != "place" or about.get("rank_by") != BY_PROFIT:
+    if sort != "place":
         return ""
-    most, profit = about.get("calls_per_list"), client["profit"]
-    if profit is None:
+    is_by_profit, most = about.get("rank_by") == BY_PROFIT, about.get("calls_per_list")
+    if is_by_profit and client["profit"] is None:
         return "No value is known, so nobody can say whether a call pays."
-    if profit <= 0:
+    if is_by_profit and client["profit"] <= 0:
         return "From here on a call costs more than it is expected to keep."
     if most is not None and client["place"] > most:
-        return f"The {plural(most, 'call')} that can be made end here; more would pay, too."
+        verb = "ends" if most == 1 else "end"
+        more = "; more would pay, too" if is_by_profit else ""
+        return f"Your team's {plural(most, 'call')} {verb} here{more}."
     return ""
 
 
