@@ -16,7 +16,7 @@ from typing import Any
 
 from attrition.core.engine_settings import SparkSettings, parse_engine
 from attrition.core.errors import ConfigError
-from attrition.core.labels import NO_LABELS, Labels, parse_labels, value_key
+from attrition.core.labels import NO_LABELS, LabelError, Labels, parse_labels, value_key
 from attrition.core.paths import PROJECT
 from attrition.core.spelling import did_you_mean
 
@@ -365,8 +365,9 @@ def parse_config(raw: dict[str, Any], source: Path) -> Config:
         try:
             values[key] = _convert(key, str(known[key].type), value, source.parent)
         except ValueError as error:
+            wrong = error.label if isinstance(error, LabelError) else _without_secret(key, value)
             raise ConfigError(
-                f"{source}: {key}: expected {error}, found {_describe(_without_secret(key, value))}"
+                f"{source}: {key}: expected {error}, found {_describe(wrong)}"
             ) from None
     config = Config(**values, source=source)
     _check_folders(config)
