@@ -4,7 +4,8 @@
 a client by its name or a part of it in milliseconds, however long the list is. It is built beside
 the old one and replaces it in one step; readers continue with the one they opened.
 
-Standard library only. The search for a part of a name ignores case (by `str.casefold`).
+Standard library only. The search for a part of a name ignores case (by `str.casefold`) and
+Unicode forms (by NFKC).
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import hashlib
 import json
 import math
 import sqlite3
+import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -176,8 +178,12 @@ def write_book(
 
 
 def folded(name: str) -> str:
-    """A name without case, for comparison; `casefold` makes two characters of a Turkish `İ`."""
-    return name.casefold().replace("i\N{COMBINING DOT ABOVE}", "i")
+    """A name for comparison: in any Unicode form, without case.
+
+    `casefold` makes two characters of a Turkish `İ`.
+    """
+    plain = unicodedata.normalize("NFKC", name).casefold().replace("i\N{COMBINING DOT ABOVE}", "i")
+    return unicodedata.normalize("NFKC", plain)
 
 
 def _fill(
