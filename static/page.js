@@ -71,11 +71,15 @@ function asked(form, button) {
   for (const [name, value] of Object.entries(usual)) {
     if (found.get(name) === value) found.delete(name);
   }
+  const segments = found.getAll("segment").filter(Boolean);
+  found.delete("segment");
+  for (const segment of segments) found.append("segment", segment);
   return found;
 }
 
 function empty(form) {
   for (const name of ["q", "moved", "least_value"]) if (form.elements[name]) form.elements[name].value = "";
+  for (const segment of form.querySelectorAll("[name=segment]")) segment.value = "";
   form.elements.tier[0].checked = true;
   if (form.elements.group) form.elements.group[0].checked = true;
   if (form.elements.contacted) form.elements.contacted[1].checked = true;

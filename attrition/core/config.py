@@ -16,7 +16,7 @@ from typing import Any
 
 from attrition.core.engine_settings import SparkSettings, parse_engine
 from attrition.core.errors import ConfigError
-from attrition.core.labels import NO_LABELS, Labels, parse_labels, value_key
+from attrition.core.labels import NO_LABELS, LabelError, Labels, parse_labels, value_key
 from attrition.core.paths import PROJECT
 from attrition.core.spelling import did_you_mean
 
@@ -62,6 +62,7 @@ class Config:
     negative_label: str = "0"
     value_column: str | None = None
     levers: tuple[str, ...] = ()  # the features that a team can change; empty: all numeric ones
+    segment_columns: tuple[str, ...] = ()  # texts that divide the list, such as a branch
 
     # What columns are called wherever people read of them.
     labels: Labels = NO_LABELS
@@ -152,10 +153,11 @@ class Config:
 
     @property
     def stored_columns(self) -> tuple[str, ...]:
-        """Columns of `finaldata.csv`, each once: id, features, value, snapshot, target."""
+        """Columns of `finaldata.csv`, each once; the target is the last one."""
         columns = (
             self.id_column,
             *self.feature_columns,
+            *self.segment_columns,
             self.value_column,
             self.snapshot_column,
             self.target_column,
@@ -238,6 +240,10 @@ class Config:
     @property
     def client_risk(self) -> Path:
         return self.output_model_path / "clientrisk.csv"
+
+    @property
+    def segment_lists(self) -> Path:
+        return self.output_model_path / "segments"
 
     @property
     def client_book(self) -> Path:
@@ -364,12 +370,14 @@ def parse_config(raw: dict[str, Any], source: Path) -> Config:
         try:
             values[key] = _convert(key, str(known[key].type), value, source.parent)
         except ValueError as error:
+            wrong = error.label if isinstance(error, LabelError) else _without_secret(key, value)
             raise ConfigError(
-                f"{source}: {key}: expected {error}, found {_describe(_without_secret(key, value))}"
+                f"{source}: {key}: expected {error}, found {_describe(wrong)}"
             ) from None
     config = Config(**values, source=source)
     _check_folders(config)
     _check_columns(config)
+    _check_segments(config)
     _check_labels(config)
     _check_snapshot(config)
     _check_risk_thresholds(config)
@@ -571,6 +579,27 @@ def _check_columns(config: Config) -> None:
         )
 
 
+def _check_segments(config: Config) -> None:
+    """Refuse segments that are no texts, and such as lists and queries could not tell apart."""
+    source, columns = config.source, config.segment_columns
+    others = (config.id_column, config.value_column, config.snapshot_column, config.target_column)
+    for column in columns:
+        if column in (*others, *config.numeric_columns):
+            raise ConfigError(
+                f"{source}: segment_columns: expected columns of text such as a branch, "
+                f"found {column!r} used again as number, id, value, date or target"
+            )
+        if "=" in column:
+            raise ConfigError(
+                f"{source}: segment_columns: expected names without =, found {column!r}"
+            )
+    if len({column.casefold() for column in columns}) < len(columns):
+        raise ConfigError(
+            f"{source}: segment_columns: expected names that differ by more than case, "
+            f"found {', '.join(columns)}"
+        )
+
+
 def _check_labels(config: Config) -> None:
     """Refuse labels of columns that there are not, and two columns of one label."""
     columns = config.stored_columns
@@ -672,7 +701,7 @@ def _check_profit(config: Config) -> None:
             f'{source}: value_column: expected a column, as rank_by is "{BY_VALUE}", found null'
         )
     if config.contact_cost is None:
-        keys = ("offer_share", "offer_cost", "success_rate", "calls_per_list")
+        keys = ("offer_share", "offer_cost", "success_rate")
         needing = [key for key in keys if getattr(config, key)]
         orders = ("rank_by", "high_risk_threshold")
         needing += [key for key in orders if getattr(config, key) == BY_PROFIT]

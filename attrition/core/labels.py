@@ -101,14 +101,22 @@ def value_key(value: Any) -> str:
         return trimmed
 
 
+class LabelError(ValueError):
+    """One label is wrong, and not the whole object: `label`, from its column to what was given."""
+
+    def __init__(self, column: str, given: Any) -> None:
+        super().__init__(_EXPECTED)
+        self.label = {column: given}
+
+
 def parse_labels(value: Any) -> Labels:
     """Labels as the settings hold them; a ValueError's text says what was expected."""
     if not isinstance(value, dict):
         raise ValueError(f"an object: {_EXPECTED}")
-    return Labels({column: _parse_label(given) for column, given in value.items()})
+    return Labels({column: _parse_label(column, given) for column, given in value.items()})
 
 
-def _parse_label(given: Any) -> Label:
+def _parse_label(column: str, given: Any) -> Label:
     settings = given if isinstance(given, dict) else {"label": given}
     unit, values = settings.get("unit", ""), settings.get("values", {})
     is_sound = (
@@ -121,7 +129,7 @@ def _parse_label(given: Any) -> Label:
         and all(map(_is_words, values.values()))
     )
     if not is_sound:
-        raise ValueError(_EXPECTED)
+        raise LabelError(column, given)
     by_value = {value_key(key): text for key, text in values.items()}
     return Label(settings.get("label"), unit, settings.get("format"), by_value)
 

@@ -79,9 +79,7 @@ def replace_settings(path: Path, settings: Mapping[str, Any]) -> Written:
 
 
 # What is only said of clients with a value.
-_OF_VALUES = (
-    "rank_by", "contact_cost", "offer_share", "offer_cost", "success_rate", "calls_per_list"
-)  # fmt: skip
+_OF_VALUES = ("rank_by", "contact_cost", "offer_share", "offer_cost", "success_rate")
 
 
 def _without_strange_columns(settings: dict[str, Any], path: Path) -> dict[str, Any]:

@@ -143,7 +143,8 @@ class ClientTable:
 
         Args:
             number: names the file among the rejections.
-            optional: stored columns that need not be there; they are blank then.
+            optional: stored columns that need not be there; they are blank then, as are segment
+                columns that are no features.
 
         Raises:
             DataError: the whole file is unusable, for this reason; the transaction is to be left.
@@ -154,6 +155,8 @@ class ClientTable:
     def _add(self, path: Path, number: int, optional: Sequence[str]) -> Intake:
         census = scan_file(path)
         header = csv_records.read_header(path, census)
+        features = self.config.feature_columns
+        optional = [*optional, *(c for c in self.config.segment_columns if c not in features)]
         required = [name for name in self.config.stored_columns if name not in optional]
         csv_records.check_header(header.names, required, optional)
         file = _File(path, number, census, header, start=self._count_rows(0))

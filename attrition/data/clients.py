@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -32,12 +32,14 @@ class Clients:
         features: (n, n_features) in config order; numbers with NaN, categories with "" for blank.
         labels: (n,) with 1 for the positive label, 0 for the negative one; None when not known.
         values: (n,) of the value column with NaN for blank; None when none is configured.
+        segments: segment column -> (n,) of str, "" for blank.
     """
 
     ids: NDArray[np.object_]
     features: pd.DataFrame
     labels: NDArray[np.int8] | None
     values: NDArray[np.float64] | None
+    segments: Mapping[str, NDArray[np.object_]] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -54,6 +56,7 @@ class Clients:
             features=self.features[rows].reset_index(drop=True),
             labels=None if self.labels is None else self.labels[rows],
             values=None if self.values is None else self.values[rows],
+            segments={name: texts[rows] for name, texts in self.segments.items()},
         )
 
 
@@ -159,6 +162,10 @@ def joined(one: Clients, other: Clients) -> Clients:
         features=pd.concat([one.features, other.features], ignore_index=True),
         labels=np.concatenate([one.labels, other.labels]),
         values=np.concatenate([one.values, other.values]) if both_values else None,
+        segments={
+            name: np.concatenate([texts, other.segments[name]])
+            for name, texts in one.segments.items()
+        },
     )
 
 
@@ -337,7 +344,8 @@ def from_columns(
     else:
         ids = columns[config.id_column]
     values = None if config.value_column is None else columns[config.value_column]
-    return Clients(ids, features, labels, values)
+    segments = {name: columns[name] for name in config.segment_columns}
+    return Clients(ids, features, labels, values, segments)
 
 
 def _positions_in(

@@ -226,24 +226,33 @@ def _rank_as_id(column: Column, rows: int) -> tuple[int | None, str]:
 
 
 def _choose_worth(numeric: Sequence[Column]) -> tuple[str | None, list[str]]:
-    """The column of a client's value; with several candidates none, and a note."""
-    ranked = [
-        (rank, column.name)
+    """The column of a client's value; where none is clearly that, none, and a note."""
+    named = [
+        (rank, column)
         for column in numeric
         for rank in [column_names.worth_rank(column.name)]
         if rank is not None
-        and column.numbers == column.values
-        and column.distinct >= _FEWEST_WORTHS
-        and column.smallest >= 0
     ]
+    ranked = [(rank, column.name) for rank, column in named if _why_no_worth(column) is None]
     if not ranked:
-        return None, []
+        reasons = [f"{column.name} {_why_no_worth(column)}" for _, column in named]
+        why = "; ".join(reasons) or "no column's name says what a client is worth"
+        return None, [f"no value_column: {why}; where one says that, name it in config.json"]
     best = [name for rank, name in ranked if rank == min(ranked)[0]]
     if len(best) == 1:
         return best[0], []
     return None, [
         f"no value_column: each of {', '.join(best)} may be a part of what a client is worth"
     ]
+
+
+def _why_no_worth(column: Column) -> str | None:
+    """Why a column named like one is no client's value; None where it may be that."""
+    if column.numbers < column.values:
+        return "holds values that are no numbers"
+    if column.distinct < _FEWEST_WORTHS:
+        return f"has only {column.distinct:,} different values"
+    return "is negative for some" if column.smallest < 0 else None
 
 
 def _sensitive(names: Sequence[str]) -> list[str]:

@@ -22,8 +22,9 @@ from attrition.core.config import (
     STANDARD_FOLDERS,
     Config,
     parse_config,
+    read_settings,
 )
-from attrition.core.errors import DataError, PipelineError
+from attrition.core.errors import ConfigError, DataError, PipelineError
 from attrition.core.scratch import scratch_folder
 from attrition.data import source_files, storage
 from attrition.data.client_table import KEPT, OPEN, REPEATED, ClientTable, connect, unpacked
@@ -95,7 +96,8 @@ def create_project(
 
     Raises:
         DataError: as `suggest_settings`.
-        PipelineError: the folder is not empty, or the one that it is to stand in is missing.
+        PipelineError: the folder is not empty, the one that it is to stand in is missing, or it
+            would stand in a folder of another project.
     """
     folder = folder.resolve()
     _check_new(folder)
@@ -126,6 +128,22 @@ def _check_new(folder: Path) -> None:
             f"{folder}: expected a new or an empty folder, found one with files in it, which stay "
             f"as they are; name another one"
         )
+    for parent in folder.parents:
+        _check_no_folder_of(parent / DEFAULT_CONFIG_PATH.name, folder)
+
+
+def _check_no_folder_of(source: Path, folder: Path) -> None:
+    """Refuse a folder within one of another project's, whose runs would meet it there."""
+    try:
+        other = parse_config(read_settings(source), source) if source.is_file() else None
+    except ConfigError:
+        return  # no settings of a project
+    for key in FOLDER_KEYS if other else ():
+        if folder.is_relative_to(getattr(other, key)):
+            raise PipelineError(
+                f"{folder}: expected a folder outside other projects' folders, found it within "
+                f"{getattr(other, key)}, the {key} of {source}; name another one"
+            )
 
 
 @contextmanager

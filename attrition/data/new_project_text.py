@@ -50,11 +50,12 @@ def choice_parts(choice: Choice) -> Iterator[tuple[str, str]]:
 
 
 def _rows(census: Census) -> str:
-    parts = [plural(census.labelled.rows, "labelled row")]
+    parts = [plural(census.labelled.rows + census.duplicates, "labelled row")]
+    if census.duplicates:
+        verb = "is" if census.duplicates == 1 else "are"
+        parts.append(f"of which {plural(census.duplicates, 'duplicate')} {verb} dropped")
     if census.open:
         parts.append(f"{plural(census.open, 'row')} of open clients")
-    if census.duplicates:
-        parts.append(f"{plural(census.duplicates, 'duplicate')}, which are dropped")
     if census.rejected:
         parts.append(f"{plural(census.rejected, 'row')} that ingestion will set aside")
     return f"{', '.join(parts)}."
@@ -65,9 +66,10 @@ def _test_data(project: NewProject) -> str:
     if test is None:
         return "none: too few rows to hold some out; cross-validation judges the model instead."
     of = "rows" if project.config.id_column is None else "clients"
+    labelled = project.census.labelled
     return (
         f"{share:.0%} of the {of} are held out, always the same: {plural(test.rows, 'row')}, of "
-        f"which {test.share_left:.1%} left, of all {project.census.labelled.share_left:.1%}."
+        f"which {test.share_left:.1%} left, of all {labelled.rows:,} {labelled.share_left:.1%}."
     )
 
 

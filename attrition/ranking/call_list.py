@@ -32,7 +32,7 @@ from attrition.data.ledger import Ledger, read_ledger
 from attrition.engines.selection import engine
 from attrition.model.champion import Champion, live_champion
 from attrition.model.scorecard import Scorecard
-from attrition.ranking import csv_list, lookup_db, pricing, ranking
+from attrition.ranking import csv_list, lookup_db, pricing, ranking, segment_lists
 from attrition.ranking.movement import HighRisk, Movement, moved_since
 from attrition.ranking.outcomes import (
     EarlierList,
@@ -154,6 +154,7 @@ def rank_clients(config: Config, ledger: Ledger, champion: Champion | None) -> R
         labels=config.labels,
         rank_by=rank_by,
         pricing=known,
+        segments=clients.segments,
     )
     result = ranking.with_changes(result, _last_list(path) if config.id_column else None)
     if is_open:
@@ -161,11 +162,12 @@ def rank_clients(config: Config, ledger: Ledger, champion: Champion | None) -> R
     study = with_listed(config, ledger, study, result)
     movement = moved_since(_last_high_risk(config, ranked), result)
     csv_list.write_list(path, result)
+    segment_lists.write_segments(config.segment_lists, result, config.labels)
     about: dict[str, Any] = {"time": clock.now(), "release": release.id, "ranked": ranked}
     if rank_by != BY_RISK:
         about["rank_by"] = rank_by
-    if known and known.calls_per_list is not None:
-        about["calls_per_list"] = known.calls_per_list
+    if is_open and config.calls_per_list is not None:
+        about["calls_per_list"] = config.calls_per_list
     if result.last_contacts is not None:
         about["rest_days"] = config.rest_days
         if "calls_per_list" in about:  # the place where these calls end
@@ -253,6 +255,7 @@ def give_up(config: Config, reason: str) -> str:
     """
     config.client_risk.unlink(missing_ok=True)
     config.client_book.unlink(missing_ok=True)
+    segment_lists.remove_segments(config.segment_lists)
     logger.info("%s: not written: %s", config.client_risk, reason)
     return reason
 

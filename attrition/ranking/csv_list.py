@@ -26,7 +26,7 @@ from attrition.core.errors import DataError
 from attrition.core.formatting import plain_number
 from attrition.core.spreadsheet import inert, plain
 from attrition.data.storage import READ_OWN_OPTIONS
-from attrition.ranking.ranking import CALL, DECIMALS, HOLD_OUT, REASONS, Previous, Ranking
+from attrition.ranking.ranking import CALL, DECIMALS, HOLD_OUT, REASONS, SEGMENT, Previous, Ranking
 
 _TO_QUOTE = re.compile('[",\r\n]')
 _CLIENT, _PROBABILITY, _GROUP = "client", "probability", "group"
@@ -38,9 +38,18 @@ _ORDERS = (_PROBABILITY, _VALUE_AT_RISK, _PROFIT)
 
 def write_list(path: Path, ranking: Ranking) -> None:
     """Replace the list, whole or not at all."""
+    write_lines(path, *lines_of(ranking))
+
+
+def lines_of(ranking: Ranking) -> tuple[str, list[str]]:
+    """The list's header, and a line for each client."""
     columns = dict(_columns(ranking))
-    lines = map(",".join, zip(*columns.values(), strict=True))
-    text = "\n".join([",".join(columns), *lines, ""])
+    return ",".join(columns), list(map(",".join, zip(*columns.values(), strict=True)))
+
+
+def write_lines(path: Path, header: str, lines: Iterable[str]) -> None:
+    """Replace a file by lines of the list, whole or not at all."""
+    text = "\n".join([header, *lines, ""])
     with atomic_files.replacing(path) as temporary:
         temporary.write_text(
             text, encoding="utf-8" if text.isascii() else "utf-8-sig", newline="\n"
@@ -127,6 +136,8 @@ def _columns(ranking: Ranking) -> Iterator[tuple[str, Iterable[str]]]:
         yield _PROFIT, map(_cents, ranking.profits.tolist())
     if ranking.last_contacts is not None:
         yield "last_contact", ranking.last_contacts
+    for name, texts in ranking.segments.items():
+        yield _field(SEGMENT + name), map(_field, texts.tolist())
 
 
 def _field(text: str) -> str:

@@ -4,7 +4,8 @@
 a client by its name or a part of it in milliseconds, however long the list is. It is built beside
 the old one and replaces it in one step; readers continue with the one they opened.
 
-Standard library only. The search for a part of a name ignores case (by `str.casefold`).
+Standard library only. The search for a part of a name ignores case (by `str.casefold`) and
+Unicode forms (by NFKC).
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import hashlib
 import json
 import math
 import sqlite3
+import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -77,6 +79,13 @@ _SCHEMA = (
     "CREATE TABLE details (place INTEGER PRIMARY KEY, reasons TEXT NOT NULL, features TEXT)",
     # Clients who have come to high risk or left it; without a place: no longer on the list.
     "CREATE TABLE moved (client TEXT NOT NULL, move TEXT NOT NULL, place INTEGER)",
+    # The text of each segment column, by the column's number in `about`.
+    """CREATE TABLE segments (
+        place INTEGER NOT NULL,
+        number INTEGER NOT NULL,
+        text TEXT NOT NULL,
+        PRIMARY KEY (place, number)
+    ) WITHOUT ROWID""",
 )
 # Who was contacted lately, by the date of the list; only where `rest_days` is set.
 _CONTACTED = "CREATE TABLE contacted (place INTEGER PRIMARY KEY, day TEXT NOT NULL)"
@@ -85,6 +94,7 @@ _INDEXES = (
     "CREATE INDEX clients_by_name ON clients (folded, place, tier)",
     "CREATE INDEX clients_by_tier ON clients (tier, place)",
     "CREATE INDEX clients_by_value ON clients (value_rank, place, tier)",
+    "CREATE INDEX segments_by_text ON segments (number, text, place)",
 )
 
 
@@ -97,8 +107,9 @@ class Page:
             (tier -> number of clients), `thresholds` (tier -> probability); where clients are held
             out also `held_out` (tier -> number of these); with values `value_at_risk` (tier -> its
             sum); after another list `moved` (`since`, and the numbers `came`, `left` and `gone`);
-            `rank_by` where it is not the risk; `has_profit` where costs are set, and
-            `calls_per_list` where that is, too; `rest_days` where these are set.
+            `rank_by` where it is not the risk; `has_profit` where costs are set;
+            `calls_per_list` and `rest_days` where these are; `segments`, the segment columns,
+            where there are some.
         found: tier -> number of its clients, in the question's groups, that match in all else.
         groups: group -> number of its clients, in the question's tiers, that match in all else;
             empty where nobody is held out.
@@ -125,6 +136,7 @@ class Question:
         moved: one of `movement.MOVES` (of those who left high risk, the ones still listed); "" for
             all clients.
         least_value: least value of a client; None for all, those without a value among them.
+        segments: pairs of a segment column and a text that a client has there.
     """
 
     tiers: frozenset[str] = frozenset(TIERS)
@@ -134,11 +146,12 @@ class Question:
     sort: str = "place"
     moved: str = ""
     least_value: float | None = None
+    segments: tuple[tuple[str, str], ...] = ()
 
     @property
     def is_narrowed(self) -> bool:
         """Whether anything but tiers, groups and contacts is asked for."""
-        return bool(self.part or self.moved) or self.least_value is not None
+        return bool(self.part or self.moved or self.segments) or self.least_value is not None
 
 
 def write_book(
@@ -149,6 +162,7 @@ def write_book(
     moved: Iterable[Sequence[Any]] = (),
     *,
     contacted: Iterable[Sequence[Any]] = (),
+    segments: Iterable[Sequence[Any]] = (),
 ) -> None:
     """Replace the book, whole or not at all.
 
@@ -159,6 +173,7 @@ def write_book(
         details: rows of place, reasons (list of texts), features (column -> value).
         moved: rows of client, move, place (None: no longer listed).
         contacted: rows of place and day of the last contact; only with `rest_days` in `about`.
+        segments: rows of place, number of the segment column in `about`, text.
 
     Raises:
         PipelineError: the book cannot be written; the old one stays.
@@ -167,7 +182,8 @@ def write_book(
         with atomic_files.replacing(path) as temporary:
             temporary.unlink(missing_ok=True)
             with contextlib.closing(sqlite3.connect(temporary, isolation_level=None)) as connection:
-                _fill(connection, about, clients, details, moved)
+                more = {"details": details, "moved": moved, "segments": segments}
+                _fill(connection, about, clients, more)
                 if "rest_days" in about:
                     connection.execute(_CONTACTED)
                     connection.executemany("INSERT INTO contacted VALUES (?, ?)", contacted)
@@ -177,16 +193,19 @@ def write_book(
 
 
 def folded(name: str) -> str:
-    """A name without case, for comparison; `casefold` makes two characters of a Turkish `İ`."""
-    return name.casefold().replace("i\N{COMBINING DOT ABOVE}", "i")
+    """A name for comparison: in any Unicode form, without case.
+
+    `casefold` makes two characters of a Turkish `İ`.
+    """
+    plain = unicodedata.normalize("NFKC", name).casefold().replace("i\N{COMBINING DOT ABOVE}", "i")
+    return unicodedata.normalize("NFKC", plain)
 
 
 def _fill(
     connection: sqlite3.Connection,
     about: Mapping[str, Any],
     clients: Iterable[Sequence[Any]],
-    details: Iterable[Sequence[Any]],
-    moved: Iterable[Sequence[Any]],
+    more: Mapping[str, Iterable[Sequence[Any]]],
 ) -> None:
     # Nobody reads it before it is complete and synced: no journal is needed.
     connection.execute("PRAGMA journal_mode = OFF")
@@ -195,13 +214,13 @@ def _fill(
     for statement in _SCHEMA:
         connection.execute(statement)
     connection.execute("INSERT INTO about VALUES (?)", (json.dumps(about),))
-    more = ", NULL" if not about.get("has_profit") else ", ?"
+    profit = ", NULL" if not about.get("has_profit") else ", ?"
     connection.executemany(
-        f"INSERT INTO clients VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?{more})",
+        f"INSERT INTO clients VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?{profit})",
         ((position, client, folded(client), *rest) for position, client, *rest in clients),
     )
-    connection.executemany("INSERT INTO details VALUES (?, ?, ?)", details)
-    connection.executemany("INSERT INTO moved VALUES (?, ?, ?)", moved)
+    for table, rows in more.items():
+        connection.executemany(f"INSERT INTO {table} VALUES (?, ?, ?)", rows)
     for statement in _INDEXES:
         connection.execute(statement)
 
@@ -274,9 +293,28 @@ class Book:
         return bool(self.about.get("has_profit"))
 
     @property
-    def _sorts(self) -> dict[str, str]:
+    def segment_columns(self) -> list[str]:
+        """The segment columns, by number."""
+        return list(self.about.get("segments", ()))
+
+    def segment_texts(self, column: str, most: int) -> list[tuple[str, int]]:
+        """The texts of a segment column, each with its number of clients; at most so many."""
+        return list(
+            map(
+                tuple,
+                self._connection.execute(
+                    "SELECT text, count(*) FROM segments WHERE number = ? "
+                    "GROUP BY text ORDER BY text LIMIT ?",
+                    (self.segment_columns.index(column), most),
+                ),
+            )
+        )
+
+    @property
+    def sorts(self) -> dict[str, str]:
+        """The orders that the list can be asked for in, each as SQLite's ORDER BY."""
         by_probability = _SORTS_BY_PROBABILITY if "rank_by" in self.about else {}
-        return SORTS | by_probability | PROFIT_SORTS
+        return SORTS | by_probability | (PROFIT_SORTS if self.has_profit else {})
 
     def _group(self, row: sqlite3.Row) -> str:
         return CALL if row["place"] <= self.to_call else HOLD_OUT
@@ -284,7 +322,7 @@ class Book:
     def _query(self, question: Question) -> tuple[str, list[Any]]:
         """The clients in SQL, in every order those to call first; and the values bound in it."""
         where, values = self._condition(question)
-        order = self._sorts[question.sort]
+        order = self.sorts[question.sort]
         if self._has_groups and order != "place" and question.groups == set(GROUPS):
             order = f"place > {self.to_call:d}, {order}"
         return f"{self._select(where)} ORDER BY {order}", values
@@ -300,7 +338,7 @@ class Book:
 
     def _condition(self, question: Question) -> tuple[str, list[Any]]:
         """A condition in SQL, and the values bound in it."""
-        where, values = _condition(question, self.to_call)
+        where, values = _condition(question, self.to_call, self.segment_columns)
         if len(question.contacts) == len(CONTACTS):
             return where, values
         negation = "" if LATELY in question.contacts else "NOT "
@@ -381,6 +419,11 @@ class Book:
             client["group"] = self._group(row)
         if not self.has_profit:
             del client["profit"]
+        if columns := self.segment_columns:
+            texts = self._connection.execute(
+                "SELECT text FROM segments WHERE place = ? ORDER BY number", (row["place"],)
+            )
+            client["segments"] = dict(zip(columns, (text for (text,) in texts), strict=True))
         return client
 
 
@@ -423,7 +466,9 @@ def _about(connection: sqlite3.Connection) -> dict[str, Any]:
     return about
 
 
-def _condition(question: Question, to_call: int) -> tuple[str, list[Any]]:
+def _condition(
+    question: Question, to_call: int, segment_columns: Sequence[str]
+) -> tuple[str, list[Any]]:
     """A condition in SQL, where so many clients are to be called, and the values bound in it."""
     parts, values = ["1"], list[Any]()
     if len(question.tiers) < len(TIERS):
@@ -441,6 +486,9 @@ def _condition(question: Question, to_call: int) -> tuple[str, list[Any]]:
     if question.least_value is not None:
         parts.append("value >= ?")
         values.append(question.least_value)
+    for column, text in question.segments:
+        parts.append("place IN (SELECT place FROM segments WHERE number = ? AND text = ?)")
+        values += [segment_columns.index(column) if column in segment_columns else -1, text]
     return " AND ".join(parts), values
 
 
@@ -479,14 +527,24 @@ def write_ranking(
         whole["value_at_risk"] = {tier: ranking.value_at_risk(tier) for tier in TIERS}
     if ranking.profits is not None:
         whole["has_profit"] = True
+    if ranking.segments:
+        whole["segments"] = list(ranking.segments)
     moved = [] if movement is None else _moved(ranking, movement)
     if movement is not None:
         whole["moved"] = {"since": movement.since, **_counts(moved)}
     last_contacts = enumerate(ranking.last_contacts or (), start=1)
     contacted = ((place, day) for place, day in last_contacts if day)
-    write_book(
-        path, whole, _clients(ranking), _details(ranking, features), moved, contacted=contacted
-    )
+    segments = _segments(ranking)
+    clients, details = _clients(ranking), _details(ranking, features)
+    write_book(path, whole, clients, details, moved, contacted=contacted, segments=segments)
+
+
+def _segments(ranking: Ranking) -> Iterator[tuple[int, int, str]]:
+    """Place, number of the segment column and text."""
+    texts = [column.tolist() for column in ranking.segments.values()]
+    for place, of_client in enumerate(zip(*texts, strict=True), 1):
+        for number, text in enumerate(of_client):
+            yield place, number, text
 
 
 def _moved(ranking: Ranking, movement: Movement) -> list[tuple[str, str, int | None]]:

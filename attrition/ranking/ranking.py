@@ -6,7 +6,7 @@ of the clients.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -24,6 +24,10 @@ CALL, HOLD_OUT = GROUPS = "call", "hold out"
 WHY_HELD_OUT = "not to be called, so that what calls change can be measured"
 REASONS = 3
 NEW = "new"
+SEGMENT = "segment_"  # before a segment column's name in CSV, so that it is no other column's
+BLANK = "(blank)"  # the segment of clients without a text
+# Of a column. More are no branches or account managers, and nobody would look through them.
+MOST_SEGMENTS = 500
 # Probabilities are shown, and compared with those of the last ranking, in ten-thousandths.
 DECIMALS = 4
 # The squares of larger ones would be too large to add up.
@@ -92,6 +96,7 @@ class Ranking:
         profits: what calling each is expected to earn, NaN without a value; None without costs.
         last_contacts: the day of the last action, as in `2026-01-31`, of a client who was contacted
             so lately that it is not to be called again; "" for others. None: nobody rests.
+        segments: segment column -> each client's text, "" for blank.
     """
 
     ids: NDArray[np.object_]
@@ -107,6 +112,7 @@ class Ranking:
     held_out: int | None = None
     profits: Floats | None = None
     last_contacts: Sequence[str] | None = None
+    segments: Mapping[str, NDArray[np.object_]] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -180,6 +186,7 @@ def rank(
     labels: Labels = NO_LABELS,
     rank_by: str = BY_RISK,
     pricing: Pricing | None = None,
+    segments: Mapping[str, NDArray[np.object_]] | None = None,
 ) -> Ranking:
     """Rank clients; those who are equal are in the order of their risk, then of their ids.
 
@@ -193,6 +200,7 @@ def rank(
         labels: what the columns are called in reasons.
         rank_by: `BY_RISK`, or with values `BY_VALUE`, or with values and pricing `BY_PROFIT`.
         pricing: of a call; None: no profit is computed.
+        segments: segment column -> array of shape (n,), each client's text.
     """
     exact = card.probabilities(table)
     probabilities = np.round(exact, _EQUAL_DECIMALS)
@@ -222,6 +230,7 @@ def rank(
         rows=order,
         held_out=None if held_out is None else len(ids) - to_call,
         profits=None if profits is None else profits[order],
+        segments={name: texts[order] for name, texts in (segments or {}).items()},
     )
 
 

@@ -60,6 +60,7 @@ def headline(inputs: ReportInputs) -> str:
     if ranked != formatting.OPEN_CLIENTS:
         return f"{formatting.NO_OPEN_CLIENTS}."
     shown = len(inputs.ranking.first_to_call(TOP))
+    shown = min(shown, inputs.config.calls_per_list or shown)
     if listed.profit and listed.rank_by == BY_PROFIT:
         shown = min(shown, listed.profit.plan.calls)
     if clients == 1:
@@ -102,11 +103,30 @@ def chapter(inputs: ReportInputs) -> Section:
         return Section("clients", "Whom to call", (text,))
     calls = _calls(ranking, listed)
     if listed.ranked == formatting.OPEN_CLIENTS:
-        return Section("clients", "Whom to call", (calls,))
+        blocks: tuple[Block, ...] = (
+            calls,
+            *_end_of_calls(ranking, listed, inputs.config.calls_per_list),
+        )
+        return Section("clients", "Whom to call", blocks)
     about = (
         f"This is no list to call: it ranks the {listed.ranked}, whose outcome is known already."
     )
     return Section("clients", "No client to call", (Text(about), calls))
+
+
+def _end_of_calls(
+    clients: Ranking, listed: RankingRecord, calls_per_list: int | None
+) -> Iterator[Text]:
+    """Where the team's calls end; in a list by profit the chapter on that says so."""
+    if calls_per_list is None or listed.rank_by == BY_PROFIT:
+        return
+    calls = f"Your team's {formatting.plural(calls_per_list, 'call')}"
+    if calls_per_list >= clients.to_call:
+        yield Text(f"{calls} can reach the whole list.")
+        return
+    risk = formatting.chance(float(clients.probabilities[calls_per_list - 1]))
+    verb = "ends" if calls_per_list == 1 else "end"
+    yield Text(f"{calls} {verb} at rank {calls_per_list:,}, at a risk of {risk}.")
 
 
 def profit(inputs: ReportInputs) -> Iterator[Block]:

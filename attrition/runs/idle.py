@@ -176,6 +176,8 @@ def _watched(config: Config) -> dict[str, Any]:
     outputs = [config.ledger, config.actions, config.final_data, config.open_clients]
     if config.snapshot_column is not None:
         outputs.append(config.unmatured)
+    if config.segment_columns:
+        outputs.append(config.segment_lists)
     outputs += [live / name for name in (*RELEASE_FILES, MANIFEST)]  # damage wakes it up, too
     models = config.output_model_path
     outputs += [

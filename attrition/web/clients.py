@@ -11,13 +11,13 @@ from flask import Blueprint, Response, abort
 from attrition.calls.client_actions import actions_of
 from attrition.core import releases
 from attrition.core.errors import DataError
-from attrition.ranking.lookup_db import Page, Question
-from attrition.ranking.ranking import NEW
+from attrition.ranking.lookup_db import Page
+from attrition.ranking.ranking import NEW, SEGMENT
 from attrition.runs import history
 from attrition.web import feature_parsing, query_parameters, responses
 from attrition.web.live_model import Served
 from attrition.web.pages import views
-from attrition.web.state import ranking, state
+from attrition.web.state import question, ranking, state
 
 MOST_PER_PAGE, PER_PAGE = 1_000, 50
 _KINDS = {"json": responses.JSON, "csv": responses.CSV}
@@ -56,13 +56,12 @@ def client_list() -> Response:
     kind = kind or responses.preferred(responses.JSON, responses.CSV, responses.HTML)
     if kind == responses.HTML:
         return views.clients_page()
-    question = query_parameters.question(sorts=state().sorts)
     number = query_parameters.page_number()
     size = query_parameters.whole_number("per_page", PER_PAGE, 1, MOST_PER_PAGE)
     if kind == responses.CSV and not query_parameters.given("page", "per_page"):
-        return _whole_list(question)
+        return _whole_list()
     with ranking() as book:
-        page = book.page(question, number, size)
+        page = book.page(question(book), number, size)
     if kind == responses.CSV:
         return _csv(page.clients, page.about)
     return responses.json_answer(_json(page, number, size))
@@ -79,7 +78,7 @@ def one_client(client: str) -> Response:
     answer = {
         **{key: about[key] for key in _ABOUT},
         "live_release": releases.live_release_id(state().config.prod_deployment_path),
-        **{key: row[key] for key in (*_COLUMNS, *_MORE, "features") if key in row},
+        **{key: row[key] for key in (*_COLUMNS, *_MORE, "segments", "features") if key in row},
         **_explained(ranked_by, row["features"]),
         "history": history.risks_of(state().config.history, client),
         "actions": actions_of(state().config.actions, client),
@@ -102,11 +101,11 @@ def _changes(client: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _whole_list(question: Question) -> Response:
+def _whole_list() -> Response:
     """All clients asked for, in CSV, read while they are sent."""
     with ExitStack() as stack:
         book = stack.enter_context(ranking())
-        answer = _csv(book.every(question), book.about)
+        answer = _csv(book.every(question(book)), book.about)
         answer.call_on_close(stack.pop_all().close)
     return answer
 
@@ -118,7 +117,8 @@ def _json(page: Page, number: int, size: int) -> dict[str, Any]:
         "page": number,
         "per_page": size,
         "clients": [
-            {key: client[key] for key in (*_COLUMNS, *_MORE) if key in client} | _changes(client)
+            {key: client[key] for key in (*_COLUMNS, *_MORE, "segments") if key in client}
+            | _changes(client)
             for client in page.clients
         ],
     }
@@ -127,11 +127,15 @@ def _json(page: Page, number: int, size: int) -> dict[str, Any]:
 def _csv(clients: Iterable[dict[str, Any]], about: dict[str, Any]) -> Response:
     """As `clientrisk.csv` has them: changes as text, the reasons joined to one."""
     columns = (*_COLUMNS, *(name for name, key in _MORE.items() if key in about))
+    segments = about.get("segments", ())
     rows = (
-        ["; ".join(client[key]) if key == "reasons" else client[key] for key in columns]
+        [
+            *("; ".join(client[key]) if key == "reasons" else client[key] for key in columns),
+            *(client["segments"][name] for name in segments),
+        ]
         for client in clients
     )
-    return responses.csv_answer(columns, rows)
+    return responses.csv_answer((*columns, *(SEGMENT + name for name in segments)), rows)
 
 
 def _release(version: str) -> Served | None:

@@ -78,11 +78,14 @@ def one(name: str) -> str | None:
 LAST_PAGE = 10**7
 
 
-def question(*, sorts: Collection[str] = lookup_db.SORTS) -> Question:
-    """The parameters `tier`, `group`, `contacted`, `q`, `sort`, `moved` and `least_value`.
+def question(
+    *, sorts: Collection[str] = lookup_db.SORTS, segment_columns: Collection[str] = ()
+) -> Question:
+    """Which clients the request asks for, and in which order.
 
     Args:
         sorts: the orders that can be asked for.
+        segment_columns: the columns that `segment` can name.
     """
     return Question(
         tiers=choices("tier", lookup_db.TIERS),
@@ -92,7 +95,23 @@ def question(*, sorts: Collection[str] = lookup_db.SORTS) -> Question:
         sort=choice("sort", "place", sorts),
         moved=choice("moved", "", ("", *MOVES)),
         least_value=number("least_value"),
+        segments=segments(segment_columns),
     )
+
+
+def segments(columns: Collection[str]) -> tuple[tuple[str, str], ...]:
+    """The parameters `segment`, such as `branch=North`, one for each column; a blank one is none.
+
+    Args:
+        columns: those that there are.
+    """
+    texts = filter(None, request.args.getlist("segment")) if request.query_string else ()
+    pairs = [(column, text) for column, _, text in (each.partition("=") for each in texts)]
+    asked_for = [column for column, _ in pairs]
+    if not set(asked_for) <= set(columns) or len(set(asked_for)) < len(asked_for):
+        known = ", ".join(columns) or "none; name them in segment_columns"
+        abort(400, f"segment: expected COLUMN=TEXT, each column once; the columns are: {known}")
+    return tuple(pairs)
 
 
 def page_number() -> int:

@@ -13,7 +13,8 @@ from attrition.core import formatting
 from attrition.core.config import Config
 from attrition.core.errors import DataError
 from attrition.ranking import lookup_db
-from attrition.ranking.lookup_db import Book
+from attrition.ranking.lookup_db import Book, Question
+from attrition.web import query_parameters
 from attrition.web.live_model import Document, LiveModel, Served
 
 if TYPE_CHECKING:
@@ -46,9 +47,6 @@ class State:
 
     def __init__(self, config: Config) -> None:
         self.config = config
-        # The orders that the list can be asked for in.
-        has_costs = config.contact_cost is not None
-        self.sorts = tuple(lookup_db.SORTS | (lookup_db.PROFIT_SORTS if has_costs else {}))
         self.model = LiveModel(config.prod_deployment_path, config.labels)
         self.diagnostics: Document[dict[str, Any]] = Document(config.diagnostics, dict)
         self.decision = Document(config.decision, _decision)
@@ -74,6 +72,11 @@ def served() -> Served:
     except DataError:
         abort(503, DAMAGED)
     return live or abort(503, NOTHING_DEPLOYED)
+
+
+def question(book: Book) -> Question:
+    """What the request asks of a list; status 400 where it cannot answer that."""
+    return query_parameters.question(sorts=book.sorts, segment_columns=book.segment_columns)
 
 
 @contextmanager

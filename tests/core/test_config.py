@@ -151,6 +151,14 @@ COSTS: dict[str, Any] = {**PROFIT, "contact_cost": 5}
         ),
         ({"levers": ["revenue"]}, "levers", "columns of numeric_columns", "'revenue'"),
         ({"levers": "revenue"}, "levers", "a list of names", '"revenue"'),
+        (
+            {"segment_columns": ["corporation"]},
+            "segment_columns",
+            "columns of text such as a branch",
+            "'corporation' used again as number, id",
+        ),
+        ({"segment_columns": ["a=b"]}, "segment_columns", "names without =", "'a=b'"),
+        ({"segment_columns": ["A", "a"]}, "segment_columns", "differ by more than case", "A, a"),
         ({"input_folder_path": "actions"}, "actions_folder_path", "of its own", "the same as"),
         ({"contact_cost": -1, **PROFIT}, "contact_cost", "at least 0 or null", "-1"),
         ({"contact_cost": 10**400, **PROFIT}, "contact_cost", "at least 0 or null", "1000"),
@@ -180,7 +188,6 @@ COSTS: dict[str, Any] = {**PROFIT, "contact_cost": 5}
         ({"rank_by": "value"}, "rank_by", '"risk", "value at risk" or "profit"', '"value"'),
         ({"rank_by": "value at risk"}, "value_column", 'as rank_by is "value at risk"', "null"),
         ({"rank_by": "profit", "value_column": "v"}, "contact_cost", "beside rank_by", "null"),
-        ({"calls_per_list": 50}, "contact_cost", "a number beside calls_per_list", "null"),
         ({"offer_share": 0.1}, "contact_cost", "a number beside offer_share", "null"),
         ({"success_rate": 0.1}, "contact_cost", "a number beside success_rate", "null"),
         (
@@ -323,6 +330,17 @@ def test_the_value_column_is_stored_once_even_if_it_is_a_feature(project: Projec
     project.configure(value_column="revenue")
     assert project.config.stored_columns[-2:] == ("revenue", "exited")
     assert project.config.numeric_stored_columns[-1] == "revenue"
+
+
+def test_a_segment_column_is_stored_and_is_no_feature(project: Project) -> None:
+    digest = project.config.schema_digest
+    project.configure(segment_columns=["branch"])
+    config = project.config
+    assert config.stored_columns[-2:] == ("branch", "exited")
+    assert "branch" not in (*config.feature_columns, *config.numeric_stored_columns)
+    assert config.schema_digest != digest
+    project.configure(segment_columns=["region"], categorical_columns=["region"])
+    assert project.config.stored_columns.count("region") == 1
 
 
 def test_another_meaning_of_the_rows_gives_another_schema_digest(project: Project) -> None:

@@ -101,6 +101,13 @@ def test_what_is_no_label_is_refused_by_name(project: Project, labels: Any) -> N
         _ = project.config
 
 
+def test_of_many_labels_the_bad_one_alone_is_shown(project: Project) -> None:
+    project.configure(labels={"lastyear_activity": "orders", "number_of_employees": {"lable": "x"}})
+    with pytest.raises(ConfigError) as refused:
+        _ = project.config
+    assert str(refused.value).endswith('found {"number_of_employees": {"lable": "x"}}')
+
+
 def test_a_label_of_no_column_and_two_of_one_name_are_refused(project: Project) -> None:
     project.configure(labels={"lastmonth_actvity": "orders"})
     with pytest.raises(ConfigError, match=r"labels: .*'lastmonth_actvity'; did you mean 'lastmon"):

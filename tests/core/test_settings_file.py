@@ -164,7 +164,7 @@ def test_what_an_earlier_table_could_be_priced_and_changed_by_is_not_taken_over(
 ) -> None:
     path = tmp_path / "config.json"
     old = {"numeric_columns": ["spend", "calls"], "levers": ["spend", "calls"], "value_column": "v"}
-    costs = {"contact_cost": 5, "success_rate": 0.3, "rank_by": "profit", "calls_per_list": 9}
+    costs = {"contact_cost": 5, "success_rate": 0.3, "rank_by": "profit"}
     path.write_text(json.dumps({**FOLDERS, **old, **costs, "high_risk_threshold": "profit"}))
     replace_settings(path, {"numeric_columns": ["spend", "age"], "value_column": "v"})
     kept = json.loads(path.read_text())

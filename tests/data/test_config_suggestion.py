@@ -77,7 +77,7 @@ def test_which_label_means_left_is_told_and_doubted_where_nothing_speaks_for_it(
         "'no' means left, in 30 of 90 labelled rows, 33.3%; 'yes' means stayed; the column's name "
         "speaks of staying"
     )
-    assert note.startswith("no id_column")
+    assert note.startswith("no value_column")  # and no doubt
     told, note = suggested("outcome", "bad", "good", 3)
     assert told.endswith("it is the rarer one")
     assert note == (
@@ -318,7 +318,7 @@ def test_a_client_id_that_counts_is_one_where_a_nameless_counter_is_none() -> No
     found = choose_columns([replace(counter, name="position"), NUMBER], 100)
     assert found.settings["id_column"] is None
     assert found.left_out == {"position": "it counts the rows"}
-    assert found.notes == ("no id_column: no column names the clients; a client is its row",)
+    assert found.notes[1:] == ("no id_column: no column names the clients; a client is its row",)
 
 
 @pytest.mark.parametrize("first", [True, False])
@@ -353,6 +353,20 @@ def test_several_columns_that_may_be_worth_are_named_and_none_is_taken() -> None
         "no value_column: each of total_day_charge, total_night_charge may be a part of what a "
         "client is worth"
     )
+
+
+@pytest.mark.parametrize(
+    ("column", "why"),
+    [
+        (NUMBER, "no column's name says what a client is worth"),
+        (replace(NUMBER, name="revenue", smallest=-5), "revenue is negative for some"),
+        (replace(NUMBER, name="revenue", distinct=2), "revenue has only 2 different values"),
+    ],
+)
+def test_why_no_column_is_taken_for_a_clients_value_is_said(column: Column, why: str) -> None:
+    found = choose_columns([column, NUMBER], 100)
+    assert found.settings["value_column"] is None
+    assert found.notes[0] == f"no value_column: {why}; where one says that, name it in config.json"
 
 
 def test_columns_of_one_name_are_left_out() -> None:

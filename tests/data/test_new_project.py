@@ -172,6 +172,25 @@ def test_a_folder_with_files_in_it_is_refused_and_an_empty_one_is_taken(
     assert everything(project.root) == before
 
 
+def test_a_folder_within_another_projects_folders_is_refused(project: Project, table: Path) -> None:
+    before = everything(project.root)
+    for name in ("sourcedata/mine", "models/mine"):
+        done = make(project, str(table), "--target", "churned", name=name, check=False)
+        assert done.returncode == 1
+        assert f"found it within {project.root / name.partition('/')[0]}, the " in done.stderr
+    assert everything(project.root) == before
+
+
+def test_duplicates_are_counted_among_the_labelled_rows_of_both_lines(
+    project: Project, table: Path
+) -> None:
+    lines = table.read_text().splitlines()
+    table.write_text("\n".join([*lines, lines[1], ""]))
+    made = " ".join(make(project, str(table), "--target", "churned").stdout.split())
+    assert " of 302 labelled rows" in made
+    assert "301 labelled rows, of which 1 duplicate is dropped" in made
+
+
 def test_a_full_disk_leaves_nothing_and_what_a_killed_run_left_is_removed(
     project: Project, table: Path
 ) -> None:

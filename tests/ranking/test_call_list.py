@@ -397,6 +397,35 @@ def test_a_model_that_does_not_fit_the_settings_makes_no_list(
     assert not listed.config.client_book.exists()
 
 
+def test_segments_go_through_ingestion_into_the_list_the_files_and_the_book(
+    listed: Project,
+) -> None:
+    listed.configure(segment_columns=["branch"])  # open.csv has none
+    lines = source_rows([("Busy", "100"), ("Middling", "50"), ("Calm", "75")]).splitlines()
+    branches = ["branch", " North ", "North", "=South"]
+    rows = [f"{branch},{line}" for branch, line in zip(branches, lines, strict=True)]
+    listed.write("sourcedata/with_branch.csv", "\n".join([*rows, ""]))
+    listed.run("ingestion.py")
+    call_list.rank(listed.config)
+    of_client = {"Busy": "North", "'=Quiet()": "", "Middling": "North", "Absent": ""}
+    assert {row["client"]: row["segment_branch"] for row in table(listed)} == {
+        **of_client,
+        "Calm": "'=South",
+    }
+    folder = listed.config.segment_lists
+    with (folder / "branch-North.csv").open(newline="") as stream:
+        assert [row["client"] for row in csv.DictReader(stream)] == ["Middling", "Busy"]
+    assert len(list(folder.iterdir())) == 3
+    with lookup_db.opened(listed.config.client_book) as book:
+        page = book.page(lookup_db.Question(segments=(("branch", "North"),)), 1, 1)
+        assert (page.matching, page.clients[0]["client"]) == (2, "Middling")
+        assert page.clients[0]["segments"] == {"branch": "North"}
+        assert book.segment_texts("branch", 2) == [("", 2), ("=South", 1)]
+    assert csv_list.read_list(listed.config.client_risk) is not None
+    call_list.give_up(listed.config, "a test")
+    assert not list(folder.iterdir())
+
+
 def test_one_client_is_a_list_of_one(project: Project) -> None:
     deploy(project)
     project.write("sourcedata/open.csv", source_rows([("Only", "0")]))

@@ -189,6 +189,15 @@ def test_a_least_value_leaves_those_who_are_worth_it(path: Path) -> None:
     assert narrowed.found == {"high": 1, "medium": 1, "low": 1}
 
 
+def test_a_part_of_a_name_is_found_in_whichever_unicode_form_it_is_typed(path: Path) -> None:
+    composed, combined = "M\u00fcller", "Mu\u0308ller"
+    row = (1, composed, "high", 0.9, "", "", None, None, None)
+    for stored in (composed, combined):
+        write(path, [(1, stored, *row[2:])])
+        for typed in ("m\u00fcll", "mu\u0308ll", "\uff2d\u00fc"):  # the last M is a full-width one
+            assert places(asked(path, part=typed)) == [1]
+
+
 def test_a_part_of_a_name_is_found_whatever_its_case(tmp_path: Path) -> None:
     """U+0130 is the Turkish capital I with its dot, of which `casefold` makes two characters."""
     names = ["\u0130stanbul", "Istanbul Ltd", "M\u00fcller", "STRASSE 1"]

@@ -188,6 +188,15 @@ def test_with_costs_the_report_says_what_calls_are_worth_and_draws_it(
     assert f"expected to earn {earned}" in shown
 
 
+def test_a_report_by_risk_says_where_the_teams_calls_end(finished_copy: Project) -> None:
+    finished_copy.configure(calls_per_list=2, reports=["html"])
+    finished_copy.run("reporting.py")
+    second = first_ten(finished_copy)[1]
+    text = " ".join(html(finished_copy).text.split())
+    assert f"2 calls end at rank 2, at a risk of {float(second['probability']):.1%}." in text
+    assert "Call these two first." in text
+
+
 # --- truth ------------------------------------------------------------------------------------
 
 

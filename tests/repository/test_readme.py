@@ -43,7 +43,7 @@ ELSEWHERE = set(
     "mytable.csv mine/config.json FOLDER/config.json t.csv may.csv x.csv pip.py token.py "
     "that/config.json config.json.bak "
     "confusionmatrix2.png apireturns2.txt rollbacks.json cron.log.1 "
-    "finaldata.set-aside-1.csv".split()
+    "finaldata.set-aside-1.csv branch-North.csv".split()
 )
 
 

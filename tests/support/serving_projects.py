@@ -82,7 +82,14 @@ def rank(
     ]
     profits = [(profit,) if "has_profit" in more else () for profit in PROFITS]
     rows = [(*row, *profit) for (row, _, _), profit in zip(RANKED, profits, strict=True)]
-    lookup_db.write_book(project.config.client_book, about, rows, details, contacted=contacted)
+    texts = ("North/West", "", "North/West")  # of each client in each segment column
+    segments = [
+        (place, number, text)
+        for place, text in enumerate(texts, 1)
+        for number, _ in enumerate(about.get("segments", ()))
+    ]
+    book = project.config.client_book
+    lookup_db.write_book(book, about, rows, details, contacted=contacted, segments=segments)
     for key, time, risk in (("a", "2026-02-01", 0.7808), ("b", NOW, 0.8808)):
         history.record_ranking(
             project.config.history, key, time, {"release": release}, 9, risks={"Quiet AG": risk}

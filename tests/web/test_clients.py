@@ -95,8 +95,10 @@ def test_profit_is_served_described_and_sorted_by_only_where_costs_are_set(
     ready.configure(value_column="lastyear_activity", contact_cost=5, success_rate=0.3)
     live = strict_json(before.get("/clients"))["release"]
     rank(ready, live, has_profit=True, rank_by="profit", calls_per_list=1)
+    # A server that was started before the costs were set needs no restart.
+    assert names(before, "sort=profit") == ["Busy", "Quiet AG", "=Öl/Gas & Co"]
+    assert described(before) == (True, True)
     client = create_app(ready.config).test_client()
-    assert described(client) == (True, True)
     clients = strict_json(client.get("/clients"))["clients"]
     assert [each["profit"] for each in clients] == [40.0, None, -7.5]
     assert names(client, "sort=profit") == ["Busy", "Quiet AG", "=Öl/Gas & Co"]
@@ -107,6 +109,65 @@ def test_profit_is_served_described_and_sorted_by_only_where_costs_are_set(
     assert '<td role="cell" class="number profit">40</td>' in page
     assert "No value is known, so nobody can say whether a call pays." in page
     assert "From here on a call costs more than it is expected to keep." in page
+
+
+def test_a_list_by_risk_says_where_the_teams_calls_end(ready: Project) -> None:
+    client = create_app(ready.config).test_client()
+    live = strict_json(client.get("/clients"))["release"]
+    rank(ready, live, calls_per_list=2)
+    page = client.get("/clients", headers=BROWSER).text
+    before, after = page.split("Your team&#39;s 2 calls end here.")
+    assert "Öl/Gas" in before
+    assert "Busy" not in before
+    assert "Busy" in after
+    for order in ("client", "-place"):
+        page = client.get(f"/clients?sort={order}", headers=BROWSER).text
+        assert "calls end here" not in page
+
+
+def test_clients_are_filtered_by_segment_on_the_page_and_in_json_and_csv(ready: Project) -> None:
+    client = create_app(ready.config).test_client()
+    live = strict_json(client.get("/clients"))["release"]
+    rank(ready, live, segments=["branch"])
+    assert names(client, "segment=branch%3DNorth%2FWest") == ["Quiet AG", "Busy"]
+    assert names(client, "segment=branch%3DNorth%2FWest&tier=low&segment=") == ["Busy"]
+    assert names(client, "segment=branch%3D") == ["=Öl/Gas & Co"]
+    assert names(client, "segment=branch%3DNorth") == names(client, "segment=branch%3Dx") == []
+    for wrong in ("segment=North", "segment=region%3Dx", "segment=branch%3D&segment=branch%3D"):
+        assert problem(client.get(f"/clients?{wrong}"), 400).endswith("the columns are: branch")
+    one = strict_json(client.get("/clients/Busy"))
+    assert one["segments"] == {"branch": "North/West"}
+    answer = client.get("/clients?format=csv").text
+    in_csv = [row["segment_branch"] for row in csv.DictReader(io.StringIO(answer))]
+    assert in_csv == ["North/West", "", "North/West"]
+    page = client.get("/clients?segment=branch%3D&sort=client", headers=BROWSER).text
+    assert '<option value="branch=" selected>(blank) (1)</option>' in page
+    assert '<option value="branch=North/West">North/West (2)</option>' in page
+    assert 'href="/clients?segment=branch%3D&amp;sort=client&amp;format=csv"' in page
+    assert "branch: North/West" in client.get("/clients/Busy", headers=BROWSER).text
+    document = strict_json(client.get("/openapi.json"))
+    assert "segments" in document["components"]["schemas"]["RankedClient"]["properties"]
+
+
+def test_a_segment_column_with_very_many_texts_is_no_filter_of_the_page(ready: Project) -> None:
+    count = 501
+    about = {
+        "time": NOW,
+        "release": "000001-a",
+        "ranked": "open clients",
+        "total": count,
+        "tiers": {"high": count, "medium": 0, "low": 0},
+        "thresholds": {"high": 0.5, "medium": 0.25},
+        "segments": ["manager"],
+    }
+    rows = [(n, f"c{n}", "high", 0.9, "", "", None, None, None) for n in range(1, count + 1)]
+    details = [(row[0], "[]", "{}") for row in rows]
+    segments = [(row[0], 0, f"m{row[0]}") for row in rows]
+    lookup_db.write_book(ready.config.client_book, about, rows, details, segments=segments)
+    client = create_app(ready.config).test_client()
+    page = client.get("/clients", headers=BROWSER).text
+    assert "manager: too many to choose from" in page
+    assert names(client, "segment=manager%3Dm7") == ["c7"]
 
 
 def test_it_is_paged_filtered_searched_and_sorted(client: FlaskClient) -> None:

@@ -31,7 +31,7 @@ from matplotlib.font_manager import FontProperties
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.textpath import text_to_path
 
-from attrition.core.formatting import line
+from attrition.core.formatting import middle
 
 INK, SOFT, LINE, ACCENT, ALARM, FACE = (
     "#1d2327",
@@ -150,7 +150,7 @@ def picture(name: str, title: str, alt: str, caption: str, figure: Figure) -> Pi
 
 
 def fitted(text: str, points: float, size: float = SMALL) -> str:
-    """A foreign text on one line, cut to fit a width.
+    """A foreign text on one line, shortened in its middle to fit a width.
 
     Args:
         text: a column's or a level's name.
@@ -158,9 +158,10 @@ def fitted(text: str, points: float, size: float = SMALL) -> str:
         size: of the letters, in points; those larger than SMALL are bold.
     """
     font = FontProperties(family=FONT, size=size, weight="bold" if size > SMALL else "normal")
-    candidate = line(text, _LONGEST)
-    while (excess := _width(candidate, font) / points) > 1 and len(candidate) > 2:
-        candidate = line(candidate, min(int(len(candidate) / excess), len(candidate) - 1))
+    whole = candidate = middle(text, _LONGEST)
+    while (excess := _width(candidate, font) / points) > 1 and len(candidate) > 3:
+        most = min(int(len(candidate) / excess), len(candidate) - 1)
+        candidate = middle(whole, max(most, 3))
     return candidate
 
 

@@ -5,6 +5,7 @@ The document names the columns of the model that is served, so its examples can 
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
 from typing import Any
 
 from flask import Blueprint, Response
@@ -50,6 +51,7 @@ def document(now: State) -> dict[str, Any]:
     else:
         numeric, categorical = live.card.numeric_columns, live.card.categorical_columns
     folders = [str(folder) for folder in data_files.data_folders(now.config)]
+    ranked = _ranked(now)
     return {
         "openapi": "3.1.0",
         "info": {
@@ -58,10 +60,14 @@ def document(now: State) -> dict[str, Any]:
             "description": _DESCRIPTION,
             "license": {"name": "MIT", "identifier": "MIT"},
         },
-        "paths": paths(_some_client(now), now.sorts),
+        "paths": paths(ranked.client, ranked.sorts),
         "components": {
             "schemas": schemas.schemas(
-                numeric, categorical, folders, has_profit=now.config.contact_cost is not None
+                numeric,
+                categorical,
+                folders,
+                has_profit=ranked.has_profit,
+                has_segments=ranked.has_segments,
             ),
             "securitySchemes": {
                 "bearer": {"type": "http", "scheme": "bearer", "description": "The token."},
@@ -77,18 +83,32 @@ def document(now: State) -> dict[str, Any]:
     }
 
 
-def _some_client(now: State) -> str | None:
-    """One of the first clients on the list whose name a path can hold."""
+@dataclass(frozen=True)
+class _Ranked:
+    """What the document says of the list.
+
+    Attributes:
+        client: one of the first whose name a path can hold; None without one.
+        sorts: the orders that it can be asked for in.
+        has_profit, has_segments: whether its clients have these.
+    """
+
+    client: str | None = None
+    sorts: tuple[str, ...] = tuple(lookup_db.SORTS)
+    has_profit: bool = False
+    has_segments: bool = False
+
+
+def _ranked(now: State) -> _Ranked:
     try:
         with lookup_db.opened(now.config.client_book) as book:
             clients = book.page(lookup_db.Question(), 1, 10).clients
+            listed = _Ranked(None, tuple(book.sorts), book.has_profit, bool(book.segment_columns))
     except (DataError, FileNotFoundError):
-        return None
-    for client in clients:
-        name = str(client["client"])
-        if client_pages.client_url(name).startswith("/clients/"):
-            return name
-    return None
+        return _Ranked()
+    names = (str(client["client"]) for client in clients)
+    in_paths = (name for name in names if client_pages.client_url(name).startswith("/clients/"))
+    return replace(listed, client=next(in_paths, None))
 
 
 def _live(now: State) -> Served | None:

@@ -109,6 +109,12 @@ def _clients(client: str | None, sorts: Sequence[str]) -> Described:
                 ),
                 "explode": False,
             },
+            _query(
+                "segment",
+                {"type": "array", "items": {"type": "string"}},
+                "a segment column, =, and the clients' text there, such as branch=North (nothing "
+                "after = for a blank); again for each further column",
+            ),
             _query("q", {"type": "string"}, "a part of the client's name, whatever the case"),
             _query(
                 "moved",

@@ -55,6 +55,7 @@ def schemas(
     folders: Sequence[str],
     *,
     has_profit: bool,
+    has_segments: bool,
 ) -> dict[str, Schema]:
     """Every named schema.
 
@@ -62,11 +63,12 @@ def schemas(
         numeric, categorical: the columns that the model reads.
         folders: the data folders, as a client names them.
         has_profit: whether costs of calls are set.
+        has_segments: whether there are segment columns.
     """
     return {
         **_requests(numeric, categorical, folders),
         **_prediction_answers(),
-        **_client_answers(has_profit),
+        **_client_answers(has_profit, has_segments),
         **_record_answers(),
         **_service_answers(),
     }
@@ -153,7 +155,7 @@ def _prediction_answers() -> dict[str, Schema]:
     }
 
 
-def _client_answers(has_profit: bool) -> dict[str, Schema]:
+def _client_answers(has_profit: bool, has_segments: bool) -> dict[str, Schema]:
     ranked = thing(
         place={**WHOLE, "minimum": 1},
         client=TEXT,
@@ -211,6 +213,8 @@ def _client_answers(has_profit: bool) -> dict[str, Schema]:
             **optional(NUMBER),
             "description": "what a call is expected to earn; null without a value",
         }
+    if has_segments:
+        ranked["properties"]["segments"] = {"type": "object", "additionalProperties": TEXT}
     page["properties"]["held_out"] = {**tiers, "description": "how many of each tier are held out"}
     return {
         "RankedClient": ranked,

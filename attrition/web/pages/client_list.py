@@ -5,7 +5,7 @@ Values in, values out: a template shows them as they are.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import urlencode
@@ -22,10 +22,20 @@ from attrition.core.formatting import (
     plural,
     points,
 )
+from attrition.core.labels import Labels
 from attrition.ranking.client_pages import client_url
-from attrition.ranking.lookup_db import CONTACTS, LATELY, NOT_LATELY, TIERS, Page, Question
+from attrition.ranking.lookup_db import CONTACTS, LATELY, NOT_LATELY, TIERS, Book, Page, Question
 from attrition.ranking.movement import CAME, LEFT
-from attrition.ranking.ranking import CALL, GROUPS, HIGH, HOLD_OUT, NEW, WHY_HELD_OUT
+from attrition.ranking.ranking import (
+    BLANK,
+    CALL,
+    GROUPS,
+    HIGH,
+    HOLD_OUT,
+    MOST_SEGMENTS,
+    NEW,
+    WHY_HELD_OUT,
+)
 
 LONGEST_NAME = 200
 _FILTERS = (
@@ -66,6 +76,7 @@ class Row:
     held_out: str  # why nobody calls it; empty for a client to call
     last_contact: str  # the day, of a client who was contacted lately; else empty
     part: str = ""  # of the list, below its first part: why one does not call on
+    segments: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -80,6 +91,14 @@ class Choice:
 
 
 @dataclass(frozen=True)
+class SegmentFilter:
+    """A segment column: its label and its texts to choose from; none: there are too many."""
+
+    label: str
+    choices: list[Choice]
+
+
+@dataclass(frozen=True)
 class Listing:
     """A page of the ranked clients.
 
@@ -91,6 +110,8 @@ class Listing:
         groups: the filters by group; none where nobody is held out.
         contacts: likewise by whether a client was contacted lately; none where nobody rests.
         moves: likewise by who has come to high risk, or left it; none without an earlier list.
+        segments: likewise by each segment column.
+        is_narrowed: whether one of the further filters is set.
         least_value: what the form says of it.
         orders: column -> its button.
         previous, next: addresses, from the question mark on; None where there is no such page.
@@ -109,6 +130,8 @@ class Listing:
     groups: list[Choice]
     contacts: list[Choice]
     moves: list[Choice]
+    segments: Sequence[SegmentFilter]
+    is_narrowed: bool
     least_value: str
     orders: dict[str, Choice]
     has_values: bool
@@ -129,12 +152,14 @@ def listing(
     size: int,
     *,
     has_values: bool,
+    segments: Sequence[SegmentFilter] = (),
 ) -> Listing:
     """A page of the list.
 
     Args:
         page: the clients of page `number`, `size` to a page.
         has_values: whether a column says what a client is worth.
+        segments: the filters by segment columns.
     """
     pages = max(1, -(-page.matching // size))
     more = _all_contacts(page.about) if question.contacts == set(CONTACTS) else {}
@@ -157,6 +182,8 @@ def listing(
         if page.contacts
         else [],
         moves=_moves(page.about, question),
+        segments=segments,
+        is_narrowed=replace(question, part="").is_narrowed,
         least_value="" if question.least_value is None else plain_number(question.least_value),
         orders={column: _order(column, question.sort, page.about) for column in _ORDERS},
         has_values=has_values,
@@ -191,22 +218,65 @@ def row(client: Mapping[str, Any]) -> Row:
         profit="" if client.get("profit") is None else amount(round(client["profit"])),
         held_out=_HELD_OUT if client.get("group") == HOLD_OUT else "",
         last_contact=day(client["last_contact"]) if client.get("last_contact") else "",
+        segments=tuple(line(text, LONGEST_NAME) for text in _segments(client).values() if text),
     )
+
+
+def _segments(client: Mapping[str, Any]) -> Mapping[str, str]:
+    segments: Mapping[str, str] = client.get("segments", {})
+    return segments
+
+
+def segments_in_words(client: Mapping[str, Any], labels: Labels) -> list[str]:
+    """A client's text in each segment column, after the column's label."""
+    return [
+        f"{labels.name(column)}: {line(text, LONGEST_NAME) or BLANK}"
+        for column, text in _segments(client).items()
+    ]
+
+
+def segment_filters(book: Book, question: Question, labels: Labels) -> list[SegmentFilter]:
+    """The filters by segment columns; more than `MOST_SEGMENTS` texts are too many to choose from.
+
+    The one that the question asks for is among them, even if no client has it.
+    """
+    chosen = dict(question.segments)
+    filters = []
+    for column in book.segment_columns:
+        texts = dict(book.segment_texts(column, MOST_SEGMENTS + 1))
+        if len(texts) > MOST_SEGMENTS:
+            texts = {}
+        if column in chosen:
+            texts.setdefault(chosen[column], 0)
+        every = Choice("All", "", column not in chosen)
+        choices = [
+            Choice(
+                line(text, LONGEST_NAME) or BLANK,
+                f"{column}={text}",
+                chosen.get(column) == text,
+                count(clients) if clients else "",
+            )
+            for text, clients in texts.items()
+        ]
+        filters.append(SegmentFilter(labels.name(column), [every, *choices] if choices else []))
+    return filters
 
 
 def _part(client: Mapping[str, Any], about: Mapping[str, Any], sort: str) -> str:
     """Where a list ends on which one calls from the top; "" before that end."""
     if client.get("group") == HOLD_OUT:
         return _HELD_OUT
-    if sort != "place" or about.get("rank_by") != BY_PROFIT:
+    if sort != "place":
         return ""
-    most, profit = about.get("calls_per_list"), client["profit"]
-    if profit is None:
+    is_by_profit, most = about.get("rank_by") == BY_PROFIT, about.get("calls_per_list")
+    if is_by_profit and client["profit"] is None:
         return "No value is known, so nobody can say whether a call pays."
-    if profit <= 0:
+    if is_by_profit and client["profit"] <= 0:
         return "From here on a call costs more than it is expected to keep."
     if most is not None and client["place"] > about.get("last_call", most):
-        return f"The {plural(most, 'call')} that can be made end here; more would pay, too."
+        verb = "ends" if most == 1 else "end"
+        more = "; more would pay, too" if is_by_profit else ""
+        return f"Your team's {plural(most, 'call')} {verb} here{more}."
     return ""
 
 
@@ -225,11 +295,13 @@ def address(question: Question, number: int, **others: Any) -> str:
         parameters["moved"] = question.moved
     if question.least_value is not None:
         parameters["least_value"] = plain_number(question.least_value)
+    if question.segments:
+        parameters["segment"] = [f"{column}={text}" for column, text in question.segments]
     if question.sort != "place":
         parameters["sort"] = question.sort
     if number > 1:
         parameters["page"] = number
-    return f"?{urlencode(parameters | others)}"
+    return f"?{urlencode(parameters | others, doseq=True)}"
 
 
 def _summary(page: Page, number: int, pages: int) -> str:

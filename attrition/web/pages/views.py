@@ -21,6 +21,7 @@ from attrition.web.live_model import Served
 from attrition.web.pages import api_docs, charts, client_list
 from attrition.web.pages import client as one_client
 from attrition.web.pages.client_list import Listing
+from attrition.web.state import question as question_to
 from attrition.web.state import ranking, served, state
 
 if TYPE_CHECKING:
@@ -127,6 +128,7 @@ def client_page(
         "client.html",
         client=client,
         row=client_list.row(client),
+        segments=client_list.segments_in_words(client, state().config.labels),
         thresholds=thresholds,
         risk_history=one_client.risk_history(client["history"], client),
         actions=one_client.actions(client["actions"]),
@@ -161,16 +163,17 @@ def _live() -> tuple[Served | None, str | None]:
 
 def _listing() -> tuple[Listing | None, str | None]:
     """The page of the list that the request asks for; without one what is the matter."""
-    question, number = (
-        query_parameters.question(sorts=state().sorts),
-        query_parameters.page_number(),
-    )
+    number, labels = query_parameters.page_number(), state().config.labels
     try:
         with ranking() as book:
+            question = question_to(book)
             if book.resting_since and not query_parameters.given("contacted"):
                 question = replace(question, contacts=frozenset({NOT_LATELY}))
             page = book.page(question, number, PER_PAGE)
+            segments = client_list.segment_filters(book, question, labels)
     except ServiceUnavailable as trouble:
         return None, trouble.description
     has_values = state().config.value_column is not None
-    return client_list.listing(page, question, number, PER_PAGE, has_values=has_values), None
+    return client_list.listing(
+        page, question, number, PER_PAGE, has_values=has_values, segments=segments
+    ), None

@@ -303,6 +303,9 @@ def test_a_wrong_question_is_an_error_page(client: FlaskClient, query: str) -> N
         sort=st.sampled_from(sorted(lookup_db.SORTS)),
         moved=st.sampled_from(("", *MOVES)),
         least_value=st.none() | st.floats(-1e300, 1e300),
+        segments=st.dictionaries(st.sampled_from(("branch", "ö &")), st.text()).map(
+            lambda chosen: tuple(chosen.items())
+        ),
     ),
     st.integers(1, 99),
 )
@@ -310,7 +313,8 @@ def test_an_address_asks_for_what_it_was_made_of(question: Question, number: int
     address = client_list.address(question, number)
     with create_empty_app().test_request_context(f"/{address}"):
         # Blanks around a search are none of it.
-        assert query_parameters.question() == replace(question, part=question.part.strip())
+        asked = query_parameters.question(segment_columns=("branch", "ö &"))
+        assert asked == replace(question, part=question.part.strip())
         assert query_parameters.page_number() == number
 
 
