@@ -16,7 +16,7 @@ import pytest
 
 from attrition.core import atomic_files, formatting
 from attrition.data.synthetic import client_rows, csv_text
-from attrition.model.metrics import Z95
+from attrition.model.uncertainty import Z95
 from attrition.runs import history
 from tests.conftest import FORMS, HEADER, Project, book, new_project
 from tests.support.pages import Element, document, document_text, page, tables
