@@ -12,7 +12,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from attrition.model.metrics import Z95, Minimum, undefined_reason
+from attrition.model.metrics import Minimum, undefined_reason
+from attrition.model.uncertainty import Z95
 
 Floats = NDArray[np.float64]
 

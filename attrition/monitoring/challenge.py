@@ -19,7 +19,7 @@ from attrition.engines.candidate import TrainingResult
 from attrition.engines.context import RunContext, minimum
 from attrition.engines.selection import engine
 from attrition.model.champion import Champion
-from attrition.model.metrics import Comparison, Predictions, compare
+from attrition.model.comparison import Comparison, Predictions, compare
 from attrition.model.training import out_of_fold_probabilities
 from attrition.model.versions import versions
 from attrition.monitoring.decisions import (

@@ -11,7 +11,8 @@ from typing import Any
 
 from attrition.core.formatting import plural
 from attrition.core.repeated_tests import spent_at
-from attrition.model.metrics import Comparison, Score, score_to_judge_by
+from attrition.model.comparison import Comparison
+from attrition.model.metrics import Score, score_to_judge_by
 from attrition.monitoring.findings import (
     Evidence,
     RunVerdict,

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from attrition.model.metrics import Comparison
+from attrition.model.comparison import Comparison
 from attrition.runs import history
 
 PREDICTIONS = "predictions"

@@ -26,12 +26,9 @@ from math import sqrt
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from attrition.model.metrics import (
-    SMALLEST_COMPARED,
-    Minimum,
-    repeating_clients,
-    undefined_reason,
-)
+from attrition.model.comparison import SMALLEST_COMPARED
+from attrition.model.metrics import Minimum, undefined_reason
+from attrition.model.uncertainty import repeating_clients
 
 NEWEST_ROWS = 100  # the newest batches are looked at together until they have so many rows
 RECENT_ROWS = 1000  # likewise, for a change too slow or too small for the first look

@@ -15,7 +15,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from attrition.model.metrics import Z95, Score
+from attrition.model.metrics import Score
+from attrition.model.uncertainty import Z95
 from attrition.monitoring.findings import ExpectedScore, MeasureChange
 
 MEASURES = ("roc_auc", "calibration_gap", "calibration_error")

@@ -7,7 +7,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from attrition.core import formatting
 from attrition.core.formatting import decimal, percent, signed
 from attrition.core.labels import Labels
-from attrition.model.metrics import Z95, Comparison
+from attrition.model.comparison import Comparison
+from attrition.model.uncertainty import Z95
 from attrition.monitoring.findings import (
     ASSUMPTION,
     Drift,

@@ -8,8 +8,9 @@ from typing import Any
 from attrition.core import formatting
 from attrition.core.formatting import decimal, number_text, percent, signed
 from attrition.core.labels import Labels
-from attrition.model.metrics import Z95, score_to_judge_by
+from attrition.model.metrics import score_to_judge_by
 from attrition.model.terms import Axis, CategoricalTerm, KnotAxis, NumericTerm, Term
+from attrition.model.uncertainty import Z95
 from attrition.monitoring import severity
 from attrition.monitoring.impact import term_weights
 from attrition.monitoring.record import DecisionRecord

@@ -72,49 +72,24 @@ def postgres() -> Iterator[Callable[[str], str]]:
     data = folder / "data"
     environment = {**os.environ, "LC_ALL": "C.UTF-8", "HOME": str(folder)}
     initdb: list[str | Path] = [
+        *as_user,
         programs / "initdb",
         "-D",
         data,
-        "-U",
-        "tester",
-        "-A",
-        "trust",
-        "-E",
-        "UTF8",
-        "-N",
+        *"-U tester -A trust -E UTF8 -N".split(),
     ]
-    subprocess.run([*as_user, *initdb], check=True, capture_output=True, env=environment)
-    serve: list[str | Path] = [
-        programs / "postgres",
-        "-D",
-        data,
-        "-k",
-        folder,
-        "-F",
-        "-c",
-        "listen_addresses=",
-    ]
-    psql: list[str | Path] = [
-        programs / "psql",
-        "-X",
-        "-q",
-        "-v",
-        "ON_ERROR_STOP=1",
-        "-h",
-        folder,
-        "-U",
-        "tester",
-    ]
-    with subprocess.Popen(
-        [*as_user, *serve], stderr=subprocess.PIPE, text=True, env=environment
-    ) as server:
+    subprocess.run(initdb, check=True, capture_output=True, env=environment)
+    silent = "-F -c listen_addresses=".split()
+    serve: list[str | Path] = [*as_user, programs / "postgres", "-D", data, "-k", folder, *silent]
+    ask_with = "-X -q -v ON_ERROR_STOP=1 -U tester".split()
+    psql: list[str | Path] = [programs / "psql", *ask_with, "-h", folder, "postgres"]
+    with subprocess.Popen(serve, stderr=subprocess.PIPE, text=True, env=environment) as server:
         assert server.stderr is not None
         assert any("ready to accept connections" in line for line in server.stderr)
 
         def ask(sql: str) -> str:
-            command = [*psql, "postgres"]
             done = subprocess.run(
-                command, input=sql, capture_output=True, text=True, env=environment, check=False
+                psql, input=sql, capture_output=True, text=True, env=environment, check=False
             )
             assert done.returncode == 0, done.stderr
             return str(done.stdout)

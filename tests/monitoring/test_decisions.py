@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 from scipy.special import expit
 
-from attrition.model.metrics import Comparison, Score, log_losses
+from attrition.model.comparison import Comparison
+from attrition.model.metrics import Score, log_losses
 from attrition.monitoring.decisions import (
     PromotionRule,
     Scored,

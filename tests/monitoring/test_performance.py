@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 from sklearn import metrics
 
-from attrition.model.metrics import Minimum, Score, auc_standard_error, score
+from attrition.model.metrics import Minimum, Score, score
+from attrition.model.uncertainty import auc_standard_error
 from attrition.monitoring.performance import expected_score, measure_changes
 from tests.support.known import known
 

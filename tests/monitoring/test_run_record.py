@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from attrition.model.metrics import Comparison
+from attrition.model.comparison import Comparison
 from attrition.monitoring import run_record
 from attrition.monitoring.challenge import Challenge
 from attrition.monitoring.decisions import Verdict

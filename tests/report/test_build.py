@@ -16,7 +16,7 @@ import pytest
 
 from attrition.core import atomic_files, formatting
 from attrition.data.synthetic import client_rows, csv_text
-from attrition.model.metrics import Z95
+from attrition.model.uncertainty import Z95
 from attrition.runs import history
 from tests.conftest import FORMS, HEADER, Project, book, new_project
 from tests.support.pages import Element, document, document_text, page, tables
@@ -266,6 +266,11 @@ def test_the_numbers_of_the_changes_are_those_of_the_record(second_run: Project)
             f"{number(ends[1], '+.3f')})"
         )
     assert len(evidence) == 6
+
+
+def test_the_numbers_of_the_performance_are_those_of_the_record(second_run: Project) -> None:
+    record = atomic_files.read_json(second_run.config.decision)
+    shown = tables(html(second_run))
     table = shown["The model that was deployed when the run began, against its own deployment"]
     performance = {cells[0]: cells[1:] for cells in table[1:]}
     believed = {
@@ -298,6 +303,11 @@ def test_the_numbers_of_the_changes_are_those_of_the_record(second_run: Project)
     )
     assert record["drift"]["expected_scores"]["open clients"]["disbelieved"]
     assert "open clients" not in performance, "there is nothing to say of them but an estimate"
+
+
+def test_the_numbers_of_the_drift_are_those_of_the_record(second_run: Project) -> None:
+    record = atomic_files.read_json(second_run.config.decision)
+    shown = tables(html(second_run))
     data, impact = (record["drift"][key]["new rows"] for key in ("data", "impact"))
     assert data["verdict"] == "drift"
     columns = {cells[0]: cells[1:] for cells in shown["Drift by column in the new rows"][1:]}

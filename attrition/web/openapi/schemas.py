@@ -224,6 +224,10 @@ def _client_answers(has_profit: bool, has_segments: bool) -> dict[str, Schema]:
 
 
 def _record_answers() -> dict[str, Schema]:
+    return {**_release_answers(), **_diagnostics_answers(), **_run_answers()}
+
+
+def _release_answers() -> dict[str, Schema]:
     decision = thing(
         time=optional(TIME),
         verdict=optional(TEXT),
@@ -247,6 +251,29 @@ def _record_answers() -> dict[str, Schema]:
         **optional(TEXT),
         "description": "why the test data give no score",
     }
+    release = thing(
+        release=VERSION,
+        live=FLAG,
+        deployed_at=optional(TIME),
+        f1_score=optional(FRACTION),
+        replaces=optional(VERSION),
+    )
+    return {
+        "Decision": decision,
+        "Scoring": scoring,
+        "Model": thing(
+            model_version=VERSION,
+            deployed_at=optional(TIME),
+            decision=optional(ref("Decision")),
+            training=optional(ANYTHING),
+            scoring=ref("Scoring"),
+            scorecard=ANYTHING,
+            releases=listed(release),
+        ),
+    }
+
+
+def _diagnostics_answers() -> dict[str, Schema]:
     statistics = thing(**dict.fromkeys(("mean", "median", "standard_deviation"), optional(NUMBER)))
     proposal = thing(
         since=TIME,
@@ -262,34 +289,7 @@ def _record_answers() -> dict[str, Schema]:
         "missing_by_column": {"type": "object", "additionalProperties": optional(NUMBER)},
         "time": TIME,
     }
-    score = thing(
-        f1=optional(FRACTION),
-        f1_interval=optional(listed(FRACTION)),
-        roc_auc=optional(FRACTION),
-        rows=optional(WHOLE),
-    )
-    run = thing(
-        **{
-            key: optional(TEXT)
-            for key in ("time", "verdict", "reason", "release_before", "release_after")
-        },
-        warnings=optional(listed(TEXT)),
-        new_rows=optional(WHOLE),
-        scores={"type": "object", "additionalProperties": optional(ref("RunScore"))},
-        candidate_score=optional(ref("RunScore")),
-        drift=thing(checks=WHOLE, drift=WHOLE),
-        timings={"type": "object", "additionalProperties": NUMBER},
-    )
-    release = thing(
-        release=VERSION,
-        live=FLAG,
-        deployed_at=optional(TIME),
-        f1_score=optional(FRACTION),
-        replaces=optional(VERSION),
-    )
     return {
-        "Decision": decision,
-        "Scoring": scoring,
         "SummaryStatistics": thing(
             ("summary_statistics", "by_column"),
             summary_statistics=optional(listed(optional(NUMBER))),
@@ -308,15 +308,29 @@ def _record_answers() -> dict[str, Schema]:
             },
             detail={**TEXT, "description": "why something is null"},
         ),
-        "Model": thing(
-            model_version=VERSION,
-            deployed_at=optional(TIME),
-            decision=optional(ref("Decision")),
-            training=optional(ANYTHING),
-            scoring=ref("Scoring"),
-            scorecard=ANYTHING,
-            releases=listed(release),
-        ),
+    }
+
+
+def _run_answers() -> dict[str, Schema]:
+    score = thing(
+        f1=optional(FRACTION),
+        f1_interval=optional(listed(FRACTION)),
+        roc_auc=optional(FRACTION),
+        rows=optional(WHOLE),
+    )
+    run = thing(
+        **{
+            key: optional(TEXT)
+            for key in ("time", "verdict", "reason", "release_before", "release_after")
+        },
+        warnings=optional(listed(TEXT)),
+        new_rows=optional(WHOLE),
+        scores={"type": "object", "additionalProperties": optional(ref("RunScore"))},
+        candidate_score=optional(ref("RunScore")),
+        drift=thing(checks=WHOLE, drift=WHOLE),
+        timings={"type": "object", "additionalProperties": NUMBER},
+    )
+    return {
         "RunScore": score,
         "Runs": thing(runs=listed(run)),
     }
