@@ -117,6 +117,8 @@ class DecisionRecord:
         scores: of the deployed model, on the labelled samples.
         segments: where the model that is live after the run is weak; None where none is judged.
         sampled: number of all rows, where only a sample of them was looked at.
+        contacted: number of rows of contacted clients that nothing was judged by, by sample, and
+            that the candidate has not learnt; empty where there are none.
         champion_cross_validated: of the deployed model, when it was trained; None without one.
         candidate_score: on the test data; None when there was no candidate.
         cross_validated: likewise, on the rows it learnt from.
@@ -148,6 +150,7 @@ class DecisionRecord:
     drift: DriftRecord = field(default_factory=DriftRecord)
     segments: SegmentSearch | None = None
     sampled: Mapping[str, int] = field(default_factory=dict)
+    contacted: Mapping[str, int] = field(default_factory=dict)
     champion_cross_validated: Score | None = None
     candidate_score: Score | None = None
     cross_validated: Score | None = None
@@ -201,8 +204,8 @@ class DecisionRecord:
             plain["suspicious"] = {}
         if self.ranking is not None:
             plain["ranking"] = self.ranking.to_json()
-        for key in ("study", "effect", "no_effect"):
-            if plain[key] is None:
+        for key in ("study", "effect", "no_effect", "contacted"):
+            if not plain[key]:
                 del plain[key]
         if not self.timings and self.verdict is not RunVerdict.FAILED:
             for key in ("ranking", "no_ranking", "release_after", "timings"):
