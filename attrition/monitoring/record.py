@@ -204,9 +204,11 @@ class DecisionRecord:
             plain["suspicious"] = {}
         if self.ranking is not None:
             plain["ranking"] = self.ranking.to_json()
-        for key in ("study", "effect", "no_effect", "contacted"):
-            if not plain[key]:
+        for key in ("study", "effect", "no_effect"):
+            if plain[key] is None:
                 del plain[key]
+        if not self.contacted:
+            del plain["contacted"]
         if not self.timings and self.verdict is not RunVerdict.FAILED:
             for key in ("ranking", "no_ranking", "release_after", "timings"):
                 del plain[key]
