@@ -47,7 +47,7 @@ from attrition.data import source_files
 from attrition.data.config_suggestion import suggest_settings
 from attrition.data.csv_records import FOUND, MAXIMUM_RECORD, check_header, column_names
 from attrition.data.discovery import Survey, all_rejected, survey
-from attrition.data.ingestion_result import IngestionResult, Pending
+from attrition.data.ingestion_result import IngestionResult, Pending, actions_text
 from attrition.data.late_labels import late_labels
 from attrition.data.ledger import REJECTED, Ledger, LedgerEntry, read_ledger, write_ledger
 from attrition.data.ledger_rebuild import accept_edits
@@ -236,9 +236,7 @@ def table_text(result: IngestionResult) -> str:
     """A result as a table of at most 80 columns."""
     lines = [f"{'file':<34}{'rows':>9}{'new':>9}{'duplic.':>9}{'open':>9}{'quarant.':>10}"]
     for entry in result.files:
-        if entry.status == REJECTED:
-            lines += _wrapped(f"{entry.name}: rejected: {entry.reason}")
-        else:
+        if entry.status != REJECTED:
             lines.append(
                 f"{_fit(entry.name)}{entry.rows_read:>9}{entry.kept:>9}"
                 f"{entry.duplicate:>9}{entry.open:>9}{entry.quarantined:>10}"
@@ -248,7 +246,11 @@ def table_text(result: IngestionResult) -> str:
     for name in result.waiting:
         lines += _wrapped(f"{name}: still being written, left for the next run")
     for entry in result.actions:
-        lines += _wrapped(f"{entry.name}: {actions_text(entry)}")
+        if entry.status != REJECTED:
+            lines += _wrapped(f"{entry.name}: {actions_text(entry)}")
+    for entry in (*result.files, *result.actions):
+        if entry.status == REJECTED:
+            lines += _wrapped(f"{entry.name}: rejected: {entry.reason}")
     if len(lines) == 1:
         lines = ["nothing new"]
     lines.append(
@@ -256,15 +258,6 @@ def table_text(result: IngestionResult) -> str:
         f"{plural(result.open_clients, 'open client')}"
     )
     return "\n".join(lines)
-
-
-def actions_text(entry: LedgerEntry) -> str:
-    """What became of a file of actions."""
-    if entry.status == REJECTED:
-        return f"rejected: {entry.reason}"
-    return (
-        f"{entry.kept:,} new actions, {entry.duplicate:,} known, {entry.quarantined:,} quarantined"
-    )
 
 
 def _wrapped(text: str) -> list[str]:

@@ -65,7 +65,9 @@ function startList(form) {
 function asked(form, button) {
   const found = new URLSearchParams(new FormData(form, button));
   const usual = { q: "", moved: "", least_value: "", sort: "place", tier: form.elements.tier[0].value };
-  if (form.elements.group) usual.group = form.elements.group[0].value; // where clients are held out
+  for (const name of ["group", "contacted"]) { // where clients are held out, or rest
+    if (form.elements[name]) usual[name] = form.elements[name][0].value;
+  }
   for (const [name, value] of Object.entries(usual)) {
     if (found.get(name) === value) found.delete(name);
   }
@@ -76,6 +78,7 @@ function empty(form) {
   for (const name of ["q", "moved", "least_value"]) if (form.elements[name]) form.elements[name].value = "";
   form.elements.tier[0].checked = true;
   if (form.elements.group) form.elements.group[0].checked = true;
+  if (form.elements.contacted) form.elements.contacted[1].checked = true;
 }
 
 function parsed(html) {

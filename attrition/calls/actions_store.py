@@ -29,9 +29,10 @@ from attrition.core.errors import DataError, PipelineError
 from attrition.core.formatting import plural
 from attrition.data import source_files
 from attrition.data.client_table import unpacked
-from attrition.data.csv_records import FOUND, read_header, read_records
+from attrition.data.csv_records import read_header, read_records
 from attrition.data.csv_scan import scan_file
 from attrition.data.discovery import NewBatch, survey, without
+from attrition.data.ingestion_result import actions_text
 from attrition.data.ledger import (
     INGESTED,
     REJECTED,
@@ -148,6 +149,14 @@ def first_days(path: Path) -> list[tuple[str, str]]:
             ).fetchall()
     except sqlite3.Error as error:
         raise PipelineError(f"{path}: cannot be read ({error}); run ingestion.py") from None
+
+
+def read_ledger(path: Path) -> Ledger:
+    """What became of the files of actions; an empty one without a database, or of a damaged one."""
+    try:
+        return _checked(path)
+    except (sqlite3.Error, DataError):
+        return Ledger()  # the next run makes it anew, and says so
 
 
 def _read_only(path: Path) -> sqlite3.Connection:
@@ -277,11 +286,8 @@ def _added(
     entry = LedgerEntry(name=name, sha256=item.sha256, size=size, status=INGESTED, time=clock.now())
     label = f"{config.actions_folder.name}/{name}"
     if isinstance(read, DataError):
-        reason = str(read)
-        return (
-            replace(entry, status=REJECTED, reason=reason),
-            f"{label}: rejected: {reason.partition(FOUND)[0]}",
-        )
+        entry = replace(entry, status=REJECTED, reason=str(read))
+        return entry, f"{label}: {actions_text(entry)}"
     start = connection.total_changes
     connection.executemany(
         "INSERT OR IGNORE INTO actions (client, day, kind, cost, note) VALUES (?, ?, ?, ?, ?)",

@@ -110,8 +110,9 @@ class Config:
     rank_by: str = BY_RISK
 
     # Where files say what was done with clients; None: `actions` beside the settings. It may be
-    # missing: then nothing was done.
+    # missing: then nothing was done. For so many days a client is not contacted again.
     actions_folder_path: Path | None = None
+    rest_days: int | None = None
 
     # Fewest labelled rows (of both labels together, and of the rarer one) for a model or a verdict.
     minimum_training_rows: int = 50
@@ -373,6 +374,7 @@ def parse_config(raw: dict[str, Any], source: Path) -> Config:
     _check_snapshot(config)
     _check_risk_thresholds(config)
     _check_holdout(config)
+    _check_rest_days(config)
     _check_profit(config)
     return config
 
@@ -643,6 +645,22 @@ def _check_holdout(config: Config) -> None:
         raise ConfigError(
             f"{config.source}: holdout_salt: expected null, as holdout_share is 0 and nobody is "
             f"held out, found a text"
+        )
+
+
+def _check_rest_days(config: Config) -> None:
+    """Refuse days of rest where nobody knows who was contacted, and a whole life of them."""
+    days = config.rest_days
+    if days is None:
+        return
+    if config.id_column is None:
+        raise ConfigError(
+            f"{config.source}: rest_days: expected null where id_column is null (nobody knows whom "
+            f"an action was for), found {days}"
+        )
+    if days > LONGEST_OUTCOME:
+        raise ConfigError(
+            f"{config.source}: rest_days: expected at most {LONGEST_OUTCOME:,}, found {days}"
         )
 
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from attrition.data.ledger import LedgerEntry
+from attrition.core.formatting import plural
+from attrition.data.csv_records import FOUND
+from attrition.data.ledger import REJECTED, LedgerEntry
 from attrition.data.source_files import Refusal
 
 
@@ -53,3 +55,11 @@ class Pending:
     refused: tuple[Refusal, ...]
     rejected: tuple[Refusal, ...] = ()
     actions: tuple[str, ...] = ()
+
+
+def actions_text(entry: LedgerEntry) -> str:
+    """What became of a file of actions, without what stands in it: logs hold that, too."""
+    if entry.status == REJECTED:
+        return f"rejected: {(entry.reason or '').partition(FOUND)[0]}"
+    counts = f"{plural(entry.kept, 'new action')}, {entry.duplicate:,} known"
+    return f"{counts}, {entry.quarantined:,} in quarantine" if entry.quarantined else counts

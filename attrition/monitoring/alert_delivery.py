@@ -216,7 +216,13 @@ def _undelivered(reason: str) -> NoReturn:
 
 def _troubled_files(config: Config) -> dict[str, str] | None:
     try:
-        return alerts.troubled_files(read_ledger(config.ledger))
+        troubled = alerts.troubled_files(read_ledger(config.ledger))
+        if config.actions.exists():
+            from attrition.calls import actions_store  # heavy: an idle run must not pay for it
+
+            ledger, folder = actions_store.read_ledger(config.actions), config.actions_folder.name
+            troubled |= alerts.troubled_actions(ledger, folder)
+        return troubled
     except (DataError, OSError):
         return None  # the run that needs it says so
 

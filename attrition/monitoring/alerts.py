@@ -215,6 +215,14 @@ def troubled_files(ledger: Ledger) -> dict[str, str]:
     return {printable(key): printable(line) for key, line in lines.items()}
 
 
+def troubled_actions(ledger: Ledger, folder: str) -> dict[str, str]:
+    """Likewise of the files of actions: what their ledger notices, and what is not read there."""
+    lines = {f"actions {notice.time} {notice.text}"[:80]: notice.text for notice in ledger.notices}
+    for name, reason in ledger.refused.items():
+        lines[f"actions refused {name}"] = f"{folder}/{name}: not read: {reason}"
+    return {printable(key): printable(line) for key, line in lines.items()}
+
+
 def news(
     known: AlertState,
     conditions: Sequence[Condition],

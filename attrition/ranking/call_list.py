@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from attrition.calls.actions_store import actions_since
 from attrition.calls.contacts import read_contacts
 from attrition.calls.effect import Effect
 from attrition.calls.holdout import is_held_out
@@ -103,6 +104,7 @@ class RankingResult:
             rank_by=self.rank_by,
             profit=self.profit,
             no_profit=self.no_profit,
+            resting=self.ranking.resting,
         )
 
 
@@ -156,6 +158,8 @@ def rank_clients(config: Config, ledger: Ledger, champion: Champion | None) -> R
         pricing=known,
     )
     result = ranking.with_changes(result, _last_list(path) if config.id_column else None)
+    if is_open:
+        result = _with_rest(config, result)
     study = with_listed(config, ledger, study, result)
     movement = moved_since(_last_high_risk(config, ranked), result)
     csv_list.write_list(path, result)
@@ -164,6 +168,10 @@ def rank_clients(config: Config, ledger: Ledger, champion: Champion | None) -> R
         about["rank_by"] = rank_by
     if known and known.calls_per_list is not None:
         about["calls_per_list"] = known.calls_per_list
+    if result.last_contacts is not None:
+        about["rest_days"] = config.rest_days
+        if "calls_per_list" in about:  # the place where these calls end
+            about["last_call"] = 1 + (result.first_to_call(about["calls_per_list"]) or [-1])[-1]
     lookup_db.write_ranking(
         config.client_book, result, clients.columns, tiers, about, movement=movement
     )
@@ -261,6 +269,15 @@ def _clients_to_rank(config: Config, ledger: Ledger, card: Scorecard) -> tuple[C
     return clients, STAYED, total
 
 
+def _with_rest(config: Config, listed: Ranking) -> Ranking:
+    """The ranking with who was contacted within `rest_days`; as it is where these are not set."""
+    if config.rest_days is None:
+        return listed
+    first = clock.days_ago(config.rest_days - 1)
+    days = {client: day for client, day, _ in actions_since(config.actions, first)}
+    return replace(listed, last_contacts=[days.get(client, "") for client in listed.ids.tolist()])
+
+
 def _last_list(path: Path) -> ranking.Previous | None:
     try:
         return csv_list.read_list(path)
@@ -342,7 +359,8 @@ def top_table(result: RankingResult) -> str:
     lines = [] if result.ranked == OPEN_CLIENTS else [f"{NO_OPEN_CLIENTS}."]
     if listed.held_out:
         head += f"; {listed.held_out:,} below all others are held out: {ranking.WHY_HELD_OUT}"
-    lines += _wrapped(head)
+    resting = result.counts().resting_in_words
+    lines += _wrapped(f"{head}; {resting}" if resting else head)
     if result.profit:
         lines += ["", *_wrapped(profit_in_words(result.profit))]
     if result.no_profit:
@@ -350,7 +368,7 @@ def top_table(result: RankingResult) -> str:
     profits = listed.profits
     amount = "" if profits is None else "   profit"
     lines += ["", f"rank   risk  tier  {amount}  client, and the strongest reason"]
-    for position in range(min(TOP, listed.to_call)):
+    for position in listed.first_to_call(TOP):
         risk = formatting.chance(float(listed.probabilities[position]))
         amount = "" if profits is None else f" {_amount(float(profits[position])):>8}"
         about = f"{position + 1:4} {risk:>6}  {listed.tiers[position]:6}{amount}  "

@@ -125,6 +125,8 @@ def _columns(ranking: Ranking) -> Iterator[tuple[str, Iterable[str]]]:
         yield "value_rank", (str(rank or "") for rank in ranking.value_ranks.tolist())
     if ranking.profits is not None:
         yield _PROFIT, map(_cents, ranking.profits.tolist())
+    if ranking.last_contacts is not None:
+        yield "last_contact", ranking.last_contacts
 
 
 def _field(text: str) -> str:

@@ -20,13 +20,15 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from attrition.core import atomic_files
+from attrition.core import atomic_files, clock
 from attrition.core.errors import DataError, PipelineError, UnreadableError
 from attrition.ranking.movement import CAME, LEFT, HighRisk, Movement
 from attrition.ranking.ranking import CALL, GROUPS, HIGH, HOLD_OUT, Ranking, Tiers
 from attrition.runs.history_store import error_kind
 
 TIERS = ("high", "medium", "low")
+# Whether a client was contacted so lately that it is not to be called again yet (`rest_days`).
+LATELY, NOT_LATELY = CONTACTS = "lately", "not lately"
 # The API's name of an order -> SQLite's ORDER BY. Places follow the falling probability, value
 # ranks the falling value at risk; a client without a value comes last.
 SORTS = {
@@ -76,6 +78,8 @@ _SCHEMA = (
     # Clients who have come to high risk or left it; without a place: no longer on the list.
     "CREATE TABLE moved (client TEXT NOT NULL, move TEXT NOT NULL, place INTEGER)",
 )
+# Who was contacted lately, by the date of the list; only where `rest_days` is set.
+_CONTACTED = "CREATE TABLE contacted (place INTEGER PRIMARY KEY, day TEXT NOT NULL)"
 _INDEXES = (
     "CREATE INDEX clients_by_id ON clients (client)",
     "CREATE INDEX clients_by_name ON clients (folded, place, tier)",
@@ -94,10 +98,11 @@ class Page:
             out also `held_out` (tier -> number of these); with values `value_at_risk` (tier -> its
             sum); after another list `moved` (`since`, and the numbers `came`, `left` and `gone`);
             `rank_by` where it is not the risk; `has_profit` where costs are set, and
-            `calls_per_list` where that is, too.
+            `calls_per_list` where that is, too; `rest_days` where these are set.
         found: tier -> number of its clients, in the question's groups, that match in all else.
         groups: group -> number of its clients, in the question's tiers, that match in all else;
             empty where nobody is held out.
+        contacts: likewise, one of `CONTACTS` -> number; empty where nobody rests.
         matching: number of the clients that match.
         clients: those on this page.
     """
@@ -105,6 +110,7 @@ class Page:
     about: dict[str, Any]
     found: dict[str, int]
     groups: dict[str, int]
+    contacts: dict[str, int]
     matching: int
     clients: list[dict[str, Any]]
 
@@ -112,7 +118,8 @@ class Page:
 @dataclass(frozen=True)
 class Question:
     """Which clients, in which order: `tiers` of `TIERS`, `groups` of `GROUPS` (where nobody is held
-    out, all clients are to be called), a part of the name, a key of `SORTS`.
+    out, all clients are to be called), `contacts` of `CONTACTS`, a part of the name, a key of
+    `SORTS`.
 
     Attributes:
         moved: one of `movement.MOVES` (of those who left high risk, the ones still listed); "" for
@@ -122,6 +129,7 @@ class Question:
 
     tiers: frozenset[str] = frozenset(TIERS)
     groups: frozenset[str] = frozenset(GROUPS)
+    contacts: frozenset[str] = frozenset(CONTACTS)
     part: str = ""
     sort: str = "place"
     moved: str = ""
@@ -129,7 +137,7 @@ class Question:
 
     @property
     def is_narrowed(self) -> bool:
-        """Whether anything but tiers and groups is asked for."""
+        """Whether anything but tiers, groups and contacts is asked for."""
         return bool(self.part or self.moved) or self.least_value is not None
 
 
@@ -139,6 +147,8 @@ def write_book(
     clients: Iterable[Sequence[Any]],
     details: Iterable[Sequence[Any]],
     moved: Iterable[Sequence[Any]] = (),
+    *,
+    contacted: Iterable[Sequence[Any]] = (),
 ) -> None:
     """Replace the book, whole or not at all.
 
@@ -148,6 +158,7 @@ def write_book(
             value at risk, value rank; with `has_profit` in `about` also profit.
         details: rows of place, reasons (list of texts), features (column -> value).
         moved: rows of client, move, place (None: no longer listed).
+        contacted: rows of place and day of the last contact; only with `rest_days` in `about`.
 
     Raises:
         PipelineError: the book cannot be written; the old one stays.
@@ -157,6 +168,10 @@ def write_book(
             temporary.unlink(missing_ok=True)
             with contextlib.closing(sqlite3.connect(temporary, isolation_level=None)) as connection:
                 _fill(connection, about, clients, details, moved)
+                if "rest_days" in about:
+                    connection.execute(_CONTACTED)
+                    connection.executemany("INSERT INTO contacted VALUES (?, ?)", contacted)
+                connection.execute("COMMIT")
     except sqlite3.Error as error:  # such as a full disk
         raise PipelineError(f"{path}: cannot be written ({error})") from None
 
@@ -189,7 +204,6 @@ def _fill(
     connection.executemany("INSERT INTO moved VALUES (?, ?, ?)", moved)
     for statement in _INDEXES:
         connection.execute(statement)
-    connection.execute("COMMIT")
 
 
 class Book:
@@ -198,12 +212,15 @@ class Book:
     Attributes:
         about: see `Page`.
         to_call: how many clients are not held out: those of the first places.
+        resting_since: who was contacted on this day or later rests today; "" without `rest_days`.
     """
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
         self.about = _about(connection)
         self.to_call = self.about["total"] - sum(self.about.get("held_out", {}).values())
+        rests = "rest_days" in self.about
+        self.resting_since = clock.days_ago(self.about["rest_days"] - 1) if rests else ""
 
     def page(self, question: Question, number: int, size: int) -> Page:
         """Page `number`, from 1 on, of the matching clients; an empty one after the last."""
@@ -212,6 +229,7 @@ class Book:
             f"{query} LIMIT ? OFFSET ?", (*values, size, (number - 1) * size)
         ).fetchall()
         is_all = question.tiers == set(TIERS) and question.groups == set(GROUPS)
+        is_all = is_all and question.contacts == set(CONTACTS)
         if not question.is_narrowed:
             held_out = Counter(self.about.get("held_out", {}))
             counts = {CALL: Counter(self.about["tiers"]) - held_out, HOLD_OUT: held_out}
@@ -220,12 +238,27 @@ class Book:
             for row in rows:
                 counts[self._group(row)][row["tier"]] += 1
         else:
-            counts = self._count(question)
+            counts = self._count(question, CONTACTS)
+        by_contact = self._by_contact(question, counts)
+        contacts = {
+            contact: sum(some[group][tier] for group in question.groups for tier in question.tiers)
+            for contact, some in by_contact.items()
+        }
+        if len(question.contacts) < len(CONTACTS):
+            (contact,) = question.contacts
+            counts = by_contact[contact]
         tiers = {tier: sum(counts[group][tier] for group in question.groups) for tier in TIERS}
         groups = {group: sum(counts[group][tier] for tier in question.tiers) for group in GROUPS}
         matching = sum(tiers[tier] for tier in question.tiers)
         clients = [self._client(row) for row in rows]
-        return Page(self.about, tiers, groups if self._has_groups else {}, matching, clients)
+        return Page(
+            self.about,
+            tiers,
+            groups if self._has_groups else {},
+            contacts if self.resting_since else {},
+            matching,
+            clients,
+        )
 
     def every(self, question: Question) -> Iterator[dict[str, Any]]:
         """All matching clients, one after the other, without keeping them in memory."""
@@ -250,17 +283,51 @@ class Book:
 
     def _query(self, question: Question) -> tuple[str, list[Any]]:
         """The clients in SQL, in every order those to call first; and the values bound in it."""
-        where, values = _condition(question, self.to_call)
+        where, values = self._condition(question)
         order = self._sorts[question.sort]
         if self._has_groups and order != "place" and question.groups == set(GROUPS):
             order = f"place > {self.to_call:d}, {order}"
-        return f"{_select(where)} ORDER BY {order}", values
+        return f"{self._select(where)} ORDER BY {order}", values
 
-    def _count(self, question: Question) -> dict[str, Counter[str]]:
-        """Group -> tier -> number of its clients that match in all but tier and group."""
+    def _select(self, where: str) -> str:
+        columns = _COLUMNS
+        if self.resting_since:
+            columns += (
+                ", (SELECT day FROM contacted WHERE contacted.place = clients.place "
+                f"AND day >= '{self.resting_since}') AS last_contact"
+            )
+        return f"SELECT {columns} FROM clients WHERE {where}"
+
+    def _condition(self, question: Question) -> tuple[str, list[Any]]:
+        """A condition in SQL, and the values bound in it."""
+        where, values = _condition(question, self.to_call)
+        if len(question.contacts) == len(CONTACTS):
+            return where, values
+        negation = "" if LATELY in question.contacts else "NOT "
+        if not self.resting_since:
+            return f"{where} AND {negation}0", values
+        lately = "place IN (SELECT place FROM contacted WHERE day >= ?)"
+        return f"{where} AND {negation}{lately}", [*values, self.resting_since]
+
+    def _by_contact(
+        self, question: Question, counts: Mapping[str, Counter[str]]
+    ) -> dict[str, dict[str, Counter[str]]]:
+        """These counts of all clients for each of `CONTACTS`; few were contacted lately."""
+        nobody = {group: Counter[str]() for group in GROUPS}
+        lately = self._count(question, (LATELY,)) if self.resting_since else nobody
+        others = {group: counts[group] - lately[group] for group in GROUPS}
+        return {LATELY: lately, NOT_LATELY: others}
+
+    def _count(self, question: Question, contacts: Iterable[str]) -> dict[str, Counter[str]]:
+        """Group -> tier -> number of such clients that match in all but tier and group."""
         counts = {group: Counter[str]() for group in GROUPS}
-        narrowed = replace(question, tiers=frozenset(TIERS), groups=frozenset(GROUPS))
-        where, values = _condition(narrowed, self.to_call)
+        narrowed = replace(
+            question,
+            tiers=frozenset(TIERS),
+            groups=frozenset(GROUPS),
+            contacts=frozenset(contacts),
+        )
+        where, values = self._condition(narrowed)
         query = (
             f"SELECT place > {self.to_call:d} AS is_held_out, tier, count(*) AS clients "
             f"FROM clients WHERE {where} GROUP BY is_held_out, tier"
@@ -272,7 +339,7 @@ class Book:
     def client(self, name: str) -> dict[str, Any] | None:
         """The first client of a name, with its `features`; None without one."""
         row = self._connection.execute(
-            f"{_select('client = ?')} ORDER BY place LIMIT 1", (name,)
+            f"{self._select('client = ?')} ORDER BY place LIMIT 1", (name,)
         ).fetchone()
         if row is None:
             return None
@@ -356,10 +423,6 @@ def _about(connection: sqlite3.Connection) -> dict[str, Any]:
     return about
 
 
-def _select(where: str) -> str:
-    return f"SELECT {_COLUMNS} FROM clients WHERE {where}"
-
-
 def _condition(question: Question, to_call: int) -> tuple[str, list[Any]]:
     """A condition in SQL, where so many clients are to be called, and the values bound in it."""
     parts, values = ["1"], list[Any]()
@@ -419,7 +482,11 @@ def write_ranking(
     moved = [] if movement is None else _moved(ranking, movement)
     if movement is not None:
         whole["moved"] = {"since": movement.since, **_counts(moved)}
-    write_book(path, whole, _clients(ranking), _details(ranking, features), moved)
+    last_contacts = enumerate(ranking.last_contacts or (), start=1)
+    contacted = ((place, day) for place, day in last_contacts if day)
+    write_book(
+        path, whole, _clients(ranking), _details(ranking, features), moved, contacted=contacted
+    )
 
 
 def _moved(ranking: Ranking, movement: Movement) -> list[tuple[str, str, int | None]]:

@@ -16,6 +16,7 @@ import numpy as np
 from attrition.calls.profit import ListProfit
 from attrition.core import plain_values
 from attrition.core.config import BY_RISK
+from attrition.core.formatting import count
 from attrition.ranking.ranking import HIGH, Ranking, Tiers
 
 TOP_SIZES = (10, 20, 50)
@@ -113,6 +114,8 @@ class RankingRecord:
         rank_by: what orders the list.
         profit: what calling is worth; None without costs, or where nothing is known of it.
         no_profit: why there is none although costs are set.
+        resting: how many who are not held out were contacted so lately that they are not to be
+            called again yet; None without `rest_days`.
     """
 
     release: str
@@ -130,11 +133,20 @@ class RankingRecord:
     rank_by: str = BY_RISK
     profit: ListProfit | None = None
     no_profit: str | None = None
+    resting: int | None = None
+
+    @property
+    def resting_in_words(self) -> str | None:
+        """Who is not to be called again yet; None without `rest_days`, or without anyone."""
+        if not self.resting:
+            return None
+        verb = "was" if self.resting == 1 else "were"
+        return f"{count(self.resting)} {verb} contacted lately: not to be called again yet"
 
     def to_json(self) -> dict[str, Any]:
-        """As plain values; nothing of profit where no costs are set."""
+        """As plain values; nothing of profit or rest where these are not set."""
         plain: dict[str, Any] = plain_values.to_json(self)
-        usual = {"rank_by": BY_RISK, "profit": None, "no_profit": None}
+        usual = {"rank_by": BY_RISK, "profit": None, "no_profit": None, "resting": None}
         return {key: value for key, value in plain.items() if (key, value) not in usual.items()}
 
 

@@ -91,6 +91,8 @@ class Ranking:
         ungrouped: the clients' places here in the order they would have if nobody were held out.
         held_out: how many clients are held out; None: no share of the clients is.
         profits: what calling each is expected to earn, NaN without a value; None without costs.
+        last_contacts: the day of the last action, as in `2026-01-31`, of a client who was contacted
+            so lately that it is not to be called again; "" for others. None: nobody rests.
     """
 
     ids: NDArray[np.object_]
@@ -106,6 +108,7 @@ class Ranking:
     ungrouped: NDArray[np.intp] = field(default_factory=lambda: np.empty(0, np.intp))
     held_out: int | None = None
     profits: Floats | None = None
+    last_contacts: Sequence[str] | None = None
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -115,6 +118,22 @@ class Ranking:
         """How many clients are not held out: the first ones."""
         return len(self) - (self.held_out or 0)
 
+    @property
+    def callable_now(self) -> NDArray[np.intp]:
+        """Positions of the clients who are neither held out nor contacted lately."""
+        if self.last_contacts is None:
+            return np.arange(self.to_call)
+        return np.flatnonzero(np.array(self.last_contacts[: self.to_call], np.str_) == "")
+
+    @property
+    def resting(self) -> int | None:
+        """How many of the clients to call were contacted lately; None where nobody rests."""
+        return None if self.last_contacts is None else self.to_call - len(self.callable_now)
+
+    def first_to_call(self, number: int) -> list[int]:
+        """Positions of the first clients who may be called now."""
+        return list(self.callable_now[:number].tolist())
+
     def risks(self, first: int) -> dict[str, float]:
         """The probabilities of the first clients, by id."""
         return dict(
@@ -122,9 +141,9 @@ class Ranking:
         )
 
     def profit(self, pricing: Pricing) -> ListProfit | str:
-        """What calling the clients who are not held out is worth; or why that cannot be said."""
+        """What calling those who may be called now is worth; or why that cannot be said."""
         assert self.values is not None  # the settings ask for them beside costs
-        called = slice(self.to_call)
+        called = self.callable_now
         risk, value = self.probabilities[called], self.values[called]
         if (np.abs(value) > _LARGEST_VALUE).any():
             return TOO_LARGE

@@ -59,7 +59,7 @@ def headline(inputs: ReportInputs) -> str:
     high, clients, ranked = listed.high, listed.clients, listed.ranked
     if ranked != formatting.OPEN_CLIENTS:
         return f"{formatting.NO_OPEN_CLIENTS}."
-    shown = min(TOP, inputs.ranking.to_call)
+    shown = len(inputs.ranking.first_to_call(TOP))
     if listed.profit and listed.rank_by == BY_PROFIT:
         shown = min(shown, listed.profit.plan.calls)
     if clients == 1:
@@ -143,7 +143,8 @@ def _no_list(inputs: ReportInputs, reason: str) -> str:
 def _calls(clients: Ranking, listed: RankingRecord) -> Calls:
     thresholds = listed.thresholds
     with_values = clients.values_at_risk is not None
-    calls = tuple(_call(clients, position) for position in range(min(TOP, clients.to_call)))
+    calls = tuple(_call(clients, position) for position in clients.first_to_call(TOP))
+    resting = listed.resting_in_words
     counted = ", ".join(f"{clients.count(t):,} {t}" for t in (ranking.HIGH, ranking.MEDIUM))
     return Calls(
         caption=_CAPTIONS[listed.rank_by],
@@ -154,7 +155,7 @@ def _calls(clients: Ranking, listed: RankingRecord) -> Calls:
         note=f"High risk: from {formatting.percent(thresholds.high)} on; "
         f"medium: from {formatting.percent(thresholds.medium)}. "
         f"Of {len(clients):,} clients, {counted}, {clients.count(ranking.LOW):,} low. "
-        f"{_held_out(clients)}"
+        f"{_held_out(clients)}{formatting.sentence(resting) + ' ' if resting else ''}"
         f"The whole list, in order, is clientrisk.csv. A reason raises the risk above the average "
         f"client's; where it does so strongly, it doubles the odds of leaving, or more.",
     )
@@ -219,8 +220,8 @@ def by_value(inputs: ReportInputs) -> Iterator[Table]:
     assert ranking.value_ranks is not None
     assert ranking.values_at_risk is not None
     ranks = ranking.value_ranks
-    wanted = [int(np.flatnonzero(ranks == rank)[0]) for rank in range(1, TOP + 1) if rank in ranks]
-    wanted = [position for position in wanted if position < ranking.to_call]
+    known = ranking.callable_now[ranks[ranking.callable_now] > 0]
+    wanted = known[np.argsort(ranks[known])[:TOP]].tolist()
     rows = [
         (
             str(ranks[position]),

@@ -308,6 +308,8 @@ def _versions(inputs: ReportInputs) -> Iterator[Block]:
 def _settings(inputs: ReportInputs) -> Table:
     config = inputs.config
     keys = (*SETTINGS, *["holdout_share"] * (config.holdout_share > 0))
+    if config.rest_days is not None:
+        keys = (*keys, "rest_days")
     if config.levers:
         keys = (*keys, "levers")
     if config.contact_cost is not None:

@@ -17,8 +17,8 @@ from attrition.core.formatting import (
     sentence,
 )
 from attrition.core.labels import NO_LABELS, Labels
-from attrition.data.ingestion_result import IngestionResult
-from attrition.data.ledger import INGESTED, LedgerEntry
+from attrition.data.ingestion_result import IngestionResult, actions_text
+from attrition.data.ledger import INGESTED
 from attrition.model.metrics import Score, score_to_judge_by
 from attrition.monitoring.findings import DriftVerdict, RunVerdict, Sample
 from attrition.monitoring.record import DecisionRecord, DriftRecord
@@ -137,15 +137,8 @@ def _new_data(ingestion: IngestionResult) -> str:
     if ingestion.waiting:
         waiting = plural(len(ingestion.waiting), "file")
         parts.append(f"{waiting} still being written, left for the next run.")
-    parts += [_actions(entry) for entry in ingestion.actions]
+    parts += [f"{entry.name}: {actions_text(entry)}." for entry in ingestion.actions]
     return " ".join(parts) or "nothing."
-
-
-def _actions(entry: LedgerEntry) -> str:
-    name = f"Actions of {entry.name}"
-    if entry.status != INGESTED:
-        return f"{name}: rejected."
-    return f"{name}: {entry.kept:,} new, {entry.duplicate:,} known."
 
 
 # Of the labelled rows some may be test data, so not all of them are to learn from.
@@ -197,7 +190,8 @@ def _clients(ranking: RankingRecord) -> str:
     )
     profit = profit_in_words(ranking.profit) if ranking.profit else None
     no_profit = sentence(ranking.no_profit) if ranking.no_profit else None
-    return " ".join(filter(None, (text, profit, no_profit, list_helped(ranking))))
+    resting = sentence(ranking.resting_in_words) if ranking.resting_in_words else None
+    return " ".join(filter(None, (text, resting, profit, no_profit, list_helped(ranking))))
 
 
 def list_helped(ranking: RankingRecord) -> str | None:

@@ -33,8 +33,8 @@ _COLUMNS = (
     "value_at_risk",
     "value_rank",
 )
-# Only where clients are held out, or where costs are set; see docs/effect.md.
-_MORE = ("profit", "group")
+# Only where costs are set, clients are held out, or rest after a contact; see docs/effect.md.
+_MORE = {"profit": "has_profit", "group": "held_out", "last_contact": "rest_days"}
 _NO_SUCH_CLIENT = "there is no such client in the ranking"
 _ABOUT = ("time", "release", "ranked", "total")
 
@@ -126,8 +126,7 @@ def _json(page: Page, number: int, size: int) -> dict[str, Any]:
 
 def _csv(clients: Iterable[dict[str, Any]], about: dict[str, Any]) -> Response:
     """As `clientrisk.csv` has them: changes as text, the reasons joined to one."""
-    more = zip(_MORE, ("has_profit", "held_out"), strict=True)
-    columns = (*_COLUMNS, *(name for name, key in more if key in about))
+    columns = (*_COLUMNS, *(name for name, key in _MORE.items() if key in about))
     rows = (
         ["; ".join(client[key]) if key == "reasons" else client[key] for key in columns]
         for client in clients

@@ -79,7 +79,7 @@ LAST_PAGE = 10**7
 
 
 def question(*, sorts: Collection[str] = lookup_db.SORTS) -> Question:
-    """The parameters `tier`, `group`, `q`, `sort`, `moved` and `least_value` of the request.
+    """The parameters `tier`, `group`, `contacted`, `q`, `sort`, `moved` and `least_value`.
 
     Args:
         sorts: the orders that can be asked for.
@@ -87,6 +87,7 @@ def question(*, sorts: Collection[str] = lookup_db.SORTS) -> Question:
     return Question(
         tiers=choices("tier", lookup_db.TIERS),
         groups=choices("group", GROUPS),
+        contacts=choices("contacted", lookup_db.CONTACTS),
         part=(one("q") or "").strip(),  # a phone's keyboard puts a blank after a word
         sort=choice("sort", "place", sorts),
         moved=choice("moved", "", ("", *MOVES)),

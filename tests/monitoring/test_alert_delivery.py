@@ -282,12 +282,15 @@ def test_drift_and_bad_files_are_told_and_a_dead_webhook_fails_nothing(
     project.configure(alert_command=COMMAND, alert_webhook="http://127.0.0.1:9/")
     project.write("sourcedata/february.csv", book(2500, 4, drift=1.0) + "Acme,abc,1,2,0\n")
     project.write("sourcedata/broken.csv", "x\n")
+    (project.root / "actions").mkdir()
+    project.write("actions/calls.csv", "client,day\nAcme,2026-05-01\n")
     result = project.run("fullprocess.py")
     assert "alert_webhook: 127.0.0.1 cannot be reached" in result.stderr
     (text,) = told(project)
     assert "- data drift in the new rows: " in text
     assert "- file february.csv: 1 of " in text
     assert "- file broken.csv: rejected" in text
+    assert "- actions/calls.csv: rejected: missing columns 'date', 'action'" in text
     assert "- deployed: " in text
     assert "Acme" not in text
     assert "abc" not in text

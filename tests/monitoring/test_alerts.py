@@ -209,6 +209,16 @@ def test_troubled_files_are_told_with_names_and_counts_alone() -> None:
     ]
 
 
+def test_a_file_of_actions_that_is_not_or_not_wholly_taken_in_is_told() -> None:
+    rejected = "actions/may.csv: rejected: missing columns 'date'"
+    ledger = Ledger(refused={"link.csv": "a link"}).with_notice("2026-05-01", rejected)
+    files = alerts.troubled_actions(ledger, "actions")
+    assert list(files.values()) == [rejected, "actions/link.csv: not read: a link"]
+    assert alerts.news(AlertState(), [], files, None)[0] == "\n".join(
+        f"- {line}" for line in files.values()
+    )
+
+
 def test_a_troubled_file_is_told_once_and_keeps_nothing_open() -> None:
     message, state = alerts.news(AlertState(), [], {"a": "file a"}, "kept: no")
     assert message == "- file a"

@@ -8,6 +8,7 @@ from dataclasses import replace
 import pytest
 
 from app import create_app
+from attrition.core import clock
 from attrition.ranking import call_list, csv_list, lookup_db
 from attrition.ranking.call_list import RankingResult
 from attrition.ranking.outcomes import OutcomeCounts
@@ -152,6 +153,63 @@ def test_clients_held_out_stand_below_the_others_with_a_group_of_their_own(
     call_list.rank(listed.config)
     call_list.rank(listed.config)
     assert path.read_bytes().splitlines()[0] == without.splitlines()[0]
+
+
+def contact(project: Project, **days: int) -> None:
+    """Clients are called so many days ago."""
+    folder = project.root / "actions"
+    folder.mkdir()
+    lines = [f"{client},{clock.days_ago(number)},call" for client, number in days.items()]
+    (folder / "calls.csv").write_text("\n".join(["client,date,action", *lines, ""]))
+    project.run("ingestion.py")
+
+
+def test_who_was_contacted_lately_keeps_its_rank_and_is_not_called(listed: Project) -> None:
+    call_list.rank(listed.config)
+    without = table(listed)
+    contact(listed, Absent=0, Middling=29, Calm=30)
+    listed.configure(rest_days=30)
+    result = call_list.rank(listed.config)
+    rows = table(listed)
+    assert [row.pop("last_contact") for row in rows] == [
+        "",
+        clock.days_ago(0),
+        clock.days_ago(29),
+        "",  # Calm, thirty days ago
+        "",
+    ]
+    assert rows == without
+    assert isinstance(result, RankingResult)
+    assert result.counts().resting == 2
+    shown = " ".join(call_list.top_table(result).split())
+    assert "2 were contacted lately: not to be called again yet" in shown
+    assert "Calm" in shown
+    assert "Absent" not in shown
+    call_list.rank(listed.config)
+    assert [row["rank_change"] for row in table(listed)] == [""] * 5  # the list reads itself back
+    listed.configure(rest_days=None)
+    result = call_list.rank(listed.config)
+    assert table(listed) == without
+    assert isinstance(result, RankingResult)
+    assert "resting" not in result.counts().to_json()
+
+
+def test_calls_to_those_who_rest_are_in_no_plan_and_use_up_no_call(listed: Project) -> None:
+    listed.configure(**COSTS, rank_by="profit", calls_per_list=2)
+    contact(listed, Absent=3)
+    before = call_list.rank(listed.config)
+    listed.configure(**COSTS, rank_by="profit", calls_per_list=2, rest_days=30)
+    result = call_list.rank(listed.config)
+    assert isinstance(before, RankingResult)
+    assert isinstance(result, RankingResult)
+    assert [row["client"] for row in table(listed)][:3] == ["'=Quiet()", "Absent", "Middling"]
+    assert before.profit is not None
+    assert result.profit is not None
+    profits = [float(row["profit"]) for row in table(listed)]
+    assert before.profit.plan.expected == pytest.approx(profits[0] + profits[1], abs=0.01)
+    assert result.profit.plan.expected == pytest.approx(profits[0] + profits[2], abs=0.01)
+    with lookup_db.opened(listed.config.client_book) as book:
+        assert book.about["last_call"] == 3
 
 
 def test_with_a_value_column_the_value_at_risk_is_told(listed: Project) -> None:

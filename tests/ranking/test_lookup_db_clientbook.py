@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from attrition.core import clock
 from attrition.core.errors import DataError
 from attrition.ranking import lookup_db
 from attrition.ranking.lookup_db import Page, Question, opened, write_book
@@ -89,6 +91,63 @@ def test_every_order_can_be_asked_for(path: Path, sort: str, order: list[int]) -
     assert places(asked(path, sort=sort)) == order
     assert set(order) == {1, 2, 3, 4, 5}
     assert sort in lookup_db.SORTS
+
+
+@pytest.fixture
+def rested(tmp_path: Path) -> Path:
+    """Clients 1, 3 and 5 were contacted; 4 and 5 are held out."""
+    path = tmp_path / "rested.db"
+    about = {**ABOUT, "rest_days": 30, "held_out": {"high": 0, "medium": 0, "low": 2}}
+    contacted = [(1, "2026-03-01"), (3, "2026-02-20"), (5, "2026-02-28")]
+    write_book(path, about, ROWS, [(n, "[]", "{}") for n in range(1, 6)], contacted=contacted)
+    return path
+
+
+def on(monkeypatch: pytest.MonkeyPatch, day: str) -> None:
+    monkeypatch.setattr(
+        clock, "days_ago", lambda n: (date.fromisoformat(day) - timedelta(n)).isoformat()
+    )
+
+
+def test_who_was_contacted_lately_can_be_left_out_and_is_counted(
+    rested: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    on(monkeypatch, "2026-03-01")
+    hidden, only = frozenset({"not lately"}), frozenset({"lately"})
+    page = asked(rested, contacts=hidden)
+    assert (places(page), page.matching) == ([2, 4], 2)
+    assert page.contacts == {"lately": 3, "not lately": 2}
+    assert page.found == {"high": 1, "medium": 0, "low": 1}
+    assert page.groups == {"call": 1, "hold out": 1}
+    page = asked(rested, contacts=only, tiers=frozenset({"high", "low"}), size=1)
+    assert (places(page), page.matching) == ([1], 2)
+    assert page.found == {"high": 1, "medium": 1, "low": 1}
+    assert page.groups == {"call": 1, "hold out": 1}
+    page = asked(rested, contacts=hidden, part="a", groups=frozenset({"call"}))
+    assert (places(page), page.contacts) == ([2], {"lately": 2, "not lately": 1})
+    page = asked(rested)
+    assert [client["last_contact"] for client in page.clients] == [
+        "2026-03-01",
+        None,
+        "2026-02-20",
+        None,
+        "2026-02-28",
+    ]
+    assert (page.matching, page.contacts) == (5, {"lately": 3, "not lately": 2})
+
+
+def test_a_rest_ends_by_the_day_on_which_one_looks(
+    rested: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for day, resting in (("2026-03-21", [1, 3, 5]), ("2026-03-22", [1, 5]), ("2026-04-01", [])):
+        on(monkeypatch, day)
+        assert places(asked(rested, contacts=frozenset({"lately"}))) == resting
+
+
+def test_without_days_of_rest_nobody_was_contacted_lately(path: Path) -> None:
+    assert places(asked(path, contacts=frozenset({"not lately"}))) == [1, 2, 3, 4, 5]
+    page = asked(path, contacts=frozenset({"lately"}))
+    assert (places(page), page.matching, page.contacts) == ([], 0, {})
 
 
 def test_a_list_by_profit_is_sorted_by_risk_and_profit_as_well(path: Path) -> None:

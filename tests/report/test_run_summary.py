@@ -255,3 +255,18 @@ def test_the_table_of_runs_shows_the_score_of_the_model_that_stayed() -> None:
     assert third.split() == ["2026-03-02", "failed", "-", "-", "-", "-", "0.0", "s"]
     assert len(why) == 3
     assert max(map(len, [head, first, second, third, *why])) <= 80
+
+
+def test_the_summary_says_who_rests_and_what_became_of_actions_without_what_stands_in_them() -> (
+    None
+):
+    ranking = {"ranked": "open clients", "clients": 9, "resting": 1, "high": 2}
+    files = [
+        {"name": "a.csv", "status": "ingested", "kept": 3, "duplicate": 1, "quarantined": 2},
+        {"name": "b.csv", "status": "rejected", "reason": "missing column 'date'; found Acme"},
+    ]
+    record = decision_record(ranking=ranking, ingestion={"actions": files})
+    text = " ".join(run_summary.summary(record).split())
+    assert "1 was contacted lately: not to be called again yet." in text
+    assert "a.csv: 3 new actions, 1 known, 2 in quarantine. b.csv: rejected: missing" in text
+    assert "Acme" not in text

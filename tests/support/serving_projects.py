@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from typing import Any
 
 from attrition.core import atomic_files
@@ -62,7 +63,9 @@ def write_records(project: Project) -> None:
     atomic_files.write_json(project.config.decision, DECISION)
 
 
-def rank(project: Project, release: str, **more: Any) -> None:
+def rank(
+    project: Project, release: str, contacted: Sequence[tuple[int, str]] = (), **more: Any
+) -> None:
     """A book of three clients, more said about it, and the history of one of them."""
     about = {
         "time": NOW,
@@ -79,7 +82,7 @@ def rank(project: Project, release: str, **more: Any) -> None:
     ]
     profits = [(profit,) if "has_profit" in more else () for profit in PROFITS]
     rows = [(*row, *profit) for (row, _, _), profit in zip(RANKED, profits, strict=True)]
-    lookup_db.write_book(project.config.client_book, about, rows, details)
+    lookup_db.write_book(project.config.client_book, about, rows, details, contacted=contacted)
     for key, time, risk in (("a", "2026-02-01", 0.7808), ("b", NOW, 0.8808)):
         history.record_ranking(
             project.config.history, key, time, {"release": release}, 9, risks={"Quiet AG": risk}

@@ -13,7 +13,9 @@ from flask.testing import FlaskClient
 
 import ingestion
 from app import create_app
+from attrition.core import clock, formatting
 from attrition.ranking import lookup_db
+from attrition.web.pages import client as one_client
 from tests.conftest import Project
 from tests.support.answers import problem, strict_json
 from tests.support.releases import NOW, deploy
@@ -195,10 +197,39 @@ def test_what_was_done_with_a_client_is_shown_latest_first_and_inert(
         },
     ]
     page = client.get("/clients/Quiet AG", headers=BROWSER).text
+    assert "<p>Last contact on 3 May 2026.</p>" in page
     assert page.index("offer</td>") < page.index("visit</td>") < page.index("call</td>")
     assert "&lt;script&gt;alert(1)" in page
     project.config.actions.write_bytes(b"x" * 5000)
     assert strict_json(client.get("/clients/Quiet%20AG"))["actions"] == []
+
+
+def test_who_was_contacted_lately_is_left_out_where_that_is_asked_for(
+    client: FlaskClient, project: Project
+) -> None:
+    assert "last_contact" not in client.get("/clients").text
+    release = strict_json(client.get("/clients"))["release"]
+    day = clock.days_ago(2)
+    rank(project, release, contacted=[(1, day)], rest_days=3)
+    answer = strict_json(client.get("/clients"))
+    assert [item["last_contact"] for item in answer["clients"]] == [day, None, None]
+    assert names(client, "contacted=not+lately") == ["=Öl/Gas & Co", "Busy"]
+    assert names(client, "contacted=lately") == ["Quiet AG"]
+    assert problem(client.get("/clients?contacted=never"), 400).startswith("contacted")
+    rows = list(csv.DictReader(io.StringIO(client.get("/clients?format=csv").text)))
+    assert [row["last_contact"] for row in rows] == [day, "", ""]
+    assert strict_json(client.get("/clients/Quiet%20AG"))["last_contact"] == day
+
+
+def test_the_page_of_a_client_says_when_the_last_contact_was() -> None:
+    done = [{"date": clock.days_ago(n), "action": "call", "cost": None, "note": ""} for n in (2, 9)]
+    last, again = (formatting.day(clock.days_ago(n)) for n in (2, -1))
+    assert one_client.last_contact([], 3) == ""
+    assert one_client.last_contact(done, None) == f"Last contact on {last}."
+    assert one_client.last_contact(done, 2) == f"Last contact on {last}."
+    assert one_client.last_contact(done, 3) == (
+        f"Last contact on {last}; to be called again from {again} on."
+    )
 
 
 def test_clients_held_out_are_shown_apart_with_the_reason(

@@ -75,9 +75,9 @@ def _predictions() -> Described:
 
 
 def _clients(client: str | None, sorts: Sequence[str]) -> Described:
-    tier, group = (
+    tier, group, contacted = (
         {"type": "array", "minItems": 1, "items": {"type": "string", "enum": list(names)}}
-        for names in (lookup_db.TIERS, GROUPS)
+        for names in (lookup_db.TIERS, GROUPS, lookup_db.CONTACTS)
     )
     page = _operation(
         "clients",
@@ -98,6 +98,15 @@ def _clients(client: str | None, sorts: Sequence[str]) -> Described:
             {**_query("tier", tier, "one or more tiers, with commas between"), "explode": False},
             {
                 **_query("group", group, "those to call, those held out; with a comma between"),
+                "explode": False,
+            },
+            {
+                **_query(
+                    "contacted",
+                    contacted,
+                    "whether a client was contacted in the last `rest_days`; all where left out, "
+                    "on a page those who were not",
+                ),
                 "explode": False,
             },
             _query("q", {"type": "string"}, "a part of the client's name, whatever the case"),

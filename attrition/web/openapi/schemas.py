@@ -201,6 +201,11 @@ def _client_answers(has_profit: bool) -> dict[str, Schema]:
     )
     # Only where clients are held out:
     ranked["properties"]["group"] = {"type": "string", "enum": ["call", "hold out"]}
+    # Only with `rest_days`:
+    ranked["properties"]["last_contact"] = {
+        **optional({"type": "string", "format": "date"}),
+        "description": "of a client not to be called again yet; null for others",
+    }
     if has_profit:
         ranked["properties"]["profit"] = {
             **optional(NUMBER),

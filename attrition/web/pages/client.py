@@ -8,11 +8,12 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime, timedelta
 from typing import Any
 
 import numpy as np
 
+from attrition.core import clock
 from attrition.core.formatting import LONGEST, amount, chance, day, line, percent, signed
 from attrition.core.labels import NO_LABELS, Labels
 from attrition.model.scorecard import Scorecard
@@ -287,6 +288,18 @@ def risk_history(
 def moment_of(item: Mapping[str, Any]) -> float:
     """The time of a reading, in seconds."""
     return datetime.fromisoformat(item["time"]).timestamp()
+
+
+def last_contact(done: Sequence[Mapping[str, Any]], rest_days: int | None) -> str:
+    """When the client was last contacted, and from when on it may be called; "" where never."""
+    if not done:
+        return ""
+    last = done[0]["date"]
+    words = f"Last contact on {day(last)}"
+    if rest_days is None or last < clock.days_ago(rest_days - 1):
+        return f"{words}."
+    again = date.fromisoformat(last) + timedelta(days=rest_days)
+    return f"{words}; to be called again from {day(again.isoformat())} on."
 
 
 def actions(done: Sequence[Mapping[str, Any]]) -> list[dict[str, str]]:

@@ -16,13 +16,14 @@ from attrition.core.formatting import (
     amount,
     chance,
     count,
+    day,
     line,
     plain_number,
     plural,
     points,
 )
 from attrition.ranking.client_pages import client_url
-from attrition.ranking.lookup_db import TIERS, Page, Question
+from attrition.ranking.lookup_db import CONTACTS, LATELY, NOT_LATELY, TIERS, Page, Question
 from attrition.ranking.movement import CAME, LEFT
 from attrition.ranking.ranking import CALL, GROUPS, HIGH, HOLD_OUT, NEW, WHY_HELD_OUT
 
@@ -34,6 +35,7 @@ _FILTERS = (
     ("Medium", ("medium",)),
     ("Low", ("low",)),
 )
+_CONTACTS = (("Hide", (NOT_LATELY,)), ("Show", CONTACTS), ("Only these", (LATELY,)))
 _GROUPS = (("All", GROUPS), ("To call", (CALL,)), ("Held out", (HOLD_OUT,)))
 # Column -> the order that its button asks for first, and the one after that.
 _ORDERS = {
@@ -62,6 +64,7 @@ class Row:
     value_at_risk: str
     profit: str  # what a call is expected to earn; empty where that is not known
     held_out: str  # why nobody calls it; empty for a client to call
+    last_contact: str  # the day, of a client who was contacted lately; else empty
     part: str = ""  # of the list, below its first part: why one does not call on
 
 
@@ -86,11 +89,13 @@ class Listing:
         summary: how many clients were found, in words.
         matching: how many clients were found, on all pages.
         groups: the filters by group; none where nobody is held out.
+        contacts: likewise by whether a client was contacted lately; none where nobody rests.
         moves: likewise by who has come to high risk, or left it; none without an earlier list.
         least_value: what the form says of it.
         orders: column -> its button.
         previous, next: addresses, from the question mark on; None where there is no such page.
         csv: address of all that match, on every page, as CSV.
+        everybody: address of all clients.
     """
 
     about: Mapping[str, Any]
@@ -102,6 +107,7 @@ class Listing:
     rows: list[Row]
     filters: list[Choice]
     groups: list[Choice]
+    contacts: list[Choice]
     moves: list[Choice]
     least_value: str
     orders: dict[str, Choice]
@@ -113,6 +119,7 @@ class Listing:
     previous: str | None
     next: str | None
     csv: str
+    everybody: str
 
 
 def listing(
@@ -130,6 +137,7 @@ def listing(
         has_values: whether a column says what a client is worth.
     """
     pages = max(1, -(-page.matching // size))
+    more = _all_contacts(page.about) if question.contacts == set(CONTACTS) else {}
     return Listing(
         about=page.about,
         is_open=page.about["ranked"] == OPEN_CLIENTS,
@@ -145,6 +153,9 @@ def listing(
         groups=[_filter(name, some, question.groups, page.groups) for name, some in _GROUPS]
         if page.groups
         else [],
+        contacts=[_filter(name, some, question.contacts, page.contacts) for name, some in _CONTACTS]
+        if page.contacts
+        else [],
         moves=_moves(page.about, question),
         least_value="" if question.least_value is None else plain_number(question.least_value),
         orders={column: _order(column, question.sort, page.about) for column in _ORDERS},
@@ -153,10 +164,16 @@ def listing(
         has_changes=any(client["probability_change"] for client in page.clients),
         number=number,
         pages=pages,
-        previous=address(question, min(number - 1, pages)) if number > 1 else None,
-        next=address(question, number + 1) if number < pages else None,
-        csv=address(question, 1, format="csv"),
+        previous=address(question, min(number - 1, pages), **more) if number > 1 else None,
+        next=address(question, number + 1, **more) if number < pages else None,
+        csv=address(question, 1, **more, format="csv"),
+        everybody=address(Question(), 1, **_all_contacts(page.about)),
     )
+
+
+def _all_contacts(about: Mapping[str, Any]) -> dict[str, str]:
+    """For an address: that of a page which would hide who was contacted lately."""
+    return {"contacted": _value(CONTACTS)} if "rest_days" in about else {}
 
 
 def row(client: Mapping[str, Any]) -> Row:
@@ -173,6 +190,7 @@ def row(client: Mapping[str, Any]) -> Row:
         value_at_risk="" if client["value_at_risk"] is None else count(client["value_at_risk"]),
         profit="" if client.get("profit") is None else amount(round(client["profit"])),
         held_out=_HELD_OUT if client.get("group") == HOLD_OUT else "",
+        last_contact=day(client["last_contact"]) if client.get("last_contact") else "",
     )
 
 
@@ -187,7 +205,7 @@ def _part(client: Mapping[str, Any], about: Mapping[str, Any], sort: str) -> str
         return "No value is known, so nobody can say whether a call pays."
     if profit <= 0:
         return "From here on a call costs more than it is expected to keep."
-    if most is not None and client["place"] > most:
+    if most is not None and client["place"] > about.get("last_call", most):
         return f"The {plural(most, 'call')} that can be made end here; more would pay, too."
     return ""
 
@@ -201,6 +219,8 @@ def address(question: Question, number: int, **others: Any) -> str:
         parameters["tier"] = _value([tier for tier in TIERS if tier in question.tiers])
     if len(question.groups) < len(GROUPS):
         parameters["group"] = _value([group for group in GROUPS if group in question.groups])
+    if len(question.contacts) < len(CONTACTS):
+        parameters["contacted"] = _value([one for one in CONTACTS if one in question.contacts])
     if question.moved:
         parameters["moved"] = question.moved
     if question.least_value is not None:
@@ -247,9 +267,10 @@ def movement(about: Mapping[str, Any]) -> list[tuple[str, str]]:
     moved = about.get("moved")
     if moved is None:
         return []
+    more = _all_contacts(about)
     parts = [
-        (moved[CAME], "new at high risk", address(Question(moved=CAME), 1)),
-        (moved[LEFT], "no longer", address(Question(moved=LEFT), 1)),
+        (moved[CAME], "new at high risk", address(Question(moved=CAME), 1, **more)),
+        (moved[LEFT], "no longer", address(Question(moved=LEFT), 1, **more)),
         (moved["gone"], "not listed any more", ""),
     ]
     return [(f"{count(number)} {words}", url) for number, words, url in parts if number]

@@ -6,6 +6,7 @@ The views themselves (`dashboard`, `client_list`, `client`, `api_docs`) are valu
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from flask import Response, render_template, request
@@ -13,6 +14,7 @@ from werkzeug.exceptions import ServiceUnavailable
 
 from attrition.core import formatting
 from attrition.model.scorecard import Scorecard
+from attrition.ranking.lookup_db import NOT_LATELY
 from attrition.runs import history
 from attrition.web import query_parameters
 from attrition.web.live_model import Served
@@ -127,6 +129,7 @@ def client_page(
         thresholds=thresholds,
         risk_history=one_client.risk_history(client["history"], client),
         actions=one_client.actions(client["actions"]),
+        contact=one_client.last_contact(client["actions"], state().config.rest_days),
         **explained,
     )
 
@@ -163,6 +166,8 @@ def _listing() -> tuple[Listing | None, str | None]:
     )
     try:
         with ranking() as book:
+            if book.resting_since and not query_parameters.given("contacted"):
+                question = replace(question, contacts=frozenset({NOT_LATELY}))
             page = book.page(question, number, PER_PAGE)
     except ServiceUnavailable as trouble:
         return None, trouble.description

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
-from attrition.core import atomic_files, plain_values, releases
+from attrition.core import atomic_files, clock, plain_values, releases
 from attrition.ranking import lookup_db
 from tests.conftest import Project
 from tests.support.browsing import page_of
@@ -70,7 +71,7 @@ def test_a_study_of_calls_is_one_sentence_on_the_page(ready: Project) -> None:
     )
 
 
-def rank(project: Project) -> None:
+def rank(project: Project, contacted: Sequence[tuple[int, str]] = (), **more: int) -> None:
     """Ada and Bob at high risk, Ada new there; Cyd and somebody who is gone were before."""
     names, values = ("Ada", "Bob", "Cyd", "Dan"), (50.0, 7000.0, 900.0, None)
     tiers = ("high", "high", "medium", "low")
@@ -87,15 +88,42 @@ def rank(project: Project) -> None:
         "thresholds": {"high": 0.5, "medium": 0.25},
         "value_at_risk": {"high": 6345.0, "medium": 810.0, "low": 0.0},
         "moved": {"since": "2026-02-01T06:00:00+00:00", "came": 1, "left": 1, "gone": 1},
+        **more,
     }
     details = [(row[0], "[]", "{}") for row in rows]
     moved = [("Ada", "came", 1), ("Cyd", "left", 3), ("Eve", "left", None)]
-    lookup_db.write_book(project.config.client_book, about, rows, details, moved)
+    book = project.config.client_book
+    lookup_db.write_book(book, about, rows, details, moved, contacted=contacted)
     project.configure(value_column="worth")
 
 
 def listed(html: str) -> list[str]:
     return re.findall(r"<bdi>(\w+)</bdi></a>", html)
+
+
+def test_the_page_hides_who_was_contacted_lately_and_says_how_many(ready: Project) -> None:
+    today = clock.days_ago(0)
+    rank(ready, [(1, today), (3, today)], rest_days=30)
+    html = page_of(ready)
+    assert listed(html) == ["Bob", "Dan"]
+    fieldset = html[html.index("Contacted in the last 30 days") :]
+    filters = re.findall(r'name="contacted" value="([^"]*)"( checked)?>.*<small>(\d)', fieldset)
+    assert filters == [
+        ("not lately", " checked", "2"),
+        ("lately,not lately", "", "4"),
+        ("lately", "", "2"),
+    ]
+    assert 'href="/clients?contacted=not+lately&amp;format=csv"' in html
+    assert listed(page_of(ready, "/?contacted=lately")) == ["Ada", "Cyd"]
+    everybody = page_of(ready, "/?contacted=lately,not+lately")
+    assert listed(everybody) == ["Ada", "Bob", "Cyd", "Dan"]
+    assert everybody.count("<small>contacted ") == 2
+    (link,) = re.findall(r'href="([^"]*)"[^>]*id="everybody"', page_of(ready, "/?q=nobody"))
+    assert listed(page_of(ready, link)) == ["Ada", "Bob", "Cyd", "Dan"]
+    (came, _) = re.findall(r'<a href="(/\?moved=[^"]+)">', html)
+    assert listed(page_of(ready, came.replace("&amp;", "&"))) == ["Ada"]
+    rank(ready)
+    assert "ontacted" not in page_of(ready)
 
 
 def test_value_and_movement_stand_above_the_list_and_lead_to_the_clients(ready: Project) -> None:

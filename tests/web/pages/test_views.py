@@ -298,6 +298,7 @@ def test_a_wrong_question_is_an_error_page(client: FlaskClient, query: str) -> N
         Question,
         tiers=st.frozensets(st.sampled_from(lookup_db.TIERS), min_size=1),
         groups=st.frozensets(st.sampled_from(GROUPS), min_size=1),
+        contacts=st.frozensets(st.sampled_from(lookup_db.CONTACTS), min_size=1),
         part=st.text(),
         sort=st.sampled_from(sorted(lookup_db.SORTS)),
         moved=st.sampled_from(("", *MOVES)),
