@@ -292,7 +292,7 @@ def examine_sample(
         )
     return replace(
         findings,
-        contacted=len(clients) - len(fair),
+        contacted=total - _count_judged(champion, clients, total),
         score=today,
         performance=_with_f1(drift, today, before, training["positives"] / training["rows"]),
         measures=measure_changes(before, today),
