@@ -441,13 +441,13 @@ def test_both_set_the_same_contacted_clients_aside(sides: tuple[Side, Side]) -> 
         first, *others = side.ledger.commits
         ledger = replace(side.ledger, commits=(replace(first, time="2001-02-03"), *others))
         clients, _ = side.engine.labelled(ledger, 0)
-        assert clients.contacted is not None
         learnt = side.engine.learn(ledger, labelled_test_clients(side.config), first.id)
         tallies.append((clients, learnt))
         side.config.actions.unlink()
     (one, one_learnt), (other, other_learnt) = tallies
     np.testing.assert_array_equal(one.contacted, other.contacted)
     rows_of_first = sides[0].ledger.commits[0].rows
+    assert one.contacted is not None
     assert not one.contacted[:rows_of_first].any()
     late = set(one.ids[rows_of_first:]) & set(names)
     assert set(one.ids[one.contacted]) == late
