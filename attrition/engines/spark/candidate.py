@@ -69,7 +69,7 @@ def learn(
     else:
         counts = counts_today
     total, positives = sum(counts.values()), counts.get(1, 0)
-    left_out = all_rows - total
+    left_out = all_rows - sum(counts_today.values())
     try:
         check_enough(total, positives, minimum)
     except NotEnoughData as error:
