@@ -155,6 +155,17 @@ def final_clients(config: Config, start: int = 0, end: int | None = None) -> Cli
     return _stored(config, config.final_data, start, end)
 
 
+def labels_of(config: Config, start: int, end: int) -> tuple[NDArray[np.object_], NDArray[np.int8]]:
+    """Id and label of the rows that `final_clients` reads, without their features."""
+    assert config.id_column is not None
+    with _session(config, _size(config.final_data)) as (connection, scratch):
+        rows, parameters = storage.read_range(config, config.final_data, start, end, scratch)
+        key = storage.key_of(config)[config.id_column]
+        query = f"SELECT coalesce({key}, '') AS id, label::TINYINT AS label FROM {rows}"
+        arrays = _read(connection, query, parameters)
+    return np.ma.getdata(arrays["id"]), np.ma.getdata(arrays["label"])
+
+
 def clients_not_held_out(
     config: Config, start: int, end: int, marker: Marker | None = None
 ) -> Clients:
@@ -365,17 +376,23 @@ def _fetch(
         f"coalesce(v{i}, {'' if name in texts else 'nan'!r}) AS v{i}"
         for i, name in enumerate(names)
     )
+    query = f"SELECT {columns}, coalesce(label, -1)::TINYINT AS label FROM {rows}"
+    arrays = _read(connection, query, parameters)
+    by_name = {name: np.ma.getdata(arrays[f"v{i}"]) for i, name in enumerate(names)}
+    return from_columns(config, by_name, np.ma.getdata(arrays["label"]))
+
+
+def _read(
+    connection: duckdb.DuckDBPyConnection, query: str, parameters: list[str]
+) -> dict[str, Any]:
+    """The columns that a query reads from a file of the pipeline."""
     try:
-        arrays = connection.execute(
-            f"SELECT {columns}, coalesce(label, -1)::TINYINT AS label FROM {rows}", parameters
-        ).fetchnumpy()
+        return connection.execute(query, parameters).fetchnumpy()
     except (duckdb.InvalidInputException, duckdb.ConversionException):
         raise DataError(
             f"{parameters[0] if parameters else 'clients'}: damaged, not as the pipeline wrote it; "
             f"restore it, or run ingestion.py, which says what to do"
         ) from None
-    by_name = {name: np.ma.getdata(arrays[f"v{i}"]) for i, name in enumerate(names)}
-    return from_columns(config, by_name, np.ma.getdata(arrays["label"]))
 
 
 def from_columns(

@@ -89,12 +89,11 @@ class LocalEngine:
     ) -> tuple[list[str], list[int], NDArray[np.intp]]:
         import numpy as np
 
-        from attrition.data.clients import final_clients
+        from attrition.data.clients import labels_of
 
-        clients = final_clients(self.config, start, ledger.committed_bytes)
-        rows = np.flatnonzero([client in wanted for client in clients.ids])
-        assert clients.labels is not None
-        return clients.ids[rows].tolist(), clients.labels[rows].tolist(), rows
+        ids, labels = labels_of(self.config, start, ledger.committed_bytes)
+        rows = np.flatnonzero([client in wanted for client in ids])
+        return ids[rows].tolist(), labels[rows].tolist(), rows
 
     def profile(self, ledger: Ledger) -> DataProfile:
         from attrition.data.profile import profile_data

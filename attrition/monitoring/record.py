@@ -189,7 +189,7 @@ class DecisionRecord:
             return formatting.sentence(self.no_effect)
         if self.effect is None:
             return None
-        return study_in_words(self.effect, self.study.since if self.study else self.time, self.time)
+        return study_in_words(self.effect, self.time)
 
     @property
     def seconds(self) -> float | None:
