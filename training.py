@@ -109,7 +109,7 @@ def _record(
     config: Config, commit: str, result: TrainingResult, rows_since_change: int | None
 ) -> dict[str, Any]:
     """The content of `training.json`: no clock times, so that equal rows give equal bytes."""
-    clients, fitted = result.representatives, result.fitted
+    clients, fitted = result.today, result.fitted
     folder = config.output_model_path
     log_odds = fitted.scorecard.log_odds(clients.columns)
     return {
@@ -120,6 +120,7 @@ def _record(
         "positives": result.positives,
         "left_out_test_rows": result.left_out,
         "known_test_rows": result.known_test_rows,
+        **contacted_record(result),
         "test_share": config.test_share,
         "threshold": fitted.scorecard.threshold,
         "settings": fitted.settings,
@@ -135,6 +136,13 @@ def _record(
         "reference": summarise(clients.features, log_odds),
         "predicted": baseline(fitted.scorecard, clients.columns, log_odds),
     }
+
+
+def contacted_record(result: TrainingResult) -> dict[str, Any]:
+    """What became of the rows of contacted clients; nothing where there are none."""
+    if not result.contacted:
+        return {}
+    return {"contacted_rows": result.contacted, "learns_contacted": result.learns_contacted}
 
 
 def _outcomes(

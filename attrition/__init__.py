@@ -14,6 +14,6 @@
 core <- runs | data | model <- engines | calls <- monitoring | ranking <- report | web <- scripts
 
 A room imports from rooms to its left. Rooms side by side do not import each other, but for these:
-ranking -> runs, monitoring -> ranking, report -> monitoring, report -> ranking, web -> monitoring,
-web -> ranking. A test keeps this true.
+ranking -> runs, engines -> calls, monitoring -> ranking, report -> monitoring, report -> ranking,
+web -> monitoring, web -> ranking. A test keeps this true.
 """

@@ -136,6 +136,21 @@ def actions_since(path: Path, day: str) -> list[tuple[str, str, str]]:
         return []
 
 
+def first_days(path: Path) -> list[tuple[str, str]]:
+    """Every client with an action, and the day of the first one.
+
+    Raises:
+        PipelineError: the database cannot be read.
+    """
+    try:
+        with contextlib.closing(_read_only(path)) as connection:
+            return connection.execute(
+                "SELECT client, min(day) FROM actions GROUP BY client ORDER BY client"
+            ).fetchall()
+    except sqlite3.Error as error:
+        raise PipelineError(f"{path}: cannot be read ({error}); run ingestion.py") from None
+
+
 def read_ledger(path: Path) -> Ledger:
     """What became of the files of actions; an empty one without a database, or of a damaged one."""
     try:

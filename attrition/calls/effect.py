@@ -171,6 +171,7 @@ class Effect:
         more_if_planned: how many more show calls that cut leaving by `PLANNED_CUT`; 0 or more. At
             least every second study of such calls has shown it by then.
         kinds: the kinds of action with enough outcomes, most frequent first.
+        since: the day on which the first clients were enrolled, where that is known.
     """
 
     verdict: Verdict
@@ -183,6 +184,7 @@ class Effect:
     more_outcomes: int | None = None
     more_if_planned: int | None = None
     kinds: tuple[KindOfAction, ...] = ()
+    since: str | None = None
 
 
 def measure(enrolled: Enrolled, sequence: ConfidenceSequence) -> Effect:

@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 from attrition.calls.study import Study
 from attrition.core import atomic_files
 from attrition.core.errors import DataError
+from attrition.core.formatting import plural
 
 COLUMNS = ("client", "risk", "group")
 CALL, HOLD_OUT = "call", "hold out"
@@ -103,10 +104,17 @@ def read_intakes(folder: Path) -> tuple[Intake, ...]:
     """All intakes of a study, oldest first; () where it has none.
 
     Raises:
-        DataError: a file is missing or has changed.
+        DataError: a file is missing or has changed, or a client is in two.
     """
     paths = sorted(folder.glob("[0-9]*.csv"))
-    return tuple(_read(path, number) for number, path in enumerate(paths, start=1))
+    intakes = tuple(_read(path, number) for number, path in enumerate(paths, start=1))
+    clients = [client for intake in intakes for client in intake.clients]
+    if twice := len(clients) - len(set(clients)):
+        raise DataError(
+            f"{folder}: {plural(twice, 'client')} enrolled twice, by files of different backups; "
+            f"restore all of it from one backup"
+        )
+    return intakes
 
 
 def _read(path: Path, number: int) -> Intake:
@@ -114,6 +122,11 @@ def _read(path: Path, number: int) -> Intake:
     try:
         content = path.read_bytes()
         first, year, month, day, commit, digest = path.stem.split("-")
+        if int(first) < number:
+            raise DataError(
+                f"{path.parent}: there are two files {first}, of different backups; restore all of "
+                f"it from one backup"
+            )
         if int(first) != number:
             raise DataError(f"{path.parent}: file {number:06} is missing; restore it from a backup")
         if hashlib.sha256(content).hexdigest()[:_DIGITS] != digest:

@@ -5,7 +5,15 @@ from __future__ import annotations
 import math
 from datetime import UTC, datetime
 
-from attrition.calls.effect import LEAST_OUTCOMES, PLANNED_CUT, Effect, Estimate, Verdict
+from attrition.calls.effect import (
+    LEAST_CONTACT_SHARE,
+    LEAST_OUTCOMES,
+    PLANNED_CUT,
+    Effect,
+    Estimate,
+    Group,
+    Verdict,
+)
 from attrition.calls.profit import ListProfit, SuccessRate
 from attrition.core.formatting import amount, count, decimal, percent, plural
 
@@ -54,21 +62,25 @@ def _kept(effect: Effect) -> str:
     )
 
 
-def study_in_words(effect: Effect, since: str, now: str) -> str:
-    """The same, and how long it takes at the pace so far while nothing is shown.
+def study_in_words(effect: Effect, now: str) -> str:
+    """The same, how long it takes at the pace so far while nothing is shown, and what hides it.
 
     Args:
-        since: when the study began, ISO 8601.
-        now: until when outcomes have been counted.
+        now: until when outcomes have been counted, ISO 8601.
     """
+    sentences = (effect_in_words(effect), _pace(effect, now), _contacted(effect.held_out))
+    return " ".join(filter(None, sentences))
+
+
+def _pace(effect: Effect, now: str) -> str:
     known, more = effect.called.known + effect.held_out.known, effect.more_if_planned
-    words, days = effect_in_words(effect), _days(since, now)
+    days = _days(effect.since or now, now)
     is_open = effect.verdict in {Verdict.TOO_FEW, Verdict.NOT_SHOWN}
     if not (is_open and more and known and days >= LEAST_DAYS):
-        return words
+        return ""
     weeks = math.ceil(more / known * days / 7)
     time = f"about {plural(weeks, 'week')}" if weeks <= MOST_WEEKS else "more than ten years"
-    return f"{words} At the pace so far that takes {time}."
+    return f"At the pace so far that takes {time}."
 
 
 def _days(since: str, now: str) -> int:
@@ -97,6 +109,14 @@ def effect_in_words(effect: Effect) -> str:
     waiting = listed - effect.estimate.outcomes
     open_ones = f" ({plural(waiting, 'outcome')} not known yet)" if waiting else ""
     return f"{beginning}: {shares} have left{open_ones}. {_conclusion(effect, effect.estimate)}"
+
+
+def _contacted(held_out: Group) -> str:
+    """What is lost where many of the held out were contacted, too; empty where few were."""
+    share = held_out.share_contacted or 0.0
+    if share < LEAST_CONTACT_SHARE:
+        return ""
+    return f"{percent(share)} of the held out were contacted, too, which hides what calls change."
 
 
 def _too_few(effect: Effect) -> str:

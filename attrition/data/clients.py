@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,10 @@ from attrition.data.deduplication import mark_duplicates, same
 from attrition.data.hold_out import is_held_out
 from attrition.data.validation import POSITIVE
 
+# Marks rows of clients who had been contacted, by their ids and their distances in rows from where
+# reading begins; both and the result are arrays of shape (n,).
+Marker = Callable[[NDArray[np.object_], NDArray[np.intp]], NDArray[np.bool_]]
+
 
 @dataclass(frozen=True)
 class Clients:
@@ -33,12 +37,14 @@ class Clients:
         labels: (n,) with 1 for the positive label, 0 for the negative one; None when not known.
         values: (n,) of the value column with NaN for blank; None when none is configured.
         segments: segment column -> (n,) of str, "" for blank.
+        contacted: (n,) of bool, True where a call may have changed the outcome; None: nowhere.
     """
 
     ids: NDArray[np.object_]
     features: pd.DataFrame
     labels: NDArray[np.int8] | None
     values: NDArray[np.float64] | None
+    contacted: NDArray[np.bool_] | None = None
     segments: Mapping[str, NDArray[np.object_]] = field(default_factory=dict)
 
     def __len__(self) -> int:
@@ -57,7 +63,31 @@ class Clients:
             labels=None if self.labels is None else self.labels[rows],
             values=None if self.values is None else self.values[rows],
             segments={name: texts[rows] for name, texts in self.segments.items()},
+            contacted=None if self.contacted is None else self.contacted[rows],
         )
+
+    @property
+    def count_left(self) -> int:
+        """How many of the labels say that the client left."""
+        return 0 if self.labels is None else int((self.labels == POSITIVE).sum())
+
+    @property
+    def count_contacted(self) -> int:
+        """How many rows are of contacted clients."""
+        return 0 if self.contacted is None else int(self.contacted.sum())
+
+    @property
+    def only_contacted(self) -> Clients:
+        """The rows of contacted clients."""
+        nobody = np.zeros(len(self), dtype=bool)
+        return self.select(nobody if self.contacted is None else self.contacted)
+
+    @property
+    def uncontacted(self) -> Clients:
+        """The rows of clients who had not been contacted."""
+        if self.contacted is None or not self.contacted.any():
+            return replace(self, contacted=None)
+        return replace(self.select(~self.contacted), contacted=None)
 
 
 @dataclass(frozen=True)
@@ -128,18 +158,36 @@ def final_clients(config: Config, start: int = 0, end: int | None = None) -> Cli
     return _stored(config, config.final_data, start, end)
 
 
-def clients_not_held_out(config: Config, start: int, end: int) -> Clients:
+def labels_of(config: Config, start: int, end: int) -> tuple[NDArray[np.object_], NDArray[np.int8]]:
+    """Id and label of the rows that `final_clients` reads, without their features."""
+    assert config.id_column is not None
+    with _session(config, _size(config.final_data)) as (connection, scratch):
+        rows, parameters = storage.read_range(config, config.final_data, start, end, scratch)
+        key = storage.key_of(config)[config.id_column]
+        query = f"SELECT coalesce({key}, '') AS id, label::TINYINT AS label FROM {rows}"
+        arrays = _read(connection, query, parameters)
+    return np.ma.getdata(arrays["id"]), np.ma.getdata(arrays["label"])
+
+
+def clients_not_held_out(
+    config: Config, start: int, end: int, marker: Marker | None = None
+) -> Clients:
     """As `final_clients`, without the clients held out as test data, which are judged there."""
-    return _stored(config, config.final_data, start, end, f"NOT {is_held_out(config)}")
+    return _stored(
+        config, config.final_data, start, end, f"NOT {is_held_out(config)}", marker=marker
+    )
 
 
-def held_out_clients(config: Config, committed_bytes: int) -> Clients:
+def held_out_clients(config: Config, committed_bytes: int, marker: Marker | None = None) -> Clients:
     """The ingested clients that are held out as test data.
 
     Args:
         committed_bytes: length of `finaldata.csv` by the ledger.
+        marker: marks contacted clients; None: there are none.
     """
-    return _stored(config, config.final_data, 0, committed_bytes, is_held_out(config))
+    return _stored(
+        config, config.final_data, 0, committed_bytes, is_held_out(config), marker=marker
+    )
 
 
 def with_held_out(config: Config, test: TestClients, held_out: Clients) -> TestClients:
@@ -170,7 +218,11 @@ def joined(one: Clients, other: Clients) -> Clients:
 
 
 def training_clients(
-    config: Config, committed_bytes: int, test: TestClients, unseen_start: int = 0
+    config: Config,
+    committed_bytes: int,
+    test: TestClients,
+    unseen_start: int = 0,
+    marker: Marker | None = None,
 ) -> TrainingClients:
     """The ingested clients, except held-out ones and those whose row is in the test data.
 
@@ -180,6 +232,7 @@ def training_clients(
         committed_bytes: length of `finaldata.csv` by the ledger.
         test: the clients of the test data.
         unseen_start: byte from which on rows count as unseen.
+        marker: marks contacted clients; None: there are none.
 
     Raises:
         DataError: `finaldata.csv` is missing or damaged.
@@ -187,6 +240,9 @@ def training_clients(
     with _session(config, _size(config.final_data)) as (connection, scratch):
         rows = storage.read_range(config, config.final_data, 0, committed_bytes, scratch)
         clients = _fetch(connection, config, *rows)
+        if marker is not None:
+            contacted = marker(clients.ids, np.arange(len(clients)))
+            clients = replace(clients, contacted=contacted)
         unseen = np.zeros(len(clients), dtype=bool)
         if unseen_start < committed_bytes:
             late = _count_rows(connection, config, unseen_start, committed_bytes, scratch)
@@ -286,12 +342,24 @@ def _session(config: Config, input_bytes: int) -> Iterator[tuple[duckdb.DuckDBPy
 
 
 def _stored(
-    config: Config, path: Path, start: int, end: int | None, condition: str = "true"
+    config: Config,
+    path: Path,
+    start: int,
+    end: int | None,
+    condition: str = "true",
+    *,
+    marker: Marker | None = None,
 ) -> Clients:
     """The rows between two offsets of a file of the pipeline that fulfil an SQL condition."""
     with _session(config, _size(path)) as (connection, scratch):
         rows, parameters = storage.read_range(config, path, start, end, scratch)
-        return _fetch(connection, config, f"{rows} WHERE {condition}", parameters)
+        clients = _fetch(connection, config, f"{rows} WHERE {condition}", parameters)
+        if marker is None:
+            return clients
+        numbered = f"(SELECT *, row_number() OVER () - 1 AS distance FROM {rows})"
+        query = f"SELECT distance FROM {numbered} WHERE {condition}"
+        distances = connection.execute(query, parameters).fetchnumpy()["distance"]
+        return replace(clients, contacted=marker(clients.ids, np.ma.getdata(distances)))
 
 
 def _size(path: Path) -> int:
@@ -315,17 +383,23 @@ def _fetch(
         f"coalesce(v{i}, {'' if name in texts else 'nan'!r}) AS v{i}"
         for i, name in enumerate(names)
     )
+    query = f"SELECT {columns}, coalesce(label, -1)::TINYINT AS label FROM {rows}"
+    arrays = _read(connection, query, parameters)
+    by_name = {name: np.ma.getdata(arrays[f"v{i}"]) for i, name in enumerate(names)}
+    return from_columns(config, by_name, np.ma.getdata(arrays["label"]))
+
+
+def _read(
+    connection: duckdb.DuckDBPyConnection, query: str, parameters: list[str]
+) -> dict[str, Any]:
+    """The columns that a query reads from a file of the pipeline."""
     try:
-        arrays = connection.execute(
-            f"SELECT {columns}, coalesce(label, -1)::TINYINT AS label FROM {rows}", parameters
-        ).fetchnumpy()
+        return connection.execute(query, parameters).fetchnumpy()
     except (duckdb.InvalidInputException, duckdb.ConversionException):
         raise DataError(
             f"{parameters[0] if parameters else 'clients'}: damaged, not as the pipeline wrote it; "
             f"restore it, or run ingestion.py, which says what to do"
         ) from None
-    by_name = {name: np.ma.getdata(arrays[f"v{i}"]) for i, name in enumerate(names)}
-    return from_columns(config, by_name, np.ma.getdata(arrays["label"]))
 
 
 def from_columns(
@@ -345,7 +419,7 @@ def from_columns(
         ids = columns[config.id_column]
     values = None if config.value_column is None else columns[config.value_column]
     segments = {name: columns[name] for name in config.segment_columns}
-    return Clients(ids, features, labels, values, segments)
+    return Clients(ids, features, labels, values, segments=segments)
 
 
 def _positions_in(

@@ -245,6 +245,10 @@ class Ledger:
         start = self.unseen_start(commit_id)
         return sum(commit.rows for commit in self.commits if commit.start >= start)
 
+    def rows_before(self, start: int) -> int:
+        """Labelled rows that stand before a position."""
+        return sum(commit.rows for commit in self.commits if commit.start < start)
+
     def fits(self, schema: str, store: str) -> bool:
         """Whether the rows were read with these settings, and are stored where these say."""
         return self.schema in ("", schema) and (not self.schema or self.store == store)

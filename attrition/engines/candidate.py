@@ -11,10 +11,15 @@ from numpy.typing import NDArray
 from attrition.core.config import Config
 from attrition.core.errors import NotEnoughData
 from attrition.core.formatting import plural
-from attrition.data.clients import Clients, TestClients, training_clients
+from attrition.data.clients import Clients, Marker, TestClients, training_clients
 from attrition.data.ledger import Ledger
 from attrition.model.metrics import Minimum, Score
-from attrition.model.training import FittedModel, fit
+from attrition.model.training import (
+    FittedModel,
+    check_enough,
+    fit,
+    with_threshold_for_all,
+)
 
 
 @dataclass(frozen=True)
@@ -27,10 +32,13 @@ class Candidate:
         positives: how many of these left.
         left_out: number of rows left out because they are test data.
         representatives: all training rows, or a sample if they are too many.
+        today: likewise, with the rows of contacted clients: what later rows are compared with.
         clients: training rows for comparing it with the deployed model; again all, if possible.
         unseen: array of shape (n_clients,), true for rows the deployed model was not trained on.
         unseen_rows: number of all such rows, including those not among `clients`.
         known_test_rows: number of test rows of clients of whom other rows are among these.
+        contacted: number of rows of contacted clients, which were set aside, not learnt.
+        learns_contacted: whether they were learnt, since too few rows are of other clients.
         libraries: versions of further libraries used for the training.
     """
 
@@ -39,10 +47,13 @@ class Candidate:
     positives: int
     left_out: int
     representatives: Clients
+    today: Clients
     clients: Clients
     unseen: NDArray[np.bool_]
     unseen_rows: int
     known_test_rows: int
+    contacted: int = 0
+    learns_contacted: bool = False
     libraries: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -79,21 +90,40 @@ def count_known(config: Config, test: TestClients, learnt: Iterable[str]) -> int
     return sum(client in known for client in test.clients.ids)
 
 
+def are_enough(rows: int, positives: int, minimum: Minimum) -> bool:
+    """Whether a model can be trained on so many rows."""
+    try:
+        check_enough(rows, positives, minimum)
+    except NotEnoughData:
+        return False
+    return True
+
+
 def learn(
-    config: Config, ledger: Ledger, test: TestClients, deployed_commit: str | None
+    config: Config,
+    ledger: Ledger,
+    test: TestClients,
+    deployed_commit: str | None,
+    marker: Marker | None,
 ) -> Candidate:
     """Read the training rows and fit the model, on this machine; writes nothing.
 
     Args:
         test: the labelled test data; its rows are left out.
         deployed_commit: last commit the deployed model was trained on; None without a model.
+        marker: marks contacted clients; None: there are none.
 
     Raises:
         NotEnoughData: there are too few rows, or all have one label.
     """
     unseen_start = ledger.unseen_start(deployed_commit)
-    rows = training_clients(config, ledger.committed_bytes, test, unseen_start)
-    clients = rows.clients
+    rows = training_clients(config, ledger.committed_bytes, test, unseen_start, marker)
+    today, minimum = rows.clients, training_minimum(config)
+    clients, unseen = today.uncontacted, rows.unseen
+    if learns_contacted := not are_enough(len(clients), clients.count_left, minimum):
+        clients = today
+    elif today.contacted is not None:
+        unseen = unseen[~today.contacted]
     assert clients.labels is not None, "finaldata.csv holds labelled rows only"
     try:
         fitted = fit(
@@ -101,20 +131,26 @@ def learn(
             clients.labels,
             numeric=config.numeric_columns,
             categorical=config.categorical_columns,
-            minimum=training_minimum(config),
+            minimum=minimum,
             seed=config.random_seed,
             clients=clients.ids,
         )
     except NotEnoughData as error:
         raise too_few(error, rows.left_out) from None
+    if len(clients) < len(today):
+        set_aside = today.only_contacted.features
+        fitted = with_threshold_for_all(fitted, set_aside, len(set_aside) / len(clients))
     return Candidate(
         fitted=fitted,
         rows=len(clients),
-        positives=int(clients.labels.sum()),
+        positives=clients.count_left,
         left_out=rows.left_out,
         representatives=clients,
+        today=today,
         clients=clients,
-        unseen=rows.unseen,
-        unseen_rows=int(rows.unseen.sum()),
+        unseen=unseen,
+        unseen_rows=int(unseen.sum()),
         known_test_rows=count_known(config, test, clients.ids),
+        contacted=today.count_contacted,
+        learns_contacted=learns_contacted and today.count_contacted > 0,
     )

@@ -10,7 +10,7 @@ from attrition.data.clients import Clients, TestClients, labelled_test_clients, 
 from attrition.data.ledger import Ledger, read_ledger
 from attrition.engines.selection import engine
 from attrition.model.champion import Champion
-from attrition.model.metrics import Minimum, Score, score
+from attrition.model.metrics import Minimum, Score, score, undefined_reason
 from attrition.model.scorecard import Scorecard
 
 
@@ -79,4 +79,7 @@ def gather_test_clients(config: Config, ledger: Ledger) -> TestClients:
     if not config.test_share or ledger.commit_id is None:
         return test
     held_out, _ = engine(config).held_out(ledger)
-    return with_held_out(config, test, held_out)
+    fair = held_out.uncontacted
+    if undefined_reason(len(fair), fair.count_left, minimum(config)) is not None:
+        fair = held_out  # better a test by clients who are called than none
+    return with_held_out(config, test, fair)

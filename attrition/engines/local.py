@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from attrition.data.clients import Clients, TestClients
+    from attrition.data.clients import Clients, Marker, TestClients
     from attrition.data.profile import DataProfile
     from attrition.engines.candidate import Candidate
     from attrition.model.scorecard import Scorecard
@@ -43,7 +43,7 @@ class LocalEngine:
         from attrition.engines import candidate
 
         committed_rows.check(self.config, ledger)
-        return candidate.learn(self.config, ledger, test, deployed_commit)
+        return candidate.learn(self.config, ledger, test, deployed_commit, self._marker(ledger, 0))
 
     def count_in_test(self, ledger: Ledger, test: TestClients) -> int:
         from attrition.data.clients import training_clients
@@ -53,12 +53,14 @@ class LocalEngine:
     def labelled(self, ledger: Ledger, start: int) -> tuple[Clients, int]:
         from attrition.data.clients import clients_not_held_out
 
-        return _whole(clients_not_held_out(self.config, start, ledger.committed_bytes))
+        marker = self._marker(ledger, start)
+        return _whole(clients_not_held_out(self.config, start, ledger.committed_bytes, marker))
 
     def held_out(self, ledger: Ledger) -> tuple[Clients, int]:
         from attrition.data.clients import held_out_clients
 
-        return _whole(held_out_clients(self.config, ledger.committed_bytes))
+        marker = self._marker(ledger, 0)
+        return _whole(held_out_clients(self.config, ledger.committed_bytes, marker))
 
     def opened(self, ledger: Ledger) -> tuple[Clients, int]:
         from attrition.data.clients import open_clients
@@ -87,17 +89,23 @@ class LocalEngine:
     ) -> tuple[list[str], list[int], NDArray[np.intp]]:
         import numpy as np
 
-        from attrition.data.clients import final_clients
+        from attrition.data.clients import labels_of
 
-        clients = final_clients(self.config, start, ledger.committed_bytes)
-        rows = np.flatnonzero([client in wanted for client in clients.ids])
-        assert clients.labels is not None
-        return clients.ids[rows].tolist(), clients.labels[rows].tolist(), rows
+        ids, labels = labels_of(self.config, start, ledger.committed_bytes)
+        rows = np.flatnonzero([client in wanted for client in ids])
+        return ids[rows].tolist(), labels[rows].tolist(), rows
 
     def profile(self, ledger: Ledger) -> DataProfile:
         from attrition.data.profile import profile_data
 
         return profile_data(self.config, ledger)
+
+    def _marker(self, ledger: Ledger, start: int) -> Marker | None:
+        """Marks contacted clients in rows from a position on; None where there are none."""
+        from attrition.calls.contacts import read_contacts
+
+        contacts = read_contacts(self.config, ledger, start)
+        return None if contacts is None else contacts.of
 
 
 def _whole(clients: Clients) -> tuple[Clients, int]:

@@ -34,6 +34,11 @@ class Champion:
         """Whether it can be asked about today's clients."""
         return self.misfit is None
 
+    @property
+    def learns_contacted(self) -> bool:
+        """Whether it predicts what becomes of clients who are called, for it knew few others."""
+        return bool(self.training.get("learns_contacted"))
+
 
 def champion_of(config: Config, release: Release) -> Champion:
     """Load the model of a release whose digests were checked."""

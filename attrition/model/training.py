@@ -19,7 +19,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import accumulate
 from math import comb
 from typing import Any, TypeVar
@@ -174,6 +174,30 @@ def choose(
     sample = selection_rows(labels, seed)
     codes = _codes(clients, len(labels))[sample]
     return select(features.iloc[sample], labels[sample], columns, seed, codes), sample
+
+
+def with_threshold_for_all(
+    fitted: FittedModel, set_aside: pd.DataFrame, ratio: float
+) -> FittedModel:
+    """The model with the threshold that is best for the rows it has not learnt, too.
+
+    Its probabilities are right for them, but those selected it without the riskiest clients.
+
+    Args:
+        set_aside: features of the rows that were not learnt, or of some of them.
+        ratio: of the number of all these to that of the learnt rows. It is kept where a sample of
+            the learnt rows selected the settings.
+    """
+    selection = fitted.selection
+    count = round(ratio * len(selection.labels)) if len(set_aside) else 0
+    chosen = np.linspace(0, len(set_aside) - 1, count).astype(np.intp)
+    unseen = fitted.scorecard.probabilities(set_aside.iloc[chosen])
+    threshold = best_threshold(np.concatenate([selection.probabilities, unseen]))
+    return replace(
+        fitted,
+        scorecard=replace(fitted.scorecard, threshold=threshold),
+        selection=replace(selection, threshold=threshold),
+    )
 
 
 def out_of_fold_probabilities(

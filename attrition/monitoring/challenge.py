@@ -41,6 +41,8 @@ from attrition.monitoring.findings import (
 )
 from attrition.runs.stopwatch import Stopwatch
 
+TRAINING_ROWS = "rows to learn from"  # in counts by sample
+
 Floats = NDArray[np.float64]
 
 
@@ -54,6 +56,7 @@ class Challenge:
         scored: its scores; None when none was trained.
         evidence: the comparison with the champion; None when there was none.
         sampled: how many rows were new to both, where only a sample of them was compared.
+        contacted: how many rows of contacted clients the candidate has not learnt, if any.
         segments: where a candidate that is deployed is weak; None without one.
     """
 
@@ -62,6 +65,7 @@ class Challenge:
     scored: Scored | None = None
     evidence: Evidence | None = None
     sampled: dict[str, int] = field(default_factory=dict)
+    contacted: dict[str, int] = field(default_factory=dict)
     segments: SegmentSearch | None = None
 
 
@@ -140,7 +144,19 @@ def challenge(
         verdict = disbelieved(verdict, trained.suspicious)
     elif champion is not None and not trained.suspicious:
         suspicious = suspicions(champion.training)
-    return Challenge(verdict, suspicious, scored, evidence, sampled)
+    contacted = {TRAINING_ROWS: trained.contacted} if trained.contacted else {}
+    if trained.learns_contacted:
+        verdict, contacted = replace(verdict, warnings=(*verdict.warnings, _learns(trained))), {}
+    return Challenge(verdict, suspicious, scored, evidence, sampled, contacted)
+
+
+def _learns(trained: TrainingResult) -> str:
+    """That the candidate has learnt what becomes of clients who are called."""
+    return (
+        f"the risk is that of clients who are called: of the {trained.rows:,} rows to learn from, "
+        f"all but {trained.rows - trained.contacted:,} are of contacted clients; hold clients out "
+        f"(holdout_share)"
+    )
 
 
 def suspicions(training: Mapping[str, Any]) -> Suspicion:

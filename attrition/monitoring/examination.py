@@ -49,13 +49,15 @@ class SampleFindings:
     """Findings about the deployed model on one sample of rows; see `DriftRecord`.
 
     Where the outcomes of the rows are not known there is no score, performance or measure;
-    `all_rows` is the number of all rows, where only a sample of them was looked at.
+    `all_rows` is the number of all rows, where only a sample of them was looked at; `contacted` is
+    how many of these rows are not judged by, since a call may have changed their outcomes.
     """
 
     expected: ExpectedScore
     data: Drift
     impact: Impact | None
     all_rows: int | None
+    contacted: int = 0
     score: Score | None = None
     performance: PerformanceDrift | None = None
     measures: dict[str, MeasureChange] | None = None
@@ -99,6 +101,13 @@ class Examination:
         )
 
     @property
+    def contacted(self) -> dict[str, int]:
+        """Number of rows of contacted clients that were not judged by, where there are some."""
+        return {
+            name: finding.contacted for name, finding in self.samples.items() if finding.contacted
+        }
+
+    @property
     def sampled(self) -> dict[str, int]:
         """Number of all rows, where only a sample of them was looked at."""
         return {
@@ -130,16 +139,17 @@ def examine(context: RunContext, watch: OutcomeWatch) -> Examination:
     unanswered = watch.rows_since_change
     if start < ledger.committed_bytes:
         samples[Sample.NEW_ROWS] = unseen = rows.labelled(ledger, start)
-        since_change = since_change and since_change + unseen[1]
+        since_change = since_change and since_change + _count_judged(champion, *unseen)
         last = next((commit.end for commit in ledger.commits if commit.id == watch.commit), start)
         fresh = unseen
         if start < last < ledger.committed_bytes:
             fresh = rows.labelled(ledger, last)
         if last < ledger.committed_bytes and (usual := reference(champion, config)):
-            batch = outcomes_of(config, champion.card, fresh[0]).expecting(usual)
+            of_batch = judged(champion, fresh[0])
+            batch = outcomes_of(config, champion.card, of_batch).expecting(usual)
             watch = watch.with_batch(batch, ledger.commit_id)
-            unanswered = unanswered and unanswered + fresh[1]
-    labelled = [clients for clients, _ in samples.values()]
+            unanswered = unanswered and unanswered + _count_judged(champion, *fresh)
+    labelled = [judged(champion, clients) for clients, _ in samples.values()]
     samples[Sample.OPEN_CLIENTS] = rows.opened(ledger)
     on_test = outcomes_of(config, champion.card, of_test)
     findings = {
@@ -159,6 +169,19 @@ def examine(context: RunContext, watch: OutcomeWatch) -> Examination:
         segments=of_deployed(config, champion.card, labelled),
         rows_since_change=change or since_change,
     )
+
+
+def judged(champion: Champion, clients: Clients) -> Clients:
+    """The clients by whose outcomes a model is judged: those it predicts for, not contacted ones.
+
+    A model that knew few others predicts what becomes of clients who are called.
+    """
+    return clients if champion.learns_contacted else clients.uncontacted
+
+
+def _count_judged(champion: Champion, clients: Clients, total: int) -> int:
+    """How many of all rows a model is judged by, where the clients may be a sample of them."""
+    return round(total * len(judged(champion, clients)) / max(len(clients), 1))
 
 
 def outcomes_of(config: Config, card: Scorecard, clients: Clients) -> OutcomeEvidence:
@@ -255,8 +278,8 @@ def examine_sample(
     )
     if sample is Sample.OPEN_CLIENTS:
         return findings
-    is_of_run = clients is context.test.clients
-    today = context.live_score if is_of_run else score_clients(card, clients, config)
+    is_of_run, fair = clients is context.test.clients, judged(champion, clients)
+    today = context.live_score if is_of_run else score_clients(card, fair, config)
     before, usual = _before(champion, sample), reference(champion, config, sample)
     if usual is None:
         reason = "the release does not say what its probabilities reached at deployment"
@@ -269,6 +292,7 @@ def examine_sample(
         )
     return replace(
         findings,
+        contacted=total - _count_judged(champion, clients, total),
         score=today,
         performance=_with_f1(drift, today, before, training["positives"] / training["rows"]),
         measures=measure_changes(before, today),

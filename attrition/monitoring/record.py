@@ -117,6 +117,8 @@ class DecisionRecord:
         scores: of the deployed model, on the labelled samples.
         segments: where the model that is live after the run is weak; None where none is judged.
         sampled: number of all rows, where only a sample of them was looked at.
+        contacted: number of rows of contacted clients that nothing was judged by, by sample, and
+            that the candidate has not learnt; empty where there are none.
         champion_cross_validated: of the deployed model, when it was trained; None without one.
         candidate_score: on the test data; None when there was no candidate.
         cross_validated: likewise, on the rows it learnt from.
@@ -148,6 +150,7 @@ class DecisionRecord:
     drift: DriftRecord = field(default_factory=DriftRecord)
     segments: SegmentSearch | None = None
     sampled: Mapping[str, int] = field(default_factory=dict)
+    contacted: Mapping[str, int] = field(default_factory=dict)
     champion_cross_validated: Score | None = None
     candidate_score: Score | None = None
     cross_validated: Score | None = None
@@ -191,7 +194,7 @@ class DecisionRecord:
             return formatting.sentence(self.no_effect)
         if self.effect is None:
             return None
-        return study_in_words(self.effect, self.study.since if self.study else self.time, self.time)
+        return study_in_words(self.effect, self.time)
 
     @property
     def seconds(self) -> float | None:
@@ -209,6 +212,8 @@ class DecisionRecord:
         for key in ("study", "effect", "no_effect"):
             if plain[key] is None:
                 del plain[key]
+        if not self.contacted:
+            del plain["contacted"]
         if not self.timings and self.verdict is not RunVerdict.FAILED:
             for key in ("ranking", "no_ranking", "release_after", "timings"):
                 del plain[key]

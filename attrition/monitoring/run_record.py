@@ -113,6 +113,7 @@ def decided(
         drift=drift,
         segments=challenge.segments or exam.segments,
         sampled=exam.sampled | challenge.sampled,
+        contacted=exam.contacted | challenge.contacted,
         champion_cross_validated=exam.cross_validated,
         candidate_score=scored.test if scored else None,
         cross_validated=scored.cross_validated if scored else None,

@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from attrition.calls.actions_store import actions_since
+from attrition.calls.contacts import read_contacts
 from attrition.calls.effect import Effect
 from attrition.calls.holdout import is_held_out
 from attrition.calls.profit import ListProfit
@@ -35,6 +36,7 @@ from attrition.model.scorecard import Scorecard
 from attrition.ranking import csv_list, lookup_db, pricing, ranking, segment_lists
 from attrition.ranking.movement import HighRisk, Movement, moved_since
 from attrition.ranking.outcomes import (
+    CONTACTED,
     EarlierList,
     RankingRecord,
     Remembered,
@@ -328,7 +330,7 @@ def earlier_outcomes(config: Config, ledger: Ledger) -> tuple[EarlierList, ...]:
         start = int(np.searchsorted(numbers, rows[number - oldest]))
         outcomes = first_outcomes(ids[start:], labels[start:])
         tops, overall = precision_at_top(kept, outcomes)
-        if overall.known or any(top.known for top in tops.values()):
+        if any(one.known or one.contacted for one in (overall, *tops.values())):
             results.append(EarlierList(time, kept.release, tops, overall))
     return tuple(results[:REPORTED_OUTCOMES])
 
@@ -336,9 +338,18 @@ def earlier_outcomes(config: Config, ledger: Ledger) -> tuple[EarlierList, ...]:
 def _labelled_since(
     config: Config, ledger: Ledger, commit: int, rankings: Sequence[Remembered]
 ) -> tuple[list[str], list[int], NDArray[np.intp]]:
-    """Ids, labels and row numbers, from a commit on, of the labelled rows of ranked clients."""
+    """Ids, labels and row numbers, from a commit on, of the labelled rows of ranked clients.
+
+    In place of labels that a call may have changed stands `CONTACTED`.
+    """
     wanted = {client for kept in rankings for client in (*kept.top, *kept.sample)}
-    return engine(config).outcomes(ledger, ledger.commits[commit].start, wanted)
+    start = ledger.commits[commit].start
+    ids, labels, numbers = engine(config).outcomes(ledger, start, wanted)
+    contacts = read_contacts(config, ledger, start)
+    if contacts is not None:
+        is_contacted = contacts.of(np.array(ids, dtype=object), numbers)
+        labels = np.where(is_contacted, CONTACTED, labels).tolist()
+    return ids, labels, numbers
 
 
 def top_table(result: RankingResult) -> str:

@@ -20,6 +20,7 @@ from attrition.core.formatting import count
 from attrition.ranking.ranking import HIGH, Ranking, Tiers
 
 TOP_SIZES = (10, 20, 50)
+CONTACTED = -1  # in the place of a label that a call may have changed
 # Most clients of an old ranking that are kept for the base rate; of more, a fixed sample.
 _SAMPLE = 5000
 
@@ -33,7 +34,7 @@ class Remembered:
         release: the model that made it.
         commit: the last commit then; outcomes are the labelled rows that came later.
         clients: number of ranked clients.
-        top: ids of the first clients, in order.
+        top: ids of the first clients, in order, as if nobody were held out.
         sample: ids of all clients, or of a fixed sample, for the base rate.
         high: number of clients at high risk; None in an older history.
         value_at_risk: theirs in sum; None without values.
@@ -53,7 +54,8 @@ class Remembered:
 def remember(ranking: Ranking, release: str, commit: str | None, ranked: str) -> Remembered:
     """The part of a ranking that is kept, of bounded size."""
     ids = ranking.ids.tolist()
-    top = tuple(ids[: max(TOP_SIZES)])
+    first = ranking.ungrouped[: max(TOP_SIZES)]
+    top = tuple(ranking.ids[first].tolist())
     chosen: Iterable[int] = range(len(ids))
     if len(ids) > _SAMPLE:
         # The checksum of an id is independent of its risk: the sample represents all clients.
@@ -74,12 +76,15 @@ class OutcomeCounts:
     """Among some ranked clients: how many outcomes are known, and how many of those left.
 
     `share_left` is the fraction 0-1 of the known ones that left; None when none is known.
+    `contacted` counts the outcomes that are not among the known ones, since a call may have changed
+    them.
     """
 
     clients: int
     known: int
     left: int
     share_left: float | None
+    contacted: int = 0
 
 
 @dataclass(frozen=True)
@@ -152,7 +157,8 @@ def precision_at_top(
 
     Args:
         old: an old ranking.
-        outcomes: client -> 1 for left, 0 for stayed, for outcomes that came after the ranking.
+        outcomes: client -> 1 for left, 0 for stayed, or `CONTACTED`, for outcomes that came after
+            the ranking.
 
     Returns:
         Top size k -> outcomes of the first k clients, for each k up to the ranking's length (for a
@@ -164,9 +170,11 @@ def precision_at_top(
 
 
 def _count(clients: Sequence[str], outcomes: Mapping[str, int]) -> OutcomeCounts:
-    labels = [outcomes[client] for client in clients if client in outcomes]
+    came = [outcomes[client] for client in clients if client in outcomes]
+    labels = [label for label in came if label != CONTACTED]
     known, left = len(labels), sum(labels)
-    return OutcomeCounts(len(clients), known, left, left / known if known else None)
+    share_left = left / known if known else None
+    return OutcomeCounts(len(clients), known, left, share_left, len(came) - known)
 
 
 def first_outcomes(ids: Iterable[str], labels: Iterable[int]) -> dict[str, int]:

@@ -92,6 +92,7 @@ class Ranking:
         probability_changes: since the last ranking, as text; "new", or "" without a last one.
         rank_changes: ranks gained since then, as text; negative for a loss.
         rows: each client's position in the table that was ranked, from 0 on.
+        ungrouped: the clients' places here in the order they would have if nobody were held out.
         held_out: how many clients are held out; None: no share of the clients is.
         profits: what calling each is expected to earn, NaN without a value; None without costs.
         last_contacts: the day of the last action, as in `2026-01-31`, of a client who was contacted
@@ -109,6 +110,7 @@ class Ranking:
     probability_changes: Sequence[str] = ()
     rank_changes: Sequence[str] = ()
     rows: NDArray[np.intp] = field(default_factory=lambda: np.empty(0, np.intp))
+    ungrouped: NDArray[np.intp] = field(default_factory=lambda: np.empty(0, np.intp))
     held_out: int | None = None
     profits: Floats | None = None
     last_contacts: Sequence[str] | None = None
@@ -213,8 +215,10 @@ def rank(
     amounts = {BY_VALUE: at_risk, BY_PROFIT: profits}.get(rank_by)
     if amounts is not None:
         order = order[np.argsort(-amounts[order], kind="stable")]  # NaN last
+    ungrouped = np.arange(len(ids))
     if held_out is not None:
-        order = order[np.argsort(held_out[order], kind="stable")]
+        grouped = np.argsort(held_out[order], kind="stable")
+        order, ungrouped = order[grouped], np.argsort(grouped)
     to_call = len(ids) if held_out is None else int((~held_out).sum())
     tier_of = tiers.of(exact[order])
     reasons = _reasons(card, table, order[:with_reasons], tier_of[:with_reasons], labels)
@@ -228,6 +232,7 @@ def rank(
         values_at_risk=ranked_at_risk,
         value_ranks=None if ranked_at_risk is None else _value_ranks(ranked_at_risk, to_call),
         rows=order,
+        ungrouped=ungrouped,
         held_out=None if held_out is None else len(ids) - to_call,
         profits=None if profits is None else profits[order],
         segments={name: texts[order] for name, texts in (segments or {}).items()},

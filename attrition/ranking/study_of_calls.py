@@ -16,6 +16,7 @@ from attrition.calls.study import current_study
 from attrition.core import clock
 from attrition.core.config import Config
 from attrition.core.errors import DataError
+from attrition.core.formatting import plural
 from attrition.data.ledger import Ledger
 from attrition.engines.selection import engine
 from attrition.ranking.ranking import HIGH, Ranking
@@ -46,7 +47,10 @@ class StudySoFar:
     @property
     def effect(self) -> Effect | None:
         """What calls have changed; None where that cannot be measured."""
-        return None if self.fault else measure(self._enrolled(), ConfidenceSequence())
+        if self.fault:
+            return None
+        since = self.intakes[0].day if self.intakes else None
+        return replace(measure(self._enrolled(), ConfidenceSequence()), since=since)
 
     def _enrolled(self) -> Enrolled:
         clients = [client for intake in self.intakes for client in intake.clients]
@@ -109,6 +113,14 @@ def _outcomes(config: Config, ledger: Ledger, intakes: tuple[Intake, ...]) -> di
 
     Where the ledger has been rebuilt since, only rows that came after that are certainly later.
     """
+    known = {None, *(commit.id for commit in ledger.commits)}
+    before = sum(len(intake.clients) for intake in intakes if intake.commit not in known)
+    if before:
+        logger.warning(
+            "the study of calls: the ledger has been made anew since %s enrolled; of these only "
+            "outcomes that came after that are counted",
+            plural(before, "client"),
+        )
     starts = [ledger.unseen_start(intake.commit) for intake in intakes]
     oldest = min(starts)
     if oldest >= ledger.committed_bytes:

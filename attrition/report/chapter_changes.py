@@ -34,7 +34,7 @@ from attrition.report.document import (
     table,
 )
 from attrition.report.inputs import ReportInputs
-from attrition.report.run_summary import drift_word, impact_sentence, live_f1
+from attrition.report.run_summary import drift_word, impact_sentence, live_f1, set_aside
 
 RUNS_SHOWN = 8
 DECIDED = {
@@ -170,6 +170,8 @@ def performance(decision: DecisionRecord | None) -> Iterator[Block]:
     drift = decision.drift
     for sample, finding in drift.performance.items():
         yield Text(f"On the {sample}: {formatting.sentence(finding.reason)}")
+    if (rows := set_aside(decision.contacted)) is not None:
+        yield Text(f"Neither judged by nor learnt from are {rows}")
     yield from _departures(drift.performance)
     estimates = {name: score.believable_f1 for name, score in drift.expected_scores.items()}
     known = [name for name, f1 in estimates.items() if f1 is not None]

@@ -96,7 +96,8 @@ def _lists(inputs: ReportInputs) -> Iterator[Block]:
             for one in outcomes
         ],
         "Leavers among the clients whose outcome is known by now; of a long list, all on it are a "
-        "sample. A call that kept a client makes the list look worse than it was.",
+        "sample. Clients who had been contacted are not counted; a call that is not written down "
+        "and kept a client makes the list look worse than it was.",
     )
 
 

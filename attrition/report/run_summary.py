@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from attrition.calls.words import profit_in_words
 from attrition.core.formatting import (
     NO_OPEN_CLIENTS,
     OPEN_CLIENTS,
     TERMINAL_WIDTH,
+    listing,
     no_list,
     paragraph,
     plural,
@@ -94,6 +95,8 @@ def _paragraphs(record: DecisionRecord, labels: Labels) -> Iterator[tuple[str, s
     if record.candidate_score:
         scores = _scores(record.candidate_score, record.cross_validated)
         yield "Candidate", f"on the test data it has {scores}"
+    if (rows := set_aside(record.contacted)) is not None:
+        yield "Set aside", rows
     yield "Drift", _drift(record.drift)
     if ranking:
         yield "Clients", _clients(ranking)
@@ -195,19 +198,35 @@ def list_helped(ranking: RankingRecord) -> str | None:
     """What came of the newest old list whose top is known well enough; None without such a list."""
     for earlier in ranking.outcomes:  # newest first
         top = next(iter(earlier.top.values()), None)
-        if top and top.share_left is not None and 2 * top.known >= top.clients:
-            return _helped(earlier, top, top.share_left)
+        if top and 2 * (top.known + top.contacted) >= top.clients:
+            return _helped(earlier, top)
     return None
 
 
-def _helped(earlier: EarlierList, top: OutcomeCounts, share_left: float) -> str:
+def _helped(earlier: EarlierList, top: OutcomeCounts) -> str:
     overall = earlier.all
+    first = f"Of the first {top.clients} on the list of {earlier.time[:10]}, "
+    not_counted = f"{top.contacted} had been contacted and are not counted" * bool(top.contacted)
+    if top.share_left is None:
+        return f"{first}{not_counted}: whether they were at risk is not known."
     rate = "" if overall.share_left is None else f" ({overall.share_left:.0%})"
     return (
-        f"Of the first {top.clients} on the list of {earlier.time[:10]}, {top.left} of "
-        f"{top.known} known outcomes are leavers ({share_left:.0%}); "
-        f"of all clients on it, {overall.left:,} of {overall.known:,}{rate}."
+        f"{first}{top.left} of {top.known} known outcomes are leavers ({top.share_left:.0%}); of "
+        f"all clients on it, {overall.left:,} of {overall.known:,}{rate}"
+        f"{f'; {not_counted}' if not_counted else ''}."
     )
+
+
+def set_aside(contacted: Mapping[str, int]) -> str | None:
+    """How many rows nothing is judged by and learnt from, since a call may have changed outcomes.
+
+    Args:
+        contacted: as the decision record has it.
+    """
+    if not contacted:
+        return None
+    rows = listing([f"{n:,} of the {where}" for where, n in contacted.items()])
+    return f"rows of clients who had been contacted: {rows}."
 
 
 def _impact(drift: DriftRecord, labels: Labels) -> str | None:

@@ -314,12 +314,21 @@ def test_how_long_it_takes_is_said_by_the_pace_so_far() -> None:
     effect = measure(groups(100, 35, 100, 37), SEQUENCE)
     assert effect.more_if_planned is not None
     weeks = math.ceil(effect.more_if_planned / 200 * 4)  # 200 outcomes came in four
-    words = study_in_words(effect, "2026-05-01T06:00:00+00:00", "2026-05-29T06:00:00+00:00")
+    now = "2026-05-29T06:00:00+00:00"
+    words = study_in_words(replace(effect, since="2026-05-01"), now)
     assert words == f"{effect_in_words(effect)} At the pace so far that takes about {weeks} weeks."
-    for since in ("2026-05-28T06:00:00+00:00", "junk"):
-        assert study_in_words(effect, since, "2026-05-29T06:00:00Z") == effect_in_words(effect)
-    slow = study_in_words(effect, "2016-05-01T06:00:00+00:00", "2026-05-29T06:00:00+00:00")
+    for since in ("2026-05-28", "junk", None):
+        assert study_in_words(replace(effect, since=since), now) == effect_in_words(effect)
+    slow = study_in_words(replace(effect, since="2016-05-01"), now)
     assert slow.endswith("takes more than ten years.")
     shown = measure(groups(1000, 310, 1000, 390), SEQUENCE)
-    words = study_in_words(shown, "2026-05-01T06:00:00+00:00", "2026-05-29T06:00:00+00:00")
-    assert words == effect_in_words(shown)
+    assert study_in_words(replace(shown, since="2026-05-01"), now) == effect_in_words(shown)
+
+
+def test_that_held_out_clients_were_contacted_is_said() -> None:
+    effect = measure(groups(100, 35, 100, 37), SEQUENCE)
+    assert "hides" not in study_in_words(effect, "2026-05-29")
+    careless = replace(effect, held_out=replace(effect.held_out, share_contacted=0.31))
+    assert study_in_words(careless, "2026-05-29").endswith(
+        "31% of the held out were contacted, too, which hides what calls change."
+    )

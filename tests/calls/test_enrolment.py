@@ -91,6 +91,21 @@ def test_what_is_lost_or_changed_is_noticed(tmp_path: Path) -> None:
         read_intakes(tmp_path)
 
 
+def test_files_of_different_backups_are_noticed(tmp_path: Path) -> None:
+    first = enrol(tmp_path, (), listed("Ann"))
+    enrol(tmp_path, first, listed("Bob"))
+    (lost,) = tmp_path.glob("000002-*")
+    content = lost.read_bytes()
+    lost.unlink()
+    enrol(tmp_path, first, listed("Cid", "Bob"))
+    lost.write_bytes(content)
+    with pytest.raises(DataError, match="two files 000002, of different backups"):
+        read_intakes(tmp_path)
+    lost.rename(lost.with_name(lost.name.replace("000002", "000003")))
+    with pytest.raises(DataError, match="1 client enrolled twice"):
+        read_intakes(tmp_path)
+
+
 def test_a_study_is_its_share_and_salt_whenever_it_began(tmp_path: Path) -> None:
     study = Study(0.2, "ab" * 32, "2026-05-01")
     assert study_folder(tmp_path, study) == tmp_path / "0.2-abababababababab"

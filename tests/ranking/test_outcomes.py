@@ -29,6 +29,21 @@ def test_precision_at_the_top_counts_known_outcomes_only() -> None:
     assert everybody.share_left == pytest.approx(4 / 11)
 
 
+def test_outcomes_that_a_call_may_have_changed_are_counted_by_themselves() -> None:
+    labels = {"01": 1, "02": outcomes.CONTACTED, "05": outcomes.CONTACTED, "09": 0}
+    tops, everybody = outcomes.precision_at_top(remembered(30), labels)
+    assert tops[10] == OutcomeCounts(clients=10, known=2, left=1, share_left=0.5, contacted=2)
+    assert (everybody.known, everybody.left, everybody.contacted) == (2, 1, 2)
+
+
+def test_who_is_held_out_is_remembered_where_the_risk_puts_them() -> None:
+    chances = {"a": 0.9, "b": 0.8, "c": 0.7, "d": 0.6, "e": 0.5}
+    is_held_out = np.array([True, False, True, False, False])
+    ranking = ranked(chances, held_out=is_held_out)
+    assert ranking.ids.tolist() == ["b", "d", "e", "a", "c"]
+    assert outcomes.remember(ranking, "release", None, KIND).top == ("a", "b", "c", "d", "e")
+
+
 def test_a_short_list_is_its_own_top_and_nothing_known_is_no_precision() -> None:
     tops, everybody = outcomes.precision_at_top(remembered(3), {})
     assert list(tops) == [3]

@@ -13,6 +13,7 @@ from attrition.core import atomic_files
 from attrition.data.ledger import read_ledger
 from attrition.ranking import call_list, csv_list
 from attrition.ranking.call_list import RankingResult
+from attrition.ranking.study_of_calls import study_so_far
 from tests.conftest import HEADER, Project
 from tests.support.records import decision_json
 from tests.support.releases import deploy
@@ -111,6 +112,53 @@ def test_the_first_label_after_the_list_is_the_outcome_and_actions_count_from_it
     act(studied, "june.csv", ("=Quiet()", day, "offer"), ("Middling", day, "call"))
     effect = rank(studied)
     assert (effect.called.share_contacted, effect.held_out.share_contacted) == (1, 0)
+
+
+def test_of_two_actions_a_day_the_first_counts_and_what_cannot_be_an_action_counts_nowhere(
+    studied: Project,
+) -> None:
+    today = files(studied)[0].name[7:17]
+    act(
+        studied,
+        "may.csv",
+        ("=Quiet()", today, "letter"),
+        ("=Quiet()", today, "call"),
+        ("Absent", "2026-02-30", "call"),
+        ("Absent", "2999-01-01", "call"),
+        ("=Quiet() of old", today, "call"),
+    )
+    take_in(studied, "came.csv", ("=Quiet()", "2", "1"), ("Absent", "2", "0"))
+    study = study_so_far(studied.config, read_ledger(studied.config.ledger))
+    assert study is not None
+    assert study.actions == {"=Quiet()": "letter"}
+    assert study.outcomes == {"=Quiet()": 1, "Absent": 0}
+    (quarantine,) = studied.config.quarantine.glob("actions-*")
+    shown = quarantine.read_text()
+    assert all(value in shown for value in ("2026-02-30", "2999-01-01", "=Quiet() of old"))
+
+
+def test_after_the_ledger_was_made_anew_only_later_labels_are_outcomes_and_the_log_says_so(
+    studied: Project, caplog: pytest.LogCaptureFixture
+) -> None:
+    take_in(studied, "came.csv", ("=Quiet()", "2", "1"))
+    assert sizes(rank(studied)) == [(1, 1, 1.0), (2, 0, None)]
+    assert "made anew" not in caplog.text
+    studied.config.ledger.unlink()
+    studied.run("ingestion.py")
+    assert sizes(rank(studied)) == [(1, 0, None), (2, 0, None)]
+    assert "the ledger has been made anew since 3 clients enrolled" in caplog.text
+    take_in(studied, "later.csv", ("Absent", "2", "1"))
+    assert sizes(rank(studied)) == [(1, 0, None), (2, 1, 1.0)]
+
+
+def test_a_client_under_another_name_is_another_client_and_the_old_one_stays_enrolled(
+    studied: Project,
+) -> None:
+    take_in(studied, "renamed.csv", ("Quiet Ltd", "0", ""))
+    take_in(studied, "came.csv", ("Quiet Ltd", "1", "1"))
+    effect = rank(studied)
+    assert sum(group[0] for group in sizes(effect)) == 3  # its outcome came before it was listed
+    assert sum(group[1] for group in sizes(effect)) == 0
 
 
 def test_a_run_killed_before_its_list_enrols_nobody_twice(

@@ -145,6 +145,37 @@ def test_clients_are_counted_and_an_older_list_is_judged_once_half_its_top_is_kn
     )
 
 
+def test_outcomes_that_a_call_may_have_changed_are_said_not_to_count() -> None:
+    def told(known: int, left: int, contacted: int) -> str:
+        share = left / known if known else None
+        top = {"clients": 10, "known": known, "left": left, "share_left": share}
+        top["contacted"] = contacted
+        overall = {"clients": 90, "known": 30, "left": 3, "share_left": 0.1}
+        earlier = {"time": "2026-03-02T06", "top": {"10": top}, "all": overall}
+        ranking = {"ranked": "open clients", "clients": 1200, "outcomes": [earlier]}
+        return " ".join(summary({**RECORD, "ranking": ranking}).split())
+
+    assert (
+        "Of the first 10 on the list of 2026-03-02, 3 of 4 known outcomes are leavers (75%); of "
+        "all clients on it, 3 of 30 (10%); 2 had been contacted and are not counted."
+        in told(4, 3, 2)
+    )
+    assert (
+        "Of the first 10 on the list of 2026-03-02, 7 had been contacted and are not counted: "
+        "whether they were at risk is not known." in told(0, 0, 7)
+    )
+    assert "on the list of" not in told(2, 1, 2)
+
+
+def test_rows_that_nothing_was_judged_by_are_counted() -> None:
+    text = summary({**RECORD, "contacted": {"new rows": 1200, "rows to learn from": 3400}})
+    assert (
+        "Set aside rows of clients who had been contacted: 1,200 of the new rows and 3,400 of the "
+        "rows to learn from." in " ".join(text.split())
+    )
+    assert "Set aside" not in summary(RECORD)
+
+
 TERM = {
     "term": "lastmonth_activity",
     "columns": ["lastmonth_activity"],

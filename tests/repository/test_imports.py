@@ -16,7 +16,7 @@ MAY_IMPORT = {
     "runs": "core",
     "data": "core",
     "model": "core",
-    "engines": "core runs data model",
+    "engines": "core runs data model calls",
     "calls": "core data model",
     "monitoring": "core runs data model engines calls ranking",
     "ranking": "core runs data model engines calls",

@@ -18,6 +18,7 @@ from app import create_app
 from attrition.calls.holdout import is_held_out
 from attrition.core import atomic_files, releases
 from attrition.core.spreadsheet import plain
+from attrition.data import synthetic
 from attrition.runs import history
 from tests.conftest import REPOSITORY, Project, book
 from tests.support.outcome import tree
@@ -675,3 +676,42 @@ def test_a_study_of_calls_is_recorded_and_begins_and_ends_with_a_sentence(
     newest, before = history.runs(project.config.history, limit=2)
     assert "study" not in newest
     assert before["study"] == record["study"]
+
+
+def test_rows_of_contacted_clients_are_set_aside_and_counted(finished_copy: Project) -> None:
+    """The open clients at high risk are called; in what came of them, that is said."""
+    project, root = finished_copy, finished_copy.root
+    (root / "actions").mkdir()
+    made = "--clients 2500 --seed 1 --first-client 10000".split()
+    paths = {"list": "models/clientrisk.csv", "actions": "actions/calls.csv"}
+    paths["output"] = "sourcedata/may.csv"
+    named = [text for name, path in paths.items() for text in (f"--{name}", str(root / path))]
+    assert synthetic.main([*made, *named]) == 0
+    with (root / paths["actions"]).open(encoding="utf-8", newline="") as stream:
+        called = {row["client"] for row in csv.DictReader(stream)}
+    with (root / paths["output"]).open(encoding="utf-8", newline="") as stream:
+        rows = [row["corporation"] for row in csv.DictReader(stream)]
+    assert 10 < len(called) < len(rows) / 2
+    project.configure(reports=["html"])
+    text = " ".join(project.run(SCRIPT).stdout.split())
+    counted = (
+        f"rows of clients who had been contacted: {len(called)} of the new rows and {len(called)} "
+        f"of the rows to learn from."
+    )
+    assert f"Set aside {counted}" in text
+    record = decision(project)
+    assert record["contacted"] == {"new rows": len(called), "rows to learn from": len(called)}
+    assert record["scores"]["new rows"]["rows"] == len(rows) - len(called)
+    assert record["drift"]["data"]["new rows"]["rows"] == len(rows)
+    assert record["evidence"]["unseen"]["rows"] == len(rows) - len(called)
+    trained = atomic_files.read_json(root / "models/training.json")
+    assert trained["contacted_rows"] == len(called)
+    assert trained["reference"]["rows"] == trained["rows"] + len(called)
+    (earlier,) = record["ranking"]["outcomes"]
+    first = earlier["top"]["10"]
+    assert first["contacted"] > 0
+    assert first["known"] + first["contacted"] == 10
+    assert earlier["all"]["contacted"] == len(called)
+    assert f"{first['contacted']} had been contacted and are not counted" in text
+    report = (root / "models/report.html").read_text(encoding="utf-8")
+    assert f"Neither judged by nor learnt from are {counted}" in report

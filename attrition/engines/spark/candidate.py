@@ -6,21 +6,41 @@ import numpy as np
 from numpy.typing import NDArray
 from pyspark.sql import DataFrame
 
+from attrition.calls.contacts import Contacts
 from attrition.core.config import Config
 from attrition.core.errors import NotEnoughData
 from attrition.data import storage
 from attrition.data.clients import Clients, TestClients, joined
-from attrition.engines.candidate import Candidate, count_known, too_few, training_minimum
+from attrition.engines.candidate import (
+    Candidate,
+    are_enough,
+    count_known,
+    too_few,
+    training_minimum,
+)
 from attrition.engines.spark import dataset
 from attrition.engines.spark.dataset import SAMPLE_ROWS, Master
 from attrition.engines.spark.training import fit_selected
-from attrition.model.training import Columns, FittedModel, Labels, check_enough, choose
+from attrition.model.training import (
+    Columns,
+    FittedModel,
+    Labels,
+    check_enough,
+    choose,
+    with_threshold_for_all,
+)
 
 Numbers = NDArray[np.intp]
 
 
-def learn(master: Master, rows: DataFrame, test: TestClients, first_unseen: int) -> Candidate:
-    """Fit a candidate to all rows except those of the test data.
+def learn(
+    master: Master,
+    rows: DataFrame,
+    test: TestClients,
+    first_unseen: int,
+    contacts: Contacts | None,
+) -> Candidate:
+    """Fit a candidate to all rows except those of the test data and of contacted clients.
 
     More than `SAMPLE_ROWS` rows are represented by two samples of that size: one of all rows, used
     to select pairs, L2 strength and threshold, and as reference for later rows; and one of the
@@ -31,34 +51,53 @@ def learn(master: Master, rows: DataFrame, test: TestClients, first_unseen: int)
         rows: the labelled rows.
         test: the labelled test data.
         first_unseen: number of the first file that the deployed model was not trained on.
+        contacts: the contacted clients, by numbers of files; None: there are none.
 
     Raises:
         NotEnoughData: there are too few rows, or all have one label.
     """
     config, all_rows = master.config, rows.count()
-    rows = master.not_in_test(rows, test).persist()
-    counts = dataset.count_labels(rows)
+    today = master.not_in_test(rows, test).persist()
+    rows, counts_today = today, dataset.count_labels(today)
+    counts, minimum = counts_today, training_minimum(config)
+    if contacts is not None:
+        others = master.not_contacted(today, contacts)
+        counts = dataset.count_labels(others)
+    contacted = sum(counts_today.values()) - sum(counts.values())
+    if contacted and are_enough(sum(counts.values()), counts.get(1, 0), minimum):
+        rows = others
+    else:
+        counts = counts_today
     total, positives = sum(counts.values()), counts.get(1, 0)
-    left_out = all_rows - total
+    left_out = all_rows - sum(counts_today.values())
     try:
-        check_enough(total, positives, training_minimum(config))
+        check_enough(total, positives, minimum)
     except NotEnoughData as error:
         raise too_few(error, left_out) from None
     representatives, files = dataset.sample(rows, config, counts, SAMPLE_ROWS)
     clients, unseen, unseen_rows = _to_compare(rows, config, representatives, files, first_unseen)
     fitted = _fit(config, rows, total, representatives)
+    of_today = representatives
+    if rows is not today:
+        sampled, files = dataset.sample(today, config, counts_today, SAMPLE_ROWS)
+        of_today = dataset.marked(sampled, files, contacts)
+        set_aside = of_today.only_contacted.features
+        fitted = with_threshold_for_all(fitted, set_aside, contacted / total)
     known = count_known(config, test, master.ids_among(rows, test))
-    rows.unpersist()
+    today.unpersist()
     return Candidate(
         fitted=fitted,
         rows=total,
         positives=positives,
         left_out=left_out,
         representatives=representatives,
+        today=of_today,
         clients=clients,
         unseen=unseen,
         unseen_rows=unseen_rows,
         known_test_rows=known,
+        contacted=contacted,
+        learns_contacted=contacted > 0 and rows is today,
     )
 
 

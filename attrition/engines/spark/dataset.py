@@ -11,7 +11,7 @@ of arrival. Here they have their SQL names: `v0`, `v1`, ..., `label`, `file`, `r
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -19,6 +19,7 @@ import pyarrow
 from numpy.typing import NDArray
 from pyspark.sql import Column, DataFrame, SparkSession, functions
 
+from attrition.calls.contacts import Contacts
 from attrition.core.config import Config
 from attrition.data import storage as local_storage
 from attrition.data.clients import Clients, TestClients, from_columns
@@ -89,6 +90,15 @@ class Master:
     def not_held_out(self, rows: DataFrame) -> DataFrame:
         """The labelled rows that are not held out by `test_share`."""
         return rows.where(f"NOT {is_held_out(self.config)}") if self.config.test_share else rows
+
+    def not_contacted(self, rows: DataFrame, contacts: Contacts) -> DataFrame:
+        """The labelled rows of clients who had not been contacted, by numbers of first files."""
+        table = pyarrow.table({"name": contacts.clients.tolist(), "first": contacts.first_rows})
+        firsts = self.session.createDataFrame(table)
+        assert self.config.id_column is not None
+        client = local_storage.key_of(self.config)[self.config.id_column]
+        is_one = (rows[client] == firsts["name"]) & (rows["file"] >= firsts["first"])
+        return rows.join(firsts, is_one, "left_anti")
 
     def _read(self, addresses: Sequence[str]) -> DataFrame:
         if addresses:
@@ -172,6 +182,11 @@ def sample(
 def collect(frame: DataFrame, config: Config) -> tuple[Clients, NDArray[np.intp]]:
     """All rows, in the form of `sample`."""
     return _clients(config, frame.toArrow())
+
+
+def marked(clients: Clients, files: NDArray[np.intp], contacts: Contacts | None) -> Clients:
+    """Clients, as `sample` gives them, with the contacted ones marked."""
+    return replace(clients, contacted=None if contacts is None else contacts.of(clients.ids, files))
 
 
 def count_labels(frame: DataFrame) -> dict[Any, int]:

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pyspark.sql import DataFrame, functions
 
+from attrition.calls.contacts import Contacts, read_contacts
 from attrition.core import atomic_files, clock
 from attrition.core.config import Config
 from attrition.core.engine_settings import SparkSettings, file_address
@@ -93,7 +94,7 @@ class SparkEngine:
             rows = self._labelled(master, ledger)
             unseen = ledger.unseen_start(deployed_commit)
             first_unseen = dataset.first_file(ledger, unseen)
-            candidate = learn(master, rows, test, first_unseen)
+            candidate = learn(master, rows, test, first_unseen, self._contacts(ledger))
             return replace(candidate, libraries={"pyspark": version("pyspark")})
 
     def count_in_test(self, ledger: Ledger, test: TestClients) -> int:
@@ -103,11 +104,13 @@ class SparkEngine:
 
     def labelled(self, ledger: Ledger, start: int) -> tuple[Clients, int]:
         with self._master() as master:
-            return self._sample(master.not_held_out(self._labelled(master, ledger, start)))
+            rows = master.not_held_out(self._labelled(master, ledger, start))
+            return self._sample(rows, self._contacts(ledger))
 
     def held_out(self, ledger: Ledger) -> tuple[Clients, int]:
         with self._master() as master:
-            return self._sample(master.held_out(self._labelled(master, ledger)))
+            rows = master.held_out(self._labelled(master, ledger))
+            return self._sample(rows, self._contacts(ledger))
 
     def opened(self, ledger: Ledger) -> tuple[Clients, int]:
         with self._master() as master:
@@ -175,10 +178,19 @@ class SparkEngine:
                 f"or engine; run ingestion.py, which takes every file in again"
             )
 
-    def _sample(self, rows: DataFrame) -> tuple[Clients, int]:
+    def _contacts(self, ledger: Ledger) -> Contacts | None:
+        """The contacted clients; in place of first rows they have numbers of first files."""
+        contacts = read_contacts(self.config, ledger)
+        if contacts is None:
+            return None
+        rows, places = np.unique(contacts.first_rows, return_inverse=True)
+        files = np.array([dataset.first_file(ledger, row) for row in rows.tolist()], np.intp)
+        return replace(contacts, first_rows=files[places])
+
+    def _sample(self, rows: DataFrame, contacts: Contacts | None = None) -> tuple[Clients, int]:
         counts = dataset.count_labels(rows)
-        clients, _ = dataset.sample(rows, self.config, counts, SAMPLE_ROWS)
-        return clients, sum(counts.values())
+        clients, files = dataset.sample(rows, self.config, counts, SAMPLE_ROWS)
+        return dataset.marked(clients, files, contacts), sum(counts.values())
 
     def _riskiest(self, rows: DataFrame, card: Scorecard) -> tuple[Clients, int]:
         total = rows.count()

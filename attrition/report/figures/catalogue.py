@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from attrition.calls.study import Study
 from attrition.core.labels import NO_LABELS, Labels
 from attrition.model.metrics import Score
 from attrition.model.terms import Floats
@@ -72,11 +73,20 @@ def effect_pictures(
         (run.time, run.effect.estimate)
         for run in reversed(runs)
         if run.run_id != decision.run_id
-        and run.study == decision.study
         and run.effect
         and run.effect.estimate
+        and _is_same_study(run.study, decision.study)
     ]
     return [call_figures.effect([*earlier, (decision.time, effect.estimate)], effect.level)]
+
+
+def _is_same_study(one: Study | None, other: Study | None) -> bool:
+    """Whether both hold out the same clients; one that was left for a while goes on."""
+    return (
+        one is not None
+        and other is not None
+        and (one.share, one.salt_digest) == (other.share, other.salt_digest)
+    )
 
 
 def change_pictures(

@@ -42,6 +42,7 @@ from attrition.model.transformers import knot_axis
 from attrition.model.transformers import level_axis as local_level_axis
 from attrition.model.versions import versions
 from tests.conftest import FOLDERS, Project
+from tests.support.contacts import act_on
 from tests.support.ingested import quarantined
 from tests.support.scorecards import random_card, random_clients
 from tests.support.spark import ON_SPARK, engine
@@ -425,6 +426,42 @@ def test_outcomes_of_earlier_lists_are_found(sides: tuple[Side, Side]) -> None:
     assert one[1] == other[1]
     assert "soon" in one[0]
     assert (other[2] <= one[2]).all()
+
+
+def test_both_set_the_same_contacted_clients_aside(sides: tuple[Side, Side]) -> None:
+    """Of clients called before the second arrival the rows of that count, not those of the first.
+
+    Their names are in both: some in two rows, in each of the arrivals one.
+    """
+    names = [f"c{number}" for number in range(1900, 2100)]
+    tallies = []
+    for side in sides:
+        act_on(side.project, names)
+        ingestion.run(side.config)
+        first, *others = side.ledger.commits
+        ledger = replace(side.ledger, commits=(replace(first, time="2001-02-03"), *others))
+        clients, _ = side.engine.labelled(ledger, 0)
+        learnt = side.engine.learn(ledger, labelled_test_clients(side.config), first.id)
+        tallies.append((clients, learnt))
+        side.config.actions.unlink()
+    (one, one_learnt), (other, other_learnt) = tallies
+    np.testing.assert_array_equal(one.contacted, other.contacted)
+    rows_of_first = sides[0].ledger.commits[0].rows
+    assert one.contacted is not None
+    assert not one.contacted[:rows_of_first].any()
+    late = set(one.ids[rows_of_first:]) & set(names)
+    assert set(one.ids[one.contacted]) == late
+    assert len(late & set(one.ids[:rows_of_first])) > 50
+    assert 0 < one_learnt.contacted == other_learnt.contacted == one.contacted.sum()
+    assert not one_learnt.learns_contacted
+    assert (one_learnt.rows, one_learnt.left_out) == (other_learnt.rows, other_learnt.left_out)
+    same_clients(one_learnt.clients, other_learnt.clients)
+    same_clients(one_learnt.today, other_learnt.today)
+    np.testing.assert_array_equal(one_learnt.unseen, other_learnt.unseen)
+    cards = one_learnt.fitted.scorecard, other_learnt.fitted.scorecard
+    assert cards[0].threshold == pytest.approx(cards[1].threshold, abs=1e-4)
+    chances = [card.probabilities(one.columns) for card in cards]
+    np.testing.assert_allclose(chances[0], chances[1], atol=1e-4, rtol=0)
 
 
 def test_the_profile_of_the_data_is_the_same(sides: tuple[Side, Side]) -> None:
