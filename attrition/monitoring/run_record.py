@@ -94,11 +94,9 @@ def decided(
     )
     if study_notice:
         new_notices.append(study_notice)
-    on_test, suspicious = scores.get(Sample.TEST_DATA), challenge.suspicious
-    threshold = config.model_score_threshold
-    alerts = findings(
-        on_test, exam.cross_validated, drift, suspicious, threshold, labels=config.labels
-    )
+    suspicious, threshold = challenge.suspicious, config.model_score_threshold
+    on_test, validated = scores.get(Sample.TEST_DATA), exam.cross_validated
+    alerts = findings(on_test, validated, drift, suspicious, threshold, labels=config.labels)
     return DecisionRecord(
         run_id=started,
         time=started,

@@ -124,7 +124,7 @@ def rank_clients(config: Config, ledger: Ledger, champion: Champion | None) -> R
         return give_up(config, "no model is deployed")
     if champion.misfit is not None:
         return give_up(config, champion.misfit)
-    path, card, release = config.client_risk, champion.card, champion.release
+    card, release = champion.card, champion.release
     clients, ranked, total = _clients_to_rank(config, ledger, card)
     if not len(clients):
         return give_up(
@@ -136,48 +136,18 @@ def rank_clients(config: Config, ledger: Ledger, champion: Champion | None) -> R
     is_open = ranked == OPEN_CLIENTS  # nobody calls clients of a known outcome
     study = study_so_far(config, ledger)
     priced = pricing.pricing(config, study.effect if study else None) if is_open else None
-    known = priced if isinstance(priced, Pricing) else None
-    rank_by = pricing.order(config, priced)
-    tiers = ranking.choose_tiers(
-        pricing.high_threshold(config, priced, clients.values),
-        config.medium_risk_threshold,
-        card.threshold,
-    )
-    share, salt = config.holdout_share, config.holdout_salt or ""
-    is_study = bool(share) and is_open
-    result = ranking.rank(
-        card,
-        clients.ids,
-        clients.columns,
-        values=clients.values,
-        tiers=tiers,
-        with_reasons=config.clients_with_reasons,
-        held_out=is_held_out(clients.ids.tolist(), share, salt) if is_study else None,
-        labels=config.labels,
-        rank_by=rank_by,
-        pricing=known,
-        segments=clients.segments,
-    )
-    result = ranking.with_changes(result, _last_list(path) if config.id_column else None)
-    if is_open:
-        result = _with_rest(config, result)
+    tiers, result = _in_order(config, card, clients, priced, is_open=is_open)
     study = with_listed(config, ledger, study, result)
     movement = moved_since(_last_high_risk(config, ranked), result)
-    csv_list.write_list(path, result)
+    csv_list.write_list(config.client_risk, result)
     segment_lists.write_segments(config.segment_lists, result, config.labels)
-    about: dict[str, Any] = {"time": clock.now(), "release": release.id, "ranked": ranked}
-    if rank_by != BY_RISK:
-        about["rank_by"] = rank_by
-    if is_open and config.calls_per_list is not None:
-        about["calls_per_list"] = config.calls_per_list
-    if result.last_contacts is not None:
-        about["rest_days"] = config.rest_days
-        if "calls_per_list" in about:  # the place where these calls end
-            about["last_call"] = 1 + (result.first_to_call(about["calls_per_list"]) or [-1])[-1]
+    rank_by = pricing.order(config, priced)
+    about = {"time": clock.now(), "release": release.id, "ranked": ranked}
+    about |= _calls_in_list(config, result, rank_by, is_open=is_open)
     lookup_db.write_ranking(
         config.client_book, result, clients.columns, tiers, about, movement=movement
     )
-    profit = result.profit(known) if known else priced
+    profit = result.profit(priced) if isinstance(priced, Pricing) else priced
     written = RankingResult(
         release=release.id,
         ranking=result,
@@ -199,6 +169,54 @@ def rank_clients(config: Config, ledger: Ledger, champion: Champion | None) -> R
         config.history, kept.key, about["time"], asdict(kept), config.rankings_to_keep, risks=risks
     )
     return replace(written, outcomes=earlier_outcomes(config, ledger))
+
+
+def _in_order(
+    config: Config,
+    card: Scorecard,
+    clients: Clients,
+    priced: Pricing | str | None,
+    *,
+    is_open: bool,
+) -> tuple[Tiers, Ranking]:
+    """The thresholds and the ranking by them, with the changes since the last list."""
+    tiers = ranking.choose_tiers(
+        pricing.high_threshold(config, priced, clients.values),
+        config.medium_risk_threshold,
+        card.threshold,
+    )
+    share, salt = config.holdout_share, config.holdout_salt or ""
+    is_study = bool(share) and is_open
+    result = ranking.rank(
+        card,
+        clients.ids,
+        clients.columns,
+        values=clients.values,
+        tiers=tiers,
+        with_reasons=config.clients_with_reasons,
+        held_out=is_held_out(clients.ids.tolist(), share, salt) if is_study else None,
+        labels=config.labels,
+        rank_by=pricing.order(config, priced),
+        pricing=priced if isinstance(priced, Pricing) else None,
+        segments=clients.segments,
+    )
+    last = _last_list(config.client_risk) if config.id_column else None
+    result = ranking.with_changes(result, last)
+    return tiers, _with_rest(config, result) if is_open else result
+
+
+def _calls_in_list(
+    config: Config, result: Ranking, rank_by: str, *, is_open: bool
+) -> dict[str, Any]:
+    """What `about` says of the calls that the list leads to; see `lookup_db.Page`."""
+    about: dict[str, Any] = {} if rank_by == BY_RISK else {"rank_by": rank_by}
+    if is_open and config.calls_per_list is not None:
+        about["calls_per_list"] = config.calls_per_list
+    if result.last_contacts is not None:
+        about["rest_days"] = config.rest_days
+        if "calls_per_list" in about:  # the place where these calls end
+            about["last_call"] = 1 + (result.first_to_call(about["calls_per_list"]) or [-1])[-1]
+    return about
 
 
 def recorded(listed: RankingResult | str) -> tuple[RankingRecord | None, str | None]:

@@ -221,13 +221,12 @@ def rank(
         order, ungrouped = order[grouped], np.argsort(grouped)
     to_call = len(ids) if held_out is None else int((~held_out).sum())
     tier_of = tiers.of(exact[order])
-    reasons = _reasons(card, table, order[:with_reasons], tier_of[:with_reasons], labels)
     ranked_at_risk = None if at_risk is None else at_risk[order]
     return Ranking(
         ids=ids[order],
         probabilities=np.round(probabilities[order], DECIMALS),
         tiers=tier_of,
-        reasons=reasons,
+        reasons=_reasons(card, table, order[:with_reasons], tier_of[:with_reasons], labels),
         values=None if values is None else values[order],
         values_at_risk=ranked_at_risk,
         value_ranks=None if ranked_at_risk is None else _value_ranks(ranked_at_risk, to_call),

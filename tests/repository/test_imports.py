@@ -16,8 +16,8 @@ MAY_IMPORT = {
     "runs": "core",
     "data": "core",
     "model": "core",
-    "engines": "core runs data model calls",
     "calls": "core data model",
+    "engines": "core runs data model calls",
     "monitoring": "core runs data model engines calls ranking",
     "ranking": "core runs data model engines calls",
     "report": "core runs data model engines calls monitoring ranking",
@@ -120,3 +120,17 @@ def test_importing_a_module_does_nothing_but_define(path: Path) -> None:
 
 def test_python_is_one_the_project_supports() -> None:
     assert sys.version_info >= (3, 11)
+
+
+LONGEST_FUNCTION = 60  # lines, with its head and docstring
+
+
+def test_no_function_is_long() -> None:
+    long = [
+        f"{path.relative_to(REPOSITORY)}: {node.name}"
+        for path in (*SCRIPTS, *MODULES, *TESTS)
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+        and (node.end_lineno or 0) - node.lineno >= LONGEST_FUNCTION
+    ]
+    assert not long

@@ -58,20 +58,12 @@ def learn(
     """
     config, all_rows = master.config, rows.count()
     today = master.not_in_test(rows, test).persist()
-    rows, counts_today = today, dataset.count_labels(today)
-    counts, minimum = counts_today, training_minimum(config)
-    if contacts is not None:
-        others = master.not_contacted(today, contacts)
-        counts = dataset.count_labels(others)
-    contacted = sum(counts_today.values()) - sum(counts.values())
-    if contacted and are_enough(sum(counts.values()), counts.get(1, 0), minimum):
-        rows = others
-    else:
-        counts = counts_today
+    counts_today = dataset.count_labels(today)
+    rows, counts, contacted = _to_learn(master, today, counts_today, contacts)
     total, positives = sum(counts.values()), counts.get(1, 0)
     left_out = all_rows - sum(counts_today.values())
     try:
-        check_enough(total, positives, minimum)
+        check_enough(total, positives, training_minimum(config))
     except NotEnoughData as error:
         raise too_few(error, left_out) from None
     representatives, files = dataset.sample(rows, config, counts, SAMPLE_ROWS)
@@ -99,6 +91,24 @@ def learn(
         contacted=contacted,
         learns_contacted=contacted > 0 and rows is today,
     )
+
+
+def _to_learn(
+    master: Master, rows: DataFrame, counts: dict[int, int], contacts: Contacts | None
+) -> tuple[DataFrame, dict[int, int], int]:
+    """The rows to learn, how many have each label, and how many rows are of contacted clients.
+
+    Those are left out where enough others remain.
+    """
+    if contacts is None:
+        return rows, counts, 0
+    others = master.not_contacted(rows, contacts)
+    counts_of_others = dataset.count_labels(others)
+    total = sum(counts_of_others.values())
+    contacted = sum(counts.values()) - total
+    if contacted and are_enough(total, counts_of_others.get(1, 0), training_minimum(master.config)):
+        return others, counts_of_others, contacted
+    return rows, counts, contacted
 
 
 def _fit(config: Config, rows: DataFrame, total: int, sample: Clients) -> FittedModel:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from attrition.ranking import lookup_db
@@ -74,11 +74,60 @@ def _predictions() -> Described:
     return {"/prediction": {"post": {**operation, "requestBody": _required(body)}}}
 
 
+def _list_parameters(sorts: Sequence[str]) -> list[Described]:
+    """What a request can ask for of the list."""
+    return [
+        _query("page", {"type": "integer", "minimum": 1, "maximum": 10**7, "default": 1}),
+        _query(
+            "per_page",
+            {"type": "integer", "minimum": 1, "maximum": 1000, "default": 50},
+            "CSV without `page` and `per_page` holds all that match",
+        ),
+        _some_of("tier", lookup_db.TIERS, "one or more tiers, with commas between"),
+        _some_of("group", GROUPS, "those to call, those held out; with a comma between"),
+        _some_of(
+            "contacted",
+            lookup_db.CONTACTS,
+            "whether a client was contacted in the last `rest_days`; all where left out, "
+            "on a page those who were not",
+        ),
+        _query(
+            "segment",
+            {"type": "array", "items": {"type": "string"}},
+            "a segment column, =, and the clients' text there, such as branch=North (nothing "
+            "after = for a blank); again for each further column",
+        ),
+        _query("q", {"type": "string"}, "a part of the client's name, whatever the case"),
+        _query(
+            "moved",
+            {"type": "string", "enum": ["", *MOVES]},
+            "who has come to high risk since the last list that differed in that, or left it",
+        ),
+        _query("least_value", {"type": "number"}, "least value of a client, in the value column"),
+        _query(
+            "sort",
+            {"type": "string", "enum": list(sorts), "default": "place"},
+            "with a minus: the largest first; held-out clients come after all others",
+        ),
+        _query(
+            "format",
+            {"type": "string", "enum": ["json", "csv"]},
+            "instead of the Accept header",
+        ),
+        _query(
+            "client",
+            {"type": "string"},
+            "all about this one instead, whose name a path cannot hold, such as ..",
+        ),
+        _query(
+            "client_sha256",
+            {"type": "string"},
+            "likewise, where the name is too long for an address: the SHA-256 of its UTF-8",
+        ),
+    ]
+
+
 def _clients(client: str | None, sorts: Sequence[str]) -> Described:
-    tier, group, contacted = (
-        {"type": "array", "minItems": 1, "items": {"type": "string", "enum": list(names)}}
-        for names in (lookup_db.TIERS, GROUPS, lookup_db.CONTACTS)
-    )
     page = _operation(
         "clients",
         "A page of the ranked clients",
@@ -88,63 +137,7 @@ def _clients(client: str | None, sorts: Sequence[str]) -> Described:
             responses.HTML: _PAGE,
         },
         problems=(400, 404, 503),
-        parameters=[
-            _query("page", {"type": "integer", "minimum": 1, "maximum": 10**7, "default": 1}),
-            _query(
-                "per_page",
-                {"type": "integer", "minimum": 1, "maximum": 1000, "default": 50},
-                "CSV without `page` and `per_page` holds all that match",
-            ),
-            {**_query("tier", tier, "one or more tiers, with commas between"), "explode": False},
-            {
-                **_query("group", group, "those to call, those held out; with a comma between"),
-                "explode": False,
-            },
-            {
-                **_query(
-                    "contacted",
-                    contacted,
-                    "whether a client was contacted in the last `rest_days`; all where left out, "
-                    "on a page those who were not",
-                ),
-                "explode": False,
-            },
-            _query(
-                "segment",
-                {"type": "array", "items": {"type": "string"}},
-                "a segment column, =, and the clients' text there, such as branch=North (nothing "
-                "after = for a blank); again for each further column",
-            ),
-            _query("q", {"type": "string"}, "a part of the client's name, whatever the case"),
-            _query(
-                "moved",
-                {"type": "string", "enum": ["", *MOVES]},
-                "who has come to high risk since the last list that differed in that, or left it",
-            ),
-            _query(
-                "least_value", {"type": "number"}, "least value of a client, in the value column"
-            ),
-            _query(
-                "sort",
-                {"type": "string", "enum": list(sorts), "default": "place"},
-                "with a minus: the largest first; held-out clients come after all others",
-            ),
-            _query(
-                "format",
-                {"type": "string", "enum": ["json", "csv"]},
-                "instead of the Accept header",
-            ),
-            _query(
-                "client",
-                {"type": "string"},
-                "all about this one instead, whose name a path cannot hold, such as ..",
-            ),
-            _query(
-                "client_sha256",
-                {"type": "string"},
-                "likewise, where the name is too long for an address: the SHA-256 of its UTF-8",
-            ),
-        ],
+        parameters=_list_parameters(sorts),
     )
     name = {
         "name": "client",
@@ -260,6 +253,14 @@ def _operation(
 def _query(name: str, schema: Described, text: str = "") -> Described:
     described: Described = {"name": name, "in": "query", "schema": schema}
     return {**described, "description": text} if text else described
+
+
+def _some_of(name: str, names: Iterable[str], text: str) -> Described:
+    items = {"type": "string", "enum": list(names)}
+    return {
+        **_query(name, {"type": "array", "minItems": 1, "items": items}, text),
+        "explode": False,
+    }
 
 
 def _required(content: Described) -> Described:

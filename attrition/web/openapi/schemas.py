@@ -155,7 +155,7 @@ def _prediction_answers() -> dict[str, Schema]:
     }
 
 
-def _client_answers(has_profit: bool, has_segments: bool) -> dict[str, Schema]:
+def _ranked_client(has_profit: bool, has_segments: bool) -> Schema:
     ranked = thing(
         place={**WHOLE, "minimum": 1},
         client=TEXT,
@@ -176,6 +176,24 @@ def _client_answers(has_profit: bool, has_segments: bool) -> dict[str, Schema]:
         value_at_risk=optional(NUMBER),
         value_rank=optional(WHOLE),
     )
+    # Only where clients are held out:
+    ranked["properties"]["group"] = {"type": "string", "enum": ["call", "hold out"]}
+    # Only with `rest_days`:
+    ranked["properties"]["last_contact"] = {
+        **optional({"type": "string", "format": "date"}),
+        "description": "of a client not to be called again yet; null for others",
+    }
+    if has_profit:
+        ranked["properties"]["profit"] = {
+            **optional(NUMBER),
+            "description": "what a call is expected to earn; null without a value",
+        }
+    if has_segments:
+        ranked["properties"]["segments"] = {"type": "object", "additionalProperties": TEXT}
+    return ranked
+
+
+def _client_answers(has_profit: bool, has_segments: bool) -> dict[str, Schema]:
     tiers = thing(high=WHOLE, medium=WHOLE, low=WHOLE)
     about = {"time": TIME, "release": VERSION, "ranked": TEXT, "total": WHOLE}
     moment = thing(time=TIME, probability=FRACTION, release=optional(VERSION))
@@ -201,23 +219,9 @@ def _client_answers(has_profit: bool, has_segments: bool) -> dict[str, Schema]:
         per_page=WHOLE,
         clients=listed(ref("RankedClient")),
     )
-    # Only where clients are held out:
-    ranked["properties"]["group"] = {"type": "string", "enum": ["call", "hold out"]}
-    # Only with `rest_days`:
-    ranked["properties"]["last_contact"] = {
-        **optional({"type": "string", "format": "date"}),
-        "description": "of a client not to be called again yet; null for others",
-    }
-    if has_profit:
-        ranked["properties"]["profit"] = {
-            **optional(NUMBER),
-            "description": "what a call is expected to earn; null without a value",
-        }
-    if has_segments:
-        ranked["properties"]["segments"] = {"type": "object", "additionalProperties": TEXT}
     page["properties"]["held_out"] = {**tiers, "description": "how many of each tier are held out"}
     return {
-        "RankedClient": ranked,
+        "RankedClient": _ranked_client(has_profit, has_segments),
         "OneClient": {"allOf": [ref("RankedClient"), more]},
         "ClientPage": page,
     }
