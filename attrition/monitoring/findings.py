@@ -328,7 +328,7 @@ class TermImpact:
     Attributes:
         term: a column, or two joined by " x ": what a pair adds beyond its columns is its own.
         columns: the columns it reads.
-        points_before: mean points over the training rows.
+        points_before: mean points over the rows at training.
         points_now: mean points over today's rows.
         change: the difference, in log-odds; above 0 the shift lifts the risk.
         standard_error: of `change`, from the spread of today's points and both numbers of rows.

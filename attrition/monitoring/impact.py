@@ -1,7 +1,7 @@
 """What a shift in the data does to the risk: the share each column, and each pair, has in it.
 
 The log-odds of a scorecard are a sum of points, so the change of their mean is the sum over its
-terms of (mean of the term's points now - mean over the training rows): exact, with nothing left
+terms of (mean of the term's points now - mean over the rows at training): exact, with nothing left
 over. A large shift in a column that hardly counts is harmless; a small one in a steep place is not.
 """
 
@@ -27,18 +27,21 @@ def baseline(card: Scorecard, table: Table, log_odds: Floats) -> dict[str, Any]:
     """What later predictions are compared with; training records it.
 
     Args:
-        table: its training rows.
+        table: the rows at its training, those of contacted clients among them.
         log_odds: array of shape (n_clients,), what the card says of them.
 
     Returns:
-        JSON-able: as `predicted_risk`, and `points`: of each term the `slice_means` of the rows'
-        points.
+        JSON-able: as `predicted_risk`; `points`: of each term the `slice_means` of the rows'
+        points; `average_points`: their mean.
     """
     points = {
-        name: slice_means(term.of_column(table)).tolist()
-        for name, term in zip(card.terms, card.all_terms, strict=True)
+        name: term.of_column(table) for name, term in zip(card.terms, card.all_terms, strict=True)
     }
-    return {**predicted_risk(log_odds, card.threshold), "points": points}
+    return {
+        **predicted_risk(log_odds, card.threshold),
+        "points": {name: slice_means(of_term).tolist() for name, of_term in points.items()},
+        "average_points": {name: float(of_term.mean()) for name, of_term in points.items()},
+    }
 
 
 def term_weights(card: Scorecard, recorded: Mapping[str, Any] | None) -> Weights:
@@ -86,19 +89,22 @@ def impact(
     """Measure what the shift in each column does to the predicted risk.
 
     Args:
-        card: the deployed model; it knows the mean points of its training rows.
+        card: the deployed model.
         table: today's clients, at least one, as for `Scorecard.log_odds`.
         log_odds: array of shape (n_clients,), what the card says of them.
-        recorded: `baseline` of the training rows.
+        recorded: `baseline` of the rows at its training. One without `average_points`, of an older
+            release, is of the rows that the model learnt, whose mean points the card knows.
         training_rows: number of rows the model was trained on.
     """
     rows, now = len(log_odds), predicted_risk(log_odds, card.threshold)
+    averages = recorded.get("average_points", {})
     by_rows = 1 / rows + 1 / max(training_rows, 1)
     shares = []
     for name, term in zip(card.terms, card.all_terms, strict=True):
-        before, points = term.average_points, term.of_column(table)
+        before, points = averages.get(name, term.average_points), term.of_column(table)
         mean, error = float(points.mean()), sqrt(float(points.var()) * by_rows)
         shares.append(TermImpact(name, term.columns, before, mean, mean - before, error, None))
+    log_odds_before = card.intercept + sum(share.points_before for share in shares)
     shares.sort(key=lambda share: -abs(share.change))
     for position, share in enumerate(shares[:STRONGEST]):
         term = card.all_terms[card.terms.index(share.term)]
@@ -109,9 +115,9 @@ def impact(
     return Impact(
         rows=rows,
         terms=tuple(shares),
-        log_odds_before=card.average_log_odds,
+        log_odds_before=log_odds_before,
         log_odds_now=float(log_odds.mean()),
-        log_odds_change=float(log_odds.mean()) - card.average_log_odds,
+        log_odds_change=float(log_odds.mean()) - log_odds_before,
         risk_before=recorded["mean_probability"],
         risk_now=now["mean_probability"],
         leavers_before=recorded["leaver_share"],

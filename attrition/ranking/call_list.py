@@ -215,7 +215,8 @@ def _calls_in_list(
     if result.last_contacts is not None:
         about["rest_days"] = config.rest_days
         if "calls_per_list" in about:  # the place where these calls end
-            about["last_call"] = 1 + (result.first_to_call(about["calls_per_list"]) or [-1])[-1]
+            called = result.first_to_call(most := about["calls_per_list"])
+            about["last_call"] = called[-1] + 1 if len(called) == most else len(result)
     return about
 
 

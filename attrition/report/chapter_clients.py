@@ -121,12 +121,14 @@ def _end_of_calls(
     if calls_per_list is None or listed.rank_by == BY_PROFIT:
         return
     calls = f"Your team's {formatting.plural(calls_per_list, 'call')}"
-    if calls_per_list >= clients.to_call:
-        yield Text(f"{calls} can reach the whole list.")
+    to_call = clients.callable_now
+    if calls_per_list >= len(to_call):
+        yield Text(f"{calls} can reach everybody who is to be called.")
         return
-    risk = formatting.chance(float(clients.probabilities[calls_per_list - 1]))
+    last = int(to_call[calls_per_list - 1])
+    risk = formatting.chance(float(clients.probabilities[last]))
     verb = "ends" if calls_per_list == 1 else "end"
-    yield Text(f"{calls} {verb} at rank {calls_per_list:,}, at a risk of {risk}.")
+    yield Text(f"{calls} {verb} at rank {last + 1:,}, at a risk of {risk}.")
 
 
 def profit(inputs: ReportInputs) -> Iterator[Block]:

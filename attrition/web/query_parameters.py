@@ -75,6 +75,11 @@ def one(name: str) -> str | None:
     return texts[0] if texts else None
 
 
+def several(name: str) -> list[str]:
+    """The texts of a parameter that may stand several times, without blank ones."""
+    return [text for text in request.args.getlist(name) if text] if request.query_string else []
+
+
 LAST_PAGE = 10**7
 
 
@@ -105,8 +110,7 @@ def segments(columns: Collection[str]) -> tuple[tuple[str, str], ...]:
     Args:
         columns: those that there are.
     """
-    texts = filter(None, request.args.getlist("segment")) if request.query_string else ()
-    pairs = [(column, text) for column, _, text in (each.partition("=") for each in texts)]
+    pairs = [(column, text) for column, _, text in (t.partition("=") for t in several("segment"))]
     asked_for = [column for column, _ in pairs]
     if not set(asked_for) <= set(columns) or len(set(asked_for)) < len(asked_for):
         known = ", ".join(columns) or "none; name them in segment_columns"

@@ -32,7 +32,9 @@ def judge(table: Any, recorded: dict[str, Any], card: Scorecard = CARD) -> Any:
 
 def test_the_shares_are_those_computed_by_hand() -> None:
     now = clients([10.0, 10.0, 5.0, 5.0], ["b", "a", "a", "a"])
-    found = judge(now, baseline(CARD, now, CARD.log_odds(now)))
+    before = {"x": 1.0, "plan": 0.2, "x x plan": -0.1}
+    recorded = baseline(CARD, now, CARD.log_odds(now)) | {"average_points": before}
+    found = judge(now, recorded)
     by_name = {term.term: term for term in found.terms}
     assert [term.term for term in found.terms] == ["x", "x x plan", "plan"]  # by size
     assert by_name["x"].points_now == 1.5  # 2, 2, 1, 1
@@ -114,6 +116,19 @@ def test_the_training_rows_themselves_have_no_impact(trained: Any) -> None:
     assert found.risk_now == found.risk_before
     for term in found.terms:
         assert term.risk_without == pytest.approx(found.risk_now, abs=1e-3)
+
+
+def test_rows_that_the_model_did_not_learn_count_where_they_were_there_at_training(
+    trained: Any,
+) -> None:
+    """Those of contacted clients, who are mostly at high risk."""
+    card, learnt = trained
+    others = made_up(np.random.default_rng(5), 900, 1.5)
+    rows = pd.concat([learnt, others], ignore_index=True)
+    found = judge(rows, baseline(card, rows, card.log_odds(rows)), card)
+    assert max(abs(term.change) for term in found.terms) < 1e-9
+    assert found.log_odds_before == pytest.approx(card.log_odds(rows).mean(), abs=1e-9)
+    assert found.risk_now == found.risk_before
 
 
 def test_without_the_one_shift_there_is_the_risk_of_unshifted_clients(trained: Any) -> None:

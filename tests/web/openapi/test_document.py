@@ -62,7 +62,7 @@ def test_every_parameter_that_is_read_is_described_and_no_other(app: Flask) -> N
     assert described == parameters_read()
 
 
-READERS = {"whole_number", "number", "yes_or_no", "choice", "choices", "given", "one"}
+READERS = {"whole_number", "number", "yes_or_no", "choice", "choices", "given", "one", "several"}
 
 
 def parameters_read() -> set[str]:
