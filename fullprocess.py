@@ -56,6 +56,7 @@ from attrition.monitoring.findings import Looks, RunVerdict, TrainingNeed
 from attrition.monitoring.record import DecisionRecord
 from attrition.monitoring.run_record import decided, remembered, unreported
 from attrition.ranking import call_list
+from attrition.report.drawing import Drawing, beside
 from attrition.report.prospect import describe_prospect
 from attrition.report.run_summary import summary
 from attrition.runs import history, package_check
@@ -74,7 +75,8 @@ def run(config: Config, inputs: idle.Inputs, watch: Stopwatch) -> str:
     Returns:
         What was decided and why, as text for a terminal.
     """
-    with package_check.checking(config) as check:  # pip answers, or not, meanwhile
+    # Meanwhile pip answers, or not, and what draws the pictures gets ready.
+    with package_check.checking(config) as check, beside() as drawing:
         champion = find_champion(config)
         if champion is not None:
             deployment.restore_candidate(config, champion.release)
@@ -84,7 +86,7 @@ def run(config: Config, inputs: idle.Inputs, watch: Stopwatch) -> str:
         else:
             context, (record, outgoing) = read_context(config, champion), owed
         with watch.stage("reporting"):
-            record = report(context, record, outgoing, watch, check)
+            record = report(context, record, outgoing, watch=watch, check=check, drawing=drawing)
         return summary(close(context, inputs, record, outgoing, watch), config.labels)
 
 
@@ -184,8 +186,10 @@ def report(
     context: RunContext,
     record: DecisionRecord,
     outgoing: Release | None,
+    *,
     watch: Stopwatch,
     check: package_check.PackageCheck,
+    drawing: Drawing,
 ) -> DecisionRecord:
     """Rank the clients, diagnose, and report it all.
 
@@ -194,7 +198,8 @@ def report(
     """
     if context.champion is None:
         releases.live_release(context.config.prod_deployment_path)  # a damaged one is an error
-    reporting.run(context, outgoing)
+    reporting.run(context, drawing, outgoing)
+    model = reporting.draw_model(context, drawing)
     listed = call_list.rank_clients(context.config, context.ledger, context.champion)
     diagnosed = diagnostics.run(context, watch.seconds, check)
     ranking, no_ranking = call_list.recorded(listed)
@@ -203,7 +208,8 @@ def report(
         record, ranking=ranking, no_ranking=no_ranking, effect=effect, no_effect=no_effect
     )
     so_far = replace(record, release_after=context.live, timings=dict(watch.seconds))
-    reporting.tell(context, so_far, diagnosed.to_json(), listed)
+    diagnoses = diagnosed.to_json()
+    reporting.tell(context, drawing, model, decision=so_far, diagnosed=diagnoses, listed=listed)
     return record
 
 

@@ -27,9 +27,10 @@ if __name__ == "__main__":
 
 import argparse
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from functools import reduce
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from attrition.core import atomic_files, clock, formatting, progress
 from attrition.core.config import Config
@@ -42,37 +43,27 @@ from attrition.model.metrics import Score
 from attrition.monitoring.record import DecisionRecord, last_decision
 from attrition.ranking import call_list
 from attrition.ranking.call_list import RankingResult
-from attrition.report import build, html, inputs, pdf
-from attrition.report.document import Story
-from attrition.report.figures import catalogue, model_quality, style
-from attrition.report.figures.style import Absent, Picture
-from attrition.report.inputs import Model, ReportInputs
+from attrition.report import build, drawing, html, inputs, pdf
+from attrition.report.document import Pictures, Story
+from attrition.report.drawing import Drawing
+from attrition.report.inputs import Model, ReportInputs, Skill
 from attrition.runs import cli
 
 SECOND = "confusionmatrix2.png"  # of the new model; the first one is then that of the old
-DOTS_PER_INCH = 160
-COLOURS = {
-    "ink": style.INK,
-    "soft": style.SOFT,
-    "line": style.LINE,
-    "accent": style.ACCENT,
-    "alarm": style.ALARM,
-}
-
-Rendered = TypeVar("Rendered", str, bytes)
 
 logger = logging.getLogger(__name__)
 
 
-def run(context: RunContext, outgoing: Release | None = None) -> list[Path]:
-    """Draw the matrix of the live model, and before it that of the model it has just replaced.
+def run(context: RunContext, drawing: Drawing, outgoing: Release | None = None) -> list[Path]:
+    """Have the matrix of the live model drawn, before it that of the model it has just replaced,
+    and what the report shows of the live model.
 
     Args:
         outgoing: the release that this run replaced; None when it replaced none.
 
     Returns:
-        The pictures that are there now. A picture that cannot be drawn (no model, or too few test
-        rows for a score) is not kept from an earlier model either, and the log says why.
+        The pictures that `tell` will write. A picture that cannot be drawn (no model, or too few
+        test rows for a score) is not kept from an earlier model either, and the log says why.
     """
     config, live = context.config, context.champion
     first, second = config.confusion_matrix, config.output_model_path / SECOND
@@ -81,18 +72,20 @@ def run(context: RunContext, outgoing: Release | None = None) -> list[Path]:
         second.unlink(missing_ok=True)
     else:
         pictures = [(first, champion_of(config, outgoing)), (second, live)]
-    drawn = []
+    matrices = []
     for path, champion in pictures:
         if champion is None:
             path.unlink(missing_ok=True)
             logger.info("%s: not drawn: no model is deployed", path)
-        elif _draw(context, champion, f"Release {champion.release.id}", path):
-            drawn.append(path)
-    return drawn
+        elif _draw(context, drawing, champion, f"Release {champion.release.id}", path):
+            matrices.append(path)
+    return matrices
 
 
-def _draw(context: RunContext, model: Champion | Model, title: str, path: Path) -> bool:
-    """Draw a model's matrix; where that is not possible, say why and leave no older picture."""
+def _draw(
+    context: RunContext, drawing: Drawing, model: Champion | Model, title: str, path: Path
+) -> bool:
+    """Have a model's matrix drawn; where that is impossible, say why and leave no older picture."""
     score = _score(context, model)
     if isinstance(score, Score) and score.undefined:
         score = score.undefined + _rejections(context.test)
@@ -100,12 +93,35 @@ def _draw(context: RunContext, model: Champion | Model, title: str, path: Path) 
         path.unlink(missing_ok=True)
         logger.warning("%s: not drawn: %s", path, score)
         return False
-    logging.getLogger("matplotlib").setLevel(logging.WARNING)  # it tells of its font cache
-    picture = model_quality.confusion(score, title)
-    assert isinstance(picture, style.Picture), "the score is defined"
-    with atomic_files.replacing(path) as temporary:
-        temporary.write_bytes(style.png(picture, DOTS_PER_INCH))
+    drawing.ask(path.name, "catalogue:matrix", score, title)
     return True
+
+
+def draw_model(context: RunContext, drawing: Drawing) -> Model | None:
+    """Have drawn what the report shows of the model; it can be done before the clients are ranked.
+
+    Returns:
+        The model that the report speaks of; None where there is none.
+    """
+    config, champion = context.config, context.champion
+    if not config.reports:
+        return None
+    model = inputs.deployed_model(champion) if champion else inputs.candidate(config)
+    if model:
+        drawing.ask("card", "catalogue:of_card", config.reports, model, config.labels)
+        if (skill := _skill(context, model)) is not None:
+            drawing.ask("skill", "catalogue:of_skill", config.reports, model, skill)
+    return model
+
+
+def _skill(context: RunContext, model: Model) -> Skill | None:
+    """The skill of the model where today's columns are those it knows."""
+    score = _score(context, model)
+    if isinstance(score, str):
+        return None
+    clients = context.test.clients
+    labels = [] if clients.labels is None else clients.labels.tolist()
+    return Skill(score, labels, model.card.probabilities(clients.columns))
 
 
 def _score(context: RunContext, model: Champion | Model) -> Score | str:
@@ -128,6 +144,9 @@ def _rejections(test: TestClients) -> str:
 
 def tell(
     context: RunContext,
+    drawing: Drawing,
+    model: Model | None,
+    *,
     decision: DecisionRecord | None,
     diagnosed: Mapping[str, Any],
     listed: RankingResult | str,
@@ -135,6 +154,8 @@ def tell(
     """Write the report, as a page, as a document, or as both, as the settings ask for.
 
     Args:
+        drawing: of `run` and `draw_model`; their pictures are written here.
+        model: from `draw_model`.
         decision: the decision record; None where no run is known.
         diagnosed: the diagnostics, as `diagnostics.json` holds them; {} for none.
         listed: the ranking, or why there is none.
@@ -142,20 +163,23 @@ def tell(
     Returns:
         The files. One that is not asked for is not kept from an earlier run either.
     """
-    config, champion = context.config, context.champion
+    config = context.config
     for form, path in (("html", config.report), ("pdf", config.report_pdf)):
         if form not in config.reports:
             path.unlink(missing_ok=True)
+    counts = None if isinstance(listed, str) else listed.counts()
+    runs: list[DecisionRecord] = []
+    if config.reports:
+        runs = inputs.latest_runs(config, decision)
+        to_draw = inputs.runs_to_draw(decision, runs, counts, config.model_score_threshold)
+        drawing.ask("runs", "catalogue:of_runs", config.reports, to_draw, config.labels)
+    with progress.step("pictures"):
+        drawn = drawing.results()
+    _write_matrices(config, drawn)
     if not config.reports:
         return []
-    logging.getLogger("matplotlib").setLevel(logging.WARNING)  # it tells of its font cache
-    model = inputs.deployed_model(champion) if champion else inputs.candidate(config)
-    runs = inputs.latest_runs(config, decision)
-    counts = None if isinstance(listed, str) else listed.counts()
-    drawn = catalogue.change_pictures(decision, runs, config.model_score_threshold, config.labels)
-    drawn += catalogue.effect_pictures(decision, runs)
-    drawn += catalogue.profit_pictures(counts)
-    drawn += _pictures_of(context, model) if model else []
+    groups = [group for group in drawn.values() if isinstance(group, Pictures)]
+    pictures = reduce(Pictures.__or__, groups)
     report_inputs = ReportInputs(
         config=config,
         time=decision.time if decision else clock.now(),
@@ -166,75 +190,59 @@ def tell(
         diagnostics=diagnosed,
         runs=runs,
         ledger=context.ledger,
-        plots=catalogue.picture_texts(drawn),
+        plots=pictures.texts,
     )
-    pictures = [one for one in drawn if isinstance(one, Picture)]
     return _write(config, build.build_report(report_inputs), pictures)
 
 
-def _write(config: Config, story: Story, pictures: Sequence[Picture]) -> list[Path]:
+def _write_matrices(config: Config, drawn: Mapping[str, Any]) -> None:
+    for path in (config.confusion_matrix, config.output_model_path / SECOND):
+        if path.name in drawn:
+            with atomic_files.replacing(path) as temporary:
+                temporary.write_bytes(drawn[path.name])
+
+
+def _write(config: Config, story: Story, pictures: Pictures) -> list[Path]:
     """Replace the page and the document, each whole or not at all."""
     written = []
     if "html" in config.reports:
-        elements = _rendered(pictures, "pictures of the page", style.svg)
-        atomic_files.write_text(config.report, html.render(story, elements))
+        atomic_files.write_text(config.report, html.render(story, pictures.pages))
         written.append(config.report)
     if "pdf" in config.reports:
-        outlines = _rendered(pictures, "pictures of the document", style.svg_outlines)
         with atomic_files.replacing(config.report_pdf) as temporary:
-            temporary.write_bytes(pdf.render(story, outlines, COLOURS))
+            temporary.write_bytes(pdf.render(story, pictures.documents))
         written.append(config.report_pdf)
     return written
 
 
-def _rendered(
-    pictures: Sequence[Picture], what: str, render: Callable[[Picture], Rendered]
-) -> dict[str, Rendered]:
-    """Each picture in one form, by its name; who watches sees how far it is."""
-    rendered = {}
-    with progress.step(what, total=len(pictures)) as advance:
-        for picture in pictures:
-            rendered[picture.name] = render(picture)
-            advance()
-    return rendered
-
-
-def _pictures_of(context: RunContext, model: Model) -> list[Picture | Absent]:
-    """What the model has learnt, and its skill where today's columns are those it knows."""
-    learnt = catalogue.scorecard_pictures(model, context.config.labels)
-    score = _score(context, model)
-    if isinstance(score, str):
-        return learnt
-    clients = context.test.clients
-    labels = [] if clients.labels is None else clients.labels.tolist()
-    probabilities = model.card.probabilities(clients.columns)
-    return [*catalogue.quality_pictures(model, score, labels, probabilities), *learnt]
-
-
 def _report(config: Config, _arguments: argparse.Namespace) -> int:
-    context = read_context(config, live_champion(config))
-    drawn = run(context) if context.champion else _draw_candidate(context)
-    listed = call_list.rank_clients(config, context.ledger, context.champion)
-    call_list.record_anew(config, listed)
-    if isinstance(listed, str):
-        print(formatting.no_list(listed))
-    else:
-        print(call_list.top_table(listed))
-        print(config.client_risk)
-    decision = last_decision(config)
-    diagnosed = atomic_files.read_json_object(config.diagnostics)
-    for path in [*drawn, *tell(context, decision, diagnosed, listed)]:
+    with drawing.beside() as drawn:
+        context = read_context(config, live_champion(config))
+        matrices = run(context, drawn) if context.champion else _draw_candidate(context, drawn)
+        model = draw_model(context, drawn)
+        listed = call_list.rank_clients(config, context.ledger, context.champion)
+        call_list.record_anew(config, listed)
+        if isinstance(listed, str):
+            print(formatting.no_list(listed))
+        else:
+            print(call_list.top_table(listed))
+            print(config.client_risk)
+        decision = last_decision(config)
+        diagnosed = atomic_files.read_json_object(config.diagnostics)
+        reports = tell(context, drawn, model, decision=decision, diagnosed=diagnosed, listed=listed)
+    for path in [*matrices, *reports]:
         print(path)
-    return 0 if drawn else 1
+    return 0 if matrices else 1
 
 
-def _draw_candidate(context: RunContext) -> list[Path]:
+def _draw_candidate(context: RunContext, drawing: Drawing) -> list[Path]:
     model, path = inputs.candidate(context.config), context.config.confusion_matrix
     if model is None:
         path.unlink(missing_ok=True)
         logger.warning("no model is deployed and none is trained yet; run fullprocess.py")
         return []
-    return [path] if _draw(context, model, "Candidate, not deployed", path) else []
+    is_drawn = _draw(context, drawing, model, "Candidate, not deployed", path)
+    return [path] if is_drawn else []
 
 
 def main(argv: Sequence[str] | None = None) -> int:

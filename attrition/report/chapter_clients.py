@@ -15,6 +15,7 @@ from attrition.ranking.client_pages import client_url
 from attrition.ranking.outcomes import RankingRecord
 from attrition.ranking.ranking import Ranking
 from attrition.report.document import (
+    PROFIT,
     Block,
     Call,
     Calls,
@@ -26,7 +27,6 @@ from attrition.report.document import (
     Text,
     table,
 )
-from attrition.report.figures.calls import PROFIT
 from attrition.report.inputs import ReportInputs
 
 TOP = 10

@@ -10,8 +10,16 @@ from attrition.monitoring import severity
 from attrition.monitoring.severity import Severity
 from attrition.ranking.outcomes import OutcomeCounts
 from attrition.report.chapter_clients import by_value, caveat, profit
-from attrition.report.document import Block, Heading, Messages, Plot, Section, Text, table
-from attrition.report.figures.calls import EFFECT
+from attrition.report.document import (
+    EFFECT,
+    Block,
+    Heading,
+    Messages,
+    Plot,
+    Section,
+    Text,
+    table,
+)
 from attrition.report.inputs import ReportInputs
 from attrition.report.run_summary import list_helped
 

@@ -9,6 +9,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+PROFIT, EFFECT = "profitofcalls", "effectofcalls"  # names of pictures
+COLOURS = {
+    "ink": "#1d2327",
+    "soft": "#5a646b",
+    "line": "#dedbd3",
+    "accent": "#1f5f74",
+    "alarm": "#c05621",
+    "face": "#ffffff",
+}
+
 
 @dataclass(frozen=True)
 class Heading:
@@ -81,6 +91,27 @@ class Plot:
     alt: str
     caption: str
     kind: Literal["plot"] = "plot"
+
+
+@dataclass(frozen=True)
+class Pictures:
+    """Pictures as they were drawn, by name.
+
+    Attributes:
+        texts: what a chapter needs of each; or why there is no picture.
+        pages: SVG elements for a page; {} where no page is asked for.
+        documents: SVG documents for a PDF; {} where none is asked for.
+    """
+
+    texts: dict[str, Plot | str]
+    pages: dict[str, str]
+    documents: dict[str, str]
+
+    def __or__(self, more: Pictures) -> Pictures:
+        """These and more."""
+        return Pictures(
+            self.texts | more.texts, self.pages | more.pages, self.documents | more.documents
+        )
 
 
 @dataclass(frozen=True)

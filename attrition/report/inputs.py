@@ -5,13 +5,17 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
+from attrition.calls.effect import Estimate
+from attrition.calls.study import Study
 from attrition.core.atomic_files import read_json_object
 from attrition.core.config import Config
 from attrition.data.ledger import Ledger
 from attrition.model.champion import Champion
+from attrition.model.metrics import Score
 from attrition.model.scorecard import Scorecard, load_scorecard
+from attrition.model.terms import Floats
 from attrition.monitoring.record import DecisionRecord, recorded_runs
 from attrition.ranking.outcomes import RankingRecord
 from attrition.ranking.ranking import Ranking
@@ -35,6 +39,41 @@ class Model:
     manifest: Record
     training: Record
     scores: Record
+
+
+class Skill(NamedTuple):
+    """How good the model is on labelled clients, and what shows it.
+
+    Attributes:
+        score: of the model.
+        labels: of shape (n_clients,), 1 left, 0 stayed.
+        probabilities: array of shape (n_clients,), fractions 0-1.
+    """
+
+    score: Score
+    labels: Sequence[int]
+    probabilities: Floats
+
+
+@dataclass(frozen=True)
+class RunsToDraw:
+    """What the pictures of the runs are drawn from.
+
+    Attributes:
+        decision: the decision record; None where no run is known.
+        runs: the newest ones, newest first, the one of `decision` among them.
+        left_out: number of older runs.
+        effects: as `known_effects` gives them.
+        listed: the counts of the ranking; None without one.
+        threshold: `model_score_threshold`, an F1.
+    """
+
+    decision: DecisionRecord | None
+    runs: Sequence[DecisionRecord]
+    left_out: int
+    effects: Sequence[tuple[str, Estimate]]
+    listed: RankingRecord | None
+    threshold: float
 
 
 @dataclass(frozen=True)
@@ -66,7 +105,8 @@ class ReportInputs:
     plots: Mapping[str, Plot | str]
 
 
-RUNS_READ = 400  # enough for trends; one run with 60 columns is some 200 kB
+RUNS_READ = 400  # enough for a study of calls; one run with 60 columns is some 200 kB
+RUNS_DRAWN = 60  # over time
 
 logger = logging.getLogger(__name__)
 
@@ -97,3 +137,54 @@ def latest_runs(config: Config, decision: DecisionRecord | None) -> list[Decisio
     if decision and decision.run_id and decision.run_id not in {run.run_id for run in runs}:
         runs.insert(0, decision)
     return runs
+
+
+def runs_to_draw(
+    decision: DecisionRecord | None,
+    runs: Sequence[DecisionRecord],
+    listed: RankingRecord | None,
+    threshold: float,
+) -> RunsToDraw:
+    """The inputs of the pictures of the runs; `runs` are all that were read, newest first."""
+    return RunsToDraw(
+        decision,
+        runs[:RUNS_DRAWN],
+        max(len(runs) - RUNS_DRAWN, 0),
+        known_effects(decision, runs),
+        listed,
+        threshold,
+    )
+
+
+def known_effects(
+    decision: DecisionRecord | None, runs: Sequence[DecisionRecord]
+) -> list[tuple[str, Estimate]]:
+    """What calls change, run by run of the present study: time, and what was known; oldest first.
+
+    Args:
+        decision: the decision record; None where no run is known.
+        runs: newest first.
+
+    Returns:
+        The last one is that of the decision; [] where it has no estimate.
+    """
+    if decision is None or decision.effect is None or decision.effect.estimate is None:
+        return []
+    earlier = [
+        (run.time, run.effect.estimate)
+        for run in reversed(runs)
+        if run.run_id != decision.run_id
+        and run.effect
+        and run.effect.estimate
+        and _is_same_study(run.study, decision.study)
+    ]
+    return [*earlier, (decision.time, decision.effect.estimate)]
+
+
+def _is_same_study(one: Study | None, other: Study | None) -> bool:
+    """Whether both hold out the same clients; one that was left for a while goes on."""
+    return (
+        one is not None
+        and other is not None
+        and (one.share, one.salt_digest) == (other.share, other.salt_digest)
+    )

@@ -16,24 +16,22 @@ from pathlib import Path
 from typing import Final
 
 from attrition.core.paths import PROJECT
-from attrition.report.document import Story
+from attrition.report.document import COLOURS, Story
 
 TEMPLATE = Path(PROJECT) / "templates" / "report.typ"
 ACCESSIBLE: Final = "ua-1"  # PDF/UA: tagged, with a title, a language and a text for every picture
 
 
-def render(story: Story, pictures: Mapping[str, bytes], colours: Mapping[str, str]) -> bytes:
+def render(story: Story, pictures: Mapping[str, str]) -> bytes:
     """Make the PDF.
 
     Args:
         story: the report; its time becomes the document's.
-        pictures: name -> SVG document with letters as outlines.
-        colours: name -> "#rrggbb", as the template names them.
+        pictures: name -> SVG document.
     """
     import typst
 
-    drawn = {name: code.decode() for name, code in pictures.items()}
-    data = {"story": asdict(story), "pictures": drawn, "colours": dict(colours)}
+    data = {"story": asdict(story), "pictures": dict(pictures), "colours": COLOURS}
     return typst.compile(
         TEMPLATE,
         root=TEMPLATE.parent,

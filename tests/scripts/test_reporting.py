@@ -8,6 +8,9 @@ import pytest
 
 import reporting
 from attrition.core import atomic_files, releases
+from attrition.core.config import Config
+from attrition.core.releases import Release
+from attrition.report.drawing import Drawing
 from tests.conftest import FORMS, Project
 from tests.support.context import context_of
 from tests.support.releases import deploy, labelled_rows, quiet_month_card
@@ -18,6 +21,14 @@ def served(project: Project) -> Project:
     project.write("testdata/testdata.csv", labelled_rows(stayed=(10, 60), left=(22, 8)))
     deploy(project)
     return project
+
+
+def told(config: Config, outgoing: Release | None = None) -> list[Path]:
+    """The matrices that stand in the folder after a run's report."""
+    context, drawing = context_of(config), Drawing()
+    matrices = reporting.run(context, drawing, outgoing)
+    reporting.tell(context, drawing, None, decision=None, diagnosed={}, listed="no list")
+    return matrices
 
 
 def is_picture(path: Path) -> bool:
@@ -57,15 +68,15 @@ def test_after_a_replacement_both_models_are_drawn_and_later_only_the_live_one(
 ) -> None:
     config = served.config
     first, second = config.confusion_matrix, config.output_model_path / reporting.SECOND
-    reporting.run(context_of(config))
+    assert told(config) == [first]
     old_picture = first.read_bytes()
     outgoing = releases.live_release(config.prod_deployment_path)
     deploy(served, intercept=5.0)
-    assert reporting.run(context_of(config), outgoing) == [first, second]
+    assert told(config, outgoing) == [first, second]
     assert first.read_bytes() == old_picture
     assert is_picture(second)
     assert second.read_bytes() != old_picture
-    assert reporting.run(context_of(config)) == [first]
+    assert told(config) == [first]
     assert first.read_bytes() != old_picture
     assert not second.exists()
 
@@ -114,7 +125,7 @@ def test_other_columns_in_the_settings_are_said(served: Project) -> None:
 
 
 def test_in_the_pipeline_a_picture_that_cannot_be_drawn_stops_nothing(project: Project) -> None:
-    assert reporting.run(context_of(project.config)) == []
+    assert told(project.config) == []
 
 
 def test_a_report_is_written_in_the_forms_that_are_asked_for_and_no_other_is_kept(

@@ -46,9 +46,9 @@ STAGES = ("ingestion", "training", "scoring", "deployment", "reporting")
 PRELOADED = (
     *STAGES,
     *("fullprocess", "app", "apicalls", "attrition.web.live_model", "attrition.model.training"),
-    *("duckdb", "pandas", "scipy.stats", "seaborn", "typst"),
+    *("duckdb", "pandas", "scipy.stats", "typst", "attrition.report.figures.catalogue"),
     *("sklearn.linear_model", "sklearn.model_selection", "sklearn.pipeline"),
-    *("flask.testing", "gunicorn.util", "narwhals._pandas_like.namespace", "pyarrow.pandas_compat"),
+    *("flask.testing", "gunicorn.util", "narwhals._pandas_like.namespace"),
     *("matplotlib.pyplot", "matplotlib.backends.backend_svg", "matplotlib.backends.backend_agg"),
 )
 EVENTS = frozenset(
@@ -195,6 +195,8 @@ def serve(requests: TextIO, answers: TextIO, scratch: Path) -> None:
     """Fork a child for each line of `requests`, and answer how it ended."""
     for module in PRELOADED:
         importlib.import_module(module)
+    with contextlib.suppress(ModuleNotFoundError):
+        importlib.import_module("pyarrow.pandas_compat")  # comes with Spark
     gc.freeze()  # else a child's first collection would copy every page
     os.chdir("/")
     print("ready", file=answers, flush=True)

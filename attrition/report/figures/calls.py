@@ -12,6 +12,7 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator
 from attrition.calls.effect import Estimate
 from attrition.calls.profit import ListProfit
 from attrition.core.formatting import amount, between, count, decimal, percent, short
+from attrition.report.document import EFFECT, PROFIT
 from attrition.report.figures.style import (
     ACCENT,
     ALARM,
@@ -24,8 +25,6 @@ from attrition.report.figures.style import (
     picture,
     style,
 )
-
-PROFIT, EFFECT = "profitofcalls", "effectofcalls"
 
 
 @style()

@@ -4,21 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from attrition.calls.study import Study
+from attrition.calls.effect import Estimate
 from attrition.core.labels import NO_LABELS, Labels
 from attrition.model.metrics import Score
 from attrition.model.terms import Floats
 from attrition.monitoring.impact import term_weights
 from attrition.monitoring.record import DecisionRecord, DriftRecord
 from attrition.ranking.outcomes import RankingRecord
-from attrition.report.document import Plot
+from attrition.report.document import Pictures, Plot
 from attrition.report.figures import calls as call_figures
 from attrition.report.figures import drift as drift_figures
-from attrition.report.figures import model_quality
+from attrition.report.figures import model_quality, style
 from attrition.report.figures import runs as run_figures
 from attrition.report.figures import scorecard as scorecard_figures
 from attrition.report.figures.style import Absent, Picture
-from attrition.report.inputs import Model
+from attrition.report.inputs import Model, RunsToDraw, Skill
+
+DOTS_PER_INCH = 160
 
 
 def quality_pictures(
@@ -57,36 +59,14 @@ def profit_pictures(listed: RankingRecord | None) -> list[Picture | Absent]:
     return [call_figures.profit(listed.profit)] if listed and listed.profit else []
 
 
-def effect_pictures(
-    decision: DecisionRecord | None, runs: Sequence[DecisionRecord]
-) -> list[Picture | Absent]:
+def effect_pictures(known: Sequence[tuple[str, Estimate]], level: float) -> list[Picture | Absent]:
     """What calls change, over the runs of the present study; none without an estimate.
 
     Args:
-        decision: the decision record; None where no run is known.
-        runs: newest first.
+        known: as `inputs.known_effects` gives it.
+        level: of the intervals, a fraction 0-1.
     """
-    effect = decision.effect if decision else None
-    if decision is None or effect is None or effect.estimate is None:
-        return []
-    earlier = [
-        (run.time, run.effect.estimate)
-        for run in reversed(runs)
-        if run.run_id != decision.run_id
-        and run.effect
-        and run.effect.estimate
-        and _is_same_study(run.study, decision.study)
-    ]
-    return [call_figures.effect([*earlier, (decision.time, effect.estimate)], effect.level)]
-
-
-def _is_same_study(one: Study | None, other: Study | None) -> bool:
-    """Whether both hold out the same clients; one that was left for a while goes on."""
-    return (
-        one is not None
-        and other is not None
-        and (one.share, one.salt_digest) == (other.share, other.salt_digest)
-    )
+    return [call_figures.effect(known, level)] if known else []
 
 
 def change_pictures(
@@ -94,6 +74,7 @@ def change_pictures(
     runs: Sequence[DecisionRecord],
     threshold: float,
     labels: Labels = NO_LABELS,
+    left_out: int = 0,
 ) -> list[Picture | Absent]:
     """What changed in the data, and the runs over time.
 
@@ -101,20 +82,52 @@ def change_pictures(
         decision: the decision record; None where no run is known.
         runs: newest first.
         threshold: `model_score_threshold`.
+        left_out: number of older runs.
     """
     drift = decision.drift if decision else DriftRecord()
     return [
         drift_figures.drift(drift.data, labels),
         drift_figures.impact(drift.impact, labels),
-        run_figures.trends(list(reversed(runs)), threshold),
+        run_figures.trends(list(reversed(runs)), threshold, left_out),
     ]
 
 
-def picture_texts(pictures: Sequence[Picture | Absent]) -> dict[str, Plot | str]:
-    """What a chapter needs of the pictures: name -> its texts, or why there is no picture."""
-    return {
-        one.name: Plot(one.name, one.title, one.alt, one.caption)
-        if isinstance(one, Picture)
-        else f"{one.title}: {one.reason}"
-        for one in pictures
-    }
+def matrix(score: Score, title: str) -> bytes:
+    """The confusion matrix as a file of its own, PNG; the score is defined."""
+    drawn = model_quality.confusion(score, title)
+    assert isinstance(drawn, Picture)
+    return style.png(drawn, DOTS_PER_INCH)
+
+
+def of_skill(forms: Sequence[str], model: Model, skill: Skill) -> Pictures:
+    """How good the model is; `forms` are those of the report, "html", "pdf" or both."""
+    return _pictures(quality_pictures(model, *skill), forms)
+
+
+def of_card(forms: Sequence[str], model: Model, labels: Labels = NO_LABELS) -> Pictures:
+    """What the model has learnt."""
+    return _pictures(scorecard_pictures(model, labels), forms)
+
+
+def of_runs(forms: Sequence[str], told: RunsToDraw, labels: Labels = NO_LABELS) -> Pictures:
+    """What changed, what calls change, and what they are worth."""
+    drawn = change_pictures(told.decision, told.runs, told.threshold, labels, told.left_out)
+    if told.decision and told.decision.effect:
+        drawn += effect_pictures(told.effects, told.decision.effect.level)
+    return _pictures([*drawn, *profit_pictures(told.listed)], forms)
+
+
+def _pictures(drawn: Sequence[Picture | Absent], forms: Sequence[str]) -> Pictures:
+    """The pictures in the forms of the report."""
+    there = [one for one in drawn if isinstance(one, Picture)]
+    return Pictures(
+        texts={one.name: _text(one) for one in drawn},
+        pages={one.name: style.svg(one) for one in there} if "html" in forms else {},
+        documents={one.name: style.svg_document(one) for one in there} if "pdf" in forms else {},
+    )
+
+
+def _text(one: Picture | Absent) -> Plot | str:
+    if isinstance(one, Picture):
+        return Plot(one.name, one.title, one.alt, one.caption)
+    return f"{one.title}: {one.reason}"

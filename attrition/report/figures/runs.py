@@ -30,7 +30,7 @@ from attrition.report.figures.style import (
 )
 
 TRENDS = "trends"
-SHORTEST, MOST_RUNS, MOST_STAGES = 3, 60, 3
+SHORTEST, MOST_STAGES = 3, 3
 COLORS = (ACCENT, ALARM, SOFT, INK)
 DASHES = ("-", "--", ":", "-.")  # one a series
 
@@ -40,17 +40,17 @@ Times = NDArray[np.datetime64]
 
 
 @style()
-def trends(runs: Sequence[DecisionRecord], threshold: float) -> Picture | Absent:
+def trends(runs: Sequence[DecisionRecord], threshold: float, left_out: int = 0) -> Picture | Absent:
     """The runs over time: F1, base rate, missing data, drift, seconds.
 
     Args:
-        runs: oldest first; the newest `MOST_RUNS` are drawn.
+        runs: oldest first.
         threshold: `model_score_threshold`, an F1.
+        left_out: number of older runs.
     """
     title = "Runs over time"
     if len(runs) < SHORTEST:
         return Absent(TRENDS, title, "It takes three runs to show how they change.")
-    left_out, runs = max(len(runs) - MOST_RUNS, 0), runs[-MOST_RUNS:]
     times = np.array([_time(run) for run in runs])
     figure = canvas(6.6)
     panels = figure.subplots(5, 1, sharex=True, height_ratios=[2.2, 1, 1, 1, 1.4])

@@ -5,7 +5,7 @@ A figure is drawn once in the project's colours and rendered as
 - PNG, for a file of its own;
 - SVG in an HTML page: with the page's font, and its CSS variables as colours, so that it follows
   the page's dark mode;
-- SVG with letters as outlines, for the PDF.
+- SVG in the PDF: the same with its own colours, and with letters as outlines where they are rare.
 
 Equal pictures give equal bytes. Nothing here keeps state: no pyplot, no figure that outlives its
 picture. Texts are never interpreted as formulas, whatever a column's name is.
@@ -20,6 +20,7 @@ import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from math import floor, log10, sqrt
 from typing import Any
 
@@ -32,23 +33,9 @@ from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.textpath import text_to_path
 
 from attrition.core.formatting import middle
+from attrition.report.document import COLOURS
 
-INK, SOFT, LINE, ACCENT, ALARM, FACE = (
-    "#1d2327",
-    "#5a646b",
-    "#dedbd3",
-    "#1f5f74",
-    "#c05621",
-    "#ffffff",
-)
-CSS_VARIABLES = {
-    INK: "--ink",
-    SOFT: "--soft",
-    LINE: "--line",
-    ACCENT: "--accent",
-    ALARM: "--alarm",
-    FACE: "--face",
-}
+INK, SOFT, LINE, ACCENT, ALARM, FACE = COLOURS.values()
 MINUS = "\N{MINUS SIGN}"
 FONT = "DejaVu Sans"  # comes with matplotlib, so it looks the same everywhere
 WIDTH = 170 / 25.4  # inches: the text width of the PDF
@@ -93,6 +80,11 @@ STYLE: dict[Any, Any] = {
 MARKERS = ("o", "s", "^", "D")  # one per sample
 CLOSE_TICKS = 0.06  # share of an axis within which a second tick's label has no room
 _LONGEST = 200  # letters of a name that are considered
+# Latin, Greek and Cyrillic letters and common signs: each is a glyph of the font by itself.
+_PLAIN = re.compile(
+    r"[\n -~\xa0-\xac\xae-\u02e9\u0384-\u038a\u038c\u038e-\u03a1\u03a3-\u0482\u048a-\u0523"
+    r"\u1e00-\u1efb\u2010-\u2027\u2030-\u205e\u20a0-\u20b5\u20bd\u2190-\u22ff]*"
+)
 
 
 @dataclass(frozen=True)
@@ -112,6 +104,11 @@ class Picture:
     alt: str
     caption: str
     figure: Figure
+
+    @cached_property
+    def code(self) -> str:
+        """The figure as an SVG document with its texts as texts: page and PDF are made of it."""
+        return _svg(self, "none")
 
 
 @dataclass(frozen=True)
@@ -246,22 +243,26 @@ def svg(picture: Picture) -> str:
     variables --ink, --soft, --line, --accent, --alarm and --face. Its ids begin with hashes of its
     name, so that one page may hold several pictures.
     """
-    code = _svg(picture, "none")
+    code = picture.code
     code = code[code.index("<svg") :]
     code = re.sub(
         r"<metadata>.*?</metadata>|<style[^>]*>.*?</style>|<!--.*?-->", "", code, flags=re.S
     )
     code = _without_idle_ids(code)
     code = re.sub(r"font-family: [^;\"]*; ?", "", code)
-    for color, variable in CSS_VARIABLES.items():
-        code = code.replace(color, f"var({variable})")
+    for name, color in COLOURS.items():
+        code = code.replace(color, f"var(--{name})")
     code = re.sub(r">\s+<", "><", code)
     return re.sub(r"<svg[^>]*>", lambda tag: _opening(tag.group(), picture), code, count=1)
 
 
-def svg_outlines(picture: Picture) -> bytes:
-    """The picture as an SVG document with letters as outlines, on transparent background."""
-    return _svg(picture, "path").encode()
+def svg_document(picture: Picture) -> str:
+    """The picture as an SVG document for the PDF, on transparent background.
+
+    Its texts are texts, in the font of matplotlib. Where that has no letters for one, or joins
+    them, all letters are outlines: set by Typst it would be a PDF that cannot be read aloud.
+    """
+    return picture.code if _PLAIN.fullmatch(picture.code) else _svg(picture, "path")
 
 
 def _svg(picture: Picture, font_type: str) -> str:

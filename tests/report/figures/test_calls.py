@@ -11,6 +11,7 @@ from matplotlib.lines import Line2D
 from attrition.calls.profit import CallCosts, SuccessRate, list_profit
 from attrition.core import plain_values
 from attrition.monitoring.record import DecisionRecord
+from attrition.report import inputs
 from attrition.report.figures import calls, catalogue
 from attrition.report.figures.style import Picture
 from tests.support.effects import effect_of
@@ -47,14 +48,15 @@ def test_the_effect_is_drawn_over_the_runs_of_the_same_study() -> None:
 
     old, few = run(1, (30, 40, 100), share=0.2), run(2, (3, 4, 9))  # too few for an estimate
     runs = [run(4, (310, 390, 1000)), run(3, (30, 40, 100)), few, old]
-    (drawn,) = catalogue.effect_pictures(runs[0], runs)
+    known = inputs.known_effects(runs[0], runs)
+    (drawn,) = catalogue.effect_pictures(known, 0.9)
     assert isinstance(drawn, Picture)
     (axes,) = drawn.figure.axes
     (line,) = [line for line in axes.lines if line.get_marker() == "o"]
     assert np.asarray(line.get_ydata()).tolist() == pytest.approx([0.1, 0.08])
     assert drawn.alt.startswith("After 2,000 outcomes calling saves 8.0 points (90%: ")
-    assert catalogue.effect_pictures(few, runs) == []
-    (alone,) = catalogue.effect_pictures(runs[0], [])
+    assert catalogue.effect_pictures(inputs.known_effects(few, runs), 0.9) == []
+    (alone,) = catalogue.effect_pictures(inputs.known_effects(runs[0], []), 0.9)
     assert isinstance(alone, Picture)
     start, end = alone.figure.axes[0].get_xlim()  # days
     assert end - start < 10

@@ -12,17 +12,23 @@ import pytest
 
 from attrition.core import formatting
 from attrition.core.formatting import line
+from attrition.report import pdf
+from attrition.report.document import Plot, Section, Story
 from attrition.report.figures import style
 from tests.conftest import REPOSITORY
 from tests.support import hostile
 from tests.support.figures import sketch
 
+COMMON = ("ffi \u017d\u0142 \u0416 \u03bb \u20ac \u2212", "x" * 20)
+# Set by Typst, most of them would make a PDF that it refuses.
+RARE = ("हिन्दी", "ไทยน้ำ", "e\u0301", "\U0001f600", "中文")
+
 
 @pytest.mark.slow
 def test_equal_pictures_give_equal_bytes_in_whatever_order_they_are_rendered() -> None:
     first, second = sketch(), sketch()
-    svg, png, outlines = (style.svg(first), style.png(first, 100), style.svg_outlines(first))
-    assert style.svg_outlines(second) == outlines
+    svg, png, outlines = (style.svg(first), style.png(first, 100), style.svg_document(first))
+    assert style.svg_document(second) == outlines
     assert style.png(second, 100) == png
     assert style.svg(second) == svg == style.svg(first)
 
@@ -43,7 +49,7 @@ def test_bytes_do_not_depend_on_the_process() -> None:
         "import hashlib; from attrition.report.figures import style; "
         "from tests.support.figures import sketch; "
         "p = sketch(); print(hashlib.sha256(style.svg(p).encode() + style.png(p, 90)"
-        " + style.svg_outlines(p)).hexdigest())"
+        " + style.svg_document(p).encode()).hexdigest())"
     )
     digests = {
         subprocess.run(
@@ -82,11 +88,24 @@ def test_several_pictures_in_one_page_share_no_id() -> None:
 
 
 @pytest.mark.slow
-def test_outlines_need_no_font() -> None:
-    code = style.svg_outlines(sketch()).decode()
-    assert "<text" not in code
+def test_the_pdf_gets_the_texts_as_texts_where_the_font_has_their_letters() -> None:
+    code = style.svg_document(sketch())
+    assert ">a title<" in code
+    assert style.FONT in code
     assert style.ACCENT in code
     assert "dc:date" not in code
+
+
+@pytest.mark.parametrize("text", [*hostile.LABELS, *COMMON, *RARE], ids=ascii)
+def test_any_letters_can_stand_in_a_picture_of_the_pdf(text: str) -> None:
+    """A PDF that can be read aloud must know the text of every glyph."""
+    picture = sketch(text=text)
+    code = style.svg_document(picture)
+    if text in COMMON + RARE:
+        assert ("<text" in code) == (text in COMMON)
+    plot = Plot(picture.name, picture.title, picture.alt, picture.caption)
+    story = Story("T", "E", "2026-03-01T06:00:00+00:00", "H", (), (Section("s", "S", (plot,)),))
+    assert pdf.render(story, {picture.name: code}).startswith(b"%PDF")
 
 
 @pytest.mark.slow
@@ -94,7 +113,7 @@ def test_outlines_need_no_font() -> None:
 def test_hostile_names_are_drawn_as_they_stand_and_warn_of_nothing(text: str) -> None:
     picture = sketch(text=text)
     style.png(picture, 50)
-    style.svg_outlines(picture)
+    style.svg_document(picture)
     svg = style.svg(picture)
     texts = [
         element.text for element in ET.fromstring(svg).iter("{http://www.w3.org/2000/svg}text")
