@@ -113,11 +113,12 @@ def count_at_thresholds(labels: ArrayLike, probabilities: ArrayLike) -> Threshol
         labels: array of shape (n_rows,), 1 left, 0 stayed, at least one of each.
         probabilities: array of shape (n_rows,), of leaving, fractions 0-1.
     """
-    from sklearn.metrics import confusion_matrix_at_thresholds
-
-    truth = np.asarray(labels).astype(np.int8)
-    _, false_alarms, _, hits, thresholds = confusion_matrix_at_thresholds(truth, probabilities)
-    return ThresholdCounts(thresholds, false_alarms + hits, hits, len(truth), int(truth.sum()))
+    truth, chances = np.asarray(labels, dtype=np.float64), np.asarray(probabilities)
+    order = np.argsort(-chances, kind="stable")
+    falling = chances[order]
+    last = np.append(np.flatnonzero(np.diff(falling)), len(falling) - 1)  # of equal ones
+    hits = truth[order].cumsum()[last]
+    return ThresholdCounts(falling[last], last + 1.0, hits, len(truth), int(truth.sum()))
 
 
 def roc(counts: ThresholdCounts) -> Curve:

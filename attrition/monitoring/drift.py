@@ -23,6 +23,7 @@ from attrition.core.errors import DataError
 from attrition.monitoring.findings import (
     MISSINGNESS,
     PREDICTIONS,
+    PSI_FLOOR,
     VALUES,
     ColumnDrift,
     Drift,
@@ -44,7 +45,6 @@ from attrition.monitoring.statistical_tests import (
     population_stability_index,
 )
 
-PSI_FLOOR = 0.1  # the usual reading: below 0.1 no shift worth the name, above 0.25 a large one
 MISSING_FLOOR = 0.05  # so much more or less of a column missing is worth the name, whatever its PSI
 
 

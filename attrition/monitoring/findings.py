@@ -13,6 +13,7 @@ from attrition.model.comparison import Comparison
 from attrition.runs import history
 
 PREDICTIONS = "predictions"
+PSI_FLOOR = 0.1  # the usual reading: below 0.1 no shift worth the name, above 0.25 a large one
 NAMED_RISK_CHANGE = 0.02  # of the mean predicted risk, however small the shifts behind it look
 VALUES, MISSINGNESS = "values", "missingness"  # what may change of a column
 ASSUMPTION = (

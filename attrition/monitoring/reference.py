@@ -7,11 +7,13 @@ are counted into the same bins (`attrition/monitoring/drift.py` then judges).
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 from numpy.typing import ArrayLike, NDArray
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 BINS = 10
 LEVELS = 30  # categories counted one by one; the rest together
@@ -39,9 +41,11 @@ def summarise(features: pd.DataFrame, log_odds: ArrayLike) -> dict[str, Any]:
         number), per categorical column `levels` with their counts, `rest` and `blank`, and
         `log_odds` as a numeric column.
     """
+    from pandas.api.types import is_numeric_dtype
+
     numeric, categorical = {}, {}
     for name in map(str, features.columns):
-        if pd.api.types.is_numeric_dtype(features[name]):
+        if is_numeric_dtype(features[name]):
             numeric[name] = _summarise_numbers(features[name].to_numpy(np.float64))
         else:
             categorical[name] = _summarise_categories(features[name])

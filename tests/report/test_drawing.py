@@ -75,6 +75,15 @@ def test_of_a_killed_run_the_process_ends_by_itself() -> None:
         assert ended
 
 
+def test_what_draws_loads_nothing_else_that_is_large() -> None:
+    code = (
+        "import sys\nfrom attrition.report.figures import beside\n"
+        "print(*{'pandas', 'scipy', 'sklearn', 'duckdb', 'flask'} & set(sys.modules))"
+    )
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert run.stdout == "\n"
+
+
 @pytest.mark.slow
 def test_a_script_from_its_start_writes_the_same_report(finished_copy: Project) -> None:
     """And loads nothing that draws: that is loaded beside it."""

@@ -11,8 +11,7 @@ from matplotlib.ticker import FuncFormatter
 from attrition.core import formatting
 from attrition.core.formatting import line, listing
 from attrition.core.labels import NO_LABELS, Labels
-from attrition.monitoring.drift import PSI_FLOOR
-from attrition.monitoring.findings import Drift, DriftVerdict, Impact, Sample
+from attrition.monitoring.findings import PSI_FLOOR, Drift, DriftVerdict, Impact, Sample
 from attrition.report.figures.style import (
     ALARM,
     FACE,
