@@ -76,7 +76,7 @@ def run(config: Config, inputs: idle.Inputs, watch: Stopwatch) -> str:
         What was decided and why, as text for a terminal.
     """
     # Meanwhile pip answers, or not, and what draws the pictures gets ready.
-    with package_check.checking(config) as check, beside() as drawing:
+    with package_check.checking_daily(config) as check, beside() as drawing:
         champion = find_champion(config)
         if champion is not None:
             deployment.restore_candidate(config, champion.release)

@@ -1,8 +1,9 @@
 """Asks pip which packages named in requirements.txt have newer versions.
 
 pip asks an index over the network, which may be slow: it runs in a child process beside the work,
-at most once a day, and no run waits long for it. It runs in a folder of its own and imports nothing
-from there, so a `pip.py` or `token.py` in the folder that the script was started from is not run.
+at most once a day (for a run from a day after the installation on), and no run waits long for it.
+It runs in a folder of its own and imports nothing from there, so a `pip.py` or `token.py` in the
+folder that the script was started from is not run.
 """
 
 from __future__ import annotations
@@ -11,8 +12,9 @@ import json
 import re
 import subprocess
 import sys
+import sysconfig
 from collections.abc import Iterable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime, timedelta
 from importlib import metadata
@@ -32,6 +34,7 @@ CHECKED = "checked"
 UNREACHABLE = "index unreachable"
 UNANSWERED = "no answer in time"
 SWITCHED_OFF = "switched off"
+JUST_INSTALLED = "installed within a day"
 
 _OUTDATED = ("name", "current_version", "latest_version")
 _PIP = tuple(
@@ -92,6 +95,19 @@ def checking(config: Config) -> Iterator[PackageCheck]:
         yield check
     finally:
         finish_check(check, 0)
+
+
+def checking_daily(config: Config) -> AbstractContextManager[PackageCheck]:
+    """The same for a run, which does not ask of what was installed within a day: it is new."""
+    if config.package_check and _is_fresh(installed_at()):
+        return nullcontext(PackageCheck(Packages(JUST_INSTALLED)))
+    return checking(config)
+
+
+def installed_at() -> str:
+    """When a package was last added to the environment, ISO 8601."""
+    changed = Path(sysconfig.get_path("purelib")).stat().st_mtime
+    return datetime.fromtimestamp(changed, UTC).isoformat()
 
 
 def start_check(config: Config) -> PackageCheck:

@@ -88,6 +88,22 @@ def test_a_damaged_answer_is_none(config: Config, damage: dict[str, object]) -> 
     assert found.describe()
 
 
+def test_a_run_does_not_ask_about_what_was_just_installed(
+    config: Config, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(package_check, "installed_at", lambda: hours_ago(23))
+    with package_check.checking_daily(config) as check:
+        assert check.process is None
+    state = package_check.finish_check(check, 0)
+    assert state.describe().endswith("not checked: installed within a day")
+    monkeypatch.setattr(package_check, "installed_at", lambda: hours_ago(25))
+    with package_check.checking_daily(config) as check:
+        assert check.process is not None
+    config = replace(config, package_check=False)
+    with package_check.checking_daily(config) as check:
+        assert check.known.state == package_check.SWITCHED_OFF
+
+
 def test_an_answer_that_does_not_come_is_not_waited_for(config: Config) -> None:
     check = package_check.start_check(config)
     assert check.process is not None
@@ -169,5 +185,5 @@ def test_nothing_is_imported_from_the_folder_that_one_starts_in(
     )
     assert done.returncode == 0, done.stderr
     assert {path.suffix for path in folder.iterdir()} == {".py"}
-    if script == "fullprocess.py":
-        assert package_check.stored(finished_copy.config).state == package_check.UNREACHABLE
+    if script == "diagnostics.py":  # a run asks of no new installation
+        assert package_check.UNREACHABLE in done.stdout
