@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import argparse
 import logging
-import pkgutil
 import textwrap
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
@@ -17,6 +16,7 @@ from typing import Any
 
 from attrition.core import clock, releases
 from attrition.core.config import Config
+from attrition.core.loading import load
 from attrition.monitoring import alert_delivery
 from attrition.monitoring.alerts import failure_kind
 from attrition.runs import cli, history, idle
@@ -61,14 +61,14 @@ def _run(show: Callable[[str], None], config: Config, _arguments: argparse.Names
             alert_delivery.catch_up(config)
             return 0
         with cli.deadline(60 * config.run_deadline_minutes, report_failure):
-            summary = pkgutil.resolve_name(RUN)(config, inputs, watch)
+            summary = load(RUN)(config, inputs, watch)
     show(summary)
     return 0
 
 
 def _dry_run(show: Callable[[str], None], config: Config, _arguments: argparse.Namespace) -> int:
     """Say what a run would do now; nothing is written, and no lock is taken."""
-    for sentence in pkgutil.resolve_name(PROSPECT)(config):
+    for sentence in load(PROSPECT)(config):
         show(textwrap.fill(sentence, 80, subsequent_indent="  ", break_on_hyphens=False))
     return 0
 

@@ -77,7 +77,7 @@ def test_of_a_killed_run_the_process_ends_by_itself() -> None:
 
 def test_what_draws_loads_nothing_else_that_is_large() -> None:
     code = (
-        "import sys\nfrom attrition.report.figures import beside\n"
+        "import sys\nfrom attrition.report.figures import beside, catalogue\n"
         "print(*{'pandas', 'scipy', 'sklearn', 'duckdb', 'flask'} & set(sys.modules))"
     )
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

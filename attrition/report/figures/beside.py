@@ -22,12 +22,13 @@ from multiprocessing.connection import Connection
 from typing import IO, Any
 
 from attrition.core.errors import PipelineError
+from attrition.core.loading import load
 from attrition.report.drawing import ENDED
-from attrition.report.figures import catalogue  # noqa: F401 - loaded before the first call comes
 
 
 def main() -> int:
-    """Answer the calls."""
+    """Answer the calls; what these need is loaded before the first one comes."""
+    load("attrition.report.figures.catalogue")
     at_work = start_all(sys.stdin.buffer)
     with suppress(BrokenPipeError):  # nobody waits any more
         sys.stdout.buffer.write(pickle.dumps(gathered(at_work)))
