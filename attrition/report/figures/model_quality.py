@@ -65,6 +65,7 @@ def _confusion_figure(score: Score, table: NDArray[np.int64], title: str) -> Fig
     axes.pcolormesh(shares, cmap=tints, vmin=0, vmax=1, linewidth=3, edgecolors=FACE)
     axes.invert_yaxis()
     axes.grid(visible=False)
+    axes.spines[:].set_visible(False)
     _write_cells(axes, table, shares)
     _label_axes(axes, table)
     _write_title(axes, score, title)
