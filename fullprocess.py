@@ -56,7 +56,7 @@ from attrition.monitoring.findings import Looks, RunVerdict, TrainingNeed
 from attrition.monitoring.record import DecisionRecord
 from attrition.monitoring.run_record import decided, remembered, unreported
 from attrition.ranking import call_list
-from attrition.report.drawing import Drawing, beside
+from attrition.report.drawing import Drawing
 from attrition.report.prospect import describe_prospect
 from attrition.report.run_summary import summary
 from attrition.runs import history, package_check
@@ -65,18 +65,18 @@ from attrition.runs.stopwatch import Stopwatch
 logger = logging.getLogger(__name__)
 
 
-def run(config: Config, inputs: idle.Inputs, watch: Stopwatch) -> str:
+def run(config: Config, inputs: idle.Inputs, watch: Stopwatch, drawing: Drawing) -> str:
     """Do one run that is not idle; the caller holds the lock.
 
     Args:
         inputs: what stood in the input folders when the run began; what came since is news.
         watch: times the stages.
+        drawing: draws the pictures of the report.
 
     Returns:
         What was decided and why, as text for a terminal.
     """
-    # Meanwhile pip answers, or not, and what draws the pictures gets ready.
-    with package_check.checking_daily(config) as check, beside() as drawing:
+    with package_check.checking_daily(config) as check:  # pip answers, or not, meanwhile
         champion = find_champion(config)
         if champion is not None:
             deployment.restore_candidate(config, champion.release)
@@ -199,7 +199,7 @@ def report(
     if context.champion is None:
         releases.live_release(context.config.prod_deployment_path)  # a damaged one is an error
     reporting.run(context, drawing, outgoing)
-    model = reporting.draw_model(context, drawing)
+    model = reporting.draw_known(context, drawing, record)
     listed = call_list.rank_clients(context.config, context.ledger, context.champion)
     diagnosed = diagnostics.run(context, watch.seconds, check)
     ranking, no_ranking = call_list.recorded(listed)

@@ -40,7 +40,7 @@ from attrition.engines.context import RunContext, read_context, score_clients
 from attrition.model.champion import Champion, champion_of, live_champion
 from attrition.model.compatibility import misfit
 from attrition.model.metrics import Score
-from attrition.monitoring.record import DecisionRecord, last_decision
+from attrition.monitoring.record import DecisionRecord, DriftRecord, last_decision
 from attrition.ranking import call_list
 from attrition.ranking.call_list import RankingResult
 from attrition.report import build, drawing, html, inputs, pdf
@@ -97,8 +97,13 @@ def _draw(
     return True
 
 
-def draw_model(context: RunContext, drawing: Drawing) -> Model | None:
-    """Have drawn what the report shows of the model; it can be done before the clients are ranked.
+def draw_known(
+    context: RunContext, drawing: Drawing, decision: DecisionRecord | None
+) -> Model | None:
+    """Have drawn what the report shows of model and data; it is known before clients are ranked.
+
+    Args:
+        decision: the decision record, perhaps without the ranking; None where no run is known.
 
     Returns:
         The model that the report speaks of; None where there is none.
@@ -106,6 +111,8 @@ def draw_model(context: RunContext, drawing: Drawing) -> Model | None:
     config, champion = context.config, context.champion
     if not config.reports:
         return None
+    found = decision.drift if decision else DriftRecord()
+    drawing.ask("changes", "catalogue:of_changes", config.reports, found, config.labels)
     model = inputs.deployed_model(champion) if champion else inputs.candidate(config)
     if model:
         drawing.ask("card", "catalogue:of_card", config.reports, model, config.labels)
@@ -154,8 +161,8 @@ def tell(
     """Write the report, as a page, as a document, or as both, as the settings ask for.
 
     Args:
-        drawing: of `run` and `draw_model`; their pictures are written here.
-        model: from `draw_model`.
+        drawing: of `run` and `draw_known`; their pictures are written here.
+        model: from `draw_known`.
         decision: the decision record; None where no run is known.
         diagnosed: the diagnostics, as `diagnostics.json` holds them; {} for none.
         listed: the ranking, or why there is none.
@@ -172,7 +179,7 @@ def tell(
     if config.reports:
         runs = inputs.latest_runs(config, decision)
         to_draw = inputs.runs_to_draw(decision, runs, counts, config.model_score_threshold)
-        drawing.ask("runs", "catalogue:of_runs", config.reports, to_draw, config.labels)
+        drawing.ask("runs", "catalogue:of_runs", config.reports, to_draw)
     with progress.step("pictures"):
         drawn = drawing.results()
     _write_matrices(config, drawn)
@@ -219,7 +226,7 @@ def _report(config: Config, _arguments: argparse.Namespace) -> int:
     with drawing.beside() as drawn:
         context = read_context(config, live_champion(config))
         matrices = run(context, drawn) if context.champion else _draw_candidate(context, drawn)
-        model = draw_model(context, drawn)
+        model = draw_known(context, drawn, last_decision(config))
         listed = call_list.rank_clients(config, context.ledger, context.champion)
         call_list.record_anew(config, listed)
         if isinstance(listed, str):

@@ -24,6 +24,7 @@ from attrition.runs.stopwatch import Stopwatch
 
 # Named as a WSGI server names its application, and loaded as late: the script stands above this.
 RUN, PROSPECT = "fullprocess:run", "fullprocess:prospect"
+DRAWING = "attrition.report.drawing:beside"
 
 logger = logging.getLogger(__name__)
 
@@ -60,8 +61,10 @@ def _run(show: Callable[[str], None], config: Config, _arguments: argparse.Names
             logger.info("%s", idle.MESSAGE)
             alert_delivery.catch_up(config)
             return 0
-        with cli.deadline(60 * config.run_deadline_minutes, report_failure):
-            summary = load(RUN)(config, inputs, watch)
+        deadline = cli.deadline(60 * config.run_deadline_minutes, report_failure)
+        # What draws gets ready while the libraries of the run are loaded.
+        with deadline, load(DRAWING)() as drawing:
+            summary = load(RUN)(config, inputs, watch, drawing)
     show(summary)
     return 0
 

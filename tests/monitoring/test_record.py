@@ -274,7 +274,7 @@ def with_numbers(plain: Any, number: float) -> Any:
 @pytest.mark.parametrize("number", [-1.0, 0.0, 0.5, 7.0, 1e6])
 def test_whatever_the_numbers_are_they_are_drawn(number: float) -> None:
     record = DecisionRecord.from_json(with_numbers(FULL, number))
-    assert len(catalogue.change_pictures(record, [record, record], 0.6)) == 3
+    assert len(catalogue.change_pictures(record.drift)) == 2
 
 
 def test_what_is_no_record_is_said_and_left_out(

@@ -9,7 +9,7 @@ from attrition.core.labels import NO_LABELS, Labels
 from attrition.model.metrics import Score
 from attrition.model.terms import Floats
 from attrition.monitoring.impact import term_weights
-from attrition.monitoring.record import DecisionRecord, DriftRecord
+from attrition.monitoring.record import DriftRecord
 from attrition.ranking.outcomes import RankingRecord
 from attrition.report.document import Pictures, Plot
 from attrition.report.figures import calls as call_figures
@@ -69,27 +69,9 @@ def effect_pictures(known: Sequence[tuple[str, Estimate]], level: float) -> list
     return [call_figures.effect(known, level)] if known else []
 
 
-def change_pictures(
-    decision: DecisionRecord | None,
-    runs: Sequence[DecisionRecord],
-    threshold: float,
-    labels: Labels = NO_LABELS,
-    left_out: int = 0,
-) -> list[Picture | Absent]:
-    """What changed in the data, and the runs over time.
-
-    Args:
-        decision: the decision record; None where no run is known.
-        runs: newest first.
-        threshold: `model_score_threshold`.
-        left_out: number of older runs.
-    """
-    drift = decision.drift if decision else DriftRecord()
-    return [
-        drift_figures.drift(drift.data, labels),
-        drift_figures.impact(drift.impact, labels),
-        run_figures.trends(list(reversed(runs)), threshold, left_out),
-    ]
+def change_pictures(found: DriftRecord, labels: Labels = NO_LABELS) -> list[Picture | Absent]:
+    """What changed in the data, and what that does to the risk."""
+    return [drift_figures.drift(found.data, labels), drift_figures.impact(found.impact, labels)]
 
 
 def matrix(score: Score, title: str) -> bytes:
@@ -109,9 +91,15 @@ def of_card(forms: Sequence[str], model: Model, labels: Labels = NO_LABELS) -> P
     return _pictures(scorecard_pictures(model, labels), forms)
 
 
-def of_runs(forms: Sequence[str], told: RunsToDraw, labels: Labels = NO_LABELS) -> Pictures:
-    """What changed, what calls change, and what they are worth."""
-    drawn = change_pictures(told.decision, told.runs, told.threshold, labels, told.left_out)
+def of_changes(forms: Sequence[str], found: DriftRecord, labels: Labels = NO_LABELS) -> Pictures:
+    """What changed in the data."""
+    return _pictures(change_pictures(found, labels), forms)
+
+
+def of_runs(forms: Sequence[str], told: RunsToDraw) -> Pictures:
+    """The runs over time, what calls change, and what they are worth."""
+    oldest_first = list(reversed(told.runs))
+    drawn = [run_figures.trends(oldest_first, told.threshold, told.left_out)]
     if told.decision and told.decision.effect:
         drawn += effect_pictures(told.effects, told.decision.effect.level)
     return _pictures([*drawn, *profit_pictures(told.listed)], forms)

@@ -12,7 +12,6 @@ from matplotlib.axes import Axes
 from attrition.core import plain_values
 from attrition.monitoring.record import DecisionRecord
 from attrition.report import inputs
-from attrition.report.figures import catalogue
 from attrition.report.figures import runs as run_figures
 from attrition.report.figures.style import Absent, Picture
 from tests.support.figures import compared, panels, points, table
@@ -105,7 +104,7 @@ def test_without_runs_that_is_said_and_of_many_the_newest_are_drawn() -> None:
     assert isinstance(run_figures.trends([KEPT, KEPT], 0.6), Absent)
     runs = [run(1 + n // 24 % 28, "kept", 0.5) for n in range(90)]
     told = inputs.runs_to_draw(runs[0], runs, None, 0.6)
-    *_, shown = catalogue.change_pictures(told.decision, told.runs, 0.6, left_out=told.left_out)
+    shown = run_figures.trends(list(reversed(told.runs)), 0.6, told.left_out)
     assert len(line(panels(shown)[0], "test data")) == inputs.RUNS_DRAWN
     assert isinstance(shown, Picture)
     assert "30 older runs are left out" in shown.caption
