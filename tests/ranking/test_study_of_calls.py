@@ -191,7 +191,7 @@ def test_another_salt_is_another_study_and_the_old_one_goes_on_where_it_was(
     assert set(before) < set(files(studied))
 
 
-def test_where_an_intake_has_changed_nothing_is_measured_and_the_list_goes_on(
+def test_where_an_enrolment_has_changed_nothing_is_measured_and_the_list_goes_on(
     studied: Project,
 ) -> None:
     (path,) = files(studied)
