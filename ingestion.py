@@ -80,8 +80,6 @@ def run(config: Config) -> IngestionResult:
         write_ledger(config.ledger, after)
     rows_engine.settle(after)
     actions = actions_store.take_in(config, lambda names: _known_ids(config, names))
-    for entry in actions.files:
-        _log(entry)
     return _with_actions(_result(config, before, after, looked), actions)
 
 
@@ -186,7 +184,7 @@ def _result(config: Config, before: Ledger, after: Ledger, looked: Survey) -> In
     )
 
 
-def _known_ids(config: Config, names: set[str]) -> set[str]:
+def _known_ids(config: Config, names: set[str]) -> dict[str, str]:
     from attrition.data.clients import known_ids  # slow to import, and needed for new actions only
 
     return known_ids(config, names)
@@ -196,6 +194,8 @@ def _with_actions(result: IngestionResult, actions: ActionsTaken) -> IngestionRe
     return replace(
         result,
         actions=actions.files,
+        actions_known=actions.known,
+        actions_store=actions.store,
         refused=(*result.refused, *actions.refused),
         waiting=(*result.waiting, *actions.waiting),
         notices=(*result.notices, *actions.notices),

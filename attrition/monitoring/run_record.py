@@ -11,6 +11,7 @@ from attrition.calls.study import current_study
 from attrition.core import releases
 from attrition.core.config import Config
 from attrition.core.errors import DataError
+from attrition.core.formatting import plural
 from attrition.core.releases import Release
 from attrition.data.ingestion_result import IngestionResult
 from attrition.model.champion import Champion
@@ -87,8 +88,13 @@ def decided(
     remaining = left_to_next(exam, memory, challenge, commit)
     verdict, scored, drift, scores = challenge.verdict, challenge.scored, exam.drift, exam.scores
     last = last_decision(config)
-    known = last.ingestion.notices if last and last.ingestion else ()
+    before = last.ingestion if last else None
+    known = before.notices if before else ()
     new_notices = [notice for notice in ingested.notices if notice not in known]
+    if before:
+        new_notices += lost_actions(config, before, ingested)
+        # Until the right one is back; one that is made anew has the mark of the last.
+        ingested = replace(ingested, actions_store=before.actions_store or ingested.actions_store)
     study, study_notice = current_study(
         config.holdout_share, config.holdout_salt, last.study if last else None, started
     )
@@ -120,6 +126,24 @@ def decided(
         looks=remaining.looks.count,
         study=study,
     )
+
+
+def lost_actions(config: Config, before: IngestionResult, now: IngestionResult) -> list[str]:
+    """Whether actions of the last run are gone, or their database is another one, in sentences."""
+    name, folder = config.actions.name, config.actions_folder
+    texts = []
+    if now.actions_store and before.actions_store not in (None, now.actions_store):
+        texts.append(
+            f"{name} is not the database of actions that the last run wrote; restore it, or delete "
+            f"it: it is made anew of the files in {folder.name}/"
+        )
+    if now.actions_known < before.actions_known:
+        texts.append(
+            f"only {plural(now.actions_known, 'action')} with clients are known, "
+            f"{before.actions_known:,} were at the last run; restore {name}, or the files in "
+            f"{folder.name}/: without them clients count as not contacted"
+        )
+    return texts
 
 
 def unreported(

@@ -23,7 +23,7 @@ from attrition.calls.effect import Effect
 from attrition.calls.holdout import is_held_out
 from attrition.calls.profit import ListProfit
 from attrition.calls.study import Study, current_study
-from attrition.calls.words import profit_in_words
+from attrition.calls.words import contacted_in_words, profit_in_words
 from attrition.core import atomic_files, clock, formatting, plain_values
 from attrition.core.config import BY_RISK, Config
 from attrition.core.errors import DataError, UnreadableError
@@ -234,7 +234,10 @@ def effect_of_calls(
         listed: the result of `rank`.
     """
     study = study_so_far(config, ledger) if isinstance(listed, str) else listed.study
-    return (study.effect, study.fault) if study else (None, None)
+    effect = study.effect if study else None
+    if effect and (text := contacted_in_words(effect)):
+        logger.warning("the study of calls: %s", text)
+    return effect, study.fault if study else None
 
 
 def record_anew(config: Config, listed: RankingResult | str) -> None:

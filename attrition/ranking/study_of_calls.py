@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from attrition.calls.actions_store import actions_since
+from attrition.calls.actions_store import actions_since, first_days
 from attrition.calls.effect import Effect, Enrolled, measure
 from attrition.calls.enrolment import Enrolment, enrol, read_enrolments
 from attrition.calls.sequence import ConfidenceSequence
@@ -144,4 +144,11 @@ def _actions(config: Config, enrolments: tuple[Enrolment, ...]) -> dict[str, str
     for client, day, kind in actions_since(config.actions, enrolments[0].day):
         if client in day_of and day >= day_of[client]:
             kinds.setdefault(client, kind)
+    firsts = first_days(config.actions) if config.actions.exists() else []
+    if early := sum(day < day_of.get(client, "") for client, day in firsts):
+        logger.info(
+            "the study of calls: %s contacted before being listed; those actions are none of the "
+            "study",
+            plural(early, "client"),
+        )
     return kinds

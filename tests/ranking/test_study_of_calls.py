@@ -10,12 +10,14 @@ import pytest
 
 from attrition.calls.effect import Effect, Verdict
 from attrition.core import atomic_files
+from attrition.core.plain_values import to_json
 from attrition.data.ledger import read_ledger
+from attrition.monitoring import alerts
 from attrition.ranking import call_list, csv_list
 from attrition.ranking.call_list import RankingResult
 from attrition.ranking.study_of_calls import study_so_far
 from tests.conftest import HEADER, Project
-from tests.support.records import decision_json
+from tests.support.records import decision_json, decision_record
 from tests.support.releases import deploy
 
 # Log-odds 2 - 0.04 x lastmonth_activity: 0 gives 0.8808, 50 gives 0.5 (high from here on), 75 less.
@@ -112,6 +114,27 @@ def test_the_first_label_after_the_list_is_the_outcome_and_actions_count_from_it
     act(studied, "june.csv", ("=Quiet()", day, "offer"), ("Middling", day, "call"))
     effect = rank(studied)
     assert (effect.called.share_contacted, effect.held_out.share_contacted) == (1, 0)
+
+
+def test_held_out_clients_who_are_called_are_counted_and_told_and_earlier_actions_are_no_part(
+    studied: Project, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    today = files(studied)[0].name[7:17]
+    act(studied, "old.csv", ("Absent", "2001-05-04", "call"), ("Calm", "2001-05-04", "call"))
+    assert rank(studied).held_out_contacted == 0
+    assert "1 client contacted before being listed; those actions are none of the" in caplog.text
+    assert "which hides" not in caplog.text
+    act(studied, "may.csv", ("=Quiet()", today, "call"), ("Absent", today, "call"))
+    effect = rank(studied)
+    assert effect.held_out_contacted == 1  # though no outcome is known
+    words = "1 of the 2 held out has been contacted since listed, which hides what calls change."
+    assert f"the study of calls: {words}" in caplog.text
+    record = decision_record(effect=to_json(effect))
+    assert record.study_in_words is not None
+    assert words in record.study_in_words
+    told = {condition.key: condition.text for condition in alerts.conditions(record, 0.0)}
+    assert told["held-out clients are contacted"].endswith(words)
 
 
 def test_of_two_actions_a_day_the_first_counts_and_what_cannot_be_an_action_counts_nowhere(
