@@ -52,7 +52,7 @@ from attrition.monitoring.challenge import Challenge, challenge, training_situat
 from attrition.monitoring.champion import find_champion
 from attrition.monitoring.decisions import Scored, Verdict, training_need
 from attrition.monitoring.examination import Examination, examine
-from attrition.monitoring.findings import Looks, RunVerdict, TrainingNeed
+from attrition.monitoring.findings import Looks, RunVerdict, Sample, TrainingNeed
 from attrition.monitoring.record import DecisionRecord
 from attrition.monitoring.run_record import decided, remembered, unreported
 from attrition.ranking import call_list
@@ -127,6 +127,8 @@ def run_stages(
 
     record = proposals.with_proposal(config, champion, outcome, decide)
     record = replace(record, inputs=inputs.digest, release_before=context.live)
+    if set_aside := context.test.contacted:
+        record = replace(record, contacted={Sample.TEST_DATA: set_aside, **record.contacted})
     if record.verdict is not RunVerdict.DEPLOYED:
         return context, record, None
     outgoing = deploy(context, record, watch)

@@ -112,6 +112,7 @@ class TestClients:
         blank_labels, duplicates: numbers of their rows that are left out for this reason.
         next_day: on which the first further rows may be tested on; None for never.
         held_out: how many of the clients are held out by `test_share`.
+        contacted: how many more are, and not tested on, since they had been contacted.
     """
 
     __test__ = False  # for pytest: not a class of tests
@@ -122,6 +123,7 @@ class TestClients:
     blank_labels: int
     duplicates: int
     held_out: int = 0
+    contacted: int = 0
     next_day: str | None = None
 
     @property
@@ -481,7 +483,8 @@ def _alike(config: Config, wanted: set[str], form: str) -> dict[str, str]:
     """Those of some ids that an ingested row has in some form, and the row's id."""
     if not wanted:
         return {}
-    key, alike = storage.key_of(config)[str(config.id_column)], {}
+    key = storage.key_of(config)[str(config.id_column)]
+    alike: dict[str, str] = {}
     with _session(config, _size(config.final_data)) as (connection, scratch):
         connection.register("wanted", pd.DataFrame({"id": pd.Series(sorted(wanted), dtype=str)}))
         for path in (config.final_data, config.open_clients, config.unmatured):

@@ -7,7 +7,6 @@ from __future__ import annotations
 import logging
 from dataclasses import dataclass, field, replace
 
-from attrition.calls.study import current_study
 from attrition.core import releases
 from attrition.core.config import Config
 from attrition.core.errors import DataError
@@ -21,6 +20,7 @@ from attrition.monitoring.examination import Examination
 from attrition.monitoring.findings import Looks, Sample, TrainingNeed
 from attrition.monitoring.outcome_evidence import OutcomeWatch
 from attrition.monitoring.record import DecisionRecord, last_decision, read_record
+from attrition.ranking.study_of_calls import study_by_settings
 from attrition.runs import history
 
 logger = logging.getLogger(__name__)
@@ -88,16 +88,8 @@ def decided(
     remaining = left_to_next(exam, memory, challenge, commit)
     verdict, scored, drift, scores = challenge.verdict, challenge.scored, exam.drift, exam.scores
     last = last_decision(config)
-    before = last.ingestion if last else None
-    known = before.notices if before else ()
-    new_notices = [notice for notice in ingested.notices if notice not in known]
-    if before:
-        new_notices += lost_actions(config, before, ingested)
-        # Until the right one is back; one that is made anew has the mark of the last.
-        ingested = replace(ingested, actions_store=before.actions_store or ingested.actions_store)
-    study, study_notice = current_study(
-        config.holdout_share, config.holdout_salt, last.study if last else None, started
-    )
+    ingested, new_notices = _with_mark(config, last.ingestion if last else None, ingested)
+    study, study_notice = study_by_settings(config, last.study if last else None, started)
     if study_notice:
         new_notices.append(study_notice)
     suspicious, threshold = challenge.suspicious, config.model_score_threshold
@@ -128,7 +120,22 @@ def decided(
     )
 
 
-def lost_actions(config: Config, before: IngestionResult, now: IngestionResult) -> list[str]:
+def _with_mark(
+    config: Config, before: IngestionResult | None, now: IngestionResult
+) -> tuple[IngestionResult, list[str]]:
+    """What was taken in, and what of it a run before has not noticed.
+
+    The mark of the database of actions stays the last run's until that database is back; one that
+    is made anew has it, too.
+    """
+    if before is None:
+        return now, list(now.notices)
+    news = [notice for notice in now.notices if notice not in before.notices]
+    marked = replace(now, actions_store=before.actions_store or now.actions_store)
+    return marked, news + _lost_actions(config, before, now)
+
+
+def _lost_actions(config: Config, before: IngestionResult, now: IngestionResult) -> list[str]:
     """Whether actions of the last run are gone, or their database is another one, in sentences."""
     name, folder = config.actions.name, config.actions_folder
     texts = []

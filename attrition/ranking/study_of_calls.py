@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -12,13 +13,15 @@ from attrition.calls.actions_store import actions_since, first_days
 from attrition.calls.effect import Effect, Enrolled, measure
 from attrition.calls.enrolment import Enrolment, enrol, read_enrolments
 from attrition.calls.sequence import ConfidenceSequence
-from attrition.core import clock
+from attrition.calls.study import Study, current_study
+from attrition.core import clock, plain_values
 from attrition.core.config import Config
 from attrition.core.errors import DataError
 from attrition.core.formatting import plural
 from attrition.data.ledger import Ledger
 from attrition.engines.selection import engine
 from attrition.ranking.ranking import HIGH, Ranking
+from attrition.runs import history
 
 logger = logging.getLogger(__name__)
 
@@ -64,6 +67,24 @@ class StudySoFar:
             contacted=np.array([client in self.actions for client in clients], np.bool_),
             kind=np.array(kinds, np.str_),
         )
+
+
+def study_by_settings(
+    config: Config, last: Study | None, started: str
+) -> tuple[Study | None, str | None]:
+    """As `current_study`, with the studies of all runs that the history holds."""
+    share, salt = config.holdout_share, config.holdout_salt
+    return current_study(share, salt, last, started, _earlier_studies(config.history))
+
+
+def _earlier_studies(path: Path) -> Iterator[Study]:
+    """The study of every run in a history, newest first."""
+    for run in history.runs(path):
+        try:
+            if run.get("study") is not None:
+                yield plain_values.from_json(Study, run["study"])
+        except DataError:
+            continue  # of a run whose record is damaged, which whoever shows it says
 
 
 def study_so_far(config: Config, ledger: Ledger) -> StudySoFar | None:

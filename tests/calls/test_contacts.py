@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 import training
 from attrition.calls.contacts import contacts, read_contacts
+from attrition.core import atomic_files
 from attrition.core.errors import PipelineError
 from attrition.data.ledger import Commit, Ledger, read_ledger
 from attrition.engines.context import gather_test_clients
@@ -134,6 +135,34 @@ def test_where_nearly_all_were_contacted_they_are_learnt_and_that_is_said(
     project.configure(minimum_training_rows=40)
     learnt = training.train(project.config, ledger, gather_test_clients(config, ledger), None)
     assert (learnt.rows, learnt.contacted, learnt.learns_contacted) == (40, 110, False)
+
+
+def test_what_is_set_aside_of_the_test_data_is_recorded_and_that_most_is(project: Project) -> None:
+    """Of 300 rows 200 are of clients who were called before these came, 100 are not."""
+    act_on(project, [f"c{number}" for number in range(200)])
+    project.write("sourcedata/a.csv", table(0, 300))
+    project.configure(test_share=0.2, minimum_scoring_rows=10)
+    shown = " ".join(project.run("fullprocess.py").stdout.split())
+    record = atomic_files.read_json(project.config.decision)
+    of_test, to_learn = (record["contacted"][key] for key in ("test data", "rows to learn from"))
+    assert of_test + to_learn == 200
+    assert of_test > 20
+    assert f"contacted: {of_test} of the test data and {to_learn} of the rows to learn" in shown
+    (warning,) = [text for text in record["warnings"] if "rows to learn from" in text]
+    training = atomic_files.read_json(project.root / "models/training.json")
+    assert f"only {training['rows']} of {training['rows'] + to_learn} rows to learn" in warning
+
+
+def test_where_contacted_clients_are_learnt_the_test_data_set_aside_are_recorded(
+    project: Project,
+) -> None:
+    act_on(project, [f"c{number}" for number in range(200)])
+    project.write("sourcedata/a.csv", table(0, 300))
+    project.configure(test_share=0.2, minimum_scoring_rows=10, minimum_training_rows=150)
+    project.run("fullprocess.py")
+    record = atomic_files.read_json(project.config.decision)
+    assert record["contacted"].keys() == {"test data"}
+    assert any("clients who are called" in text for text in record["warnings"])
 
 
 def test_actions_that_cannot_be_read_are_no_reason_to_learn_from_everybody(

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Callable
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
 
 from attrition.calls.effect import Effect, Verdict
+from attrition.calls.study import Study
 from attrition.core import atomic_files
 from attrition.core.plain_values import to_json
 from attrition.data.ledger import read_ledger
 from attrition.monitoring import alerts
 from attrition.ranking import call_list, csv_list
 from attrition.ranking.call_list import RankingResult
-from attrition.ranking.study_of_calls import study_so_far
+from attrition.ranking.study_of_calls import study_by_settings, study_so_far
+from attrition.runs import history
 from tests.conftest import HEADER, Project
 from tests.support.records import decision_json, decision_record
 from tests.support.releases import deploy
@@ -212,6 +215,31 @@ def test_another_salt_is_another_study_and_the_old_one_goes_on_where_it_was(
     studied.configure(**STUDY)
     assert sizes(rank(studied)) == [(1, 0, None), (2, 0, None)]
     assert set(before) < set(files(studied))
+
+
+MAY, JUNE = "2026-05-01T06:00:00.000+00:00", "2026-06-01T06:00:00.000+00:00"
+
+
+def test_a_study_whose_share_and_salt_come_back_goes_on(project: Project) -> None:
+    spring, june = (
+        Study(share, sha256(salt).hexdigest(), day)
+        for share, salt, day in ((0.2, b"spring", MAY), (0.3, b"june", JUNE))
+    )
+    for number, study in enumerate((None, "junk", to_json(spring), to_json(june), None)):
+        run = decision_json(run_id=str(number), time=MAY) | {"study": study}
+        history.record_run(project.config.history, run, 100)
+    project.configure(holdout_share=0.2, holdout_salt="spring")
+    ended = "; the one since 2026-06-01 (30%) is kept in the history"
+    for last, rest in ((june, ended), (None, "")):
+        goes_on, notice = study_by_settings(project.config, last, JUNE)
+        assert goes_on == spring
+        assert notice == (
+            f"the study of calls since 2026-05-01 goes on, 20% of the open clients are held out"
+            f"{rest}"
+        )
+    project.configure(holdout_share=0.2, holdout_salt="autumn")
+    _, notice = study_by_settings(project.config, june, JUNE)
+    assert notice == f"a new study of calls begins, 20% of the open clients are held out{ended}"
 
 
 def test_where_an_enrolment_has_changed_nothing_is_measured_and_the_list_goes_on(

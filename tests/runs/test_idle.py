@@ -6,6 +6,7 @@ import calendar
 import itertools
 import json
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -227,7 +228,7 @@ STUDY_CHANGES: dict[str, Callable[[Path], object]] = {
     "restored": lambda folder: (folder / "000001-a.csv").write_text("x\n"),
     "edited": lambda folder: (folder / "000002-b.csv").write_text("y\n"),
     "deleted": lambda folder: (folder / "000002-b.csv").unlink(),
-    "all deleted": lambda folder: [(folder / "000002-b.csv").unlink(), folder.rmdir()],
+    "all deleted": shutil.rmtree,
     "stray": lambda folder: (folder / "000002-c.csv").write_text("x\n"),
 }
 
