@@ -43,7 +43,7 @@ from attrition.core.config import DEFAULT_CONFIG_PATH, STANDARD_FOLDERS, Config,
 from attrition.core.errors import DataError, PipelineError
 from attrition.core.formatting import plural
 from attrition.core.settings_file import Written, replace_settings
-from attrition.data import source_files
+from attrition.data import segment_change, source_files
 from attrition.data.config_suggestion import suggest_settings
 from attrition.data.csv_records import FOUND, MAXIMUM_RECORD, check_header, column_names
 from attrition.data.discovery import Survey, all_rejected, survey
@@ -87,7 +87,7 @@ def pending(config: Config) -> Pending:
     """See what a run would take in; writes nothing."""
     ledger = read_ledger(config.ledger).reopened(config)
     if not ledger.fits(config.schema_digest, engine(config).store):
-        ledger = Ledger()
+        ledger = ledger if segment_change.is_due(config, ledger) else Ledger()
     looked = _look(config, ledger)
     with tempfile.TemporaryDirectory() as scratch:
         part = Path(scratch) / "part.csv"
