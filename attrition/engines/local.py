@@ -103,10 +103,10 @@ class LocalEngine:
 
     def _marker(self, ledger: Ledger, start: int) -> Marker | None:
         """Marks contacted clients in rows from a position on; None where there are none."""
-        from attrition.calls.contacts import read_contacts
+        from attrition.calls.contacted import read_contacted
 
-        contacts = read_contacts(self.config, ledger, start)
-        return None if contacts is None else contacts.of
+        acted_on = read_contacted(self.config, ledger, start)
+        return None if acted_on is None else acted_on.of
 
 
 def _whole(clients: Clients) -> tuple[Clients, int]:

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from attrition.calls.actions_store import actions_since
-from attrition.calls.contacts import read_contacts
+from attrition.calls.contacted import read_contacted
 from attrition.calls.effect import Effect
 from attrition.calls.holdout import is_held_out
 from attrition.calls.profit import ListProfit
@@ -372,9 +372,9 @@ def _labelled_since(
     wanted = {client for kept in rankings for client in (*kept.top, *kept.sample)}
     start = ledger.commits[commit].start
     ids, labels, numbers = engine(config).outcomes(ledger, start, wanted)
-    contacts = read_contacts(config, ledger, start)
-    if contacts is not None:
-        is_contacted = contacts.of(np.array(ids, dtype=object), numbers)
+    acted_on = read_contacted(config, ledger, start)
+    if acted_on is not None:
+        is_contacted = acted_on.of(np.array(ids, dtype=object), numbers)
         labels = np.where(is_contacted, CONTACTED, labels).tolist()
     return ids, labels, numbers
 

@@ -9,7 +9,7 @@ import pytest
 from numpy.typing import NDArray
 
 import training
-from attrition.calls.contacts import contacts, read_contacts
+from attrition.calls.contacted import contacted, read_contacted
 from attrition.core import atomic_files
 from attrition.core.errors import PipelineError
 from attrition.data.ledger import Commit, Ledger, read_ledger
@@ -33,7 +33,7 @@ def ledger_of(days: tuple[str, ...], rows: int = 10) -> Ledger:
 
 def marked(day: str, start: int = 0, days: tuple[str, ...] = DAYS) -> list[int]:
     """Rows of a client with an action on a day, among 40 of hers, that count as contacted."""
-    found = contacts([("Other", "2020-01-01"), ("Acme", day)], ledger_of(days), start)
+    found = contacted([("Other", "2020-01-01"), ("Acme", day)], ledger_of(days), start)
     rows: NDArray[np.intp] = np.arange(40 - start // 100)
     ids = np.full(len(rows), "Acme", dtype=object)
     return [] if found is None else (np.flatnonzero(found.of(ids, rows)) + start // 100).tolist()
@@ -55,11 +55,11 @@ def test_where_the_clock_was_put_back_rows_count_as_contacted_rather_than_not() 
 
 
 def test_clients_without_an_action_are_never_contacted_and_no_action_is_no_contact() -> None:
-    found = contacts([("Acme", "2026-03-01")], ledger_of(DAYS), 0)
+    found = contacted([("Acme", "2026-03-01")], ledger_of(DAYS), 0)
     assert found is not None
     ids = np.array(["acme", "Acme ", "Acme", "A"], dtype=object)
     assert found.of(ids, np.arange(4)).tolist() == [False, False, True, False]
-    assert contacts([], ledger_of(DAYS), 0) is None
+    assert contacted([], ledger_of(DAYS), 0) is None
 
 
 def table(first: int, clients: int) -> str:
@@ -171,4 +171,4 @@ def test_actions_that_cannot_be_read_are_no_reason_to_learn_from_everybody(
     config = half_contacted.config
     config.actions.write_bytes(b"no database at all" * 100)
     with pytest.raises(PipelineError, match=r"actions\.db: cannot be read .*; run ingestion\.py"):
-        read_contacts(config, read_ledger(config.ledger))
+        read_contacted(config, read_ledger(config.ledger))
