@@ -204,6 +204,9 @@ def report(
     record = replace(
         record, ranking=ranking, no_ranking=no_ranking, effect=effect, no_effect=no_effect
     )
+    if effect and record.study:
+        enrolled = effect.called.clients + effect.held_out.clients
+        record = replace(record, study=replace(record.study, enrolled=enrolled))
     so_far = replace(record, release_after=context.live, timings=dict(watch.seconds))
     reporting.tell(context, so_far, diagnosed.to_json(), listed)
     return record

@@ -19,11 +19,17 @@ class Study:
         share: of the open clients that are held out, a fraction 0-1.
         salt_digest: SHA-256 of the salt, hexadecimal.
         since: when the first run with this share and salt began, UTC, ISO 8601.
+        enrolled: how many clients took part when the last run ended.
     """
 
     share: float
     salt_digest: str
     since: str
+    enrolled: int = 0
+
+    def is_same(self, other: Study) -> bool:
+        """Whether the same clients are held out."""
+        return (self.share, self.salt_digest) == (other.share, other.salt_digest)
 
 
 def current_study(
@@ -45,14 +51,15 @@ def current_study(
     if not share or salt is None:
         return None, f"the study of calls has ended, nobody is held out: {old}" if last else None
     digest = sha256(salt.encode()).hexdigest()
-    if last and (last.share, last.salt_digest) == (share, digest):
+    new = Study(share, digest, started)
+    if last and last.is_same(new):
         return last, None
     for study in earlier:
-        if (study.share, study.salt_digest) == (share, digest):
+        if study.is_same(new):
             what = f"the study of calls since {study.since[:10]} goes on"
             break
     else:
-        study = Study(share, digest, started)
+        study = new
         what = f"{'a new' if last else 'a'} study of calls begins"
     notice = f"{what}, {_share(study)} of the open clients are held out"
     return study, f"{notice}; {old}" if last else notice

@@ -14,7 +14,7 @@ from attrition.calls.effect import Effect, Enrolled, measure
 from attrition.calls.enrolment import Enrolment, enrol, read_enrolments
 from attrition.calls.sequence import ConfidenceSequence
 from attrition.calls.study import Study, current_study
-from attrition.core import clock, plain_values
+from attrition.core import atomic_files, clock, plain_values
 from attrition.core.config import Config
 from attrition.core.errors import DataError
 from attrition.core.formatting import plural
@@ -97,6 +97,9 @@ def study_so_far(config: Config, ledger: Ledger) -> StudySoFar | None:
     except DataError as error:
         logger.warning("the study of calls: %s", error)
         return replace(empty, fault=f"the study of calls measures nothing: {error}")
+    if text := _lost(config, sum(len(enrolment.clients) for enrolment in enrolments)):
+        logger.warning("the study of calls: %s", text)
+        return replace(empty, fault=f"the study of calls measures nothing: {text}")
     if not enrolments:
         return empty
     return replace(
@@ -104,6 +107,23 @@ def study_so_far(config: Config, ledger: Ledger) -> StudySoFar | None:
         enrolments=enrolments,
         outcomes=_outcomes(config, ledger, enrolments),
         actions=_actions(config, enrolments),
+    )
+
+
+def _lost(config: Config, enrolled: int) -> str | None:
+    """What is wrong where fewer clients are enrolled than at the end of the last run; else None."""
+    record = atomic_files.read_json_object(config.decision)
+    try:
+        last = plain_values.from_json(Study, record.get("study"))
+    except DataError:
+        return None
+    study, _ = current_study(config.holdout_share, config.holdout_salt, last, "")
+    if study is not last or enrolled >= last.enrolled:
+        return None
+    return (
+        f"{config.study_folder}: {plural(last.enrolled, 'client')} took part at the last run, "
+        f"{enrolled:,} do now; restore the newest files from a backup, or begin another study by "
+        f"another holdout_salt"
     )
 
 

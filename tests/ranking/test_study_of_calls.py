@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Callable
+from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
 
@@ -264,6 +265,37 @@ def test_where_an_enrolment_has_changed_nothing_is_measured_and_the_list_goes_on
     record = atomic_files.read_json(studied.config.decision)
     assert record["effect"]["verdict"] == "too few outcomes"
     assert "no_effect" not in record
+
+
+def test_a_study_whose_newest_files_are_gone_enrols_nobody_twice_until_they_are_restored(
+    studied: Project,
+) -> None:
+    study, _ = study_by_settings(studied.config, None, MAY)
+    assert study is not None
+    take_in(studied, "later.csv", ("Calm", "10", ""))
+    assert sum(group[0] for group in sizes(rank(studied))) == 4
+    kept = to_json(replace(study, enrolled=4))
+    atomic_files.write_json(studied.config.decision, decision_json() | {"study": kept})
+    backup = {path: path.read_bytes() for path in files(studied)}
+    for lost in (files(studied)[1:], files(studied)):
+        for path in lost:
+            path.unlink()
+        result = call_list.rank(studied.config)
+        _, fault = call_list.effect_of_calls(
+            studied.config, read_ledger(studied.config.ledger), result
+        )
+        assert fault is not None
+        assert (
+            f"4 clients took part at the last run, {4 - len(lost) - 2 * (len(lost) > 1)}" in fault
+        )
+        assert files(studied) == sorted(set(backup) - set(lost))
+        for path, content in backup.items():
+            path.write_bytes(content)
+    assert sum(group[0] for group in sizes(rank(studied))) == 4
+    for path in files(studied):
+        path.unlink()
+    studied.configure(holdout_share=0.5, holdout_salt="autumn")
+    assert sum(group[0] for group in sizes(rank(studied))) == 4  # another study
 
 
 def test_where_nobody_is_held_out_nobody_is_enrolled(
