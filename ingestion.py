@@ -229,7 +229,8 @@ def _log(entry: LedgerEntry) -> None:
         entry.quarantined,
     )
     if entry.extra_columns:
-        logger.info("%s: %d other columns ignored", entry.name, len(entry.extra_columns))
+        ignored = plural(len(entry.extra_columns), "other column")
+        logger.info("%s: %s ignored", entry.name, ignored)
 
 
 def table_text(result: IngestionResult) -> str:

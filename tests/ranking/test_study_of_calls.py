@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from hashlib import sha256
@@ -265,6 +266,27 @@ def test_where_an_enrolment_has_changed_nothing_is_measured_and_the_list_goes_on
     record = atomic_files.read_json(studied.config.decision)
     assert record["effect"]["verdict"] == "too few outcomes"
     assert "no_effect" not in record
+
+
+@pytest.mark.slow
+def test_a_restored_file_wakes_the_pipeline_which_measures_again(finished_copy: Project) -> None:
+    """By real runs: none is idle that has something to tell, and all others are."""
+    finished_copy.configure(**STUDY)
+
+    def told() -> str:
+        return " ".join(finished_copy.run("fullprocess.py").stdout.split())
+
+    assert re.search(r"Calls Of [1-9][0-9]* listed", told())
+    assert not told()  # idle
+    (path,) = files(finished_copy)
+    content = path.read_bytes()
+    for damage in (lambda: path.write_bytes(content[:-9]), path.unlink):
+        damage()
+        assert "The study of calls measures nothing" in told()
+        assert not told()
+        path.write_bytes(content)
+        assert re.search(r"Calls Of [1-9][0-9]* listed", told())
+        assert not told()
 
 
 def test_a_study_whose_newest_files_are_gone_enrols_nobody_twice_until_they_are_restored(
