@@ -241,6 +241,10 @@ def close(
     alert_delivery.tell_run(config, record)
     is_all_seen = inputs.settled and inputs.digest == record.inputs
     is_all_seen = is_all_seen and committed_rows.is_as_left(config, context.ledger)
+    if record.no_effect is not None:  # a file of the study may have been restored meanwhile
+        is_all_seen = is_all_seen and call_list.effect_of_calls(
+            config, context.ledger, str(record.no_ranking)
+        ) == (None, record.no_effect)
     if is_all_seen and not (record.ingestion and record.ingestion.waiting):
         plain |= {idle.STATE: idle.finished_state(config, inputs, context.wake_day)}
     atomic_files.write_json(config.decision, plain)

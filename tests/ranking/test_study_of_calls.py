@@ -8,9 +8,12 @@ from collections.abc import Callable
 from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+import apicalls
+import fullprocess
 from attrition.calls.effect import Effect, Verdict
 from attrition.calls.study import Study
 from attrition.core import atomic_files
@@ -20,7 +23,7 @@ from attrition.monitoring import alerts
 from attrition.ranking import call_list, csv_list
 from attrition.ranking.call_list import RankingResult
 from attrition.ranking.study_of_calls import study_by_settings, study_so_far
-from attrition.runs import history
+from attrition.runs import history, idle
 from tests.conftest import HEADER, Project
 from tests.support.records import decision_json, decision_record
 from tests.support.releases import deploy
@@ -287,6 +290,30 @@ def test_a_restored_file_wakes_the_pipeline_which_measures_again(finished_copy: 
         path.write_bytes(content)
         assert re.search(r"Calls Of [1-9][0-9]* listed", told())
         assert not told()
+
+
+@pytest.mark.slow
+def test_a_file_that_is_restored_while_a_run_is_at_work_is_seen_by_the_next(
+    finished_copy: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    finished_copy.configure(**STUDY)
+    finished_copy.run("fullprocess.py")
+    (path,) = files(finished_copy)
+    content = path.read_bytes()
+    path.write_bytes(content[:-9])
+    record = apicalls.record_current
+
+    def restore(*arguments: Any) -> Any:
+        path.write_bytes(content)
+        return record(*arguments)
+
+    monkeypatch.setattr(apicalls, "record_current", restore)  # after the study was read
+    arguments = ["--config", str(finished_copy.config_path)]
+    assert fullprocess.main(arguments) == 0
+    assert not idle.rests(arguments)
+    monkeypatch.undo()
+    assert "measures nothing" not in finished_copy.run("fullprocess.py").stdout
+    assert idle.rests(arguments)
 
 
 def test_a_study_whose_newest_files_are_gone_enrols_nobody_twice_until_they_are_restored(
