@@ -47,9 +47,9 @@ $(VENV)/.development: $(DEVELOPMENT) requirements-dev.txt requirements.txt | $(B
 	@touch $@ $(VENV)/.runtime
 
 # A study of calls takes a list, calls, and outcomes. After the first list of the sample data they are
-# made up, and a second run takes them in.
+# made up, once, and a second run takes them in.
 SAMPLE_BEGINS := $(and $(wildcard sourcedata/dataset5.csv),$(if \
-    $(PROJECT)$(wildcard models/decision.json),,yes))
+    $(PROJECT)$(wildcard sourcedata/outcomes.csv),,yes))
 RUN = $(BIN)/python fullprocess.py $(if $(PROJECT),--config "$(PROJECT)/config.json")
 
 run: $(VENV)/.runtime  ## one run of the whole pipeline (PROJECT=folder: of another project)

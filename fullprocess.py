@@ -52,7 +52,7 @@ from attrition.monitoring.challenge import Challenge, challenge, training_situat
 from attrition.monitoring.champion import find_champion
 from attrition.monitoring.decisions import Scored, Verdict, training_need
 from attrition.monitoring.examination import Examination, examine
-from attrition.monitoring.findings import Looks, RunVerdict, TrainingNeed
+from attrition.monitoring.findings import Looks, RunVerdict, Sample, TrainingNeed
 from attrition.monitoring.record import DecisionRecord
 from attrition.monitoring.run_record import decided, remembered, unreported
 from attrition.ranking import call_list
@@ -129,6 +129,8 @@ def run_stages(
 
     record = proposals.with_proposal(config, champion, outcome, decide)
     record = replace(record, inputs=inputs.digest, release_before=context.live)
+    if set_aside := context.test.contacted:
+        record = replace(record, contacted={Sample.TEST_DATA: set_aside, **record.contacted})
     if record.verdict is not RunVerdict.DEPLOYED:
         return context, record, None
     outgoing = deploy(context, record, watch)
@@ -207,6 +209,9 @@ def report(
     record = replace(
         record, ranking=ranking, no_ranking=no_ranking, effect=effect, no_effect=no_effect
     )
+    if effect and record.study:
+        enrolled = effect.called.clients + effect.held_out.clients
+        record = replace(record, study=replace(record.study, enrolled=enrolled))
     so_far = replace(record, release_after=context.live, timings=dict(watch.seconds))
     diagnoses = diagnosed.to_json()
     reporting.tell(context, drawing, model, decision=so_far, diagnosed=diagnoses, listed=listed)
@@ -242,6 +247,10 @@ def close(
     alert_delivery.tell_run(config, record)
     is_all_seen = inputs.settled and inputs.digest == record.inputs
     is_all_seen = is_all_seen and committed_rows.is_as_left(config, context.ledger)
+    if record.no_effect is not None:  # a file of the study may have been restored meanwhile
+        is_all_seen = is_all_seen and call_list.effect_of_calls(
+            config, context.ledger, str(record.no_ranking)
+        ) == (None, record.no_effect)
     if is_all_seen and not (record.ingestion and record.ingestion.waiting):
         plain |= {idle.STATE: idle.finished_state(config, inputs, context.wake_day)}
     atomic_files.write_json(config.decision, plain)

@@ -43,7 +43,7 @@ from attrition.core.config import DEFAULT_CONFIG_PATH, STANDARD_FOLDERS, Config,
 from attrition.core.errors import DataError, PipelineError
 from attrition.core.formatting import plural
 from attrition.core.settings_file import Written, replace_settings
-from attrition.data import source_files
+from attrition.data import segment_change, source_files
 from attrition.data.config_suggestion import suggest_settings
 from attrition.data.csv_records import FOUND, MAXIMUM_RECORD, check_header, column_names
 from attrition.data.discovery import Survey, all_rejected, survey
@@ -80,8 +80,6 @@ def run(config: Config) -> IngestionResult:
         write_ledger(config.ledger, after)
     rows_engine.settle(after)
     actions = actions_store.take_in(config, lambda names: _known_ids(config, names))
-    for entry in actions.files:
-        _log(entry)
     return _with_actions(_result(config, before, after, looked), actions)
 
 
@@ -89,7 +87,7 @@ def pending(config: Config) -> Pending:
     """See what a run would take in; writes nothing."""
     ledger = read_ledger(config.ledger).reopened(config)
     if not ledger.fits(config.schema_digest, engine(config).store):
-        ledger = Ledger()
+        ledger = ledger if segment_change.is_due(config, ledger) else Ledger()
     looked = _look(config, ledger)
     with tempfile.TemporaryDirectory() as scratch:
         part = Path(scratch) / "part.csv"
@@ -186,7 +184,7 @@ def _result(config: Config, before: Ledger, after: Ledger, looked: Survey) -> In
     )
 
 
-def _known_ids(config: Config, names: set[str]) -> set[str]:
+def _known_ids(config: Config, names: set[str]) -> dict[str, str]:
     from attrition.data.clients import known_ids  # slow to import, and needed for new actions only
 
     return known_ids(config, names)
@@ -196,6 +194,8 @@ def _with_actions(result: IngestionResult, actions: ActionsTaken) -> IngestionRe
     return replace(
         result,
         actions=actions.files,
+        actions_known=actions.known,
+        actions_store=actions.store,
         refused=(*result.refused, *actions.refused),
         waiting=(*result.waiting, *actions.waiting),
         notices=(*result.notices, *actions.notices),
@@ -229,7 +229,8 @@ def _log(entry: LedgerEntry) -> None:
         entry.quarantined,
     )
     if entry.extra_columns:
-        logger.info("%s: %d other columns ignored", entry.name, len(entry.extra_columns))
+        ignored = plural(len(entry.extra_columns), "other column")
+        logger.info("%s: %s ignored", entry.name, ignored)
 
 
 def table_text(result: IngestionResult) -> str:

@@ -15,9 +15,10 @@ import contextlib
 import csv
 import json
 import logging
+import secrets
 import sqlite3
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from pathlib import Path
@@ -67,25 +68,30 @@ class ActionsTaken:
     """What a run did with the files of actions.
 
     Attributes:
-        files: the new ones, in the order of their names; `kept` are the new actions.
+        files: the new ones, with their folder, in the order of their names; `kept` are the new
+            actions.
         refused: what is not read there, named when it is new.
         waiting: names of files that are still being written.
         notices: what ever was odd about them, each with its time, oldest first.
+        known: number of all actions, of whatever file.
+        store: the mark of the database; None without one.
     """
 
     files: tuple[LedgerEntry, ...] = ()
     refused: tuple[Refusal, ...] = ()
     waiting: tuple[str, ...] = ()
     notices: tuple[str, ...] = ()
+    known: int = 0
+    store: str | None = None
 
 
-def take_in(config: Config, known: Callable[[set[str]], set[str]]) -> ActionsTaken:
+def take_in(config: Config, known: Callable[[set[str]], Mapping[str, str]]) -> ActionsTaken:
     """Take in new files of actions; to be called under the run lock, after the clients' rows.
 
     Without ids there are no clients to act on; the folder is then not read.
 
     Args:
-        known: gives those of some ids that a client has.
+        known: gives those of some ids that a client has, or has almost, and the client's id.
 
     Raises:
         PipelineError: the database cannot be written.
@@ -95,9 +101,11 @@ def take_in(config: Config, known: Callable[[set[str]], set[str]]) -> ActionsTak
         return ActionsTaken()
     try:
         with _opened_to_write(config.actions) as (connection, ledger):
-            if not has_folder:
-                return ActionsTaken(notices=_notices(ledger))
-            return _take_in(config, connection, ledger, known)
+            taken = ActionsTaken(notices=_notices(ledger), store=ledger.store or None)
+            if has_folder:
+                taken = _take_in(config, connection, ledger, known)
+            (count,) = connection.execute("SELECT count(*) FROM actions").fetchone()
+            return replace(taken, known=count)
     except sqlite3.Error as error:
         raise PipelineError(f"{config.actions}: cannot be written ({error})") from None
 
@@ -219,11 +227,11 @@ def _take_in(
     config: Config,
     connection: sqlite3.Connection,
     before: Ledger,
-    known: Callable[[set[str]], set[str]],
+    known: Callable[[set[str]], Mapping[str, str]],
 ) -> ActionsTaken:
     before = before.reopened(config)
     looked = survey(config.actions_folder, before, config.upload_settle_seconds)
-    after = before
+    after = before if before.store else replace(before, store=_mark(config))
     with tempfile.TemporaryDirectory(dir=config.output_folder_path, prefix=".tmp-") as scratch:
         for item in looked.new:
             read = _read(config, item, Path(scratch))
@@ -245,8 +253,11 @@ def _take_in(
         connection.execute("DELETE FROM ledger")
         connection.execute("INSERT INTO ledger VALUES (?)", (json.dumps(ledger_json(after)),))
     folder = config.actions_folder.name
+    for event in looked.events:
+        logger.info("%s/%s: %s", folder, event.name, event.what)
+    new = after.entries[len(before.entries) :]
     return ActionsTaken(
-        after.entries[len(before.entries) :],
+        tuple(replace(entry, name=f"{folder}/{entry.name}") for entry in new),
         tuple(
             Refusal(f"{folder}/{item.name}", item.reason)
             for item in looked.refused
@@ -254,7 +265,16 @@ def _take_in(
         ),
         tuple(f"{folder}/{name}" for name in looked.waiting),
         _notices(after),
+        store=after.store,
     )
+
+
+def _mark(config: Config) -> str:
+    """What tells the project's database from others: that of the last run, or else a new one."""
+    record = atomic_files.read_json_object(config.decision)
+    ingestion = record.get("ingestion")
+    last = ingestion.get("actions_store") if isinstance(ingestion, dict) else None
+    return last if isinstance(last, str) else secrets.token_hex(8)
 
 
 def _notices(ledger: Ledger) -> tuple[str, ...]:
@@ -279,7 +299,7 @@ def _added(
     connection: sqlite3.Connection,
     item: NewBatch,
     read: Actions | DataError,
-    known: Callable[[set[str]], set[str]],
+    known: Callable[[set[str]], Mapping[str, str]],
 ) -> tuple[LedgerEntry, str | None]:
     """Add a file's actions; its entry in the ledger, and a sentence about what is odd in it."""
     name, size = item.batch.name, item.batch.stamp.size
@@ -288,6 +308,7 @@ def _added(
     if isinstance(read, DataError):
         entry = replace(entry, status=REJECTED, reason=str(read))
         return entry, f"{label}: {actions_text(entry)}"
+    (last,) = connection.execute("SELECT ifnull(max(number), 0) FROM actions").fetchone()
     start = connection.total_changes
     connection.executemany(
         "INSERT OR IGNORE INTO actions (client, day, kind, cost, note) VALUES (?, ?, ?, ?, ?)",
@@ -301,19 +322,54 @@ def _added(
         duplicate=len(read.accepted) + read.duplicates - kept,
         quarantined=len(read.rejected),
     )
+    logger.info("%s: %s", label, actions_text(entry))
+    _log_same_day(connection, label, last)
     names = {action.client for action in read.accepted}
-    return entry, _set_aside(config, label, entry, read, sorted(names - known(names)))
+    ids = known(names)
+    unknown = {name: ids.get(name) for name in sorted(names) if ids.get(name) != name}
+    return entry, _set_aside(config, label, entry, read, unknown)
+
+
+def _log_same_day(connection: sqlite3.Connection, label: str, last: int) -> None:
+    """Log how many clients have a new action on a day on which they have another.
+
+    Args:
+        last: number of the last action before the file's.
+    """
+    (clients,) = connection.execute(
+        "SELECT count(DISTINCT client) FROM (SELECT client FROM actions GROUP BY client, day "
+        "HAVING count(*) > 1 AND max(number) > ?)",
+        (last,),
+    ).fetchone()
+    if clients:
+        logger.info(
+            "%s: %s with several actions on one day; all count as one contact, and the one that "
+            "came first names its kind",
+            label,
+            plural(clients, "client"),
+        )
 
 
 def _set_aside(
-    config: Config, label: str, entry: LedgerEntry, read: Actions, unknown: list[str]
+    config: Config,
+    label: str,
+    entry: LedgerEntry,
+    read: Actions,
+    unknown: Mapping[str, str | None],
 ) -> str | None:
-    """Write down what is odd in a file; a sentence about it, without clients' names."""
+    """Write down what is odd in a file; a sentence about it, without clients' names.
+
+    Args:
+        unknown: clients of no row -> one that is written almost alike, if there is one.
+    """
     rows = [(r.line, r.column, r.value, r.reason) for r in read.rejected]
     if not rows and not unknown:
         return None
     reason = "no client of this name so far; the actions are kept"
-    rows += [(0, "client", name, reason) for name in unknown]
+    rows += [
+        (0, "client", name, f"{reason}; is it {likely}?" if likely else reason)
+        for name, likely in unknown.items()
+    ]
     short = entry.name.encode()[:200].decode(errors="ignore")
     path = config.quarantine / f"actions-{entry.sha256[:12]}-{short}.csv"
     config.quarantine.mkdir(exist_ok=True)
@@ -328,5 +384,7 @@ def _set_aside(
     if entry.quarantined:
         parts.append(f"{entry.quarantined:,} of {plural(entry.rows_read, 'row')} in quarantine")
     if unknown:
-        parts.append(f"{plural(len(unknown), 'client')} of it in no row so far")
+        almost = len(unknown) - list(unknown.values()).count(None)
+        likely = f" ({almost:,} written almost as a known one: is it that?)" if almost else ""
+        parts.append(f"{plural(len(unknown), 'client')} of it in no row so far{likely}")
     return f"{label}: {' and '.join(parts)}; see quarantine/{path.name}"

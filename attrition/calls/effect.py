@@ -25,7 +25,7 @@ intersected: later clients may be helped less than earlier ones.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 
 import numpy as np
@@ -172,6 +172,8 @@ class Effect:
             least every second study of such calls has shown it by then.
         kinds: the kinds of action with enough outcomes, most frequent first.
         since: the day on which the first clients were enrolled, where that is known.
+        held_out_contacted: how many held-out clients have been contacted since they were listed,
+            whether their outcome is known or not.
     """
 
     verdict: Verdict
@@ -185,10 +187,16 @@ class Effect:
     more_if_planned: int | None = None
     kinds: tuple[KindOfAction, ...] = ()
     since: str | None = None
+    held_out_contacted: int = 0
 
 
 def measure(enrolled: Enrolled, sequence: ConfidenceSequence) -> Effect:
     """Compare the called with the held out."""
+    contacted = int((enrolled.contacted & ~enrolled.is_called).sum())
+    return replace(_compared(enrolled, sequence), held_out_contacted=contacted)
+
+
+def _compared(enrolled: Enrolled, sequence: ConfidenceSequence) -> Effect:
     known = enrolled.where(~np.isnan(enrolled.left))
     called = _group(enrolled.is_called, known, known.is_called)
     held_out = _group(~enrolled.is_called, known, ~known.is_called)

@@ -20,7 +20,6 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from attrition.calls.study import Study
 from attrition.core import atomic_files
 from attrition.core.errors import DataError
 from attrition.core.formatting import plural
@@ -32,7 +31,7 @@ _DIGITS = 16  # of a digest
 
 
 @dataclass(frozen=True)
-class Intake:
+class Enrolment:
     """The clients that one run enrolled.
 
     Attributes:
@@ -50,31 +49,22 @@ class Intake:
     is_called: NDArray[np.bool_]
 
 
-def study_folder(root: Path, study: Study) -> Path:
-    """The folder of a study.
-
-    Args:
-        root: of all studies.
-    """
-    return root / f"{study.share}-{study.salt_digest[:_DIGITS]}"
-
-
-def enrol(folder: Path, known: Sequence[Intake], listed: Intake) -> tuple[Intake, ...]:
+def enrol(folder: Path, known: Sequence[Enrolment], listed: Enrolment) -> tuple[Enrolment, ...]:
     """Write down those of the listed clients who are not enrolled yet.
 
     Args:
         folder: of the study.
-        known: all intakes so far, as `read_intakes` gives them.
+        known: all enrolments so far, as `read_enrolments` gives them.
         listed: clients at high risk.
 
     Returns:
-        All intakes now.
+        All enrolments now.
     """
-    enrolled = {client for intake in known for client in intake.clients}
+    enrolled = {client for enrolment in known for client in enrolment.clients}
     is_new = np.array([client not in enrolled for client in listed.clients], dtype=np.bool_)
     if not is_new.any():
         return tuple(known)
-    new = Intake(
+    new = Enrolment(
         listed.day,
         listed.commit,
         tuple(listed.clients[row] for row in np.flatnonzero(is_new)),
@@ -90,35 +80,35 @@ def enrol(folder: Path, known: Sequence[Intake], listed: Intake) -> tuple[Intake
     return (*known, new)
 
 
-def _csv(intake: Intake) -> bytes:
+def _csv(enrolment: Enrolment) -> bytes:
     stream = io.StringIO(newline="")
     # A name with a lone carriage return reads back only within quotes.
     writer = csv.writer(stream, lineterminator="\n", quoting=csv.QUOTE_NONNUMERIC)
     writer.writerow(COLUMNS)
-    groups = np.where(intake.is_called, CALL, HOLD_OUT).tolist()
-    writer.writerows(zip(intake.clients, intake.risk.tolist(), groups, strict=True))
+    groups = np.where(enrolment.is_called, CALL, HOLD_OUT).tolist()
+    writer.writerows(zip(enrolment.clients, enrolment.risk.tolist(), groups, strict=True))
     return stream.getvalue().encode()
 
 
-def read_intakes(folder: Path) -> tuple[Intake, ...]:
-    """All intakes of a study, oldest first; () where it has none.
+def read_enrolments(folder: Path) -> tuple[Enrolment, ...]:
+    """All enrolments of a study, oldest first; () where it has none.
 
     Raises:
         DataError: a file is missing or has changed, or a client is in two.
     """
     paths = sorted(folder.glob("[0-9]*.csv"))
-    intakes = tuple(_read(path, number) for number, path in enumerate(paths, start=1))
-    clients = [client for intake in intakes for client in intake.clients]
+    enrolments = tuple(_read(path, number) for number, path in enumerate(paths, start=1))
+    clients = [client for enrolment in enrolments for client in enrolment.clients]
     if twice := len(clients) - len(set(clients)):
         raise DataError(
             f"{folder}: {plural(twice, 'client')} enrolled twice, by files of different backups; "
             f"restore all of it from one backup"
         )
-    return intakes
+    return enrolments
 
 
-def _read(path: Path, number: int) -> Intake:
-    """One intake, which must be the one of this number."""
+def _read(path: Path, number: int) -> Enrolment:
+    """One enrolment, which must be the one of this number."""
     try:
         content = path.read_bytes()
         first, year, month, day, commit, digest = path.stem.split("-")
@@ -135,7 +125,7 @@ def _read(path: Path, number: int) -> Intake:
         clients, risks, groups = zip(*rows, strict=True)
         if tuple(header) != COLUMNS:
             raise DataError(f"{path}: expected the columns {', '.join(COLUMNS)}")
-        return Intake(
+        return Enrolment(
             f"{year}-{month}-{day}",
             None if commit == _NO_COMMIT else commit,
             clients,

@@ -6,6 +6,7 @@ ones, too.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from hashlib import sha256
 
@@ -18,15 +19,25 @@ class Study:
         share: of the open clients that are held out, a fraction 0-1.
         salt_digest: SHA-256 of the salt, hexadecimal.
         since: when the first run with this share and salt began, UTC, ISO 8601.
+        enrolled: how many clients took part when the last run ended.
     """
 
     share: float
     salt_digest: str
     since: str
+    enrolled: int = 0
+
+    def is_same(self, other: Study) -> bool:
+        """Whether the same clients are held out."""
+        return (self.share, self.salt_digest) == (other.share, other.salt_digest)
 
 
 def current_study(
-    share: float, salt: str | None, last: Study | None, started: str
+    share: float,
+    salt: str | None,
+    last: Study | None,
+    started: str,
+    earlier: Iterable[Study] = (),
 ) -> tuple[Study | None, str | None]:
     """The study by the settings, and a sentence where it is another one than in the last run.
 
@@ -34,16 +45,24 @@ def current_study(
         share, salt: the settings; share 0 and salt None where nobody is held out.
         last: the study of the last run.
         started: when this run began, UTC, ISO 8601.
+        earlier: the studies of all runs; one of this share and salt goes on.
     """
     old = f"the one since {last.since[:10]} ({_share(last)}) is kept in the history" if last else ""
     if not share or salt is None:
         return None, f"the study of calls has ended, nobody is held out: {old}" if last else None
     digest = sha256(salt.encode()).hexdigest()
-    if last and (last.share, last.salt_digest) == (share, digest):
-        return last, None
     new = Study(share, digest, started)
-    begins = f"{'a new' if last else 'a'} study of calls begins, {_share(new)} of the open clients "
-    return new, f"{begins}are held out" + (f"; {old}" if last else "")
+    if last and last.is_same(new):
+        return last, None
+    for study in earlier:
+        if study.is_same(new):
+            what = f"the study of calls since {study.since[:10]} goes on"
+            break
+    else:
+        study = new
+        what = f"{'a new' if last else 'a'} study of calls begins"
+    notice = f"{what}, {_share(study)} of the open clients are held out"
+    return study, f"{notice}; {old}" if last else notice
 
 
 def _share(study: Study) -> str:

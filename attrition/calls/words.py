@@ -6,12 +6,10 @@ import math
 from datetime import UTC, datetime
 
 from attrition.calls.effect import (
-    LEAST_CONTACT_SHARE,
     LEAST_OUTCOMES,
     PLANNED_CUT,
     Effect,
     Estimate,
-    Group,
     Verdict,
 )
 from attrition.calls.profit import ListProfit, SuccessRate
@@ -68,7 +66,7 @@ def study_in_words(effect: Effect, now: str) -> str:
     Args:
         now: until when outcomes have been counted, ISO 8601.
     """
-    sentences = (effect_in_words(effect), _pace(effect, now), _contacted(effect.held_out))
+    sentences = (effect_in_words(effect), _pace(effect, now), contacted_in_words(effect))
     return " ".join(filter(None, sentences))
 
 
@@ -111,12 +109,16 @@ def effect_in_words(effect: Effect) -> str:
     return f"{beginning}: {shares} have left{open_ones}. {_conclusion(effect, effect.estimate)}"
 
 
-def _contacted(held_out: Group) -> str:
-    """What is lost where many of the held out were contacted, too; empty where few were."""
-    share = held_out.share_contacted or 0.0
-    if share < LEAST_CONTACT_SHARE:
+def contacted_in_words(effect: Effect) -> str:
+    """What is lost where some of the held out were contacted, too; empty where none were."""
+    number, held_out = effect.held_out_contacted, effect.held_out.clients
+    if not number:
         return ""
-    return f"{percent(share)} of the held out were contacted, too, which hides what calls change."
+    verb = "has" if number == 1 else "have"
+    return (
+        f"{count(number)} of the {count(held_out)} held out {verb} been contacted since listed, "
+        f"which hides what calls change."
+    )
 
 
 def _too_few(effect: Effect) -> str:

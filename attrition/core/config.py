@@ -214,6 +214,14 @@ class Config:
         return self.output_folder_path / "enrolled"
 
     @property
+    def study_folder(self) -> Path | None:
+        """Who takes part in the study of calls by share and salt; None where nobody is held out."""
+        if not self.holdout_share or self.holdout_salt is None:
+            return None
+        digest = hashlib.sha256(self.holdout_salt.encode()).hexdigest()[:16]
+        return self.enrolled / f"{self.holdout_share}-{digest}"
+
+    @property
     def ledger(self) -> Path:
         return self.output_folder_path / "ledger.json"
 

@@ -112,6 +112,7 @@ class TestClients:
         blank_labels, duplicates: numbers of their rows that are left out for this reason.
         next_day: on which the first further rows may be tested on; None for never.
         held_out: how many of the clients are held out by `test_share`.
+        contacted: how many more are, and not tested on, since they had been contacted.
     """
 
     __test__ = False  # for pytest: not a class of tests
@@ -122,6 +123,7 @@ class TestClients:
     blank_labels: int
     duplicates: int
     held_out: int = 0
+    contacted: int = 0
     next_day: str | None = None
 
     @property
@@ -461,19 +463,36 @@ def newest_of_each(ids: NDArray[np.object_]) -> NDArray[np.bool_]:
     return rows
 
 
-def known_ids(config: Config, wanted: set[str]) -> set[str]:
-    """Those of some ids that an ingested row has; on Spark, where nobody looks, all of them."""
+def known_ids(config: Config, wanted: set[str]) -> dict[str, str]:
+    """Those of some ids that an ingested row has, or has but for case, spaces and Unicode form.
+
+    Returns:
+        The id -> itself, or the likely one; on Spark, where nobody looks, all to themselves.
+    """
     if config.engine is not None or config.id_column is None or not wanted:
-        return wanted
-    key = storage.key_of(config)[config.id_column]
-    present: set[str] = set()
+        return {name: name for name in wanted}
+    known = _alike(config, wanted, "{}")
+    return known | _alike(config, wanted - known.keys(), _FOLDED)
+
+
+# SQL for a text without what people change when they write a name down.
+_FOLDED = r"regexp_replace(lower(nfc_normalize({})), '[\s\p{{Z}}]+', '', 'g')"
+
+
+def _alike(config: Config, wanted: set[str], form: str) -> dict[str, str]:
+    """Those of some ids that an ingested row has in some form, and the row's id."""
+    if not wanted:
+        return {}
+    key = storage.key_of(config)[str(config.id_column)]
+    alike: dict[str, str] = {}
     with _session(config, _size(config.final_data)) as (connection, scratch):
         connection.register("wanted", pd.DataFrame({"id": pd.Series(sorted(wanted), dtype=str)}))
         for path in (config.final_data, config.open_clients, config.unmatured):
             rows, parameters = storage.read_range(config, path, 0, None, scratch)
-            found = connection.execute(
-                f"SELECT DISTINCT {key} FROM {rows} WHERE {key} IN (SELECT id FROM wanted)",
+            pairs = connection.execute(
+                f"SELECT id, min({key}) FROM {rows} JOIN wanted "
+                f"ON {form.format(key)} = {form.format('id')} GROUP BY id",
                 parameters,
             ).fetchall()
-            present.update(name for (name,) in found)
-    return present
+            alike.update(pairs)
+    return alike

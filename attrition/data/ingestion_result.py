@@ -26,7 +26,10 @@ class IngestionResult:
         open_clients: clients whose outcome is not known yet.
         all_rejected: that no file could be taken in, ever, and why; None where one was.
         notices: what ever happened to the ledger and its files, each with its time, oldest first.
-        actions: the new files of actions, taken in or rejected; `kept` are new actions.
+        actions: the new files of actions, with their folder, taken in or rejected; `kept` are new
+            actions.
+        actions_known: number of all actions.
+        actions_store: the mark of the database that holds them; None where there is none.
     """
 
     files: tuple[LedgerEntry, ...]
@@ -40,6 +43,8 @@ class IngestionResult:
     all_rejected: str | None = None
     notices: tuple[str, ...] = ()
     actions: tuple[LedgerEntry, ...] = ()
+    actions_known: int = 0
+    actions_store: str | None = None
 
 
 @dataclass(frozen=True)

@@ -148,17 +148,20 @@ def quarantine_path(config: Config, entry: LedgerEntry) -> Path:
 
 def _begin_anew(config: Config, ledger: Ledger, store: str) -> Ledger:
     """Begin a new ledger after a change of settings: all files are to be ingested again."""
-    vanished = _vanished(config, ledger)
+    gone = vanished(config, ledger)
     what = "columns or labels" if ledger.store == store else "columns, labels or engine"
-    if vanished:
+    if gone:
         raise PipelineError(
             f"{config.source}: the settings of {what} have changed, so every row must "
-            f"be read again, but what came as {some(vanished)} is no longer in "
+            f"be read again, but what came as {some(gone)} is no longer in "
             f"{config.input_folder_path}; put it back (beside a newer file of the same name: under "
             f"another), undo the change, or delete {config.ledger}: then what cannot be read by "
             f"the new settings is set aside under another name, and the run goes on without it"
+            f"{f', and {_LOSES}' if _dates_matter(config) else ''}"
         )
     logger.info("the settings of %s have changed: every file is ingested again", what)
+    if _dates_matter(config):
+        logger.warning("from now on %s", _LOSES)
     # From here on no row is committed; if this run ends now, the next one starts from that.
     known = [entry.sha256 for entry in ledger.entries]
     anew = Ledger(
@@ -185,7 +188,18 @@ def _begin_anew(config: Config, ledger: Ledger, store: str) -> Ledger:
     return anew
 
 
-def _vanished(config: Config, ledger: Ledger) -> list[str]:
+# What reading every row again costs, where something hangs on the days on which rows came.
+_LOSES = (
+    "all rows count as of that day: outcomes so far are none of a study of calls, and rows of "
+    "clients contacted by then are not learnt"
+)
+
+
+def _dates_matter(config: Config) -> bool:
+    return config.actions.exists() or config.enrolled.exists()
+
+
+def vanished(config: Config, ledger: Ledger) -> list[str]:
     """Names of files that rows came from and that are no longer in the source folder."""
     current = survey(config.input_folder_path, ledger, config.upload_settle_seconds)
     present = {sighting.sha256 for sighting in current.sightings.values()}

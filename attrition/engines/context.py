@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 from attrition.core.config import Config
@@ -78,8 +78,9 @@ def gather_test_clients(config: Config, ledger: Ledger) -> TestClients:
     test = labelled_test_clients(config)
     if not config.test_share or ledger.commit_id is None:
         return test
-    held_out, _ = engine(config).held_out(ledger)
+    held_out, total = engine(config).held_out(ledger)
     fair = held_out.uncontacted
     if undefined_reason(len(fair), fair.count_left, minimum(config)) is not None:
         fair = held_out  # better a test by clients who are called than none
-    return with_held_out(config, test, fair)
+    set_aside = round(total * (1 - len(fair) / max(len(held_out), 1)))
+    return replace(with_held_out(config, test, fair), contacted=set_aside)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from attrition.core.config import Config
-from attrition.data import committed_rows, ingest, ledger_rebuild, recovery
+from attrition.data import committed_rows, ingest, ledger_rebuild, recovery, segment_change
 from attrition.data.discovery import Survey
 from attrition.data.ledger import Ledger
 
@@ -31,6 +31,7 @@ class LocalEngine:
 
     def repair(self) -> Ledger:
         ledger_rebuild.rebuild_ledger(self.config)
+        segment_change.change_segment_columns(self.config)
         return recovery.repair(self.config)
 
     def take_in(self, ledger: Ledger, survey: Survey) -> tuple[Survey, Ledger]:
@@ -102,10 +103,10 @@ class LocalEngine:
 
     def _marker(self, ledger: Ledger, start: int) -> Marker | None:
         """Marks contacted clients in rows from a position on; None where there are none."""
-        from attrition.calls.contacts import read_contacts
+        from attrition.calls.contacted import read_contacted
 
-        contacts = read_contacts(self.config, ledger, start)
-        return None if contacts is None else contacts.of
+        acted_on = read_contacted(self.config, ledger, start)
+        return None if acted_on is None else acted_on.of
 
 
 def _whole(clients: Clients) -> tuple[Clients, int]:

@@ -169,6 +169,7 @@ def _study(record: DecisionRecord) -> list[Condition]:
     """What the study of calls has shown, or that it cannot show anything."""
     # It brings numpy, which an idle run must not pay for.
     from attrition.calls.effect import Verdict
+    from attrition.calls.words import contacted_in_words
 
     keys = {
         Verdict.CALLS_SAVE: CALLS_SAVE,
@@ -178,7 +179,11 @@ def _study(record: DecisionRecord) -> list[Condition]:
     key = keys.get(record.effect.verdict) if record.effect else None
     if record.no_effect is not None:
         key = "the study of calls measures nothing"
-    return [Condition(key, key, f"{key}: {record.study_in_words}")] if key else []
+    found = [Condition(key, key, f"{key}: {record.study_in_words}")] if key else []
+    if record.effect and record.effect.held_out_contacted:
+        key = "held-out clients are contacted"
+        found.append(Condition(key, key, f"{key}: {contacted_in_words(record.effect)}"))
+    return found
 
 
 def failure(message: str) -> Condition:

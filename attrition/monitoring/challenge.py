@@ -147,6 +147,8 @@ def challenge(
     contacted = {TRAINING_ROWS: trained.contacted} if trained.contacted else {}
     if trained.learns_contacted:
         verdict, contacted = replace(verdict, warnings=(*verdict.warnings, _learns(trained))), {}
+    elif trained.contacted > trained.rows:
+        verdict = replace(verdict, warnings=(*verdict.warnings, _sets_aside(trained)))
     return Challenge(verdict, suspicious, scored, evidence, sampled, contacted)
 
 
@@ -156,6 +158,15 @@ def _learns(trained: TrainingResult) -> str:
         f"the risk is that of clients who are called: of the {trained.rows:,} rows to learn from, "
         f"all but {trained.rows - trained.contacted:,} are of contacted clients; hold clients out "
         f"(holdout_share)"
+    )
+
+
+def _sets_aside(trained: TrainingResult) -> str:
+    """That most rows are of contacted clients, which may be a matter of the ledger's age."""
+    return (
+        f"only {trained.rows:,} of {trained.rows + trained.contacted:,} rows to learn from are "
+        f"learnt: the others are of clients who had been contacted by the day on which these rows "
+        f"were taken in; were they taken in anew, long after they first came?"
     )
 
 

@@ -12,7 +12,6 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-from attrition.calls.study import current_study
 from attrition.core import atomic_files, clock, formatting, releases
 from attrition.core.config import PROPOSE, Config
 from attrition.core.errors import PipelineError
@@ -21,6 +20,7 @@ from attrition.model.champion import Champion
 from attrition.monitoring.challenge import Challenge, suspicions
 from attrition.monitoring.findings import RunVerdict
 from attrition.monitoring.record import DecisionRecord, Proposal, last_decision
+from attrition.ranking.study_of_calls import study_by_settings
 
 AGAIN = "run fullprocess.py, which judges a candidate anew"
 HAD_WAITED = "the candidate that had waited since"
@@ -127,7 +127,7 @@ def approved(config: Config, record: DecisionRecord, proposal: Proposal, by: str
     """
     now, ingestion = clock.now("milliseconds"), record.ingestion
     # The clients are ranked at once, by the settings of today.
-    study, notice = current_study(config.holdout_share, config.holdout_salt, record.study, now)
+    study, notice = study_by_settings(config, record.study, now)
     warnings = [text for text in record.warnings if not text.startswith(HAD_WAITED)]
     return replace(
         record,

@@ -7,10 +7,10 @@ from __future__ import annotations
 import logging
 from dataclasses import dataclass, field, replace
 
-from attrition.calls.study import current_study
 from attrition.core import releases
 from attrition.core.config import Config
 from attrition.core.errors import DataError
+from attrition.core.formatting import plural
 from attrition.core.releases import Release
 from attrition.data.ingestion_result import IngestionResult
 from attrition.model.champion import Champion
@@ -20,6 +20,7 @@ from attrition.monitoring.examination import Examination
 from attrition.monitoring.findings import Looks, Sample, TrainingNeed
 from attrition.monitoring.outcome_evidence import OutcomeWatch
 from attrition.monitoring.record import DecisionRecord, last_decision, read_record
+from attrition.ranking.study_of_calls import study_by_settings
 from attrition.runs import history
 
 logger = logging.getLogger(__name__)
@@ -87,11 +88,8 @@ def decided(
     remaining = left_to_next(exam, memory, challenge, commit)
     verdict, scored, drift, scores = challenge.verdict, challenge.scored, exam.drift, exam.scores
     last = last_decision(config)
-    known = last.ingestion.notices if last and last.ingestion else ()
-    new_notices = [notice for notice in ingested.notices if notice not in known]
-    study, study_notice = current_study(
-        config.holdout_share, config.holdout_salt, last.study if last else None, started
-    )
+    ingested, new_notices = _with_mark(config, last.ingestion if last else None, ingested)
+    study, study_notice = study_by_settings(config, last.study if last else None, started)
     if study_notice:
         new_notices.append(study_notice)
     suspicious, threshold = challenge.suspicious, config.model_score_threshold
@@ -120,6 +118,39 @@ def decided(
         looks=remaining.looks.count,
         study=study,
     )
+
+
+def _with_mark(
+    config: Config, before: IngestionResult | None, now: IngestionResult
+) -> tuple[IngestionResult, list[str]]:
+    """What was taken in, and what of it a run before has not noticed.
+
+    The mark of the database of actions stays the last run's until that database is back; one that
+    is made anew has it, too.
+    """
+    if before is None:
+        return now, list(now.notices)
+    news = [notice for notice in now.notices if notice not in before.notices]
+    marked = replace(now, actions_store=before.actions_store or now.actions_store)
+    return marked, news + _lost_actions(config, before, now)
+
+
+def _lost_actions(config: Config, before: IngestionResult, now: IngestionResult) -> list[str]:
+    """Whether actions of the last run are gone, or their database is another one, in sentences."""
+    name, folder = config.actions.name, config.actions_folder
+    texts = []
+    if now.actions_store and before.actions_store not in (None, now.actions_store):
+        texts.append(
+            f"{name} is not the database of actions that the last run wrote; restore it, or delete "
+            f"it: it is made anew of the files in {folder.name}/"
+        )
+    if now.actions_known < before.actions_known:
+        texts.append(
+            f"only {plural(now.actions_known, 'action')} with clients are known, "
+            f"{before.actions_known:,} were at the last run; restore {name}, or the files in "
+            f"{folder.name}/: without them clients count as not contacted"
+        )
+    return texts
 
 
 def unreported(

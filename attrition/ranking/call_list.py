@@ -18,12 +18,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from attrition.calls.actions_store import actions_since
-from attrition.calls.contacts import read_contacts
+from attrition.calls.contacted import read_contacted
 from attrition.calls.effect import Effect
 from attrition.calls.holdout import is_held_out
 from attrition.calls.profit import ListProfit
-from attrition.calls.study import Study, current_study
-from attrition.calls.words import profit_in_words
+from attrition.calls.study import Study
+from attrition.calls.words import contacted_in_words, profit_in_words
 from attrition.core import atomic_files, clock, formatting, plain_values
 from attrition.core.config import BY_RISK, Config
 from attrition.core.errors import DataError, UnreadableError
@@ -45,7 +45,12 @@ from attrition.ranking.outcomes import (
     remember,
 )
 from attrition.ranking.ranking import Pricing, Ranking, Tiers
-from attrition.ranking.study_of_calls import StudySoFar, study_so_far, with_listed
+from attrition.ranking.study_of_calls import (
+    StudySoFar,
+    study_by_settings,
+    study_so_far,
+    with_listed,
+)
 from attrition.runs import history
 
 STAYED = "clients of the newest batch who stayed"
@@ -234,7 +239,10 @@ def effect_of_calls(
         listed: the result of `rank`.
     """
     study = study_so_far(config, ledger) if isinstance(listed, str) else listed.study
-    return (study.effect, study.fault) if study else (None, None)
+    effect = study.effect if study else None
+    if effect and (text := contacted_in_words(effect)):
+        logger.warning("the study of calls: %s", text)
+    return effect, study.fault if study else None
 
 
 def record_anew(config: Config, listed: RankingResult | str) -> None:
@@ -256,13 +264,13 @@ def record_anew(config: Config, listed: RankingResult | str) -> None:
 
 def _with_study(config: Config, record: dict[str, Any]) -> dict[str, Any]:
     """The record with the study of today's settings; as it was where it holds none that reads."""
-    share, salt, known = config.holdout_share, config.holdout_salt, record.get("study")
+    known = record.get("study")
     try:
         last = plain_values.from_json(Study, known) if known is not None else None
         warnings = plain_values.from_json(tuple[str, ...], record.get("warnings", []))
     except DataError:
         return record
-    study, notice = current_study(share, salt, last, clock.now("milliseconds"))
+    study, notice = study_by_settings(config, last, clock.now("milliseconds"))
     if notice is None:
         return record
     return {**record, "study": plain_values.to_json(study), "warnings": [*warnings, notice]}
@@ -364,9 +372,9 @@ def _labelled_since(
     wanted = {client for kept in rankings for client in (*kept.top, *kept.sample)}
     start = ledger.commits[commit].start
     ids, labels, numbers = engine(config).outcomes(ledger, start, wanted)
-    contacts = read_contacts(config, ledger, start)
-    if contacts is not None:
-        is_contacted = contacts.of(np.array(ids, dtype=object), numbers)
+    acted_on = read_contacted(config, ledger, start)
+    if acted_on is not None:
+        is_contacted = acted_on.of(np.array(ids, dtype=object), numbers)
         labels = np.where(is_contacted, CONTACTED, labels).tolist()
     return ids, labels, numbers
 

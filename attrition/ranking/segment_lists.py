@@ -23,13 +23,13 @@ from attrition.ranking.ranking import BLANK, MOST_SEGMENTS, Ranking
 # File systems allow 255 bytes; a temporary file's name is longer.
 _LONGEST_COLUMN, _LONGEST_TEXT = 60, 120
 _REPLACED = re.compile(r"[^\w .-]+")
-_LIKE_A_DIGEST = re.compile("-[0-9a-f]{12}$")
+_LIKE_A_DIGEST = re.compile("-[0-9a-f]{12}$", re.IGNORECASE)
 
 logger = logging.getLogger(__name__)
 
 
 def write_segments(folder: Path, ranking: Ranking, labels: Labels) -> None:
-    """Replace each segment's list, whole or not at all, and remove those of other segments.
+    """Remove the lists of other segments, and replace each segment's, whole or not at all.
 
     Of a column with more than `MOST_SEGMENTS` segments none is written, and a warning says so; as
     does one where all are blank: its name may be misspelt.
@@ -53,12 +53,13 @@ def write_segments(folder: Path, ranking: Ranking, labels: Labels) -> None:
         else:
             positions |= of_column
     names = file_names(positions)
+    # First, since where names differ in nothing but case a file system may see one file.
+    remove_segments(folder, keep=names.values())
     if positions:
         folder.mkdir(exist_ok=True)
         header, lines = lines_of(ranking)
         for segment, rows in positions.items():
             write_lines(folder / names[segment], header, (lines[row] for row in rows))
-    remove_segments(folder, keep=names.values())
 
 
 def remove_segments(folder: Path, keep: Iterable[str] = ()) -> None:

@@ -3,23 +3,25 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 
-from attrition.calls.actions_store import actions_since
+from attrition.calls.actions_store import actions_since, first_days
 from attrition.calls.effect import Effect, Enrolled, measure
-from attrition.calls.enrolment import Intake, enrol, read_intakes, study_folder
+from attrition.calls.enrolment import Enrolment, enrol, read_enrolments
 from attrition.calls.sequence import ConfidenceSequence
-from attrition.calls.study import current_study
-from attrition.core import clock
+from attrition.calls.study import Study, current_study
+from attrition.core import atomic_files, clock, plain_values
 from attrition.core.config import Config
 from attrition.core.errors import DataError
 from attrition.core.formatting import plural
 from attrition.data.ledger import Ledger
 from attrition.engines.selection import engine
 from attrition.ranking.ranking import HIGH, Ranking
+from attrition.runs import history
 
 logger = logging.getLogger(__name__)
 
@@ -29,9 +31,9 @@ class StudySoFar:
     """A study and what is known of its clients.
 
     Attributes:
-        folder: with its intakes.
+        folder: with its enrolments.
         share: of the clients that are held out, a fraction 0-1.
-        intakes: the enrolled clients, oldest first.
+        enrolments: the enrolled clients, oldest first.
         outcomes: client -> 1 for left, 0 for stayed, by the first label after it was enrolled.
         actions: client -> kind of the first action since.
         fault: why nothing is measured; None where all can be read.
@@ -39,7 +41,7 @@ class StudySoFar:
 
     folder: Path
     share: float
-    intakes: tuple[Intake, ...] = ()
+    enrolments: tuple[Enrolment, ...] = ()
     outcomes: dict[str, int] = field(default_factory=dict)
     actions: dict[str, str] = field(default_factory=dict)
     fault: str | None = None
@@ -49,16 +51,16 @@ class StudySoFar:
         """What calls have changed; None where that cannot be measured."""
         if self.fault:
             return None
-        since = self.intakes[0].day if self.intakes else None
+        since = self.enrolments[0].day if self.enrolments else None
         return replace(measure(self._enrolled(), ConfidenceSequence()), since=since)
 
     def _enrolled(self) -> Enrolled:
-        clients = [client for intake in self.intakes for client in intake.clients]
+        clients = [client for enrolment in self.enrolments for client in enrolment.clients]
         kinds = [self.actions.get(client, "") for client in clients]
         return Enrolled(
-            risk=np.concatenate([np.empty(0), *(intake.risk for intake in self.intakes)]),
+            risk=np.concatenate([np.empty(0), *(enrolment.risk for enrolment in self.enrolments)]),
             is_called=np.concatenate(
-                [np.empty(0, np.bool_), *(intake.is_called for intake in self.intakes)]
+                [np.empty(0, np.bool_), *(enrolment.is_called for enrolment in self.enrolments)]
             ),
             share=np.full(len(clients), self.share),
             left=np.array([self.outcomes.get(client, np.nan) for client in clients], np.float64),
@@ -67,24 +69,61 @@ class StudySoFar:
         )
 
 
+def study_by_settings(
+    config: Config, last: Study | None, started: str
+) -> tuple[Study | None, str | None]:
+    """As `current_study`, with the studies of all runs that the history holds."""
+    share, salt = config.holdout_share, config.holdout_salt
+    return current_study(share, salt, last, started, _earlier_studies(config.history))
+
+
+def _earlier_studies(path: Path) -> Iterator[Study]:
+    """The study of every run in a history, newest first."""
+    for run in history.runs(path):
+        try:
+            if run.get("study") is not None:
+                yield plain_values.from_json(Study, run["study"])
+        except DataError:
+            continue  # of a run whose record is damaged, which whoever shows it says
+
+
 def study_so_far(config: Config, ledger: Ledger) -> StudySoFar | None:
     """The study by the settings, as the runs before have left it; None where nobody is held out."""
-    study, _ = current_study(config.holdout_share, config.holdout_salt, None, "")
-    if study is None or config.id_column is None:
+    if config.study_folder is None:
         return None
-    empty = StudySoFar(study_folder(config.enrolled, study), study.share)
+    empty = StudySoFar(config.study_folder, config.holdout_share)
     try:
-        intakes = read_intakes(empty.folder)
+        enrolments = read_enrolments(empty.folder)
     except DataError as error:
         logger.warning("the study of calls: %s", error)
         return replace(empty, fault=f"the study of calls measures nothing: {error}")
-    if not intakes:
+    if text := _lost(config, sum(len(enrolment.clients) for enrolment in enrolments)):
+        logger.warning("the study of calls: %s", text)
+        return replace(empty, fault=f"the study of calls measures nothing: {text}")
+    if not enrolments:
         return empty
     return replace(
         empty,
-        intakes=intakes,
-        outcomes=_outcomes(config, ledger, intakes),
-        actions=_actions(config, intakes),
+        enrolments=enrolments,
+        outcomes=_outcomes(config, ledger, enrolments),
+        actions=_actions(config, enrolments),
+    )
+
+
+def _lost(config: Config, enrolled: int) -> str | None:
+    """What is wrong where fewer clients are enrolled than at the end of the last run; else None."""
+    record = atomic_files.read_json_object(config.decision)
+    try:
+        last = plain_values.from_json(Study, record.get("study"))
+    except DataError:
+        return None
+    study, _ = current_study(config.holdout_share, config.holdout_salt, last, "")
+    if study is not last or enrolled >= last.enrolled:
+        return None
+    return (
+        f"{config.study_folder}: {plural(last.enrolled, 'client')} took part at the last run, "
+        f"{enrolled:,} do now; restore the newest files from a backup, or begin another study by "
+        f"another holdout_salt"
     )
 
 
@@ -98,37 +137,39 @@ def with_listed(
     if study is None or study.fault or ranking.held_out is None:
         return study
     rows = np.flatnonzero(ranking.tiers == HIGH)
-    listed = Intake(
+    listed = Enrolment(
         day=clock.today(),
         commit=ledger.commit_id,
         clients=tuple(ranking.ids[rows].tolist()),
         risk=ranking.probabilities[rows],
         is_called=rows < ranking.to_call,
     )
-    return replace(study, intakes=enrol(study.folder, study.intakes, listed))
+    return replace(study, enrolments=enrol(study.folder, study.enrolments, listed))
 
 
-def _outcomes(config: Config, ledger: Ledger, intakes: tuple[Intake, ...]) -> dict[str, int]:
+def _outcomes(config: Config, ledger: Ledger, enrolments: tuple[Enrolment, ...]) -> dict[str, int]:
     """Each client's first label after it was enrolled.
 
     Where the ledger has been rebuilt since, only rows that came after that are certainly later.
     """
     known = {None, *(commit.id for commit in ledger.commits)}
-    before = sum(len(intake.clients) for intake in intakes if intake.commit not in known)
+    before = sum(
+        len(enrolment.clients) for enrolment in enrolments if enrolment.commit not in known
+    )
     if before:
         logger.warning(
             "the study of calls: the ledger has been made anew since %s enrolled; of these only "
             "outcomes that came after that are counted",
             plural(before, "client"),
         )
-    starts = [ledger.unseen_start(intake.commit) for intake in intakes]
+    starts = [ledger.unseen_start(enrolment.commit) for enrolment in enrolments]
     oldest = min(starts)
     if oldest >= ledger.committed_bytes:
         return {}
     first_row: dict[str, int] = {}
-    for start, intake in zip(starts, intakes, strict=True):
+    for start, enrolment in zip(starts, enrolments, strict=True):
         row = sum(commit.rows for commit in ledger.commits if oldest <= commit.start < start)
-        first_row |= dict.fromkeys(intake.clients, row)
+        first_row |= dict.fromkeys(enrolment.clients, row)
     outcomes: dict[str, int] = {}
     rows = zip(*engine(config).outcomes(ledger, oldest, first_row.keys()), strict=True)
     for client, label, row in rows:
@@ -137,11 +178,18 @@ def _outcomes(config: Config, ledger: Ledger, intakes: tuple[Intake, ...]) -> di
     return outcomes
 
 
-def _actions(config: Config, intakes: tuple[Intake, ...]) -> dict[str, str]:
+def _actions(config: Config, enrolments: tuple[Enrolment, ...]) -> dict[str, str]:
     """The kind of each client's first action from the day on which it was enrolled."""
-    day_of = {client: intake.day for intake in intakes for client in intake.clients}
+    day_of = {client: enrolment.day for enrolment in enrolments for client in enrolment.clients}
     kinds: dict[str, str] = {}
-    for client, day, kind in actions_since(config.actions, intakes[0].day):
+    for client, day, kind in actions_since(config.actions, enrolments[0].day):
         if client in day_of and day >= day_of[client]:
             kinds.setdefault(client, kind)
+    firsts = first_days(config.actions) if config.actions.exists() else []
+    if early := sum(day < day_of.get(client, "") for client, day in firsts):
+        logger.info(
+            "the study of calls: %s contacted before being listed; those actions are none of the "
+            "study",
+            plural(early, "client"),
+        )
     return kinds

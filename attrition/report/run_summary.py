@@ -18,7 +18,7 @@ from attrition.core.formatting import (
 )
 from attrition.core.labels import NO_LABELS, Labels
 from attrition.data.ingestion_result import IngestionResult, actions_text
-from attrition.data.ledger import INGESTED
+from attrition.data.ledger import INGESTED, REJECTED
 from attrition.model.metrics import Score, score_to_judge_by
 from attrition.monitoring.findings import DriftVerdict, RunVerdict, Sample
 from attrition.monitoring.record import DecisionRecord, DriftRecord
@@ -137,7 +137,10 @@ def _new_data(ingestion: IngestionResult) -> str:
     if ingestion.waiting:
         waiting = plural(len(ingestion.waiting), "file")
         parts.append(f"{waiting} still being written, left for the next run.")
-    parts += [f"{entry.name}: {actions_text(entry)}." for entry in ingestion.actions]
+    parts += [  # among what needs attention stands why one is rejected
+        f"{entry.name}: {REJECTED if entry.status == REJECTED else actions_text(entry)}."
+        for entry in ingestion.actions
+    ]
     return " ".join(parts) or "nothing."
 
 

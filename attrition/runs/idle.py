@@ -198,6 +198,7 @@ def _watched(config: Config) -> dict[str, Any]:
             _relative(path, config) for path in (config.input_folder_path, config.test_data_path)
         ],
         "actions": _relative(config.actions_folder, config),
+        "study": config.study_folder and _relative(config.study_folder, config),
         "settings": _relative(config.source, config),
         "outputs": [_relative(path, config) for path in outputs],
         "rewritten": [_relative(path, config) for path in rewritten],
@@ -216,15 +217,10 @@ def _state(watched: dict[str, Any], root: str, inputs: str) -> dict[str, Any]:
 
 def _listing(watched: dict[str, Any], root: str) -> list[list[Any]]:
     """The stamps of the input files and of the settings."""
-    stamps = []
+    stamps = [stamp for name in watched["folders"] for stamp in _stamps_within(f"{root}/{name}")]
     actions = f"{root}/{watched['actions']}"  # a folder that may be missing
-    for folder in (*(f"{root}/{name}" for name in watched["folders"]), actions):
-        if folder == actions and not os.path.isdir(actions):
-            continue
-        with os.scandir(folder) as entries:
-            stamps += sorted(
-                _stamp(entry.name, entry.stat(follow_symlinks=False)) for entry in entries
-            )
+    if os.path.isdir(actions):
+        stamps += _stamps_within(actions)
     return [*stamps, *_stamps([f"{root}/{watched['settings']}"])]
 
 
@@ -241,6 +237,9 @@ def _outputs_digest(watched: dict[str, Any], root: str) -> str:
     ends = [_end(f"{root}/{path}", 2) for path in watched["rewritten"]]
     history = bool(_end(f"{root}/{watched['history']}", 1))
     stamps = _stamps(f"{root}/{path}" for path in watched["outputs"])
+    study = f"{root}/{watched['study']}"
+    if watched["study"] and os.path.isdir(study):  # nobody may be enrolled yet
+        stamps += _stamps_within(study)
     return _digest([*stamps, live, ends, history])
 
 
@@ -280,6 +279,12 @@ def _stamps(paths: Iterable[str]) -> list[list[Any]]:
         except FileNotFoundError:
             stamps.append([name, -1, -1, -1, -1])
     return stamps
+
+
+def _stamps_within(folder: str) -> list[list[Any]]:
+    """The stamps of all that is in a folder."""
+    with os.scandir(folder) as entries:
+        return sorted(_stamp(entry.name, entry.stat(follow_symlinks=False)) for entry in entries)
 
 
 def _stamp(name: str, status: os.stat_result) -> list[Any]:

@@ -9,6 +9,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -17,9 +18,18 @@ import pytest
 import ingestion
 from attrition.calls import actions_store
 from attrition.calls.client_actions import MOST_SHOWN, actions_of
+from attrition.core import atomic_files, clock
 from attrition.core.errors import PipelineError
+from attrition.data.ingestion_result import IngestionResult
+from attrition.monitoring.challenge import Challenge
+from attrition.monitoring.decisions import Verdict
+from attrition.monitoring.examination import Examination
+from attrition.monitoring.findings import RunVerdict, Suspicion, TrainingNeed
+from attrition.monitoring.record import last_decision
+from attrition.monitoring.run_record import Memory, decided
 from tests.conftest import REPOSITORY, Project
 from tests.support.ingested import source
+from tests.support.records import made
 
 HEADER = "client,date,action,cost,note"
 
@@ -106,17 +116,105 @@ def test_clients_of_no_row_are_kept_named_in_one_file_and_count_when_they_come(
         "acme,2026-05-01,call,,",
     )
     (notice,) = ingestion.run(peopled.config).notices
-    assert "2 clients of it in no row so far" in notice
+    assert "2 clients of it in no row so far (1 written almost as a known one: is it" in notice
     assert "Late" not in notice  # logs and alerts hold no clients' names
     (path,) = peopled.config.quarantine.glob("actions-*")
-    names = [line.split(",")[3] for line in path.read_text().splitlines()[1:]]
-    assert names == ["Late", "acme"]
+    rows = [line.split(",") for line in path.read_text().splitlines()[1:]]
+    assert [row[3] for row in rows] == ["Late", "acme"]
+    assert [row[4].partition("; is it ")[2] for row in rows] == ["", "Acme?"]
     source(peopled, "b.csv", "Late,1,2,3,")
     ingestion.run(peopled.config)
     assert [done["action"] for done in actions_of(peopled.config.actions, "Late")] == [
         "visit",
         "call",
     ]
+
+
+@pytest.mark.parametrize("name", ["MÜLLER, söhne", "Mu\u0308ller, Söhne", " Müller,\u00a0 Söhne"])
+def test_a_client_whose_name_is_written_almost_alike_is_named(peopled: Project, name: str) -> None:
+    acted(peopled, "may.csv", f'"{name}",2026-05-01,call,,')
+    ingestion.run(peopled.config)
+    (path,) = peopled.config.quarantine.glob("actions-*")
+    with path.open(encoding="utf-8", newline="") as stream:
+        (row,) = list(csv.reader(stream))[1:]
+    assert row[3] == name
+    assert row[4].endswith("the actions are kept; is it Müller, Söhne?")
+
+
+def test_several_actions_of_a_client_on_a_day_are_told_with_the_file_that_brings_them(
+    peopled: Project,
+) -> None:
+    told = "actions/{}: 1 client with several actions on one day"
+    acted(peopled, "a.csv", "Acme,2026-05-01,call,,", "Acme,2026-05-02,call,,")
+    assert "several" not in peopled.run("ingestion.py").stderr
+    acted(peopled, "b.csv", "Acme,2026-05-01,offer,,", "Acme,2026-05-01,visit,,")
+    assert told.format("b.csv") in peopled.run("ingestion.py").stderr
+    acted(peopled, "c.csv", "Acme,2026-05-03,offer,,")
+    assert "several" not in peopled.run("ingestion.py").stderr
+
+
+def test_a_file_is_named_with_its_folder_and_each_thing_is_told_once(peopled: Project) -> None:
+    path = acted(peopled, "a.csv", "Acme,2026-05-01,call,,")
+    acted(peopled, "b.csv", "Acme,2026-05-01", header="client,day")
+    lines = peopled.run("ingestion.py").stderr.splitlines()
+    assert [line.partition("actions/a.csv: ")[2] for line in lines if "a.csv" in line] == [
+        "1 new action, 0 known"
+    ]
+    (told,) = [line for line in lines if "b.csv" in line]
+    assert "actions/b.csv: rejected: missing columns 'date', 'action'" in told
+    path.rename(path.with_name("c.csv"))
+    told = peopled.run("ingestion.py").stderr
+    assert "actions/c.csv: renamed from a.csv" in told
+
+
+def finish(project: Project, result: IngestionResult) -> list[str]:
+    """What is odd about the actions, against the last run; and note that this one has finished."""
+    last, empty = last_decision(project.config), made(TrainingNeed)
+    record = decided(
+        project.config,
+        result,
+        Examination(),
+        empty,
+        challenge=Challenge(Verdict(RunVerdict.KEPT, ""), Suspicion()),
+        memory=Memory(),
+        commit=None,
+        started=last.time if last else clock.now(),
+    )
+    atomic_files.write_json(project.config.decision, record.to_json())
+    return [text for text in record.warnings if "action" in text]
+
+
+def test_actions_that_are_gone_and_another_projects_database_are_told(
+    peopled: Project, make_project: Callable[[str], Project]
+) -> None:
+    config, path = peopled.config, acted(peopled, "a.csv", "Acme,2026-05-01,call,,")
+    acted(peopled, "b.csv", "Acme,2026-05-02,visit,,")
+    assert finish(peopled, ingestion.run(config)) == []
+    own = config.actions.read_bytes()
+    config.actions.unlink()
+    assert finish(peopled, ingestion.run(config)) == []  # made anew of the files, none is gone
+    config.actions.unlink()
+    path.unlink()
+    (text,) = finish(peopled, ingestion.run(config))
+    assert text.startswith("only 1 action with clients are known, 2 were at the last run; restore")
+    assert finish(peopled, ingestion.run(config)) == []
+    other = make_project("other")
+    source(other, "a.csv", "Zeta,1,2,3,0")
+    acted(other, "z.csv", "Zeta,2026-05-01,call,,", "Zeta,2026-05-02,call,,")
+    ingestion.run(other.config)
+    config.actions.write_bytes(other.config.actions.read_bytes())
+    for _ in range(2):
+        (text,) = finish(peopled, ingestion.run(config))
+        assert text.startswith("actions.db is not the database of actions that the last run wrote")
+    config.actions.write_bytes(own)
+    assert finish(peopled, ingestion.run(config)) == [
+        "only 2 actions with clients are known, 3 were at the last run; restore actions.db, or the "
+        "files in actions/: without them clients count as not contacted"
+    ]
+    config.actions_folder.rename(config.root / "elsewhere")
+    config.actions.unlink()
+    (text,) = finish(peopled, ingestion.run(config))
+    assert text.startswith("only 0 actions with clients are known, 2 were")
 
 
 def test_a_content_counts_once_and_an_unchanged_file_is_not_opened_again(
@@ -130,7 +228,7 @@ def test_a_content_counts_once_and_an_unchanged_file_is_not_opened_again(
     path.with_name("packed.csv.gz").write_bytes(gzip.compress(path.read_bytes()))
     result = ingestion.run(peopled.config)
     assert [(entry.name, entry.kept, entry.duplicate) for entry in result.actions] == [
-        ("packed.csv.gz", 0, 1)  # another content, with the same row
+        ("actions/packed.csv.gz", 0, 1)  # another content, with the same row
     ]
     acted(peopled, "may.csv", "Acme,2026-05-01,call,,", "Acme,2026-05-03,call,,")
     assert [entry.kept for entry in ingestion.run(peopled.config).actions] == [1]
@@ -150,9 +248,9 @@ def test_a_file_that_cannot_be_used_is_rejected_and_the_others_are_read(peopled:
     (folder / "e.csv").write_bytes(b"\xff\xfe\x00c")
     result = ingestion.run(peopled.config)
     assert [(entry.name, entry.status) for entry in result.actions] == [
-        ("a.csv", "rejected"),
-        ("b.csv", "ingested"),
-        ("e.csv", "rejected"),
+        ("actions/a.csv", "rejected"),
+        ("actions/b.csv", "ingested"),
+        ("actions/e.csv", "rejected"),
     ]
     assert [item.name for item in result.refused] == ["actions/c.csv", "actions/d.csv"]
     assert [text.split(";")[0] for text in result.notices if "a.csv" in text] == [

@@ -328,7 +328,7 @@ def test_how_long_it_takes_is_said_by_the_pace_so_far() -> None:
 def test_that_held_out_clients_were_contacted_is_said() -> None:
     effect = measure(groups(100, 35, 100, 37), SEQUENCE)
     assert "hides" not in study_in_words(effect, "2026-05-29")
-    careless = replace(effect, held_out=replace(effect.held_out, share_contacted=0.31))
+    careless = replace(effect, held_out_contacted=31)
     assert study_in_words(careless, "2026-05-29").endswith(
-        "31% of the held out were contacted, too, which hides what calls change."
+        "31 of the 100 held out have been contacted since listed, which hides what calls change."
     )

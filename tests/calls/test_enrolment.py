@@ -10,23 +10,24 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from attrition.calls.enrolment import Intake, enrol, read_intakes, study_folder
-from attrition.calls.study import Study
+from attrition.calls.enrolment import Enrolment, enrol, read_enrolments
 from attrition.core.errors import DataError
 
 NAMES = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\x00"), min_size=1)
 
 
-def listed(*clients: str, day: str = "2026-05-04", risk: float = 0.5) -> Intake:
+def listed(*clients: str, day: str = "2026-05-04", risk: float = 0.5) -> Enrolment:
     count = len(clients)
-    return Intake(day, "ab12", clients, np.full(count, risk), np.arange(count) % 2 == 0)
+    return Enrolment(day, "ab12", clients, np.full(count, risk), np.arange(count) % 2 == 0)
 
 
-def shown(intakes: tuple[Intake, ...]) -> list[tuple[str, str | None, str, float, bool]]:
+def shown(enrolments: tuple[Enrolment, ...]) -> list[tuple[str, str | None, str, float, bool]]:
     return [
-        (intake.day, intake.commit, *row)
-        for intake in intakes
-        for row in zip(intake.clients, intake.risk.tolist(), intake.is_called.tolist(), strict=True)
+        (enrolment.day, enrolment.commit, *row)
+        for enrolment in enrolments
+        for row in zip(
+            enrolment.clients, enrolment.risk.tolist(), enrolment.is_called.tolist(), strict=True
+        )
     ]
 
 
@@ -35,7 +36,7 @@ def shown(intakes: tuple[Intake, ...]) -> list[tuple[str, str | None, str, float
 def test_any_client_reads_back(tmp_path_factory: pytest.TempPathFactory, names: list[str]) -> None:
     folder = tmp_path_factory.mktemp("study")
     written = enrol(folder, (), listed(*names, risk=0.1234))
-    assert shown(read_intakes(folder)) == shown(written)
+    assert shown(read_enrolments(folder)) == shown(written)
 
 
 def test_a_client_enters_once_with_the_risk_and_group_of_then(tmp_path: Path) -> None:
@@ -48,12 +49,12 @@ def test_a_client_enters_once_with_the_risk_and_group_of_then(tmp_path: Path) ->
         ("2026-06-01", "ab12", "Cid", 0.6, True),
     ]
     stamps = {path: path.stat().st_mtime_ns for path in tmp_path.iterdir()}
-    assert shown(enrol(tmp_path, read_intakes(tmp_path), again)) == shown(second)
+    assert shown(enrol(tmp_path, read_enrolments(tmp_path), again)) == shown(second)
     assert {path: path.stat().st_mtime_ns for path in tmp_path.iterdir()} == stamps
     assert len(stamps) == 2
 
 
-def test_an_intake_that_was_killed_counts_nobody_and_is_made_anew(
+def test_an_enrolment_that_was_killed_counts_nobody_and_is_made_anew(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first = enrol(tmp_path, (), listed("Ann"))
@@ -68,27 +69,27 @@ def test_an_intake_that_was_killed_counts_nobody_and_is_made_anew(
         with pytest.raises(KeyboardInterrupt):
             enrol(tmp_path, first, listed("Ann", "Bob"))
     assert len(list(tmp_path.iterdir())) == 2
-    assert shown(read_intakes(tmp_path)) == shown(first)
-    second = enrol(tmp_path, read_intakes(tmp_path), listed("Ann", "Bob"))
-    assert [intake.clients for intake in second] == [("Ann",), ("Bob",)]
+    assert shown(read_enrolments(tmp_path)) == shown(first)
+    second = enrol(tmp_path, read_enrolments(tmp_path), listed("Ann", "Bob"))
+    assert [enrolment.clients for enrolment in second] == [("Ann",), ("Bob",)]
     assert sorted(path.name[:6] for path in tmp_path.iterdir()) == ["000001", "000002"]
 
 
 def test_what_is_lost_or_changed_is_noticed(tmp_path: Path) -> None:
-    intakes = enrol(tmp_path, enrol(tmp_path, (), listed("Ann")), listed("Bob"))
-    assert len(intakes) == 2
+    enrolments = enrol(tmp_path, enrol(tmp_path, (), listed("Ann")), listed("Bob"))
+    assert len(enrolments) == 2
     first, second = sorted(tmp_path.iterdir())
     content = second.read_bytes()
     for damage in (content.replace(b"0.5", b"0.9"), content[:-3], b"", b"\xff"):
         second.write_bytes(damage)
         with pytest.raises(DataError, match="restore it from a backup"):
-            read_intakes(tmp_path)
+            read_enrolments(tmp_path)
     second.write_bytes(content)
     (tmp_path / "notes.csv").write_text("of a person")
-    assert len(read_intakes(tmp_path)) == 2
+    assert len(read_enrolments(tmp_path)) == 2
     first.unlink()
     with pytest.raises(DataError, match="000001 is missing"):
-        read_intakes(tmp_path)
+        read_enrolments(tmp_path)
 
 
 def test_files_of_different_backups_are_noticed(tmp_path: Path) -> None:
@@ -100,16 +101,7 @@ def test_files_of_different_backups_are_noticed(tmp_path: Path) -> None:
     enrol(tmp_path, first, listed("Cid", "Bob"))
     lost.write_bytes(content)
     with pytest.raises(DataError, match="two files 000002, of different backups"):
-        read_intakes(tmp_path)
+        read_enrolments(tmp_path)
     lost.rename(lost.with_name(lost.name.replace("000002", "000003")))
     with pytest.raises(DataError, match="1 client enrolled twice"):
-        read_intakes(tmp_path)
-
-
-def test_a_study_is_its_share_and_salt_whenever_it_began(tmp_path: Path) -> None:
-    study = Study(0.2, "ab" * 32, "2026-05-01")
-    assert study_folder(tmp_path, study) == tmp_path / "0.2-abababababababab"
-    later = Study(0.2, "ab" * 32, "2026-06-01")
-    assert study_folder(tmp_path, later) == study_folder(tmp_path, study)
-    others = {Study(0.2000001, "ab" * 32, ""), Study(0.2, "cd" * 32, ""), study}
-    assert len({study_folder(tmp_path, one) for one in others}) == 3
+        read_enrolments(tmp_path)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import logging
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,6 +14,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from attrition.core.labels import NO_LABELS
+from attrition.ranking import segment_lists
+from attrition.ranking.csv_list import write_lines
 from attrition.ranking.ranking import MOST_SEGMENTS, Ranking, with_changes
 from attrition.ranking.segment_lists import file_names, remove_segments, write_segments
 from tests.support.rankings import ranked
@@ -53,6 +56,29 @@ def test_each_segment_has_its_clients_with_their_ranks_and_only_the_present_ones
     assert [path.name for path in folder.iterdir()] == ["branch-Nord.csv"]
     remove_segments(folder)
     assert not list(folder.iterdir())
+
+
+def test_a_segment_that_is_renamed_in_case_alone_keeps_its_list_where_files_have_one_name_for_both(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_segments(tmp_path, segmented(["North"]), NO_LABELS)
+
+    def write_whatever_its_case(path: Path, header: str, lines: Iterable[str]) -> None:
+        """As a file system that knows no case: what is there keeps its name."""
+        names = [old for old in path.parent.iterdir() if old.name.lower() == path.name.lower()]
+        write_lines(names[0] if names else path, header, lines)
+
+    monkeypatch.setattr(segment_lists, "write_lines", write_whatever_its_case)
+    write_segments(tmp_path, segmented(["north"]), NO_LABELS)
+    assert [path.name for path in tmp_path.iterdir()] == ["branch-north.csv"]
+
+
+def test_a_text_like_anothers_name_with_its_digest_in_any_case_gets_one_of_its_own() -> None:
+    text = "a/b"
+    (taken,) = file_names([("branch", text)]).values()
+    alike = taken.removeprefix("branch-").removesuffix(".csv").upper()
+    names = file_names([("branch", text), ("branch", alike)]).values()
+    assert len({name.casefold() for name in names}) == 2
 
 
 def test_without_segment_columns_there_is_no_folder_and_an_older_list_goes(tmp_path: Path) -> None:

@@ -3,19 +3,29 @@
 from __future__ import annotations
 
 import csv
+import re
 from collections.abc import Callable
+from dataclasses import replace
+from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+import apicalls
+import fullprocess
 from attrition.calls.effect import Effect, Verdict
+from attrition.calls.study import Study
 from attrition.core import atomic_files
+from attrition.core.plain_values import to_json
 from attrition.data.ledger import read_ledger
+from attrition.monitoring import alerts
 from attrition.ranking import call_list, csv_list
 from attrition.ranking.call_list import RankingResult
-from attrition.ranking.study_of_calls import study_so_far
+from attrition.ranking.study_of_calls import study_by_settings, study_so_far
+from attrition.runs import history, idle
 from tests.conftest import HEADER, Project
-from tests.support.records import decision_json
+from tests.support.records import decision_json, decision_record
 from tests.support.releases import deploy
 
 # Log-odds 2 - 0.04 x lastmonth_activity: 0 gives 0.8808, 50 gives 0.5 (high from here on), 75 less.
@@ -114,6 +124,27 @@ def test_the_first_label_after_the_list_is_the_outcome_and_actions_count_from_it
     assert (effect.called.share_contacted, effect.held_out.share_contacted) == (1, 0)
 
 
+def test_held_out_clients_who_are_called_are_counted_and_told_and_earlier_actions_are_no_part(
+    studied: Project, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    today = files(studied)[0].name[7:17]
+    act(studied, "old.csv", ("Absent", "2001-05-04", "call"), ("Calm", "2001-05-04", "call"))
+    assert rank(studied).held_out_contacted == 0
+    assert "1 client contacted before being listed; those actions are none of the" in caplog.text
+    assert "which hides" not in caplog.text
+    act(studied, "may.csv", ("=Quiet()", today, "call"), ("Absent", today, "call"))
+    effect = rank(studied)
+    assert effect.held_out_contacted == 1  # though no outcome is known
+    words = "1 of the 2 held out has been contacted since listed, which hides what calls change."
+    assert f"the study of calls: {words}" in caplog.text
+    record = decision_record(effect=to_json(effect))
+    assert record.study_in_words is not None
+    assert words in record.study_in_words
+    told = {condition.key: condition.text for condition in alerts.conditions(record, 0.0)}
+    assert told["held-out clients are contacted"].endswith(words)
+
+
 def test_of_two_actions_a_day_the_first_counts_and_what_cannot_be_an_action_counts_nowhere(
     studied: Project,
 ) -> None:
@@ -191,7 +222,32 @@ def test_another_salt_is_another_study_and_the_old_one_goes_on_where_it_was(
     assert set(before) < set(files(studied))
 
 
-def test_where_an_intake_has_changed_nothing_is_measured_and_the_list_goes_on(
+MAY, JUNE = "2026-05-01T06:00:00.000+00:00", "2026-06-01T06:00:00.000+00:00"
+
+
+def test_a_study_whose_share_and_salt_come_back_goes_on(project: Project) -> None:
+    spring, june = (
+        Study(share, sha256(salt).hexdigest(), day)
+        for share, salt, day in ((0.2, b"spring", MAY), (0.3, b"june", JUNE))
+    )
+    for number, study in enumerate((None, "junk", to_json(spring), to_json(june), None)):
+        run = decision_json(run_id=str(number), time=MAY) | {"study": study}
+        history.record_run(project.config.history, run, 100)
+    project.configure(holdout_share=0.2, holdout_salt="spring")
+    ended = "; the one since 2026-06-01 (30%) is kept in the history"
+    for last, rest in ((june, ended), (None, "")):
+        goes_on, notice = study_by_settings(project.config, last, JUNE)
+        assert goes_on == spring
+        assert notice == (
+            f"the study of calls since 2026-05-01 goes on, 20% of the open clients are held out"
+            f"{rest}"
+        )
+    project.configure(holdout_share=0.2, holdout_salt="autumn")
+    _, notice = study_by_settings(project.config, june, JUNE)
+    assert notice == f"a new study of calls begins, 20% of the open clients are held out{ended}"
+
+
+def test_where_an_enrolment_has_changed_nothing_is_measured_and_the_list_goes_on(
     studied: Project,
 ) -> None:
     (path,) = files(studied)
@@ -213,6 +269,82 @@ def test_where_an_intake_has_changed_nothing_is_measured_and_the_list_goes_on(
     record = atomic_files.read_json(studied.config.decision)
     assert record["effect"]["verdict"] == "too few outcomes"
     assert "no_effect" not in record
+
+
+@pytest.mark.slow
+def test_a_restored_file_wakes_the_pipeline_which_measures_again(finished_copy: Project) -> None:
+    """By real runs: none is idle that has something to tell, and all others are."""
+    finished_copy.configure(**STUDY)
+
+    def told() -> str:
+        return " ".join(finished_copy.run("fullprocess.py").stdout.split())
+
+    assert re.search(r"Calls Of [1-9][0-9]* listed", told())
+    assert not told()  # idle
+    (path,) = files(finished_copy)
+    content = path.read_bytes()
+    for damage in (lambda: path.write_bytes(content[:-9]), path.unlink):
+        damage()
+        assert "The study of calls measures nothing" in told()
+        assert not told()
+        path.write_bytes(content)
+        assert re.search(r"Calls Of [1-9][0-9]* listed", told())
+        assert not told()
+
+
+@pytest.mark.slow
+def test_a_file_that_is_restored_while_a_run_is_at_work_is_seen_by_the_next(
+    finished_copy: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    finished_copy.configure(**STUDY)
+    finished_copy.run("fullprocess.py")
+    (path,) = files(finished_copy)
+    content = path.read_bytes()
+    path.write_bytes(content[:-9])
+    record = apicalls.record_current
+
+    def restore(*arguments: Any) -> Any:
+        path.write_bytes(content)
+        return record(*arguments)
+
+    monkeypatch.setattr(apicalls, "record_current", restore)  # after the study was read
+    arguments = ["--config", str(finished_copy.config_path)]
+    assert fullprocess.main(arguments) == 0
+    assert not idle.rests(arguments)
+    monkeypatch.undo()
+    assert "measures nothing" not in finished_copy.run("fullprocess.py").stdout
+    assert idle.rests(arguments)
+
+
+def test_a_study_whose_newest_files_are_gone_enrols_nobody_twice_until_they_are_restored(
+    studied: Project,
+) -> None:
+    study, _ = study_by_settings(studied.config, None, MAY)
+    assert study is not None
+    take_in(studied, "later.csv", ("Calm", "10", ""))
+    assert sum(group[0] for group in sizes(rank(studied))) == 4
+    kept = to_json(replace(study, enrolled=4))
+    atomic_files.write_json(studied.config.decision, decision_json() | {"study": kept})
+    backup = {path: path.read_bytes() for path in files(studied)}
+    for lost in (files(studied)[1:], files(studied)):
+        for path in lost:
+            path.unlink()
+        result = call_list.rank(studied.config)
+        _, fault = call_list.effect_of_calls(
+            studied.config, read_ledger(studied.config.ledger), result
+        )
+        assert fault is not None
+        assert (
+            f"4 clients took part at the last run, {4 - len(lost) - 2 * (len(lost) > 1)}" in fault
+        )
+        assert files(studied) == sorted(set(backup) - set(lost))
+        for path, content in backup.items():
+            path.write_bytes(content)
+    assert sum(group[0] for group in sizes(rank(studied))) == 4
+    for path in files(studied):
+        path.unlink()
+    studied.configure(holdout_share=0.5, holdout_salt="autumn")
+    assert sum(group[0] for group in sizes(rank(studied))) == 4  # another study
 
 
 def test_where_nobody_is_held_out_nobody_is_enrolled(

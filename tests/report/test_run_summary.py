@@ -262,11 +262,18 @@ def test_the_summary_says_who_rests_and_what_became_of_actions_without_what_stan
 ):
     ranking = {"ranked": "open clients", "clients": 9, "resting": 1, "high": 2}
     files = [
-        {"name": "a.csv", "status": "ingested", "kept": 3, "duplicate": 1, "quarantined": 2},
-        {"name": "b.csv", "status": "rejected", "reason": "missing column 'date'; found Acme"},
+        {"name": "actions/a.csv", "status": "ingested", "kept": 3, "duplicate": 1}
+        | {"quarantined": 2},
+        {
+            "name": "actions/b.csv",
+            "status": "rejected",
+            "reason": "missing column 'date'; found Acme",
+        },
     ]
     record = decision_record(ranking=ranking, ingestion={"actions": files})
     text = " ".join(run_summary.summary(record).split())
     assert "1 was contacted lately: not to be called again yet." in text
-    assert "a.csv: 3 new actions, 1 known, 2 in quarantine. b.csv: rejected: missing" in text
+    assert (
+        "actions/a.csv: 3 new actions, 1 known, 2 in quarantine. actions/b.csv: rejected." in text
+    )
     assert "Acme" not in text

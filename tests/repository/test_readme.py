@@ -235,7 +235,9 @@ def test_make_makes_calls_up_after_the_first_run_of_the_sample_alone(tmp_path: P
     assert scripts() == [run, calls, run]
     assert scripts("PROJECT=mine") == [run]
     (tmp_path / "models").mkdir()
-    (tmp_path / "models/decision.json").touch()
+    (tmp_path / "models/decision.json").touch()  # the first run failed after it had decided
+    assert scripts() == [run, calls, run]
+    (tmp_path / "sourcedata/outcomes.csv").touch()
     assert scripts() == [run]
 
 

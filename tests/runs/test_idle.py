@@ -6,6 +6,7 @@ import calendar
 import itertools
 import json
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -218,6 +219,39 @@ def test_with_a_folder_of_actions_a_tick_rests_until_a_file_changes_or_goes(quie
     assert rests(quiet)
     quiet.write("ingesteddata/actions.db", "x")
     assert not rests(quiet)
+
+
+STUDY = "ingesteddata/enrolled/0.2-c0fa1ef864788c45"  # printf june | sha256sum
+
+
+STUDY_CHANGES: dict[str, Callable[[Path], object]] = {
+    "restored": lambda folder: (folder / "000001-a.csv").write_text("x\n"),
+    "edited": lambda folder: (folder / "000002-b.csv").write_text("y\n"),
+    "deleted": lambda folder: (folder / "000002-b.csv").unlink(),
+    "all deleted": shutil.rmtree,
+    "stray": lambda folder: (folder / "000002-c.csv").write_text("x\n"),
+}
+
+
+@pytest.mark.parametrize("change", STUDY_CHANGES)
+def test_whatever_becomes_of_a_file_of_the_current_study_wakes_it_up(
+    quiet: Project, change: str
+) -> None:
+    """A file is missing; nothing is measured until it is restored."""
+    quiet.configure(holdout_share=0.2, holdout_salt="june")
+    folder = quiet.root / STUDY
+    assert quiet.config.study_folder == folder
+    finish(quiet.config)
+    assert rests(quiet)  # nobody is enrolled yet
+    folder.mkdir(parents=True)
+    quiet.write(f"{STUDY}/000002-b.csv", "x\n")
+    finish(quiet.config)
+    folder.with_name("0.5-0123456789abcdef").mkdir()  # another study's
+    assert rests(quiet)
+    assert is_idle(quiet)
+    STUDY_CHANGES[change](folder)
+    assert not rests(quiet)
+    assert not is_idle(quiet)
 
 
 def test_a_tick_does_not_rest_where_a_whole_run_has_something_to_say(quiet: Project) -> None:

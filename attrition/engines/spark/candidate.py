@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pyspark.sql import DataFrame
 
-from attrition.calls.contacts import Contacts
+from attrition.calls.contacted import Contacted
 from attrition.core.config import Config
 from attrition.core.errors import NotEnoughData
 from attrition.data import storage
@@ -38,7 +38,7 @@ def learn(
     rows: DataFrame,
     test: TestClients,
     first_unseen: int,
-    contacts: Contacts | None,
+    acted_on: Contacted | None,
 ) -> Candidate:
     """Fit a candidate to all rows except those of the test data and of contacted clients.
 
@@ -51,7 +51,7 @@ def learn(
         rows: the labelled rows.
         test: the labelled test data.
         first_unseen: number of the first file that the deployed model was not trained on.
-        contacts: the contacted clients, by numbers of files; None: there are none.
+        acted_on: the contacted clients, by numbers of files; None: there are none.
 
     Raises:
         NotEnoughData: there are too few rows, or all have one label.
@@ -59,7 +59,7 @@ def learn(
     config, all_rows = master.config, rows.count()
     today = master.not_in_test(rows, test).persist()
     counts_today = dataset.count_labels(today)
-    rows, counts, contacted = _to_learn(master, today, counts_today, contacts)
+    rows, counts, contacted = _to_learn(master, today, counts_today, acted_on)
     total, positives = sum(counts.values()), counts.get(1, 0)
     left_out = all_rows - sum(counts_today.values())
     try:
@@ -72,7 +72,7 @@ def learn(
     of_today = representatives
     if rows is not today:
         sampled, files = dataset.sample(today, config, counts_today, SAMPLE_ROWS)
-        of_today = dataset.marked(sampled, files, contacts)
+        of_today = dataset.marked(sampled, files, acted_on)
         set_aside = of_today.only_contacted.features
         fitted = with_threshold_for_all(fitted, set_aside, contacted / total)
     known = count_known(config, test, master.ids_among(rows, test))
@@ -94,15 +94,15 @@ def learn(
 
 
 def _to_learn(
-    master: Master, rows: DataFrame, counts: dict[int, int], contacts: Contacts | None
+    master: Master, rows: DataFrame, counts: dict[int, int], acted_on: Contacted | None
 ) -> tuple[DataFrame, dict[int, int], int]:
     """The rows to learn, how many have each label, and how many rows are of contacted clients.
 
     Those are left out where enough others remain.
     """
-    if contacts is None:
+    if acted_on is None:
         return rows, counts, 0
-    others = master.not_contacted(rows, contacts)
+    others = master.not_contacted(rows, acted_on)
     counts_of_others = dataset.count_labels(others)
     total = sum(counts_of_others.values())
     contacted = sum(counts.values()) - total

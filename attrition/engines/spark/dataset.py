@@ -19,7 +19,7 @@ import pyarrow
 from numpy.typing import NDArray
 from pyspark.sql import Column, DataFrame, SparkSession, functions
 
-from attrition.calls.contacts import Contacts
+from attrition.calls.contacted import Contacted
 from attrition.core.config import Config
 from attrition.data import storage as local_storage
 from attrition.data.clients import Clients, TestClients, from_columns
@@ -91,9 +91,9 @@ class Master:
         """The labelled rows that are not held out by `test_share`."""
         return rows.where(f"NOT {is_held_out(self.config)}") if self.config.test_share else rows
 
-    def not_contacted(self, rows: DataFrame, contacts: Contacts) -> DataFrame:
+    def not_contacted(self, rows: DataFrame, acted_on: Contacted) -> DataFrame:
         """The labelled rows of clients who had not been contacted, by numbers of first files."""
-        table = pyarrow.table({"name": contacts.clients.tolist(), "first": contacts.first_rows})
+        table = pyarrow.table({"name": acted_on.clients.tolist(), "first": acted_on.begins})
         firsts = self.session.createDataFrame(table)
         assert self.config.id_column is not None
         client = local_storage.key_of(self.config)[self.config.id_column]
@@ -184,9 +184,9 @@ def collect(frame: DataFrame, config: Config) -> tuple[Clients, NDArray[np.intp]
     return _clients(config, frame.toArrow())
 
 
-def marked(clients: Clients, files: NDArray[np.intp], contacts: Contacts | None) -> Clients:
+def marked(clients: Clients, files: NDArray[np.intp], acted_on: Contacted | None) -> Clients:
     """Clients, as `sample` gives them, with the contacted ones marked."""
-    return replace(clients, contacted=None if contacts is None else contacts.of(clients.ids, files))
+    return replace(clients, contacted=None if acted_on is None else acted_on.of(clients.ids, files))
 
 
 def count_labels(frame: DataFrame) -> dict[Any, int]:

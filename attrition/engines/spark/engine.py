@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pyspark.sql import DataFrame, functions
 
-from attrition.calls.contacts import Contacts, read_contacts
+from attrition.calls.contacted import Contacted, read_contacted
 from attrition.core import atomic_files, clock
 from attrition.core.config import Config
 from attrition.core.engine_settings import SparkSettings, file_address
@@ -94,7 +94,7 @@ class SparkEngine:
             rows = self._labelled(master, ledger)
             unseen = ledger.unseen_start(deployed_commit)
             first_unseen = dataset.first_file(ledger, unseen)
-            candidate = learn(master, rows, test, first_unseen, self._contacts(ledger))
+            candidate = learn(master, rows, test, first_unseen, self._acted_on(ledger))
             return replace(candidate, libraries={"pyspark": version("pyspark")})
 
     def count_in_test(self, ledger: Ledger, test: TestClients) -> int:
@@ -105,12 +105,12 @@ class SparkEngine:
     def labelled(self, ledger: Ledger, start: int) -> tuple[Clients, int]:
         with self._master() as master:
             rows = master.not_held_out(self._labelled(master, ledger, start))
-            return self._sample(rows, self._contacts(ledger))
+            return self._sample(rows, self._acted_on(ledger))
 
     def held_out(self, ledger: Ledger) -> tuple[Clients, int]:
         with self._master() as master:
             rows = master.held_out(self._labelled(master, ledger))
-            return self._sample(rows, self._contacts(ledger))
+            return self._sample(rows, self._acted_on(ledger))
 
     def opened(self, ledger: Ledger) -> tuple[Clients, int]:
         with self._master() as master:
@@ -178,19 +178,19 @@ class SparkEngine:
                 f"or engine; run ingestion.py, which takes every file in again"
             )
 
-    def _contacts(self, ledger: Ledger) -> Contacts | None:
-        """The contacted clients; in place of first rows they have numbers of first files."""
-        contacts = read_contacts(self.config, ledger)
-        if contacts is None:
+    def _acted_on(self, ledger: Ledger) -> Contacted | None:
+        """The contacted clients; their rows begin with numbers of files."""
+        acted_on = read_contacted(self.config, ledger)
+        if acted_on is None:
             return None
-        rows, places = np.unique(contacts.first_rows, return_inverse=True)
+        rows, places = np.unique(acted_on.begins, return_inverse=True)
         files = np.array([dataset.first_file(ledger, row) for row in rows.tolist()], np.intp)
-        return replace(contacts, first_rows=files[places])
+        return replace(acted_on, begins=files[places])
 
-    def _sample(self, rows: DataFrame, contacts: Contacts | None = None) -> tuple[Clients, int]:
+    def _sample(self, rows: DataFrame, acted_on: Contacted | None = None) -> tuple[Clients, int]:
         counts = dataset.count_labels(rows)
         clients, files = dataset.sample(rows, self.config, counts, SAMPLE_ROWS)
-        return dataset.marked(clients, files, contacts), sum(counts.values())
+        return dataset.marked(clients, files, acted_on), sum(counts.values())
 
     def _riskiest(self, rows: DataFrame, card: Scorecard) -> tuple[Clients, int]:
         total = rows.count()

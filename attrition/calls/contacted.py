@@ -22,32 +22,32 @@ from attrition.data.ledger import Ledger
 
 
 @dataclass(frozen=True)
-class Contacts:
+class Contacted:
     """From which row on those of a client are those of a contacted client.
 
     Attributes:
         clients: their ids, each once.
-        first_rows: array of shape (n_clients,), the first row, of whatever client, that came on the
-            day of the client's first action or later, as a distance in rows from where reading
-            begins.
+        begins: array of shape (n_clients,), where the rows, of whatever client, begin that came on
+            the day of the client's first action or later: a distance in rows from where reading
+            begins; in the Spark engine the number of a file.
     """
 
     clients: pd.Index[str]
-    first_rows: NDArray[np.intp]
+    begins: NDArray[np.intp]
 
-    def of(self, ids: NDArray[np.object_], rows: NDArray[np.intp]) -> NDArray[np.bool_]:
+    def of(self, ids: NDArray[np.object_], places: NDArray[np.intp]) -> NDArray[np.bool_]:
         """Whether rows are of contacted clients.
 
         Args:
             ids: array of shape (n,), the rows' clients.
-            rows: array of shape (n,), their distances from where reading begins; that of the first
-                row of their commit will do.
+            places: array of shape (n,), theirs in the measure of `begins`; that of the first row of
+                their commit will do.
         """
-        places = self.clients.get_indexer(pd.Index(ids, dtype=object))
-        return np.asarray((places >= 0) & (rows >= self.first_rows[places]))
+        found = self.clients.get_indexer(pd.Index(ids, dtype=object))
+        return np.asarray((found >= 0) & (places >= self.begins[found]))
 
 
-def read_contacts(config: Config, ledger: Ledger, start: int = 0) -> Contacts | None:
+def read_contacted(config: Config, ledger: Ledger, start: int = 0) -> Contacted | None:
     """The contacted clients; None where no labelled row is of one.
 
     Args:
@@ -58,21 +58,21 @@ def read_contacts(config: Config, ledger: Ledger, start: int = 0) -> Contacts | 
     """
     if config.id_column is None or not ledger.commits or not config.actions.exists():
         return None
-    return contacts(first_days(config.actions), ledger, start)
+    return contacted(first_days(config.actions), ledger, start)
 
 
-def contacts(first_days: Sequence[tuple[str, str]], ledger: Ledger, start: int) -> Contacts | None:
-    """The contacted clients, from each client's first action; see `read_contacts`.
+def contacted(days_of: Sequence[tuple[str, str]], ledger: Ledger, start: int) -> Contacted | None:
+    """The contacted clients, from each client's first action; see `read_contacted`.
 
     Args:
-        first_days: client and day, such as `2026-01-31`.
+        days_of: client and day of its first action, such as `2026-01-31`.
     """
     # Where the clock has been put back, a commit counts as of the latest day so far.
     days = list(accumulate((commit.time[:10] for commit in ledger.commits), max))
-    numbers = np.searchsorted(days, [day for _, day in first_days])
+    numbers = np.searchsorted(days, [day for _, day in days_of])
     came = numbers < len(days)
     if not came.any():
         return None
     starts = np.cumsum([0, *(commit.rows for commit in ledger.commits)], dtype=np.intp)
-    clients = pd.Index([client for client, _ in first_days], dtype=object)
-    return Contacts(clients[came], starts[numbers[came]] - ledger.rows_before(start))
+    clients = pd.Index([client for client, _ in days_of], dtype=object)
+    return Contacted(clients[came], starts[numbers[came]] - ledger.rows_before(start))

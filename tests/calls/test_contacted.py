@@ -9,7 +9,8 @@ import pytest
 from numpy.typing import NDArray
 
 import training
-from attrition.calls.contacts import contacts, read_contacts
+from attrition.calls.contacted import contacted, read_contacted
+from attrition.core import atomic_files
 from attrition.core.errors import PipelineError
 from attrition.data.ledger import Commit, Ledger, read_ledger
 from attrition.engines.context import gather_test_clients
@@ -32,7 +33,7 @@ def ledger_of(days: tuple[str, ...], rows: int = 10) -> Ledger:
 
 def marked(day: str, start: int = 0, days: tuple[str, ...] = DAYS) -> list[int]:
     """Rows of a client with an action on a day, among 40 of hers, that count as contacted."""
-    found = contacts([("Other", "2020-01-01"), ("Acme", day)], ledger_of(days), start)
+    found = contacted([("Other", "2020-01-01"), ("Acme", day)], ledger_of(days), start)
     rows: NDArray[np.intp] = np.arange(40 - start // 100)
     ids = np.full(len(rows), "Acme", dtype=object)
     return [] if found is None else (np.flatnonzero(found.of(ids, rows)) + start // 100).tolist()
@@ -54,11 +55,11 @@ def test_where_the_clock_was_put_back_rows_count_as_contacted_rather_than_not() 
 
 
 def test_clients_without_an_action_are_never_contacted_and_no_action_is_no_contact() -> None:
-    found = contacts([("Acme", "2026-03-01")], ledger_of(DAYS), 0)
+    found = contacted([("Acme", "2026-03-01")], ledger_of(DAYS), 0)
     assert found is not None
     ids = np.array(["acme", "Acme ", "Acme", "A"], dtype=object)
     assert found.of(ids, np.arange(4)).tolist() == [False, False, True, False]
-    assert contacts([], ledger_of(DAYS), 0) is None
+    assert contacted([], ledger_of(DAYS), 0) is None
 
 
 def table(first: int, clients: int) -> str:
@@ -136,10 +137,38 @@ def test_where_nearly_all_were_contacted_they_are_learnt_and_that_is_said(
     assert (learnt.rows, learnt.contacted, learnt.learns_contacted) == (40, 110, False)
 
 
+def test_what_is_set_aside_of_the_test_data_is_recorded_and_that_most_is(project: Project) -> None:
+    """Of 300 rows 200 are of clients who were called before these came, 100 are not."""
+    act_on(project, [f"c{number}" for number in range(200)])
+    project.write("sourcedata/a.csv", table(0, 300))
+    project.configure(test_share=0.2, minimum_scoring_rows=10)
+    shown = " ".join(project.run("fullprocess.py").stdout.split())
+    record = atomic_files.read_json(project.config.decision)
+    of_test, to_learn = (record["contacted"][key] for key in ("test data", "rows to learn from"))
+    assert of_test + to_learn == 200
+    assert of_test > 20
+    assert f"contacted: {of_test} of the test data and {to_learn} of the rows to learn" in shown
+    (warning,) = [text for text in record["warnings"] if "rows to learn from" in text]
+    training = atomic_files.read_json(project.root / "models/training.json")
+    assert f"only {training['rows']} of {training['rows'] + to_learn} rows to learn" in warning
+
+
+def test_where_contacted_clients_are_learnt_the_test_data_set_aside_are_recorded(
+    project: Project,
+) -> None:
+    act_on(project, [f"c{number}" for number in range(200)])
+    project.write("sourcedata/a.csv", table(0, 300))
+    project.configure(test_share=0.2, minimum_scoring_rows=10, minimum_training_rows=150)
+    project.run("fullprocess.py")
+    record = atomic_files.read_json(project.config.decision)
+    assert record["contacted"].keys() == {"test data"}
+    assert any("clients who are called" in text for text in record["warnings"])
+
+
 def test_actions_that_cannot_be_read_are_no_reason_to_learn_from_everybody(
     half_contacted: Project,
 ) -> None:
     config = half_contacted.config
     config.actions.write_bytes(b"no database at all" * 100)
     with pytest.raises(PipelineError, match=r"actions\.db: cannot be read .*; run ingestion\.py"):
-        read_contacts(config, read_ledger(config.ledger))
+        read_contacted(config, read_ledger(config.ledger))

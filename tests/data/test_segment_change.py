@@ -1,0 +1,173 @@
+"""Another segment column in a running project: rows, commits and a study's outcomes stay."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from attrition.core import atomic_files
+from attrition.data.ledger import read_ledger
+from attrition.ranking import call_list
+from attrition.ranking.call_list import RankingResult
+from tests.conftest import HEADER, Project
+from tests.support.contacts import act_on
+from tests.support.releases import deploy
+
+STUDY = {"holdout_share": 0.5, "holdout_salt": "spring"}
+WITH_BRANCH = {**STUDY, "segment_columns": ["branch"]}
+
+
+def take_in(project: Project, name: str, *rows: str, header: str = HEADER) -> str:
+    project.write(f"sourcedata/{name}", "\n".join([header, *rows, ""]))
+    return project.run("ingestion.py").stderr
+
+
+def rank(project: Project) -> tuple[int, int]:
+    """How many are in the study, and how many outcomes are known."""
+    result = call_list.rank(project.config)
+    assert isinstance(result, RankingResult)
+    effect, _ = call_list.effect_of_calls(
+        project.config, read_ledger(project.config.ledger), result
+    )
+    assert effect is not None
+    groups = (effect.called, effect.held_out)
+    return sum(group.clients for group in groups), sum(group.known for group in groups)
+
+
+def rows_of(path: Path) -> list[dict[str, str]]:
+    with path.open(encoding="utf-8", newline="") as stream:
+        return list(csv.DictReader(stream))
+
+
+@pytest.fixture
+def studied(project: Project) -> Project:
+    """Two clients are in a study, one of them has an outcome; two commits."""
+    deploy(project)
+    project.configure(**STUDY)
+    take_in(project, "old.csv", '"Old, Ltd",90,10,1,0', "Gone,1,2,,1")
+    take_in(project, "open.csv", "Quiet,0,10,1,", "Absent,1,10,1,")
+    assert rank(project) == (2, 0)
+    take_in(project, "came.csv", "Quiet,2,10,1,1")
+    assert rank(project) == (2, 1)
+    return project
+
+
+def test_a_new_segment_column_loses_no_row_no_outcome_and_no_commit(studied: Project) -> None:
+    config, before = studied.config, read_ledger(studied.config.ledger)
+    files = (config.final_data, config.open_clients)
+    rows = [rows_of(path) for path in files]
+    for path in config.input_folder_path.iterdir():
+        path.unlink()  # taken in long ago
+    studied.configure(**WITH_BRANCH)
+    assert (
+        "New files a run would ingest: none." in studied.run("fullprocess.py", "--dry-run").stdout
+    )
+    told = studied.run("ingestion.py").stderr
+    assert "no file is read again, so branch is blank for a client until it comes in ano" in told
+    after = read_ledger(config.ledger)
+    parts = ("id", "rows", "time", "files")
+    assert [[getattr(commit, part) for part in parts] for commit in after.commits] == [
+        [getattr(commit, part) for part in parts] for commit in before.commits
+    ]
+    assert [rows_of(path) for path in files] == [
+        [row | {"branch": ""} for row in listed] for listed in rows
+    ]
+    assert rank(studied) == (2, 1)
+    assert "segment columns" not in studied.run("ingestion.py").stderr
+    take_in(
+        studied,
+        "new.csv",
+        "Absent,1,10,1,North,",
+        header=HEADER.replace(",exited", ",branch,exited"),
+    )
+    assert {row["corporation"]: row["branch"] for row in rows_of(config.open_clients)} == {
+        "Absent": "North"
+    }
+    take_in(studied, "late.csv", "Absent,1,10,1,0")
+    assert rank_of_none(studied) == 2
+
+
+def rank_of_none(project: Project) -> int:
+    """How many outcomes of the study are known where nobody is open."""
+    effect, _ = call_list.effect_of_calls(
+        project.config, read_ledger(project.config.ledger), "there are no clients"
+    )
+    assert effect is not None
+    return effect.called.known + effect.held_out.known
+
+
+def test_a_column_that_is_taken_out_again_leaves_the_rows_as_they_were(studied: Project) -> None:
+    config = studied.config
+    files = (config.final_data, config.open_clients)
+    before = [path.read_bytes() for path in files], read_ledger(config.ledger).commits
+    studied.configure(**WITH_BRANCH)
+    studied.run("ingestion.py")
+    assert "branch" in config.final_data.read_text()
+    studied.configure(**STUDY)
+    studied.run("ingestion.py")
+    assert ([path.read_bytes() for path in files], read_ledger(config.ledger).commits) == before
+
+
+def test_a_row_that_a_cut_file_has_replaced_comes_back_with_the_new_column(
+    studied: Project,
+) -> None:
+    config = studied.config
+    studied.write("sourcedata/cut.csv", f"{HEADER}\nAbsent,1,10,1,")
+    studied.run("ingestion.py")
+    (line,) = read_ledger(config.ledger).replaced.values()
+    assert line == "Absent,1,10,1,\n"
+    studied.configure(**WITH_BRANCH)
+    studied.run("ingestion.py")
+    assert list(read_ledger(config.ledger).replaced.values()) == ["Absent,1,10,1,,\n"]
+
+
+def test_without_actions_and_study_every_file_that_is_there_is_read_again(
+    project: Project,
+) -> None:
+    header = HEADER.replace(",exited", ",branch,exited")
+    take_in(project, "a.csv", "Quiet,0,10,1,North,", "Old,9,9,9,South,0", header=header)
+    project.configure(segment_columns=["branch"])
+    project.run("ingestion.py")
+    assert [row["branch"] for row in rows_of(project.config.open_clients)] == ["North"]
+
+
+def test_where_more_has_changed_and_files_are_gone_the_error_says_what_it_costs(
+    make_project: Callable[[str], Project],
+) -> None:
+    project = make_project("project")
+    take_in(project, "a.csv", "Quiet,0,10,1,", "Old,9,9,9,0")
+    act_on(project, ["Quiet"])
+    project.run("ingestion.py")
+    (project.root / "sourcedata/a.csv").unlink()
+    project.configure(numeric_columns=["lastmonth_activity"], segment_columns=["branch"])
+    failed = project.run("ingestion.py", check=False)
+    assert failed.returncode == 1
+    said = " ".join(failed.stderr.split())
+    assert "outcomes so far are none of a study of calls, and rows of clients contacted" in said
+
+
+@pytest.mark.parametrize("at", ["rows", "lists", "ledger"])
+def test_a_run_killed_as_it_changes_columns_is_finished_by_the_next(
+    studied: Project, at: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import ingestion
+    from attrition.data import segment_change
+
+    studied.configure(**WITH_BRANCH)
+
+    def killed(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    name = {"rows": "_with_rows", "lists": "_with_replaced", "ledger": "write_ledger"}[at]
+    with monkeypatch.context() as patch:
+        patch.setattr(segment_change, name, killed)
+        with pytest.raises(KeyboardInterrupt):
+            ingestion.run(studied.config)
+    ingestion.run(studied.config)
+    assert rank(studied) == (2, 1)
+    assert "branch" in studied.config.final_data.read_text()
+    assert not list(studied.config.output_folder_path.glob("*pending*"))
+    assert atomic_files.read_json(studied.config.ledger)["committed_rows"] == 3
