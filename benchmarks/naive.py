@@ -19,6 +19,7 @@ from pathlib import Path
 
 import matplotlib.pyplot  # noqa: F401 - a predecessor's script imports all of these
 import pandas as pd
+import seaborn  # noqa: F401
 from flask import Flask  # noqa: F401
 from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.impute import SimpleImputer

@@ -15,7 +15,7 @@ from attrition.core.paths import PROJECT
 OLDEST = (3, 11)
 # As they are imported, the least common first.
 PACKAGES = (
-    "duckdb typst orjson gevent gunicorn prometheus_client matplotlib flask jinja2 sklearn "
+    "duckdb typst orjson gevent gunicorn prometheus_client seaborn matplotlib flask jinja2 sklearn "
     "scipy pandas numpy rich"
 ).split()
 

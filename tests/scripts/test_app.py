@@ -440,7 +440,7 @@ def test_serving_loads_no_heavy_library_and_no_pickle(served: Project) -> None:
         "    assert client.get(route).status_code == 200, route\n"
         f"answer = client.post('/prediction', json={{'records': [{QUIET}]}})\n"
         "assert answer.status_code == 200, answer.text\n"
-        "heavy = 'pandas sklearn matplotlib duckdb scipy joblib'.split()\n"
+        "heavy = 'pandas sklearn matplotlib duckdb seaborn scipy joblib'.split()\n"
         "print([name for name in heavy if name in sys.modules])\n"
     )
     environment = os.environ | {"ATTRITION_CONFIG": str(served.config_path)}

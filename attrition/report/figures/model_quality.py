@@ -57,15 +57,17 @@ def confusion(score: Score, title: str) -> Picture | Absent:
 
 
 def _confusion_figure(score: Score, table: NDArray[np.int64], title: str) -> Figure:
+    import seaborn
+
     shares = row_shares(table)
     figure = Figure(figsize=(6.4, 5.8), layout=ConstrainedLayoutEngine(w_pad=0.2, h_pad=0.2))
     axes = figure.subplots()
     # Tints by opacity: on a dark page they become darker.
     tints = LinearSegmentedColormap.from_list("", [to_rgba(ACCENT, 0.07), to_rgba(ACCENT, 1.0)])
-    axes.pcolormesh(shares, cmap=tints, vmin=0, vmax=1, linewidth=3, edgecolors=FACE)
-    axes.invert_yaxis()
+    seaborn.heatmap(
+        shares, ax=axes, cmap=tints, vmin=0, vmax=1, cbar=False, linewidths=3, linecolor=FACE
+    )
     axes.grid(visible=False)
-    axes.spines[:].set_visible(False)
     _write_cells(axes, table, shares)
     _label_axes(axes, table)
     _write_title(axes, score, title)

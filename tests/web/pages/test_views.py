@@ -744,7 +744,7 @@ def test_pages_load_no_heavy_library(ready: Project) -> None:
         "for route in ('/', '/clients', '/clients/Busy', '/docs'):\n"
         "    answer = client.get(route, headers={'Accept': 'text/html'})\n"
         "    assert answer.status_code == 200 and answer.mimetype == 'text/html', route\n"
-        "heavy = 'pandas sklearn matplotlib duckdb scipy joblib'.split()\n"
+        "heavy = 'pandas sklearn matplotlib duckdb seaborn scipy joblib'.split()\n"
         "print([name for name in heavy if name in sys.modules])\n"
     )
     result = subprocess.run(
