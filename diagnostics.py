@@ -30,6 +30,7 @@ from typing import Any
 from attrition.core import atomic_files, clock, releases
 from attrition.core.config import Config
 from attrition.core.errors import DataError
+from attrition.core.labels import Labels
 from attrition.core.scratch import scratch_folder
 from attrition.data.discovery import all_rejected
 from attrition.data.ledger import read_ledger
@@ -148,15 +149,18 @@ def in_order(timings: Mapping[str, float]) -> dict[str, float | None]:
     return {stage: timings.get(stage) for stage in [*known, *sorted(timings.keys() - {*STAGES})]}
 
 
-def describe(result: DiagnosticsResult, decision: DecisionRecord | None, now: str) -> str:
+def describe(
+    result: DiagnosticsResult, decision: DecisionRecord | None, now: str, labels: Labels
+) -> str:
     """The result, and what the last run decided, as tables for a terminal of 80 columns.
 
     Args:
         now: the time, UTC, ISO 8601.
+        labels: what the columns are called.
     """
     parts = [
-        *describe_decision(decision, now),
-        *describe_data(result.profile, result.missing),
+        *describe_decision(decision, now, labels),
+        *describe_data(result.profile, result.missing, labels),
         describe_timings(in_order(result.timings)),
         result.packages.describe(),
     ]
@@ -174,7 +178,7 @@ def _diagnose(config: Config, arguments: argparse.Namespace) -> int:
     if arguments.json:
         print(atomic_files.json_text(result.to_json()).rstrip())
     else:
-        print(describe(result, last_decision(config), clock.now()))
+        print(describe(result, last_decision(config), clock.now(), config.labels))
     if releases.live_release_id(config.prod_deployment_path) is None:
         raise DataError("no model is deployed yet; run fullprocess.py")
     return 0

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 import textwrap
 from collections.abc import Iterator, Mapping
 
 from attrition.core import formatting
 from attrition.core.formatting import line
+from attrition.core.labels import Labels
 from attrition.data.profile import DataProfile
 from attrition.monitoring.findings import DriftVerdict
 from attrition.monitoring.record import DecisionRecord, DriftRecord
@@ -22,26 +24,30 @@ VERDICTS = {
 
 
 def describe_data(
-    profile: DataProfile, missing: Mapping[str, Mapping[str, float | None]]
+    profile: DataProfile,
+    missing: Mapping[str, Mapping[str, float | None]],
+    labels: Labels,
 ) -> list[str]:
     """The ingested rows: counts, columns, missing data, batches.
 
     Args:
         missing: from `missing_changes`.
+        labels: what the columns are called.
     """
     return [
         _describe_rows(profile),
-        *_describe_columns(profile),
-        *_describe_missing(missing),
+        *_describe_columns(profile, labels),
+        *_describe_missing(missing, labels),
         *_describe_batches(profile),
     ]
 
 
-def describe_decision(decision: DecisionRecord | None, now: str) -> Iterator[str]:
+def describe_decision(decision: DecisionRecord | None, now: str, labels: Labels) -> Iterator[str]:
     """What the last run decided, how the model fared, what drifted, whether old lists helped.
 
     Args:
         now: the time, UTC, ISO 8601.
+        labels: what the columns are called.
     """
     if decision is None:
         return
@@ -59,7 +65,7 @@ def describe_decision(decision: DecisionRecord | None, now: str) -> Iterator[str
         ]
     )
     yield from _describe_performance(decision.drift)
-    yield from _describe_drift(decision.drift)
+    yield from _describe_drift(decision.drift, labels)
     if decision.ranking:
         yield from _describe_lists(decision.ranking)
 
@@ -91,7 +97,7 @@ def _describe_performance(drift: DriftRecord) -> Iterator[str]:
     yield "\n".join(lines)
 
 
-def _describe_drift(drift: DriftRecord) -> Iterator[str]:
+def _describe_drift(drift: DriftRecord, labels: Labels) -> Iterator[str]:
     """The columns that drifted, with their effect sizes and what they do to the risk."""
     if not drift.data:
         return
@@ -101,13 +107,13 @@ def _describe_drift(drift: DriftRecord) -> Iterator[str]:
         lines.append(f"{sample}: {data.verdict}, {formatting.plural(data.rows, 'row')}")
         changes = {term.term: f"{term.change:+.2f}" for term in (impact.terms if impact else ())}
         lines += [
-            f"  {line(one.column, 21):<22}{_decimal(one.psi, 2):>6}"
+            f"  {labels.name(one.column, 21):<22}{_decimal(one.psi, 2):>6}"
             f"{changes.get(one.column, '-'):>8}  {line(one.change or '-', 40)}"
             for one in moved[:DRIFTED_SHOWN]
         ]
         if len(moved) > DRIFTED_SHOWN:
             lines.append(f"  and {len(moved) - DRIFTED_SHOWN:,} more")
-        if moved and (sentence := impact_sentence(drift, sample)):
+        if moved and (sentence := impact_sentence(drift, sample, labels)):
             lines += _wrapped(formatting.sentence(line(sentence, 400)), "  ", "  ")
     yield "\n".join(lines)
 
@@ -154,7 +160,7 @@ def _describe_rows(profile: DataProfile) -> str:
     return "\n".join(["DATA", *lines])
 
 
-def _describe_columns(profile: DataProfile) -> list[str]:
+def _describe_columns(profile: DataProfile, labels: Labels) -> list[str]:
     tables = []
     missing = profile.missing_data_percentages
     if profile.summary_statistics:
@@ -162,7 +168,7 @@ def _describe_columns(profile: DataProfile) -> list[str]:
         keys = ("mean", "median", "standard_deviation", "quantile_05", "quantile_95")
         head = f"{'NUMBERS':<24}" + "".join(f"{name:>9}" for name in names) + f"{'missing':>9}"
         lines = [head] + [
-            f"{line(column, 23):<24}"
+            f"{labels.name(column, 23):<24}"
             + "".join(f"{_number(values[key]):>9}" for key in keys)
             + _percentage(missing[column])
             for column, values in profile.summary_statistics.items()
@@ -176,8 +182,8 @@ def _describe_columns(profile: DataProfile) -> list[str]:
                 for level, count in list(counts["levels"].items())[:3]
             )
             lines.append(
-                f"{line(column, 23):<24}{counts['distinct']:>7,}{_percentage(missing[column])}"
-                f"  {line(top, 37)}"
+                f"{labels.name(column, 23):<24}{counts['distinct']:>7,}"
+                f"{_percentage(missing[column])}  {line(top, 37)}"
             )
         tables.append("\n".join(lines))
     return tables
@@ -187,7 +193,9 @@ def _percentage(value: float | None, width: int = 9) -> str:
     return f"{'-' if value is None else f'{value:.1f}%':>{width}}"
 
 
-def _describe_missing(missing: Mapping[str, Mapping[str, float | None]]) -> list[str]:
+def _describe_missing(
+    missing: Mapping[str, Mapping[str, float | None]], labels: Labels
+) -> list[str]:
     """A table where anything is missing at all, and else no table."""
     keys = ("training_rows", "all_rows", "newest_batch")
     if not any(shares[key] for shares in missing.values() for key in keys):
@@ -198,7 +206,7 @@ def _describe_missing(missing: Mapping[str, Mapping[str, float | None]]) -> list
             continue
         change = shares["change"]
         lines.append(
-            f"{line(column, 23):<24}{_percentage(shares['training_rows'], 12)}"
+            f"{labels.name(column, 23):<24}{_percentage(shares['training_rows'], 12)}"
             f"{_percentage(shares['all_rows'], 12)}{_percentage(shares['newest_batch'], 14)}"
             f"{'-' if change is None else f'{change:+.1f} points':>14}"
         )
@@ -226,9 +234,10 @@ def describe_timings(timings: Mapping[str, float | None]) -> str:
 
 
 def _number(value: float | None) -> str:
-    """A number in at most eight characters."""
-    if value is None:
+    """A number in at most eight characters; one beyond all floats is not known."""
+    if value is None or not math.isfinite(value):
         return "-"
     if value != 0 and not 1e-3 <= abs(value) < 1e7:
-        return f"{value:.1e}"
+        text = f"{value:.1e}"
+        return text if len(text) <= 8 else f"{value:.0e}"
     return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"

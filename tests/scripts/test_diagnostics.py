@@ -24,6 +24,7 @@ import ingestion
 from attrition.core import atomic_files
 from attrition.core.config import Config
 from attrition.core.errors import DataError
+from attrition.core.labels import NO_LABELS
 from attrition.data.ledger import Ledger, read_ledger
 from attrition.data.profile import LEVELS, BatchProfile, DataProfile, missing_changes, profile_data
 from attrition.data.synthetic import client_rows, csv_text
@@ -129,7 +130,7 @@ def test_without_an_id_column_no_clients_are_counted(project: Project) -> None:
 
 
 def describe(project: Project) -> str:
-    return diagnostics.describe(diagnostics.look(project.config), None, "")
+    return diagnostics.describe(diagnostics.look(project.config), None, "", project.config.labels)
 
 
 def test_a_column_that_is_all_missing_has_no_statistics_and_prints_calmly(
@@ -141,6 +142,16 @@ def test_a_column_that_is_all_missing_has_no_statistics_and_prints_calmly(
     assert set(found.summary_statistics["lastmonth_activity"].values()) == {None}
     assert found.missing_data_percentages["lastmonth_activity"] == 100.0
     assert "100.0%" in describe(project)
+
+
+def test_numbers_of_any_size_keep_apart(project: Project) -> None:
+    """Their standard deviation is beyond all floats."""
+    rows = [f"C{n},{sign}1e300,1,1,{n % 2}" for n, sign in enumerate(["", "-"] * 4)]
+    project.write("sourcedata/batch.csv", "\n".join([HEADER, *rows, ""]))
+    ingestion.run(project.config)
+    (row,) = (one for one in describe(project).splitlines() if one.startswith("lastmonth"))
+    assert row.split()[3:] == ["-", "-1e+300", "1.0e+300", "0.0%"]
+    assert len(row) <= 80
 
 
 def test_odd_names_of_columns_are_no_sql(project: Project) -> None:
@@ -475,6 +486,21 @@ def test_by_hand_the_last_decision_is_shown_with_its_age_and_its_numbers(
         assert words in flat
 
 
+def test_columns_are_called_by_their_labels_in_every_table(finished_copy: Project) -> None:
+    """The drift table among them: a shift of one column is made up in the record."""
+    finished_copy.configure(labels={"lastmonth_activity": "orders last month"})
+    record = atomic_files.read_json(finished_copy.config.decision)
+    shift = {"column": "lastmonth_activity", "verdict": "drift", "psi": 0.5, "change": "more"}
+    record["drift"]["data"] = {
+        "new rows": {"verdict": "drift", "rows": 9, "columns": [shift], "reason": ""}
+    }
+    atomic_files.write_json(finished_copy.config.decision, record)
+    shown = finished_copy.run("diagnostics.py").stdout
+    assert "lastmonth_activity" not in shown
+    assert re.search(r"^orders last month  .*%$", shown, re.MULTILINE)
+    assert "  orders last month       0.50" in shown
+
+
 def test_outcomes_of_old_lists_are_shown_in_80_columns() -> None:
     top = {"clients": 10, "known": 8, "left": 6, "share_left": 0.75}
     everybody = {"clients": 500, "known": 400, "left": 100, "share_left": 0.25}
@@ -489,7 +515,7 @@ def test_outcomes_of_old_lists_are_shown_in_80_columns() -> None:
         reason="x\x1b[31m" * 90,
         ranking={"outcomes": [outcome]},
     )
-    shown = "\n\n".join(describe_decision(decision, "2026-03-04T07:00:00+00:00"))
+    shown = "\n\n".join(describe_decision(decision, "2026-03-04T07:00:00+00:00", NO_LABELS))
     assert max(map(len, shown.splitlines())) <= 80
     assert "\x1b" not in shown
     assert "Kept, 3 days ago" in shown

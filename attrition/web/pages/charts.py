@@ -16,6 +16,7 @@ from attrition.core.formatting import middle
 WIDTH, HEIGHT = 320.0, 150.0
 LEFT, RIGHT, TOP, BOTTOM = 40.0, 10.0, 10.0, 22.0
 _LABELS = 4  # below a curve
+_LETTER, _GAP = 6.0, 8.0  # width of a letter below the axis, and least room between two labels
 _INTERVALS = 3  # so many, about, between the ticks of an axis
 _FLAT = 1e-6  # a range of so small a part of its size is none
 
@@ -211,7 +212,7 @@ def curve(
     x = _across(here[0] / (len(names) - 1) if len(names) > 1 else 0.5)
     dot = Dot(x, _up(here[1], ticks), say(here[1]), True)
     places = _spread(len(names))
-    across = tuple(Tick(places[place], names[place]) for place in _labelled(len(names)))
+    across = _apart([Tick(places[place], names[place]) for place in _labelled(len(names))])
     return Chart(path(points), "", (dot,), None, _ticks(ticks, say), names[0], names[-1], across)
 
 
@@ -219,6 +220,21 @@ def _labelled(count: int) -> list[int]:
     """Positions to label of so many: both ends and as many between as there is room for."""
     labels = min(count, _LABELS)
     return [round(label * (count - 1) / max(labels - 1, 1)) for label in range(labels)]
+
+
+def _apart(labels: Sequence[Tick]) -> tuple[Tick, ...]:
+    """Those that have room: both ends, written inwards, and what stands clear of all before it."""
+    if len(labels) < 3:
+        return tuple(labels)
+    first, *between, last = labels
+    end, limit = first.at + _LETTER * len(first.text), last.at - _LETTER * len(last.text)
+    shown = [first]
+    for label in between:
+        half = _LETTER * len(label.text) / 2
+        if label.at - half >= end + _GAP and label.at + half <= limit - _GAP:
+            shown.append(label)
+            end = label.at + half
+    return (*shown, last)
 
 
 def stems(readings: Sequence[Reading], reach: tuple[float, float], say: Say) -> Chart:

@@ -600,6 +600,22 @@ def test_a_staircase_holds_each_value_until_the_next() -> None:
     assert drawn.line == f"M{charts.LEFT:g} {floor:g}L{right:g} {floor:g}L{right:g} {top:g}"
 
 
+@pytest.mark.parametrize(
+    ("names", "shown"),
+    [
+        (["0", "12", "29", "40"], ["0", "12", "29", "40"]),
+        (["-1.00e+300", "-1.5e+299", "6e+299", "1.00e+300"], ["-1.00e+300", "6e+299", "1.00e+300"]),
+        (
+            ["-1e+300", "a", "6", "b", "c", "5.58e+299", "d", "1.00e+300"],
+            ["-1e+300", "6", "1.00e+300"],
+        ),
+    ],
+)
+def test_labels_below_a_curve_never_overlap(names: list[str], shown: list[str]) -> None:
+    drawn = charts.curve([0.1, 0.2], names, (0, 0.1), (0, 1), str)
+    assert [tick.text for tick in drawn.across] == shown
+
+
 def test_trends_need_two_readings_and_mark_deployments_and_drift() -> None:
     score = {"f1": 0.7, "f1_interval": [0.6, 0.8]}
     drift = {"data": {"new rows": {"columns": [{"column": "a", "psi": 0.4, "verdict": "drift"}]}}}
