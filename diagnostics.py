@@ -148,14 +148,17 @@ def in_order(timings: Mapping[str, float]) -> dict[str, float | None]:
     return {stage: timings.get(stage) for stage in [*known, *sorted(timings.keys() - {*STAGES})]}
 
 
-def describe(result: DiagnosticsResult, decision: DecisionRecord | None, now: str) -> str:
+def describe(
+    result: DiagnosticsResult, decision: DecisionRecord | None, now: str, folder: Path
+) -> str:
     """The result, and what the last run decided, as tables for a terminal of 80 columns.
 
     Args:
         now: the time, UTC, ISO 8601.
+        folder: the project's, to which paths within it are relative.
     """
     parts = [
-        *describe_decision(decision, now),
+        *describe_decision(decision, now, folder),
         *describe_data(result.profile, result.missing),
         describe_timings(in_order(result.timings)),
         result.packages.describe(),
@@ -174,7 +177,7 @@ def _diagnose(config: Config, arguments: argparse.Namespace) -> int:
     if arguments.json:
         print(atomic_files.json_text(result.to_json()).rstrip())
     else:
-        print(describe(result, last_decision(config), clock.now()))
+        print(describe(result, last_decision(config), clock.now(), config.root))
     if releases.live_release_id(config.prod_deployment_path) is None:
         raise DataError("no model is deployed yet; run fullprocess.py")
     return 0
@@ -201,7 +204,9 @@ def _show_history(config: Config, arguments: argparse.Namespace) -> int:
         runs = list(filter(None, (read_record(record, config.history) for record in records)))
         if records and not runs:
             raise DataError(f"{config.history}: no run in it is of this form")
-        print(runs_table(runs) if runs else "No run is recorded yet; run fullprocess.py.")
+        print(
+            runs_table(runs, config.root) if runs else "No run is recorded yet; run fullprocess.py."
+        )
     return 0
 
 

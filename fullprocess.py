@@ -85,7 +85,8 @@ def run(config: Config, inputs: idle.Inputs, watch: Stopwatch) -> str:
             context, (record, outgoing) = read_context(config, champion), owed
         with watch.stage("reporting"):
             record = report(context, record, outgoing, watch, check)
-        return summary(close(context, inputs, record, outgoing, watch), config.labels)
+        record = close(context, inputs, record, outgoing, watch)
+        return summary(record, config.labels, config.root)
 
 
 def run_stages(
@@ -237,7 +238,9 @@ def close(
     is_all_seen = inputs.settled and inputs.digest == record.inputs
     is_all_seen = is_all_seen and committed_rows.is_as_left(config, context.ledger)
     if is_all_seen and not (record.ingestion and record.ingestion.waiting):
-        plain |= {idle.STATE: idle.finished_state(config, inputs, context.wake_day)}
+        days = (context.wake_day, record.ranking.first_free if record.ranking else None)
+        wake_day = min(filter(None, days), default=None)
+        plain |= {idle.STATE: idle.finished_state(config, inputs, wake_day)}
     atomic_files.write_json(config.decision, plain)
     return record
 
