@@ -155,7 +155,7 @@ def caveat(inputs: ReportInputs) -> Iterator[Note]:
         return
     is_learning = inputs.config.holdout_share > 0
     text = UPLIFT + (LEARNING_THAT if is_learning else TO_LEARN_THAT)
-    yield Note("What this list is not", text)
+    yield Note("What this list is not.", text)
 
 
 def _no_list(inputs: ReportInputs, reason: str) -> str:

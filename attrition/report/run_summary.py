@@ -72,6 +72,7 @@ def _run_lines(record: DecisionRecord, folder: Path) -> Iterator[str]:
             subsequent_indent=margin,
             max_lines=3,
             placeholder=" …",
+            break_on_hyphens=False,
         )
 
 

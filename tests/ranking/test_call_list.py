@@ -11,14 +11,14 @@ import pytest
 
 from app import create_app
 from attrition.calls.holdout import is_held_out
-from attrition.core import clock
+from attrition.core import atomic_files, clock
 from attrition.core.formatting import day
 from attrition.ranking import call_list, csv_list, lookup_db
 from attrition.ranking.call_list import RankingResult
 from attrition.ranking.outcomes import OutcomeCounts
 from attrition.ranking.ranking import Tiers
 from attrition.ranking.study_of_calls import StudySoFar
-from attrition.runs import history
+from attrition.runs import history, idle
 from tests.conftest import FORMS, HEADER, Project
 from tests.support.browsing import BROWSER
 from tests.support.effects import effect_of
@@ -236,7 +236,12 @@ def test_while_all_rest_every_place_says_from_when_on_somebody_may_be_called(
         stream.write(f"client,date,action\n=Quiet(),{clock.days_ago(9)},call\n")
     fresh.configure(**COSTS, rank_by="profit", calls_per_list=2, rest_days=30)
     shown = " ".join(fresh.run("fullprocess.py").stdout.split())
-    free = day((date.fromisoformat(clock.days_ago(9)) + timedelta(days=30)).isoformat())
+    first_free = (date.fromisoformat(clock.days_ago(9)) + timedelta(days=30)).isoformat()
+    assert (
+        atomic_files.read_json_object(fresh.config.decision)[idle.STATE][idle.WAKE_DAY]
+        == first_free
+    )
+    free = day(first_free)
     sentence = f"obody may be called before {free}: all 5 clients to call were contacted lately"
     page = create_app(fresh.config).test_client().get("/", headers=BROWSER).text
     report = html(fresh.config.report)
@@ -244,6 +249,7 @@ def test_while_all_rest_every_place_says_from_when_on_somebody_may_be_called(
         assert sentence in text
         assert "No call is expected to earn" not in text
     assert shown.count(sentence) == 1
+    assert "pay?." not in report.text
     table_heads = [one.text for one in report.all("caption")]
     assert not [text for text in table_heads if "whom it pays most to call" in text]
     assert not [text for text in table_heads if "By value at risk" in text]

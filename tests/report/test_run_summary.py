@@ -9,6 +9,7 @@ from attrition.core.labels import NO_LABELS
 from attrition.report import run_summary
 from attrition.report.run_summary import runs_table
 from tests.support.records import decision_record
+from tests.support.releases import NOW
 
 ENTRY = {
     "name": "a.csv",
@@ -257,6 +258,19 @@ def test_the_table_of_runs_shows_the_score_of_the_model_that_stayed() -> None:
     assert third.split() == ["2026-03-02", "failed", "-", "-", "-", "-", "0.0", "s"]
     assert len(why) == 3
     assert max(map(len, [head, first, second, third, *why])) <= 80
+
+
+def test_paths_within_the_project_are_relative_to_it() -> None:
+    path = "ingesteddata/enrolled/a-folder-whose-name-is-long/000001-2026.json"
+    inside, outside = f"/project/{path}", "/srv/project/other/list.csv"
+    failed = decision_record(time=NOW, verdict="failed", reason=f"{inside}: damaged ({outside})")
+    for folder in ("/project", "/project/ingesteddata"):
+        shown = runs_table([failed], Path(folder))
+        assert f"{inside.removeprefix(f'{folder}/')}: damaged" in " ".join(shown.split())
+        assert outside in shown
+    text = summary({**RECORD, "warnings": [f"{inside}: damaged"]})
+    assert f"{path}: damaged." in " ".join(text.split())
+    assert inside not in text
 
 
 def test_the_summary_says_who_rests_and_what_became_of_actions_without_what_stands_in_them() -> (

@@ -16,6 +16,7 @@ from app import create_app
 from attrition.core import clock, formatting
 from attrition.ranking import lookup_db
 from attrition.web.pages import client as one_client
+from attrition.web.pages import views
 from tests.conftest import Project
 from tests.support.answers import problem, strict_json
 from tests.support.releases import NOW, deploy
@@ -123,6 +124,10 @@ def test_a_list_by_risk_says_where_the_teams_calls_end(ready: Project) -> None:
     for order in ("client", "-place"):
         page = client.get(f"/clients?sort={order}", headers=BROWSER).text
         assert "your team" not in page
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(views, "PER_PAGE", 1)
+        later = client.get("/clients?page=3", headers=BROWSER).text
+    assert "Beyond your team&#39;s 2 calls." in later  # true on every page from there on
 
 
 def test_clients_are_filtered_by_segment_on_the_page_and_in_json_and_csv(ready: Project) -> None:
