@@ -261,7 +261,7 @@ def test_the_table_of_runs_shows_the_score_of_the_model_that_stayed() -> None:
 
 
 def test_paths_within_the_project_are_relative_to_it() -> None:
-    path = "ingesteddata/enrolled/a-folder-whose-name-is-long/000001-2026.json"
+    path = "ingesteddata/enrolled/a-folder-of-some-length/000001.json"
     inside, outside = f"/project/{path}", "/srv/project/other/list.csv"
     failed = decision_record(time=NOW, verdict="failed", reason=f"{inside}: damaged ({outside})")
     for folder in ("/project", "/project/ingesteddata"):
