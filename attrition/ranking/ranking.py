@@ -283,12 +283,7 @@ def rank(
     """
     exact = card.probabilities(table)
     probabilities = np.round(exact, _EQUAL_DECIMALS)
-    known = None if values is None else worth(values)
-    at_risk = None if known is None else probabilities * known
-    profits = None
-    if known is not None and pricing is not None:
-        shown = np.round(probabilities, DECIMALS)  # so that people can compute it from the list
-        profits = expected_profit(shown, known, pricing.costs, pricing.success)
+    at_risk, profits = _money(probabilities, values, pricing)
     order = _order(probabilities, ids)
     amounts = {BY_VALUE: at_risk, BY_PROFIT: profits}.get(rank_by)
     if amounts is not None:
@@ -314,6 +309,19 @@ def rank(
         profits=None if profits is None else profits[order],
         segments={name: texts[order] for name, texts in (segments or {}).items()},
     )
+
+
+def _money(
+    probabilities: Floats, values: Floats | None, pricing: Pricing | None
+) -> tuple[Floats | None, Floats | None]:
+    """The value at risk and the profit of each client; None without values, or without pricing."""
+    if values is None:
+        return None, None
+    known = worth(values)
+    if pricing is None:
+        return probabilities * known, None
+    shown = np.round(probabilities, DECIMALS)  # so that people can compute it from the list
+    return probabilities * known, expected_profit(shown, known, pricing.costs, pricing.success)
 
 
 def with_changes(ranking: Ranking, previous: Previous | None) -> Ranking:
