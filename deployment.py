@@ -278,7 +278,8 @@ def _rank_again(config: Config) -> None:
     if isinstance(listed, str):
         print(formatting.no_list(listed))
     else:
-        print(f"The clients are ranked anew: {config.client_risk}")
+        path = formatting.within(config.client_risk, config.root)
+        print(f"The clients are ranked anew: {path}")
     print("The report follows with the next run.")
 
 

@@ -150,16 +150,21 @@ def in_order(timings: Mapping[str, float]) -> dict[str, float | None]:
 
 
 def describe(
-    result: DiagnosticsResult, decision: DecisionRecord | None, now: str, labels: Labels
+    result: DiagnosticsResult,
+    decision: DecisionRecord | None,
+    now: str,
+    labels: Labels,
+    folder: Path,
 ) -> str:
     """The result, and what the last run decided, as tables for a terminal of 80 columns.
 
     Args:
         now: the time, UTC, ISO 8601.
         labels: what the columns are called.
+        folder: the project's, to which paths within it are relative.
     """
     parts = [
-        *describe_decision(decision, now, labels),
+        *describe_decision(decision, now, labels, folder),
         *describe_data(result.profile, result.missing, labels),
         describe_timings(in_order(result.timings)),
         result.packages.describe(),
@@ -178,7 +183,7 @@ def _diagnose(config: Config, arguments: argparse.Namespace) -> int:
     if arguments.json:
         print(atomic_files.json_text(result.to_json()).rstrip())
     else:
-        print(describe(result, last_decision(config), clock.now(), config.labels))
+        print(describe(result, last_decision(config), clock.now(), config.labels, config.root))
     if releases.live_release_id(config.prod_deployment_path) is None:
         raise DataError("no model is deployed yet; run fullprocess.py")
     return 0
@@ -205,7 +210,9 @@ def _show_history(config: Config, arguments: argparse.Namespace) -> int:
         runs = list(filter(None, (read_record(record, config.history) for record in records)))
         if records and not runs:
             raise DataError(f"{config.history}: no run in it is of this form")
-        print(runs_table(runs) if runs else "No run is recorded yet; run fullprocess.py.")
+        print(
+            runs_table(runs, config.root) if runs else "No run is recorded yet; run fullprocess.py."
+        )
     return 0
 
 

@@ -87,7 +87,8 @@ def run(config: Config, inputs: idle.Inputs, watch: Stopwatch, drawing: Drawing)
             context, (record, outgoing) = read_context(config, champion), owed
         with watch.stage("reporting"):
             record = report(context, record, outgoing, watch=watch, check=check, drawing=drawing)
-        return summary(close(context, inputs, record, outgoing, watch), config.labels)
+        record = close(context, inputs, record, outgoing, watch)
+        return summary(record, config.labels, config.root)
 
 
 def run_stages(
@@ -252,7 +253,9 @@ def close(
             config, context.ledger, str(record.no_ranking)
         ) == (None, record.no_effect)
     if is_all_seen and not (record.ingestion and record.ingestion.waiting):
-        plain |= {idle.STATE: idle.finished_state(config, inputs, context.wake_day)}
+        days = (context.wake_day, record.ranking.first_free if record.ranking else None)
+        wake_day = min(filter(None, days), default=None)
+        plain |= {idle.STATE: idle.finished_state(config, inputs, wake_day)}
     atomic_files.write_json(config.decision, plain)
     return record
 

@@ -41,7 +41,7 @@ from attrition.calls.actions_store import ActionsTaken
 from attrition.core import atomic_files, clock
 from attrition.core.config import DEFAULT_CONFIG_PATH, STANDARD_FOLDERS, Config, parse_config
 from attrition.core.errors import DataError, PipelineError
-from attrition.core.formatting import plural
+from attrition.core.formatting import plural, within
 from attrition.core.settings_file import Written, replace_settings
 from attrition.data import segment_change, source_files
 from attrition.data.config_suggestion import suggest_settings
@@ -220,13 +220,18 @@ def _log(entry: LedgerEntry) -> None:
         logger.warning("%s: rejected: %s", entry.name, str(entry.reason).partition(FOUND)[0])
         return
     logger.info(
-        "%s: %d rows: %d new, %d duplicate, %d of open clients, %d quarantined",
+        "%s: %s rows: %s new, %s duplicate, %s of open clients, %s quarantined",
         entry.name,
-        entry.rows_read,
-        entry.kept,
-        entry.duplicate,
-        entry.open,
-        entry.quarantined,
+        *(
+            f"{number:,}"
+            for number in (
+                entry.rows_read,
+                entry.kept,
+                entry.duplicate,
+                entry.open,
+                entry.quarantined,
+            )
+        ),
     )
     if entry.extra_columns:
         ignored = plural(len(entry.extra_columns), "other column")
@@ -239,8 +244,8 @@ def table_text(result: IngestionResult) -> str:
     for entry in result.files:
         if entry.status != REJECTED:
             lines.append(
-                f"{_fit(entry.name)}{entry.rows_read:>9}{entry.kept:>9}"
-                f"{entry.duplicate:>9}{entry.open:>9}{entry.quarantined:>10}"
+                f"{_fit(entry.name)}{entry.rows_read:>9,}{entry.kept:>9,}"
+                f"{entry.duplicate:>9,}{entry.open:>9,}{entry.quarantined:>10,}"
             )
     for item in result.refused:
         lines += _wrapped(f"{item.name}: not read: {item.reason}")
@@ -330,7 +335,8 @@ def _accept_edits(config: Config, _arguments: argparse.Namespace) -> int:
         raise PipelineError(
             f"{config.source}: engine: the rows are on Spark; --accept-edits is for finaldata.csv"
         )
-    print(textwrap.fill(accept_edits(config), 80, break_on_hyphens=False))
+    text = within(accept_edits(config), config.root)
+    print(textwrap.fill(text, 80, break_on_hyphens=False))
     return 0
 
 

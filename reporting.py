@@ -233,12 +233,12 @@ def _report(config: Config, _arguments: argparse.Namespace) -> int:
             print(formatting.no_list(listed))
         else:
             print(call_list.top_table(listed))
-            print(config.client_risk)
+            print(formatting.within(config.client_risk, config.root))
         decision = last_decision(config)
         diagnosed = atomic_files.read_json_object(config.diagnostics)
         reports = tell(context, drawn, model, decision=decision, diagnosed=diagnosed, listed=listed)
     for path in [*matrices, *reports]:
-        print(path)
+        print(formatting.within(path, config.root))
     return 0 if matrices else 1
 
 

@@ -57,6 +57,7 @@ function startList(form) {
     if (!link || event.ctrlKey || event.metaKey || event.shiftKey) return;
     event.preventDefault();
     if (link.id === "everybody") empty(form);
+    if (link.id === "unhidden") form.elements.contacted[1].checked = true;
     load(new URL(link.href).searchParams);
   });
 }

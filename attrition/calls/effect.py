@@ -103,6 +103,13 @@ class Group:
     share_contacted: float | None
 
 
+BY_KIND = "What became of the called clients, by the first that was done with them"
+WHY_NOT_COMPARED = (
+    "People choose what to do with whom, and not everybody can be reached: this says what "
+    "happened, and not which kind of action helps more."
+)
+
+
 @dataclass(frozen=True)
 class KindOfAction:
     """What became of the called clients with one kind of action.

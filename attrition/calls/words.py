@@ -13,7 +13,7 @@ from attrition.calls.effect import (
     Verdict,
 )
 from attrition.calls.profit import ListProfit, SuccessRate
-from attrition.core.formatting import amount, count, decimal, percent, plural
+from attrition.core.formatting import amount, count, decimal, percent, plural, sentence
 
 # So many times the known outcomes are not worth waiting for.
 MOST_TIMES = 10
@@ -22,14 +22,15 @@ LEAST_DAYS, MOST_WEEKS = 7, 520
 NOTHING_EARNED = "No call is expected to earn what it costs."
 
 
-def calls_in_brief(profit: ListProfit | None, effect: Effect | None) -> str:
+def calls_in_brief(profit: ListProfit | None, effect: Effect | None, nobody: str = "") -> str:
     """What calling is expected to earn, and what it has kept so far; empty where neither is known.
 
     Args:
         profit: of the list; None where no costs are set.
+        nobody: why nobody may be called now; "" where somebody may.
         effect: what the study says; None where there is none.
     """
-    sentences = []
+    sentences = [sentence(nobody)] if nobody else []
     if profit is not None:
         sentences.append(f"{_worth(profit)}." if profit.plan.calls else NOTHING_EARNED)
     if effect is not None:
@@ -219,11 +220,15 @@ def _otherwise(profit: ListProfit) -> str:
     """What as many calls to other clients are worth."""
     plan, curve = profit.plan, profit.curve
     by_risk = curve.by_risk[curve.calls.index(plan.calls)]
-    number = "as many calls" if plan.calls > 1 else "one call"
+    at_random = amount(round(plan.expected - plan.gain_over_random))
+    if plan.calls == 1:
+        return (
+            f"one call to the client at the highest risk {amount(round(by_risk))}, to a client "
+            f"drawn at random {at_random}"
+        )
     return (
-        f"{number} to the clients at the highest risk "
-        f"{amount(round(by_risk))}, to clients drawn at random "
-        f"{amount(round(plan.expected - plan.gain_over_random))}"
+        f"as many calls to the clients at the highest risk {amount(round(by_risk))}, to clients "
+        f"drawn at random {at_random}"
     )
 
 

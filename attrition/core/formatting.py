@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 import textwrap
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from pathlib import Path
 
 NOT_KNOWN = "\N{EN DASH}"
 OPEN_CLIENTS = "open clients"  # the usual population of a list, as its records name it
@@ -15,6 +17,7 @@ LONGEST = 80
 TERMINAL_WIDTH = 80
 _INDENT = 13
 _MINUS = "\N{MINUS SIGN}"
+_YEARS = range(1900, 2100)
 
 
 def line(text: object, limit: int = LONGEST) -> str:
@@ -47,6 +50,11 @@ def paragraph(label: str, text: str) -> str:
         subsequent_indent=" " * _INDENT,
         break_on_hyphens=False,
     )
+
+
+def within(text: object, folder: Path) -> str:
+    """A text in which paths within a folder are relative to it."""
+    return re.sub(rf"(?<![\w./-]){re.escape(str(folder))}/", "", str(text))
 
 
 def sentence(text: str) -> str:
@@ -120,8 +128,10 @@ def amount(number: float | None) -> str:
     if number is None:
         return NOT_KNOWN
     size = abs(number)
-    if size >= 1e12 or 0 < size < 1e-3:
+    if size >= 1e24 or 0 < size < 1e-3:
         text = f"{number:.2e}"
+    elif size >= 1e12:
+        return f"{amount(number / 1e12)} trillion"
     elif size >= 1000:
         text = f"{number:,.0f}"
     else:
@@ -135,9 +145,11 @@ def plain_number(value: float) -> str:
 
 
 def number_text(value: float) -> str:
-    """A number for people: at most four significant digits, or whole from a thousand on."""
+    """A number for people: at most four significant digits, or whole from a thousand on, with
+    commas unless it may be a year.
+    """
     if abs(value) < 1e15 and (value == int(value) or abs(value) >= 1000):
-        return f"{value:,.0f}" if abs(value) >= 10_000 else f"{value:.0f}"
+        return f"{value:.0f}" if value in _YEARS else f"{value:,.0f}"
     return f"{value:.4g}"
 
 

@@ -185,7 +185,11 @@ class DecisionRecord:
     @property
     def calls_in_brief(self) -> str:
         """What calling is expected to earn and has kept so far; empty where neither is known."""
-        return calls_in_brief(self.ranking.profit if self.ranking else None, self.effect)
+        listed = self.ranking
+        if listed is None:
+            return calls_in_brief(None, self.effect)
+        nobody = listed.resting_in_words if listed.first_free else ""
+        return calls_in_brief(listed.profit, self.effect, nobody)
 
     @property
     def study_in_words(self) -> str | None:

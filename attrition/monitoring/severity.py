@@ -75,6 +75,8 @@ def messages(decision: DecisionRecord | None, runs: Sequence[DecisionRecord] = (
         graded.append(Message(Severity.ACT, decision.study_in_words or ""))
     for warning in decision.warnings if decision else ():
         graded.append(Message(_severity(warning, decision), sentence(warning), _plain(warning)))
+    if decision and decision.ranking and decision.ranking.odd_values:
+        graded.append(Message(Severity.ACT, sentence(str(decision.ranking.odd_values))))
     return [one for severity in Severity for one in graded if one.severity is severity]
 
 

@@ -16,6 +16,7 @@ from typing import Any
 
 from attrition.core import clock, releases
 from attrition.core.config import Config
+from attrition.core.formatting import within
 from attrition.core.loading import load
 from attrition.monitoring import alert_delivery
 from attrition.monitoring.alerts import failure_kind
@@ -72,7 +73,11 @@ def _run(show: Callable[[str], None], config: Config, _arguments: argparse.Names
 def _dry_run(show: Callable[[str], None], config: Config, _arguments: argparse.Namespace) -> int:
     """Say what a run would do now; nothing is written, and no lock is taken."""
     for sentence in load(PROSPECT)(config):
-        show(textwrap.fill(sentence, 80, subsequent_indent="  ", break_on_hyphens=False))
+        show(
+            textwrap.fill(
+                within(sentence, config.root), 80, subsequent_indent="  ", break_on_hyphens=False
+            )
+        )
     return 0
 
 

@@ -110,6 +110,8 @@ class RankingResult:
             profit=self.profit,
             no_profit=self.no_profit,
             resting=self.ranking.resting,
+            first_free=self.ranking.first_free,
+            odd_values=self.ranking.odd_values,
         )
 
 
@@ -146,7 +148,7 @@ def rank_clients(config: Config, ledger: Ledger, champion: Champion | None) -> R
     movement = moved_since(_last_high_risk(config, ranked), result)
     csv_list.write_list(config.client_risk, result)
     segment_lists.write_segments(config.segment_lists, result, config.labels)
-    rank_by = pricing.order(config, priced)
+    rank_by = pricing.order(config, priced, result.values_at_risk)
     about = {"time": clock.now(), "release": release.id, "ranked": ranked}
     about |= _calls_in_list(config, result, rank_by, is_open=is_open)
     lookup_db.write_ranking(
@@ -185,8 +187,9 @@ def _in_order(
     is_open: bool,
 ) -> tuple[Tiers, Ranking]:
     """The thresholds and the ranking by them, with the changes since the last list."""
+    values = None if clients.values is None else ranking.worth(clients.values)
     tiers = ranking.choose_tiers(
-        pricing.high_threshold(config, priced, clients.values),
+        pricing.high_threshold(config, priced, values),
         config.medium_risk_threshold,
         card.threshold,
     )
@@ -201,7 +204,7 @@ def _in_order(
         with_reasons=config.clients_with_reasons,
         held_out=is_held_out(clients.ids.tolist(), share, salt) if is_study else None,
         labels=config.labels,
-        rank_by=pricing.order(config, priced),
+        rank_by=pricing.order(config, priced, values),
         pricing=priced if isinstance(priced, Pricing) else None,
         segments=clients.segments,
     )
@@ -305,7 +308,9 @@ def _with_rest(config: Config, listed: Ranking) -> Ranking:
         return listed
     first = clock.days_ago(config.rest_days - 1)
     days = {client: day for client, day, _ in actions_since(config.actions, first)}
-    return replace(listed, last_contacts=[days.get(client, "") for client in listed.ids.tolist()])
+    to_call = listed.ids[: listed.to_call].tolist()
+    contacts = [days.get(client, "") for client in to_call] + [""] * (listed.held_out or 0)
+    return replace(listed, last_contacts=contacts, rest_days=config.rest_days)
 
 
 def _last_list(path: Path) -> ranking.Previous | None:
@@ -391,22 +396,36 @@ def top_table(result: RankingResult) -> str:
         head += f"; {listed.held_out:,} below all others are held out: {ranking.WHY_HELD_OUT}"
     resting = result.counts().resting_in_words
     lines += _wrapped(f"{head}; {resting}" if resting else head)
-    if result.profit:
-        lines += ["", *_wrapped(profit_in_words(result.profit))]
-    if result.no_profit:
-        lines += ["", *_wrapped(formatting.sentence(result.no_profit))]
-    profits = listed.profits
-    amount = "" if profits is None else "   profit"
-    lines += ["", f"rank   risk  tier  {amount}  client, and the strongest reason"]
-    for position in listed.first_to_call(TOP):
+    texts = [profit_in_words(result.profit)] if result.profit else []
+    if result.no_profit and result.no_profit != resting:
+        texts.append(formatting.sentence(result.no_profit))
+    if listed.odd_values:
+        texts.append(formatting.sentence(str(listed.odd_values)))
+    for text in texts:
+        lines += ["", *_wrapped(text)]
+    return "\n".join([*lines, *_first_to_call(listed)])
+
+
+def _first_to_call(listed: Ranking) -> list[str]:
+    """The table itself; nothing where nobody may be called."""
+    positions, profits = listed.first_to_call(TOP), listed.profits
+    if not positions:
+        return []
+    amounts = (
+        ["profit", *(_amount(float(profits[i])) for i in positions)] if profits is not None else []
+    )
+    width = max(8, *map(len, amounts)) if amounts else 0
+    head = f" {amounts[0]:>{width}}" if amounts else ""
+    lines = ["", f"rank   risk  tier  {head}  client, and the strongest reason"]
+    for number, position in enumerate(positions, 1):
         risk = formatting.chance(float(listed.probabilities[position]))
-        amount = "" if profits is None else f" {_amount(float(profits[position])):>8}"
-        about = f"{position + 1:4} {risk:>6}  {listed.tiers[position]:6}{amount}  "
+        amount = f" {amounts[number]:>{width}}" if amounts else ""
+        about = f"{position + 1:>4,} {risk:>6}  {listed.tiers[position]:6}{amount}  "
         room = WIDTH - len(about)
         lines.append(about + formatting.line(listed.ids[position], room))
         if position < len(listed.reasons):
             lines.append(" " * len(about) + formatting.line(listed.reasons[position][0], room))
-    return "\n".join(lines)
+    return lines
 
 
 def _amount(profit: float) -> str:

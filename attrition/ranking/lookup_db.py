@@ -106,10 +106,10 @@ class Page:
         about: of the ranking: `time`, `release`, `ranked` (which clients), `total`, `tiers`
             (tier -> number of clients), `thresholds` (tier -> probability); where clients are held
             out also `held_out` (tier -> number of these); with values `value_at_risk` (tier -> its
-            sum); after another list `moved` (`since`, and the numbers `came`, `left` and `gone`);
-            `rank_by` where it is not the risk; `has_profit` where costs are set;
-            `calls_per_list` and `rest_days` where these are; `segments`, the segment columns,
-            where there are some.
+            sum, None where none is known); after another list `moved` (`since`, and the numbers
+            `came`, `left` and `gone`); `rank_by` where it is not the risk; `has_profit` where
+            costs are set; `calls_per_list` and `rest_days` where these are; `segments`, the
+            segment columns, where there are some.
         found: tier -> number of its clients, in the question's groups, that match in all else.
         groups: group -> number of its clients, in the question's tiers, that match in all else;
             empty where nobody is held out.
@@ -484,7 +484,7 @@ def _condition(
         parts.append("place IN (SELECT place FROM moved WHERE move = ?)")
         values.append(question.moved)
     if question.least_value is not None:
-        parts.append("value >= ?")
+        parts.append("value >= ? AND value_rank")  # one that counts
         values.append(question.least_value)
     for column, text in question.segments:
         parts.append("place IN (SELECT place FROM segments WHERE number = ? AND text = ?)")

@@ -16,8 +16,7 @@ import numpy as np
 from attrition.calls.profit import ListProfit
 from attrition.core import plain_values
 from attrition.core.config import BY_RISK
-from attrition.core.formatting import count
-from attrition.ranking.ranking import HIGH, Ranking, Tiers
+from attrition.ranking.ranking import HIGH, OddValues, Ranking, Tiers, resting_in_words
 
 TOP_SIZES = (10, 20, 50)
 CONTACTED = -1  # in the place of a label that a call may have changed
@@ -116,6 +115,9 @@ class RankingRecord:
         no_profit: why there is none although costs are set.
         resting: how many who are not held out were contacted so lately that they are not to be
             called again yet; None without `rest_days`.
+        first_free: the day before which none of the clients to call may be called again, such as
+            `2026-01-31`; None where one may be called now.
+        odd_values: values that count as unknown; None where all are sound.
     """
 
     release: str
@@ -134,19 +136,19 @@ class RankingRecord:
     profit: ListProfit | None = None
     no_profit: str | None = None
     resting: int | None = None
+    first_free: str | None = None
+    odd_values: OddValues | None = None
 
     @property
-    def resting_in_words(self) -> str | None:
-        """Who is not to be called again yet; None without `rest_days`, or without anyone."""
-        if not self.resting:
-            return None
-        verb = "was" if self.resting == 1 else "were"
-        return f"{count(self.resting)} {verb} contacted lately: not to be called again yet"
+    def resting_in_words(self) -> str:
+        """Who is not to be called again yet; "" without `rest_days`, or without anyone."""
+        return resting_in_words(self.resting, self.first_free)
 
     def to_json(self) -> dict[str, Any]:
-        """As plain values; nothing of profit or rest where these are not set."""
+        """As plain values; nothing of profit, rest or odd values where there is none."""
         plain: dict[str, Any] = plain_values.to_json(self)
-        usual = {"rank_by": BY_RISK, "profit": None, "no_profit": None, "resting": None}
+        usual: dict[str, Any] = {"rank_by": BY_RISK}
+        usual |= dict.fromkeys(("profit", "no_profit", "resting", "first_free", "odd_values"))
         return {key: value for key, value in plain.items() if (key, value) not in usual.items()}
 
 

@@ -6,7 +6,7 @@ import numpy as np
 
 from attrition.calls.effect import Effect
 from attrition.calls.profit import CallCosts, SuccessRate, break_even
-from attrition.core.config import BY_PROFIT, BY_VALUE, MEASURED, Config
+from attrition.core.config import BY_PROFIT, BY_RISK, BY_VALUE, MEASURED, Config
 from attrition.model.terms import Floats
 from attrition.ranking.ranking import Pricing
 
@@ -43,8 +43,15 @@ def _success_rate(
     return None if effect is None else SuccessRate.measured(effect)
 
 
-def order(config: Config, priced: Pricing | str | None) -> str:
-    """What orders the list: until a profit can be computed, the value at risk stands for it."""
+def order(config: Config, priced: Pricing | str | None, values: Floats | None) -> str:
+    """What orders the list: until a profit can be computed, the value at risk stands for it; where
+    no value is known, the risk.
+
+    Args:
+        values: of the clients, or their values at risk: NaN where they are not known.
+    """
+    if values is None or np.isnan(values).all():
+        return BY_RISK
     is_priced = isinstance(priced, Pricing)
     return BY_VALUE if config.rank_by == BY_PROFIT and not is_priced else config.rank_by
 

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import date, timedelta
 
 import numpy as np
 from numpy.typing import NDArray
 
 from attrition.calls.profit import CallCosts, ListProfit, SuccessRate, expected_profit, list_profit
 from attrition.core.config import BY_PROFIT, BY_RISK, BY_VALUE
+from attrition.core.formatting import amount, count, day
 from attrition.core.labels import NO_LABELS, Labels
 from attrition.model.explanations import NO_REASON, Words
 from attrition.model.scorecard import Scorecard
@@ -30,9 +32,8 @@ BLANK = "(blank)"  # the segment of clients without a text
 MOST_SEGMENTS = 500
 # Probabilities are shown, and compared with those of the last ranking, in ten-thousandths.
 DECIMALS = 4
-# The squares of larger ones would be too large to add up.
-_LARGEST_VALUE = 1e100
-TOO_LARGE = "no profit of the list is shown: there are values too large to be added up"
+LARGEST_VALUE = 1e15  # no client is worth more, in any currency
+NO_PROFIT = "no profit is shown"
 # Equal clients may get probabilities that differ in the last bit, by their position in the table.
 _EQUAL_DECIMALS = 9
 
@@ -72,6 +73,50 @@ class Pricing:
 
 
 @dataclass(frozen=True)
+class OddValues:
+    """Values that none can be: how many, and the lowest and the highest of them."""
+
+    clients: int
+    lowest: float
+    highest: float
+
+    def __str__(self) -> str:
+        """A sentence without a full stop."""
+        examples = dict.fromkeys(map(amount, (self.lowest, self.highest)))
+        verb, clients = ("has", "client") if self.clients == 1 else ("have", "clients")
+        return (
+            f"{count(self.clients)} {clients} {verb} a value below 0 or above "
+            f"{amount(LARGEST_VALUE)}, such as {' and '.join(examples)}: such values count as "
+            "unknown"
+        )
+
+
+def worth(values: Floats) -> Floats:
+    """The values that count: what is below 0 or above `LARGEST_VALUE` is NaN, as a blank is.
+
+    A loss has nothing to be lost, an offer that is a share of it would be a gain, and larger
+    numbers than that are slips.
+    """
+    return np.where((values >= 0) & (values <= LARGEST_VALUE), values, np.nan)
+
+
+def resting_in_words(resting: int | None, first_free: str | None) -> str:
+    """Who was contacted lately, without a full stop; "" for nobody.
+
+    Args:
+        resting: how many of the clients to call; None: nobody rests.
+        first_free: the day before which none of them may be called; None where one may be now.
+    """
+    if not resting:
+        return ""
+    verb = "was" if resting == 1 else "were"
+    if first_free is None:
+        return f"{count(resting)} {verb} contacted lately: not to be called again yet"
+    who = "the only client" if resting == 1 else f"all {count(resting)} clients"
+    return f"nobody may be called before {day(first_free)}: {who} to call {verb} contacted lately"
+
+
+@dataclass(frozen=True)
 class Ranking:
     """Clients, the first to call first: arrays and lists of one item per client.
 
@@ -85,10 +130,10 @@ class Ranking:
         tiers: high, medium or low.
         reasons: up to three texts each, first what sets the client apart from the others of its
             tier; only for the first clients of the list.
-        values: the value column, NaN where blank; None when none is configured.
-        values_at_risk: probability x value.
+        values: the value column as it came, NaN where blank; None when none is configured.
+        values_at_risk: probability x value; NaN where that is blank or `worth` takes it for none.
         value_ranks: rank by value at risk, 1 for the largest, clients who are held out after all
-            others; 0 where the value is blank.
+            others; 0 where that is not known.
         probability_changes: since the last ranking, as text; "new", or "" without a last one.
         rank_changes: ranks gained since then, as text; negative for a loss.
         rows: each client's position in the table that was ranked, from 0 on.
@@ -96,7 +141,9 @@ class Ranking:
         held_out: how many clients are held out; None: no share of the clients is.
         profits: what calling each is expected to earn, NaN without a value; None without costs.
         last_contacts: the day of the last action, as in `2026-01-31`, of a client who was contacted
-            so lately that it is not to be called again; "" for others. None: nobody rests.
+            so lately that it is not to be called again; "" for others, and for clients who are
+            held out, whom nobody calls anyway. None: nobody rests.
+        rest_days: for so many days after that; None: nobody rests.
         segments: segment column -> each client's text, "" for blank.
     """
 
@@ -114,6 +161,7 @@ class Ranking:
     held_out: int | None = None
     profits: Floats | None = None
     last_contacts: Sequence[str] | None = None
+    rest_days: int | None = None
     segments: Mapping[str, NDArray[np.object_]] = field(default_factory=dict)
 
     def __len__(self) -> int:
@@ -136,6 +184,26 @@ class Ranking:
         """How many of the clients to call were contacted lately; None where nobody rests."""
         return None if self.last_contacts is None else self.to_call - len(self.callable_now)
 
+    @property
+    def first_free(self) -> str | None:
+        """The day from which on one of the clients to call may be called again, such as
+        `2026-01-31`; None where one may be called now, or none ever.
+        """
+        if not self.resting or len(self.callable_now):
+            return None
+        assert self.last_contacts is not None
+        assert self.rest_days is not None
+        earliest = date.fromisoformat(min(self.last_contacts[: self.to_call]))
+        return (earliest + timedelta(days=self.rest_days)).isoformat()
+
+    @property
+    def odd_values(self) -> OddValues | None:
+        """The values that `worth` takes for none; None where all are sound."""
+        if self.values is None or self.values_at_risk is None:
+            return None
+        odd = self.values[~np.isnan(self.values) & np.isnan(self.values_at_risk)]
+        return OddValues(len(odd), float(odd.min()), float(odd.max())) if len(odd) else None
+
     def first_to_call(self, number: int) -> list[int]:
         """Positions of the first clients who may be called now."""
         return list(self.callable_now[:number].tolist())
@@ -150,9 +218,16 @@ class Ranking:
         """What calling those who may be called now is worth; or why that cannot be said."""
         assert self.values is not None  # the settings ask for them beside costs
         called = self.callable_now
-        risk, value = self.probabilities[called], self.values[called]
-        if (np.abs(value) > _LARGEST_VALUE).any():
-            return TOO_LARGE
+        risk, value = self.probabilities[called], worth(self.values[called])
+        if not self.to_call:
+            return f"{NO_PROFIT}: every client is held out"
+        if self.first_free:
+            return resting_in_words(self.to_call, self.first_free)
+        if np.isnan(value).all():
+            who = "the client" if len(value) == 1 else f"none of the {count(len(value))} clients"
+            return (
+                f"{NO_PROFIT}: {who} who may be called has {'no' * (len(value) == 1) or 'a'} value"
+            )
         return list_profit(risk, value, pricing.costs, pricing.success, pricing.calls_per_list)
 
     def count(self, tier: str) -> int:
@@ -160,10 +235,12 @@ class Ranking:
         return int((self.tiers == tier).sum())
 
     def value_at_risk(self, tier: str) -> float | None:
-        """That of all clients of a tier with a known value; None without values."""
-        if self.values_at_risk is None:
+        """That of the clients of a tier, as far as their values are known; None where none is."""
+        if self.values_at_risk is None or np.isnan(self.values_at_risk).all():
             return None
-        return float(np.nansum(self.values_at_risk[self.tiers == tier]))
+        of_tier = self.values_at_risk[self.tiers == tier]
+        known = of_tier[~np.isnan(of_tier)]
+        return float(known.sum()) if len(known) or not len(of_tier) else None
 
 
 @dataclass(frozen=True)
@@ -206,11 +283,7 @@ def rank(
     """
     exact = card.probabilities(table)
     probabilities = np.round(exact, _EQUAL_DECIMALS)
-    at_risk = None if values is None else probabilities * values
-    profits = None
-    if values is not None and pricing is not None:
-        shown = np.round(probabilities, DECIMALS)  # so that people can compute it from the list
-        profits = expected_profit(shown, values, pricing.costs, pricing.success)
+    at_risk, profits = _money(probabilities, values, pricing)
     order = _order(probabilities, ids)
     amounts = {BY_VALUE: at_risk, BY_PROFIT: profits}.get(rank_by)
     if amounts is not None:
@@ -236,6 +309,19 @@ def rank(
         profits=None if profits is None else profits[order],
         segments={name: texts[order] for name, texts in (segments or {}).items()},
     )
+
+
+def _money(
+    probabilities: Floats, values: Floats | None, pricing: Pricing | None
+) -> tuple[Floats | None, Floats | None]:
+    """The value at risk and the profit of each client; None without values, or without pricing."""
+    if values is None:
+        return None, None
+    known = worth(values)
+    if pricing is None:
+        return probabilities * known, None
+    shown = np.round(probabilities, DECIMALS)  # so that people can compute it from the list
+    return probabilities * known, expected_profit(shown, known, pricing.costs, pricing.success)
 
 
 def with_changes(ranking: Ranking, previous: Previous | None) -> Ranking:

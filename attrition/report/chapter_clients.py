@@ -103,15 +103,19 @@ def chapter(inputs: ReportInputs) -> Section:
         return Section("clients", "Whom to call", (text,))
     calls = _calls(ranking, listed)
     if listed.ranked == formatting.OPEN_CLIENTS:
-        blocks: tuple[Block, ...] = (
-            calls,
-            *_end_of_calls(ranking, listed, inputs.config.calls_per_list),
-        )
+        end = _end_of_calls(ranking, listed, inputs.config.calls_per_list)
+        nobody = (Text(_nobody(listed)), Text(calls.note))
+        blocks: tuple[Block, ...] = (calls, *end) if calls.calls else nobody
         return Section("clients", "Whom to call", blocks)
     about = (
         f"This is no list to call: it ranks the {listed.ranked}, whose outcome is known already."
     )
     return Section("clients", "No client to call", (Text(about), calls))
+
+
+def _nobody(listed: RankingRecord) -> str:
+    """Why nobody may be called now."""
+    return formatting.sentence(listed.resting_in_words or "every client is held out")
 
 
 def _end_of_calls(
@@ -151,7 +155,7 @@ def caveat(inputs: ReportInputs) -> Iterator[Note]:
         return
     is_learning = inputs.config.holdout_share > 0
     text = UPLIFT + (LEARNING_THAT if is_learning else TO_LEARN_THAT)
-    yield Note("What this list is not", text)
+    yield Note("What this list is not.", text)
 
 
 def _no_list(inputs: ReportInputs, reason: str) -> str:
@@ -167,7 +171,7 @@ def _calls(clients: Ranking, listed: RankingRecord) -> Calls:
     thresholds = listed.thresholds
     with_values = clients.values_at_risk is not None
     calls = tuple(_call(clients, position) for position in clients.first_to_call(TOP))
-    resting = listed.resting_in_words
+    resting = listed.resting_in_words if calls else ""
     counted = ", ".join(f"{clients.count(t):,} {t}" for t in (ranking.HIGH, ranking.MEDIUM))
     return Calls(
         caption=_CAPTIONS[listed.rank_by],
@@ -198,7 +202,7 @@ def _held_out(clients: Ranking) -> str:
 def _call(ranking: Ranking, position: int) -> Call:
     reasons = ranking.reasons[position] if position < len(ranking.reasons) else []
     return Call(
-        rank=str(position + 1),
+        rank=formatting.count(position + 1),
         client=formatting.line(ranking.ids[position], 60),
         risk=formatting.chance(float(ranking.probabilities[position])),
         share=float(ranking.probabilities[position]),
@@ -247,7 +251,7 @@ def by_value(inputs: ReportInputs) -> Iterator[Table]:
     wanted = known[np.argsort(ranks[known])[:TOP]].tolist()
     rows = [
         (
-            str(ranks[position]),
+            formatting.count(ranks[position]),
             formatting.line(ranking.ids[position], 60),
             _money(float(ranking.values_at_risk[position])),
             _money(float(ranking.values[position])),
@@ -262,7 +266,7 @@ def by_value(inputs: ReportInputs) -> Iterator[Table]:
         note += f" {formatting.plural(blank, 'client')} without a value cannot stand here."
     column = inputs.config.labels.name(str(inputs.config.value_column), 36)
     rank_by = inputs.listed.rank_by if inputs.listed else BY_RISK
-    if rank_by == BY_VALUE:
+    if rank_by == BY_VALUE or not rows:
         return
     yield table(
         "By value at risk: where the most is at stake",

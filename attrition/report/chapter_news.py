@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from attrition.calls.effect import BY_KIND, WHY_NOT_COMPARED
 from attrition.core import formatting
 from attrition.core.formatting import percent
 from attrition.monitoring import severity
@@ -63,7 +64,7 @@ def _study(inputs: ReportInputs) -> Iterator[Block]:
         yield plot
     if decision.effect and decision.effect.kinds:
         yield table(
-            "What became of the called clients, by the first that was done with them",
+            BY_KIND,
             "lrrr",
             ("Action", "Clients", "Left", "Predicted to leave"),
             [
@@ -75,8 +76,7 @@ def _study(inputs: ReportInputs) -> Iterator[Block]:
                 )
                 for one in decision.effect.kinds
             ],
-            "People choose what to do with whom, and not everybody can be reached: this says what "
-            "happened, and not which kind of action helps more.",
+            WHY_NOT_COMPARED,
         )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import textwrap
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 
 from attrition.core import formatting
 from attrition.core.formatting import line
@@ -42,25 +43,32 @@ def describe_data(
     ]
 
 
-def describe_decision(decision: DecisionRecord | None, now: str, labels: Labels) -> Iterator[str]:
+def describe_decision(
+    decision: DecisionRecord | None, now: str, labels: Labels, folder: Path
+) -> Iterator[str]:
     """What the last run decided, how the model fared, what drifted, whether old lists helped.
 
     Args:
         now: the time, UTC, ISO 8601.
         labels: what the columns are called.
+        folder: the project's, to which paths within it are relative.
     """
     if decision is None:
         return
+
+    def told(text: str) -> str:
+        return line(formatting.within(text, folder), 600)
+
     verdict = f"{decision.verdict}, {formatting.ago(decision.time, now)}"
     yield "\n".join(
         [
             "LAST DECISION",
-            *_wrapped(formatting.sentence(f"{verdict}: {line(decision.reason, 600)}")),
+            *_wrapped(formatting.sentence(f"{verdict}: {told(decision.reason)}")),
             *(_wrapped(formatting.sentence(decision.proposal.notice)) if decision.proposal else ()),
             *(
                 row
                 for text in decision.warnings
-                for row in _wrapped(f"! {formatting.sentence(line(text, 600))}", "  ")
+                for row in _wrapped(f"! {formatting.sentence(told(text))}", "  ")
             ),
         ]
     )

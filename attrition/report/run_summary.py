@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 
 from attrition.calls.words import profit_in_words
 from attrition.core.formatting import (
@@ -15,6 +16,7 @@ from attrition.core.formatting import (
     paragraph,
     plural,
     sentence,
+    within,
 )
 from attrition.core.labels import NO_LABELS, Labels
 from attrition.data.ingestion_result import IngestionResult, actions_text
@@ -27,24 +29,32 @@ from attrition.ranking.outcomes import EarlierList, OutcomeCounts, RankingRecord
 WIDTH = TERMINAL_WIDTH
 
 
-def summary(record: DecisionRecord, labels: Labels = NO_LABELS) -> str:
-    """A run in a few lines of at most 80 columns."""
-    return "\n".join(paragraph(label, text) for label, text in _paragraphs(record, labels))
+def summary(record: DecisionRecord, labels: Labels, folder: Path) -> str:
+    """A run in a few lines of at most 80 columns.
+
+    Args:
+        labels: what columns are called.
+        folder: the project's, to which paths within it are relative.
+    """
+    return "\n".join(
+        paragraph(label, within(text, folder)) for label, text in _paragraphs(record, labels)
+    )
 
 
-def runs_table(records: Sequence[DecisionRecord]) -> str:
+def runs_table(records: Sequence[DecisionRecord], folder: Path) -> str:
     """Runs as a table of at most 80 columns; the line below a failed run gives the reason.
 
     Args:
         records: decision records, in the order in which they are shown.
+        folder: as for `summary`.
     """
     head = (
         f"{'TIME (UTC)':<16}  {'VERDICT':<19} {'F1':>5} DRIFT {'NEW ROWS':>9}  RELEASE {'TOOK':>9}"
     )
-    return "\n".join([head, *(line for record in records for line in _run_lines(record))])
+    return "\n".join([head, *(line for record in records for line in _run_lines(record, folder))])
 
 
-def _run_lines(record: DecisionRecord) -> Iterator[str]:
+def _run_lines(record: DecisionRecord, folder: Path) -> Iterator[str]:
     f1, new_rows, seconds = live_f1(record), record.new_rows, record.seconds
     release = (record.release_after or "-").split("-")[0] or "-"
     yield (
@@ -56,12 +66,13 @@ def _run_lines(record: DecisionRecord) -> Iterator[str]:
     if record.verdict is RunVerdict.FAILED:
         margin = " " * 18
         yield from textwrap.wrap(
-            record.reason,
+            within(record.reason, folder),
             WIDTH,
             initial_indent=margin,
             subsequent_indent=margin,
             max_lines=3,
             placeholder=" …",
+            break_on_hyphens=False,
         )
 
 
@@ -107,7 +118,8 @@ def _paragraphs(record: DecisionRecord, labels: Labels) -> Iterator[tuple[str, s
     impact = _impact(record.drift, labels)
     if impact:
         yield "Impact", impact
-    for warning in record.warnings:
+    odd = [str(ranking.odd_values)] if ranking and ranking.odd_values else []
+    for warning in (*odd, *record.warnings):
         yield "Attention", warning if warning.endswith("?") else f"{warning}."
     yield "Live model", _live(record)
     yield "Took", ", ".join(f"{stage} {s:.1f} s" for stage, s in record.timings.items())
@@ -194,7 +206,8 @@ def _clients(ranking: RankingRecord) -> str:
     profit = profit_in_words(ranking.profit) if ranking.profit else None
     no_profit = sentence(ranking.no_profit) if ranking.no_profit else None
     resting = sentence(ranking.resting_in_words) if ranking.resting_in_words else None
-    return " ".join(filter(None, (text, resting, profit, no_profit, list_helped(ranking))))
+    parts = (text, resting, profit, no_profit, list_helped(ranking))
+    return " ".join(filter(None, dict.fromkeys(parts)))  # who rests may be why there is no profit
 
 
 def list_helped(ranking: RankingRecord) -> str | None:

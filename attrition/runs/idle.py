@@ -93,7 +93,7 @@ def finished_state(config: Config, inputs: Inputs, wake_day: str | None = None) 
 
 
 def _is_due(state: dict[str, Any]) -> bool:
-    """Whether the day has come (UTC) on which labels may be used that waited."""
+    """Whether the day has come (UTC) on which labels that waited may be used, or clients called."""
     day = time.strftime("%Y-%m-%d", time.gmtime(time.time()))
     return WAKE_DAY in state and bool(state[WAKE_DAY] <= day)
 

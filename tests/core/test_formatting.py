@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -64,6 +66,24 @@ def test_what_is_harmless_stays_as_it_is() -> None:
 )
 def test_how_things_are_said(found: str, expected: str) -> None:
     assert found == expected
+
+
+@pytest.mark.parametrize(
+    ("money", "text"),
+    [
+        (999_999_999_999.0, "999,999,999,999"),
+        (1e15, "1,000 trillion"),
+        (-1.5e12, f"{MINUS}1.5 trillion"),
+        (1e21, "1,000,000,000 trillion"),
+    ],
+)
+def test_a_large_amount_is_in_trillions(money: float, text: str) -> None:
+    assert formatting.amount(money) == text
+
+
+def test_a_path_within_a_folder_is_relative_to_it_and_no_other_is() -> None:
+    text = "/a/b/models/x.csv: (/a/b/y) /a/bc/z /other/a/b/w"
+    assert formatting.within(text, Path("/a/b")) == "models/x.csv: (y) /a/bc/z /other/a/b/w"
 
 
 def test_a_long_name_keeps_both_its_ends() -> None:

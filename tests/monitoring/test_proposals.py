@@ -15,6 +15,7 @@ import pytest
 
 from app import create_app
 from attrition.core import atomic_files, releases
+from attrition.core.labels import NO_LABELS
 from attrition.data.ledger import Ledger
 from attrition.monitoring import alerts, proposals
 from attrition.monitoring.alerts import AlertState
@@ -116,7 +117,11 @@ def test_terminal_and_report_say_that_a_candidate_waits(
         plots={},
     )
     report = str(chapter_changes.chapter(inputs))
-    for text in (summary(record()), "\n".join(describe_decision(record(), SINCE)), report):
+    for text in (
+        summary(record(), NO_LABELS, Path("/")),
+        "\n".join(describe_decision(record(), SINCE, NO_LABELS, Path("/"))),
+        report,
+    ):
         assert f"A {WAITS} 2 March 2026" in " ".join(text.split())
 
 

@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 from attrition.core import atomic_files, plain_values
 from attrition.core.config import Config
 from attrition.core.errors import DataError
+from attrition.core.labels import NO_LABELS
 from attrition.data.ledger import Ledger
 from attrition.monitoring import alerts, severity
 from attrition.monitoring.findings import Sample, Suspicion
@@ -213,9 +214,9 @@ DAMAGES = [pytest.param(path, id=".".join(map(str, path))) for path in paths(FUL
 
 def show(record: DecisionRecord, config: Config) -> None:
     """On the terminal, in the report, on the page, in the API and in an alert."""
-    assert summary(record)
-    assert runs_table([record])
-    assert list(describe_decision(record, NOW))
+    assert summary(record, NO_LABELS, Path("/"))
+    assert runs_table([record], Path("/"))
+    assert list(describe_decision(record, NOW, NO_LABELS, Path("/")))
     inputs = ReportInputs(
         config=config,
         time=NOW,

@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import csv
+import re
 from dataclasses import replace
+from datetime import date, timedelta
 
 import pytest
 
 from app import create_app
-from attrition.core import clock
+from attrition.calls.holdout import is_held_out
+from attrition.core import atomic_files, clock
+from attrition.core.formatting import day
 from attrition.ranking import call_list, csv_list, lookup_db
 from attrition.ranking.call_list import RankingResult
 from attrition.ranking.outcomes import OutcomeCounts
 from attrition.ranking.ranking import Tiers
 from attrition.ranking.study_of_calls import StudySoFar
-from attrition.runs import history
+from attrition.runs import history, idle
 from tests.conftest import FORMS, HEADER, Project
+from tests.support.browsing import BROWSER
 from tests.support.effects import effect_of
 from tests.support.pages import document_text
 from tests.support.pages import page as html
@@ -37,6 +42,17 @@ def listed(project: Project) -> Project:
     deploy(project)
     project.write("sourcedata/open.csv", source_rows(CLIENTS))
     project.run("ingestion.py")
+    return project
+
+
+@pytest.fixture
+def fresh(project: Project) -> Project:
+    """A project before its first run, with the open clients above and rows to learn from."""
+    project = Project(project.root, FORMS)
+    labelled = labelled_rows(stayed=(10, 60), left=(70, 8))
+    project.write("testdata/testdata.csv", labelled)
+    project.write("sourcedata/known.csv", labelled.replace("client ", "known "))
+    project.write("sourcedata/open.csv", source_rows(CLIENTS))
     return project
 
 
@@ -210,6 +226,108 @@ def test_calls_to_those_who_rest_are_in_no_plan_and_use_up_no_call(listed: Proje
     assert result.profit.plan.expected == pytest.approx(profits[0] + profits[2], abs=0.01)
     with lookup_db.opened(listed.config.client_book) as book:
         assert book.about["last_call"] == 3
+
+
+def test_while_all_rest_every_place_says_from_when_on_somebody_may_be_called(
+    fresh: Project,
+) -> None:
+    contact(fresh, Busy=3, Middling=3, Absent=3, Calm=3)
+    with (fresh.root / "actions/more.csv").open("w") as stream:
+        stream.write(f"client,date,action\n=Quiet(),{clock.days_ago(9)},call\n")
+    fresh.configure(**COSTS, rank_by="profit", calls_per_list=2, rest_days=30)
+    shown = " ".join(fresh.run("fullprocess.py").stdout.split())
+    first_free = (date.fromisoformat(clock.days_ago(9)) + timedelta(days=30)).isoformat()
+    assert (
+        atomic_files.read_json_object(fresh.config.decision)[idle.STATE][idle.WAKE_DAY]
+        == first_free
+    )
+    free = day(first_free)
+    sentence = f"obody may be called before {free}: all 5 clients to call were contacted lately"
+    page = create_app(fresh.config).test_client().get("/", headers=BROWSER).text
+    report = html(fresh.config.report)
+    for text in (shown, page, report.text, document_text(fresh.root / "models/report.pdf")):
+        assert sentence in text
+        assert "No call is expected to earn" not in text
+    assert shown.count(sentence) == 1
+    assert "pay?." not in report.text
+    table_heads = [one.text for one in report.all("caption")]
+    assert not [text for text in table_heads if "whom it pays most to call" in text]
+    assert not [text for text in table_heads if "By value at risk" in text]
+    printed = fresh.run("reporting.py").stdout
+    assert f"n{sentence}" in " ".join(printed.split())
+    assert "strongest reason" not in printed
+    fresh.configure(**COSTS, rest_days=30)
+    assert sentence in " ".join(fresh.run("reporting.py").stdout.split())
+
+
+def test_a_client_who_is_held_out_does_not_rest(listed: Project) -> None:
+    names = [name for name, _ in CLIENTS]
+    salt = next(
+        str(n) for n in range(99) if is_held_out(names, 0.5, str(n)).tolist() == [1, 0, 0, 0, 1]
+    )
+    contact(listed, Busy=1, Absent=1, Calm=1, Middling=1)
+    with (listed.root / "actions/more.csv").open("w") as stream:
+        stream.write(f"client,date,action\n=Quiet(),{clock.days_ago(9)},call\n")
+    listed.run("ingestion.py")
+    listed.configure(holdout_share=0.5, holdout_salt=salt, rest_days=30)
+    result = call_list.rank(listed.config)
+    assert isinstance(result, RankingResult)
+    assert result.counts().resting == 3
+    assert [bool(row["last_contact"]) for row in table(listed)] == [True] * 3 + [False] * 2
+    client = create_app(listed.config).test_client()
+    page = client.get("/clients", headers=BROWSER).text
+    assert re.findall(r"<bdi>(\w+)</bdi></a>", page) == ["Calm", "Busy"]
+    assert len(client.get("/clients?contacted=lately").get_json()["clients"]) == 3
+    assert "to be called again" not in client.get("/clients/Busy", headers=BROWSER).text
+    assert "to be called again" in client.get("/clients/Absent", headers=BROWSER).text
+
+
+def worth(project: Project, *values: str) -> None:
+    """The clients with these values, and with costs."""
+    rows = [
+        f"{name},{activity},{value},1,"
+        for (name, activity), value in zip(CLIENTS, values, strict=True)
+    ]
+    project.write("sourcedata/open.csv", "\n".join([HEADER, *rows, ""]))
+    project.configure(**COSTS, numeric_columns=["lastmonth_activity"], rank_by="profit")
+
+
+def test_where_no_client_has_a_value_no_profit_and_no_value_at_risk_is_told(
+    fresh: Project,
+) -> None:
+    worth(fresh, "", "", "", "", "")
+    shown = " ".join(fresh.run("fullprocess.py").stdout.split())
+    page = create_app(fresh.config).test_client().get("/", headers=BROWSER).text
+    report = html(fresh.config.report).text
+    for text in (shown, page, report):
+        assert "No profit is shown: none of the 5 clients who may be called has a value." in text
+        assert "No call is expected to earn" not in text
+        assert "alue at risk 0" not in text
+    assert "the value at risk among them" not in report
+    assert "The clients most likely to leave" in report
+
+
+def test_a_value_below_0_or_beyond_all_money_counts_as_unknown_and_is_named(
+    fresh: Project,
+) -> None:
+    worth(fresh, "-50000", "1.7e308", "900", "", "800")
+    shown = fresh.run("fullprocess.py").stdout
+    warning = (
+        "2 clients have a value below 0 or above 1,000 trillion, such as \N{MINUS SIGN}50,000 and "
+        "1.70e+308: such values count as unknown."
+    )
+    page = create_app(fresh.config).test_client().get("/", headers=BROWSER).text
+    for text in (" ".join(shown.split()), page, html(fresh.config.report).text):
+        assert warning in text
+        assert "inf" not in re.findall(r"\w+", text)
+    assert max(map(len, shown.splitlines())) <= 80
+    assert {row["client"]: (row["value"], row["profit"]) for row in table(fresh)}["Busy"] == (
+        "-50000",
+        "",
+    )
+    assert max(len(line) for line in fresh.config.client_risk.read_text().splitlines()) < 250
+    answer = create_app(fresh.config).test_client().get("/clients?least_value=100").get_json()
+    assert [each["client"] for each in answer["clients"]] == ["Middling", "Calm"]
 
 
 def test_with_a_value_column_the_value_at_risk_is_told(listed: Project) -> None:
@@ -519,6 +637,6 @@ def test_the_script_prints_the_first_ten_in_80_columns(listed: Project) -> None:
     assert lines[0] == "25 open clients: 23 at high risk (from 50% on), 1 at medium"
     assert sum("below 50: raises the risk" in line for line in lines) == 10
     written = ("clientrisk.csv", "confusionmatrix.png")
-    assert lines[-2:] == [str(listed.root / "models" / name) for name in written]
+    assert lines[-2:] == [f"models/{name}" for name in written]
     assert "Long" not in result.stderr
     assert csv_list.read_list(listed.config.client_risk) is not None

@@ -46,7 +46,7 @@ def test_each_client_keeps_its_own_features_values_and_reasons(tmp_path: Path) -
         "total": 3,
         "tiers": {"high": 1, "medium": 1, "low": 1},
         "thresholds": {"high": 0.5, "medium": 0.25},
-        "value_at_risk": {"high": 4.5, "medium": 0.0, "low": 0.7},
+        "value_at_risk": {"high": 4.5, "medium": None, "low": 0.7},
     }
     assert [client and client["features"] for client in found] == [
         {'a "100%" column': 2, "kind": ""},

@@ -37,10 +37,10 @@ def test_tiers_without_settings_come_from_the_models_own_threshold() -> None:
 
 def test_value_at_risk_is_probability_times_value_and_has_a_ranking_of_its_own() -> None:
     chances = {"a": 0.9, "b": 0.5, "c": 0.25, "d": 0.1, "e": 0.05}
-    found = ranked(chances, [100.0, 1000.0, math.nan, -50.0, 1800.0])
+    found = ranked(chances, [100.0, 1000.0, math.nan, 50.0, 1800.0])
     assert found.values_at_risk is not None
     assert found.value_ranks is not None
-    assert found.values_at_risk[[0, 1, 3, 4]] == pytest.approx([90, 500, -5, 90])
+    assert found.values_at_risk[[0, 1, 3, 4]] == pytest.approx([90, 500, 5, 90])
     assert math.isnan(found.values_at_risk[2])
     assert found.value_ranks.tolist() == [2, 1, 0, 4, 3]  # a tie goes to the more likely leaver
 
@@ -88,10 +88,39 @@ def test_the_list_is_ordered_by_risk_value_at_risk_or_profit(
     assert listed.plan.clients == sum(name != "c" for name in first)  # only those to call count
 
 
-def test_of_values_too_large_to_be_added_up_the_list_has_no_sum() -> None:
-    found = ranked({"a": 0.9, "b": 0.5}, [1e300, 1.0], rank_by="profit", pricing=PRICING)
-    assert found.ids.tolist() == ["a", "b"]
-    assert found.profit(PRICING) == ranking.TOO_LARGE
+def test_a_value_that_can_be_none_counts_as_unknown_and_is_not_lost() -> None:
+    chances, values = {"a": 0.9, "b": 0.5, "c": 0.1}, [1.7e308, 1000.0, -1e6]
+    found = ranked(chances, values, rank_by="profit", pricing=PRICING)
+    assert found.ids.tolist() == ["b", "a", "c"]  # not first the "offer" that takes 5 % of a loss
+    assert found.values is not None
+    assert found.values.tolist() == [1000.0, 1.7e308, -1e6]
+    assert found.value_ranks is not None
+    assert found.value_ranks.tolist() == [1, 0, 0]
+    assert found.profits is not None
+    assert np.isnan(found.profits).tolist() == [False, True, True]
+    listed = found.profit(PRICING)
+    assert isinstance(listed, ListProfit)
+    assert (listed.plan.clients, listed.without_value) == (1, 2)
+    assert str(found.odd_values) == (
+        "2 clients have a value below 0 or above 1,000 trillion, such as "
+        "\N{MINUS SIGN}1,000,000 and 1.70e+308: such values count as unknown"
+    )
+    assert ranked(chances, [1.0, 0.0, math.nan]).odd_values is None
+
+
+def test_without_any_known_value_no_profit_is_told_and_no_value_at_risk() -> None:
+    chances = {"a": 0.9, "b": 0.5}
+    found = ranked(chances, [math.nan, math.nan], pricing=PRICING)
+    assert found.profit(PRICING) == (
+        "no profit is shown: none of the 2 clients who may be called has a value"
+    )
+    assert found.value_at_risk("high") is None
+    alone = ranked({"a": 0.9}, [math.nan], pricing=PRICING)
+    assert alone.profit(PRICING) == (
+        "no profit is shown: the client who may be called has no value"
+    )
+    held_out = ranked(chances, [1.0, 2.0], pricing=PRICING, held_out=np.array([True, True]))
+    assert held_out.profit(PRICING) == "no profit is shown: every client is held out"
 
 
 def test_equal_profits_are_in_the_order_of_the_risk_then_of_the_names() -> None:

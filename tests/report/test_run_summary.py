@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
+from attrition.core.labels import NO_LABELS
 from attrition.report import run_summary
 from attrition.report.run_summary import runs_table
 from tests.support.records import decision_record
+from tests.support.releases import NOW
 
 ENTRY = {
     "name": "a.csv",
@@ -31,7 +34,7 @@ RECORD: dict[str, Any] = {
 
 
 def summary(parts: dict[str, Any]) -> str:
-    return run_summary.summary(decision_record(**parts))
+    return run_summary.summary(decision_record(**parts), NO_LABELS, Path("/project"))
 
 
 def test_a_run_is_told_in_80_columns() -> None:
@@ -239,7 +242,7 @@ def test_the_table_of_runs_shows_the_score_of_the_model_that_stayed() -> None:
     kept = {**run, "verdict": "not enough evidence"}
     failed = {"time": "2026-03-02", "verdict": "failed", "reason": "no room " * 40}
     records = [decision_record(**parts) for parts in (run, kept, failed)]
-    head, first, second, third, *why = runs_table(records).splitlines()
+    head, first, second, third, *why = runs_table(records, Path("/")).splitlines()
     assert first.split() == [
         "2026-03-01",
         "06:00",
@@ -257,6 +260,19 @@ def test_the_table_of_runs_shows_the_score_of_the_model_that_stayed() -> None:
     assert max(map(len, [head, first, second, third, *why])) <= 80
 
 
+def test_paths_within_the_project_are_relative_to_it() -> None:
+    path = "ingesteddata/enrolled/a-folder-of-some-length/000001.json"
+    inside, outside = f"/project/{path}", "/srv/project/other/list.csv"
+    failed = decision_record(time=NOW, verdict="failed", reason=f"{inside}: damaged ({outside})")
+    for folder in ("/project", "/project/ingesteddata"):
+        shown = runs_table([failed], Path(folder))
+        assert f"{inside.removeprefix(f'{folder}/')}: damaged" in " ".join(shown.split())
+        assert outside in shown
+    text = summary({**RECORD, "warnings": [f"{inside}: damaged"]})
+    assert f"{path}: damaged." in " ".join(text.split())
+    assert inside not in text
+
+
 def test_the_summary_says_who_rests_and_what_became_of_actions_without_what_stands_in_them() -> (
     None
 ):
@@ -271,7 +287,7 @@ def test_the_summary_says_who_rests_and_what_became_of_actions_without_what_stan
         },
     ]
     record = decision_record(ranking=ranking, ingestion={"actions": files})
-    text = " ".join(run_summary.summary(record).split())
+    text = " ".join(run_summary.summary(record, NO_LABELS, Path("/project")).split())
     assert "1 was contacted lately: not to be called again yet." in text
     assert (
         "actions/a.csv: 3 new actions, 1 known, 2 in quarantine. actions/b.csv: rejected." in text

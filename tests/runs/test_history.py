@@ -153,7 +153,7 @@ def test_no_changed_byte_stops_a_run_or_changes_what_is_read(
         assert all(run in recorded for run in runs)
         assert history.rankings(path) in ([], [("t1", {"top": ["Acme"]})])
         missed += runs != recorded[::-1]
-        runs_table(recorded_runs(path))
+        runs_table(recorded_runs(path), path.parent)
         for stage, seconds in history.latest_timings(path).items():
             assert (type(stage), type(seconds)) == (str, float)
         history.risks_of(path, "Acme")
@@ -391,7 +391,7 @@ def test_of_old_runs_the_figures_stay_and_the_oldest_are_forgotten(
     assert [run["run_id"] for run in found] == [f"run {number}" for number in range(8, 1, -1)]
     assert found[:3] == whole[:5:-1]
     thinned, before = recorded_runs(path), list(map(DecisionRecord.from_json, whole[:1:-1]))
-    assert runs_table(thinned) == runs_table(before)
+    assert runs_table(thinned, path.parent) == runs_table(before, path.parent)
     assert [records.run_of(run) for run in thinned] == [records.run_of(run) for run in before]
     assert dashboard.trends(thinned, []) == dashboard.trends(before, [])
     assert all(len(json.dumps(run)) < len(json.dumps(whole[0])) / 4 for run in found[3:])

@@ -130,7 +130,8 @@ def test_without_an_id_column_no_clients_are_counted(project: Project) -> None:
 
 
 def describe(project: Project) -> str:
-    return diagnostics.describe(diagnostics.look(project.config), None, "", project.config.labels)
+    found = diagnostics.look(project.config)
+    return diagnostics.describe(found, None, "", project.config.labels, project.root)
 
 
 def test_a_column_that_is_all_missing_has_no_statistics_and_prints_calmly(
@@ -515,7 +516,8 @@ def test_outcomes_of_old_lists_are_shown_in_80_columns() -> None:
         reason="x\x1b[31m" * 90,
         ranking={"outcomes": [outcome]},
     )
-    shown = "\n\n".join(describe_decision(decision, "2026-03-04T07:00:00+00:00", NO_LABELS))
+    now = "2026-03-04T07:00:00+00:00"
+    shown = "\n\n".join(describe_decision(decision, now, NO_LABELS, Path("/")))
     assert max(map(len, shown.splitlines())) <= 80
     assert "\x1b" not in shown
     assert "Kept, 3 days ago" in shown

@@ -43,7 +43,7 @@ def test_the_script_draws_the_deployed_model(served: Project) -> None:
     names = ("confusionmatrix.png", "report.html", "report.pdf")
     first, *paths = result.stdout.splitlines()
     assert first == "There is no list of clients to call: there are no clients."
-    assert paths == [str(served.root / "models" / name) for name in names]
+    assert paths == [f"models/{name}" for name in names]
     assert not (served.root / "models/confusionmatrix2.png").exists()
 
 

@@ -16,6 +16,7 @@ from app import create_app
 from attrition.core import clock, formatting
 from attrition.ranking import lookup_db
 from attrition.web.pages import client as one_client
+from attrition.web.pages import views
 from tests.conftest import Project
 from tests.support.answers import problem, strict_json
 from tests.support.releases import NOW, deploy
@@ -107,8 +108,8 @@ def test_profit_is_served_described_and_sorted_by_only_where_costs_are_set(
     assert first.endswith(",40.0")
     page = client.get("/clients", headers={"Accept": "text/html"}).text
     assert '<td role="cell" class="number profit">40</td>' in page
-    assert "No value is known, so nobody can say whether a call pays." in page
-    assert "From here on a call costs more than it is expected to keep." in page
+    assert "No usable value is known, so nobody can say whether a call pays." in page
+    assert "A call to these costs more than it is expected to keep." in page
 
 
 def test_a_list_by_risk_says_where_the_teams_calls_end(ready: Project) -> None:
@@ -116,13 +117,17 @@ def test_a_list_by_risk_says_where_the_teams_calls_end(ready: Project) -> None:
     live = strict_json(client.get("/clients"))["release"]
     rank(ready, live, calls_per_list=2)
     page = client.get("/clients", headers=BROWSER).text
-    before, after = page.split("Your team&#39;s 2 calls end here.")
+    before, after = page.split("Beyond your team&#39;s 2 calls.")
     assert "Öl/Gas" in before
     assert "Busy" not in before
     assert "Busy" in after
     for order in ("client", "-place"):
         page = client.get(f"/clients?sort={order}", headers=BROWSER).text
-        assert "calls end here" not in page
+        assert "your team" not in page
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(views, "PER_PAGE", 1)
+        later = client.get("/clients?page=3", headers=BROWSER).text
+    assert "Beyond your team&#39;s 2 calls." in later  # true on every page from there on
 
 
 def test_clients_are_filtered_by_segment_on_the_page_and_in_json_and_csv(ready: Project) -> None:

@@ -88,8 +88,8 @@ def _list_parameters(sorts: Sequence[str]) -> list[Described]:
         _some_of(
             "contacted",
             lookup_db.CONTACTS,
-            "whether a client was contacted in the last `rest_days`; all where left out, "
-            "on a page those who were not",
+            "whether a client to call was contacted in the last `rest_days`, so that it rests; all "
+            "where left out, on a page those who do not",
         ),
         _query(
             "segment",

@@ -291,7 +291,11 @@ def moment_of(item: Mapping[str, Any]) -> float:
 
 
 def last_contact(done: Sequence[Mapping[str, Any]], rest_days: int | None) -> str:
-    """When the client was last contacted, and from when on it may be called; "" where never."""
+    """When the client was last contacted, and from when on it may be called; "" where never.
+
+    Args:
+        rest_days: None where the client does not rest, or is not to be called at all.
+    """
     if not done:
         return ""
     last = done[0]["date"]

@@ -45,7 +45,11 @@ _FILTERS = (
     ("Medium", ("medium",)),
     ("Low", ("low",)),
 )
-_CONTACTS = (("Hide", (NOT_LATELY,)), ("Show", CONTACTS), ("Only these", (LATELY,)))
+_CONTACTS = (
+    ("Hide resting", (NOT_LATELY,)),
+    ("Show resting", CONTACTS),
+    ("Only resting", (LATELY,)),
+)
 _GROUPS = (("All", GROUPS), ("To call", (CALL,)), ("Held out", (HOLD_OUT,)))
 # Column -> the order that its button asks for first, and the one after that.
 _ORDERS = {
@@ -106,6 +110,8 @@ class Listing:
         about: of the ranking; see `lookup_db.Page`.
         is_open: whether the clients are open ones, whom one may still call.
         summary: how many clients were found, in words.
+        hidden: how many more would match, but were contacted lately.
+        unhidden: the address of a list with these.
         matching: how many clients were found, on all pages.
         groups: the filters by group; none where nobody is held out.
         contacts: likewise by whether a client was contacted lately; none where nobody rests.
@@ -124,6 +130,8 @@ class Listing:
     part: str
     sort: str
     summary: str
+    hidden: int
+    unhidden: str
     matching: str
     rows: list[Row]
     filters: list[Choice]
@@ -162,6 +170,7 @@ def listing(
         segments: the filters by segment columns.
     """
     pages = max(1, -(-page.matching // size))
+    hidden = 0 if LATELY in question.contacts else page.contacts.get(LATELY, 0)
     more = _all_contacts(page.about) if question.contacts == set(CONTACTS) else {}
     return Listing(
         about=page.about,
@@ -169,6 +178,8 @@ def listing(
         part=question.part,
         sort=question.sort,
         summary=_summary(page, number, pages),
+        hidden=hidden,
+        unhidden=address(question, 1, contacted=_value(CONTACTS)),
         matching=count(page.matching),
         rows=[
             replace(row(client), part=_part(client, page.about, question.sort))
@@ -214,12 +225,16 @@ def row(client: Mapping[str, Any]) -> Row:
         tier=client["tier"],
         reasons=tuple(client["reasons"]),
         change=_change(client["probability_change"], client["rank_change"]),
-        value_at_risk="" if client["value_at_risk"] is None else count(client["value_at_risk"]),
-        profit="" if client.get("profit") is None else amount(round(client["profit"])),
+        value_at_risk=_whole(client["value_at_risk"]),
+        profit=_whole(client.get("profit")),
         held_out=_HELD_OUT if client.get("group") == HOLD_OUT else "",
         last_contact=day(client["last_contact"]) if client.get("last_contact") else "",
         segments=tuple(line(text, LONGEST_NAME) for text in _segments(client).values() if text),
     )
+
+
+def _whole(money: float | None) -> str:
+    return "" if money is None else amount(round(money))
 
 
 def _segments(client: Mapping[str, Any]) -> Mapping[str, str]:
@@ -263,20 +278,19 @@ def segment_filters(book: Book, question: Question, labels: Labels) -> list[Segm
 
 
 def _part(client: Mapping[str, Any], about: Mapping[str, Any], sort: str) -> str:
-    """Where a list ends on which one calls from the top; "" before that end."""
+    """Why one does not call on who calls from the top, true on every page; "" where one does."""
     if client.get("group") == HOLD_OUT:
         return _HELD_OUT
     if sort != "place":
         return ""
     is_by_profit, most = about.get("rank_by") == BY_PROFIT, about.get("calls_per_list")
     if is_by_profit and client["profit"] is None:
-        return "No value is known, so nobody can say whether a call pays."
+        return "No usable value is known, so nobody can say whether a call pays."
     if is_by_profit and client["profit"] <= 0:
-        return "From here on a call costs more than it is expected to keep."
+        return "A call to these costs more than it is expected to keep."
     if most is not None and client["place"] > about.get("last_call", most):
-        verb = "ends" if most == 1 else "end"
-        more = "; more would pay, too" if is_by_profit else ""
-        return f"Your team's {plural(most, 'call')} {verb} here{more}."
+        more = ": more would pay, too" if is_by_profit else ""
+        return f"Beyond your team's {plural(most, 'call')}{more}."
     return ""
 
 
@@ -342,7 +356,7 @@ def movement(about: Mapping[str, Any]) -> list[tuple[str, str]]:
     more = _all_contacts(about)
     parts = [
         (moved[CAME], "new at high risk", address(Question(moved=CAME), 1, **more)),
-        (moved[LEFT], "no longer", address(Question(moved=LEFT), 1, **more)),
+        (moved[LEFT], "no longer at high risk", address(Question(moved=LEFT), 1, **more)),
         (moved["gone"], "not listed any more", ""),
     ]
     return [(f"{count(number)} {words}", url) for number, words, url in parts if number]
@@ -350,10 +364,12 @@ def movement(about: Mapping[str, Any]) -> list[tuple[str, str]]:
 
 def value_at_risk(about: Mapping[str, Any]) -> str:
     """What the clients at high risk are worth, each by its risk, and what all are; "" without."""
-    sums = about.get("value_at_risk")
-    if sums is None:
+    sums = about.get("value_at_risk") or {}
+    known = [money for money in sums.values() if money is not None]
+    if not known:
         return ""
-    return f"Value at risk {amount(sums[HIGH])}, of all clients {amount(sum(sums.values()))}"
+    high = "not known" if sums[HIGH] is None else amount(sums[HIGH])
+    return f"Value at risk {high}, of all clients {amount(sum(known))}"
 
 
 def _value(values: list[str] | tuple[str, ...]) -> str:

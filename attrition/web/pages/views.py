@@ -12,9 +12,11 @@ from typing import TYPE_CHECKING, Any
 from flask import Response, render_template, request
 from werkzeug.exceptions import ServiceUnavailable
 
+from attrition.calls.effect import BY_KIND, WHY_NOT_COMPARED
 from attrition.core import formatting
 from attrition.model.scorecard import Scorecard
 from attrition.ranking.lookup_db import NOT_LATELY
+from attrition.ranking.ranking import HOLD_OUT
 from attrition.runs import history
 from attrition.web import query_parameters
 from attrition.web.live_model import Served
@@ -33,6 +35,7 @@ FILTERS = {
     "count": formatting.count,
     "day": formatting.day,
     "decimal": formatting.decimal,
+    "line": formatting.line,
     "moment": formatting.moment,
     "percent": formatting.percent,
     "plural": formatting.plural,
@@ -72,6 +75,9 @@ def overview_page() -> Response:
         weeks=dashboard.weeks(history.high_risk(now.config.history, formatting.OPEN_CLIENTS)),
         profit=dashboard.profit(decision.ranking if decision else None),
         study=decision.study_in_words if decision else None,
+        by_kind=BY_KIND,
+        why_not_compared=WHY_NOT_COMPARED,
+        kinds=decision.effect.kinds if decision and decision.effect else (),
         messages=severity.messages(decision, runs),
         state_line=live and _state_line(live, decision, runs),
         trends=dashboard.trends(runs, diagnostics.get("batches") or ()),
@@ -132,7 +138,9 @@ def client_page(
         thresholds=thresholds,
         risk_history=one_client.risk_history(client["history"], client),
         actions=one_client.actions(client["actions"]),
-        contact=one_client.last_contact(client["actions"], state().config.rest_days),
+        contact=one_client.last_contact(
+            client["actions"], None if client.get("group") == HOLD_OUT else state().config.rest_days
+        ),
         **explained,
     )
 

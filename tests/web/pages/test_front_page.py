@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
 
+from attrition.calls.effect import KindOfAction
 from attrition.core import atomic_files, clock, plain_values, releases
 from attrition.ranking import lookup_db
 from tests.conftest import Project
@@ -73,7 +76,7 @@ def test_a_study_of_calls_is_one_sentence_on_the_page(ready: Project) -> None:
     )
 
 
-def rank(project: Project, contacted: Sequence[tuple[int, str]] = (), **more: int) -> None:
+def rank(project: Project, contacted: Sequence[tuple[int, str]] = (), **more: Any) -> None:
     """Ada and Bob at high risk, Ada new there; Cyd and somebody who is gone were before."""
     names, values = ("Ada", "Bob", "Cyd", "Dan"), (50.0, 7000.0, 900.0, None)
     tiers = ("high", "high", "medium", "low")
@@ -108,7 +111,8 @@ def test_the_page_hides_who_was_contacted_lately_and_says_how_many(ready: Projec
     rank(ready, [(1, today), (3, today)], rest_days=30)
     html = page_of(ready)
     assert listed(html) == ["Bob", "Dan"]
-    fieldset = html[html.index("Contacted in the last 30 days") :]
+    assert "2 of 4 clients; 2 more were contacted lately and are hidden</p>" in html
+    fieldset = html[html.index("Resting: contacted in the last 30 days") :]
     filters = re.findall(r'name="contacted" value="([^"]*)"( checked)?>.*<small>(\d)', fieldset)
     assert filters == [
         ("not lately", " checked", "2"),
@@ -128,13 +132,49 @@ def test_the_page_hides_who_was_contacted_lately_and_says_how_many(ready: Projec
     assert "ontacted" not in page_of(ready)
 
 
+def test_a_list_that_is_empty_as_all_were_contacted_says_so_and_shows_them(ready: Project) -> None:
+    rank(ready, [(place, clock.days_ago(0)) for place in (1, 2, 3, 4)], rest_days=30)
+    html = page_of(ready)
+    assert listed(html) == []
+    assert (
+        "<p>All 4 who would stand here were contacted in the last 30 days, and the filter "
+        "&ldquo;Hide resting&rdquo; is set. <a " in html
+    )
+    (link,) = re.findall(r'href="([^"]*)"[^>]*id="unhidden"', html)
+    assert listed(page_of(ready, link)) == ["Ada", "Bob", "Cyd", "Dan"]
+    assert "The one client who would stand here was contacted" in page_of(ready, "/?tier=low")
+    assert "Try a shorter part of the name" in page_of(ready, "/?q=nobody")
+
+
+def test_the_page_says_what_became_of_the_called_by_kind_of_action(ready: Project) -> None:
+    effect = effect_of(310, 390)
+    kinds = (KindOfAction("<call>", 1600, 0.31, 0.4), KindOfAction("visit", 20, 0.25, 0.5))
+    record = decision_record(effect=plain_values.to_json(replace(effect, kinds=kinds)))
+    atomic_files.write_json(ready.config.decision, record.to_json())
+    html = page_of(ready)
+    (table,) = re.findall(r'<table class="kinds">(.*?)</table>', html, re.DOTALL)
+    cells = re.findall(r"<t[hd][^>]*>(.*?)</t[hd]>", table)
+    assert cells[4:] == ["&lt;call&gt;", "1,600", "31%", "40%", "visit", "20", "25%", "50%"]
+    assert "which kind of action helps more" in html
+
+
+def test_values_that_nobody_knows_have_no_sum(ready: Project) -> None:
+    rank(ready, value_at_risk={"high": None, "medium": None, "low": None})
+    assert "Value at risk " not in page_of(ready).split("Whom to call first")[0]
+    rank(ready, value_at_risk={"high": None, "medium": 810.0, "low": None})
+    assert "Value at risk not known, of all clients 810." in page_of(ready)
+
+
 def test_value_and_movement_stand_above_the_list_and_lead_to_the_clients(ready: Project) -> None:
     rank(ready)
     html = page_of(ready)
     above = html[: html.index("Whom to call first")]
     said = re.sub(r"<[^>]+>", "", above)
     assert "Value at risk 6,345, of all clients 7,155." in said
-    assert "1 new at high risk, 1 no longer, 1 not listed any more since 1 February 2026." in said
+    assert (
+        "1 new at high risk, 1 no longer at high risk, 1 not listed any more since 1 February 2026."
+        in said
+    )
     came, left = re.findall(r'<a href="(/\?moved=\w+)">', above)
     assert listed(page_of(ready, came)) == ["Ada"]
     assert listed(page_of(ready, left)) == ["Cyd"]

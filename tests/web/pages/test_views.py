@@ -547,7 +547,7 @@ def test_a_form_hints_in_the_form_that_its_field_takes() -> None:
     (age,), _ = one_client.fields(CARD, features, ["age", "region"], labels=labels)
     assert (age.value, age.hint) == ("55", "usually 10")
     (standing,) = one_client.standings(CARD, features, ["age"], labels)
-    assert [tick.text for tick in standing.chart.across] == ["0%", "1000%", "10,000%"]
+    assert [tick.text for tick in standing.chart.across] == ["0%", "1,000%", "10,000%"]
 
 
 def test_a_form_offers_known_values_other_ones_and_none() -> None:
