@@ -1,14 +1,14 @@
-"""The model: logistic regression over a hat basis, selected by cross-validation, as a scorecard.
+"""The model: logistic regression over ramps of one and two columns, as a scorecard.
 
-    1. Each column gets a hat basis (attrition/model/transformers.py); a first regression is fitted.
-    2. Every pair of columns is screened: how much of what that regression leaves unexplained would
-       its coarse grid explain? The best pairs join, as many as cross-validation can distinguish
-       from noise.
-    3. The L2 strength has the lowest cross-validated log loss, the threshold the highest F1 that
-       the out-of-fold probabilities let expect. Many rows are represented by a stratified sample up
-       to here.
-    4. The final regression is fitted on all rows and exported as a scorecard that equals it, its
-       pairs purified (attrition/model/purification.py).
+    1. Each column and each pair of columns gets a hat basis (attrition/model/transformers.py), the
+       finer the more rows there are, and ramps over it (attrition/model/ramps.py).
+    2. An L1 penalty selects the ramps that are worth it (attrition/model/lasso.py): every pair is
+       looked at again at each step. Its strength, and whether what was selected is weighed again,
+       have the lowest cross-validated log loss.
+    3. The threshold has the highest F1 that the out-of-fold probabilities let expect. Many rows are
+       represented by a stratified sample up to here.
+    4. The selected ramps are fitted to all rows and exported as a scorecard, its pairs purified
+       (attrition/model/purification.py).
 
 Rows are not weighted by label, so probabilities stay calibrated. All rows of a client are in one
 fold: a client that is known from another row is not unseen.
@@ -16,41 +16,42 @@ fold: a client that is known from another row is not unseen.
 
 from __future__ import annotations
 
+import copy
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from itertools import accumulate
-from math import comb
 from typing import Any, TypeVar
 
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 from scipy import sparse
-from sklearn.base import clone
 from sklearn.compose import ColumnTransformer
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import StratifiedKFold, train_test_split
 from sklearn.pipeline import Pipeline
 
 from attrition.core.errors import NotEnoughData
+from attrition.model import lasso
+from attrition.model.lasso import Solution
 from attrition.model.metrics import Minimum, log_losses, undefined_reason
 from attrition.model.purification import purified
-from attrition.model.scorecard import Scorecard
+from attrition.model.ramps import Ramps, RampsOfRows
+from attrition.model.scorecard import Scorecard, logistic
 from attrition.model.terms import Axis
 from attrition.model.transformers import CategoryLevels, NumericHats, PairGrids
 
 # Raised whenever equal rows would give another model: deployed models are then retrained.
-RECIPE = 5
+RECIPE = 6
 
-KNOTS = 8
-PAIR_COUNTS = (0, 5, 10, 20)
-SURE_GAIN = 1.0  # pairs join if the loss falls by more than this many of its standard errors
-STRENGTHS = (1.0, 3.0, 10.0, 30.0)  # scikit-learn's C: a larger one shrinks less
-WEAKER_STRENGTHS = (1.0, 0.3, 0.1, 0.03)  # tried if the first of STRENGTHS is the best
+PENALTIES = tuple(np.geomspace(0.01, 0.00012, 9).tolist())  # of the lasso, in nats a row
+PATIENCE = 2  # penalties without a lower loss after which no lower one is tried
+MOST_PAIRS = 250  # more pairs than this are ranked first,
+COARSE = 5  # on grids of so many knots a side
 FOLDS = 5
 SAMPLE_ROWS = 20_000
+CHUNK_ROWS = 50_000  # of which the functions are written out at a time
 
 Floats = NDArray[np.float64]
 Labels = NDArray[np.int8]
@@ -79,12 +80,12 @@ class Selection:
     probability comes from a model with these settings that was not fitted to the row.
     """
 
-    pairs: Pairs
-    strength: float
+    penalty: float
+    is_adapted: bool
     threshold: float
     labels: Labels
     probabilities: Floats
-    tried: tuple[tuple[int, float, float], ...]  # pairs, strength, cross-validated log loss
+    tried: tuple[tuple[float, bool, float], ...]  # penalty, adapted or not, log loss
     clients: NDArray[np.intp] | None = None  # the rows' clients as codes
 
 
@@ -97,24 +98,26 @@ class FittedModel:
         scorecard: the same model.
         selection: the settings that cross-validation selected, with out-of-fold probabilities.
         seed: of the folds.
+        columns: which are numeric, which categorical.
     """
 
     pipeline: Pipeline
     scorecard: Scorecard
     selection: Selection
     seed: int
+    columns: Columns
 
     @property
     def settings(self) -> dict[str, Any]:
         """The selected settings and those tried, as plain values for JSON."""
         return {
-            "strength": self.selection.strength,
-            "pairs": [list(pair) for pair in self.selection.pairs],
-            "knots": KNOTS,
+            "penalty": self.selection.penalty,
+            "adapted": self.selection.is_adapted,
+            "pairs": [list(term.columns) for term in self.scorecard.pairs],
             "cross_validated_rows": len(self.selection.labels),
             "tried": [
-                {"pairs": pairs, "strength": strength, "log_loss": loss}
-                for pairs, strength, loss in self.selection.tried
+                {"penalty": penalty, "adapted": is_adapted, "log_loss": loss}
+                for penalty, is_adapted, loss in self.selection.tried
             ],
             "seed": self.seed,
         }
@@ -149,7 +152,7 @@ def fit(
     columns = Columns(tuple(numeric), tuple(categorical))
     selection, sample = choose(features, truth, columns, seed, clients)
     pipeline, scorecard = fit_selected(features, truth, columns, selection, sample)
-    return FittedModel(pipeline, scorecard, selection, seed)
+    return FittedModel(pipeline, scorecard, selection, seed, columns)
 
 
 def check_enough(rows: int, positives: int, minimum: Minimum) -> None:
@@ -227,18 +230,33 @@ def out_of_fold_probabilities(
         fold = positions[np.isin(codes, part)]
         seen = np.ones(len(truth), dtype=bool)
         seen[fold] = False
-        pipeline = clone(fitted.pipeline).fit(features[seen], truth[seen])
+        known, sample = truth[seen], selection_rows(truth[seen], fitted.seed)
+        pipeline, _ = fit_selected(features[seen], known, fitted.columns, fitted.selection, sample)
         result[fold] = pipeline.predict_proba(features.iloc[fold])[:, 1]
     return result[positions]
 
 
-def make_basis(columns: Columns, pairs: Pairs) -> ColumnTransformer:
-    """The transformer from feature columns to the sparse matrix the regression is fitted on."""
+def knot_counts(rows: int) -> tuple[int, int]:
+    """Knots of a curve and of each side of a grid: the more rows, the finer.
+
+    The cube root is the rate at which steps of a regression should shrink (Wasserman 2006).
+    """
+    side = min(max(round(rows ** (1 / 3)), 4), 32)
+    return 2 * side, side
+
+
+def make_basis(columns: Columns, pairs: Pairs, rows: int) -> ColumnTransformer:
+    """The transformer from feature columns to the sparse matrix of their hats.
+
+    Args:
+        rows: their number, on which it depends how fine the basis is.
+    """
+    knots, side = knot_counts(rows)
     return ColumnTransformer(
         [
-            ("numeric", NumericHats(KNOTS), list(columns.numeric)),
+            ("numeric", NumericHats(knots), list(columns.numeric)),
             ("categorical", CategoryLevels(), list(columns.categorical)),
-            ("pairs", PairGrids(pairs, columns.numeric), columns.all if pairs else []),
+            ("pairs", PairGrids(pairs, columns.numeric, side), columns.all if pairs else []),
         ],
         sparse_threshold=1.0,
         verbose_feature_names_out=False,
@@ -252,7 +270,7 @@ def select(
     seed: int,
     clients: NDArray[np.intp] | None = None,
 ) -> Selection:
-    """Select pairs, L2 strength and threshold by cross-validation; `clients` are codes."""
+    """Select penalty and threshold by cross-validation; `clients` are codes."""
     # Each fold at work takes memory; more of them than cores would gain no time.
     with ThreadPoolExecutor(min(FOLDS, os.cpu_count() or 1)) as threads:
         folds = list(
@@ -261,31 +279,26 @@ def select(
                 _folds(labels, clients, seed),
             )
         )
-
-        predictions: dict[tuple[int, float], Floats] = {}
-
-        def losses(count: int, strength: float) -> Floats:
-            """Log loss of each row, in nats, by the model that was not fitted to its fold."""
-            if (count, strength) not in predictions:
-                parts = threads.map(lambda fold: fold.predict(count, strength), folds)
-                predictions[count, strength] = np.empty(len(labels))
-                for fold, part in zip(folds, parts, strict=True):
-                    predictions[count, strength][fold.test] = part
-            return log_losses(labels, predictions[count, strength])
-
-        possible = comb(len(columns.all), 2)
-        counts = tuple(dict.fromkeys(min(count, possible) for count in PAIR_COUNTS))
-        count = _descend(counts, lambda count: losses(count, STRENGTHS[0]), SURE_GAIN)
-        strength = _descend(STRENGTHS, lambda strength: losses(count, strength))
-        if strength == STRENGTHS[0]:
-            strength = _descend(WEAKER_STRENGTHS, lambda strength: losses(count, strength))
+        predictions: dict[tuple[float, bool], Floats] = {}
+        losses: dict[tuple[float, bool], float] = {}
+        for number, penalty in enumerate(PENALTIES):
+            answers = list(threads.map(lambda fold: next(fold.answers), folds))
+            for is_adapted in (False, True):
+                together = np.empty(len(labels))
+                for fold, answer in zip(folds, answers, strict=True):
+                    together[fold.test] = answer[is_adapted]
+                predictions[penalty, is_adapted] = together
+                losses[penalty, is_adapted] = float(log_losses(labels, together).mean())
+            best = min(losses, key=losses.__getitem__)
+            if PENALTIES.index(best[0]) + PATIENCE <= number:
+                break
     return Selection(
-        pairs=rank_pairs(features, labels, columns)[:count],
-        strength=strength,
-        threshold=best_threshold(predictions[count, strength]),
+        penalty=best[0],
+        is_adapted=best[1],
+        threshold=best_threshold(predictions[best]),
         labels=labels,
-        probabilities=predictions[count, strength],
-        tried=tuple((*tried, float(losses(*tried).mean())) for tried in predictions),
+        probabilities=predictions[best],
+        tried=tuple((*tried, loss) for tried, loss in losses.items()),
         clients=clients,
     )
 
@@ -323,32 +336,15 @@ def _folds(
     yield from splitter.split(labels, labels)
 
 
-def _descend(candidates: Sequence[T], losses: Callable[[T], Floats], least_gain: float = 0.0) -> T:
-    """The last candidate, in this order, up to which the mean loss keeps falling.
-
-    Args:
-        candidates: the simplest first.
-        losses: gives the loss of each row under a candidate.
-        least_gain: number of its standard errors by which the loss must fall at each step.
-    """
-    best = candidates[0]
-    for candidate in candidates[1:]:
-        gains = losses(best) - losses(candidate)
-        if gains.mean() <= least_gain * gains.std() / np.sqrt(len(gains)):
-            break
-        best = candidate
-    return best
-
-
 @dataclass(frozen=True)
 class Fold:
-    """One fold with its expanded basis: the first `widths[count]` columns hold `count` pairs."""
+    """One fold; `answers` are the probabilities of its unseen rows, penalty by penalty.
+
+    Each is a pair: by the lasso, and by the adapted lasso.
+    """
 
     test: NDArray[np.intp]
-    labels: Labels
-    seen: sparse.csr_matrix
-    unseen: sparse.csr_matrix
-    widths: list[int]
+    answers: Iterator[tuple[Floats, Floats]]
 
     @classmethod
     def prepare(
@@ -359,22 +355,90 @@ class Fold:
         train: NDArray[np.intp],
         test: NDArray[np.intp],
     ) -> Fold:
-        """Screen the pairs on the fold's own training rows and expand its rows."""
-        known, unseen = features.iloc[train], features.iloc[test]
-        pairs = rank_pairs(known, labels[train], columns)[: max(PAIR_COUNTS)]
-        basis = make_basis(columns, pairs)
-        seen = basis.fit_transform(known)
-        grids = basis.named_transformers_["pairs"].sizes() if pairs else []
-        widths = list(accumulate(grids, initial=seen.shape[1] - sum(grids)))
-        return cls(test, labels[train], sparse.csr_matrix(seen), basis.transform(unseen), widths)
+        """Expand the rows; whatever is learnt, is learnt from the fold's own training rows."""
+        learner = Learner.of(features.iloc[train], labels[train], columns)
+        return cls(test, learner.follow(PENALTIES, learner.hats(features.iloc[test])))
 
-    def predict(self, count: int, strength: float) -> Floats:
-        """Probabilities of the fold's unseen rows."""
-        width = self.widths[min(count, len(self.widths) - 1)]
-        model = LogisticRegression(C=strength, solver="newton-cg", tol=3e-4)
-        model.fit(self.seen[:, :width], self.labels)
-        result: Floats = model.predict_proba(self.unseen[:, :width])[:, 1]
+
+@dataclass(frozen=True)
+class Learner:
+    """Fits rows by the lasso.
+
+    Attributes:
+        basis: the hats of all columns and pairs, fitted.
+        ramps: the functions on them.
+        rows: the training rows' functions.
+        labels: the training rows', array of shape (n_rows,).
+    """
+
+    basis: ColumnTransformer
+    ramps: Ramps
+    rows: RampsOfRows
+    labels: Floats
+
+    @classmethod
+    def of(
+        cls, features: pd.DataFrame, labels: Labels, columns: Columns, pairs: Pairs | None = None
+    ) -> Learner:
+        """A learner for some rows, by default with the candidate pairs of these."""
+        if pairs is None:
+            pairs = candidate_pairs(features, labels, columns)
+        basis = make_basis(columns, pairs, len(features))
+        hats = sparse.csr_matrix(basis.fit_transform(features[columns.all]))
+        ramps = Ramps(basis)
+        return cls(basis, ramps, RampsOfRows(ramps, hats), labels.astype(np.float64))
+
+    def hats(self, features: pd.DataFrame) -> sparse.csr_matrix:
+        """Other rows on the basis."""
+        return sparse.csr_matrix(self.basis.transform(features[self.basis.feature_names_in_]))
+
+    def follow(
+        self, penalties: Sequence[float], hats: sparse.csr_matrix
+    ) -> Iterator[tuple[Floats, Floats]]:
+        """Probabilities of other rows, by the lasso and by the adapted lasso."""
+        for solutions in lasso.path(self.rows, self.labels, penalties, self.ramps.scales):
+            plain, adapted = (
+                logistic(hats @ self.points(one) + one.intercept) for one in solutions
+            )
+            yield plain, adapted
+
+    def points(self, solution: Solution) -> Floats:
+        """A solution as points of the hats, array of shape (n_columns,)."""
+        result: Floats = self.ramps.points(solution.positions) @ solution.weights
         return result
+
+    def reduced(self, solution: Solution) -> tuple[ColumnTransformer, NDArray[np.bool_]]:
+        """The basis with only the pairs that have points, and which of its columns these are."""
+        has_points = self.points(solution) != 0.0
+        basis = copy.deepcopy(self.basis)
+        where = basis.output_indices_["pairs"]
+        kept = np.ones(len(has_points), dtype=bool)
+        if where.start == where.stop:
+            return basis, kept
+        grids, pairs, start = basis.named_transformers_["pairs"], [], where.start
+        for pair, size in zip(grids.pairs, grids.sizes(), strict=True):
+            used = bool(has_points[start : start + size].any())
+            kept[start : start + size] = used
+            pairs += [pair] if used else []
+            start += size
+        grids.pairs = tuple(pairs)
+        basis.output_indices_["pairs"] = slice(where.start, where.start + sum(grids.sizes()))
+        return basis, kept
+
+    def fit(self, selection: Selection) -> Solution:
+        """The solution with the selected settings."""
+        penalties = [one for one in PENALTIES if one >= selection.penalty]
+        *_, last = lasso.path(self.rows, self.labels, penalties, self.ramps.scales)
+        return last[selection.is_adapted]
+
+
+def candidate_pairs(features: pd.DataFrame, labels: Labels, columns: Columns) -> Pairs:
+    """The pairs of columns that are looked at: all, or the best of very many."""
+    names = columns.all
+    pairs = [(names[i], names[j]) for j in range(len(names)) for i in range(j)]
+    if len(pairs) <= MOST_PAIRS:
+        return tuple(pairs)
+    return rank_pairs(features, labels, columns)[:MOST_PAIRS]
 
 
 def rank_pairs(features: pd.DataFrame, labels: Labels, columns: Columns) -> Pairs:
@@ -384,10 +448,12 @@ def rank_pairs(features: pd.DataFrame, labels: Labels, columns: Columns) -> Pair
     without pairs, sum(gradient^2 / curvature) over the cells, minus its degrees of freedom
     (Rao 1948, with separate cells). Two matrix products compute all cells of all pairs.
     """
-    matrix = make_basis(columns, ()).fit_transform(features[columns.all])
-    model = LogisticRegression(C=STRENGTHS[0], solver="newton-cg", tol=3e-4).fit(matrix, labels)
-    probability = model.predict_proba(matrix)[:, 1]
-    grids = PairGrids([(column, column) for column in columns.all], columns.numeric).fit(features)
+    singles = Learner.of(features, labels, columns, ())
+    middle = PENALTIES[: len(PENALTIES) // 2 + 1]
+    *_, (probability, _) = singles.follow(middle, singles.rows.hats)
+    grids = PairGrids([(column, column) for column in columns.all], columns.numeric, COARSE).fit(
+        features
+    )
     axes = {column: axis for column, axis in grids.axes_.items() if len(axis) > 1}
     hats, owner = _coarse_hats(features, axes)
     gradient = hats.T @ (hats * (labels - probability)[:, None])
@@ -457,17 +523,44 @@ def fit_selected(
         selection: pairs, strength and threshold.
         sample: positions of the rows used for the selection.
     """
-    basis = make_basis(columns, selection.pairs)
-    matrix = basis.fit_transform(features[columns.all])
-    regression = LogisticRegression(
-        C=selection.strength, solver="newton-cholesky", warm_start=len(sample) < len(labels)
-    )
-    if regression.warm_start:  # start at the sample's solution: few steps over all rows remain
-        regression.fit(matrix[sample], labels[sample])
-    regression.fit(matrix, labels)
+    learner = Learner.of(features.iloc[sample], labels[sample], columns)
+    solution = learner.fit(selection)
+    basis, kept = learner.reduced(solution)
+    if len(sample) < len(labels):
+        points = learner.ramps.points(solution.positions)[kept]
+        # Surer with more rows, it is shrunk less: by the root, as an estimate's error.
+        penalty = solution.penalty * (len(sample) / len(labels)) ** 0.5
+        solution = lasso.refined(
+            lambda: _chunks(features, labels, basis, points), replace(solution, penalty=penalty)
+        )
+    coefficients = learner.points(solution)[kept]
+    regression = LogisticRegression()
+    regression.classes_ = np.array([0, 1], dtype=np.int8)
+    regression.coef_, regression.intercept_ = coefficients[None, :], np.array([solution.intercept])
+    regression.n_features_in_ = len(coefficients)
     pipeline = Pipeline([("basis", basis), ("regression", regression)])
-    means = np.asarray(matrix.mean(axis=0)).ravel()
-    return pipeline, export(pipeline, means, matrix[sample], selection.threshold)
+    total = sum(part.sum(axis=0) for part in _hats(features, basis))
+    means = np.asarray(total).ravel() / len(labels)
+    expanded = sparse.csr_matrix(basis.transform(features.iloc[sample][columns.all]))
+    return pipeline, export(pipeline, means, expanded, selection.threshold)
+
+
+def _hats(features: pd.DataFrame, basis: ColumnTransformer) -> Iterator[sparse.csr_matrix]:
+    """The rows on a basis, some at a time."""
+    for start in range(0, len(features), CHUNK_ROWS):
+        part = features.iloc[start : start + CHUNK_ROWS]
+        yield sparse.csr_matrix(basis.transform(part[basis.feature_names_in_]))
+
+
+def _chunks(
+    features: pd.DataFrame, labels: Labels, basis: ColumnTransformer, points: sparse.csc_matrix
+) -> Iterator[tuple[Floats, Floats]]:
+    """Values of functions of a basis, and the labels, some rows at a time."""
+    start = 0
+    for hats in _hats(features, basis):
+        known = labels[start : start + hats.shape[0]].astype(np.float64)
+        yield (hats @ points).toarray(), known
+        start += hats.shape[0]
 
 
 def export(

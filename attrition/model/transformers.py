@@ -74,11 +74,6 @@ def level_axis(values: Iterable[str], minimum_rows: int, maximum_levels: int) ->
     return LevelAxis(tuple(frequent[:maximum_levels]))
 
 
-def _line(axis: KnotAxis) -> NDArray[np.float64]:
-    """A straight line over the knots, from -1 at the first to 1 at the last; a value per knot."""
-    return np.linspace(-1.0, 1.0, len(axis)) if len(axis) > 1 else np.zeros(1)
-
-
 class _Columns:
     """Collects the non-zero entries of a sparse matrix with the same count of entries in each row.
 
@@ -109,16 +104,13 @@ class _Columns:
 
 
 class NumericHats(TransformerMixin, BaseEstimator):  # type: ignore[misc]
-    """Numeric columns as hats, a straight line over their knots, and "was missing".
-
-    The hats can form the line, too. But the L2 penalty shrinks a slope less if it has a column of
-    its own: estimates from few clients shrink toward a straight line rather than toward zero.
+    """Numeric columns as hats, and "was missing".
 
     Args:
         knots: at most this many for a column.
 
     Attributes:
-        axes_: one KnotAxis per column. A column's block is its hats, its line, its "was missing".
+        axes_: one KnotAxis per column. A column's block is its hats, then its "was missing".
     """
 
     def __init__(self, knots: int = 8) -> None:
@@ -138,15 +130,13 @@ class NumericHats(TransformerMixin, BaseEstimator):  # type: ignore[misc]
             values = X[column].to_numpy(dtype=np.float64)
             lower, upper, share = axis.places(values)
             block.add(len(axis), (lower, 1.0 - share), (upper, share))
-            first, line = np.zeros_like(lower), _line(axis)
-            block.add(1, (first, (1.0 - share) * line[lower] + share * line[upper]))
-            block.add(1, (first, np.isnan(values).astype(np.float64)))
+            block.add(1, (np.zeros_like(lower), np.isnan(values).astype(np.float64)))
         return block.matrix()
 
     def terms(
         self, coefficients: NDArray[np.float64], means: NDArray[np.float64]
     ) -> tuple[NumericTerm, ...]:
-        """The scorecard's terms: hats and line together give the points at the knots.
+        """The scorecard's terms.
 
         Args:
             coefficients: one for each column of the expansion.
@@ -154,9 +144,9 @@ class NumericHats(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         """
         result, start = [], 0
         for column, axis in zip(self.feature_names_in_, self.axes_, strict=True):
-            where = slice(start, start := start + len(axis) + 2)
-            *hats, slope, was_missing = coefficients[where]
-            points = np.array(hats) + slope * _line(axis)
+            where = slice(start, start := start + len(axis) + 1)
+            *hats, was_missing = coefficients[where]
+            points = np.array(hats)
             # A missing value has the points of the usual value plus those of "was missing".
             missing = float(np.interp(axis.usual_value, axis.knots, points) + was_missing)
             share, average = float(means[where][-1]), float(coefficients[where] @ means[where])
@@ -164,12 +154,12 @@ class NumericHats(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         return tuple(result)
 
     def get_feature_names_out(self, input_features: ArrayLike | None = None) -> NDArray[Any]:
-        """Names such as `tenure at 12.0`, `tenure line`, `tenure missing`."""
+        """Names such as `tenure at 12.0`, `tenure missing`."""
         return np.array(
             [
                 f"{column} {what}"
                 for column, axis in zip(self.feature_names_in_, self.axes_, strict=True)
-                for what in (*(f"at {knot!r}" for knot in axis.knots), "line", "missing")
+                for what in (*(f"at {knot!r}" for knot in axis.knots), "missing")
             ],
             dtype=object,
         )
@@ -253,7 +243,6 @@ class PairGrids(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         numeric: which columns are numeric; the others are categorical.
         knots: at most this many positions of a numeric axis.
         levels: at most this many levels of a categorical axis, besides the pool.
-        weight: scale of the products; below 1 the L2 penalty shrinks them harder.
 
     Attributes:
         axes_: column name -> its coarse axis. A pair's block is its grid, row by row.
@@ -264,14 +253,12 @@ class PairGrids(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         pairs: Sequence[tuple[str, str]] = (),
         numeric: Sequence[str] = (),
         knots: int = 5,
-        levels: int = 4,
-        weight: float = 0.5,
+        levels: int = 6,
     ) -> None:
         self.pairs = pairs
         self.numeric = numeric
         self.knots = knots
         self.levels = levels
-        self.weight = weight
 
     def fit(self, X: pd.DataFrame, y: Any = None) -> Self:
         """Find the coarse axes of the columns that are in pairs."""
@@ -295,7 +282,7 @@ class PairGrids(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         for first, second in self.pairs:
             columns = len(self.axes_[second])
             entries = [
-                (row * columns + column, self.weight * high * wide)
+                (row * columns + column, high * wide)
                 for row, high in _entries(places[first])
                 for column, wide in _entries(places[second])
             ]
@@ -313,8 +300,8 @@ class PairGrids(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         for size in self.sizes():
             where = slice(start, start := start + size)
             block = sample[:, where]
-            products = (block.T @ block).toarray() / (self.weight**2 * sample.shape[0])
-            result.append(Cells(means[where] / self.weight, products))
+            products = (block.T @ block).toarray() / sample.shape[0]
+            result.append(Cells(means[where], products))
         return result
 
     def sizes(self) -> list[int]:
@@ -330,7 +317,7 @@ class PairGrids(TransformerMixin, BaseEstimator):  # type: ignore[misc]
             axes = (self.axes_[first], self.axes_[second])
             where = slice(start, start := start + len(axes[0]) * len(axes[1]))
             average = float(coefficients[where] @ means[where])
-            grid = self.weight * coefficients[where].reshape(len(axes[0]), len(axes[1]))
+            grid = coefficients[where].reshape(len(axes[0]), len(axes[1]))
             term = PairTerm((first, second), axes, tuple(_plain(row) for row in grid), average)
             result.append(term)
         return tuple(result)

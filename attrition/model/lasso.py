@@ -1,0 +1,204 @@
+"""Logistic regression with an L1 penalty over very many functions, of which it needs few.
+
+Minimises mean log loss + penalty * sum of |weights| / scales; the intercept is free. As glmnet does
+(Friedman, Hastie and Tibshirani 2010): the loss is replaced by its quadratic approximation, whose
+lasso is solved by coordinate descent (scikit-learn's), and again. Only a working set of functions
+is ever written out: after each step the functions without weight leave it, and those come in whose
+correlation with the residual exceeds the penalty (the condition of the optimum that is violated).
+Along falling penalties each solution starts at the last one.
+
+Functions that were selected can be weighed once more: the adaptive lasso (Zou 2006) shrinks large
+weights less and small ones more, so that fewer functions say as much.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.linalg import cholesky, solve_triangular
+from sklearn.linear_model import enet_path
+
+from attrition.model.scorecard import logistic
+
+Floats = NDArray[np.float64]
+Positions = NDArray[np.intp]
+
+STEPS = 8  # approximations for one penalty
+ENTERING = 250  # most functions that come in at one step
+SLACK = 0.1  # how far the condition of the optimum may be violated, as a share of the penalty
+FEW = 10  # functions that come in at the last step
+LAST_STEPS = 3  # for functions that are selected already
+LEAST_CURVATURE = 1e-4
+RIDGE = 1e-9  # of the mean square: equal functions have a solution, too
+CYCLES, TOLERANCE = 200, 1e-4  # of the coordinate descent
+
+
+class Functions(Protocol):
+    """Many functions of the same rows."""
+
+    def correlations(self, residuals: Floats) -> Floats:
+        """Sum over the rows of each function times the residual, array of shape (n_functions,)."""
+
+    def values(self, positions: Positions) -> Floats:
+        """Some functions' values, array of shape (n_rows, len(positions))."""
+
+
+@dataclass(frozen=True)
+class Solution:
+    """A fit: log-odds = intercept + functions[positions] @ weights.
+
+    Attributes:
+        penalty: in nats a row.
+        scales: of the functions; the larger, the less its weight is shrunk.
+    """
+
+    penalty: float
+    intercept: float
+    positions: Positions
+    weights: Floats
+    scales: Floats
+
+    def selected(self) -> Solution:
+        """The same without the functions that have no weight."""
+        used = self.weights != 0.0
+        return replace(
+            self,
+            positions=self.positions[used],
+            weights=self.weights[used],
+            scales=self.scales[used],
+        )
+
+    def adaptive(self) -> Solution:
+        """To be weighed again: the larger a weight is, the less it will be shrunk."""
+        sizes = np.abs(self.weights) / self.scales
+        return replace(self, scales=self.scales * sizes / sizes.mean()) if len(sizes) else self
+
+
+def path(
+    functions: Functions, labels: Floats, penalties: Sequence[float], scales: Floats
+) -> Iterator[tuple[Solution, Solution]]:
+    """The solution for each penalty, by the lasso and by the adaptive lasso.
+
+    Args:
+        functions: of the rows.
+        labels: array of shape (n_rows,), 1 or 0, both present.
+        penalties: falling.
+        scales: array of shape (n_functions,).
+    """
+    base = float(np.log(labels.mean() / (1.0 - labels.mean())))
+    none = np.zeros(0)
+    solution = Solution(np.inf, base, np.zeros(0, np.intp), none, none)
+    values = np.empty((len(labels), 0), order="F")
+    for penalty in penalties:
+        solution = replace(solution, penalty=penalty)
+        for step in range(STEPS):
+            residuals = labels - logistic(values @ solution.weights + solution.intercept)
+            entering = _violations(functions, residuals, solution, scales)
+            solution = replace(
+                solution,
+                positions=np.concatenate([solution.positions, entering]),
+                weights=np.concatenate([solution.weights, np.zeros(len(entering))]),
+                scales=np.concatenate([solution.scales, scales[entering]]),
+            )
+            values = np.hstack([values, functions.values(entering)])
+            solution = _approximated([(values, labels)], solution)
+            used = solution.weights != 0.0
+            solution, values = solution.selected(), values[:, used]
+            if step and len(entering) < FEW:
+                break
+        yield solution, refined(lambda: [(values, labels)], solution.adaptive())  # noqa: B023
+
+
+def refined(chunks: Callable[[], Iterable[tuple[Floats, Floats]]], solution: Solution) -> Solution:
+    """The solution that has only these functions, for perhaps other rows.
+
+    Args:
+        chunks: gives the rows, as often as asked: the functions' values, array of shape
+            (n_rows, n_functions), and the labels.
+        solution: where to start; its penalty and scales hold.
+    """
+    for _ in range(LAST_STEPS if len(solution.weights) else 0):
+        solution = _approximated(chunks(), solution)
+    return solution.selected()
+
+
+def _violations(
+    functions: Functions, residuals: Floats, solution: Solution, scales: Floats
+) -> Positions:
+    """The functions that violate the condition of the optimum, at most ENTERING, the worst."""
+    slopes = np.abs(functions.correlations(residuals)) * scales / len(residuals)
+    slopes[solution.positions] = 0.0
+    entering = np.flatnonzero(slopes > solution.penalty * (1.0 + SLACK))
+    if len(entering) <= ENTERING:
+        return entering
+    return entering[np.argsort(-slopes[entering], kind="stable")[:ENTERING]]
+
+
+@dataclass(frozen=True)
+class _Sums:
+    """Weighted sums over rows of a regression: all that its solution depends on."""
+
+    rows: float
+    curvature: float
+    target: float
+    values: Floats  # (n_functions,)
+    products: Floats  # (n_functions, n_functions)
+    with_target: Floats  # (n_functions,)
+
+    def __add__(self, other: _Sums) -> _Sums:
+        return _Sums(*(getattr(self, name) + getattr(other, name) for name in self.__annotations__))
+
+
+def _sums(values: Floats, labels: Floats, solution: Solution) -> _Sums:
+    """Of the quadratic approximation at a solution."""
+    log_odds = values @ solution.weights + solution.intercept
+    chances = logistic(log_odds)
+    curvature = np.maximum(chances * (1.0 - chances), LEAST_CURVATURE)
+    target = log_odds + (labels - chances) / curvature
+    scaled = values * solution.scales
+    weighted = scaled * np.sqrt(curvature)[:, None]
+    aim = curvature * target
+    return _Sums(
+        rows=float(len(labels)),
+        curvature=float(curvature.sum()),
+        target=float(aim.sum()),
+        values=curvature @ scaled,
+        products=weighted.T @ weighted,
+        with_target=aim @ scaled,
+    )
+
+
+def _approximated(chunks: Iterable[tuple[Floats, Floats]], solution: Solution) -> Solution:
+    """The lasso of the quadratic approximation at a solution."""
+    first, *others = (_sums(values, labels, solution) for values, labels in chunks)
+    sums = sum(others, start=first)
+    means = sums.values / sums.curvature
+    mean = sums.target / sums.curvature
+    if not len(solution.weights):
+        return replace(solution, intercept=mean)
+    products = sums.products - sums.curvature * np.outer(means, means)
+    aims = sums.with_target - sums.curvature * means * mean
+    products[np.diag_indices_from(products)] += RIDGE * (np.trace(products) + sums.rows)
+    # The same problem in as many rows as there are functions.
+    factor = cholesky(products)
+    target = solve_triangular(factor, aims, trans="T")
+    _, weights, _ = enet_path(
+        factor,
+        target,
+        l1_ratio=1.0,
+        alphas=[solution.penalty * sums.rows / len(target)],
+        precompute=products,
+        Xy=aims,
+        coef_init=solution.weights / solution.scales,
+        check_input=False,
+        max_iter=CYCLES,
+        tol=TOLERANCE,
+    )
+    scaled = weights[:, 0]
+    return replace(
+        solution, weights=scaled * solution.scales, intercept=mean - float(means @ scaled)
+    )
