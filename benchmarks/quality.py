@@ -1,6 +1,6 @@
 """How good the model is, side by side with plain logistic regression, EBM and boosting.
 
-    make quality                              or: python -m benchmarks.quality [--data FOLDER]
+    make quality                 or: python -m benchmarks.quality [--data FOLDER] [--folds N]
 
 Five-fold stratified cross-validation on real churn tables (`../shared/data`; each folder's
 manifest.json names target, positive label and columns to leave out). Whatever a model chooses, it
@@ -327,13 +327,13 @@ class Report:
     missed: list[str]
 
 
-def judge_tables(tables: Sequence[Table]) -> Report:
+def judge_tables(tables: Sequence[Table], folds: int = FOLDS) -> Report:
     """Cross-validate the models on every table; its lines are printed when they come."""
     text = [HEADING]
     print(HEADING)
     results = []
     for table in tables:
-        results.append(evaluate(table))
+        results.append(evaluate(table, folds))
         text += lines(table.name, results[-1].models)
         print("\n".join(text[-len(MODELS) :]), flush=True)
     means = {name: mean_figures([one.models[name] for one in results]) for name in MODELS}
@@ -353,11 +353,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Print the report; 1 when a bar is missed."""
     parser = Parser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--data", type=Path, default=DATA, metavar="FOLDER", help="the tables")
-    if not (tables := list(read_tables(parser.parse_args(argv).data))):
+    parser.add_argument("--folds", type=int, default=FOLDS, choices=range(1, FOLDS + 1))
+    arguments = parser.parse_args(argv)
+    if not (tables := list(read_tables(arguments.data))):
         print("the real tables are not there; generated clients stand in, no bar is checked\n")
         judge_tables([generated_table()])
         return 0
-    missed = judge_tables(tables).missed
+    missed = judge_tables(tables, arguments.folds).missed
     for text in missed:
         print(f"MISSED: {text}")
     return 1 if missed else 0

@@ -53,8 +53,16 @@ def paragraph(label: str, text: str) -> str:
 
 
 def within(text: object, folder: Path) -> str:
-    """A text in which paths within a folder are relative to it."""
-    return re.sub(rf"(?<![\w./-]){re.escape(str(folder))}/", "", str(text))
+    """A text in which paths within a folder are as short as they may be, from where one stands.
+
+    Whoever works in another folder could take them for files there: for them they stay whole.
+    """
+    try:
+        short = folder.relative_to(Path.cwd()).as_posix()
+    except (ValueError, OSError):
+        return str(text)
+    start = "" if short == "." else f"{short}/"
+    return re.sub(rf"(?<![\w./-]){re.escape(str(folder))}/", lambda _: start, str(text))
 
 
 def sentence(text: str) -> str:
@@ -128,10 +136,11 @@ def amount(number: float | None) -> str:
     if number is None:
         return NOT_KNOWN
     size = abs(number)
-    if size >= 1e24 or 0 < size < 1e-3:
+    if size >= 1e18 or 0 < size < 1e-3:
         text = f"{number:.2e}"
     elif size >= 1e12:
-        return f"{amount(number / 1e12)} trillion"
+        trillions = float(f"{number / 1e12:.4g}")
+        return f"{amount(trillions)} trillion"
     elif size >= 1000:
         text = f"{number:,.0f}"
     else:

@@ -74,16 +74,25 @@ def test_how_things_are_said(found: str, expected: str) -> None:
         (999_999_999_999.0, "999,999,999,999"),
         (1e15, "1,000 trillion"),
         (-1.5e12, f"{MINUS}1.5 trillion"),
-        (1e21, "1,000,000,000 trillion"),
+        (9.9999999e14, "1,000 trillion"),
+        (1e21, "1.00e+21"),
     ],
 )
 def test_a_large_amount_is_in_trillions(money: float, text: str) -> None:
     assert formatting.amount(money) == text
 
 
-def test_a_path_within_a_folder_is_relative_to_it_and_no_other_is() -> None:
-    text = "/a/b/models/x.csv: (/a/b/y) /a/bc/z /other/a/b/w"
-    assert formatting.within(text, Path("/a/b")) == "models/x.csv: (y) /a/bc/z /other/a/b/w"
+def test_a_path_within_a_folder_is_short_for_who_stands_in_it_or_above_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here = tmp_path / "b"
+    (tmp_path / "other").mkdir()
+    here.mkdir()
+    text = f"{here}/models/x.csv: ({here}/y) {here}c/z /other{here}/w"
+    for stands, start in ((here, ""), (tmp_path, "b/"), (tmp_path / "other", f"{here}/")):
+        monkeypatch.chdir(stands)
+        expected = f"{start}models/x.csv: ({start}y) {here}c/z /other{here}/w"
+        assert formatting.within(text, here) == expected
 
 
 def test_a_long_name_keeps_both_its_ends() -> None:

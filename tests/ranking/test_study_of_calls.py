@@ -335,7 +335,7 @@ def test_a_study_whose_newest_files_are_gone_enrols_nobody_twice_until_they_are_
         )
         assert fault is not None
         assert (
-            f"4 clients took part at the last run, {4 - len(lost) - 2 * (len(lost) > 1)}" in fault
+            f"4 clients took part when it last ran, {4 - len(lost) - 2 * (len(lost) > 1)}" in fault
         )
         assert files(studied) == sorted(set(backup) - set(lost))
         for path, content in backup.items():
