@@ -6,6 +6,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from attrition.core.labels import NO_LABELS
 from attrition.report import run_summary
 from attrition.report.run_summary import runs_table
