@@ -165,7 +165,7 @@ class Config:
         return tuple(dict.fromkeys(column for column in columns if column is not None))
 
     @property
-    def mere_segment_columns(self) -> tuple[str, ...]:
+    def segment_only_columns(self) -> tuple[str, ...]:
         """The stored columns that are segments only; they make no other row of one."""
         others = replace(self, segment_columns=()).stored_columns
         return tuple(name for name in self.segment_columns if name not in others)

@@ -157,7 +157,7 @@ class ClientTable:
     def _add(self, path: Path, number: int, optional: Sequence[str]) -> Intake:
         census = scan_file(path)
         header = csv_records.read_header(path, census)
-        optional = [*optional, *self.config.mere_segment_columns]
+        optional = [*optional, *self.config.segment_only_columns]
         required = [name for name in self.config.stored_columns if name not in optional]
         csv_records.check_header(header.names, required, optional)
         file = _File(path, number, census, header, start=self._count_rows(0))

@@ -246,12 +246,11 @@ def write_unmatured(table: ClientTable, previous: Path | None, path: Path) -> st
 def write_open_clients(table: ClientTable, previous: Path | None, path: Path) -> int:
     """Write the newest row of each open client, without those whose outcome is now known.
 
-    A blank segment is that of the client's last row that has one.
     A client is taken off the list when a labelled row arrives later that is not a duplicate; a
     duplicate does so only if it is the client's last row and says that it left. (Every whole export
     repeats old rows that say that a client stayed.) Where rows have dates, one that says that a
     client stayed takes off no row of a later date, and one that is not mature does, if it says that
-    the client left.
+    the client left. A blank segment becomes that of the client's newest row that has one.
 
     Args:
         table: the rows, duplicates marked.

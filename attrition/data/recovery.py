@@ -148,7 +148,7 @@ def quarantine_path(config: Config, entry: LedgerEntry) -> Path:
 
 def _begin_anew(config: Config, ledger: Ledger, store: str) -> Ledger:
     """Begin a new ledger after a change of settings: all files are to be ingested again."""
-    gone = vanished(config, ledger)
+    gone, matters = vanished(config, ledger), dates_matter(config)
     what = "columns or labels" if ledger.store == store else "columns, labels or engine"
     if gone:
         raise PipelineError(
@@ -157,10 +157,10 @@ def _begin_anew(config: Config, ledger: Ledger, store: str) -> Ledger:
             f"{config.input_folder_path}; put it back (beside a newer file of the same name: under "
             f"another), undo the change, or delete {config.ledger}: then what cannot be read by "
             f"the new settings is set aside under another name, and the run goes on without it"
-            f"{f'; every row then counts as if new: {_LOSES}' if dates_matter(config) else ''}"
+            f"{f'; every row then counts as one of that day: {_LOSES}' if matters else ''}"
         )
     logger.info("the settings of %s have changed: every file is ingested again", what)
-    if dates_matter(config):
+    if matters:
         logger.warning("every row now counts as if it had come today: %s", _LOSES)
     # From here on no row is committed; if this run ends now, the next one starts from that.
     known = [entry.sha256 for entry in ledger.entries]

@@ -69,7 +69,11 @@ def change_segment_columns(config: Config) -> None:
 
 def awaited(config: Config, ledger: Ledger) -> list[str]:
     """The segment columns of which a notice says that they are blank so far."""
-    texts = [notice.text for notice in ledger.notices if notice.text.endswith(_BLANK)]
+    texts = [
+        notice.text.partition(", so ")[2]
+        for notice in ledger.notices
+        if notice.text.endswith(_BLANK)
+    ]
     return [name for name in config.segment_columns if any(name in text for text in texts)]
 
 
@@ -87,6 +91,8 @@ def note_segments(table: ClientTable, ledger: Ledger, scratch: Path) -> Ledger:
     config, connection, segments = table.config, table.connection, table.segment_columns
     if not ledger.committed_bytes or not segments or not table.scalar("SELECT count(*) FROM noted"):
         return ledger
+    if not committed_rows.is_as_left(config, ledger):
+        return ledger  # changed since this run began; appending or the next run says so
     equal = deduplication.same("final", "noted", [*table.row_columns, "label"])
     news = " OR ".join(f"noted.{key} <> coalesce(final.{key}, '')" for key in segments)
     rows = f"{storage.read_stored(config)} AS final JOIN noted ON {equal} WHERE {news}"

@@ -41,13 +41,13 @@ def client_keys(config: Config) -> list[str]:
 
 
 def row_keys(config: Config) -> list[str]:
-    """SQL names of what, with the label, tells one row from another: not of mere segments."""
+    """SQL names of what, with the label, tells one row from another: not what is a segment only."""
     return [key for key in keys(config) if key not in segment_keys(config)]
 
 
 def segment_keys(config: Config) -> list[str]:
     """SQL names of the columns that are segments only."""
-    return [key_of(config)[name] for name in config.mere_segment_columns]
+    return [key_of(config)[name] for name in config.segment_only_columns]
 
 
 def kinds(config: Config) -> dict[str, str]:

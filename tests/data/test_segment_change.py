@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from attrition.core import atomic_files
+from attrition.data.clients import labelled_test_clients, training_clients
 from attrition.data.ledger import read_ledger
 from attrition.ranking import call_list
 from attrition.ranking.call_list import RankingResult
@@ -259,7 +260,51 @@ def test_a_list_of_clients_who_stayed_has_the_segments_of_a_later_export(project
     project.run("ingestion.py")
     project.configure(segment_columns=["branch"])
     take_in(project, "new.csv", "Stays,90,10,1,North,0", "Gone,1,2,,South,1", header=BRANCH_HEADER)
+    assert read_ledger(project.config.ledger).committed_rows == 2
     call_list.rank(project.config)
     (row,) = rows_of(project.config.output_model_path / "clientrisk.csv")
     assert row["segment_branch"] == "North"
     assert (project.config.segment_lists / "branch-North.csv").exists()
+
+
+@pytest.mark.parametrize("at", ["write_ledger", "recovery.settle_final_data"])
+def test_a_run_killed_as_it_notes_segments_is_finished_by_the_next(
+    studied: Project, at: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import ingestion
+
+    studied.configure(**WITH_BRANCH)
+    studied.run("ingestion.py")
+    studied.write("sourcedata/new.csv", f"{BRANCH_HEADER}\nGone,1,2,,South,1\nNew,3,3,3,North,0\n")
+
+    def killed(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(f"attrition.data.segment_change.{at}", killed)
+        with pytest.raises(KeyboardInterrupt):
+            ingestion.run(studied.config)
+    ingestion.run(studied.config)
+    branches = {row["corporation"]: row["branch"] for row in rows_of(studied.config.final_data)}
+    assert branches == {"Old, Ltd": "", "Gone": "South", "Quiet": "", "New": "North"}
+    assert read_ledger(studied.config.ledger).committed_rows == 4
+    assert not list(studied.config.output_folder_path.glob("*pending*"))
+
+
+def test_of_equal_rows_the_newest_segment_counts_whichever_files_they_came_in(
+    project: Project,
+) -> None:
+    """Test data, too, have each row once, and none that a model has learnt."""
+    project.configure(segment_columns=["branch"])
+    rows = ["A,1,1,1,,0", "A,1,1,1,North,0", "B,2,2,2,North,1", "A,1,1,1,,0"]
+    take_in(project, "a.csv", *rows, header=BRANCH_HEADER)
+    assert [row["branch"] for row in rows_of(project.config.final_data)] == ["North", "North"]
+    take_in(project, "b.csv", "B,2,2,2,South,1", "A,1,1,1,,0", header=BRANCH_HEADER)
+    assert [row["branch"] for row in rows_of(project.config.final_data)] == ["North", "South"]
+    project.write(
+        "testdata/test.csv", "\n".join([BRANCH_HEADER, "B,2,2,2,East,1", "B,2,2,2,West,1", ""])
+    )
+    test = labelled_test_clients(project.config)
+    assert (len(test.clients), test.duplicates) == (1, 1)
+    left = training_clients(project.config, project.config.final_data.stat().st_size, test)
+    assert left.clients.ids.tolist() == ["A"]
