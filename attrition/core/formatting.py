@@ -53,16 +53,14 @@ def paragraph(label: str, text: str) -> str:
 
 
 def within(text: object, folder: Path) -> str:
-    """A text in which paths within a folder are as short as they may be, from where one stands.
+    """A text in which paths within a project's folder are relative to it.
 
-    Whoever works in another folder could take them for files there: for them they stay whole.
+    Who stands in another project would take them for files there: for them they stay whole.
     """
-    try:
-        short = folder.relative_to(Path.cwd()).as_posix()
-    except (ValueError, OSError):
+    here = Path("config.json")
+    if here.is_file() and not here.absolute().is_relative_to(folder):
         return str(text)
-    start = "" if short == "." else f"{short}/"
-    return re.sub(rf"(?<![\w./-]){re.escape(str(folder))}/", lambda _: start, str(text))
+    return re.sub(rf"(?<![\w./-]){re.escape(str(folder))}/", "", str(text))
 
 
 def sentence(text: str) -> str:

@@ -82,17 +82,15 @@ def test_a_large_amount_is_in_trillions(money: float, text: str) -> None:
     assert formatting.amount(money) == text
 
 
-def test_a_path_within_a_folder_is_short_for_who_stands_in_it_or_above_it(
+def test_a_path_within_a_folder_is_relative_to_it_but_for_who_stands_in_another_project(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    here = tmp_path / "b"
-    (tmp_path / "other").mkdir()
-    here.mkdir()
-    text = f"{here}/models/x.csv: ({here}/y) {here}c/z /other{here}/w"
-    for stands, start in ((here, ""), (tmp_path, "b/"), (tmp_path / "other", f"{here}/")):
-        monkeypatch.chdir(stands)
-        expected = f"{start}models/x.csv: ({start}y) {here}c/z /other{here}/w"
-        assert formatting.within(text, here) == expected
+    text = "/a/b/models/x.csv: (/a/b/y) /a/bc/z /other/a/b/w"
+    monkeypatch.chdir(tmp_path)
+    assert formatting.within(text, Path("/a/b")) == "models/x.csv: (y) /a/bc/z /other/a/b/w"
+    (tmp_path / "config.json").write_text("{}")
+    assert formatting.within(text, Path("/a/b")) == text
+    assert formatting.within(f"{tmp_path}/models/x.csv", tmp_path) == "models/x.csv"
 
 
 def test_a_long_name_keeps_both_its_ends() -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -263,16 +262,17 @@ def test_the_table_of_runs_shows_the_score_of_the_model_that_stayed() -> None:
     assert max(map(len, [head, first, second, third, *why])) <= 80
 
 
-def test_paths_within_the_project_are_relative_to_it(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_paths_within_the_project_are_relative_to_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)  # no project of its own
     path = "ingesteddata/enrolled/a-folder-of-some-length/000001.json"
     inside, outside = f"/project/{path}", "/srv/project/other/list.csv"
     failed = decision_record(time=NOW, verdict="failed", reason=f"{inside}: damaged ({outside})")
     for folder in ("/project", "/project/ingesteddata"):
-        monkeypatch.setattr(Path, "cwd", partial(Path, folder))
         shown = runs_table([failed], Path(folder))
         assert f"{inside.removeprefix(f'{folder}/')}: damaged" in " ".join(shown.split())
         assert outside in shown
-    monkeypatch.setattr(Path, "cwd", lambda: Path("/project"))
     text = summary({**RECORD, "warnings": [f"{inside}: damaged"]})
     assert f"{path}: damaged." in " ".join(text.split())
     assert inside not in text
