@@ -15,6 +15,7 @@ from attrition.ranking import call_list
 from attrition.ranking.call_list import RankingResult
 from tests.conftest import HEADER, Project
 from tests.support.contacts import act_on
+from tests.support.killing import killed_at
 from tests.support.releases import deploy
 
 STUDY = {"holdout_share": 0.5, "holdout_salt": "spring"}
@@ -165,7 +166,7 @@ def test_where_nobody_was_enrolled_reading_all_again_costs_no_study_anything(
 
 
 def test_a_change_of_open_clients_only_is_finished_after_a_kill(
-    project: Project, monkeypatch: pytest.MonkeyPatch
+    project: Project,
 ) -> None:
     import ingestion
     from attrition.data import segment_change
@@ -174,14 +175,8 @@ def test_a_change_of_open_clients_only_is_finished_after_a_kill(
     act_on(project, ["Quiet"])
     (project.root / "sourcedata/open.csv").unlink()
     project.configure(segment_columns=["branch"])
-
-    def killed(*_: object) -> None:
-        raise KeyboardInterrupt
-
-    with monkeypatch.context() as patch:
-        patch.setattr(segment_change, "write_ledger", killed)
-        with pytest.raises(KeyboardInterrupt):
-            ingestion.run(project.config)
+    with killed_at(segment_change, "write_ledger"):
+        ingestion.run(project.config)
     ingestion.run(project.config)
     assert [row["branch"] for row in rows_of(project.config.open_clients)] == [""]
 
@@ -197,21 +192,15 @@ def test_no_name_is_doubted_of_a_column_that_a_notice_calls_blank(
 
 @pytest.mark.parametrize("at", ["rows", "lists", "ledger"])
 def test_a_run_killed_as_it_changes_columns_is_finished_by_the_next(
-    studied: Project, at: str, monkeypatch: pytest.MonkeyPatch
+    studied: Project, at: str
 ) -> None:
     import ingestion
     from attrition.data import segment_change
 
     studied.configure(**WITH_BRANCH)
-
-    def killed(*_: object) -> None:
-        raise KeyboardInterrupt
-
     name = {"rows": "_with_rows", "lists": "_with_replaced", "ledger": "write_ledger"}[at]
-    with monkeypatch.context() as patch:
-        patch.setattr(segment_change, name, killed)
-        with pytest.raises(KeyboardInterrupt):
-            ingestion.run(studied.config)
+    with killed_at(segment_change, name):
+        ingestion.run(studied.config)
     ingestion.run(studied.config)
     assert rank(studied) == (2, 1)
     assert "branch" in studied.config.final_data.read_text()
@@ -267,23 +256,18 @@ def test_a_list_of_clients_who_stayed_has_the_segments_of_a_later_export(project
     assert (project.config.segment_lists / "branch-North.csv").exists()
 
 
-@pytest.mark.parametrize("at", ["write_ledger", "recovery.settle_final_data"])
+@pytest.mark.parametrize("at", ["write_ledger", "settle_final_data"])
 def test_a_run_killed_as_it_notes_segments_is_finished_by_the_next(
-    studied: Project, at: str, monkeypatch: pytest.MonkeyPatch
+    studied: Project, at: str
 ) -> None:
     import ingestion
+    from attrition.data import recovery, segment_change
 
     studied.configure(**WITH_BRANCH)
     studied.run("ingestion.py")
     studied.write("sourcedata/new.csv", f"{BRANCH_HEADER}\nGone,1,2,,South,1\nNew,3,3,3,North,0\n")
-
-    def killed(*_: object) -> None:
-        raise KeyboardInterrupt
-
-    with monkeypatch.context() as patch:
-        patch.setattr(f"attrition.data.segment_change.{at}", killed)
-        with pytest.raises(KeyboardInterrupt):
-            ingestion.run(studied.config)
+    with killed_at(segment_change if at == "write_ledger" else recovery, at):
+        ingestion.run(studied.config)
     ingestion.run(studied.config)
     branches = {row["corporation"]: row["branch"] for row in rows_of(studied.config.final_data)}
     assert branches == {"Old, Ltd": "", "Gone": "South", "Quiet": "", "New": "North"}
