@@ -49,7 +49,7 @@ $(VENV)/.development: $(DEVELOPMENT) requirements-dev.txt requirements.txt | $(B
 # A study of calls takes a list, calls, and outcomes. After the first list of the sample data they are
 # made up, once, and a second run takes them in.
 SAMPLE_BEGINS := $(and $(wildcard sourcedata/dataset5.csv),$(if \
-    $(PROJECT)$(wildcard sourcedata/outcomes.csv),,yes))
+    $(PROJECT)$(filter-out sourcedata/dataset%.csv,$(wildcard sourcedata/*.csv)),,yes))
 RUN = $(BIN)/python fullprocess.py $(if $(PROJECT),--config "$(PROJECT)/config.json")
 
 run: $(VENV)/.runtime  ## one run of the whole pipeline (PROJECT=folder: of another project)
@@ -104,7 +104,7 @@ bench-quick: $(VENV)/.development  ## the same with small tables, in a minute
 decisions: $(VENV)/.development  ## do the decisions hold: streams of batches, half an hour
 	@$(BIN)/python -m benchmarks.decisions
 
-quality: $(VENV)/.development  ## how good the model is, against plain and boosted ones
+quality: $(VENV)/.development  ## how good the model is, beside plain and boosted ones and EBM
 	@$(BIN)/python -m benchmarks.quality
 
 effect: $(VENV)/.development  ## whether what is said of calls holds, in simulated studies

@@ -56,6 +56,7 @@ from attrition.monitoring.findings import Looks, RunVerdict, Sample, TrainingNee
 from attrition.monitoring.record import DecisionRecord
 from attrition.monitoring.run_record import decided, remembered, unreported
 from attrition.ranking import call_list
+from attrition.ranking.study_of_calls import study_fault
 from attrition.report.drawing import Drawing
 from attrition.report.prospect import describe_prospect
 from attrition.report.run_summary import summary
@@ -248,14 +249,13 @@ def close(
     alert_delivery.tell_run(config, record)
     is_all_seen = inputs.settled and inputs.digest == record.inputs
     is_all_seen = is_all_seen and committed_rows.is_as_left(config, context.ledger)
-    if record.no_effect is not None:  # a file of the study may have been restored meanwhile
-        is_all_seen = is_all_seen and call_list.effect_of_calls(
-            config, context.ledger, str(record.no_ranking)
-        ) == (None, record.no_effect)
     if is_all_seen and not (record.ingestion and record.ingestion.waiting):
         days = (context.wake_day, record.ranking.first_free if record.ranking else None)
         wake_day = min(filter(None, days), default=None)
-        plain |= {idle.STATE: idle.finished_state(config, inputs, wake_day)}
+        state = idle.finished_state(config, inputs, wake_day)
+        # A file of the study may have been restored during the run: looked at after the stamps.
+        if record.no_effect is None or study_fault(config) == record.no_effect:
+            plain |= {idle.STATE: state}
     atomic_files.write_json(config.decision, plain)
     return record
 

@@ -1,6 +1,6 @@
 """How good the model is, side by side with plain logistic regression, EBM and boosting.
 
-    make quality                              or: python -m benchmarks.quality [--data FOLDER]
+    make quality                 or: python -m benchmarks.quality [--data FOLDER] [--folds N]
 
 Five-fold stratified cross-validation on real churn tables (`../shared/data`; each folder's
 manifest.json names target, positive label and columns to leave out). Whatever a model chooses, it
@@ -34,7 +34,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import astuple, dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -64,6 +64,7 @@ GAP_BAR = 0.9  # share of the AUC gap between plain and boosted closed, mean ove
 EBM_BAR = 0.004  # AUC behind EBM, on each table
 BOOSTED_BAR = 0.02  # F1 behind boosting, on each table
 
+Fitted = TypeVar("Fitted")
 Answers = tuple[NDArray[np.float64], float, float]  # probabilities, threshold, seconds of a fit
 
 
@@ -192,19 +193,23 @@ def our_card(table: Table, train: NDArray[np.intp], seed: int = SEED) -> Scoreca
     ).scorecard
 
 
+def timed(fit_one: Callable[[], Fitted]) -> tuple[Fitted, float]:
+    """What a fit returns, and its seconds."""
+    start = time.perf_counter()
+    model = fit_one()
+    return model, time.perf_counter() - start
+
+
 def our_answers(table: Table, train: NDArray[np.intp], test: NDArray[np.intp]) -> Answers:
     """Probabilities of the test rows, the threshold, and the seconds of the fit."""
-    start = time.perf_counter()
-    card = our_card(table, train)
-    seconds = time.perf_counter() - start
+    card, seconds = timed(lambda: our_card(table, train))
     return card.probabilities(table.features.iloc[test]), card.threshold, seconds
 
 
 def ebm_answers(table: Table, train: NDArray[np.intp], test: NDArray[np.intp]) -> Answers:
     """The same for EBM; its threshold follows from its probabilities, as ours does."""
-    start, known = time.perf_counter(), table.features.iloc[train]
-    model = ebm(table).fit(known, table.labels[train])
-    seconds = time.perf_counter() - start
+    known = table.features.iloc[train]
+    model, seconds = timed(lambda: ebm(table).fit(known, table.labels[train]))
     threshold = best_threshold(model.predict_proba(known)[:, 1])
     return model.predict_proba(table.features.iloc[test])[:, 1], threshold, seconds
 
@@ -219,9 +224,7 @@ def reference_answers(
     known, labels = table.features.iloc[train], table.labels[train]
     folds = StratifiedKFold(FOLDS, shuffle=True, random_state=SEED)
     inner = cross_val_predict(make(table), known, labels, cv=folds, method="predict_proba")
-    start = time.perf_counter()
-    model = make(table).fit(known, labels)
-    seconds = time.perf_counter() - start
+    model, seconds = timed(lambda: make(table).fit(known, labels))
     answers = model.predict_proba(table.features.iloc[test])[:, 1]
     precision, recall, thresholds = precision_recall_curve(labels, inner[:, 1])
     f1 = 2 * precision * recall / np.maximum(precision + recall, 1e-9)
@@ -327,13 +330,13 @@ class Report:
     missed: list[str]
 
 
-def judge_tables(tables: Sequence[Table]) -> Report:
+def judge_tables(tables: Sequence[Table], folds: int = FOLDS) -> Report:
     """Cross-validate the models on every table; its lines are printed when they come."""
     text = [HEADING]
     print(HEADING)
     results = []
     for table in tables:
-        results.append(evaluate(table))
+        results.append(evaluate(table, folds))
         text += lines(table.name, results[-1].models)
         print("\n".join(text[-len(MODELS) :]), flush=True)
     means = {name: mean_figures([one.models[name] for one in results]) for name in MODELS}
@@ -353,11 +356,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Print the report; 1 when a bar is missed."""
     parser = Parser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--data", type=Path, default=DATA, metavar="FOLDER", help="the tables")
-    if not (tables := list(read_tables(parser.parse_args(argv).data))):
+    parser.add_argument("--folds", type=int, default=FOLDS, choices=range(1, FOLDS + 1))
+    arguments = parser.parse_args(argv)
+    if not (tables := list(read_tables(arguments.data))):
         print("the real tables are not there; generated clients stand in, no bar is checked\n")
         judge_tables([generated_table()])
         return 0
-    missed = judge_tables(tables).missed
+    missed = judge_tables(tables, arguments.folds).missed
     for text in missed:
         print(f"MISSED: {text}")
     return 1 if missed else 0

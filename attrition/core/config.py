@@ -10,7 +10,7 @@ import json
 import re
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -163,6 +163,12 @@ class Config:
             self.target_column,
         )
         return tuple(dict.fromkeys(column for column in columns if column is not None))
+
+    @property
+    def segment_only_columns(self) -> tuple[str, ...]:
+        """The stored columns that are segments only; they make no other row of one."""
+        others = replace(self, segment_columns=()).stored_columns
+        return tuple(name for name in self.segment_columns if name not in others)
 
     @property
     def numeric_stored_columns(self) -> tuple[str, ...]:

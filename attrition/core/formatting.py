@@ -53,7 +53,13 @@ def paragraph(label: str, text: str) -> str:
 
 
 def within(text: object, folder: Path) -> str:
-    """A text in which paths within a folder are relative to it."""
+    """A text in which paths within a project's folder are relative to it.
+
+    Who stands in another project would take them for files there: for them they stay whole.
+    """
+    here = Path("config.json")
+    if here.is_file() and not here.absolute().is_relative_to(folder):
+        return str(text)
     return re.sub(rf"(?<![\w./-]){re.escape(str(folder))}/", "", str(text))
 
 
@@ -128,10 +134,11 @@ def amount(number: float | None) -> str:
     if number is None:
         return NOT_KNOWN
     size = abs(number)
-    if size >= 1e24 or 0 < size < 1e-3:
+    if size >= 1e18 or 0 < size < 1e-3:
         text = f"{number:.2e}"
     elif size >= 1e12:
-        return f"{amount(number / 1e12)} trillion"
+        trillions = float(f"{number / 1e12:.4g}")
+        return f"{amount(trillions)} trillion"
     elif size >= 1000:
         text = f"{number:,.0f}"
     else:

@@ -116,6 +116,8 @@ class ClientTable:
         self._scratch = scratch
         self.keys = storage.keys(config)
         self._names = config.stored_columns[:-1]
+        self.row_columns = storage.row_keys(config)
+        self.segment_columns = storage.segment_keys(config)
         self.client_columns = storage.client_keys(config)
         kinds = ", ".join(f"{key} {kind}" for key, kind in storage.kinds(config).items())
         problem = '"column" VARCHAR, value VARCHAR, reason VARCHAR'
@@ -155,8 +157,7 @@ class ClientTable:
     def _add(self, path: Path, number: int, optional: Sequence[str]) -> Intake:
         census = scan_file(path)
         header = csv_records.read_header(path, census)
-        features = self.config.feature_columns
-        optional = [*optional, *(c for c in self.config.segment_columns if c not in features)]
+        optional = [*optional, *self.config.segment_only_columns]
         required = [name for name in self.config.stored_columns if name not in optional]
         csv_records.check_header(header.names, required, optional)
         file = _File(path, number, census, header, start=self._count_rows(0))

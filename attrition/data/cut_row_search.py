@@ -77,7 +77,7 @@ def _holds(config: Config, path: Path, row: Path) -> bool:
         for number, each in enumerate((row, plain)):
             with table.transaction():
                 table.add(each, number)
-        equal = same("wanted", "rows", [*table.keys, "label"])
+        equal = same("wanted", "rows", [*table.row_columns, "label"])
         return bool(
             table.scalar(
                 f"SELECT count(*) FROM rows JOIN rows AS wanted ON {equal} "

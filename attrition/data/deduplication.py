@@ -41,12 +41,33 @@ def mark_duplicates(
     _apply(table)
     if final_data is not None:
         fresh = int(table.scalar(f"SELECT count(*) FROM rows WHERE {KEPT}"))
-        if fresh <= _FEW_ROWS and count_lines(final_data) == final_rows + 1:
+        is_few = fresh <= _FEW_ROWS and not table.segment_columns
+        if is_few and count_lines(final_data) == final_rows + 1:
             _find_committed_lines(table, final_data, scratch)
         else:
             _find_committed(table, final_data)
         _apply(table)
     run("DROP TABLE duplicates")
+    _note_segments(table)
+
+
+def _note_segments(table: ClientTable) -> None:
+    """Give rows the newest segments of their duplicates, which stay in the table `noted`."""
+    segments = table.segment_columns
+    if not segments:
+        return
+    columns = [*table.row_columns, "label"]
+    newest = ", ".join(f"arg_max({key}, rowid) AS {key}" for key in segments)  # passes over blanks
+    table.connection.execute(
+        f"CREATE OR REPLACE TEMP TABLE noted AS SELECT {', '.join(columns)}, {newest} FROM rows "
+        f"WHERE {GOOD} AND is_duplicate GROUP BY ALL "
+        f"HAVING {' OR '.join(f'count({key}) > 0' for key in segments)}"
+    )
+    known = ", ".join(f"{key} = coalesce(noted.{key}, rows.{key})" for key in segments)
+    table.connection.execute(
+        f"UPDATE rows SET {known} FROM noted "
+        f"WHERE NOT is_duplicate AND {same('rows', 'noted', columns)}"
+    )
 
 
 def _apply(table: ClientTable) -> None:
@@ -56,7 +77,7 @@ def _apply(table: ClientTable) -> None:
 
 def _find_repeated(table: ClientTable) -> None:
     """Find the rows that are equal to an earlier row of the table."""
-    columns = ", ".join([*table.keys, "label"])
+    columns = ", ".join([*table.row_columns, "label"])
     run = table.connection.execute
     for repeated in _repeated_hashes(table, f"hash({columns})"):
         # Only the few rows with equal hashes are compared whole.
@@ -75,7 +96,7 @@ def _find_repeated(table: ClientTable) -> None:
 
 def _find_committed(table: ClientTable, final_data: Path) -> None:
     """Find the rows that are already committed."""
-    columns = [*table.keys, "label"]
+    columns = [*table.row_columns, "label"]
     table.connection.execute(
         f"INSERT INTO duplicates SELECT DISTINCT r FROM "
         f"(SELECT rowid AS r, {', '.join(columns)} FROM rows WHERE {KEPT}) AS fresh "
@@ -205,13 +226,15 @@ def write_unmatured(table: ClientTable, previous: Path | None, path: Path) -> st
         The day on which the first of them matures; None when there are none.
     """
     columns, config = ", ".join(table.keys), table.config
+    whole = ", ".join(table.row_columns)
+    newest = "".join(f", arg_max({key}, r) AS {key}" for key in table.segment_columns)
     before = storage.read_stored(config) if previous else storage.no_rows(config)
     table.connection.execute(
-        f"CREATE TEMP TABLE waiting AS SELECT {columns}, max(label) AS label FROM "
+        f"CREATE TEMP TABLE waiting AS SELECT {whole}{newest}, max(label) AS label FROM "
         f"(SELECT row_number() OVER () - 1e12::BIGINT AS r, * FROM {before} "
         f"WHERE NOT ({table.is_mature}) UNION ALL "
         f"SELECT rowid, {columns}, early FROM rows WHERE problem IS NULL AND early IS NOT NULL) "
-        f"GROUP BY {columns} ORDER BY min(r)",
+        f"GROUP BY {whole} ORDER BY min(r)",
         [str(previous)] if previous else [],
     )
     storage.write_stored(table.connection, config, "waiting", path)
@@ -227,7 +250,7 @@ def write_open_clients(table: ClientTable, previous: Path | None, path: Path) ->
     duplicate does so only if it is the client's last row and says that it left. (Every whole export
     repeats old rows that say that a client stayed.) Where rows have dates, one that says that a
     client stayed takes off no row of a later date, and one that is not mature does, if it says that
-    the client left.
+    the client left. A blank segment becomes that of the client's newest row that has one.
 
     Args:
         table: the rows, duplicates marked.
@@ -240,7 +263,7 @@ def write_open_clients(table: ClientTable, previous: Path | None, path: Path) ->
     client = table.client_columns
     run = table.connection.execute
     opened, parameters = _opened(table, previous)
-    closing, newest = GOOD, "max(r)"
+    closing, order = GOOD, "r"
     if table.config.snapshot_column is not None:
         day = maturity.key(table.config)
         closing = (
@@ -248,16 +271,22 @@ def write_open_clients(table: ClientTable, previous: Path | None, path: Path) ->
             f"(label = {validation.POSITIVE} AND rows.rowid >= {table.matured}) OR "
             f"(label IS NOT NULL AND rows.{day} >= opened.{day}))"
         )
-        newest = f"arg_max(r, {{'day': {day}, 'r': r}})"
+        order = f"{{'day': {day}, 'r': r}}"
     run(f"CREATE TEMP TABLE opened AS FROM {opened}", parameters)
     run(
         f"CREATE TEMP TABLE closed AS SELECT opened.r FROM opened JOIN rows "
         f"ON {same('opened', 'rows', client)} AND rows.rowid > opened.r WHERE {closing} "
         f"GROUP BY opened.r HAVING {_CLOSE}"
     )
+    one = ", ".join(client)
+    known = ", ".join(
+        f"arg_max({key}, {order}) OVER (PARTITION BY {one}) AS {key}"
+        for key in table.segment_columns
+    )
     run(
-        f"CREATE TEMP TABLE still_open AS SELECT *, NULL::TINYINT AS label FROM opened "
-        f"WHERE r IN (SELECT {newest} FROM opened GROUP BY {', '.join(client)}) "
+        f"CREATE TEMP TABLE still_open AS SELECT *, NULL::TINYINT AS label FROM "
+        f"(SELECT *{f' REPLACE ({known})' if known else ''} FROM opened) "
+        f"WHERE r IN (SELECT arg_max(r, {order}) FROM opened GROUP BY {one}) "
         f"AND r NOT IN (FROM closed)"
     )
     storage.write_stored(table.connection, table.config, "still_open ORDER BY r", path)

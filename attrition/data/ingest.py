@@ -14,7 +14,14 @@ from pathlib import Path
 from attrition.core import atomic_files, clock, progress
 from attrition.core.config import Config
 from attrition.core.errors import DataError, PipelineError
-from attrition.data import committed_rows, deduplication, recovery, source_files, storage
+from attrition.data import (
+    committed_rows,
+    deduplication,
+    recovery,
+    segment_change,
+    source_files,
+    storage,
+)
 from attrition.data.client_table import KEPT, REPEATED, ClientTable, Intake, connect, unpacked
 from attrition.data.csv_records import FOUND
 from attrition.data.cut_rows import take_back
@@ -99,6 +106,7 @@ def prepare(
     write_ledger(config.ledger, replace(ledger, schema=config.schema_digest, writing=True))
     final_data = config.final_data if ledger.committed_bytes else None
     deduplication.mark_duplicates(table, final_data, ledger.committed_rows, scratch)
+    ledger = segment_change.note_segments(table, ledger, scratch)
     previous = config.open_clients if ledger.open_sha256 else None
     deduplication.mark_known_open_clients(
         table, _ingested_before(ledger, taken), final_data, previous

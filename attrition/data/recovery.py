@@ -148,7 +148,7 @@ def quarantine_path(config: Config, entry: LedgerEntry) -> Path:
 
 def _begin_anew(config: Config, ledger: Ledger, store: str) -> Ledger:
     """Begin a new ledger after a change of settings: all files are to be ingested again."""
-    gone = vanished(config, ledger)
+    gone, matters = vanished(config, ledger), dates_matter(config)
     what = "columns or labels" if ledger.store == store else "columns, labels or engine"
     if gone:
         raise PipelineError(
@@ -157,11 +157,11 @@ def _begin_anew(config: Config, ledger: Ledger, store: str) -> Ledger:
             f"{config.input_folder_path}; put it back (beside a newer file of the same name: under "
             f"another), undo the change, or delete {config.ledger}: then what cannot be read by "
             f"the new settings is set aside under another name, and the run goes on without it"
-            f"{f', and {_LOSES}' if _dates_matter(config) else ''}"
+            f"{f'; every row then counts as one of that day: {_LOSES}' if matters else ''}"
         )
     logger.info("the settings of %s have changed: every file is ingested again", what)
-    if _dates_matter(config):
-        logger.warning("from now on %s", _LOSES)
+    if matters:
+        logger.warning("every row now counts as if it had come today: %s", _LOSES)
     # From here on no row is committed; if this run ends now, the next one starts from that.
     known = [entry.sha256 for entry in ledger.entries]
     anew = Ledger(
@@ -190,13 +190,14 @@ def _begin_anew(config: Config, ledger: Ledger, store: str) -> Ledger:
 
 # What reading every row again costs, where something hangs on the days on which rows came.
 _LOSES = (
-    "all rows count as of that day: outcomes so far are none of a study of calls, and rows of "
-    "clients contacted by then are not learnt"
+    "a study of calls loses the outcomes it has so far, and rows of clients who have been "
+    "contacted are not learnt"
 )
 
 
-def _dates_matter(config: Config) -> bool:
-    return config.actions.exists() or config.enrolled.exists()
+def dates_matter(config: Config) -> bool:
+    """Whether there are actions, or clients who take part in a study."""
+    return config.actions.exists() or any(config.enrolled.rglob("*.csv"))
 
 
 def vanished(config: Config, ledger: Ledger) -> list[str]:

@@ -18,13 +18,15 @@ from attrition.core import atomic_files, clock
 from attrition.core.config import Config
 from attrition.core.errors import DataError
 from attrition.core.formatting import listing
-from attrition.data import committed_rows, recovery, storage
-from attrition.data.client_table import connect
+from attrition.data import committed_rows, deduplication, recovery, storage
+from attrition.data.client_table import ClientTable, connect
 from attrition.data.csv_records import column_names
 from attrition.data.ledger import Ledger, read_ledger, write_ledger
 
 # Writes the rows between two bytes of a file (None: its end) into another, without a header.
 Rewrite = Callable[[Path, int, int | None, Path], None]
+
+_BLANK = "blank for a client until it comes in another file"  # ends the notice
 
 logger = logging.getLogger(__name__)
 
@@ -32,9 +34,7 @@ logger = logging.getLogger(__name__)
 def is_due(config: Config, ledger: Ledger) -> bool:
     """Whether nothing but segment columns has changed, and rows are better not read again."""
     return _settings_before(config, ledger) is not None and (
-        config.actions.exists()
-        or any(config.enrolled.rglob("*.csv"))
-        or bool(recovery.vanished(config, ledger))
+        recovery.dates_matter(config) or bool(recovery.vanished(config, ledger))
     )
 
 
@@ -61,10 +61,60 @@ def change_segment_columns(config: Config) -> None:
     text = "the segment columns have changed; no file is read again"
     if new := [name for name in config.stored_columns if name not in before.stored_columns]:
         verb = "is" if len(new) == 1 else "are"
-        text += f", so {listing(new)} {verb} blank for a client until it comes in another file"
+        text += f", so {listing(new)} {verb} {_BLANK}"
     logger.warning("%s", text)
     ledger = replace(ledger, schema=config.schema_digest).with_notice(clock.now(), text)
     write_ledger(config.ledger, ledger)
+
+
+def awaited(config: Config, ledger: Ledger) -> list[str]:
+    """The segment columns of which a notice says that they are blank so far."""
+    texts = [
+        notice.text.partition(", so ")[2]
+        for notice in ledger.notices
+        if notice.text.endswith(_BLANK)
+    ]
+    return [name for name in config.segment_columns if any(name in text for text in texts)]
+
+
+def note_segments(table: ClientTable, ledger: Ledger, scratch: Path) -> Ledger:
+    """Give committed rows the segments of their duplicates in the table, which are newer.
+
+    Args:
+        table: the rows, duplicates marked.
+        ledger: what is committed so far, and in its place.
+        scratch: an existing folder.
+
+    Returns:
+        The ledger, already written: the commits keep their ids, times and rows.
+    """
+    config, connection, segments = table.config, table.connection, table.segment_columns
+    if not ledger.committed_bytes or not segments or not table.scalar("SELECT count(*) FROM noted"):
+        return ledger
+    if not committed_rows.is_as_left(config, ledger):
+        return ledger  # changed since this run began; appending or the next run says so
+    equal = deduplication.same("final", "noted", [*table.row_columns, "label"])
+    news = " OR ".join(f"noted.{key} <> coalesce(final.{key}, '')" for key in segments)
+    rows = f"{storage.read_stored(config)} AS final JOIN noted ON {equal} WHERE {news}"
+    if not table.scalar(f"SELECT count(*) FROM {rows}", [str(config.final_data)]):
+        return ledger
+    known = ", ".join(f"coalesce(noted.{key}, final.{key}) AS {key}" for key in segments)
+
+    def rewrite(source: Path, start: int, end: int | None, target: Path) -> None:
+        rows, parameters = storage.read_range(config, source, start, end, scratch)
+        connection.execute(
+            f"CREATE OR REPLACE TEMP TABLE moved AS SELECT final.* REPLACE ({known}) "
+            f"FROM (SELECT row_number() OVER () AS r, * FROM {rows}) AS final "
+            f"LEFT JOIN noted ON {equal} ORDER BY r",
+            parameters,
+        )
+        storage.write_stored(connection, config, "moved ORDER BY r", target)
+
+    ledger = _with_rows(config, ledger, rewrite, scratch)
+    write_ledger(config.ledger, ledger)
+    recovery.settle_final_data(config, ledger)
+    stamp = committed_rows.current_stamp(config.final_data)
+    return replace(ledger, writing=False, stamp=stamp)
 
 
 def _settings_before(config: Config, ledger: Ledger) -> Config | None:
@@ -72,7 +122,8 @@ def _settings_before(config: Config, ledger: Ledger) -> Config | None:
     if ledger.store or ledger.fits(config.schema_digest, ""):
         return None
     others = {*replace(config, segment_columns=()).stored_columns}
-    for path in (config.final_data, recovery.present_open_clients(config)):
+    waiting = recovery.pending_open_clients(config)  # of a killed change it has the new columns
+    for path in (config.final_data, config.open_clients, waiting):
         try:
             names = column_names(path)
         except (DataError, OSError):

@@ -37,7 +37,17 @@ def key_of(config: Config) -> dict[str, str]:
 
 def client_keys(config: Config) -> list[str]:
     """SQL names of what tells one client from another: the id, or without one the whole row."""
-    return [key for name, key in key_of(config).items() if config.id_column in (name, None)]
+    return row_keys(config) if config.id_column is None else [key_of(config)[config.id_column]]
+
+
+def row_keys(config: Config) -> list[str]:
+    """SQL names of what, with the label, tells one row from another: not what is a segment only."""
+    return [key for key in keys(config) if key not in segment_keys(config)]
+
+
+def segment_keys(config: Config) -> list[str]:
+    """SQL names of the columns that are segments only."""
+    return [key_of(config)[name] for name in config.segment_only_columns]
 
 
 def kinds(config: Config) -> dict[str, str]:

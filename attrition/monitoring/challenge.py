@@ -164,9 +164,9 @@ def _learns(trained: TrainingResult) -> str:
 def _sets_aside(trained: TrainingResult) -> str:
     """That most rows are of contacted clients, which may be a matter of the ledger's age."""
     return (
-        f"only {trained.rows:,} of {trained.rows + trained.contacted:,} rows to learn from are "
-        f"learnt: the others are of clients who had been contacted by the day on which these rows "
-        f"were taken in; were they taken in anew, long after they first came?"
+        f"most rows are set aside: the model learnt from {trained.rows:,} of "
+        f"{trained.rows + trained.contacted:,}; the others are of clients whom the team had "
+        f"contacted before their rows came. If all files were read again lately, that is why"
     )
 
 

@@ -125,32 +125,38 @@ def _with_mark(
 ) -> tuple[IngestionResult, list[str]]:
     """What was taken in, and what of it a run before has not noticed.
 
-    The mark of the database of actions stays the last run's until that database is back; one that
-    is made anew has it, too.
+    The mark of the database of actions, and how many it knew, stay the last run's until that
+    database is back; one that is made anew has the mark, too.
     """
     if before is None:
         return now, list(now.notices)
     news = [notice for notice in now.notices if notice not in before.notices]
     marked = replace(now, actions_store=before.actions_store or now.actions_store)
+    if _is_foreign(before, now):
+        marked = replace(marked, actions_known=before.actions_known)
     return marked, news + _lost_actions(config, before, now)
+
+
+def _is_foreign(before: IngestionResult, now: IngestionResult) -> bool:
+    """Whether the database of actions is not the one that the last run wrote."""
+    return bool(now.actions_store) and before.actions_store not in (None, now.actions_store)
 
 
 def _lost_actions(config: Config, before: IngestionResult, now: IngestionResult) -> list[str]:
     """Whether actions of the last run are gone, or their database is another one, in sentences."""
     name, folder = config.actions.name, config.actions_folder
-    texts = []
-    if now.actions_store and before.actions_store not in (None, now.actions_store):
-        texts.append(
+    if _is_foreign(before, now):
+        return [
             f"{name} is not the database of actions that the last run wrote; restore it, or delete "
             f"it: it is made anew of the files in {folder.name}/"
-        )
+        ]
     if now.actions_known < before.actions_known:
-        texts.append(
-            f"only {plural(now.actions_known, 'action')} with clients are known, "
-            f"{before.actions_known:,} were at the last run; restore {name}, or the files in "
+        return [
+            f"actions are gone: {plural(now.actions_known, 'action')} with clients known, "
+            f"{before.actions_known:,} at the last run; restore {name}, or the files in "
             f"{folder.name}/: without them clients count as not contacted"
-        )
-    return texts
+        ]
+    return []
 
 
 def unreported(

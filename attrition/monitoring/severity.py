@@ -46,7 +46,10 @@ _PLAIN = {
         "The test data and the newest clients disagree: are the test data still like today's?"
     ),
 }
-_TO_DO = (_MODEL_DRIFT, _DEGRADED, "the model is weak", "too good to be true", "nobody knows")
+_TO_DO = (
+    *(_MODEL_DRIFT, _DEGRADED, "the model is weak", "too good to be true", "nobody knows"),
+    *("actions are gone", "actions.db is not", "most rows are set aside"),
+)
 
 _DECIDED_SINCE = (
     "the candidate of the last run has been approved or refused since, or another model was "

@@ -28,6 +28,7 @@ from attrition.core import atomic_files, clock, formatting, plain_values
 from attrition.core.config import BY_RISK, Config
 from attrition.core.errors import DataError, UnreadableError
 from attrition.core.formatting import NO_OPEN_CLIENTS, OPEN_CLIENTS
+from attrition.data import segment_change
 from attrition.data.clients import Clients
 from attrition.data.ledger import Ledger, read_ledger
 from attrition.engines.selection import engine
@@ -147,7 +148,8 @@ def rank_clients(config: Config, ledger: Ledger, champion: Champion | None) -> R
     study = with_listed(config, ledger, study, result)
     movement = moved_since(_last_high_risk(config, ranked), result)
     csv_list.write_list(config.client_risk, result)
-    segment_lists.write_segments(config.segment_lists, result, config.labels)
+    awaited = segment_change.awaited(config, ledger)
+    segment_lists.write_segments(config.segment_lists, result, config.labels, awaited)
     rank_by = pricing.order(config, priced, result.values_at_risk)
     about = {"time": clock.now(), "release": release.id, "ranked": ranked}
     about |= _calls_in_list(config, result, rank_by, is_open=is_open)

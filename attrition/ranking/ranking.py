@@ -224,10 +224,10 @@ class Ranking:
         if self.first_free:
             return resting_in_words(self.to_call, self.first_free)
         if np.isnan(value).all():
-            who = "the client" if len(value) == 1 else f"none of the {count(len(value))} clients"
-            return (
-                f"{NO_PROFIT}: {who} who may be called has {'no' * (len(value) == 1) or 'a'} value"
-            )
+            if len(value) == 1:
+                return f"{NO_PROFIT}: the client who may be called has no value"
+            who = f"none of the {count(len(value))} clients"
+            return f"{NO_PROFIT}: {who} who may be called has a value"
         return list_profit(risk, value, pricing.costs, pricing.success, pricing.calls_per_list)
 
     def count(self, tier: str) -> int:

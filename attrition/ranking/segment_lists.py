@@ -11,7 +11,7 @@ import logging
 import re
 import unicodedata
 from collections import Counter, defaultdict
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from pathlib import Path
 
 from attrition.core import atomic_files
@@ -28,18 +28,20 @@ _LIKE_A_DIGEST = re.compile("-[0-9a-f]{12}$", re.IGNORECASE)
 logger = logging.getLogger(__name__)
 
 
-def write_segments(folder: Path, ranking: Ranking, labels: Labels) -> None:
+def write_segments(
+    folder: Path, ranking: Ranking, labels: Labels, awaited: Collection[str] = ()
+) -> None:
     """Remove the lists of other segments, and replace each segment's, whole or not at all.
 
     Of a column with more than `MOST_SEGMENTS` segments none is written, and a warning says so; as
-    does one where all are blank: its name may be misspelt.
+    does one where all are blank and that is not awaited: its name may be misspelt.
     """
     positions: dict[tuple[str, str], list[int]] = {}
     for column, texts in ranking.segments.items():
         of_column: defaultdict[tuple[str, str], list[int]] = defaultdict(list)
         for position, text in enumerate(texts.tolist()):
             of_column[column, text].append(position)
-        if of_column.keys() == {(column, "")}:
+        if of_column.keys() == {(column, "")} and column not in awaited:
             logger.warning("segment_columns: no client has a %r; is that a file's column?", column)
         if len(of_column) > MOST_SEGMENTS:
             logger.warning(

@@ -92,14 +92,10 @@ def study_so_far(config: Config, ledger: Ledger) -> StudySoFar | None:
     if config.study_folder is None:
         return None
     empty = StudySoFar(config.study_folder, config.holdout_share)
-    try:
-        enrolments = read_enrolments(empty.folder)
-    except DataError as error:
-        logger.warning("the study of calls: %s", error)
-        return replace(empty, fault=f"the study of calls measures nothing: {error}")
-    if text := _lost(config, sum(len(enrolment.clients) for enrolment in enrolments)):
-        logger.warning("the study of calls: %s", text)
-        return replace(empty, fault=f"the study of calls measures nothing: {text}")
+    enrolments, fault = _enrolments(config, config.study_folder)
+    if fault:
+        logger.warning(fault)
+        return replace(empty, fault=fault)
     if not enrolments:
         return empty
     return replace(
@@ -110,18 +106,35 @@ def study_so_far(config: Config, ledger: Ledger) -> StudySoFar | None:
     )
 
 
+def study_fault(config: Config) -> str | None:
+    """Why the study by the settings measures nothing; None where it does, or nobody is held out."""
+    return _enrolments(config, config.study_folder)[1] if config.study_folder else None
+
+
+def _enrolments(config: Config, folder: Path) -> tuple[tuple[Enrolment, ...], str | None]:
+    """The enrolments of a study, or why it measures nothing."""
+    nothing = "the study of calls measures nothing: "
+    try:
+        enrolments = read_enrolments(folder)
+    except DataError as error:
+        return (), f"{nothing}{error}"
+    if text := _lost(config, sum(len(enrolment.clients) for enrolment in enrolments)):
+        return (), f"{nothing}{text}"
+    return enrolments, None
+
+
 def _lost(config: Config, enrolled: int) -> str | None:
-    """What is wrong where fewer clients are enrolled than at the end of the last run; else None."""
+    """What is wrong where fewer clients are enrolled than when the study last ran; else None."""
     record = atomic_files.read_json_object(config.decision)
     try:
         last = plain_values.from_json(Study, record.get("study"))
     except DataError:
         return None
-    study, _ = current_study(config.holdout_share, config.holdout_salt, last, "")
-    if study is not last or enrolled >= last.enrolled:
+    study, _ = study_by_settings(config, last, "")
+    if study is None or enrolled >= study.enrolled:
         return None
     return (
-        f"{config.study_folder}: {plural(last.enrolled, 'client')} took part at the last run, "
+        f"{config.study_folder}: {plural(study.enrolled, 'client')} took part when it last ran, "
         f"{enrolled:,} do now; restore the newest files from a backup, or begin another study by "
         f"another holdout_salt"
     )

@@ -6,8 +6,8 @@
         drawing.results()["matrix"]
 
 The process gets calls of functions and gives back their results, pickled, through pipes that nobody
-else can reach; all processors draw. It holds neither the lock nor a file of the project, and ends
-with its input: of a run that was killed nothing is left.
+else can reach; all processors draw. It holds neither the lock nor a file of the project. The end of
+the `with` kills it and its children; where the run was killed they end once their calls are done.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from __future__ import annotations
 import os
 import pickle
 import pkgutil
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -25,10 +26,21 @@ from attrition.core.errors import PipelineError
 from attrition.core.paths import PROJECT
 
 FIGURES = "attrition.report.figures"
-ENDED = (
-    "a process that draws the pictures of the report ended before its time; was the memory full? "
-    "The next run tries again"
-)
+
+
+def ended(code: int | None) -> PipelineError:
+    """The error of a process that ended before its time.
+
+    Args:
+        code: its exit code; below 0 the number of the signal that ended it.
+    """
+    how = f" with exit code {code}."
+    if code is not None and code < 0:
+        how = " killed; was the memory full?" if code == -signal.SIGKILL else f" by signal {-code}."
+    return PipelineError(
+        f"a process that draws the pictures of the report ended before its time,{how} "
+        "The next run tries again"
+    )
 
 
 class Drawing:
@@ -62,7 +74,10 @@ class DrawingBeside(Drawing):
         self.process, self._requests, self._answers = process, requests, answers
 
     def ask(self, key: str, function: str, *arguments: Any) -> None:
-        """The same, without waiting for it."""
+        """The same, without waiting for the result.
+
+        What is longer than a pipe takes, 64 kB, waits until the process has loaded its libraries.
+        """
         with suppress(BrokenPipeError):  # an end before its time: `results` tells of it
             pickle.dump((key, f"{FIGURES}.{function}", arguments), self._requests)
             self._requests.flush()
@@ -71,7 +86,7 @@ class DrawingBeside(Drawing):
         """The same, after waiting for it.
 
         Raises:
-            PipelineError: the process ended before its time.
+            PipelineError: the process, or a child of it, ended before its time.
             Exception: what a function has raised.
         """
         with suppress(BrokenPipeError):
@@ -79,7 +94,7 @@ class DrawingBeside(Drawing):
         try:
             drawn = pickle.load(self._answers)  # noqa: S301 - from a process of our own
         except (EOFError, pickle.UnpicklingError):
-            raise PipelineError(ENDED) from None
+            raise ended(self.process.wait()) from None
         if isinstance(drawn, Exception):
             raise drawn
         self._results = drawn
@@ -103,14 +118,15 @@ def process_of_its_own() -> Iterator[DrawingBeside]:
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         env={**os.environ, "OPENBLAS_NUM_THREADS": "1"},  # it forks
-        process_group=0,  # an interrupt is for the run, which then ends both
+        process_group=0,  # an interrupt is for the run, which then ends it and its children
     )
     assert process.stdin is not None
     assert process.stdout is not None
     try:
         yield DrawingBeside(process, process.stdin, process.stdout)
     finally:
-        process.kill()
+        with suppress(ProcessLookupError, PermissionError):  # all have ended; macOS: not allowed
+            os.killpg(process.pid, signal.SIGKILL)
         process.wait()
         for pipe in (process.stdin, process.stdout):
             with suppress(BrokenPipeError):

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from attrition.calls.effect import Estimate
-from attrition.calls.study import Study
 from attrition.core.atomic_files import read_json_object
 from attrition.core.config import Config
 from attrition.data.ledger import Ledger
@@ -176,15 +175,6 @@ def known_effects(
         if run.run_id != decision.run_id
         and run.effect
         and run.effect.estimate
-        and _is_same_study(run.study, decision.study)
+        and (run.study and decision.study and run.study.is_same(decision.study))
     ]
     return [*earlier, (decision.time, decision.effect.estimate)]
-
-
-def _is_same_study(one: Study | None, other: Study | None) -> bool:
-    """Whether both hold out the same clients; one that was left for a while goes on."""
-    return (
-        one is not None
-        and other is not None
-        and (one.share, one.salt_digest) == (other.share, other.salt_digest)
-    )

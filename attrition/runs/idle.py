@@ -237,8 +237,7 @@ def _outputs_digest(watched: dict[str, Any], root: str) -> str:
     ends = [_end(f"{root}/{path}", 2) for path in watched["rewritten"]]
     history = bool(_end(f"{root}/{watched['history']}", 1))
     stamps = _stamps(f"{root}/{path}" for path in watched["outputs"])
-    study = f"{root}/{watched['study']}"
-    if watched["study"] and os.path.isdir(study):  # nobody may be enrolled yet
+    if watched["study"] and os.path.isdir(study := f"{root}/{watched['study']}"):
         stamps += _stamps_within(study)
     return _digest([*stamps, live, ends, history])
 

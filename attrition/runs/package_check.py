@@ -98,8 +98,9 @@ def checking(config: Config) -> Iterator[PackageCheck]:
 
 
 def checking_daily(config: Config) -> AbstractContextManager[PackageCheck]:
-    """The same for a run, which does not ask of what was installed within a day: it is new."""
-    if config.package_check and _is_fresh(installed_at()):
+    """The same for a run, which does not ask at first of what was installed within a day."""
+    is_known = stored(config).time is not None
+    if config.package_check and not is_known and _is_fresh(installed_at()):
         return nullcontext(PackageCheck(Packages(JUST_INSTALLED)))
     return checking(config)
 

@@ -148,9 +148,9 @@ def test_what_is_set_aside_of_the_test_data_is_recorded_and_that_most_is(project
     assert of_test + to_learn == 200
     assert of_test > 20
     assert f"contacted: {of_test} of the test data and {to_learn} of the rows to learn" in shown
-    (warning,) = [text for text in record["warnings"] if "rows to learn from" in text]
+    (warning,) = [text for text in record["warnings"] if text.startswith("most rows are set aside")]
     training = atomic_files.read_json(project.root / "models/training.json")
-    assert f"only {training['rows']} of {training['rows'] + to_learn} rows to learn" in warning
+    assert f"learnt from {training['rows']} of {training['rows'] + to_learn};" in warning
 
 
 def test_where_contacted_clients_are_learnt_the_test_data_set_aside_are_recorded(

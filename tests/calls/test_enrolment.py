@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from attrition.calls.enrolment import Enrolment, enrol, read_enrolments
 from attrition.core.errors import DataError
+from tests.support.killing import killed_at
 
 NAMES = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\x00"), min_size=1)
 
@@ -55,19 +56,13 @@ def test_a_client_enters_once_with_the_risk_and_group_of_then(tmp_path: Path) ->
 
 
 def test_an_enrolment_that_was_killed_counts_nobody_and_is_made_anew(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path,
 ) -> None:
     first = enrol(tmp_path, (), listed("Ann"))
-
-    def killed(_descriptor: int) -> None:
-        raise KeyboardInterrupt
-
-    with monkeypatch.context() as patch:
-        patch.setattr(os, "fsync", killed)
+    with killed_at(os, "fsync") as patch:
         # What the dying process cannot remove any more.
         patch.setattr(Path, "unlink", lambda *_, **__: None)
-        with pytest.raises(KeyboardInterrupt):
-            enrol(tmp_path, first, listed("Ann", "Bob"))
+        enrol(tmp_path, first, listed("Ann", "Bob"))
     assert len(list(tmp_path.iterdir())) == 2
     assert shown(read_enrolments(tmp_path)) == shown(first)
     second = enrol(tmp_path, read_enrolments(tmp_path), listed("Ann", "Bob"))

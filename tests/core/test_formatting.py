@@ -74,16 +74,23 @@ def test_how_things_are_said(found: str, expected: str) -> None:
         (999_999_999_999.0, "999,999,999,999"),
         (1e15, "1,000 trillion"),
         (-1.5e12, f"{MINUS}1.5 trillion"),
-        (1e21, "1,000,000,000 trillion"),
+        (9.9999999e14, "1,000 trillion"),
+        (1e21, "1.00e+21"),
     ],
 )
 def test_a_large_amount_is_in_trillions(money: float, text: str) -> None:
     assert formatting.amount(money) == text
 
 
-def test_a_path_within_a_folder_is_relative_to_it_and_no_other_is() -> None:
+def test_a_path_within_a_folder_is_relative_to_it_but_for_who_stands_in_another_project(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     text = "/a/b/models/x.csv: (/a/b/y) /a/bc/z /other/a/b/w"
+    monkeypatch.chdir(tmp_path)
     assert formatting.within(text, Path("/a/b")) == "models/x.csv: (y) /a/bc/z /other/a/b/w"
+    (tmp_path / "config.json").write_text("{}")
+    assert formatting.within(text, Path("/a/b")) == text
+    assert formatting.within(f"{tmp_path}/models/x.csv", tmp_path) == "models/x.csv"
 
 
 def test_a_long_name_keeps_both_its_ends() -> None:

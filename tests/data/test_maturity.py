@@ -24,6 +24,7 @@ from attrition.engines.local import LocalEngine
 from attrition.model.scorecard import Scorecard
 from tests.conftest import Project
 from tests.support.client_tables import whole_table
+from tests.support.killing import killed_at
 
 SETTINGS: dict[str, Any] = {
     "id_column": "id",
@@ -210,14 +211,10 @@ def test_the_first_day_of_a_far_date_is_no_error(dated: Dated) -> None:
 
 @pytest.mark.parametrize("step", ["write_ledger", "settle"])
 def test_a_run_killed_while_rows_mature_is_finished_by_the_next(dated: Dated, step: str) -> None:
-    def kill(*_: object) -> None:
-        raise KeyboardInterrupt
-
     dated.write("a.csv", *TABLE.split())
     dated.ingest("2026-02-10")
-    with pytest.MonkeyPatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        # Before the ledger names the new rows, and before the other files agree with it.
-        patch.setattr(ingestion if step == "write_ledger" else LocalEngine, step, kill)
+    # Before the ledger names the new rows, and before the other files agree with it.
+    with killed_at(ingestion if step == "write_ledger" else LocalEngine, step):
         dated.ingest("2026-03-01")
     dated.ingest("2026-03-01")
     assert (dated.learnt, dated.opened) == ("abcd", "ef")

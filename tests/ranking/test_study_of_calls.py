@@ -25,6 +25,7 @@ from attrition.ranking.call_list import RankingResult
 from attrition.ranking.study_of_calls import study_by_settings, study_so_far
 from attrition.runs import history, idle
 from tests.conftest import HEADER, Project
+from tests.support.killing import killed_at
 from tests.support.records import decision_json, decision_record
 from tests.support.releases import deploy
 
@@ -193,17 +194,11 @@ def test_a_client_under_another_name_is_another_client_and_the_old_one_stays_enr
 
 
 def test_a_run_killed_before_its_list_enrols_nobody_twice(
-    studied: Project, monkeypatch: pytest.MonkeyPatch
+    studied: Project,
 ) -> None:
     take_in(studied, "later.csv", ("Calm", "10", ""), ("Fresh", "0", ""))
-
-    def killed(*_: object) -> None:
-        raise KeyboardInterrupt
-
-    with monkeypatch.context() as patch:
-        patch.setattr(csv_list, "write_list", killed)
-        with pytest.raises(KeyboardInterrupt):
-            call_list.rank(studied.config)
+    with killed_at(csv_list, "write_list"):
+        call_list.rank(studied.config)
     written = [path.read_bytes() for path in files(studied)]
     assert len(written) == 2
     assert sum(group[0] for group in sizes(rank(studied))) == 5
@@ -335,7 +330,7 @@ def test_a_study_whose_newest_files_are_gone_enrols_nobody_twice_until_they_are_
         )
         assert fault is not None
         assert (
-            f"4 clients took part at the last run, {4 - len(lost) - 2 * (len(lost) > 1)}" in fault
+            f"4 clients took part when it last ran, {4 - len(lost) - 2 * (len(lost) > 1)}" in fault
         )
         assert files(studied) == sorted(set(backup) - set(lost))
         for path, content in backup.items():

@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from attrition.core.labels import NO_LABELS
 from attrition.report import run_summary
 from attrition.report.run_summary import runs_table
@@ -260,7 +262,10 @@ def test_the_table_of_runs_shows_the_score_of_the_model_that_stayed() -> None:
     assert max(map(len, [head, first, second, third, *why])) <= 80
 
 
-def test_paths_within_the_project_are_relative_to_it() -> None:
+def test_paths_within_the_project_are_relative_to_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)  # no project of its own
     path = "ingesteddata/enrolled/a-folder-of-some-length/000001.json"
     inside, outside = f"/project/{path}", "/srv/project/other/list.csv"
     failed = decision_record(time=NOW, verdict="failed", reason=f"{inside}: damaged ({outside})")

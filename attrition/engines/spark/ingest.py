@@ -313,10 +313,16 @@ def _entry(
 
 def _keep(master: Master, ledger: Ledger, staged: DataFrame, identity: str) -> DataFrame:
     """Write the new labelled rows, each with the position of its first occurrence."""
-    whole = [*storage.keys(master.config), "label"]
+    whole = [*storage.row_keys(master.config), "label"]
+    position = functions.struct(*POSITION)
+    segments = [  # of equal rows the newest that is not blank
+        functions.max_by(key, functions.when(functions.col(key).isNotNull(), position)).alias(key)
+        for key in storage.segment_keys(master.config)
+    ]
     rows = staged.where("row IS NOT NULL AND label IS NOT NULL")
-    firsts = rows.groupBy(*whole).agg(functions.min(functions.struct(*POSITION)).alias("first"))
-    firsts = firsts.select(*whole, *(f"first.{name}" for name in POSITION))
+    firsts = rows.groupBy(*whole).agg(functions.min(position).alias("first"), *segments)
+    values = [*storage.keys(master.config), "label"]
+    firsts = firsts.select(*values, *(f"first.{name}" for name in POSITION))
     if ledger.commits:
         known = master.labelled(ledger.commits)
         firsts = firsts.join(known, same(firsts, known, whole), "left_anti")

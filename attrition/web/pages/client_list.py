@@ -369,7 +369,8 @@ def value_at_risk(about: Mapping[str, Any]) -> str:
     if not known:
         return ""
     high = "not known" if sums[HIGH] is None else amount(sums[HIGH])
-    return f"Value at risk {high}, of all clients {amount(sum(known))}"
+    whom = "all clients" if len(known) == len(sums) else "the clients with a known value"
+    return f"Value at risk {high}, of {whom} {amount(sum(known))}"
 
 
 def _value(values: list[str] | tuple[str, ...]) -> str:

@@ -162,7 +162,7 @@ def test_values_that_nobody_knows_have_no_sum(ready: Project) -> None:
     rank(ready, value_at_risk={"high": None, "medium": None, "low": None})
     assert "Value at risk " not in page_of(ready).split("Whom to call first")[0]
     rank(ready, value_at_risk={"high": None, "medium": 810.0, "low": None})
-    assert "Value at risk not known, of all clients 810." in page_of(ready)
+    assert "Value at risk not known, of the clients with a known value 810." in page_of(ready)
 
 
 def test_value_and_movement_stand_above_the_list_and_lead_to_the_clients(ready: Project) -> None:
