@@ -13,7 +13,7 @@ weights less and small ones more, so that fewer functions say as much.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
@@ -105,24 +105,23 @@ def path(
                 scales=np.concatenate([solution.scales, scales[entering]]),
             )
             values = np.hstack([values, functions.values(entering)])
-            solution = _approximated([(values, labels)], solution)
+            solution = _approximated(sums(values, labels, solution), solution)
             used = solution.weights != 0.0
             solution, values = solution.selected(), values[:, used]
             if step and len(entering) < FEW:
                 break
-        yield solution, refined(lambda: [(values, labels)], solution.adaptive())  # noqa: B023
+        yield solution, refined(lambda at: sums(values, labels, at), solution.adaptive())  # noqa: B023
 
 
-def refined(chunks: Callable[[], Iterable[tuple[Floats, Floats]]], solution: Solution) -> Solution:
+def refined(sums_at: Callable[[Solution], Sums], solution: Solution) -> Solution:
     """The solution that has only these functions, for perhaps other rows.
 
     Args:
-        chunks: gives the rows, as often as asked: the functions' values, array of shape
-            (n_rows, n_functions), and the labels.
+        sums_at: gives the sums over the rows at a solution (see `sums`).
         solution: where to start; its penalty and scales hold.
     """
     for _ in range(LAST_STEPS if len(solution.weights) else 0):
-        solution = _approximated(chunks(), solution)
+        solution = _approximated(sums_at(solution), solution)
     return solution.selected()
 
 
@@ -139,8 +138,8 @@ def _violations(
 
 
 @dataclass(frozen=True)
-class _Sums:
-    """Weighted sums over rows of a regression: all that its solution depends on."""
+class Sums:
+    """Weighted sums over rows of a regression: all that its solution depends on. They add up."""
 
     rows: float
     curvature: float
@@ -149,12 +148,17 @@ class _Sums:
     products: Floats  # (n_functions, n_functions)
     with_target: Floats  # (n_functions,)
 
-    def __add__(self, other: _Sums) -> _Sums:
-        return _Sums(*(getattr(self, name) + getattr(other, name) for name in self.__annotations__))
+    def __add__(self, other: Sums) -> Sums:
+        return Sums(*(getattr(self, name) + getattr(other, name) for name in self.__annotations__))
 
 
-def _sums(values: Floats, labels: Floats, solution: Solution) -> _Sums:
-    """Of the quadratic approximation at a solution."""
+def sums(values: Floats, labels: Floats, solution: Solution) -> Sums:
+    """The sums over some rows of the loss's quadratic approximation at a solution.
+
+    Args:
+        values: of the solution's functions, array of shape (n_rows, n_functions).
+        labels: array of shape (n_rows,), 1 or 0.
+    """
     log_odds = values @ solution.weights + solution.intercept
     chances = logistic(log_odds)
     curvature = np.maximum(chances * (1.0 - chances), LEAST_CURVATURE)
@@ -162,7 +166,7 @@ def _sums(values: Floats, labels: Floats, solution: Solution) -> _Sums:
     scaled = values * solution.scales
     weighted = scaled * np.sqrt(curvature)[:, None]
     aim = curvature * target
-    return _Sums(
+    return Sums(
         rows=float(len(labels)),
         curvature=float(curvature.sum()),
         target=float(aim.sum()),
@@ -172,10 +176,8 @@ def _sums(values: Floats, labels: Floats, solution: Solution) -> _Sums:
     )
 
 
-def _approximated(chunks: Iterable[tuple[Floats, Floats]], solution: Solution) -> Solution:
+def _approximated(sums: Sums, solution: Solution) -> Solution:
     """The lasso of the quadratic approximation at a solution."""
-    first, *others = (_sums(values, labels, solution) for values, labels in chunks)
-    sums = sum(others, start=first)
     means = sums.values / sums.curvature
     mean = sums.target / sums.curvature
     if not len(solution.weights):

@@ -34,7 +34,7 @@ from sklearn.pipeline import Pipeline
 
 from attrition.core.errors import NotEnoughData
 from attrition.model import lasso
-from attrition.model.lasso import Solution
+from attrition.model.lasso import Solution, Sums
 from attrition.model.metrics import Minimum, log_losses, undefined_reason
 from attrition.model.purification import purified
 from attrition.model.ramps import Ramps, RampsOfRows
@@ -531,7 +531,8 @@ def fit_selected(
         # Surer with more rows, it is shrunk less: by the root, as an estimate's error.
         penalty = solution.penalty * (len(sample) / len(labels)) ** 0.5
         solution = lasso.refined(
-            lambda: _chunks(features, labels, basis, points), replace(solution, penalty=penalty)
+            lambda at: _sums(features, labels, basis, points, at),
+            replace(solution, penalty=penalty),
         )
     coefficients = learner.points(solution)[kept]
     regression = LogisticRegression()
@@ -552,15 +553,21 @@ def _hats(features: pd.DataFrame, basis: ColumnTransformer) -> Iterator[sparse.c
         yield sparse.csr_matrix(basis.transform(part[basis.feature_names_in_]))
 
 
-def _chunks(
-    features: pd.DataFrame, labels: Labels, basis: ColumnTransformer, points: sparse.csc_matrix
-) -> Iterator[tuple[Floats, Floats]]:
-    """Values of functions of a basis, and the labels, some rows at a time."""
-    start = 0
+def _sums(
+    features: pd.DataFrame,
+    labels: Labels,
+    basis: ColumnTransformer,
+    points: sparse.csc_matrix,
+    solution: Solution,
+) -> Sums:
+    """The sums over all rows, for functions that are points of a basis."""
+    total, start = None, 0
     for hats in _hats(features, basis):
-        known = labels[start : start + hats.shape[0]].astype(np.float64)
-        yield (hats @ points).toarray(), known
-        start += hats.shape[0]
+        known = labels[start : (start := start + hats.shape[0])].astype(np.float64)
+        some = lasso.sums((hats @ points).toarray(), known, solution)
+        total = some if total is None else total + some
+    assert total is not None
+    return total
 
 
 def export(
