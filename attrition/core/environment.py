@@ -16,7 +16,7 @@ OLDEST = (3, 11)
 # As they are imported, the least common first.
 PACKAGES = (
     "duckdb typst orjson gevent gunicorn prometheus_client seaborn matplotlib flask jinja2 sklearn "
-    "scipy pandas numpy rich"
+    "scipy threadpoolctl pandas numpy rich"
 ).split()
 
 

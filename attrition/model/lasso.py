@@ -147,7 +147,7 @@ def _violations(functions: Functions, residuals: Floats, solution: Solution) -> 
 
 @dataclass(frozen=True)
 class Sums:
-    """Weighted sums over rows of a regression: all that its solution depends on. They add up."""
+    """Weighted sums over rows of a regression: all that its solution depends on."""
 
     rows: float
     curvature: float
@@ -156,8 +156,19 @@ class Sums:
     products: Floats  # (n_functions, n_functions)
     with_target: Floats  # (n_functions,)
 
-    def __add__(self, other: Sums) -> Sums:
-        return Sums(*(getattr(self, name) + getattr(other, name) for name in self.__annotations__))
+    def numbers(self) -> Floats:
+        """All in one array, whose sum over parts of the rows belongs to all of them."""
+        return np.concatenate([np.ravel(part) for part in vars(self).values()])
+
+    @classmethod
+    def of(cls, numbers: Floats, count: int) -> Sums:
+        """The sums of so many functions from such an array."""
+        scalars, values, products, with_target = np.split(
+            numbers, np.cumsum([3, count, count * count])
+        )
+        rows, curvature, target = scalars.tolist()
+        square = products.reshape(count, count)
+        return cls(rows, curvature, target, values, square, with_target)
 
 
 def sums(values: Floats, labels: Floats, solution: Solution) -> Sums:

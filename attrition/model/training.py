@@ -18,10 +18,12 @@ from __future__ import annotations
 
 import copy
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from typing import Any, TypeVar
+from functools import partial, reduce
+from operator import add
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -31,6 +33,7 @@ from sklearn.compose import ColumnTransformer
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import StratifiedKFold, train_test_split
 from sklearn.pipeline import Pipeline
+from threadpoolctl import threadpool_limits
 
 from attrition.core.errors import NotEnoughData
 from attrition.model import lasso
@@ -51,12 +54,17 @@ MOST_PAIRS = 250  # more pairs than this are ranked first,
 COARSE = 5  # on grids of so many knots a side
 FOLDS = 5
 SAMPLE_ROWS = 20_000
-CHUNK_ROWS = 50_000  # of which the functions are written out at a time
+CHUNK_ROWS = 20_000  # of which the functions are written out at a time
 
 Floats = NDArray[np.float64]
 Labels = NDArray[np.int8]
 Pairs = tuple[tuple[str, str], ...]
-T = TypeVar("T", int, float)
+Function = TypeVar("Function", bound=Callable[..., Any])
+PartSums = Callable[[pd.DataFrame, Labels], Floats]  # sums over some rows, by features and labels
+
+# Threads of our own share the cores; BLAS' own would wait for each other, ten times as long as the
+# work takes where other processes want the cores, too.
+one_thread: Callable[[Function], Function] = threadpool_limits.wrap(limits=1, user_api="blas")
 
 
 @dataclass(frozen=True)
@@ -166,6 +174,7 @@ def check_enough(rows: int, positives: int, minimum: Minimum) -> None:
         raise NotEnoughData(f"no model can be trained: {reason}")
 
 
+@one_thread
 def choose(
     features: pd.DataFrame,
     labels: Labels,
@@ -509,6 +518,71 @@ def selection_rows(labels: Labels, seed: int) -> NDArray[np.intp]:
     return np.sort(chosen)
 
 
+class TrainingRows(Protocol):
+    """All training rows, in memory or on a cluster."""
+
+    @property
+    def count(self) -> int:
+        """Their number."""
+
+    def total(self, of_part: PartSums) -> Floats:
+        """The sums over all rows, array of the shape that `of_part` gives for some of them."""
+
+
+@dataclass(frozen=True)
+class RowsInMemory:
+    """Training rows of this process."""
+
+    features: pd.DataFrame
+    labels: Labels
+
+    @property
+    def count(self) -> int:
+        return len(self.labels)
+
+    def total(self, of_part: PartSums) -> Floats:
+        def chunk(start: int) -> Floats:
+            rows = slice(start, start + CHUNK_ROWS)
+            return of_part(self.features.iloc[rows], self.labels[rows])
+
+        with ThreadPoolExecutor(min(FOLDS, os.cpu_count() or 1)) as threads:
+            return reduce(add, threads.map(chunk, range(0, self.count, CHUNK_ROWS)))
+
+
+@dataclass(frozen=True)
+class Functions:
+    """The functions that a model weighs.
+
+    Attributes:
+        basis: the hats, fitted.
+        points: of the functions, matrix of shape (n_hats, n_functions).
+    """
+
+    basis: ColumnTransformer
+    points: sparse.csc_matrix
+
+    def hats(self, features: pd.DataFrame) -> sparse.csr_matrix:
+        """Rows on the basis, matrix of shape (n_rows, n_hats)."""
+        return sparse.csr_matrix(self.basis.transform(features[self.basis.feature_names_in_]))
+
+    def sums_of_hats(self, features: pd.DataFrame, labels: Labels) -> Floats:
+        """Over some rows, array of shape (n_hats,)."""
+        return np.ones(len(labels)) @ self.hats(features)
+
+    def sums(self, features: pd.DataFrame, labels: Labels, *, solution: Solution) -> Floats:
+        """What the lasso asks of some rows at a solution, as `Sums.numbers`."""
+        values = (self.hats(features) @ self.points).toarray()
+        return lasso.sums(values, labels.astype(np.float64), solution).numbers()
+
+    def refined(self, rows: TrainingRows, solution: Solution) -> Solution:
+        """The solution for all rows, from one for a sample of them."""
+
+        def sums_at(at: Solution) -> Sums:
+            return Sums.of(rows.total(partial(self.sums, solution=at)), len(at.weights))
+
+        return lasso.refined(sums_at, solution)
+
+
 def fit_selected(
     features: pd.DataFrame,
     labels: Labels,
@@ -520,54 +594,44 @@ def fit_selected(
 
     Args:
         features, labels, columns: the training rows.
-        selection: pairs, strength and threshold.
+        selection: penalty and threshold.
         sample: positions of the rows used for the selection.
     """
-    learner = Learner.of(features.iloc[sample], labels[sample], columns)
+    rows = RowsInMemory(features, labels)
+    return fit_to_all(rows, features.iloc[sample], labels[sample], columns, selection)
+
+
+@one_thread
+def fit_to_all(
+    rows: TrainingRows,
+    features: pd.DataFrame,
+    labels: Labels,
+    columns: Columns,
+    selection: Selection,
+) -> tuple[Pipeline, Scorecard]:
+    """Select the functions by a sample, weigh them by all rows, and export the scorecard.
+
+    Args:
+        rows: all training rows.
+        features, labels, columns: the rows used for the selection, all or a sample.
+        selection: penalty and threshold.
+    """
+    learner = Learner.of(features, labels, columns)
     solution = learner.fit(selection)
     basis, kept = learner.reduced(solution)
-    if len(sample) < len(labels):
-        points = learner.ramps.points(solution.positions)[kept]
+    functions = Functions(basis, learner.ramps.points(solution.positions)[kept])
+    if len(labels) < rows.count:
         # Surer with more rows, it is shrunk less: by the root, as an estimate's error.
-        penalty = solution.penalty * (len(sample) / len(labels)) ** 0.5
-        solution = lasso.refined(
-            lambda at: _sums(features, labels, basis, points, at),
-            replace(solution, penalty=penalty),
-        )
+        penalty = solution.penalty * (len(labels) / rows.count) ** 0.5
+        solution = functions.refined(rows, replace(solution, penalty=penalty))
     coefficients = learner.points(solution)[kept]
     regression = LogisticRegression()
     regression.classes_ = np.array([0, 1], dtype=np.int8)
     regression.coef_, regression.intercept_ = coefficients[None, :], np.array([solution.intercept])
     regression.n_features_in_ = len(coefficients)
     pipeline = Pipeline([("basis", basis), ("regression", regression)])
-    total = sum(part.sum(axis=0) for part in _hats(features, basis))
-    means = np.asarray(total).ravel() / len(labels)
-    expanded = sparse.csr_matrix(basis.transform(features.iloc[sample][columns.all]))
-    return pipeline, export(pipeline, means, expanded, selection.threshold)
-
-
-def _hats(features: pd.DataFrame, basis: ColumnTransformer) -> Iterator[sparse.csr_matrix]:
-    """The rows on a basis, some at a time."""
-    for start in range(0, len(features), CHUNK_ROWS):
-        part = features.iloc[start : start + CHUNK_ROWS]
-        yield sparse.csr_matrix(basis.transform(part[basis.feature_names_in_]))
-
-
-def _sums(
-    features: pd.DataFrame,
-    labels: Labels,
-    basis: ColumnTransformer,
-    points: sparse.csc_matrix,
-    solution: Solution,
-) -> Sums:
-    """The sums over all rows, for functions that are points of a basis."""
-    total, start = None, 0
-    for hats in _hats(features, basis):
-        known = labels[start : (start := start + hats.shape[0])].astype(np.float64)
-        some = lasso.sums((hats @ points).toarray(), known, solution)
-        total = some if total is None else total + some
-    assert total is not None
-    return total
+    means = rows.total(functions.sums_of_hats) / rows.count
+    return pipeline, export(pipeline, means, learner.rows.hats[:, kept], selection.threshold)
 
 
 def export(

@@ -20,13 +20,14 @@ from attrition.engines.candidate import (
 )
 from attrition.engines.spark import dataset
 from attrition.engines.spark.dataset import SAMPLE_ROWS, Master
-from attrition.engines.spark.training import fit_selected
+from attrition.engines.spark.training import RowsOnSpark
 from attrition.model.training import (
     Columns,
     FittedModel,
     Labels,
     check_enough,
     choose,
+    fit_to_all,
     with_threshold_for_all,
 )
 
@@ -117,9 +118,15 @@ def _fit(config: Config, rows: DataFrame, total: int, sample: Clients) -> Fitted
     keys = storage.key_of(config)
     labels = _labels(sample)
     selection, chosen = choose(sample.features, labels, columns, config.random_seed, sample.ids)
-    picked = sample.features.iloc[chosen], labels[chosen]
-    pipeline, card = fit_selected(rows, total, keys, columns, selection=selection, sample=picked)
-    return FittedModel(pipeline, card, selection, config.random_seed)
+    selected = rows.select(*(keys[name] for name in columns.all), "label")
+    pipeline, card = fit_to_all(
+        RowsOnSpark(selected, total, columns),
+        sample.features.iloc[chosen],
+        labels[chosen],
+        columns,
+        selection,
+    )
+    return FittedModel(pipeline, card, selection, config.random_seed, columns)
 
 
 def _to_compare(
