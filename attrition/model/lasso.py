@@ -241,4 +241,6 @@ def _lasso(products: Floats, aims: Floats, ridge: float, solution: Solution, row
         tol=TOLERANCE,
         positive=has_signs,
     )
-    return np.bincount(owners, weights[:, 0] * flips, minlength=len(solution.weights))
+    result = np.zeros(len(solution.weights))
+    np.add.at(result, owners, weights[:, 0] * flips)
+    return result
