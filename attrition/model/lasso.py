@@ -1,6 +1,7 @@
 """Logistic regression with an L1 penalty over very many functions, of which it needs few.
 
-Minimises mean log loss + penalty * sum of |weights| / scales; the intercept is free. As glmnet does
+Minimises mean log loss + penalty * sum of |weights| / scales; the intercept is free, and a weight
+may be held to one sign. As glmnet does
 (Friedman, Hastie and Tibshirani 2010): the loss is replaced by its quadratic approximation, whose
 lasso is solved by coordinate descent (scikit-learn's), and again. Only a working set of functions
 is ever written out: after each step the functions without weight leave it, and those come in whose
@@ -26,9 +27,10 @@ from attrition.model.scorecard import logistic
 
 Floats = NDArray[np.float64]
 Positions = NDArray[np.intp]
+Signs = NDArray[np.int8]
 
 STEPS = 8  # approximations for one penalty
-ENTERING = 250  # most functions that come in at one step
+ENTERING = 120  # most functions that come in at one step
 SLACK = 0.1  # how far the condition of the optimum may be violated, as a share of the penalty
 FEW = 10  # functions that come in at the last step
 LAST_STEPS = 3  # for functions that are selected already
@@ -38,7 +40,11 @@ CYCLES, TOLERANCE = 200, 1e-4  # of the coordinate descent
 
 
 class Functions(Protocol):
-    """Many functions of the same rows."""
+    """Many functions of the same rows; `signs`, of shape (n_functions,), as for a solution."""
+
+    @property
+    def signs(self) -> Signs:
+        """Of the weights."""
 
     def correlations(self, residuals: Floats) -> Floats:
         """Sum over the rows of each function times the residual, array of shape (n_functions,)."""
@@ -54,6 +60,7 @@ class Solution:
     Attributes:
         penalty: in nats a row.
         scales: of the functions; the larger, the less its weight is shrunk.
+        signs: of the functions; 1: its weight is not negative, -1: not positive, 0: either.
     """
 
     penalty: float
@@ -61,6 +68,7 @@ class Solution:
     positions: Positions
     weights: Floats
     scales: Floats
+    signs: Signs
 
     def selected(self) -> Solution:
         """The same without the functions that have no weight."""
@@ -70,6 +78,7 @@ class Solution:
             positions=self.positions[used],
             weights=self.weights[used],
             scales=self.scales[used],
+            signs=self.signs[used],
         )
 
     def adaptive(self) -> Solution:
@@ -79,7 +88,7 @@ class Solution:
 
 
 def path(
-    functions: Functions, labels: Floats, penalties: Sequence[float], scales: Floats
+    functions: Functions, labels: Floats, penalties: Sequence[float]
 ) -> Iterator[tuple[Solution, Solution]]:
     """The solution for each penalty, by the lasso and by the adaptive lasso.
 
@@ -87,22 +96,22 @@ def path(
         functions: of the rows.
         labels: array of shape (n_rows,), 1 or 0, both present.
         penalties: falling.
-        scales: array of shape (n_functions,).
     """
     base = float(np.log(labels.mean() / (1.0 - labels.mean())))
     none = np.zeros(0)
-    solution = Solution(np.inf, base, np.zeros(0, np.intp), none, none)
+    solution = Solution(np.inf, base, np.zeros(0, np.intp), none, none, np.zeros(0, np.int8))
     values = np.empty((len(labels), 0), order="F")
     for penalty in penalties:
         solution = replace(solution, penalty=penalty)
         for step in range(STEPS):
             residuals = labels - logistic(values @ solution.weights + solution.intercept)
-            entering = _violations(functions, residuals, solution, scales)
+            entering = _violations(functions, residuals, solution)
             solution = replace(
                 solution,
                 positions=np.concatenate([solution.positions, entering]),
                 weights=np.concatenate([solution.weights, np.zeros(len(entering))]),
-                scales=np.concatenate([solution.scales, scales[entering]]),
+                scales=np.concatenate([solution.scales, np.ones(len(entering))]),
+                signs=np.concatenate([solution.signs, functions.signs[entering]]),
             )
             values = np.hstack([values, functions.values(entering)])
             solution = _approximated(sums(values, labels, solution), solution)
@@ -125,11 +134,10 @@ def refined(sums_at: Callable[[Solution], Sums], solution: Solution) -> Solution
     return solution.selected()
 
 
-def _violations(
-    functions: Functions, residuals: Floats, solution: Solution, scales: Floats
-) -> Positions:
+def _violations(functions: Functions, residuals: Floats, solution: Solution) -> Positions:
     """The functions that violate the condition of the optimum, at most ENTERING, the worst."""
-    slopes = np.abs(functions.correlations(residuals)) * scales / len(residuals)
+    slopes = functions.correlations(residuals) / len(residuals)
+    slopes = np.where(functions.signs, slopes * functions.signs, np.abs(slopes))
     slopes[solution.positions] = 0.0
     entering = np.flatnonzero(slopes > solution.penalty * (1.0 + SLACK))
     if len(entering) <= ENTERING:
@@ -195,23 +203,44 @@ def _approximated(sums: Sums, solution: Solution) -> Solution:
         return replace(solution, intercept=mean)
     products = sums.products - sums.curvature * np.outer(means, means)
     aims = sums.with_target - sums.curvature * means * mean
-    products[np.diag_indices_from(products)] += RIDGE * (np.trace(products) + sums.rows)
-    # The same problem in as many rows as there are functions.
-    factor = cholesky(products)
-    target = solve_triangular(factor, aims, trans="T")
-    _, weights, _ = enet_path(
-        factor,
-        target,
-        l1_ratio=1.0,
-        alphas=[solution.penalty * sums.rows / len(target)],
-        precompute=products,
-        Xy=aims,
-        coef_init=solution.weights / solution.scales,
-        check_input=False,
-        max_iter=CYCLES,
-        tol=TOLERANCE,
-    )
-    scaled = weights[:, 0]
+    ridge = RIDGE * (np.trace(products) + sums.rows)
+    scaled = _lasso(products, aims, ridge, solution, sums.rows)
     return replace(
         solution, weights=scaled * solution.scales, intercept=mean - float(means @ scaled)
     )
+
+
+def _lasso(products: Floats, aims: Floats, ridge: float, solution: Solution, rows: float) -> Floats:
+    """Weights of a least squares problem under an L1 penalty, from its normal equations.
+
+    Where a sign is held, each free function stands there twice, once as its negative, and no
+    weight is negative.
+    """
+    start = solution.weights / solution.scales
+    has_signs = bool(solution.signs.any())
+    owners, flips = np.arange(len(start)), np.ones(len(start))
+    if has_signs:
+        free = np.flatnonzero(solution.signs == 0)
+        owners = np.concatenate([owners, free])
+        flips = np.concatenate([np.where(solution.signs < 0, -1.0, 1.0), -np.ones(len(free))])
+        products = products[np.ix_(owners, owners)] * np.outer(flips, flips)
+        aims, start = aims[owners] * flips, np.maximum(start[owners] * flips, 0.0)
+    products[np.diag_indices_from(products)] += ridge
+    # The same problem in as many rows as there are functions.
+    factor = cholesky(products)
+    _, weights, _ = enet_path(
+        factor,
+        solve_triangular(factor, aims, trans="T"),
+        l1_ratio=1.0,
+        alphas=[solution.penalty * rows / len(aims)],
+        precompute=products,
+        Xy=aims,
+        coef_init=start,
+        check_input=False,
+        max_iter=CYCLES,
+        tol=TOLERANCE,
+        positive=has_signs,
+    )
+    result = np.zeros(len(solution.weights))
+    np.add.at(result, owners, weights[:, 0] * flips)
+    return result

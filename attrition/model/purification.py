@@ -14,6 +14,7 @@ from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import sparse
 
 from attrition.model.scorecard import Scorecard
 from attrition.model.terms import Axis, CategoricalTerm, KnotAxis, LevelAxis, NumericTerm, PairTerm
@@ -56,17 +57,22 @@ def purified(card: Scorecard, cells: Sequence[Cells]) -> Scorecard:
 def _split(grid: Floats, cells: Cells) -> tuple[float, tuple[Floats, Floats], Floats]:
     """Constant, parts of the two columns, and what is left of a grid: least squares over rows."""
     rows, columns = grid.shape
-    sides = np.hstack(
-        [np.kron(np.eye(rows), np.ones((columns, 1))), np.kron(np.ones((rows, 1)), np.eye(columns))]
+    sides = sparse.hstack(
+        [
+            sparse.kron(sparse.eye(rows), np.ones((columns, 1))),
+            sparse.kron(np.ones((rows, 1)), sparse.eye(columns)),
+        ],
+        format="csr",
     )
     # In units of the root of each position's rows, a rare position counts no less than others.
     masses = sides.T @ cells.means
     scale = np.divide(1.0, np.sqrt(masses), out=np.zeros_like(masses), where=masses > 0.0)
-    gram = scale[:, None] * (sides.T @ cells.products @ sides) * scale
-    values, vectors = np.linalg.eigh(gram)
+    places = cells.rows @ sides
+    products = (places.T @ places).toarray() / places.shape[0]
+    values, vectors = np.linalg.eigh(scale[:, None] * products * scale)
     kept = values > LEAST_EIGENVALUE
-    target = vectors[:, kept].T @ (scale * (sides.T @ cells.products @ grid.ravel()))
-    both = scale * (vectors[:, kept] @ (target / values[kept]))
+    aims = places.T @ (cells.rows @ grid.ravel()) / places.shape[0]
+    both = scale * (vectors[:, kept] @ (vectors[:, kept].T @ (scale * aims) / values[kept]))
     first = both[:rows] - masses[:rows] @ both[:rows]
     second = both[rows:] - masses[rows:] @ both[rows:]
     constant = float(cells.means @ grid.ravel())

@@ -14,7 +14,7 @@ weighed is again a curve or a grid of points.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -27,45 +27,65 @@ from attrition.model.terms import Axis, KnotAxis
 
 Floats = NDArray[np.float64]
 Positions = NDArray[np.intp]
+Signs = NDArray[np.int8]
 
-PAIR_SCALE = 0.5
+
+@dataclass(frozen=True)
+class Side:
+    """The functions of one axis.
+
+    Attributes:
+        points: array of shape (positions, functions).
+        signs: array of shape (functions,); 1: a weight below 0 would break the direction that was
+            asked of the column, -1: one above 0 would, 0: none would.
+    """
+
+    points: Floats
+    signs: Signs
+
+
+ONE = Side(np.ones((1, 1)), np.zeros(1, dtype=np.int8))
 
 
 @dataclass(frozen=True)
 class Block:
     """The functions of one term, on hats `first` and following of the basis.
 
-    Attributes:
-        rows, columns: arrays of shape (positions, functions): points of the functions of the two
-            axes. A function of the term is the product of one of each; of a single column `columns`
-            is [[1]].
+    A function of the term is the product of a function of each side; of a single column `columns`
+    is ONE. Products that no weight but 0 would let rise and fall as asked are left out.
     """
 
     first: int
-    rows: Floats
-    columns: Floats
-    is_pair: bool = False
+    rows: Side
+    columns: Side
+
+    @cached_property
+    def allowed(self) -> Positions:
+        """Which products are functions."""
+        return np.flatnonzero(np.multiply.outer(self.rows.signs, self.columns.signs) >= 0)
+
+    @cached_property
+    def signs(self) -> Signs:
+        """Of the functions' weights; see `Side`."""
+        both = np.add.outer(self.rows.signs, self.columns.signs).ravel()[self.allowed]
+        return np.sign(both).astype(np.int8)
 
     @property
     def hats(self) -> slice:
         """The term's columns of the basis."""
-        return slice(self.first, self.first + len(self.rows) * len(self.columns))
-
-    @property
-    def count(self) -> int:
-        """Number of functions."""
-        return int(self.rows.shape[1] * self.columns.shape[1])
+        return slice(self.first, self.first + len(self.rows.points) * len(self.columns.points))
 
     def correlations(self, hats: Floats) -> Floats:
         """Of each function, from those of the hats."""
-        grid = hats[self.hats].reshape(len(self.rows), len(self.columns))
-        result: Floats = (self.rows.T @ grid @ self.columns).ravel()
-        return result
+        rows, columns = self.rows.points, self.columns.points
+        grid = hats[self.hats].reshape(len(rows), len(columns))
+        products: Floats = (rows.T @ grid @ columns).ravel()
+        return products if len(self.allowed) == len(products) else products[self.allowed]
 
     def points(self, function: int) -> Floats:
         """Of one function, one for each hat."""
-        row, column = divmod(function, self.columns.shape[1])
-        return np.outer(self.rows[:, row], self.columns[:, column]).ravel()
+        row, column = divmod(int(self.allowed[function]), self.columns.points.shape[1])
+        return np.outer(self.rows.points[:, row], self.columns.points[:, column]).ravel()
 
 
 class Ramps:
@@ -74,17 +94,15 @@ class Ramps:
     Attributes:
         blocks: one a term; the functions are numbered from block to block.
         width: number of the basis' columns.
-        scales: of the functions, for the lasso: what two columns say must be surer.
+        signs: of the functions' weights, array of shape (n_functions,); see `Side`.
     """
 
-    def __init__(self, basis: ColumnTransformer) -> None:
-        self.blocks = list(_blocks(basis))
+    def __init__(self, basis: ColumnTransformer, monotone: Mapping[str, int]) -> None:
+        self.blocks = list(_blocks(basis, monotone))
         self.width = self.blocks[-1].hats.stop if self.blocks else 0
-        counts = [block.count for block in self.blocks]
-        self.starts = np.cumsum([0, *counts])
-        self.scales = np.repeat(
-            [PAIR_SCALE if block.is_pair else 1.0 for block in self.blocks], counts
-        )
+        signs = [block.signs for block in self.blocks]
+        self.starts = np.cumsum([0, *map(len, signs)])
+        self.signs = np.concatenate(signs) if signs else np.zeros(0, dtype=np.int8)
 
     def points(self, positions: Positions) -> sparse.csc_matrix:
         """Some functions as points of the hats, matrix of shape (width, len(positions))."""
@@ -105,34 +123,45 @@ class Ramps:
         )
 
 
-def _blocks(basis: ColumnTransformer) -> Iterator[Block]:
+def _blocks(basis: ColumnTransformer, monotone: Mapping[str, int]) -> Iterator[Block]:
     """In the order of the basis' columns."""
-    first, parts, one = 0, basis.named_transformers_, np.ones((1, 1))
+    first, parts = 0, basis.named_transformers_
     for name in ("numeric", "categorical"):
         if basis.output_indices_[name].start == basis.output_indices_[name].stop:
             continue
-        for axis in parts[name].axes_:
-            yield Block(first, _climbing(axis), one)
+        for column, axis in zip(parts[name].feature_names_in_, parts[name].axes_, strict=True):
+            yield Block(first, _side(axis, monotone.get(column, 0)), ONE)
             first += len(axis)
             if isinstance(axis, KnotAxis):  # its "was missing"
-                yield Block(first, one, one)
+                yield Block(first, ONE, ONE)
                 first += 1
     if basis.output_indices_["pairs"].start < basis.output_indices_["pairs"].stop:
         grids = parts["pairs"]
-        for columns in grids.pairs:
-            axes = [grids.axes_[column] for column in columns]
-            sides = [_climbing(axis, both_ways=True) for axis in axes]
-            yield Block(first, sides[0], sides[1], is_pair=True)
-            first += len(axes[0]) * len(axes[1])
+        for pair in grids.pairs:
+            rows, columns = (
+                _side(grids.axes_[column], monotone.get(column, 0), both_ways=True)
+                for column in pair
+            )
+            yield Block(first, rows, columns)
+            first += len(rows.points) * len(columns.points)
 
 
-def _climbing(axis: Axis, both_ways: bool = False) -> Floats:
-    """The functions of an axis: ramps that rise, and those that fall; levels each by itself."""
+def _side(axis: Axis, direction: int, both_ways: bool = False) -> Side:
+    """The functions of an axis: ramps that rise, and those that fall; levels each by itself.
+
+    Args:
+        axis: of a column.
+        direction: 1 where the risk must not fall along it, -1 where it must not rise, else 0.
+        both_ways: with the falling ramps.
+    """
     size = len(axis)
     if not isinstance(axis, KnotAxis):
-        return np.eye(size)
+        return Side(np.eye(size), np.zeros(size, dtype=np.int8))
     rising = np.tri(size, size - 1, -1)
-    return np.hstack([rising, 1.0 - rising]) if both_ways else rising
+    signs = np.full(size - 1, direction, dtype=np.int8)
+    if not both_ways:
+        return Side(rising, signs)
+    return Side(np.hstack([rising, 1.0 - rising]), np.concatenate([signs, -signs]))
 
 
 @dataclass(frozen=True)
@@ -146,6 +175,11 @@ class RampsOfRows:
 
     ramps: Ramps
     hats: sparse.csr_matrix
+
+    @property
+    def signs(self) -> Signs:
+        """Of the functions' weights."""
+        return self.ramps.signs
 
     @cached_property
     def _by_hat(self) -> sparse.csr_matrix:

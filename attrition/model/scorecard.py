@@ -325,6 +325,7 @@ def _numeric_json(term: NumericTerm) -> dict[str, Any]:
     return {
         "knots": list(term.axis.knots),
         "points": list(term.points),
+        "standard_errors": list(term.errors),
         "missing_points": term.missing_points,
         "missing_share": term.missing_share,
         "usual_value": term.axis.usual_value,
@@ -340,6 +341,7 @@ def _numeric_term(column: str, item: Mapping[str, Any]) -> NumericTerm:
         _number(item["missing_points"]),
         _number(item["missing_share"]),
         _number(item["average_points"]),
+        _numbers(item["standard_errors"]),
     )
 
 
@@ -347,6 +349,7 @@ def _categorical_json(term: CategoricalTerm) -> dict[str, Any]:
     return {
         "points": dict(zip(term.axis.levels, term.points, strict=False)),
         "other_points": term.points[-1],
+        "standard_errors": list(term.errors),
         "usual_value": term.usual_value,
         "average_points": term.average_points,
     }
@@ -360,6 +363,7 @@ def _categorical_term(column: str, item: Mapping[str, Any]) -> CategoricalTerm:
         (*_numbers(list(points.values())), _number(item["other_points"])),
         _text(item["usual_value"]),
         _number(item["average_points"]),
+        _numbers(item["standard_errors"]),
     )
 
 
@@ -372,6 +376,7 @@ def _pair_json(term: PairTerm) -> dict[str, Any]:
         "columns": list(term.columns),
         "axes": axes,
         "points": [list(row) for row in term.points],
+        "standard_errors": [list(row) for row in term.errors],
         "average_points": term.average_points,
     }
 
@@ -385,6 +390,7 @@ def _pair_term(item: Mapping[str, Any], axes: Mapping[str, KnotAxis | None]) -> 
         (_pair_axis(raw_first, axes[first]), _pair_axis(raw_second, axes[second])),
         tuple(_numbers(row) for row in item["points"]),
         _number(item["average_points"]),
+        tuple(_numbers(row) for row in item["standard_errors"]),
     )
 
 

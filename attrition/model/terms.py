@@ -158,6 +158,7 @@ class NumericTerm:
         missing_points: points of a missing value.
         missing_share: fraction 0-1 of the training rows without a value.
         average_points: mean over the training rows.
+        errors: standard errors of the points, against the average; empty if unknown.
     """
 
     column: str
@@ -166,10 +167,12 @@ class NumericTerm:
     missing_points: float
     missing_share: float
     average_points: float
+    errors: tuple[float, ...] = ()
 
     def __post_init__(self) -> None:
         """Refuse points that do not fit the axis."""
         _check_count("points", self.points, self.axis)
+        _check_count("standard errors", self.errors or self.points, self.axis)
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -203,6 +206,7 @@ class CategoricalTerm:
         points: one per level, in log-odds; the last for all other levels.
         usual_value: the most frequent level of the training rows.
         average_points: mean over the training rows.
+        errors: standard errors of the points, against the average; empty if unknown.
     """
 
     column: str
@@ -210,10 +214,12 @@ class CategoricalTerm:
     points: tuple[float, ...]
     usual_value: str
     average_points: float
+    errors: tuple[float, ...] = ()
 
     def __post_init__(self) -> None:
         """Refuse points that do not fit the axis."""
         _check_count("points", self.points, self.axis)
+        _check_count("standard errors", self.errors or self.points, self.axis)
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -239,18 +245,21 @@ class PairTerm:
         points: the grid, one row per position of the first axis, one column per position of the
             second; between knots the points are interpolated bilinearly.
         average_points: mean over the training rows.
+        errors: standard errors of the points, a grid like theirs; empty if unknown.
     """
 
     columns: tuple[str, str]
     axes: tuple[Axis, Axis]
     points: tuple[tuple[float, ...], ...]
     average_points: float
+    errors: tuple[tuple[float, ...], ...] = ()
 
     def __post_init__(self) -> None:
         """Refuse a grid that does not fit the axes."""
-        _check_count("rows of points", self.points, self.axes[0])
-        for row in self.points:
-            _check_count("points in a row", row, self.axes[1])
+        for what, grid in (("points", self.points), ("standard errors", self.errors)):
+            _check_count(f"rows of {what}", grid or self.points, self.axes[0])
+            for row in grid:
+                _check_count(f"{what} in a row", row, self.axes[1])
 
     def of_column(self, table: Table) -> Floats:
         """Points of every client."""

@@ -18,10 +18,10 @@ from __future__ import annotations
 
 import copy
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
-from functools import partial, reduce
+from dataclasses import dataclass, field, replace
+from functools import cached_property, partial, reduce
 from operator import add
 from typing import Any, Protocol, TypeVar
 
@@ -37,6 +37,7 @@ from threadpoolctl import threadpool_limits
 
 from attrition.core.errors import NotEnoughData
 from attrition.model import lasso
+from attrition.model.bands import with_errors
 from attrition.model.lasso import Solution, Sums
 from attrition.model.metrics import Minimum, log_losses, undefined_reason
 from attrition.model.purification import purified
@@ -49,7 +50,7 @@ from attrition.model.transformers import CategoryLevels, NumericHats, PairGrids
 RECIPE = 6
 
 PENALTIES = tuple(np.geomspace(0.01, 0.00012, 9).tolist())  # of the lasso, in nats a row
-PATIENCE = 2  # penalties without a lower loss after which no lower one is tried
+PATIENCE = 1  # penalties without a lower loss after which no lower one is tried
 MOST_PAIRS = 250  # more pairs than this are ranked first,
 COARSE = 5  # on grids of so many knots a side
 FOLDS = 5
@@ -59,6 +60,7 @@ CHUNK_ROWS = 20_000  # of which the functions are written out at a time
 Floats = NDArray[np.float64]
 Labels = NDArray[np.int8]
 Pairs = tuple[tuple[str, str], ...]
+Tried = tuple[float, bool]  # a penalty, and whether the functions are weighed again
 Function = TypeVar("Function", bound=Callable[..., Any])
 PartSums = Callable[[pd.DataFrame, Labels], Floats]  # sums over some rows, by features and labels
 
@@ -69,10 +71,15 @@ one_thread: Callable[[Function], Function] = threadpool_limits.wrap(limits=1, us
 
 @dataclass(frozen=True)
 class Columns:
-    """The numeric and the categorical feature columns."""
+    """The numeric and the categorical feature columns.
+
+    Attributes:
+        monotone: numeric column -> 1 where the risk must not fall along it, -1 where not rise.
+    """
 
     numeric: tuple[str, ...]
     categorical: tuple[str, ...]
+    monotone: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def all(self) -> list[str]:
@@ -94,6 +101,7 @@ class Selection:
     labels: Labels
     probabilities: Floats
     tried: tuple[tuple[float, bool, float], ...]  # penalty, adapted or not, log loss
+    cards: tuple[Scorecard, ...]  # of the folds
     clients: NDArray[np.intp] | None = None  # the rows' clients as codes
 
 
@@ -160,7 +168,8 @@ def fit(
     columns = Columns(tuple(numeric), tuple(categorical))
     selection, sample = choose(features, truth, columns, seed, clients)
     pipeline, scorecard = fit_selected(features, truth, columns, selection, sample)
-    return FittedModel(pipeline, scorecard, selection, seed, columns)
+    card = with_errors(scorecard, selection.cards)
+    return FittedModel(pipeline, card, selection, seed, columns)
 
 
 def check_enough(rows: int, positives: int, minimum: Minimum) -> None:
@@ -288,19 +297,19 @@ def select(
                 _folds(labels, clients, seed),
             )
         )
-        predictions: dict[tuple[float, bool], Floats] = {}
-        losses: dict[tuple[float, bool], float] = {}
+        predictions: dict[Tried, Floats] = {}
+        losses: dict[Tried, float] = {}
         for number, penalty in enumerate(PENALTIES):
-            answers = list(threads.map(lambda fold: next(fold.answers), folds))
-            for is_adapted in (False, True):
-                together = np.empty(len(labels))
-                for fold, answer in zip(folds, answers, strict=True):
-                    together[fold.test] = answer[is_adapted]
-                predictions[penalty, is_adapted] = together
-                losses[penalty, is_adapted] = float(log_losses(labels, together).mean())
+            list(threads.map(Fold.go_on, folds))
+            for tried in ((penalty, False), (penalty, True)):
+                predictions[tried] = np.empty(len(labels))
+                for fold in folds:
+                    predictions[tried][fold.test] = fold.answers(tried)
+                losses[tried] = float(log_losses(labels, predictions[tried]).mean())
             best = min(losses, key=losses.__getitem__)
             if PENALTIES.index(best[0]) + PATIENCE <= number:
                 break
+        cards = threads.map(lambda fold: fold.card(best), folds)
     return Selection(
         penalty=best[0],
         is_adapted=best[1],
@@ -308,6 +317,7 @@ def select(
         labels=labels,
         probabilities=predictions[best],
         tried=tuple((*tried, loss) for tried, loss in losses.items()),
+        cards=tuple(cards),
         clients=clients,
     )
 
@@ -345,15 +355,21 @@ def _folds(
     yield from splitter.split(labels, labels)
 
 
-@dataclass(frozen=True)
+@dataclass
 class Fold:
-    """One fold; `answers` are the probabilities of its unseen rows, penalty by penalty.
+    """One fold: what is learnt from its training rows, and the answers for its test rows.
 
-    Each is a pair: by the lasso, and by the adapted lasso.
+    Attributes:
+        test: positions of the test rows.
+        hats: these rows on the basis.
+        learner: of the training rows.
+        solutions: those found so far.
     """
 
     test: NDArray[np.intp]
-    answers: Iterator[tuple[Floats, Floats]]
+    hats: sparse.csr_matrix
+    learner: Learner
+    solutions: dict[Tried, Solution] = field(default_factory=dict)
 
     @classmethod
     def prepare(
@@ -366,7 +382,29 @@ class Fold:
     ) -> Fold:
         """Expand the rows; whatever is learnt, is learnt from the fold's own training rows."""
         learner = Learner.of(features.iloc[train], labels[train], columns)
-        return cls(test, learner.follow(PENALTIES, learner.hats(features.iloc[test])))
+        return cls(test, learner.hats(features.iloc[test]), learner)
+
+    @cached_property
+    def _path(self) -> Iterator[tuple[Solution, Solution]]:
+        return self.learner.path(PENALTIES)
+
+    def go_on(self) -> None:
+        """Find the solutions of the next penalty."""
+        plain, adapted = next(self._path)
+        self.solutions |= {(plain.penalty, False): plain, (plain.penalty, True): adapted}
+
+    def answers(self, tried: Tried) -> Floats:
+        """Probabilities of the test rows."""
+        solution = self.solutions[tried]
+        return logistic(self.hats @ self.learner.points(solution) + solution.intercept)
+
+    def card(self, tried: Tried) -> Scorecard:
+        """The model of the training rows."""
+        learner, solution = self.learner, self.solutions[tried]
+        basis, kept = learner.reduced(solution)
+        hats = learner.rows.hats[:, kept]
+        pipeline = as_pipeline(basis, learner.points(solution)[kept], solution.intercept)
+        return export(pipeline, np.asarray(hats.mean(axis=0)).ravel(), hats)
 
 
 @dataclass(frozen=True)
@@ -394,22 +432,16 @@ class Learner:
             pairs = candidate_pairs(features, labels, columns)
         basis = make_basis(columns, pairs, len(features))
         hats = sparse.csr_matrix(basis.fit_transform(features[columns.all]))
-        ramps = Ramps(basis)
+        ramps = Ramps(basis, columns.monotone)
         return cls(basis, ramps, RampsOfRows(ramps, hats), labels.astype(np.float64))
 
     def hats(self, features: pd.DataFrame) -> sparse.csr_matrix:
         """Other rows on the basis."""
         return sparse.csr_matrix(self.basis.transform(features[self.basis.feature_names_in_]))
 
-    def follow(
-        self, penalties: Sequence[float], hats: sparse.csr_matrix
-    ) -> Iterator[tuple[Floats, Floats]]:
-        """Probabilities of other rows, by the lasso and by the adapted lasso."""
-        for solutions in lasso.path(self.rows, self.labels, penalties, self.ramps.scales):
-            plain, adapted = (
-                logistic(hats @ self.points(one) + one.intercept) for one in solutions
-            )
-            yield plain, adapted
+    def path(self, penalties: Sequence[float]) -> Iterator[tuple[Solution, Solution]]:
+        """Solutions by the lasso and by the adapted lasso, penalty by penalty."""
+        return lasso.path(self.rows, self.labels, penalties)
 
     def points(self, solution: Solution) -> Floats:
         """A solution as points of the hats, array of shape (n_columns,)."""
@@ -442,7 +474,7 @@ class Learner:
     def fit(self, selection: Selection) -> Solution:
         """The solution with the selected settings."""
         penalties = [one for one in PENALTIES if one >= selection.penalty]
-        *_, last = lasso.path(self.rows, self.labels, penalties, self.ramps.scales)
+        *_, last = self.path(penalties)
         return last[selection.is_adapted]
 
 
@@ -464,7 +496,9 @@ def rank_pairs(features: pd.DataFrame, labels: Labels, columns: Columns) -> Pair
     """
     singles = Learner.of(features, labels, columns, ())
     middle = PENALTIES[: len(PENALTIES) // 2 + 1]
-    *_, (probability, _) = singles.follow(middle, singles.rows.hats)
+    *_, (solution, _) = singles.path(middle)
+    log_odds = singles.rows.hats @ singles.points(solution) + solution.intercept
+    probability = logistic(log_odds)
     grids = PairGrids([(column, column) for column in columns.all], columns.numeric, COARSE).fit(
         features
     )
@@ -629,26 +663,28 @@ def fit_to_all(
         # Surer with more rows, it is shrunk less: by the root, as an estimate's error.
         penalty = solution.penalty * (len(labels) / rows.count) ** 0.5
         solution = functions.refined(rows, replace(solution, penalty=penalty))
-    coefficients = learner.points(solution)[kept]
+    pipeline = as_pipeline(basis, learner.points(solution)[kept], solution.intercept)
+    means = rows.total(functions.sums_of_hats) / rows.count
+    card = export(pipeline, means, learner.rows.hats[:, kept])
+    return pipeline, replace(card, threshold=selection.threshold)
+
+
+def as_pipeline(basis: ColumnTransformer, points: Floats, intercept: float) -> Pipeline:
+    """The scikit-learn pipeline of a fitted basis and the points of its hats."""
     regression = LogisticRegression()
     regression.classes_ = np.array([0, 1], dtype=np.int8)
-    regression.coef_, regression.intercept_ = coefficients[None, :], np.array([solution.intercept])
-    regression.n_features_in_ = len(coefficients)
-    pipeline = Pipeline([("basis", basis), ("regression", regression)])
-    means = rows.total(functions.sums_of_hats) / rows.count
-    return pipeline, export(pipeline, means, learner.rows.hats[:, kept], selection.threshold)
+    regression.coef_, regression.intercept_ = points[None, :], np.array([intercept])
+    regression.n_features_in_ = len(points)
+    return Pipeline([("basis", basis), ("regression", regression)])
 
 
-def export(
-    pipeline: Pipeline, means: Floats, sample: sparse.csr_matrix, threshold: float
-) -> Scorecard:
-    """The scorecard that equals a fitted pipeline, with purified pairs.
+def export(pipeline: Pipeline, means: Floats, sample: sparse.csr_matrix) -> Scorecard:
+    """The scorecard that equals a fitted pipeline, with purified pairs, and a threshold of .5.
 
     Args:
         pipeline: basis and regression, fitted.
         means: of the basis' columns over the training rows; they give the average points.
         sample: of the training rows, on the basis: what pairs and single columns share.
-        threshold: of the scorecard.
     """
     basis, regression = pipeline["basis"], pipeline["regression"]
     terms = {
@@ -658,7 +694,7 @@ def export(
     }
     card = Scorecard(
         intercept=float(regression.intercept_[0]),
-        threshold=threshold,
+        threshold=0.5,
         numeric=terms.get("numeric", ()),
         categorical=terms.get("categorical", ()),
         pairs=terms.get("pairs", ()),

@@ -227,12 +227,11 @@ class Cells:
 
     Attributes:
         means: array of shape (n,), mean weight of each cell over all training rows.
-        products: array of shape (n, n), mean product of the weights of two cells, over all
-            training rows or a sample of them.
+        rows: matrix of shape (n_rows, n), the weights, for all training rows or a sample of them.
     """
 
     means: NDArray[np.float64]
-    products: NDArray[np.float64]
+    rows: sparse.csr_matrix
 
 
 class PairGrids(TransformerMixin, BaseEstimator):  # type: ignore[misc]
@@ -299,9 +298,7 @@ class PairGrids(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         result, start = [], 0
         for size in self.sizes():
             where = slice(start, start := start + size)
-            block = sample[:, where]
-            products = (block.T @ block).toarray() / sample.shape[0]
-            result.append(Cells(means[where], products))
+            result.append(Cells(means[where], sample[:, where]))
         return result
 
     def sizes(self) -> list[int]:

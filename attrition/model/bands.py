@@ -1,0 +1,67 @@
+"""How sure the points of a scorecard are: the jackknife over the models of the folds.
+
+Each fold's model has not seen a part of the rows, and has selected its functions anew. With g such
+models the variance of a figure is (g - 1) / g * sum of (figure - mean)^2 (the grouped jackknife;
+Efron and Stein 1981). So a band holds what the selection leaves open, too, which the covariance of
+the selected functions does not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from attrition.model.scorecard import Scorecard
+from attrition.model.terms import Axis, KnotAxis, Term
+
+Floats = NDArray[np.float64]
+
+OTHER = "\0"  # no level has this name: it stands for all that have no position of their own
+
+
+def with_errors(card: Scorecard, cards: Sequence[Scorecard]) -> Scorecard:
+    """The scorecard with standard errors of its points, against the average client's.
+
+    Args:
+        card: the model of all rows.
+        cards: models of the rows without a part of them, each row being in one of the parts.
+    """
+    by_columns = [{term.columns: term for term in other.all_terms} for other in cards]
+
+    def errors(term: Any) -> list[Any]:
+        axes = term.axes if len(term.columns) > 1 else (term.axis,)
+        table = _positions(axes, term.columns)
+        several = np.stack([_above_average(one.get(term.columns), table) for one in by_columns])
+        result = np.sqrt((len(cards) - 1) * several.var(axis=0))
+        grid: list[Any] = result.reshape([len(axis) for axis in axes]).tolist()
+        return grid
+
+    return replace(
+        card,
+        numeric=tuple(replace(term, errors=tuple(errors(term))) for term in card.numeric),
+        categorical=tuple(replace(term, errors=tuple(errors(term))) for term in card.categorical),
+        pairs=tuple(replace(term, errors=tuple(map(tuple, errors(term)))) for term in card.pairs),
+    )
+
+
+def _above_average(term: Term | None, table: dict[str, NDArray[Any]]) -> Floats:
+    """A term's points above its average; a pair that was not selected has none."""
+    if term is None:
+        return np.zeros(len(next(iter(table.values()))))
+    return term.of_column(table) - term.average_points
+
+
+def _positions(axes: Sequence[Axis], columns: Sequence[str]) -> dict[str, NDArray[Any]]:
+    """Values that lie on all positions of one axis, or on all cells of two, row by row."""
+    values = [
+        np.array(axis.knots)
+        if isinstance(axis, KnotAxis)
+        else np.array([*axis.levels, OTHER], object)
+        for axis in axes
+    ]
+    cells = np.meshgrid(*values, indexing="ij")
+    return {column: cell.ravel() for column, cell in zip(columns, cells, strict=True)}
