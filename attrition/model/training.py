@@ -18,18 +18,21 @@ from __future__ import annotations
 
 import copy
 import os
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial, reduce
 from operator import add
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol
 
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 from scipy import sparse
 from sklearn.compose import ColumnTransformer
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import StratifiedKFold, train_test_split
 from sklearn.pipeline import Pipeline
@@ -61,12 +64,19 @@ Floats = NDArray[np.float64]
 Labels = NDArray[np.int8]
 Pairs = tuple[tuple[str, str], ...]
 Tried = tuple[float, bool]  # a penalty, and whether the functions are weighed again
-Function = TypeVar("Function", bound=Callable[..., Any])
 PartSums = Callable[[pd.DataFrame, Labels], Floats]  # sums over some rows, by features and labels
 
-# Threads of our own share the cores; BLAS' own would wait for each other, ten times as long as the
-# work takes where other processes want the cores, too.
-one_thread: Callable[[Function], Function] = threadpool_limits.wrap(limits=1, user_api="blas")
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """One thread of BLAS for each of ours.
+
+    Its own would wait for each other, ten times as long as the work takes where other processes
+    want the cores, too. That a step of the lasso ends early is no news: the next one goes on.
+    """
+    with threadpool_limits(1, "blas"), warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        yield
 
 
 @dataclass(frozen=True)
@@ -166,10 +176,32 @@ def fit(
     truth = np.asarray(labels).astype(np.int8)
     check_enough(len(truth), int(truth.sum()), minimum)
     columns = Columns(tuple(numeric), tuple(categorical))
-    selection, sample = choose(features, truth, columns, seed, clients)
-    pipeline, scorecard = fit_selected(features, truth, columns, selection, sample)
-    card = with_errors(scorecard, selection.cards)
-    return FittedModel(pipeline, card, selection, seed, columns)
+    rows = RowsInMemory(features, truth)
+    return fit_rows(rows, features, truth, columns, seed=seed, clients=clients)
+
+
+def fit_rows(
+    rows: TrainingRows,
+    features: pd.DataFrame,
+    labels: Labels,
+    columns: Columns,
+    *,
+    seed: int,
+    clients: ArrayLike | None = None,
+) -> FittedModel:
+    """Select and fit the model, wherever the rows are.
+
+    Args:
+        rows: all training rows.
+        features, labels, clients: of all or many of them, to take the sample for the selection
+            from; as for `fit`.
+        columns: which are numeric, which categorical.
+        seed: of the sample and the folds.
+    """
+    selection, sample = choose(features, labels, columns, seed, clients)
+    chosen = features.iloc[sample], labels[sample]
+    pipeline, card = fit_to_all(rows, *chosen, columns, selection)
+    return FittedModel(pipeline, with_errors(card, selection.cards), selection, seed, columns)
 
 
 def check_enough(rows: int, positives: int, minimum: Minimum) -> None:
@@ -183,7 +215,7 @@ def check_enough(rows: int, positives: int, minimum: Minimum) -> None:
         raise NotEnoughData(f"no model can be trained: {reason}")
 
 
-@one_thread
+@one_thread()
 def choose(
     features: pd.DataFrame,
     labels: Labels,
@@ -640,7 +672,7 @@ def fit_selected(
     return fit_to_all(rows, features.iloc[sample], labels[sample], columns, selection)
 
 
-@one_thread
+@one_thread()
 def fit_to_all(
     rows: TrainingRows,
     features: pd.DataFrame,

@@ -467,7 +467,7 @@ def bent(rows: int) -> tuple[pd.DataFrame, NDArray[np.int8], NDArray[np.float64]
 
 
 def selected(penalty: float, labels: NDArray[np.int8]) -> Selection:
-    return Selection(penalty, True, 0.5, labels, labels.astype(float), ())
+    return Selection(penalty, True, 0.5, labels, labels.astype(float), (), ())
 
 
 @pytest.mark.slow
@@ -476,15 +476,16 @@ def test_functions_of_a_sample_have_the_weights_that_all_rows_give_them() -> Non
     features, labels, _ = bent(300_000)
     sample = training.selection_rows(labels, seed=7)
     assert len(sample) == training.SAMPLE_ROWS
-    learner = Learner.of(features.iloc[sample], labels[sample], Columns(("u", "w"), ()), ())
-    solution = learner.fit(selected(0.01, labels))
-    assert 5 < len(solution.weights) < 30
-    functions = Functions(learner.basis, learner.ramps.points(solution.positions))
     rows = RowsInMemory(features, labels)
-    refined = functions.refined(rows, replace(solution, penalty=1e-9))
-    values = (functions.hats(features) @ functions.points).toarray()
     regression = LogisticRegression(C=np.inf, solver="newton-cholesky", tol=1e-10)
-    regression.fit(values, labels)
+    with training.one_thread():
+        learner = Learner.of(features.iloc[sample], labels[sample], Columns(("u", "w"), ()), ())
+        solution = learner.fit(selected(0.01, labels))
+        functions = Functions(learner.basis, learner.ramps.points(solution.positions))
+        refined = functions.refined(rows, replace(solution, penalty=1e-9))
+        values = (functions.hats(features) @ functions.points).toarray()
+        regression.fit(values, labels)
+    assert 5 < len(solution.weights) < 30
     assert refined.positions.tolist() == solution.positions.tolist()
     assert refined.weights == pytest.approx(regression.coef_[0], abs=2e-3)
     assert refined.intercept == pytest.approx(regression.intercept_[0], abs=2e-3)
@@ -513,10 +514,14 @@ def test_many_rows_teach_more_than_their_sample() -> None:
     assert average == pytest.approx(np.zeros(len(of_all.terms)), abs=1e-9)
 
 
-def test_where_no_pair_is_selected_the_basis_is_one_of_single_columns() -> None:
-    features, labels, _ = bent(2000)
+def test_where_no_pair_is_selected_the_basis_is_one_of_single_columns(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(training, "PENALTIES", (0.05,))
+    features, _, _ = bent(2000)
+    labels = (features["u"] > np.random.default_rng(2).normal(size=2000)).to_numpy(np.int8)
     everyone, columns = np.arange(2000), Columns(("u", "w"), ())
-    chosen = selected(0.01, labels)
+    chosen = selected(0.05, labels)
     pipeline, card = training.fit_selected(features, labels, columns, chosen, everyone)
     assert card.pairs == ()
     chance = pipeline.predict_proba(features)[:, 1]
@@ -542,7 +547,7 @@ def test_sums_do_not_depend_on_how_many_rows_are_taken_at_a_time(
 
 def test_a_fit_has_one_thread_of_blas(monkeypatch: pytest.MonkeyPatch) -> None:
     """Among busy processes, threads that wait for each other took ten times as long."""
-    threads = []
+    threads: list[int] = []
 
     def select(*arguments: Any) -> Selection:
         threads.extend(one["num_threads"] for one in threadpool_info() if one["user_api"] == "blas")

@@ -26,8 +26,7 @@ from attrition.model.training import (
     FittedModel,
     Labels,
     check_enough,
-    choose,
-    fit_to_all,
+    fit_rows,
     with_threshold_for_all,
 )
 
@@ -116,17 +115,15 @@ def _fit(config: Config, rows: DataFrame, total: int, sample: Clients) -> Fitted
     """Select the settings on the sample, then fit to all rows."""
     columns = Columns(config.numeric_columns, config.categorical_columns)
     keys = storage.key_of(config)
-    labels = _labels(sample)
-    selection, chosen = choose(sample.features, labels, columns, config.random_seed, sample.ids)
     selected = rows.select(*(keys[name] for name in columns.all), "label")
-    pipeline, card = fit_to_all(
+    return fit_rows(
         RowsOnSpark(selected, total, columns),
-        sample.features.iloc[chosen],
-        labels[chosen],
+        sample.features,
+        _labels(sample),
         columns,
-        selection,
+        seed=config.random_seed,
+        clients=sample.ids,
     )
-    return FittedModel(pipeline, card, selection, config.random_seed, columns)
 
 
 def _to_compare(
