@@ -464,6 +464,11 @@ class Learner:
             start += size
         grids.pairs = tuple(pairs)
         basis.output_indices_["pairs"] = slice(where.start, where.start + sum(grids.sizes()))
+        if not pairs:  # scikit-learn leaves out a part only where it has no columns to read
+            basis.transformers_ = [
+                (name, part, [] if part is grids else columns)
+                for name, part, columns in basis.transformers_
+            ]
         return basis, kept
 
     def fit(self, selection: Selection) -> Solution:

@@ -7,6 +7,7 @@ import os
 import pickle
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -16,14 +17,26 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from sklearn.base import clone
+from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import f1_score, roc_auc_score
+from threadpoolctl import threadpool_info, threadpool_limits
 
 from attrition.core.errors import NotEnoughData
 from attrition.model import training
 from attrition.model.metrics import Minimum
-from attrition.model.scorecard import FEW_ROWS, scorecard_from_json
+from attrition.model.scorecard import FEW_ROWS, logistic, scorecard_from_json
 from attrition.model.terms import KnotAxis
-from attrition.model.training import Columns, FittedModel, Fold, Selection, best_threshold, fit
+from attrition.model.training import (
+    Columns,
+    FittedModel,
+    Fold,
+    Functions,
+    Learner,
+    RowsInMemory,
+    Selection,
+    best_threshold,
+    fit,
+)
 from attrition.model.transformers import (
     CategoryLevels,
     NumericHats,
@@ -442,6 +455,104 @@ def test_many_rows_are_represented_by_a_sample_and_all_are_learnt(
     chance = fitted.scorecard.probabilities(features)
     assert chance.mean() == pytest.approx(labels.mean(), abs=1e-3)  # true of all 4000 only
     assert np.max(np.abs(chance - whole.scorecard.probabilities(features))) < 0.1
+
+
+def bent(rows: int) -> tuple[pd.DataFrame, NDArray[np.int8], NDArray[np.float64]]:
+    """Features, labels and true log-odds: both low and high `u` raise the risk."""
+    random = np.random.default_rng(1)
+    features = pd.DataFrame({name: random.normal(size=rows) for name in "uw"})
+    log_odds = (2 * features["u"].abs() - 0.5 * features["w"] - 1.0).to_numpy()
+    labels = (random.random(rows) < logistic(log_odds)).astype(np.int8)
+    return features, labels, log_odds
+
+
+def selected(penalty: float, labels: NDArray[np.int8]) -> Selection:
+    return Selection(penalty, True, 0.5, labels, labels.astype(float), ())
+
+
+@pytest.mark.slow
+def test_functions_of_a_sample_have_the_weights_that_all_rows_give_them() -> None:
+    """Without penalty those of a logistic regression on the functions' values."""
+    features, labels, _ = bent(300_000)
+    sample = training.selection_rows(labels, seed=7)
+    assert len(sample) == training.SAMPLE_ROWS
+    learner = Learner.of(features.iloc[sample], labels[sample], Columns(("u", "w"), ()), ())
+    solution = learner.fit(selected(0.01, labels))
+    assert 5 < len(solution.weights) < 30
+    functions = Functions(learner.basis, learner.ramps.points(solution.positions))
+    rows = RowsInMemory(features, labels)
+    refined = functions.refined(rows, replace(solution, penalty=1e-9))
+    values = (functions.hats(features) @ functions.points).toarray()
+    regression = LogisticRegression(C=np.inf, solver="newton-cholesky", tol=1e-10)
+    regression.fit(values, labels)
+    assert refined.positions.tolist() == solution.positions.tolist()
+    assert refined.weights == pytest.approx(regression.coef_[0], abs=2e-3)
+    assert refined.intercept == pytest.approx(regression.intercept_[0], abs=2e-3)
+    assert np.abs(solution.weights - regression.coef_[0]).max() > 0.05
+
+
+@pytest.mark.slow
+def test_many_rows_teach_more_than_their_sample() -> None:
+    """The log loss above the least possible one is less than 0.6 of that of the sample's model."""
+    features, labels, log_odds = bent(100_000)
+    sample, columns = np.arange(0, 100_000, 20), Columns(("u", "w"), ())
+    few, known = features.iloc[sample], labels[sample]
+    chosen, all_of_few = selected(0.0003, known), np.arange(len(sample))
+    of_sample = training.fit_selected(few, known, columns, chosen, all_of_few)[1]
+    of_all = training.fit_selected(features, labels, columns, chosen, sample)[1]
+    chance, shapes, excess = logistic(log_odds), [], []
+    for card in (of_sample, of_all):
+        answer = card.probabilities(features)
+        gain = chance * np.log(chance / answer)
+        gain += (1 - chance) * np.log((1 - chance) / (1 - answer))
+        excess.append(gain.mean())
+        shapes.append([term.axis for term in card.numeric])
+    assert excess[1] < 0.6 * excess[0]
+    assert shapes[0] == shapes[1]
+    average = of_all.contributions(features).mean(axis=0)
+    assert average == pytest.approx(np.zeros(len(of_all.terms)), abs=1e-9)
+
+
+def test_where_no_pair_is_selected_the_basis_is_one_of_single_columns() -> None:
+    features, labels, _ = bent(2000)
+    everyone, columns = np.arange(2000), Columns(("u", "w"), ())
+    chosen = selected(0.01, labels)
+    pipeline, card = training.fit_selected(features, labels, columns, chosen, everyone)
+    assert card.pairs == ()
+    chance = pipeline.predict_proba(features)[:, 1]
+    assert np.max(np.abs(card.probabilities(features) - chance)) < 1e-9
+    width = len(pipeline["basis"].get_feature_names_out())
+    assert pipeline["regression"].coef_.shape == (1, width)
+
+
+def test_sums_do_not_depend_on_how_many_rows_are_taken_at_a_time(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    features, labels, _ = bent(1000)
+    rows = RowsInMemory(features, labels)
+
+    def sums(part: pd.DataFrame, known: NDArray[np.int8]) -> NDArray[np.float64]:
+        return np.array([len(part), known @ part["u"]])
+
+    expected = sums(features, labels)
+    for size in (1, 300, 1000, 1001):
+        monkeypatch.setattr(training, "CHUNK_ROWS", size)
+        assert rows.total(sums) == pytest.approx(expected, rel=1e-12)
+
+
+def test_a_fit_has_one_thread_of_blas(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Among busy processes, threads that wait for each other took ten times as long."""
+    threads = []
+
+    def select(*arguments: Any) -> Selection:
+        threads.extend(one["num_threads"] for one in threadpool_info() if one["user_api"] == "blas")
+        return selected(0.01, arguments[1])
+
+    monkeypatch.setattr(training, "select", select)
+    features, labels, _ = bent(200)
+    with threadpool_limits(2, "blas"):
+        training.choose(features, labels, Columns(("u", "w"), ()), seed=7)
+    assert set(threads) == {1}
 
 
 # Out of fold
