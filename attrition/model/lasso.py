@@ -36,7 +36,7 @@ FEW = 10  # functions that come in at the last step
 LAST_STEPS = 3  # for functions that are selected already
 LEAST_CURVATURE = 1e-4
 RIDGE = 1e-9  # of the mean square: equal functions have a solution, too
-CYCLES, TOLERANCE = 200, 1e-4  # of the coordinate descent
+CYCLES, TOLERANCE = 10_000, 1e-4  # of the coordinate descent
 
 
 class Functions(Protocol):

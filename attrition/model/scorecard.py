@@ -341,7 +341,7 @@ def _numeric_term(column: str, item: Mapping[str, Any]) -> NumericTerm:
         _number(item["missing_points"]),
         _number(item["missing_share"]),
         _number(item["average_points"]),
-        _numbers(item["standard_errors"]),
+        _numbers(item.get("standard_errors", [])),
     )
 
 
@@ -363,7 +363,7 @@ def _categorical_term(column: str, item: Mapping[str, Any]) -> CategoricalTerm:
         (*_numbers(list(points.values())), _number(item["other_points"])),
         _text(item["usual_value"]),
         _number(item["average_points"]),
-        _numbers(item["standard_errors"]),
+        _numbers(item.get("standard_errors", [])),
     )
 
 
@@ -390,7 +390,7 @@ def _pair_term(item: Mapping[str, Any], axes: Mapping[str, KnotAxis | None]) -> 
         (_pair_axis(raw_first, axes[first]), _pair_axis(raw_second, axes[second])),
         tuple(_numbers(row) for row in item["points"]),
         _number(item["average_points"]),
-        tuple(_numbers(row) for row in item["standard_errors"]),
+        tuple(_numbers(row) for row in item.get("standard_errors", [])),
     )
 
 
