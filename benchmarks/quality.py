@@ -3,11 +3,11 @@
     make quality                 or: python -m benchmarks.quality [--data FOLDER] [--folds N]
 
 Five-fold stratified cross-validation on real churn tables (`../shared/data`; each folder's
-manifest.json names target, positive label and columns to leave out). All rows of a client are in one
-fold: who is known from another row is not unseen. Whatever a model chooses, it chooses within the
-training folds: knots, functions, penalty, threshold. Rows that stand in a table twice count once, as
-in the pipeline. Where the tables are absent, generated clients show the
-columns of the report, and no bar is checked.
+manifest.json names target, positive label and columns to leave out). All rows of a client are in
+one fold: who is known from another row is not unseen. Whatever a model chooses, it chooses within
+the training folds: knots, functions, penalty, threshold. Rows that stand in a table twice count
+once, as in the pipeline. Where the tables are absent, generated clients show the columns of the
+report, and no bar is checked.
 
 plain    median imputation, standardisation, one-hot levels, LogisticRegression (the manifests'
          reference recipe)
