@@ -519,7 +519,8 @@ def test_where_no_pair_is_selected_the_basis_is_one_of_single_columns(
 ) -> None:
     monkeypatch.setattr(training, "PENALTIES", (0.05,))
     features, _, _ = bent(2000)
-    labels = (features["u"] > np.random.default_rng(2).normal(size=2000)).to_numpy(np.int8)
+    noise = np.random.default_rng(2).normal(size=2000)
+    labels = (features["u"].to_numpy() > noise).astype(np.int8)
     everyone, columns = np.arange(2000), Columns(("u", "w"), ())
     chosen = selected(0.05, labels)
     pipeline, card = training.fit_selected(features, labels, columns, chosen, everyone)
