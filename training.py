@@ -34,9 +34,11 @@ from attrition.data.ledger import Ledger, read_ledger
 from attrition.engines.candidate import TrainingResult
 from attrition.engines.context import gather_test_clients, minimum
 from attrition.engines.selection import engine
+from attrition.model import monotone
 from attrition.model.compatibility import label_settings
-from attrition.model.metrics import score
+from attrition.model.metrics import Score, score
 from attrition.model.scorecard import Scorecard
+from attrition.model.training import Selection
 from attrition.model.versions import versions
 from attrition.monitoring.impact import baseline
 from attrition.monitoring.outcome_evidence import RECENT_ROWS, outcome_evidence
@@ -87,21 +89,28 @@ def train(
 ) -> TrainingResult:
     """Read the training rows and fit the model; writes nothing."""
     candidate = engine(config).learn(ledger, test, deployed_commit)
-    selection = candidate.fitted.selection
-    cross_validated = score(
-        selection.labels,
-        selection.probabilities,
-        selection.threshold,
-        minimum(config),
-        config.random_seed,
-        clients=selection.clients,
-    )
+    cross_validated = _cross_validated(config, candidate.fitted.selection)
+    free = candidate.fitted.free
     rows = candidate.representatives
     assert rows.labels is not None, "training rows are labelled"
     return TrainingResult(
         **vars(candidate),
         cross_validated=cross_validated,
         suspicious=suspicious_columns(rows.features, rows.labels),
+        monotone_cost=monotone.cost(cross_validated, _cross_validated(config, free))
+        if free is not None
+        else {},
+    )
+
+
+def _cross_validated(config: Config, selection: Selection) -> Score:
+    return score(
+        selection.labels,
+        selection.probabilities,
+        selection.threshold,
+        minimum(config),
+        config.random_seed,
+        clients=selection.clients,
     )
 
 
@@ -126,6 +135,8 @@ def _record(
         "settings": fitted.settings,
         "cross_validated": result.cross_validated.to_json()
         | {"outcomes": _outcomes(config, result, rows_since_change)},
+        "monotone": config.monotone,
+        "monotone_cost": result.monotone_cost,
         "rows_since_change": rows_since_change,
         "suspicious_columns": result.suspicious,
         "sha256": {
@@ -184,12 +195,16 @@ def describe(result: TrainingResult) -> str:
         ),
         f"threshold          {card.threshold:.3f}   (log-odds of the average client "
         f"{card.average_log_odds:+.2f})",
-        f"pairs of columns   {len(selection.pairs)}   (L2 strength C = {selection.strength:g})",
+        f"pairs of columns   {len(card.pairs)}   (penalty {selection.penalty:g})",
     ]
     if quality.f1 is not None:
         lines.append(
             f"cross-validated    F1 {quality.f1:.3f}, ROC AUC {quality.roc_auc:.3f}, "
             f"log loss {quality.log_loss:.3f}"
+        )
+    if cost := result.monotone_cost:
+        lines.append(
+            f"cost of monotone   log loss {cost['log_loss']:+.4f}, AUC {-cost['roc_auc']:+.4f}"
         )
     lines += [
         f"suspicious         {column[:40]}: its AUC alone is {power:.3f}; is it known too late?"

@@ -9,8 +9,8 @@ import hashlib
 import json
 import re
 import sys
-from collections.abc import Callable
-from dataclasses import dataclass, fields, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +35,7 @@ PROPOSE = "propose"
 PROMOTIONS = ("automatic", PROPOSE)
 LONGEST_OUTCOME = 36_525  # days: a century
 BY_RISK, BY_VALUE, BY_PROFIT = RANK_BY = ("risk", "value at risk", "profit")
+INCREASING, DECREASING = DIRECTIONS = ("increasing", "decreasing")  # of the risk
 MEASURED = "measured"  # a success rate: what the hold-out has shown
 
 
@@ -63,6 +64,8 @@ class Config:
     value_column: str | None = None
     levers: tuple[str, ...] = ()  # the features that a team can change; empty: all numeric ones
     segment_columns: tuple[str, ...] = ()  # texts that divide the list, such as a branch
+    # Numeric column -> how the risk may change along it, all else being equal.
+    monotone: Mapping[str, str] = field(default_factory=dict)
 
     # What columns are called wherever people read of them.
     labels: Labels = NO_LABELS
@@ -393,6 +396,7 @@ def parse_config(raw: dict[str, Any], source: Path) -> Config:
     _check_columns(config)
     _check_segments(config)
     _check_labels(config)
+    _check_monotone(config)
     _check_snapshot(config)
     _check_risk_thresholds(config)
     _check_holdout(config)
@@ -514,10 +518,17 @@ def _convert_command(value: Any) -> tuple[str, ...] | None:
     return tuple(value)
 
 
+def _convert_monotone(value: Any) -> dict[str, str]:
+    if not isinstance(value, dict) or not all(word in DIRECTIONS for word in value.values()):
+        raise ValueError(f'an object: for each column "{INCREASING}" or "{DECREASING}"')
+    return dict(value)
+
+
 # Settings that have a form of their own.
 _OWN_FORMS: dict[str, Callable[[Any], Any]] = {
     "alert_command": _convert_command,
     "labels": parse_labels,
+    "monotone": _convert_monotone,
     "success_rate": _convert_success_rate,
 }
 
@@ -630,6 +641,18 @@ def _check_labels(config: Config) -> None:
             f"{config.source}: labels: expected one name for each column, found twice: "
             f"{', '.join(doubled)}"
         )
+
+
+def _check_monotone(config: Config) -> None:
+    """Refuse directions of columns that are no numbers that the model looks at."""
+    columns = config.numeric_columns
+    for column in config.monotone:
+        if column not in columns:
+            hint = did_you_mean(column, columns) or f"; these are {', '.join(columns) or 'none'}"
+            raise ConfigError(
+                f"{config.source}: monotone: expected columns of numeric_columns, "
+                f"found {column!r}{hint}"
+            )
 
 
 def _check_snapshot(config: Config) -> None:

@@ -85,6 +85,7 @@ _OF_VALUES = ("rank_by", "contact_cost", "offer_share", "offer_cost", "success_r
 def _without_strange_columns(settings: dict[str, Any], path: Path) -> dict[str, Any]:
     """The settings without what they say of columns that they do not name: of an earlier table."""
     labels, levers = settings.pop("labels", {}), settings.pop("levers", [])
+    monotone = settings.pop("monotone", {})
     if settings.get("value_column") is None:
         for key in _OF_VALUES:
             settings.pop(key, None)
@@ -94,6 +95,7 @@ def _without_strange_columns(settings: dict[str, Any], path: Path) -> dict[str, 
     kept = {
         "labels": {key: label for key, label in labels.items() if key in config.stored_columns},
         "levers": [column for column in levers if column in config.numeric_columns],
+        "monotone": {key: way for key, way in monotone.items() if key in config.numeric_columns},
     }
     return {**settings, **{key: value for key, value in kept.items() if value}}
 

@@ -8,13 +8,14 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from attrition.core.config import Config
+from attrition.core.config import INCREASING, Config
 from attrition.core.errors import NotEnoughData
 from attrition.core.formatting import plural
 from attrition.data.clients import Clients, Marker, TestClients, training_clients
 from attrition.data.ledger import Ledger
 from attrition.model.metrics import Minimum, Score
 from attrition.model.training import (
+    Columns,
     FittedModel,
     check_enough,
     fit,
@@ -64,15 +65,23 @@ class TrainingResult(Candidate):
     Attributes:
         cross_validated: score of models of its kind on training rows they were not fitted to.
         suspicious: columns that alone predict the label suspiciously well, with their AUC.
+        monotone_cost: what obeying the setting `monotone` costs; empty where it asks for nothing.
     """
 
     cross_validated: Score = field(kw_only=True)
     suspicious: dict[str, float] = field(kw_only=True)
+    monotone_cost: dict[str, float] = field(default_factory=dict, kw_only=True)
 
 
 def training_minimum(config: Config) -> Minimum:
     """The fewest rows a model is trained on."""
     return Minimum(config.minimum_training_rows, config.minimum_rarer_label_rows)
+
+
+def columns_of(config: Config) -> Columns:
+    """The columns that the model looks at, and what is asked of the risk along them."""
+    monotone = {column: 1 if way == INCREASING else -1 for column, way in config.monotone.items()}
+    return Columns(config.numeric_columns, config.categorical_columns, monotone)
 
 
 def too_few(error: NotEnoughData, left_out: int) -> NotEnoughData:
@@ -118,7 +127,7 @@ def learn(
     """
     unseen_start = ledger.unseen_start(deployed_commit)
     rows = training_clients(config, ledger.committed_bytes, test, unseen_start, marker)
-    today, minimum = rows.clients, training_minimum(config)
+    today, minimum, columns = rows.clients, training_minimum(config), columns_of(config)
     clients, unseen = today.uncontacted, rows.unseen
     if learns_contacted := not are_enough(len(clients), clients.count_left, minimum):
         clients = today
@@ -129,11 +138,12 @@ def learn(
         fitted = fit(
             clients.features,
             clients.labels,
-            numeric=config.numeric_columns,
-            categorical=config.categorical_columns,
+            numeric=columns.numeric,
+            categorical=columns.categorical,
             minimum=minimum,
             seed=config.random_seed,
             clients=clients.ids,
+            monotone=columns.monotone,
         )
     except NotEnoughData as error:
         raise too_few(error, rows.left_out) from None

@@ -125,6 +125,7 @@ class FittedModel:
         selection: the settings that cross-validation selected, with out-of-fold probabilities.
         seed: of the folds.
         columns: which are numeric, which categorical.
+        free: what would have been selected without `Columns.monotone`; None where that is empty.
     """
 
     pipeline: Pipeline
@@ -132,6 +133,7 @@ class FittedModel:
     selection: Selection
     seed: int
     columns: Columns
+    free: Selection | None = None
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -158,6 +160,7 @@ def fit(
     minimum: Minimum,
     seed: int,
     clients: ArrayLike | None = None,
+    monotone: Mapping[str, int] | None = None,
 ) -> FittedModel:
     """Select and fit the model.
 
@@ -169,13 +172,14 @@ def fit(
         minimum: the fewest rows, in all and of the rarer label, a model is fitted to.
         seed: of the sample and the folds. Equal rows and an equal seed give an equal model.
         clients: array of shape (n_rows,), the client of each row; None: every row has its own.
+        monotone: as for `Columns`.
 
     Raises:
         NotEnoughData: too few rows, or too few of the rarer label.
     """
     truth = np.asarray(labels).astype(np.int8)
     check_enough(len(truth), int(truth.sum()), minimum)
-    columns = Columns(tuple(numeric), tuple(categorical))
+    columns = Columns(tuple(numeric), tuple(categorical), monotone or {})
     rows = RowsInMemory(features, truth)
     return fit_rows(rows, features, truth, columns, seed=seed, clients=clients)
 
@@ -201,7 +205,10 @@ def fit_rows(
     selection, sample = choose(features, labels, columns, seed, clients)
     chosen = features.iloc[sample], labels[sample]
     pipeline, card = fit_to_all(rows, *chosen, columns, selection)
-    return FittedModel(pipeline, with_errors(card, selection.cards), selection, seed, columns)
+    free = None
+    if columns.monotone:
+        free, _ = choose(features, labels, replace(columns, monotone={}), seed, clients)
+    return FittedModel(pipeline, with_errors(card, selection.cards), selection, seed, columns, free)
 
 
 def check_enough(rows: int, positives: int, minimum: Minimum) -> None:

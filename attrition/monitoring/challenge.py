@@ -37,6 +37,7 @@ from attrition.monitoring.findings import (
     Looks,
     SegmentSearch,
     Suspicion,
+    TrainingKind,
     TrainingNeed,
 )
 from attrition.runs.stopwatch import Stopwatch
@@ -96,6 +97,7 @@ def training_situation(context: RunContext, drift: bool) -> TrainingSituation:
         drift=drift,
         test_share=config.test_share,
         refusal=refusal(config),
+        monotone=config.monotone,
     )
 
 
@@ -124,7 +126,11 @@ def challenge(
     threshold, evidence, sampled = config.model_score_threshold, None, {}
     if champion is None:
         verdict = first_model_verdict(need, scored, threshold)
-    elif not champion.fits or champion.has_learnt_test_rows:
+    elif (
+        need.kind is TrainingKind.NEW_DIRECTIONS
+        or not champion.fits
+        or champion.has_learnt_test_rows
+    ):
         before = champion.release.manifest["f1_score"]
         cross_validated = champion.training["cross_validated"]["f1"]
         verdict = new_columns_verdict(need, scored, before, cross_validated, threshold)

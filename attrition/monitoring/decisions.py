@@ -6,7 +6,7 @@ Values in, a decision with its reason in plain words out; no file, clock or logg
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from attrition.core.formatting import plural
@@ -43,6 +43,7 @@ class TrainingSituation:
     drift: bool
     test_share: float = 0.0  # of the labelled rows, held out as test data today
     refusal: str = "a model was rolled back by hand"  # why there are rolled-back commits
+    monotone: Mapping[str, str] = field(default_factory=dict)  # what is asked of the risk today
 
 
 def training_need(now: TrainingSituation) -> TrainingNeed:
@@ -58,6 +59,9 @@ def training_need(now: TrainingSituation) -> TrainingNeed:
         return TrainingNeed(
             TrainingKind.NEW_COLUMNS, "the columns or labels in config.json have changed"
         )
+    if now.monotone != now.deployed.get("monotone", {}):
+        reason = "the setting monotone in config.json has changed"
+        return TrainingNeed(TrainingKind.NEW_DIRECTIONS, reason)
     if now.test_share > (share := now.deployed["test_share"]):
         reason = (
             f"more rows are held out as test data (test_share {now.test_share:g}, it was "
@@ -168,7 +172,8 @@ def new_columns_verdict(
 ) -> Verdict:
     """Judge the candidate alone, where the deployed model cannot be asked about today's rows.
 
-    So it is after a change of columns or labels, or when it has learnt rows that are held out now.
+    So it is after a change of columns or labels, or when it has learnt rows that are held out now;
+    and where the setting `monotone` has changed, it is no longer what is asked for.
     The candidate takes its place if it is known to be good enough, or no worse than it was.
 
     Args:

@@ -57,6 +57,7 @@ class TrainingKind(StrEnum):
     NOTHING = "nothing"
     FIRST = "first"
     NEW_COLUMNS = "new columns"
+    NEW_DIRECTIONS = "new directions"  # of the risk along columns, which the model is to obey
     NEW_TEST_ROWS = "new test rows"
     NEW_ROWS = "new rows"
     NEW_LIBRARY = "new library"

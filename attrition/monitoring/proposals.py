@@ -110,10 +110,14 @@ def check_candidate(config: Config, proposal: Proposal, training: Path) -> None:
             f"{config.final_data}: rows have come in since the candidate was proposed; {AGAIN}"
         )
     about = atomic_files.read_json(training)
-    if about["schema"] != config.schema_digest or about["test_share"] < config.test_share:
+    if (
+        about["schema"] != config.schema_digest
+        or about["test_share"] < config.test_share
+        or about.get("monotone", {}) != config.monotone
+    ):
         raise PipelineError(
-            f"{config.source}: columns, labels or test_share have changed since the candidate was "
-            f"trained; {AGAIN}"
+            f"{config.source}: columns, labels, monotone or test_share have changed since the "
+            f"candidate was trained; {AGAIN}"
         )
 
 

@@ -312,6 +312,8 @@ def _settings(inputs: ReportInputs) -> Table:
         keys = (*keys, "rest_days")
     if config.levers:
         keys = (*keys, "levers")
+    if config.monotone:
+        keys = (*keys, "monotone")
     if config.contact_cost is not None:
         keys += PROFIT_SETTINGS
     columns = formatting.plural(len(config.feature_columns), "column")
@@ -329,4 +331,6 @@ def _setting(value: Any) -> str:
         if all(isinstance(item, str) for item in value):
             return ", ".join(formatting.middle(item, 36) for item in value)
         return " to ".join(map(str, value))
+    if isinstance(value, Mapping):
+        return ", ".join(f"{formatting.middle(key, 36)} {word}" for key, word in value.items())
     return "not set" if value is None else str(value)

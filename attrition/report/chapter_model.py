@@ -8,6 +8,7 @@ from typing import Any
 from attrition.core import formatting
 from attrition.core.formatting import decimal, number_text, percent, signed
 from attrition.core.labels import Labels
+from attrition.model import monotone
 from attrition.model.metrics import score_to_judge_by
 from attrition.model.terms import Axis, CategoricalTerm, KnotAxis, NumericTerm, Term
 from attrition.model.uncertainty import Z95
@@ -101,7 +102,7 @@ def _identity(model: Model) -> Iterator[Block]:
     yield Text(
         f"{name}{when}: a logistic regression that reads like a scorecard, with "
         f"{formatting.listing(parts)}"
-        + (f", penalty {settings['strength']:g}." if "strength" in settings else ".")
+        + (f", penalty {settings['penalty']:g}." if "penalty" in settings else ".")
     )
     facts = [Fact("Threshold", decimal(card.threshold, 2), "the risk that raises an alarm")]
     if training.get("rows") is not None:
@@ -216,6 +217,8 @@ def _metric(score: Mapping[str, Any], key: str, error: str | None) -> str:
 
 
 def _card(model: Model, labels: Labels) -> Iterator[Block]:
+    if asked := monotone.sentence(model.training, labels):
+        yield Text(asked)
     weights = term_weights(model.card, model.training.get("predicted"))
     terms = sorted(model.card.all_terms, key=lambda term: -weights[term.columns])
     rows = []

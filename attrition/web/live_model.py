@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from attrition.core import releases
 from attrition.core.errors import DataError
 from attrition.core.labels import NO_LABELS, Labels
+from attrition.model import monotone
 from attrition.model.explanations import Words
 from attrition.model.scorecard import Scorecard, read_scorecard
 from attrition.model.terms import Table
@@ -38,7 +39,8 @@ class Served:
     """One verified release: its scorecard, the scores it was deployed with, its manifest.
 
     `scores` are those on the test data; `cross_validated` is {} where none was recorded.
-    `labels` are what the columns are called in reasons.
+    `labels` are what the columns are called in reasons. `directions` says what was asked of the
+    risk, and what that costs.
     """
 
     version: str
@@ -47,6 +49,7 @@ class Served:
     cross_validated: dict[str, Any]
     manifest: dict[str, Any]
     labels: Labels = NO_LABELS
+    directions: str = ""
 
     @cached_property
     def decision(self) -> DecisionRecord | None:
@@ -96,7 +99,8 @@ def open_served(deployment: Path, version: str, labels: Labels = NO_LABELS) -> S
     scores = dict(json.loads(release.content("scores.json")))
     training = dict(json.loads(release.content("training.json")))
     cross_validated = dict(training.get("cross_validated") or {})
-    return Served(release.id, card, scores, cross_validated, release.manifest, labels)
+    asked = monotone.sentence(training, labels)
+    return Served(release.id, card, scores, cross_validated, release.manifest, labels, asked)
 
 
 class LiveModel:

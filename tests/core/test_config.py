@@ -151,6 +151,22 @@ COSTS: dict[str, Any] = {**PROFIT, "contact_cost": 5}
         ),
         ({"levers": ["revenue"]}, "levers", "columns of numeric_columns", "'revenue'"),
         ({"levers": "revenue"}, "levers", "a list of names", '"revenue"'),
+        ({"monotone": ["revenue"]}, "monotone", 'for each column "increasing"', '["revenue"]'),
+        ({"monotone": {"v": "rising"}}, "monotone", 'or "decreasing"', '{"v": "rising"}'),
+        ({"monotone": {"v": ["increasing"]}}, "monotone", "an object", '{"v": ["increasing"]}'),
+        ({"monotone": {"v": "increasing"}}, "monotone", "columns of numeric_columns", "'v'"),
+        (
+            {"categorical_columns": ["plan"], "monotone": {"plan": "increasing"}},
+            "monotone",
+            "these are lastmonth_activity, lastyear_activity",
+            "'plan'",
+        ),
+        (
+            {"monotone": {"lastmonth_activities": "increasing"}},
+            "monotone",
+            "did you mean 'lastmonth_activity'?",
+            "'lastmonth_activities'",
+        ),
         (
             {"segment_columns": ["corporation"]},
             "segment_columns",

@@ -164,15 +164,19 @@ def test_what_an_earlier_table_could_be_priced_and_changed_by_is_not_taken_over(
 ) -> None:
     path = tmp_path / "config.json"
     old = {"numeric_columns": ["spend", "calls"], "levers": ["spend", "calls"], "value_column": "v"}
+    asked = {"monotone": {"spend": "increasing", "calls": "decreasing"}}
     costs = {"contact_cost": 5, "success_rate": 0.3, "rank_by": "profit"}
-    path.write_text(json.dumps({**FOLDERS, **old, **costs, "high_risk_threshold": "profit"}))
+    path.write_text(
+        json.dumps({**FOLDERS, **old, **asked, **costs, "high_risk_threshold": "profit"})
+    )
     replace_settings(path, {"numeric_columns": ["spend", "age"], "value_column": "v"})
     kept = json.loads(path.read_text())
     assert kept["levers"] == ["spend"]
+    assert kept["monotone"] == {"spend": "increasing"}
     assert {key: kept[key] for key in costs} == costs
     replace_settings(path, {"numeric_columns": ["age"], "value_column": None})
     left = json.loads(path.read_text())
-    assert left.keys().isdisjoint([*costs, "levers", "high_risk_threshold"])
+    assert left.keys().isdisjoint([*costs, "levers", "monotone", "high_risk_threshold"])
 
 
 def load_labels(path: Path) -> Any:

@@ -67,6 +67,17 @@ TODAY = TrainingSituation(
         ({"commit": "c2", "unseen_rows": 5, "drift": True}, "new rows", "labelled rows"),
         ({"left_out_test_rows": 7}, "new rows", "test data"),
         ({"schema": "t"}, "new columns", "config.json"),
+        ({"monotone": {"age": "increasing"}}, "new directions", "monotone in config.json has"),
+        (
+            {"monotone": {"age": "increasing"}, "commit": "c2", "unseen_rows": 5},
+            "new directions",
+            "monotone in config.json has",
+        ),
+        (
+            {"deployed": {**DEPLOYED, "monotone": {"age": "increasing"}}},
+            "new directions",
+            "monotone in config.json has",
+        ),
         ({"versions": {"scikit-learn": "2.0", "pipeline": "1"}}, "new library", "scikit-learn 1.9"),
         ({"commit": "c2", "rolled_back_commits": {"c2"}}, "nothing", "rolled back by hand"),
         (

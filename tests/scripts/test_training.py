@@ -83,9 +83,7 @@ def test_the_record_says_what_was_learnt_and_how_well(project: Project) -> None:
     assert set(record["predicted"]["points"]) >= set(project.config.numeric_columns)
     assert 0.75 < record["cross_validated"]["roc_auc"] < 0.99
     assert 0.3 < record["cross_validated"]["f1"] < 0.99
-    assert record["settings"]["strength"] in {
-        row["strength"] for row in record["settings"]["tried"]
-    }
+    assert record["settings"]["penalty"] in {row["penalty"] for row in record["settings"]["tried"]}
 
 
 def test_equal_rows_give_equal_bytes_in_any_process(project: Project) -> None:

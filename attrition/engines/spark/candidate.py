@@ -14,6 +14,7 @@ from attrition.data.clients import Clients, TestClients, joined
 from attrition.engines.candidate import (
     Candidate,
     are_enough,
+    columns_of,
     count_known,
     too_few,
     training_minimum,
@@ -22,7 +23,6 @@ from attrition.engines.spark import dataset
 from attrition.engines.spark.dataset import SAMPLE_ROWS, Master
 from attrition.engines.spark.training import RowsOnSpark
 from attrition.model.training import (
-    Columns,
     FittedModel,
     Labels,
     check_enough,
@@ -113,7 +113,7 @@ def _to_learn(
 
 def _fit(config: Config, rows: DataFrame, total: int, sample: Clients) -> FittedModel:
     """Select the settings on the sample, then fit to all rows."""
-    columns = Columns(config.numeric_columns, config.categorical_columns)
+    columns = columns_of(config)
     keys = storage.key_of(config)
     selected = rows.select(*(keys[name] for name in columns.all), "label")
     return fit_rows(

@@ -39,6 +39,7 @@ from attrition.engines.spark import scoring as spark_scoring
 from attrition.engines.spark.session import connect, one_line
 from attrition.engines.spark.training import RowsOnSpark
 from attrition.model import training as model_training
+from attrition.model.metrics import log_losses
 from attrition.model.scorecard_sql import SPARK, select
 from attrition.model.training import FittedModel, Functions, RowsInMemory
 from attrition.model.versions import versions
@@ -337,6 +338,39 @@ def test_both_weigh_the_functions_of_a_sample_by_all_rows(
     same_model(one.fitted, other.fitted, one.clients.columns)
     chances = other.fitted.scorecard.probabilities(other.clients.columns)
     assert chances.mean() == pytest.approx(other.positives / other.rows, abs=1e-4)
+
+
+def test_both_obey_the_setting_monotone_and_know_its_price(
+    sides: tuple[Side, Side], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where a sample selects and all rows are weighed."""
+    monkeypatch.setattr(model_training, "SAMPLE_ROWS", 1000)
+    asked = {"age": "decreasing", "visits": "increasing"}  # the contrary of what the rows tell
+    learnt = [
+        engine_of(replace(side.config, monotone=asked)).learn(
+            side.ledger, labelled_test_clients(side.config), None
+        )
+        for side in sides
+    ]
+    one, other = learnt
+    same_model(one.fitted, other.fitted, one.clients.columns)
+    for each in learnt:
+        card, clients, free = (
+            each.fitted.scorecard,
+            each.clients.features.head(300),
+            each.fitted.free,
+        )
+        for column, sign in (("age", -1), ("visits", 1)):
+            grid = np.linspace(-5, 50, 56)
+            odds = [card.log_odds(clients.assign(**{column: value})) for value in grid]
+            assert np.min(sign * np.diff(odds, axis=0)) > -1e-9
+        assert free is not None
+        assert len(free.labels) == 1000
+        losses = [
+            log_losses(kept.labels, kept.probabilities).mean()
+            for kept in (each.fitted.selection, free)
+        ]
+        assert losses[0] > losses[1] + 0.01
 
 
 @pytest.mark.parametrize("partitions", [(1,), (7,), (5, "label")])
