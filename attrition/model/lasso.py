@@ -35,6 +35,7 @@ SLACK = 0.1  # how far the condition of the optimum may be violated, as a share 
 FEW = 10  # functions that come in at the last step
 LAST_STEPS = 3  # for functions that are selected already
 LEAST_CURVATURE = 1e-4
+HALVINGS, ROUNDING = 30, 1e-9  # of a step that is too long; what may be an error of rounding
 RIDGE = 1e-9  # of the mean square: equal functions have a solution, too
 CYCLES, TOLERANCE = 10_000, 1e-4  # of the coordinate descent
 
@@ -69,6 +70,11 @@ class Solution:
     weights: Floats
     scales: Floats
     signs: Signs
+
+    @property
+    def cost(self) -> float:
+        """What the penalty adds to the mean log loss."""
+        return self.penalty * float(np.abs(self.weights / self.scales).sum())
 
     def selected(self) -> Solution:
         """The same without the functions that have no weight."""
@@ -114,7 +120,9 @@ def path(
                 signs=np.concatenate([solution.signs, functions.signs[entering]]),
             )
             values = np.hstack([values, functions.values(entering)])
-            solution = _approximated(sums(values, labels, solution), solution)
+            solution = _improved(
+                sums(values, labels, solution), solution, _mean_loss(values, labels)
+            )
             used = solution.weights != 0.0
             solution, values = solution.selected(), values[:, used]
             if step and len(entering) < FEW:
@@ -129,9 +137,49 @@ def refined(sums_at: Callable[[Solution], Sums], solution: Solution) -> Solution
         sums_at: gives the sums over the rows at a solution (see `sums`).
         solution: where to start; its penalty and scales hold.
     """
+    at = sums_at(solution)
+
+    def loss_at(proposed: Solution) -> float:
+        nonlocal at
+        at = sums_at(proposed)
+        return at.loss / at.rows
+
     for _ in range(LAST_STEPS if len(solution.weights) else 0):
-        solution = _approximated(sums_at(solution), solution)
+        solution = _improved(at, solution, loss_at)
     return solution.selected()
+
+
+def _improved(at: Sums, solution: Solution, loss_at: Callable[[Solution], float]) -> Solution:
+    """One step from a solution towards the optimum, with the same functions.
+
+    Where the approximation is poor its optimum may be worse: then half the way is tried, and so on.
+
+    Args:
+        at: the sums at the solution.
+        loss_at: mean log loss of another one.
+    """
+    proposed = _approximated(at, solution)
+    before = at.loss / at.rows + solution.cost
+    for _ in range(HALVINGS):
+        if loss_at(proposed) + proposed.cost <= before * (1.0 + ROUNDING):
+            return proposed
+        proposed = replace(
+            proposed,
+            weights=(solution.weights + proposed.weights) / 2.0,
+            intercept=(solution.intercept + proposed.intercept) / 2.0,
+        )
+    return proposed
+
+
+def _mean_loss(values: Floats, labels: Floats) -> Callable[[Solution], float]:
+    """The mean log loss of solutions over some rows; arguments as for `sums`."""
+    return lambda at: float(_losses(values @ at.weights + at.intercept, labels).mean())
+
+
+def _losses(log_odds: Floats, labels: Floats) -> Floats:
+    """The log loss of each row, finite whatever the log-odds."""
+    losses: Floats = np.logaddexp(0.0, np.where(labels > 0.0, -log_odds, log_odds))
+    return losses
 
 
 def _violations(functions: Functions, residuals: Floats, solution: Solution) -> Positions:
@@ -150,6 +198,7 @@ class Sums:
     """Weighted sums over rows of a regression: all that its solution depends on."""
 
     rows: float
+    loss: float
     curvature: float
     target: float
     values: Floats  # (n_functions,)
@@ -164,11 +213,11 @@ class Sums:
     def of(cls, numbers: Floats, count: int) -> Sums:
         """The sums of so many functions from such an array."""
         scalars, values, products, with_target = np.split(
-            numbers, np.cumsum([3, count, count * count])
+            numbers, np.cumsum([4, count, count * count])
         )
-        rows, curvature, target = scalars.tolist()
+        rows, loss, curvature, target = scalars.tolist()
         square = products.reshape(count, count)
-        return cls(rows, curvature, target, values, square, with_target)
+        return cls(rows, loss, curvature, target, values, square, with_target)
 
 
 def sums(values: Floats, labels: Floats, solution: Solution) -> Sums:
@@ -187,6 +236,7 @@ def sums(values: Floats, labels: Floats, solution: Solution) -> Sums:
     aim = curvature * target
     return Sums(
         rows=float(len(labels)),
+        loss=float(_losses(log_odds, labels).sum()),
         curvature=float(curvature.sum()),
         target=float(aim.sum()),
         values=curvature @ scaled,

@@ -52,8 +52,7 @@ from attrition.model.transformers import CategoryLevels, NumericHats, PairGrids
 # Raised whenever equal rows would give another model: deployed models are then retrained.
 RECIPE = 6
 
-PENALTIES = tuple(np.geomspace(0.01, 0.00012, 9).tolist())  # of the lasso, in nats a row
-PATIENCE = 1  # penalties without a lower loss after which no lower one is tried
+PENALTIES = tuple(np.geomspace(0.03, 0.00012, 11).tolist())  # of the lasso, in nats a row
 MOST_PAIRS = 250  # more pairs than this are ranked first,
 COARSE = 5  # on grids of so many knots a side
 FOLDS = 5
@@ -338,7 +337,7 @@ def select(
         )
         predictions: dict[Tried, Floats] = {}
         losses: dict[Tried, float] = {}
-        for number, penalty in enumerate(PENALTIES):
+        for penalty in PENALTIES:
             list(threads.map(Fold.go_on, folds))
             for tried in ((penalty, False), (penalty, True)):
                 predictions[tried] = np.empty(len(labels))
@@ -346,8 +345,8 @@ def select(
                     predictions[tried][fold.test] = fold.answers(tried)
                 losses[tried] = float(log_losses(labels, predictions[tried]).mean())
             best = min(losses, key=losses.__getitem__)
-            if PENALTIES.index(best[0]) + PATIENCE <= number:
-                break
+            if min(losses[penalty, False], losses[penalty, True]) > losses[best]:
+                break  # a lower one would fit noise
         cards = threads.map(lambda fold: fold.card(best), folds)
     return Selection(
         penalty=best[0],
