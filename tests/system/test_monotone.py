@@ -29,6 +29,7 @@ SETTINGS: dict[str, Any] = {
     "categorical_columns": ["region"],
     "target_column": "left",
     "test_share": 0.2,
+    "model_score_threshold": 0.3,
 }
 
 
@@ -37,8 +38,8 @@ def clients(rows: int = 1_500) -> pd.DataFrame:
     random = np.random.default_rng(3)
     tenure, calls, spend = random.uniform(0, 10, (3, rows)).round(1)
     region = random.choice(["north", "south"], rows)
-    turn = np.where(tenure > 7, -0.5, -0.3 * tenure) + np.where(calls > 8, 0.5, 0.25 * calls)
-    log_odds = turn + 0.3 * (region == "north") * (spend - 5) - 0.5
+    turn = np.where(tenure > 7, -0.5, -0.3 * tenure) + np.where(calls > 8, 2.0, 0.5 * calls)
+    log_odds = turn + 0.3 * (region == "north") * (spend - 5) - 1.5
     left = (random.random(rows) < 1 / (1 + np.exp(-log_odds))).astype(int)
     table = {"client": [f"c{number}" for number in range(rows)], "tenure": tenure, "calls": calls}
     frame = pd.DataFrame({**table, "spend": spend, "region": region, "left": left})
@@ -165,3 +166,18 @@ def test_the_price_is_the_difference_to_what_cross_validation_reached_without_it
         plain = " ".join(text.split())
         assert sentence in plain
         assert f"nats of log loss {figures}" in plain
+
+
+def test_what_is_asked_against_the_clients_is_obeyed_too_and_its_price_is_told(
+    asked: Project,
+) -> None:
+    """By comparison with the deployed model this candidate would be refused as clearly worse."""
+    asked.configure(**SETTINGS, monotone={"calls": "decreasing"})
+    asked.run("fullprocess.py")
+    decision = record(asked, "models/decision.json")
+    assert decision["verdict"] == "deployed"
+    assert "monotone" in decision["reason"]
+    assert record(asked, "models/training.json")["monotone_cost"]["log_loss"] > 0.02
+    card, some = card_of(asked), features_of(asked).head(100)
+    odds = [card.log_odds(some.assign(calls=calls)) for calls in np.linspace(-5, 15, 101)]
+    assert np.diff(odds, axis=0).max() < 1e-9
