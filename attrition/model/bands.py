@@ -1,9 +1,14 @@
 """How sure the points of a scorecard are: the jackknife over the models of the folds.
 
 Each fold's model has not seen a part of the rows, and has selected its functions anew. With g such
-models the variance of a figure is (g - 1) / g * sum of (figure - mean)^2 (the grouped jackknife;
-Efron and Stein 1981). So a band holds what the selection leaves open, too, which the covariance of
-the selected functions does not.
+models the variance of a figure is (g - 1) / g * sum of (figure - figure of the model of all rows)^2
+(the grouped jackknife, in its form that is rather too wide; Wolter, Introduction to Variance
+Estimation, 2007, chapter 4). So a band holds what the selection leaves open, too, which the
+covariance of the selected functions does not.
+
+A variance from so few models is itself a guess: where they agree by chance, it is far too small. By
+Student's t the errors are widened so that 1.96 of them on both sides hold what t's quantile would.
+They know nothing of what the penalty costs: it draws all curves towards flat ones, the tips most.
 """
 
 from __future__ import annotations
@@ -14,9 +19,11 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import stdtrit
 
 from attrition.model.scorecard import Scorecard
 from attrition.model.terms import Axis, KnotAxis, Term
+from attrition.model.uncertainty import INTERVAL_LEVEL, Z95
 
 Floats = NDArray[np.float64]
 
@@ -28,15 +35,19 @@ def with_errors(card: Scorecard, cards: Sequence[Scorecard]) -> Scorecard:
 
     Args:
         card: the model of all rows.
-        cards: models of the rows without a part of them, each row being in one of the parts.
+        cards: models of the rows without a part of them, each row being in one of the parts; at
+            least two.
     """
+    degrees = len(cards) - 1
+    widened = float(stdtrit(degrees, (1.0 + INTERVAL_LEVEL) / 2.0)) / Z95
     by_columns = [{term.columns: term for term in other.all_terms} for other in cards]
 
     def errors(term: Any) -> list[Any]:
         axes = term.axes if len(term.columns) > 1 else (term.axis,)
         table = _positions(axes, term.columns)
         several = np.stack([_above_average(one.get(term.columns), table) for one in by_columns])
-        result = np.sqrt((len(cards) - 1) * several.var(axis=0))
+        squares = (several - _above_average(term, table)) ** 2
+        result = widened * np.sqrt(degrees * squares.mean(axis=0))
         grid: list[Any] = result.reshape([len(axis) for axis in axes]).tolist()
         return grid
 
