@@ -642,7 +642,7 @@ def test_sixty_columns_stay_small_and_say_what_was_left_out(project: Project) ->
         "verdict": "kept",
         "reason": "no",
         "drift": {"data": {"new rows": found, "open clients": found}},
-        "warnings": ["w " * 5000],
+        "warnings": [{"text": "w " * 5000}],
     }
     project.config.decision.write_text(json.dumps(record))
     text = report(project)
