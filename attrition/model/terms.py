@@ -69,6 +69,11 @@ class KnotAxis:
     def __len__(self) -> int:
         return len(self.knots)
 
+    @property
+    def is_flag(self) -> bool:
+        """Whether it has two values, no and yes, and nothing between them."""
+        return self.knots == (0.0, 1.0)
+
     def place(self, value: float | None) -> Place:
         """The place of one number; None and NaN are missing."""
         knots = self.knots
