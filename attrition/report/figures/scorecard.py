@@ -182,7 +182,7 @@ def _draw_curve(
     axes.grid(visible=False, axis="x")
     axes.set_yticks(signed_ticks(limit))
     axes.yaxis.set_major_formatter(FuncFormatter(lambda points, _: signed(points)))
-    ticks = _ticks(knots, positions)
+    ticks = knots if term.axis.is_flag else _ticks(knots, positions)
     axes.set_xticks(np.interp(ticks, knots, positions) if len(knots) > 1 else positions)
     names = [fitted(labels.phrase(term.column, tick) or short(tick), PANEL / 2) for tick in ticks]
     axes.xaxis.set_major_formatter(FixedFormatter(names))
@@ -210,8 +210,6 @@ def _to_scale(knots: Floats) -> Floats:
 
 def _ticks(knots: Floats, positions: Floats) -> Floats:
     """Values to label: round ones on an axis to scale, knots on any other."""
-    if np.array_equal(knots, (0, 1)):
-        return knots
     can_be_round = len(knots) > 1 and np.abs(knots).max() < _HUGE
     if can_be_round and np.array_equal(positions, _to_scale(knots)):
         are_whole = bool(np.all(knots == np.round(knots)))
