@@ -146,6 +146,11 @@ def amount(number: float | None) -> str:
     return text.replace("-", _MINUS)
 
 
+def whole_amount(money: float | None) -> str:
+    """Money without its cents."""
+    return amount(None if money is None else round(money))
+
+
 def plain_number(value: float) -> str:
     """A number in its shortest form that reads back the same; whole ones without a point."""
     return f"{value:.0f}" if value.is_integer() and abs(value) < 1e15 else repr(value)
@@ -156,7 +161,7 @@ def number_text(value: float) -> str:
     commas unless it may be a year.
     """
     if abs(value) < 1e15 and (value == int(value) or abs(value) >= 1000):
-        return f"{value:.0f}" if value in _YEARS else f"{value:,.0f}"
+        return f"{value:.0f}" if round(value) in _YEARS else f"{value:,.0f}"
     return f"{value:.4g}"
 
 

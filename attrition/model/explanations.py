@@ -62,6 +62,8 @@ def _subject(term: NumericTerm | CategoricalTerm | PairTerm, reason: Reason, lab
 def _range_text(term: NumericTerm, value: float, labels: Labels) -> str:
     """The range around a value within which the column raises the risk, if it has an end."""
     knots, place = term.axis.knots, term.axis.place(value)
+    if term.axis.is_flag and value in knots:  # that a yes is above the no goes without saying
+        return ""
     above = [points - term.average_points for points in term.points]
 
     def crossing(first: int, second: int) -> float:

@@ -69,6 +69,12 @@ class KnotAxis:
     def __len__(self) -> int:
         return len(self.knots)
 
+    @property
+    def is_flag(self) -> bool:
+        """Whether it has two whole values, such as no and yes, and none can be between them."""
+        low, high = self.knots[0], self.knots[-1]
+        return len(self.knots) == 2 and low == round(low) and high == low + 1
+
     def place(self, value: float | None) -> Place:
         """The place of one number; None and NaN are missing."""
         knots = self.knots

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from attrition.core.formatting import CANDIDATE_WAITS, listing, plural
 from attrition.core.labels import NO_LABELS, Labels
+from attrition.core.run_warnings import Topic
 from attrition.data.ledger import REJECTED, Ledger
 from attrition.runs.idle import FAILED_RUN
 
@@ -36,6 +37,7 @@ class Condition:
     key: str
     kind: str
     text: str
+    topic: Topic = Topic.NOTICE
 
 
 @dataclass(frozen=True)
@@ -78,14 +80,16 @@ def findings(
     for sample, performance in drift.performance.items():
         if performance.has_drifted:
             key = f"model drift on the {sample}"
-            conditions.append(Condition(key, "drift", f"{key}: {performance.reason}"))
+            conditions.append(
+                Condition(key, "drift", f"{key}: {performance.reason}", Topic.MODEL_DRIFT)
+            )
     for sample, data in drift.data.items():
         if data.has_drifted:
             names = ", ".join(column.column for column in data.drifted)
             key = f"data drift in the {sample}"
             shown = ", ".join(_drifted(column, labels) for column in data.drifted)
             strongest = _strongest(drift.impact.get(sample), labels)
-            conditions.append(Condition(key, names, f"{key}: {shown}{strongest}"))
+            conditions.append(Condition(key, names, f"{key}: {shown}{strongest}", Topic.DATA_DRIFT))
     conditions += [
         _moved_risk(sample, impact, labels)
         for sample, impact in drift.impact.items()
@@ -104,8 +108,11 @@ def _degraded(
     shown, where = score_to_judge_by(score, cross_validated)
     if shown.f1 is None or shown.f1 >= degraded_below:
         return []
-    text = f"its F1 {where}, {shown.f1:.3f}, is under {degraded_below:g}"
-    return [Condition("degraded model", "degraded", f"the deployed model is degraded: {text}")]
+    text = (
+        f"the deployed model is degraded: its F1 {where}, {shown.f1:.3f}, is under "
+        f"{degraded_below:g}"
+    )
+    return [Condition("degraded model", "degraded", text, Topic.DEGRADED_MODEL)]
 
 
 def _moved_risk(sample: str, impact: Impact, labels: Labels) -> Condition:
@@ -116,7 +123,8 @@ def _moved_risk(sample: str, impact: Impact, labels: Labels) -> Condition:
         f"it was {impact.risk_before:.1%}, though no column drifts by itself"
         f"{_strongest(impact, labels)}"
     )
-    return Condition(key, "up" if impact.risk_now > impact.risk_before else "down", text)
+    kind = "up" if impact.risk_now > impact.risk_before else "down"
+    return Condition(key, kind, text, Topic.MOVED_RISK)
 
 
 def _suspicion(suspicious: Suspicion) -> Condition:
@@ -130,7 +138,7 @@ def _suspicion(suspicious: Suspicion) -> Condition:
         f"too good to be true: {shown} {alone} who left{model}. {is_filled} only once a client has "
         f"left? Then take {'it' if len(columns) == 1 else 'them'} out of config.json"
     )
-    return Condition("too good to be true", ", ".join(columns), text)
+    return Condition("too good to be true", ", ".join(columns), text, Topic.TOO_GOOD)
 
 
 def _drifted(column: ColumnDrift, labels: Labels) -> str:

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from attrition.core.config import Config
 from attrition.core.rollbacks import is_rolled_back, refusal, rolled_back_commits
+from attrition.core.run_warnings import RunWarning, Topic
 from attrition.data.clients import Clients, joined
 from attrition.engines.candidate import TrainingResult
 from attrition.engines.context import RunContext, minimum
@@ -158,21 +159,22 @@ def challenge(
     return Challenge(verdict, suspicious, scored, evidence, sampled, contacted)
 
 
-def _learns(trained: TrainingResult) -> str:
+def _learns(trained: TrainingResult) -> RunWarning:
     """That the candidate has learnt what becomes of clients who are called."""
-    return (
+    return RunWarning(
         f"the risk is that of clients who are called: of the {trained.rows:,} rows to learn from, "
         f"all but {trained.rows - trained.contacted:,} are of contacted clients; hold clients out "
         f"(holdout_share)"
     )
 
 
-def _sets_aside(trained: TrainingResult) -> str:
+def _sets_aside(trained: TrainingResult) -> RunWarning:
     """That most rows are of contacted clients, which may be a matter of the ledger's age."""
-    return (
+    return RunWarning(
         f"most rows are set aside: the model learnt from {trained.rows:,} of "
         f"{trained.rows + trained.contacted:,}; the others are of clients whom the team had "
-        f"contacted before their rows came. If all files were read again lately, that is why"
+        f"contacted before their rows came. If all files were read again lately, that is why",
+        Topic.FEW_ROWS_LEARNT,
     )
 
 

@@ -11,6 +11,7 @@ from typing import Any
 
 from attrition.core.formatting import plural
 from attrition.core.repeated_tests import spent_at
+from attrition.core.run_warnings import RunWarning, Topic
 from attrition.model.comparison import Comparison
 from attrition.model.metrics import Score, score_to_judge_by
 from attrition.monitoring.findings import (
@@ -94,7 +95,7 @@ class Verdict:
 
     verdict: RunVerdict
     reason: str
-    warnings: tuple[str, ...] = ()
+    warnings: tuple[RunWarning, ...] = ()
 
     @property
     def deploy(self) -> bool:
@@ -131,29 +132,30 @@ class Scored:
         )
 
     @property
-    def warnings(self) -> tuple[str, ...]:
+    def warnings(self) -> tuple[RunWarning, ...]:
         """What is not known."""
         if self.test.f1 is not None:
             return ()
         if self.cross_validated.f1 is None:
-            return (f"nobody knows how good this model is: {self.test.undefined} in the test data",)
+            text = f"nobody knows how good this model is: {self.test.undefined} in the test data"
+            return (RunWarning(text, Topic.UNKNOWN_QUALITY),)
         return (_no_test_data(self.test.undefined, "cross-validation stands in"),)
 
 
-def _no_test_data(undefined: str | None, substitute: str) -> str:
+def _no_test_data(undefined: str | None, substitute: str) -> RunWarning:
     """The warning that something else than test data was judged by."""
-    return (
+    return RunWarning(
         f"no test data to judge by ({undefined}): {substitute} for them; put labelled rows into "
         f"the test folder, or set test_share in config.json"
     )
 
 
-def _warnings(candidate: Scored, score_threshold: float) -> tuple[str, ...]:
+def _warnings(candidate: Scored, score_threshold: float) -> tuple[RunWarning, ...]:
     """What is not known of a candidate that is deployed, and whether it is weak."""
     if candidate.f1 is None or candidate.f1 >= score_threshold:
         return candidate.warnings
     weak = f"the model is weak: F1 {candidate.f1:.3f} is under {score_threshold:g}"
-    return (*candidate.warnings, weak)
+    return (*candidate.warnings, RunWarning(weak, Topic.WEAK_MODEL))
 
 
 def first_model_verdict(need: TrainingNeed, candidate: Scored, score_threshold: float) -> Verdict:
@@ -355,7 +357,9 @@ def _other_rows(evidence: Evidence, deciding: Comparison) -> str:
     return "" if test.gain is None else f"; test data: {_figures(test)}"
 
 
-def _doubts(evidence: Evidence, rule: PromotionRule, deciding: Comparison) -> tuple[str, ...]:
+def _doubts(
+    evidence: Evidence, rule: PromotionRule, deciding: Comparison
+) -> tuple[RunWarning, ...]:
     """A warning where the new rows decided alone, or the test data clearly say the contrary."""
     test = evidence.test
     if deciding is not evidence.unseen:
@@ -369,4 +373,4 @@ def _doubts(evidence: Evidence, rule: PromotionRule, deciding: Comparison) -> tu
         f"on the test data, and by {-(deciding.gain or 0.0):+.3f} on the new rows; are the test "
         f"data still like today's clients?"
     )
-    return (text,)
+    return (RunWarning(text, Topic.SAMPLES_DISAGREE),)

@@ -15,6 +15,7 @@ from pathlib import Path
 from attrition.core import atomic_files, clock, formatting, releases
 from attrition.core.config import PROPOSE, Config
 from attrition.core.errors import PipelineError
+from attrition.core.run_warnings import RunWarning
 from attrition.data.ledger import read_ledger
 from attrition.model.champion import Champion
 from attrition.monitoring.challenge import Challenge, suspicions
@@ -73,7 +74,7 @@ def succeeding(record: DecisionRecord, earlier: Proposal | None) -> DecisionReco
         return replace(record, proposal=replace(record.proposal, since=earlier.since))
     became = "gave way to a newer one" if record.proposal else "is withdrawn: see the verdict"
     text = f"{HAD_WAITED} {formatting.moment(earlier.since)} {became}"
-    return replace(record, warnings=(*record.warnings, text))
+    return replace(record, warnings=(*record.warnings, RunWarning(text)))
 
 
 def pending(config: Config) -> tuple[DecisionRecord, Proposal]:
@@ -132,7 +133,7 @@ def approved(config: Config, record: DecisionRecord, proposal: Proposal, by: str
     now, ingestion = clock.now("milliseconds"), record.ingestion
     # The clients are ranked at once, by the settings of today.
     study, notice = study_by_settings(config, record.study, now)
-    warnings = [text for text in record.warnings if not text.startswith(HAD_WAITED)]
+    warnings = [one for one in record.warnings if not one.text.startswith(HAD_WAITED)]
     return replace(
         record,
         run_id=now,
@@ -141,7 +142,7 @@ def approved(config: Config, record: DecisionRecord, proposal: Proposal, by: str
         release_after=None,
         verdict=RunVerdict.DEPLOYED,
         reason=f"approved by {by}: {record.reason}",
-        warnings=(*warnings, *([notice] if notice else ())),
+        warnings=(*warnings, *([RunWarning(notice)] if notice else ())),
         proposal=None,
         approved_by=by,
         watch=proposal.watch,

@@ -21,6 +21,7 @@ from attrition.core import formatting, plain_values
 from attrition.core.atomic_files import read_json_object
 from attrition.core.config import Config
 from attrition.core.errors import DataError
+from attrition.core.run_warnings import RunWarning
 from attrition.data.ingestion_result import IngestionResult
 from attrition.model.metrics import Score
 from attrition.monitoring.findings import (
@@ -141,7 +142,7 @@ class DecisionRecord:
     release_before: str | None = None
     verdict: RunVerdict
     reason: str
-    warnings: tuple[str, ...] = ()
+    warnings: tuple[RunWarning, ...] = ()
     suspicious: Suspicion = field(default_factory=Suspicion)
     training: TrainingNeed | None = None
     new_rows: int | None = None

@@ -12,6 +12,7 @@ from attrition.core.config import Config
 from attrition.core.errors import DataError
 from attrition.core.formatting import plural
 from attrition.core.releases import Release
+from attrition.core.run_warnings import RunWarning, Topic
 from attrition.data.ingestion_result import IngestionResult
 from attrition.model.champion import Champion
 from attrition.monitoring.alerts import findings
@@ -88,19 +89,20 @@ def decided(
     remaining = left_to_next(exam, memory, challenge, commit)
     verdict, scored, drift, scores = challenge.verdict, challenge.scored, exam.drift, exam.scores
     last = last_decision(config)
-    ingested, new_notices = _with_mark(config, last.ingestion if last else None, ingested)
+    ingested, warnings = _with_mark(config, last.ingestion if last else None, ingested)
     study, study_notice = study_by_settings(config, last.study if last else None, started)
     if study_notice:
-        new_notices.append(study_notice)
+        warnings.append(RunWarning(study_notice))
     suspicious, threshold = challenge.suspicious, config.model_score_threshold
     on_test, validated = scores.get(Sample.TEST_DATA), exam.cross_validated
     alerts = findings(on_test, validated, drift, suspicious, threshold, labels=config.labels)
+    warnings += [RunWarning(alert.text, alert.topic) for alert in alerts]
     return DecisionRecord(
         run_id=started,
         time=started,
         verdict=verdict.verdict,
         reason=verdict.reason,
-        warnings=(*new_notices, *(alert.text for alert in alerts), *verdict.warnings),
+        warnings=(*warnings, *verdict.warnings),
         suspicious=suspicious,
         training=need,
         new_rows=ingested.new_rows,
@@ -122,19 +124,20 @@ def decided(
 
 def _with_mark(
     config: Config, before: IngestionResult | None, now: IngestionResult
-) -> tuple[IngestionResult, list[str]]:
+) -> tuple[IngestionResult, list[RunWarning]]:
     """What was taken in, and what of it a run before has not noticed.
 
     The mark of the database of actions, and how many it knew, stay the last run's until that
     database is back; one that is made anew has the mark, too.
     """
     if before is None:
-        return now, list(now.notices)
-    news = [notice for notice in now.notices if notice not in before.notices]
+        return now, [RunWarning(notice) for notice in now.notices]
+    news = [RunWarning(notice) for notice in now.notices if notice not in before.notices]
     marked = replace(now, actions_store=before.actions_store or now.actions_store)
     if _is_foreign(before, now):
         marked = replace(marked, actions_known=before.actions_known)
-    return marked, news + _lost_actions(config, before, now)
+    lost = _lost_actions(config, before, now)
+    return marked, news + [RunWarning(text, Topic.LOST_ACTIONS) for text in lost]
 
 
 def _is_foreign(before: IngestionResult, now: IngestionResult) -> bool:

@@ -12,6 +12,7 @@ from typing import Any
 
 from attrition.calls.effect import Verdict
 from attrition.core.formatting import day, sentence, short_moment
+from attrition.core.run_warnings import Topic
 from attrition.model.metrics import score_to_judge_by
 from attrition.monitoring.findings import RunVerdict
 from attrition.monitoring.record import DecisionRecord
@@ -34,22 +35,26 @@ class Message:
     plain: str = ""
 
 
-# How the warnings of a record begin: those about the model before a new one, and those to act on.
-_MODEL_DRIFT, _DEGRADED = "model drift", "the deployed model is degraded"
-_ABOUT_THE_FORMER_MODEL = (_MODEL_DRIFT, "data drift", "moved risk", _DEGRADED)
+_MODEL_TO_REPLACE = frozenset(
+    {Topic.MODEL_DRIFT, Topic.DATA_DRIFT, Topic.MOVED_RISK, Topic.DEGRADED_MODEL}
+)  # about the model before a new one, which answers them
+_TO_DO = frozenset(
+    {
+        *(Topic.MODEL_DRIFT, Topic.DEGRADED_MODEL, Topic.WEAK_MODEL, Topic.UNKNOWN_QUALITY),
+        *(Topic.TOO_GOOD, Topic.LOST_ACTIONS, Topic.FEW_ROWS_LEARNT),
+    }
+)
 _PLAIN = {
-    _MODEL_DRIFT: "Clients leave, or stay, otherwise than the model expected.",
-    "data drift": "The clients' data have changed.",
-    "moved risk": "The predicted risk has changed on average, though no column has by itself.",
-    _DEGRADED: "The model at work is weaker than the settings ask for.",
-    "test data and new rows disagree": (
+    Topic.MODEL_DRIFT: "Clients leave, or stay, otherwise than the model expected.",
+    Topic.DATA_DRIFT: "The clients' data have changed.",
+    Topic.MOVED_RISK: (
+        "The predicted risk has changed on average, though no column has by itself."
+    ),
+    Topic.DEGRADED_MODEL: "The model at work is weaker than the settings ask for.",
+    Topic.SAMPLES_DISAGREE: (
         "The test data and the newest clients disagree: are the test data still like today's?"
     ),
 }
-_TO_DO = (
-    *(_MODEL_DRIFT, _DEGRADED, "the model is weak", "too good to be true", "nobody knows"),
-    *("actions are gone", "actions.db is not", "most rows are set aside"),
-)
 
 _DECIDED_SINCE = (
     "the candidate of the last run has been approved or refused since, or another model was "
@@ -64,23 +69,30 @@ def messages(decision: DecisionRecord | None, runs: Sequence[DecisionRecord] = (
         decision: the record of the last run that came to a verdict.
         runs: the records of the last runs, newest first; a failed one is the first to be told of.
     """
-    graded = []
+    graded = [] if decision is None else _of_run(decision)
     if has_failed(runs):
         when, reason = short_moment(runs[0].time), runs[0].reason
         text = f"The run of {when} failed; what stands here is from before it: {reason}"
-        graded.append(Message(Severity.ACT, sentence(text)))
-    if decision and decision.proposal:
+        graded.insert(0, Message(Severity.ACT, sentence(text)))
+    return [one for severity in Severity for one in graded if one.severity is severity]
+
+
+def _of_run(decision: DecisionRecord) -> list[Message]:
+    """What a run that came to a verdict has to say."""
+    graded = []
+    if decision.proposal:
         text = f"{decision.proposal.notice}. {sentence(decision.reason)}"
         graded.append(Message(Severity.ACT, sentence(text)))
-    elif decision and decision.verdict is RunVerdict.PROPOSED:
+    elif decision.verdict is RunVerdict.PROPOSED:
         graded.append(Message(Severity.KNOW, sentence(_DECIDED_SINCE)))
-    if decision and needs_a_hand(decision):
+    if needs_a_hand(decision):
         graded.append(Message(Severity.ACT, decision.study_in_words or ""))
-    for warning in decision.warnings if decision else ():
-        graded.append(Message(_severity(warning, decision), sentence(warning), _plain(warning)))
-    if decision and decision.ranking and decision.ranking.odd_values:
+    for warning in decision.warnings:
+        severity, plain = _severity(warning.topic, decision), _PLAIN.get(warning.topic, "")
+        graded.append(Message(severity, sentence(warning.text), plain))
+    if decision.ranking and decision.ranking.odd_values:
         graded.append(Message(Severity.ACT, sentence(str(decision.ranking.odd_values))))
-    return [one for severity in Severity for one in graded if one.severity is severity]
+    return graded
 
 
 def needs_a_hand(decision: DecisionRecord) -> bool:
@@ -89,17 +101,11 @@ def needs_a_hand(decision: DecisionRecord) -> bool:
     return decision.no_effect is not None or (effect is not None and effect.verdict in stopping)
 
 
-def _severity(warning: str, decision: DecisionRecord | None) -> Severity:
+def _severity(topic: Topic, decision: DecisionRecord) -> Severity:
     """Of one warning: a model that is deployed answers what was wrong with the one before it."""
-    is_deployed = decision is not None and decision.verdict is RunVerdict.DEPLOYED
-    if is_deployed and warning.startswith(_ABOUT_THE_FORMER_MODEL):
+    if decision.verdict is RunVerdict.DEPLOYED and topic in _MODEL_TO_REPLACE:
         return Severity.SOLVED
-    return Severity.ACT if warning.startswith(_TO_DO) else Severity.KNOW
-
-
-def _plain(warning: str) -> str:
-    begins = (plain for begin, plain in _PLAIN.items() if warning.startswith(begin))
-    return next(begins, "")
+    return Severity.ACT if topic in _TO_DO else Severity.KNOW
 
 
 def has_failed(runs: Sequence[DecisionRecord]) -> bool:
@@ -130,24 +136,20 @@ def state_line(
         return "Do not rely on this ranking yet: it may know the answer from a column of today."
     if decision is not None and decision.proposal:
         return "A new model waits for approval; this ranking is by the one at work."
-    if decision is not None and (drifts := _drifts(decision)):
+    topics = {warning.topic for warning in decision.warnings} if decision is not None else set()
+    if decision is not None and topics & {Topic.MODEL_DRIFT, Topic.DATA_DRIFT}:
         if decision.verdict is RunVerdict.DEPLOYED:
             return (
                 f"Clients have changed; the model was retrained on them on {day(decision.time)}, "
                 "and the ranking is reliable again."
             )
-        if any(text.startswith(_MODEL_DRIFT) for text in drifts):
+        if Topic.MODEL_DRIFT in topics:
             return (
                 "Clients have changed, and the model has not caught up: rely on the ranking less "
                 "until more outcomes are known."
             )
         return f"The ranking is reliable, though clients have begun to change{_hits(score, where)}."
     return f"The ranking is reliable{_hits(score, where)}."
-
-
-def _drifts(decision: DecisionRecord) -> list[str]:
-    drifts = (_MODEL_DRIFT, "data drift")
-    return [warning for warning in decision.warnings if warning.startswith(drifts)]
 
 
 def _hits(score: Mapping[str, Any], where: str) -> str:

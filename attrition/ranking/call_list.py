@@ -28,6 +28,7 @@ from attrition.core import atomic_files, clock, formatting, plain_values
 from attrition.core.config import BY_RISK, Config
 from attrition.core.errors import DataError, UnreadableError
 from attrition.core.formatting import NO_OPEN_CLIENTS, OPEN_CLIENTS
+from attrition.core.run_warnings import RunWarning
 from attrition.data import segment_change
 from attrition.data.clients import Clients
 from attrition.data.ledger import Ledger, read_ledger
@@ -272,13 +273,14 @@ def _with_study(config: Config, record: dict[str, Any]) -> dict[str, Any]:
     known = record.get("study")
     try:
         last = plain_values.from_json(Study, known) if known is not None else None
-        warnings = plain_values.from_json(tuple[str, ...], record.get("warnings", []))
+        warnings = plain_values.from_json(tuple[RunWarning, ...], record.get("warnings", []))
     except DataError:
         return record
     study, notice = study_by_settings(config, last, clock.now("milliseconds"))
     if notice is None:
         return record
-    return {**record, "study": plain_values.to_json(study), "warnings": [*warnings, notice]}
+    told = plain_values.to_json([*warnings, RunWarning(notice)])
+    return {**record, "study": plain_values.to_json(study), "warnings": told}
 
 
 def give_up(config: Config, reason: str) -> str:

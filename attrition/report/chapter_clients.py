@@ -234,9 +234,7 @@ def _money_of(amounts: Floats | None, position: int) -> str:
 
 
 def _money(value: float) -> str:
-    if np.isnan(value):
-        return formatting.NOT_KNOWN
-    return formatting.decimal(value, 2) if abs(value) < 1000 else formatting.amount(value)
+    return formatting.whole_amount(None if np.isnan(value) else value)
 
 
 def by_value(inputs: ReportInputs) -> Iterator[Table]:

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from attrition.core import formatting
-from attrition.core.formatting import amount, percent
+from attrition.core.formatting import NOT_KNOWN, number_text, percent
 from attrition.core.labels import Labels
 from attrition.data.ledger import REJECTED
 from attrition.report.document import (
@@ -156,7 +156,7 @@ def _columns(diagnosed: Mapping[str, Any], labels: Labels) -> Iterator[Block]:
             "lrrrrr",
             ("Column", "Median", "Mean", "Std. deviation", "5%", "95%"),
             [
-                (labels.name(column, 36), *(amount(values.get(key)) for key in keys))
+                (labels.name(column, 36), *(_number(values.get(key)) for key in keys))
                 for column, values in list(numbers.items())[:COLUMNS_SHOWN]
             ],
             left_out(len(numbers), min(len(numbers), COLUMNS_SHOWN), "columns", "diagnostics.json"),
@@ -334,3 +334,7 @@ def _setting(value: Any) -> str:
     if isinstance(value, Mapping):
         return ", ".join(f"{formatting.middle(key, 36)} {word}" for key, word in value.items())
     return "not set" if value is None else str(value)
+
+
+def _number(value: float | None) -> str:
+    return NOT_KNOWN if value is None else number_text(value)

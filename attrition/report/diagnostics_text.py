@@ -67,8 +67,8 @@ def describe_decision(
             *(_wrapped(formatting.sentence(decision.proposal.notice)) if decision.proposal else ()),
             *(
                 row
-                for text in decision.warnings
-                for row in _wrapped(f"! {formatting.sentence(told(text))}", "  ")
+                for warning in decision.warnings
+                for row in _wrapped(f"! {formatting.sentence(told(warning.text))}", "  ")
             ),
         ]
     )

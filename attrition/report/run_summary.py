@@ -119,7 +119,7 @@ def _paragraphs(record: DecisionRecord, labels: Labels) -> Iterator[tuple[str, s
     if impact:
         yield "Impact", impact
     odd = [str(ranking.odd_values)] if ranking and ranking.odd_values else []
-    for warning in (*odd, *record.warnings):
+    for warning in (*odd, *(one.text for one in record.warnings)):
         yield "Attention", warning if warning.endswith("?") else f"{warning}."
     yield "Live model", _live(record)
     yield "Took", ", ".join(f"{stage} {s:.1f} s" for stage, s in record.timings.items())

@@ -211,7 +211,7 @@ def run_of(record: DecisionRecord) -> dict[str, Any]:
         "time": record.time,
         "verdict": record.verdict,
         "reason": record.reason,
-        "warnings": record.warnings,
+        "warnings": [warning.text for warning in record.warnings],
         "new_rows": record.new_rows,
         "release_before": record.release_before,
         "release_after": record.release_after,

@@ -107,5 +107,8 @@ def recorded_diagnostics() -> dict[str, Any] | None:
 
 def public_decision(decision: DecisionRecord | None) -> dict[str, Any] | None:
     """What the public may know of a run's decision; None before the first."""
-    keys = ("time", "verdict", "reason", "warnings", "release_before", "release_after")
-    return {key: getattr(decision, key) for key in keys} if decision else None
+    keys = ("time", "verdict", "reason", "release_before", "release_after")
+    if decision is None:
+        return None
+    public = {key: getattr(decision, key) for key in keys}
+    return {**public, "warnings": [warning.text for warning in decision.warnings]}

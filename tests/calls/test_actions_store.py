@@ -20,6 +20,7 @@ from attrition.calls import actions_store
 from attrition.calls.client_actions import MOST_SHOWN, actions_of
 from attrition.core import atomic_files, clock
 from attrition.core.errors import PipelineError
+from attrition.core.run_warnings import Topic
 from attrition.data.ingestion_result import IngestionResult
 from attrition.monitoring.challenge import Challenge
 from attrition.monitoring.decisions import Verdict
@@ -181,7 +182,9 @@ def finish(project: Project, result: IngestionResult) -> list[str]:
         started=last.time if last else clock.now(),
     )
     atomic_files.write_json(project.config.decision, record.to_json())
-    return [text for text in record.warnings if "action" in text]
+    about = [warning for warning in record.warnings if "action" in warning.text]
+    assert {warning.topic for warning in about} <= {Topic.LOST_ACTIONS}
+    return [warning.text for warning in about]
 
 
 def test_actions_that_are_gone_and_another_projects_database_are_told(

@@ -12,11 +12,13 @@ import training
 from attrition.calls.contacted import contacted, read_contacted
 from attrition.core import atomic_files
 from attrition.core.errors import PipelineError
+from attrition.core.run_warnings import Topic
 from attrition.data.ledger import Commit, Ledger, read_ledger
 from attrition.engines.context import gather_test_clients
 from attrition.engines.selection import engine
 from tests.conftest import HEADER, Project
 from tests.support.contacts import act_on
+from tests.support.records import texts
 
 DAYS = ("2026-03-01", "2026-03-02", "2026-03-02", "2026-03-09")
 
@@ -148,7 +150,10 @@ def test_what_is_set_aside_of_the_test_data_is_recorded_and_that_most_is(project
     assert of_test + to_learn == 200
     assert of_test > 20
     assert f"contacted: {of_test} of the test data and {to_learn} of the rows to learn" in shown
-    (warning,) = [text for text in record["warnings"] if text.startswith("most rows are set aside")]
+    (warning,) = [
+        one["text"] for one in record["warnings"] if one["topic"] == Topic.FEW_ROWS_LEARNT
+    ]
+    assert warning.startswith("most rows are set aside")
     training = atomic_files.read_json(project.root / "models/training.json")
     assert f"learnt from {training['rows']} of {training['rows'] + to_learn};" in warning
 
@@ -162,7 +167,7 @@ def test_where_contacted_clients_are_learnt_the_test_data_set_aside_are_recorded
     project.run("fullprocess.py")
     record = atomic_files.read_json(project.config.decision)
     assert record["contacted"].keys() == {"test data"}
-    assert any("clients who are called" in text for text in record["warnings"])
+    assert any("clients who are called" in text for text in texts(record["warnings"]))
 
 
 def test_actions_that_cannot_be_read_are_no_reason_to_learn_from_everybody(

@@ -9,7 +9,7 @@ from attrition.calls.study import Study, current_study
 from attrition.core import atomic_files
 from attrition.ranking import call_list
 from tests.conftest import Project
-from tests.support.records import decision_json
+from tests.support.records import decision_json, texts
 
 MAY, JUNE = "2026-05-01T06:00:00.000+00:00", "2026-06-01T06:00:00.000+00:00"
 SPRING = Study(0.2, sha256(b"spring").hexdigest(), MAY)
@@ -53,7 +53,7 @@ def test_a_list_made_between_two_runs_begins_the_study(
     atomic_files.write_json(path, decision_json(warnings=["old"]))
     call_list.record_anew(project.config, "there are no clients")
     record = atomic_files.read_json(path)
-    assert record["warnings"] == [
+    assert texts(record["warnings"]) == [
         "old",
         "a study of calls begins, 20% of the open clients are held out",
     ]

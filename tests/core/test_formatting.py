@@ -101,3 +101,12 @@ def test_a_long_name_keeps_both_its_ends() -> None:
     names = [f"{kind}_{'measured_' * 8}{part}" for kind in "ab" for part in ("day", "night")]
     assert len({formatting.middle(name, 36) for name in names}) == 4
     assert all(len(formatting.middle(name, 36)) == 36 for name in names)
+
+
+def test_money_has_no_cents_and_what_may_be_a_year_no_comma() -> None:
+    money = (0.0, 0.004, 12.6, 33_855_329.2, -7.5, None)
+    assert [formatting.whole_amount(each) for each in money] == [
+        *("0", "0", "13", "33,855,329", f"{formatting.amount(-8)}", formatting.NOT_KNOWN),
+    ]
+    numbers = (2019.0, 2018.6, 1899.0, 2100.0)
+    assert [formatting.number_text(each) for each in numbers] == ["2019", "2019", "1,899", "2,100"]

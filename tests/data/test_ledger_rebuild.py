@@ -14,6 +14,7 @@ from attrition.data.ledger import read_ledger
 from attrition.data.ledger_rebuild import accept_edits
 from tests.conftest import HEADER, Project, book
 from tests.support.ingested import counts, final, open_list, outputs, source
+from tests.support.records import texts
 
 INGESTION, FULL = "ingestion.py", "fullprocess.py"
 
@@ -188,7 +189,9 @@ def test_a_whole_run_without_a_ledger_says_so_in_its_record_and_alert(
     project.run(FULL)
     assert project.config.final_data.read_bytes().startswith(rows)
     record = atomic_files.read_json(project.config.decision)
-    assert record["warnings"][0].startswith("ledger.json was missing; a new ledger was made of the")
+    assert record["warnings"][0]["text"].startswith(
+        "ledger.json was missing; a new ledger was made of the"
+    )
     assert "ledger.json was missing" in told.read_text()
     # The deployed model names a commit of the lost ledger: the new rows, and they alone, are new
     # to it.
@@ -197,9 +200,8 @@ def test_a_whole_run_without_a_ledger_says_so_in_its_record_and_alert(
     told.unlink()
     project.write("sourcedata/march.csv", book(100, 5))
     project.run(FULL)
-    assert not any(
-        "ledger" in text for text in atomic_files.read_json(project.config.decision)["warnings"]
-    )
+    warned = atomic_files.read_json(project.config.decision)["warnings"]
+    assert not any("ledger" in text for text in texts(warned))
     assert not told.exists() or "ledger.json was missing" not in told.read_text()
 
 

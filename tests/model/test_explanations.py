@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -63,6 +64,17 @@ def test_a_number_stands_in_the_range_in_which_its_column_raises_the_risk(
     value: float | None, text: str
 ) -> None:
     assert told("orders", value) == text
+
+
+def test_a_yes_is_not_said_to_be_above_the_no() -> None:
+    complain = NumericTerm("complain", KnotAxis((0.0, 1.0), 0.0), (-1.0, 1.0), 0.0, 0.0, 0.0)
+    words = Words(Scorecard(0.0, 0.5, (complain,), (), ()))
+    said = [words.of(Reason("complain", ("complain",), (value,), 0.5)) for value in (1.0, 0.75)]
+    assert said[0] == "complain is 1: raises the risk"
+    assert said[1] == "complain is 0.75, above 0.5: raises the risk"
+    status = replace(complain, column="status", axis=KnotAxis((1.0, 2.0), 1.0))
+    words = Words(Scorecard(0.0, 0.5, (status,), (), ()))
+    assert words.of(Reason("status", ("status",), (2.0,), 0.5)) == "status is 2: raises the risk"
 
 
 def test_a_range_of_whole_numbers_has_whole_ends() -> None:

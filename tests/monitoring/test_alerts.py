@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from attrition.core import plain_values
+from attrition.core.run_warnings import Topic
 from attrition.data.ledger import Ledger, LedgerEntry
 from attrition.monitoring import alerts
 from attrition.monitoring.alerts import LONGEST, MESSAGES_KEPT, AlertState, Condition
@@ -61,6 +62,7 @@ def test_where_the_test_data_cannot_tell_the_cross_validated_score_does() -> Non
         "the deployed model is degraded: its F1 in cross-validation, 0.590, is under 0.6"
     )
     (condition,) = alerts.conditions(record(scores={"test data": weak}), 0.6)
+    assert condition.topic is Topic.DEGRADED_MODEL
     assert condition.text == (
         "the deployed model is degraded: its F1 on the test data, 0.590, is under 0.6"
     )
@@ -80,6 +82,7 @@ def test_columns_beyond_belief_are_a_condition_until_the_model_is_another() -> N
         "too good to be true: refund (AUC 1.000) and state (AUC 0.978) each alone tell who left; "
         "the whole model reaches 0.990. Are they filled in only once a client has left? Then take "
         "them out of config.json",
+        Topic.TOO_GOOD,
     )
     one = alerts.conditions(record(suspicious={"columns": {"x": 1.0}, "model_auc": None}), 0.6)
     assert one[0].text == (
@@ -99,6 +102,7 @@ def test_a_shift_that_moves_the_mean_risk_by_two_points_is_named_whatever_its_si
     quiet = {"new rows": {"verdict": "no drift"}}
     (said,) = alerts.conditions(record(drift={"impact": impact(0.225), "data": quiet}), 0.6)
     assert (said.key, said.kind) == ("moved risk in the new rows", "up")
+    assert said.topic is Topic.MOVED_RISK
     assert "is 22.5% on average, among the training rows it was 20.0%" in said.text
     assert found(drift={"impact": impact(0.17), "data": quiet})[0][1] == "down"
     for calm in (impact(0.215), impact(0.225, 0.01), impact(0.5, None)):  # small, chance, unknown

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from scipy.special import expit
 
+from attrition.core.run_warnings import RunWarning, Topic
 from attrition.model.comparison import Comparison
 from attrition.model.metrics import Score, log_losses
 from attrition.monitoring.decisions import (
@@ -197,10 +198,12 @@ def test_the_rows_new_to_both_come_before_old_test_data_and_a_contradiction_is_s
         assert found.deploy
         assert "on the rows new to both" in found.reason
         assert "test data: log loss 0.450 against 0.400" in found.reason
-        assert found.warnings == (
+        (warning,) = found.warnings
+        assert warning.topic is Topic.SAMPLES_DISAGREE
+        assert warning.text == (
             f"test data and new rows disagree: the candidate's log loss differs by +0.050 on the "
             f"test data, and by {-gain:+.3f} on the new rows; are the test data still like today's "
-            f"clients?",
+            f"clients?"
         )
     assert not judged(evidence(compared(0.05), compared(-0.02))).deploy
     assert not judged(evidence(compared(-0.015), compared(0.0))).warnings, "it may be chance"
@@ -232,9 +235,11 @@ def test_new_rows_too_few_to_judge_alone_are_pooled_with_the_test_data() -> None
 def test_where_the_test_data_cannot_tell_the_new_rows_decide_alone_and_it_is_said() -> None:
     found = judged(evidence(FEW, compared(0.0)))
     assert found.deploy
-    assert found.warnings == (
+    (warning,) = found.warnings
+    assert warning.topic is Topic.NOTICE
+    assert warning.text == (
         "no test data to judge by (too few labelled rows: 7): the new rows stand in for them; put "
-        "labelled rows into the test folder, or set test_share in config.json",
+        "labelled rows into the test folder, or set test_share in config.json"
     )
 
 
@@ -296,7 +301,7 @@ def test_the_first_model_is_deployed_and_a_weak_one_with_a_warning(
     )
     assert found.deploy
     assert bool(found.warnings) is (warning is not None)
-    assert warning is None or warning in found.warnings[0]
+    assert warning is None or warning in found.warnings[0].text
 
 
 def test_without_test_data_cross_validation_speaks_and_is_called_so() -> None:
@@ -305,9 +310,10 @@ def test_without_test_data_cross_validation_speaks_and_is_called_so() -> None:
     assert found.reason == (
         "it is the first model; its cross-validated F1 is 0.550 on 1,000 of the rows it learnt from"
     )
-    assert "no test data to judge by (too few labelled rows: 2)" in found.warnings[0]
-    assert "test_share" in found.warnings[0]
-    assert found.warnings[1] == "the model is weak: F1 0.550 is under 0.6"
+    assert "no test data to judge by (too few labelled rows: 2)" in found.warnings[0].text
+    assert "test_share" in found.warnings[0].text
+    weak = RunWarning("the model is weak: F1 0.550 is under 0.6", Topic.WEAK_MODEL)
+    assert found.warnings[1] == weak
 
 
 def test_a_verdict_on_columns_beyond_belief_says_so() -> None:
@@ -344,7 +350,8 @@ def test_after_a_change_of_columns_the_candidate_must_be_known_to_be_good(
 
 def test_a_weak_model_is_called_so_also_where_the_columns_have_changed() -> None:
     need = TrainingNeed(TrainingKind.NEW_COLUMNS, "the columns have changed")
-    for f1, warnings in ((0.58, ("the model is weak: F1 0.580 is under 0.6",)), (0.62, ())):
+    weak = RunWarning("the model is weak: F1 0.580 is under 0.6", Topic.WEAK_MODEL)
+    for f1, warnings in ((0.58, (weak,)), (0.62, ())):
         both = Scored(scored(f1, 0.5, 0.7), UNKNOWN)
         found = new_columns_verdict(need, both, 0.55, 0.58, 0.60)
         assert (found.verdict, found.warnings) == ("deployed", warnings)

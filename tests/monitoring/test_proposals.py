@@ -16,6 +16,7 @@ import pytest
 from app import create_app
 from attrition.core import atomic_files, releases
 from attrition.core.labels import NO_LABELS
+from attrition.core.run_warnings import RunWarning
 from attrition.data.ledger import Ledger
 from attrition.monitoring import alerts, proposals
 from attrition.monitoring.alerts import AlertState
@@ -30,7 +31,7 @@ from attrition.report.run_summary import summary
 from attrition.runs import history, idle
 from tests.conftest import Project, Suite, book
 from tests.support.outcome import tree
-from tests.support.records import decision_record, made
+from tests.support.records import decision_record, made, texts
 from tests.support.script_runner import Job, ScriptRunner
 
 SINCE = "2026-03-01T06:00:00+00:00"
@@ -53,15 +54,14 @@ def test_the_same_candidate_waits_on_and_another_one_takes_its_place() -> None:
     newer = record(proposal=replace(PROPOSAL, candidate="b" * 64))
     after = proposals.succeeding(newer, EARLIER)
     assert after.proposal == newer.proposal
-    assert after.warnings == (
-        "the candidate that had waited since 1 March 2026, 06:00 UTC gave way to a newer one",
-    )
+    text = "the candidate that had waited since 1 March 2026, 06:00 UTC gave way to a newer one"
+    assert after.warnings == (RunWarning(text),)
 
 
 def test_a_candidate_that_the_data_no_longer_speak_for_is_withdrawn_and_that_is_said() -> None:
     after = proposals.succeeding(record("kept", None), EARLIER)
     assert after.proposal is None
-    assert "is withdrawn: see the verdict" in after.warnings[0]
+    assert "is withdrawn: see the verdict" in after.warnings[0].text
     deployed = record("deployed", None)
     assert proposals.succeeding(deployed, EARLIER) == deployed
     assert proposals.succeeding(deployed, None) == deployed
@@ -86,7 +86,8 @@ def test_an_approved_record_is_that_of_the_deployed_candidate(
     studied = proposals.approved(held_out, before, noted, "Anna")
     assert studied.study is not None
     assert (studied.study.share, studied.study.since) == (0.2, studied.time)
-    assert studied.warnings == ("a study of calls begins, 20% of the open clients are held out",)
+    (begins,) = studied.warnings
+    assert begins.text == "a study of calls begins, 20% of the open clients are held out"
 
 
 def test_a_proposed_record_names_what_is_suspicious_of_the_live_model() -> None:
@@ -279,7 +280,7 @@ def test_newer_rows_bring_a_newer_proposal_and_known_ones_leave_it_as_it_was(
     project.run("fullprocess.py")
     newer = decision(project)
     assert newer["proposal"]["candidate"] != first["candidate"]
-    assert any("gave way to a newer one" in warning for warning in newer["warnings"])
+    assert any("gave way to a newer one" in text for text in texts(newer["warnings"]))
     assert (project.root / "alerts.txt").read_text().count(WAITS) == 2
 
 

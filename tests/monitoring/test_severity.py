@@ -7,12 +7,13 @@ from typing import Any
 import pytest
 
 from attrition.core import plain_values
+from attrition.core.run_warnings import Topic
 from attrition.monitoring.severity import Message, Severity, messages, state_line
 from tests.support.effects import effect_of
 from tests.support.records import decision_record
 
-DRIFT = "model drift on the new rows: it ranks worse"
-DATA = "data drift in the new rows: tenure"
+DRIFT = {"text": "it ranks worse", "topic": "model drift"}
+DATA = {"text": "tenure is longer", "topic": "data drift"}
 GOOD = {"f1": 0.72, "recall": 0.69, "precision": 0.77}
 
 
@@ -21,20 +22,26 @@ def severities(**parts: Any) -> dict[str, Severity]:
 
 
 @pytest.mark.parametrize(
-    ("warning", "kept", "deployed"),
+    ("topic", "kept", "deployed"),
     [
-        (DRIFT, Severity.ACT, Severity.SOLVED),
-        (DATA, Severity.KNOW, Severity.SOLVED),
-        ("the deployed model is degraded: its F1 is 0.4", Severity.ACT, Severity.SOLVED),
-        ("moved risk in the test data: it is 16.9%", Severity.KNOW, Severity.SOLVED),
-        ("too good to be true: refund alone tells", Severity.ACT, Severity.ACT),
-        ("the model is weak: F1 0.4 is under 0.6", Severity.ACT, Severity.ACT),
-        ("test data and new rows disagree: by 0.1", Severity.KNOW, Severity.KNOW),
+        (Topic.MODEL_DRIFT, Severity.ACT, Severity.SOLVED),
+        (Topic.DATA_DRIFT, Severity.KNOW, Severity.SOLVED),
+        (Topic.DEGRADED_MODEL, Severity.ACT, Severity.SOLVED),
+        (Topic.MOVED_RISK, Severity.KNOW, Severity.SOLVED),
+        (Topic.TOO_GOOD, Severity.ACT, Severity.ACT),
+        (Topic.WEAK_MODEL, Severity.ACT, Severity.ACT),
+        (Topic.SAMPLES_DISAGREE, Severity.KNOW, Severity.KNOW),
+        (Topic.UNKNOWN_QUALITY, Severity.ACT, Severity.ACT),
+        (Topic.LOST_ACTIONS, Severity.ACT, Severity.ACT),
+        (Topic.FEW_ROWS_LEARNT, Severity.ACT, Severity.ACT),
+        (Topic.NOTICE, Severity.KNOW, Severity.KNOW),
     ],
 )
 def test_what_a_new_model_answers_is_solved_and_the_rest_is_not(
-    warning: str, kept: Severity, deployed: Severity
+    topic: Topic, kept: Severity, deployed: Severity
 ) -> None:
+    """By its topic, whatever the words are."""
+    warning = {"text": "model drift, they say", "topic": topic.value}
     (of_kept,) = severities(warnings=[warning]).values()
     (of_deployed,) = severities(verdict="deployed", warnings=[warning]).values()
     assert (of_kept, of_deployed) == (kept, deployed)
@@ -46,7 +53,7 @@ def test_what_is_to_be_done_comes_first_a_failed_run_before_all() -> None:
     found = messages(record, [failed, record])
     assert [one.severity for one in found] == [Severity.ACT, Severity.ACT, *[Severity.KNOW] * 2]
     assert "failed; what stands here is from before it: no column 'revenue'." in found[0].text
-    assert found[1].text == f"M{DRIFT[1:]}."
+    assert found[1].text == "It ranks worse."
     assert found[1].plain == "Clients leave, or stay, otherwise than the model expected."
     assert found[3].plain == ""  # where its own words are plain enough
 

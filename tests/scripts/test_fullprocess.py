@@ -22,6 +22,7 @@ from attrition.data import synthetic
 from attrition.runs import history
 from tests.conftest import REPOSITORY, Project, book
 from tests.support.outcome import tree
+from tests.support.records import texts
 
 SCRIPT = "fullprocess.py"
 # Measuring coverage has a process import what it would not, and takes its time.
@@ -200,7 +201,7 @@ def test_a_drifted_batch_leads_to_a_new_release_that_explains_itself(project: Pr
     assert evidence["claims_better"]
     assert evidence["pooled"]["rows"] == evidence["test"]["rows"] + evidence["unseen"]["rows"]
     assert "better than the deployed model on the rows new to both" in record["reason"]
-    assert any("data drift in the new rows" in warning for warning in record["warnings"])
+    assert any("data drift in the new rows" in text for text in texts(record["warnings"]))
     impact = record["drift"]["impact"]["new rows"]
     total = sum(term["change"] for term in impact["terms"])
     assert total == pytest.approx(impact["log_odds_change"], abs=1e-9)
@@ -375,7 +376,7 @@ def test_after_a_change_of_columns_without_test_data_cross_validation_judges(
     record = decision(project)
     assert record["verdict"] == "deployed"
     assert "the candidate's cross-validated F1 is" in record["reason"]
-    assert "no test data to judge by" in " ".join(record["warnings"])
+    assert "no test data to judge by" in " ".join(texts(record["warnings"]))
     assert live(project) != first
 
 
@@ -450,7 +451,7 @@ def test_without_test_data_cross_validation_judges_the_first_model_new_rows_the_
     first, record = live(project), decision(project)
     assert first is not None
     assert f"its cross-validated F1 is {record['cross_validated']['f1']:.3f}" in record["reason"]
-    assert "no test data to judge by" in " ".join(record["warnings"])
+    assert "no test data to judge by" in " ".join(texts(record["warnings"]))
     assert (project.root / "models/latestscore.txt").read_text() == "undefined\n"
     answers = atomic_files.read_json(project.root / "models/apireturns.txt")
     assert len(answers["/prediction"]["predictions"]) == 100
@@ -465,7 +466,7 @@ def test_without_test_data_cross_validation_judges_the_first_model_new_rows_the_
         f"{new_rows['challenger_log_loss']:.3f} against {new_rows['champion_log_loss']:.3f}, F1 "
         f"{new_rows['challenger_f1']:.3f} against {new_rows['champion_f1']:.3f} (+"
     ) in record["reason"]
-    assert "the new rows stand in for them" in " ".join(record["warnings"])
+    assert "the new rows stand in for them" in " ".join(texts(record["warnings"]))
     second = live(project)
     assert second not in (None, first)
     project.write("sourcedata/march.csv", book(12, 5))
@@ -503,7 +504,7 @@ def test_a_column_that_is_the_answer_in_disguise_is_named_and_not_praised(
     record = decision(project)
     assert record["verdict"] == "deployed"
     assert "do not believe it before you have looked at refund, state" in record["reason"]
-    (warning,) = [text for text in record["warnings"] if "too good to be true" in text]
+    (warning,) = [text for text in texts(record["warnings"]) if "too good to be true" in text]
     assert "refund (AUC 1.000) and state (AUC 0.9" in warning
     assert "visits" not in warning
     assert "too good to be true" in shown
@@ -511,13 +512,13 @@ def test_a_column_that_is_the_answer_in_disguise_is_named_and_not_praised(
     project.write("sourcedata/again.csv", clients + "\n")
     project.run(SCRIPT)
     assert decision(project)["training"]["kind"] == "nothing"
-    assert "too good to be true" in " ".join(decision(project)["warnings"])
+    assert "too good to be true" in " ".join(texts(decision(project)["warnings"]))
     # Without them it is an honest model, and nothing is said.
     project.configure(numeric_columns=[*numeric[:3], "visits"])
     project.run(SCRIPT)
     record = decision(project)
     assert record["verdict"] == "deployed"
-    assert "too good" not in " ".join(record["warnings"])
+    assert "too good" not in " ".join(texts(record["warnings"]))
     assert "believe" not in record["reason"]
 
 

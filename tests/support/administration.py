@@ -478,5 +478,5 @@ class Administration(RuleBasedStateMachine):
         lines += [path.name for path in (self.root / "ingesteddata/quarantine").glob("*")]
         decision = self.root / "models/decision.json"
         if decision.exists():
-            lines += json.loads(decision.read_text())["warnings"]
+            lines += [one["text"] for one in json.loads(decision.read_text())["warnings"]]
         return any(name in line for name in names for line in lines)

@@ -26,7 +26,14 @@ def decision_record(**parts: Any) -> DecisionRecord:
 def decision_json(**parts: Any) -> dict[str, Any]:
     """The same as plain values."""
     plain = {"time": NOW, "verdict": "kept", "reason": "no", **parts}
+    told = plain.get("warnings", [])
+    plain["warnings"] = [{"text": one} if isinstance(one, str) else one for one in told]
     return dict(_filled(DecisionRecord, plain))
+
+
+def texts(warnings: list[dict[str, str]]) -> list[str]:
+    """What the warnings of a record's JSON say."""
+    return [warning["text"] for warning in warnings]
 
 
 def made(kind: type[T], **parts: Any) -> T:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib.util
+import itertools
 import json
 import re
 import shutil
@@ -214,8 +216,8 @@ def test_on_a_phone_the_first_client_is_on_the_first_screen(
     finished_copy.configure(value_column="number_of_employees")
     finished_copy.run("reporting.py")
     record = atomic_files.read_json(finished_copy.config.decision)
-    drift = "model drift on the new rows: log loss 0.5 (0.3 expected)"
-    record |= {"warnings": [drift, "data drift in the new rows: a", "no test data"]}
+    topics = ("model drift", "data drift", "notice")
+    record |= {"warnings": [{"text": f"it says {topic}", "topic": topic} for topic in topics]}
     atomic_files.write_json(finished_copy.config.decision, record)
     phone = {"width": 390, "height": 844}
     page = open_page("/", serve(finished_copy), viewport=phone)
@@ -339,6 +341,14 @@ CHECKS = """() => {
 }"""
 
 
+AXE = """async () => {
+  const found = await axe.run({resultTypes: ["violations"]});
+  const say = (fault) => `${fault.id}: ${fault.help}: ${fault.nodes.map((n) => n.html).join()}`;
+  return [found.violations.map((fault) => say(fault).slice(0, 400)),
+          found.passes.map((rule) => rule.id)];
+}"""
+
+
 def test_every_page_is_named_ordered_and_fits_a_phone_by_day_and_night(
     open_page: Open, port: int
 ) -> None:
@@ -351,6 +361,41 @@ def test_every_page_is_named_ordered_and_fits_a_phone_by_day_and_night(
         assert brightness(page) > 200
         page.emulate_media(color_scheme="dark")
         assert brightness(page) < 60
+
+
+def axe_faults(page: Any) -> list[str]:
+    """What axe-core finds wrong with a page, by day and night, on a desktop and a phone."""
+    axe = importlib.util.find_spec("axe_playwright_python")
+    if axe is None or axe.origin is None:
+        pytest.skip("axe-core is not installed: pip install axe-playwright-python")
+    page.evaluate("for (const e of document.querySelectorAll('details')) e.open = true")
+    page.evaluate(Path(axe.origin).with_name("axe.min.js").read_text())
+    faults: list[str] = []
+    for theme, width in itertools.product(("light", "dark"), (1280, PHONE["width"])):
+        page.emulate_media(color_scheme=theme)
+        page.set_viewport_size({**PHONE, "width": width})
+        found, passed = page.evaluate(AXE)
+        assert "color-contrast" in passed
+        faults += [f"{theme}, {width} pixels wide: {fault}" for fault in found]
+    return faults
+
+
+def test_axe_finds_no_fault_on_any_page_by_day_or_night(
+    browser: Any, open_page: Open, serve: Callable[..., int], finished_copy: Project
+) -> None:
+    """axe-core knows some hundred faults for who sees little, uses no mouse, or hears a page."""
+    told = Project(finished_copy.root, reports=("html",))
+    told.configure()
+    told.run("reporting.py")
+    port = serve(told)
+    client = client_pages.client_url(first_client(port)["client"])
+    for path in ("/", "/?tier=high&sort=client", "/clients?q=nobody", client, "/docs"):
+        page = open_page(path, port, reduced_motion="reduce")
+        assert axe_faults(page) == [], path
+    with browser.new_context(reduced_motion="reduce") as context:
+        page = context.new_page()  # the file: where it is served its policy allows no script
+        page.goto(told.config.report.as_uri())
+        assert axe_faults(page) == []
 
 
 def brightness(page: Any) -> float:

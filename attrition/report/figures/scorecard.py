@@ -49,6 +49,7 @@ from attrition.report.figures.style import (
 CURVES = "riskcurves"
 MOST_COLUMNS, MOST_LEVELS = 15, 5
 CROWDED = 0.15  # least share of a linear axis for the middle half of the knots
+MOST_DOTS = 16  # knots that are drawn as dots; more would be a string of beads
 DENSITY = 0.16  # share of a panel's height for the density
 _BARS = 28
 _HUGE = 1e300  # beyond it the search for round values overflows
@@ -79,7 +80,7 @@ def risk_curves(
     panels = figure.subplots(rows, PANELS_ACROSS, squeeze=False).flat
     for term, axes in zip(terms, panels, strict=False):  # so that the others are left
         if isinstance(term, NumericTerm):
-            _draw_curve(axes, term, reference, limit)
+            _draw_curve(axes, term, reference, limit, labels)
         else:
             _draw_levels(axes, term, reference, limit)
         _head(axes, term, weights[term.columns], labels)
@@ -100,11 +101,11 @@ def _caption(left_out: Sequence[float]) -> str:
     """How to read the curves; `left_out` are the weights of the missing columns, largest first."""
     caption = (
         "Points (log-odds) over values, against the average client's: above zero the risk is "
-        "higher, and +0.7 doubles the odds. Dots are knots; where most clients crowd together, "
-        "these stand at even distances. Grey bars, and shares beside levels, show where the "
-        "clients are; a diamond marks the points of a missing value. All panels have one scale; "
-        "the columns that count most come first (weight: how far the column moves a client's "
-        "points from the average, on average)."
+        "higher, and +0.7 doubles the odds. Dots are knots, where a curve bends; where most of "
+        "them crowd together, they stand at even distances. Grey bars, and shares beside levels, "
+        "show where the clients are; a diamond marks the points of a missing value. All panels "
+        "have one scale; the columns that count most come first (weight: how far the column "
+        "moves a client's points from the average, on average)."
     )
     if left_out:
         caption += (
@@ -152,12 +153,19 @@ def _percent(share: float) -> str:
     return "<1%" if 0 < share < 0.01 else f"{share:.0%}"
 
 
-def _draw_curve(axes: Axes, term: NumericTerm, reference: Mapping[str, Any], limit: float) -> None:
+def _draw_curve(
+    axes: Axes, term: NumericTerm, reference: Mapping[str, Any], limit: float, labels: Labels
+) -> None:
     knots, points = np.array(term.axis.knots), np.array(term.points) - term.average_points
     positions = _knot_positions(knots)
     axes.axhline(0, color=SOFT, linewidth=0.8)
-    axes.plot([-0.06, *positions, 1.06], [points[0], *points, points[-1]], color=ACCENT, zorder=3)
-    axes.plot(positions, points, "o", color=ACCENT, markersize=3.2, zorder=4)
+    if term.axis.is_flag:  # nothing lies between no and yes
+        axes.vlines(positions, 0, points, color=ACCENT, linewidth=6, zorder=3)
+    else:
+        line = [points[0], *points, points[-1]]
+        axes.plot([-0.06, *positions, 1.06], line, color=ACCENT, zorder=3)
+    if len(knots) <= MOST_DOTS:
+        axes.plot(positions, points, "o", color=ACCENT, markersize=3.2, zorder=4)
     _draw_density(axes, term, reference, positions)
     if term.missing_share:
         axes.plot(
@@ -174,9 +182,14 @@ def _draw_curve(axes: Axes, term: NumericTerm, reference: Mapping[str, Any], lim
     axes.grid(visible=False, axis="x")
     axes.set_yticks(signed_ticks(limit))
     axes.yaxis.set_major_formatter(FuncFormatter(lambda points, _: signed(points)))
-    ticks = _ticks(knots, positions)
+    ticks = knots if term.axis.is_flag else _ticks(knots, positions)
     axes.set_xticks(np.interp(ticks, knots, positions) if len(knots) > 1 else positions)
-    axes.xaxis.set_major_formatter(FixedFormatter([short(tick) for tick in ticks]))
+    names = [fitted(labels.phrase(term.column, tick) or short(tick), PANEL / 2) for tick in ticks]
+    axes.xaxis.set_major_formatter(FixedFormatter(names))
+    if term.axis.is_flag:  # words are written inwards
+        low, high = axes.get_xticklabels()
+        low.set_horizontalalignment("left")
+        high.set_horizontalalignment("right")
 
 
 def _knot_positions(knots: Floats) -> Floats:
@@ -262,7 +275,8 @@ def _levels_to_show(
 
 
 PAIRS = "pairmaps"
-MOST_PAIRS, MOST_CELLS = 6, 6
+MOST_PAIRS, MOST_CELLS = 6, 5
+SHADES = 6  # of each colour
 
 
 @style()
@@ -289,6 +303,11 @@ def pair_maps(card: Scorecard, weights: Weights, labels: Labels = NO_LABELS) -> 
         "Points (log-odds) that two columns add together, beyond what each adds alone: plus "
         "raises the risk, minus lowers it; between two values the points lie between."
     )
+    if any(len(axis) > MOST_CELLS for term in strongest for axis in term.axes):
+        caption += (
+            f" On maps without figures warm colours raise the risk and blue lowers it, by "
+            f"{limit:.1f} points where they are strongest."
+        )
     if left_out:
         caption += f" {left_out} weaker pairs are left out."
     first, second = (labels.name(column, 60) for column in strongest[0].columns)
@@ -308,25 +327,18 @@ def _draw_map(axes: Axes, term: PairTerm, limit: float, labels: Labels) -> None:
         _cells(axis, np.abs(grid).max(axis=1 - side), limit) for side, axis in enumerate(term.axes)
     )
     grid = grid[np.ix_(down, across)]
-    colors = [to_rgba(ALARM if cell > 0 else ACCENT, 0.7 * abs(cell) / limit) for cell in grid.flat]
-    axes.pcolormesh(np.reshape(colors, (*grid.shape, 4)), edgecolors=LINE, linewidth=0.6)
-    for (row, column), cell in np.ndenumerate(grid):
-        if abs(cell) >= _visible(limit):
-            axes.text(
-                column + 0.5,
-                row + 0.5,
-                _cell(cell, limit),
-                color=INK,
-                ha="center",
-                va="center",
-                fontsize=SMALL,
-            )
+    if max(grid.shape) <= MOST_CELLS:
+        _draw_cells(axes, grid, limit)
+    elif all(isinstance(axis, KnotAxis) for axis in term.axes):
+        _draw_shades(axes, grid, limit)
+    else:
+        axes.pcolormesh(_shades(grid, limit))
     axes.grid(visible=False)
     axes.spines[:].set_visible(False)
     first, second = map(labels.name, term.columns)
     axes.set(xlabel=fitted(second, PANEL), ylabel=fitted(first, PANEL))
-    axes.set_xticks(np.arange(len(across)) + 0.5, _names(term.axes[1], across))
-    axes.set_yticks(np.arange(len(down)) + 0.5, _names(term.axes[0], down))
+    axes.set_xticks(*_map_ticks(term.axes[1], across))
+    axes.set_yticks(*_map_ticks(term.axes[0], down))
 
 
 def _visible(limit: float) -> float:
@@ -347,6 +359,43 @@ def _cells(axis: Axis, strength: Floats, limit: float) -> list[int]:
     strongest = np.argsort(-strength, kind="stable")[:MOST_CELLS]
     visible = [int(position) for position in strongest if strength[position] >= _visible(limit)]
     return sorted(visible) or [0]
+
+
+def _draw_cells(axes: Axes, grid: Floats, limit: float) -> None:
+    """Few cells, each with its points in figures."""
+    axes.pcolormesh(_shades(grid, limit), edgecolors=LINE, linewidth=0.6)
+    for (row, column), cell in np.ndenumerate(grid):
+        if abs(cell) >= _visible(limit):
+            axes.text(
+                column + 0.5,
+                row + 0.5,
+                _cell(cell, limit),
+                color=INK,
+                ha="center",
+                va="center",
+                fontsize=SMALL,
+            )
+
+
+def _draw_shades(axes: Axes, grid: Floats, limit: float) -> None:
+    """Many knots in both directions: shades between them, as the points lie between."""
+    edges = np.linspace(-limit, limit, 2 * SHADES)
+    shades = _shades((edges[1:, None] + edges[:-1, None]) / 2, limit)[:, 0]
+    down, across = (np.arange(count) + 0.5 for count in grid.shape)
+    axes.contourf(across, down, grid, levels=edges, colors=shades)
+
+
+def _shades(grid: Floats, limit: float) -> Floats:
+    """The colour of each cell, RGBA: warm where the risk is raised, blue where it is lowered."""
+    colors = [to_rgba(ALARM if cell > 0 else ACCENT, 0.7 * abs(cell) / limit) for cell in grid.flat]
+    return np.reshape(colors, (*grid.shape, 4))
+
+
+def _map_ticks(axis: Axis, positions: Sequence[int]) -> tuple[Floats, list[str]]:
+    """Where the labels of an axis stand and what they say; of many cells a few are labelled."""
+    labelled = len(positions) if len(positions) <= MOST_CELLS else MOST_CELLS - 1
+    chosen = np.linspace(0, len(positions) - 1, labelled).round().astype(int)
+    return chosen + 0.5, _names(axis, [positions[place] for place in chosen])
 
 
 def _names(axis: Axis, positions: Sequence[int]) -> list[str]:

@@ -160,11 +160,12 @@ def _standing(
     labels: Labels,
 ) -> Standing:
     here = term.of_record({term.column: value}) - term.average_points
-    chart = (
-        _curve(term, value, risks, reach, labels)
-        if isinstance(term, NumericTerm)
-        else _stems(term, value, risks[:-1], reach, labels)
-    )
+    if isinstance(term, CategoricalTerm):
+        chart = _stems(term, value, risks[:-1], reach, labels)
+    elif term.axis.is_flag and value in term.axis.knots:
+        chart = _two_stems(term, value, (risks[0], risks[-2]), reach, labels)
+    else:
+        chart = _curve(term, value, risks, reach, labels)
     name, shown = labels.name(term.column), value_text(value, term.column, labels)
     said = labels.phrase(term.column, value) or f"{name} is {shown}"
     text = (
@@ -183,8 +184,27 @@ def _curve(
 ) -> Chart:
     """Knots side by side, at equal distances: they are quantiles, and no value is crowded out."""
     position = term.axis.place(value)
-    names = [labels.number(term.column, knot, amount) for knot in term.axis.knots]
+    names = [labels.number(term.column, knot) for knot in term.axis.knots]
     return curve(risks[:-1], names, (position.lower + position.share, risks[-1]), reach, percent)
+
+
+def _two_stems(
+    term: NumericTerm,
+    value: float,
+    risks: tuple[float, float],
+    reach: tuple[float, float],
+    labels: Labels,
+) -> Chart:
+    """A stem for each of two values between which there are none."""
+    readings = [
+        Reading(
+            labels.phrase(term.column, knot) or labels.number(term.column, knot),
+            risk,
+            marked=knot == value,
+        )
+        for knot, risk in zip(term.axis.knots, risks, strict=True)
+    ]
+    return stems(readings, reach, percent)
 
 
 def _stems(
@@ -321,4 +341,4 @@ def actions(done: Sequence[Mapping[str, Any]]) -> list[dict[str, str]]:
 
 def value_text(value: Any, column: str = "", labels: Labels = NO_LABELS) -> str:
     """A client's value for people."""
-    return labels.value(column, value, LONGEST, amount)
+    return labels.value(column, value, LONGEST)

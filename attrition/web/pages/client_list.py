@@ -21,6 +21,7 @@ from attrition.core.formatting import (
     plain_number,
     plural,
     points,
+    whole_amount,
 )
 from attrition.core.labels import Labels
 from attrition.ranking.client_pages import client_url
@@ -234,7 +235,7 @@ def row(client: Mapping[str, Any]) -> Row:
 
 
 def _whole(money: float | None) -> str:
-    return "" if money is None else amount(round(money))
+    return "" if money is None else whole_amount(money)
 
 
 def _segments(client: Mapping[str, Any]) -> Mapping[str, str]:

@@ -266,7 +266,7 @@ def decisions(runs: Sequence[DecisionRecord]) -> list[Decision]:
             when=short_moment(run.time),
             verdict=run.verdict,
             reason=sentence(run.reason),
-            warnings=tuple(sentence(warning) for warning in run.warnings),
+            warnings=tuple(sentence(warning.text) for warning in run.warnings),
         )
         for run in runs[:DECISIONS]
     ]

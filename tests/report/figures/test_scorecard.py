@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.axes import Axes
+from matplotlib.collections import LineCollection
+from matplotlib.text import Text
 
 from attrition.core import formatting
+from attrition.core.labels import parse_labels
 from attrition.model.scorecard import Scorecard
-from attrition.model.terms import CategoricalTerm, LevelAxis
+from attrition.model.terms import CategoricalTerm, KnotAxis, LevelAxis, PairTerm
 from attrition.monitoring.impact import term_weights
 from attrition.monitoring.reference import summarise
 from attrition.report.figures import scorecard as scorecard_figures
@@ -162,3 +167,63 @@ def test_hostile_names_of_columns_and_levels(name: str) -> None:
     picture = drawn(card(*terms), summary)
     assert panels(picture)
     style.png(picture, 50)
+
+
+def test_a_column_of_no_and_yes_has_two_bars_in_words_and_no_line_between_them() -> None:
+    term = number("complain", (0.0, 1.0), (-0.5, 1.5))
+    labels = parse_labels({"complain": {"values": {"0": "no complaint", "1": "complained"}}})
+    weights, summary = term_weights(card(term), None), reference(complain=[0.0, 1.0])
+    (axes,) = panels(scorecard_figures.risk_curves(card(term), weights, summary, labels))
+    (bars,) = [drawn for drawn in axes.collections if isinstance(drawn, LineCollection)]
+    assert [segment[1][1] for segment in bars.get_segments()] == [-0.5, 1.5]
+    assert [text.get_text() for text in axes.get_xticklabels()] == ["no complaint", "complained"]
+    assert not [line for line in axes.lines if len(points(line)) > 2]
+
+
+@pytest.mark.parametrize("knots", [2, 5, 17, 64])
+@pytest.mark.parametrize("skew", [1, 12])
+def test_curves_of_few_and_many_knots_keep_their_labels_apart(knots: int, skew: int) -> None:
+    values = tuple(np.linspace(0.1, 1, knots) ** skew * 1e6)
+    term = number("x", values, tuple(np.sin(np.arange(knots))))
+    (axes,) = panels(drawn(card(term), reference(x=np.array(values))))
+    assert len(longest_line(axes)) == knots + 2
+    assert clear_of_each_other(axes.get_xticklabels())
+    dots = [line for line in axes.lines if line.get_marker() == "o"]
+    assert len(dots) == (knots <= scorecard_figures.MOST_DOTS)
+
+
+@pytest.mark.parametrize("down", [2, 6, 20, 32])
+@pytest.mark.parametrize("across", [2, 5, 6, 20, 32])
+def test_maps_of_few_and_many_knots_keep_their_labels_apart(down: int, across: int) -> None:
+    """Small ones say their points in figures; large ones have colours and few labels."""
+    axes_of_pair = (
+        KnotAxis(tuple(np.linspace(0, 99_000, down)), 0.0),
+        KnotAxis(tuple(np.linspace(1900, 2019, across)), 1900.0),
+    )
+    points = tuple(tuple(np.sin((row + np.arange(across)) / 5)) for row in range(down))
+    model = card(
+        number("a", (0, 1), (0, 1)),
+        number("b", (0, 1), (0, 1)),
+        PairTerm(("a", "b"), axes_of_pair, points, 0.0),
+    )
+    shown = scorecard_figures.pair_maps(model, {("a", "b"): 1.0})
+    (axes,) = panels(shown)
+    is_small = max(down, across) <= scorecard_figures.MOST_CELLS
+    assert bool(texts(axes)) == is_small
+    assert isinstance(shown, Picture)
+    assert ("maps without figures" in shown.caption) != is_small
+    assert clear_of_each_other(axes.get_xticklabels())
+    assert 2 <= len(axes.get_yticklabels()) <= scorecard_figures.MOST_CELLS
+
+
+def longest_line(axes: Axes) -> list[tuple[float, float]]:
+    return max((points(line) for line in axes.lines), key=len)
+
+
+def clear_of_each_other(labels: list[Text]) -> bool:
+    """Whether labels below an axis do not touch."""
+    figure = labels[0].get_figure()
+    assert figure is not None
+    figure.canvas.draw()
+    boxes = [label.get_window_extent() for label in labels]
+    return all(left.x1 < right.x0 for left, right in pairwise(boxes))

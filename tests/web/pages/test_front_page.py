@@ -16,10 +16,11 @@ from tests.support.effects import effect_of
 from tests.support.records import decision_record
 from tests.support.releases import NOW
 
-DRIFT = "model drift on the new rows: log loss 0.5 (0.3 expected)"
+DRIFT = {"text": "its log loss is 0.5 (0.3 expected)", "topic": "model drift"}
+DATA = {"text": "tenure moves it by 0.5 log-odds", "topic": "data drift"}
 
 
-def say(project: Project, *warnings: str, verdict: str = "kept") -> str:
+def say(project: Project, *warnings: str | dict[str, str], verdict: str = "kept") -> str:
     """The front page after a run with these warnings."""
     record = decision_record(verdict=verdict, warnings=list(warnings))
     atomic_files.write_json(project.config.decision, record.to_json())
@@ -27,7 +28,7 @@ def say(project: Project, *warnings: str, verdict: str = "kept") -> str:
 
 
 def test_the_list_comes_before_everything_technical(ready: Project) -> None:
-    html = say(ready, DRIFT, "data drift in the new rows: tenure moves it by 0.5 log-odds")
+    html = say(ready, DRIFT, DATA)
     first = html.index("Quiet AG")
     main = html.index("<main")
     for word in ("F1", "log-odds", "log loss", "andidate"):

@@ -524,6 +524,30 @@ def test_drivers_stand_by_strength_and_point_up_or_down() -> None:
     assert (drivers[2].bar.start, round(drivers[2].bar.width, 1)) == (50.0, 16.7)
 
 
+def test_a_column_of_no_and_yes_has_two_stems_in_words_and_no_line() -> None:
+    term = NumericTerm("complain", KnotAxis((0.0, 1.0), 0.0), (-1.0, 1.0), 0.0, 0.0, 0.0)
+    model = Scorecard(0.0, 0.5, (term,), (), ())
+    labels = parse_labels({"complain": {"values": {"0": "no complaint", "1": "complained"}}})
+    (standing,) = one_client.standings(model, {"complain": 1.0}, ["complain"], labels)
+    assert (standing.chart.line, standing.chart.stem is None) == ("", False)
+    assert [tick.text for tick in standing.chart.across] == ["no complaint", "complained"]
+    assert [dot.marked for dot in standing.chart.dots] == [False, True]
+    assert [dot.text[-3:] for dot in standing.chart.dots] == ["27%", "73%"]
+    for between in (0.5, None):  # its place is on no stem
+        (standing,) = one_client.standings(model, {"complain": between}, ["complain"])
+        assert standing.chart.line
+
+
+def test_a_year_has_no_comma_on_a_clients_page() -> None:
+    term = NumericTerm("since", KnotAxis((1990.0, 2019.0), 2000.0), (-1.0, 1.0), 0.0, 0.0, 0.0)
+    model = Scorecard(0.0, 0.5, (term,), (), ())
+    (standing,) = one_client.standings(model, {"since": 2019.0}, ["since"])
+    assert standing.value == "2019"
+    assert [tick.text for tick in standing.chart.across] == ["1990", "2019"]
+    ((field,), _) = one_client.fields(model, {"since": 2019.0}, ["since"])
+    assert field.hint == "usually 2000"
+
+
 def test_a_client_stands_on_the_curve_where_its_value_is() -> None:
     (age, region) = one_client.standings(CARD, {"age": 55.0, "region": "south"}, ["age", "region"])
     line = [tuple(map(float, point.split())) for point in age.chart.line[1:].split("L")]
