@@ -218,8 +218,12 @@ class Config:
         """Who takes part in the study of calls by share and salt; None where nobody is held out."""
         if not self.holdout_share or self.holdout_salt is None:
             return None
-        digest = hashlib.sha256(self.holdout_salt.encode()).hexdigest()[:16]
-        return self.enrolled / f"{self.holdout_share}-{digest}"
+        return self.enrolled / f"{self.holdout_share}-{self.salt_digest[:16]}"
+
+    @property
+    def salt_digest(self) -> str:
+        """SHA-256 of the hold-out's salt, hexadecimal."""
+        return hashlib.sha256((self.holdout_salt or "").encode()).hexdigest()
 
     @property
     def ledger(self) -> Path:
