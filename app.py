@@ -23,7 +23,8 @@ from functools import partial
 from flask import Flask, request
 from werkzeug.exceptions import HTTPException, Unauthorized
 
-from attrition.core.config import Config, load_config
+from attrition.core.config import Config
+from attrition.core.config_parsing import load_config
 from attrition.runs import cli
 from attrition.web import (
     clients,

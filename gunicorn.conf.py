@@ -72,7 +72,7 @@ def on_starting(server: Any) -> None:
     Raises:
         SystemExit: the settings are wrong, another server has the port, or it cannot be had.
     """
-    from attrition.core.config import load_config
+    from attrition.core.config_parsing import load_config
     from attrition.core.errors import PipelineError
     from attrition.core.permissions import keep_private
     from attrition.core.scratch import COUNTS, hold

@@ -39,7 +39,8 @@ from pathlib import Path
 from attrition.calls import actions_store
 from attrition.calls.actions_store import ActionsTaken
 from attrition.core import atomic_files, clock
-from attrition.core.config import DEFAULT_CONFIG_PATH, STANDARD_FOLDERS, Config, parse_config
+from attrition.core.config import DEFAULT_CONFIG_PATH, STANDARD_FOLDERS, Config
+from attrition.core.config_parsing import parse_config
 from attrition.core.errors import DataError, PipelineError
 from attrition.core.formatting import plural, within
 from attrition.core.settings_file import Written, replace_settings

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from app import create_app
 from attrition.core.command_line import Parser
-from attrition.core.config import load_config
+from attrition.core.config_parsing import load_config
 
 if __name__ == "__main__":
     form = argparse.RawDescriptionHelpFormatter

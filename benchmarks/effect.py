@@ -31,7 +31,7 @@ from attrition.core.config import BY_PROFIT
 from attrition.model.scorecard import Scorecard
 from attrition.model.terms import KnotAxis, NumericTerm
 from attrition.ranking.csv_list import read_list, write_list
-from attrition.ranking.lookup_db import write_ranking
+from attrition.ranking.lookup_db_writer import write_ranking
 from attrition.ranking.ranking import Pricing, Tiers, rank, with_changes
 from benchmarks.measuring import markdown_table
 

@@ -18,7 +18,8 @@ import pytest
 from hypothesis import settings
 
 from attrition.core import atomic_files
-from attrition.core.config import STANDARD_FOLDERS, Config, load_config
+from attrition.core.config import STANDARD_FOLDERS, Config
+from attrition.core.config_parsing import load_config
 from attrition.data.synthetic import client_rows, csv_text
 from attrition.runs import idle
 from tests.support.script_runner import Job, ScriptRunner, shared_runner, unmeasured

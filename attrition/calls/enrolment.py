@@ -13,6 +13,7 @@ from __future__ import annotations
 import csv
 import hashlib
 import io
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,6 +29,7 @@ COLUMNS = ("client", "risk", "group")
 CALL, HOLD_OUT = "call", "hold out"
 _NO_COMMIT = "none"
 _DIGITS = 16  # of a digest
+_NAME = re.compile(rf"\d{{6,}}-\d{{4}}-\d\d-\d\d-[^-]+-[0-9a-f]{{{_DIGITS}}}\.csv")
 
 
 @dataclass(frozen=True)
@@ -94,9 +96,15 @@ def read_enrolments(folder: Path) -> tuple[Enrolment, ...]:
     """All enrolments of a study, oldest first; () where it has none.
 
     Raises:
-        DataError: a file is missing or has changed, or a client is in two.
+        DataError: a file is missing, has changed or is none of the study, or a client is in two.
     """
     paths = sorted(folder.glob("[0-9]*.csv"))
+    for path in paths:
+        if not _NAME.fullmatch(path.name):
+            raise DataError(
+                f"{path}: an extra file, such as a copy: the pipeline gives no such name; take it "
+                f"away"
+            )
     enrolments = tuple(_read(path, number) for number, path in enumerate(paths, start=1))
     clients = [client for enrolment in enrolments for client in enrolment.clients]
     if twice := len(clients) - len(set(clients)):

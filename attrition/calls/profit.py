@@ -241,11 +241,6 @@ def order_of_profit(profit: Floats) -> NDArray[np.intp]:
     return np.argsort(-profit, kind="stable")
 
 
-def profit_curve(profit: Floats) -> Floats:
-    """The sum that the first k calls in the order of profit earn, for k = 0 to n_clients."""
-    return _sum_of_first(profit[order_of_profit(profit)])
-
-
 def call_profit(
     risk: Floats,
     value: Floats,

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from hashlib import sha256
 
 
 @dataclass(frozen=True)
@@ -34,7 +33,7 @@ class Study:
 
 def current_study(
     share: float,
-    salt: str | None,
+    salt_digest: str,
     last: Study | None,
     started: str,
     earlier: Iterable[Study] = (),
@@ -42,16 +41,15 @@ def current_study(
     """The study by the settings, and a sentence where it is another one than in the last run.
 
     Args:
-        share, salt: the settings; share 0 and salt None where nobody is held out.
+        share, salt_digest: by the settings; share 0 where nobody is held out.
         last: the study of the last run.
         started: when this run began, UTC, ISO 8601.
         earlier: the studies of all runs; one of this share and salt goes on.
     """
     old = f"the one since {last.since[:10]} ({_share(last)}) is kept in the history" if last else ""
-    if not share or salt is None:
+    if not share:
         return None, f"the study of calls has ended, nobody is held out: {old}" if last else None
-    digest = sha256(salt.encode()).hexdigest()
-    new = Study(share, digest, started)
+    new = Study(share, salt_digest, started)
     if last and last.is_same(new):
         return last, None
     for study in earlier:

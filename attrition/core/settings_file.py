@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from attrition.core import atomic_files
-from attrition.core.config import BY_PROFIT, FOLDER_KEYS, parse_config, read_settings
+from attrition.core.config import BY_PROFIT, FOLDER_KEYS
+from attrition.core.config_parsing import parse_config, read_settings
 from attrition.core.errors import ConfigError
 
 

@@ -21,8 +21,9 @@ from pathlib import Path
 
 import duckdb
 
-from attrition.core.config import STANDARD_FOLDERS, Config, label_key
+from attrition.core.config import STANDARD_FOLDERS, Config
 from attrition.core.errors import DataError
+from attrition.core.labels import value_key
 from attrition.core.scratch import scratch_folder
 from attrition.data import column_names, csv_records, source_files, validation
 from attrition.data.client_table import connect, read_good, unpacked
@@ -104,8 +105,8 @@ def _suggest(table: Table, target: str, given: str | None) -> Choice:
     del columns[label]
     labels, lines = _labels(table, label)
     positive, negative = choose_labels(labels, target, lines, given)
-    keys = {label_key(positive): 1, label_key(negative): 0}
-    known = {text: keys[label_key(text)] for text in labels if label_key(text) in keys}
+    keys = {value_key(positive): 1, value_key(negative): 0}
+    known = {text: keys[value_key(text)] for text in labels if value_key(text) in keys}
     rows = len(table.lines)
     candidates = {
         position: column
@@ -142,8 +143,8 @@ def _outcome(
     labels: Mapping[str, int], positive: str, negative: str, target: str, is_given: bool
 ) -> tuple[str, list[str]]:
     """A text about the label taken for leavers (rows, reason), and doubts about it if guessed."""
-    keys = label_key(positive), label_key(negative)
-    left, stayed = (sum(n for text, n in labels.items() if label_key(text) == key) for key in keys)
+    keys = value_key(positive), value_key(negative)
+    left, stayed = (sum(n for text, n in labels.items() if value_key(text) == key) for key in keys)
     why = "as you say" if is_given else explain_labels(positive, negative, target)
     share = left / (left + stayed)
     outcome = (

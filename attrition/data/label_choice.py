@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from attrition.core.config import label_key
 from attrition.core.errors import DataError
+from attrition.core.labels import value_key
 from attrition.data.column_names import words
 
 _YES = {"yes", "y", "true", "t", "1", "1.0", "ja", "oui", "si"}
@@ -49,7 +49,7 @@ def choose_labels(
     """
     spellings: dict[str, dict[str, int]] = {}
     for text, rows in labels.items():
-        spellings.setdefault(label_key(text), {})[text.strip()] = rows
+        spellings.setdefault(value_key(text), {})[text.strip()] = rows
     counted = [
         (max(texts, key=lambda text: (texts[text], text)), sum(texts.values()))
         for texts in spellings.values()
@@ -70,8 +70,8 @@ def choose_labels(
             f"{_shown(labels, lines or {})}; {todo}"
         )
     if positive is not None:
-        both = sorted(counted[:2], key=lambda item: label_key(item[0]) != label_key(positive))
-        if label_key(both[0][0]) != label_key(positive):
+        both = sorted(counted[:2], key=lambda item: value_key(item[0]) != value_key(positive))
+        if value_key(both[0][0]) != value_key(positive):
             raise DataError(
                 f"column {target!r}: {positive!r} is not one of its two labels"
                 f"{_shown(labels, lines or {})}"

@@ -16,14 +16,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from attrition.core import atomic_files
-from attrition.core.config import (
-    DEFAULT_CONFIG_PATH,
-    FOLDER_KEYS,
-    STANDARD_FOLDERS,
-    Config,
-    parse_config,
-    read_settings,
-)
+from attrition.core.config import DEFAULT_CONFIG_PATH, FOLDER_KEYS, STANDARD_FOLDERS, Config
+from attrition.core.config_parsing import parse_config, read_settings
 from attrition.core.errors import ConfigError, DataError, PipelineError
 from attrition.core.scratch import scratch_folder
 from attrition.data import source_files, storage

@@ -35,7 +35,7 @@ from attrition.data.ledger import Ledger, read_ledger
 from attrition.engines.selection import engine
 from attrition.model.champion import Champion, live_champion
 from attrition.model.scorecard import Scorecard
-from attrition.ranking import csv_list, lookup_db, pricing, ranking, segment_lists
+from attrition.ranking import csv_list, lookup_db, lookup_db_writer, pricing, ranking, segment_lists
 from attrition.ranking.movement import HighRisk, Movement, moved_since
 from attrition.ranking.outcomes import (
     CONTACTED,
@@ -154,7 +154,7 @@ def rank_clients(config: Config, ledger: Ledger, champion: Champion | None) -> R
     rank_by = pricing.order(config, priced, result.values_at_risk)
     about = {"time": clock.now(), "release": release.id, "ranked": ranked}
     about |= _calls_in_list(config, result, rank_by, is_open=is_open)
-    lookup_db.write_ranking(
+    lookup_db_writer.write_ranking(
         config.client_book, result, clients.columns, tiers, about, movement=movement
     )
     profit = result.profit(priced) if isinstance(priced, Pricing) else priced

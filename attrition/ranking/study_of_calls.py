@@ -73,8 +73,8 @@ def study_by_settings(
     config: Config, last: Study | None, started: str
 ) -> tuple[Study | None, str | None]:
     """As `current_study`, with the studies of all runs that the history holds."""
-    share, salt = config.holdout_share, config.holdout_salt
-    return current_study(share, salt, last, started, _earlier_studies(config.history))
+    share, digest = config.holdout_share, config.salt_digest
+    return current_study(share, digest, last, started, _earlier_studies(config.history))
 
 
 def _earlier_studies(path: Path) -> Iterator[Study]:

@@ -25,7 +25,8 @@ from pathlib import Path
 
 from attrition.core import atomic_files, permissions, progress
 from attrition.core.command_line import Parser, fitted_help
-from attrition.core.config import Config, load_config
+from attrition.core.config import Config
+from attrition.core.config_parsing import load_config
 from attrition.core.errors import AlreadyRunning, ConfigError, PipelineError
 from attrition.runs import lock
 from attrition.runs.idle import LARGEST_LOG

@@ -301,7 +301,7 @@ def test_without_news_the_database_is_not_written(peopled: Project) -> None:
 _KILLED = """
 import os, signal, sqlite3, sys
 from pathlib import Path
-from attrition.core.config import load_config
+from attrition.core.config_parsing import load_config
 import ingestion
 count, at = 0, int(sys.argv[2])
 def watch(statement):

@@ -87,6 +87,19 @@ def test_what_is_lost_or_changed_is_noticed(tmp_path: Path) -> None:
         read_enrolments(tmp_path)
 
 
+@pytest.mark.parametrize("ending", [" (1)", "-copy", "_old", " - Copy"])
+def test_a_copy_beside_a_file_is_called_an_extra_file(tmp_path: Path, ending: str) -> None:
+    enrol(tmp_path, (), listed("Ann"))
+    (written,) = tmp_path.iterdir()
+    copy = written.with_stem(written.stem + ending)
+    copy.write_bytes(written.read_bytes())
+    with pytest.raises(DataError, match=r"an extra file, such as a copy.*take it away") as caught:
+        read_enrolments(tmp_path)
+    assert str(caught.value).startswith(f"{copy}: ")
+    copy.unlink()
+    assert len(read_enrolments(tmp_path)) == 1
+
+
 def test_files_of_different_backups_are_noticed(tmp_path: Path) -> None:
     first = enrol(tmp_path, (), listed("Ann"))
     enrol(tmp_path, first, listed("Bob"))

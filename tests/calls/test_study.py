@@ -16,20 +16,21 @@ SPRING = Study(0.2, sha256(b"spring").hexdigest(), MAY)
 
 
 def test_without_a_share_there_is_no_study_and_nothing_is_said() -> None:
-    assert current_study(0.0, None, None, MAY) == (None, None)
+    assert current_study(0.0, "", None, MAY) == (None, None)
 
 
 def test_a_study_lasts_as_long_as_share_and_salt() -> None:
-    study, notice = current_study(0.2, "spring", None, MAY)
+    study, notice = current_study(0.2, SPRING.salt_digest, None, MAY)
     assert study == SPRING
     assert notice == "a study of calls begins, 20% of the open clients are held out"
-    assert current_study(0.2, "spring", study, JUNE) == (SPRING, None)
+    assert current_study(0.2, SPRING.salt_digest, study, JUNE) == (SPRING, None)
 
 
 def test_another_share_or_salt_is_a_new_study_and_the_old_one_is_named() -> None:
     for share, salt, shown in ((0.2, "june", "20%"), (0.125, "spring", "12.5%")):
-        study, notice = current_study(share, salt, SPRING, JUNE)
-        assert study == Study(share, sha256(salt.encode()).hexdigest(), JUNE)
+        digest = sha256(salt.encode()).hexdigest()
+        study, notice = current_study(share, digest, SPRING, JUNE)
+        assert study == Study(share, digest, JUNE)
         assert notice == (
             f"a new study of calls begins, {shown} of the open clients are held out; "
             f"the one since 2026-05-01 (20%) is kept in the history"
@@ -37,7 +38,7 @@ def test_another_share_or_salt_is_a_new_study_and_the_old_one_is_named() -> None
 
 
 def test_the_end_of_a_study_is_said() -> None:
-    assert current_study(0.0, None, SPRING, JUNE) == (
+    assert current_study(0.0, "", SPRING, JUNE) == (
         None,
         "the study of calls has ended, nobody is held out: "
         "the one since 2026-05-01 (20%) is kept in the history",

@@ -8,8 +8,10 @@ from typing import Any
 
 import pytest
 
-from attrition.core.config import FOLDER_KEYS, label_key, load_config
+from attrition.core.config import FOLDER_KEYS
+from attrition.core.config_parsing import load_config
 from attrition.core.errors import ConfigError
+from attrition.core.labels import value_key
 from tests.conftest import FOLDERS, REPOSITORY, Project
 
 
@@ -334,10 +336,10 @@ def test_labels_given_as_numbers_are_accepted(project: Project) -> None:
 
 
 def test_labels_compare_as_numbers_where_both_are_numbers_else_as_trimmed_text() -> None:
-    assert label_key("1") == label_key(" 1.0 ") == label_key("1e0")
-    assert label_key("-0") == label_key("0")
-    assert label_key(" Yes ") == "Yes"
-    assert label_key("yes") != label_key("Yes")
+    assert value_key("1") == value_key(" 1.0 ") == value_key("1e0")
+    assert value_key("-0") == value_key("0")
+    assert value_key(" Yes ") == "Yes"
+    assert value_key("yes") != value_key("Yes")
 
 
 def test_the_value_column_is_stored_once_even_if_it_is_a_feature(project: Project) -> None:

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from attrition.core.config import load_config
+from attrition.core.config_parsing import load_config
 from attrition.core.engine_settings import SparkSettings, parse_engine
 from attrition.core.errors import ConfigError
 from tests.conftest import Project

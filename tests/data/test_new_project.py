@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 from attrition.core import environment
-from attrition.core.config import load_config
+from attrition.core.config_parsing import load_config
 from tests.conftest import FOLDERS, REPOSITORY, Project, book
 
 

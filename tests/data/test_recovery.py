@@ -141,7 +141,7 @@ KILLER = """
 import importlib, os, sys
 from pathlib import Path
 import ingestion
-from attrition.core.config import load_config
+from attrition.core.config_parsing import load_config
 step, calls, before = sys.argv[2], int(sys.argv[3]), sys.argv[4] == "before"
 module, _, name = step.rpartition(".")
 owner = importlib.import_module(module)

@@ -11,7 +11,8 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from attrition.core.config import Config, label_key
+from attrition.core.config import Config
+from attrition.core.labels import value_key
 from attrition.data import validation
 from tests.conftest import new_project
 
@@ -122,7 +123,7 @@ def test_labels_compare_as_the_settings_do(
         expected = None
     elif "_" not in text and text.strip().isascii():
         for label, code in zip(pair, (validation.POSITIVE, validation.NEGATIVE), strict=True):
-            if label_key(text) == label_key(label):
+            if value_key(text) == value_key(label):
                 expected = code
     assert ask(database, validation.label("x", configs[pair]), text) == expected
 

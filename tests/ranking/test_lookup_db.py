@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from attrition.ranking import call_list, lookup_db
-from attrition.ranking.lookup_db import Question, name_digest, opened, write_book, write_ranking
+from attrition.ranking.lookup_db import Question, name_digest, opened
+from attrition.ranking.lookup_db_writer import write_book, write_ranking
 from attrition.ranking.ranking import Ranking, Tiers
 from attrition.runs import history
 from tests.conftest import HEADER, Project

@@ -12,7 +12,8 @@ import pytest
 from attrition.core import clock
 from attrition.core.errors import DataError
 from attrition.ranking import lookup_db
-from attrition.ranking.lookup_db import Page, Question, opened, write_book
+from attrition.ranking.lookup_db import Page, Question, opened
+from attrition.ranking.lookup_db_writer import write_book
 
 ABOUT = {
     "time": "2026-03-01T06:00:00+00:00",

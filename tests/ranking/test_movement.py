@@ -6,7 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
-from attrition.ranking.lookup_db import Question, opened, write_ranking
+from attrition.ranking.lookup_db import Question, opened
+from attrition.ranking.lookup_db_writer import write_ranking
 from attrition.ranking.movement import CAME, LEFT, moved_since
 from attrition.ranking.ranking import Ranking, Tiers
 

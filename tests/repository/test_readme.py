@@ -15,7 +15,8 @@ from pathlib import Path
 import pytest
 
 from app import create_app
-from attrition.core.config import Config, load_config
+from attrition.core.config import Config
+from attrition.core.config_parsing import load_config
 from attrition.core.engine_settings import SparkSettings
 from attrition.data.synthetic import VALUE_COLUMN
 from tests.conftest import FOLDERS, REPOSITORY, Project, new_project

@@ -398,7 +398,7 @@ def test_a_bug_is_a_500_without_a_word_about_it(served: Project) -> None:
         "import os; os.environ['FLASK_DEBUG'] = '1'\n"
         "import sys; sys.path.insert(0, sys.argv[1])\n"
         "from pathlib import Path; from app import create_app\n"
-        "from attrition.core.config import load_config\n"
+        "from attrition.core.config_parsing import load_config\n"
         "app = create_app(load_config(Path(sys.argv[2])))\n"
         "def bug(): raise RuntimeError('a secret')\n"
         "app.add_url_rule('/bug', view_func=bug)\n"

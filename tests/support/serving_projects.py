@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from attrition.core import atomic_files
-from attrition.ranking import lookup_db
+from attrition.ranking import lookup_db_writer
 from attrition.runs import history
 from tests.conftest import Project
 from tests.support.records import decision_record
@@ -89,7 +89,7 @@ def rank(
         for number, _ in enumerate(about.get("segments", ()))
     ]
     book = project.config.client_book
-    lookup_db.write_book(book, about, rows, details, contacted=contacted, segments=segments)
+    lookup_db_writer.write_book(book, about, rows, details, contacted=contacted, segments=segments)
     for key, time, risk in (("a", "2026-02-01", 0.7808), ("b", NOW, 0.8808)):
         history.record_ranking(
             project.config.history, key, time, {"release": release}, 9, risks={"Quiet AG": risk}

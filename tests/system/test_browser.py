@@ -18,7 +18,7 @@ from attrition.core import atomic_files
 from attrition.core.formatting import line
 from attrition.model.scorecard import Scorecard
 from attrition.model.terms import CategoricalTerm, KnotAxis, LevelAxis, NumericTerm
-from attrition.ranking import client_pages, lookup_db
+from attrition.ranking import client_pages, lookup_db_writer
 from attrition.web.pages import client_list
 from tests.conftest import Project
 from tests.support.hostile import CLIENT_NAMES
@@ -471,4 +471,4 @@ def write_book(
     ]
     details = [(row[0], json.dumps([f"it is {row[1]}"[:60]]), json.dumps(features)) for row in rows]
     atomic_files.write_json(project.config.decision, {})
-    lookup_db.write_book(project.config.client_book, about, rows, details)
+    lookup_db_writer.write_book(project.config.client_book, about, rows, details)

@@ -18,7 +18,8 @@ from typing import Any
 import pytest
 
 import ingestion
-from attrition.core.config import Config, parse_config
+from attrition.core.config import Config
+from attrition.core.config_parsing import parse_config
 from attrition.core.errors import DataError
 from attrition.data.csv_records import column_names
 from attrition.data.ledger import LedgerEntry

@@ -14,7 +14,7 @@ from flask.testing import FlaskClient
 import ingestion
 from app import create_app
 from attrition.core import clock, formatting
-from attrition.ranking import lookup_db
+from attrition.ranking import lookup_db_writer
 from attrition.web.pages import client as one_client
 from attrition.web.pages import views
 from tests.conftest import Project
@@ -168,7 +168,7 @@ def test_a_segment_column_with_very_many_texts_is_no_filter_of_the_page(ready: P
     rows = [(n, f"c{n}", "high", 0.9, "", "", None, None, None) for n in range(1, count + 1)]
     details = [(row[0], "[]", "{}") for row in rows]
     segments = [(row[0], 0, f"m{row[0]}") for row in rows]
-    lookup_db.write_book(ready.config.client_book, about, rows, details, segments=segments)
+    lookup_db_writer.write_book(ready.config.client_book, about, rows, details, segments=segments)
     client = create_app(ready.config).test_client()
     page = client.get("/clients", headers=BROWSER).text
     assert "manager: too many to choose from" in page
@@ -435,4 +435,4 @@ def rank_many(project: Project, count: int) -> None:
         for place in range(1, count + 1)
     ]
     details = [(row[0], '["one", "two"]', "{}") for row in rows]
-    lookup_db.write_book(project.config.client_book, about, rows, details)
+    lookup_db_writer.write_book(project.config.client_book, about, rows, details)

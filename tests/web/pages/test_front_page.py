@@ -9,7 +9,7 @@ from typing import Any
 
 from attrition.calls.effect import KindOfAction
 from attrition.core import atomic_files, clock, plain_values, releases
-from attrition.ranking import lookup_db
+from attrition.ranking import lookup_db_writer
 from tests.conftest import Project
 from tests.support.browsing import page_of
 from tests.support.effects import effect_of
@@ -99,7 +99,7 @@ def rank(project: Project, contacted: Sequence[tuple[int, str]] = (), **more: An
     details = [(row[0], "[]", "{}") for row in rows]
     moved = [("Ada", "came", 1), ("Cyd", "left", 3), ("Eve", "left", None)]
     book = project.config.client_book
-    lookup_db.write_book(book, about, rows, details, moved, contacted=contacted)
+    lookup_db_writer.write_book(book, about, rows, details, moved, contacted=contacted)
     project.configure(value_column="worth")
 
 

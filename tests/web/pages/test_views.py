@@ -25,7 +25,7 @@ from attrition.core.labels import parse_labels
 from attrition.model.scorecard import Scorecard
 from attrition.model.terms import CategoricalTerm, KnotAxis, LevelAxis, NumericTerm, PairTerm
 from attrition.monitoring.findings import ColumnDrift
-from attrition.ranking import client_pages, lookup_db
+from attrition.ranking import client_pages, lookup_db, lookup_db_writer
 from attrition.ranking.lookup_db import Question
 from attrition.ranking.movement import MOVES
 from attrition.ranking.ranking import GROUPS
@@ -83,7 +83,7 @@ def rank_names(project: Project, names: list[str], features: dict[str, Any] = FE
     }
     reasons = json.dumps(["it is <quiet>", "it is small"])
     details = [(row[0], reasons, json.dumps(features)) for row in rows]
-    lookup_db.write_book(project.config.client_book, about, rows, details)
+    lookup_db_writer.write_book(project.config.client_book, about, rows, details)
 
 
 # --- the overview -----------------------------------------------------------------------------
@@ -432,7 +432,7 @@ def test_a_client_whose_model_is_gone_is_shown_without_its_points(ready: Project
     rank_names(ready, ["Acme"])
     with lookup_db.opened(ready.config.client_book) as book:
         about = {**book.about, "release": "000009-gone"}
-    lookup_db.write_book(
+    lookup_db_writer.write_book(
         ready.config.client_book,
         about,
         [(1, "Acme", "high", 0.9, "", "", None, None, None)],
