@@ -511,7 +511,7 @@ class Learner:
 
     def fit(self, selection: Selection) -> Solution:
         """The solution with the selected settings."""
-        penalties = [one for one in PENALTIES if one >= selection.penalty]
+        penalties = [one for one in PENALTIES if one > selection.penalty] + [selection.penalty]
         *_, last = self.path(penalties)
         return last[selection.is_adapted]
 

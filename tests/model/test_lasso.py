@@ -186,8 +186,8 @@ def test_sums_over_parts_of_the_rows_are_those_over_all() -> None:
 
 
 def test_numbers_of_sums_and_back() -> None:
-    one = Sums(3.0, 2.0, -1.0, np.array([4.0, 5.0]), np.arange(4.0).reshape(2, 2), np.ones(2))
-    assert one.numbers().tolist() == [3.0, 2.0, -1.0, 4.0, 5.0, 0.0, 1.0, 2.0, 3.0, 1.0, 1.0]
+    one = Sums(3.0, 0.5, 2.0, -1.0, np.array([4.0, 5.0]), np.arange(4.0).reshape(2, 2), np.ones(2))
+    assert one.numbers().tolist() == [3.0, 0.5, 2.0, -1.0, 4.0, 5.0, 0.0, 1.0, 2.0, 3.0, 1.0, 1.0]
     again = Sums.of(one.numbers(), 2)
     assert again.numbers().tolist() == one.numbers().tolist()
     assert (again.rows, again.products.tolist()) == (3.0, [[0.0, 1.0], [2.0, 3.0]])
