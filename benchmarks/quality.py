@@ -3,9 +3,10 @@
     make quality                 or: python -m benchmarks.quality [--data FOLDER] [--folds N]
 
 Five-fold stratified cross-validation on real churn tables (`../shared/data`; each folder's
-manifest.json names target, positive label and columns to leave out). Whatever a model chooses, it
-chooses within the training folds: knots, pairs, L2 strength, threshold. Rows that stand in a table
-twice count once, as in the pipeline. Where the tables are absent, generated clients show the
+manifest.json names target, positive label and columns to leave out). All rows of a client are in one
+fold: who is known from another row is not unseen. Whatever a model chooses, it chooses within the
+training folds: knots, functions, penalty, threshold. Rows that stand in a table twice count once, as
+in the pipeline. Where the tables are absent, generated clients show the
 columns of the report, and no bar is checked.
 
 plain    median imputation, standardisation, one-hot levels, LogisticRegression (the manifests'
@@ -45,7 +46,7 @@ from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import f1_score, log_loss, precision_recall_curve, roc_auc_score
-from sklearn.model_selection import StratifiedKFold, cross_val_predict
+from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold, cross_val_predict
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder, StandardScaler
 
@@ -70,13 +71,18 @@ Answers = tuple[NDArray[np.float64], float, float]  # probabilities, threshold, 
 
 @dataclass(frozen=True)
 class Table:
-    """A churn table: features as the pipeline hands them to the model, labels 0 and 1."""
+    """A churn table: features as the pipeline hands them to the model, labels 0 and 1.
+
+    Attributes:
+        clients: array of shape (n_rows,), codes of the rows' clients.
+    """
 
     name: str
     features: pd.DataFrame
     labels: NDArray[np.int8]
     numeric: list[str]
     categorical: list[str]
+    clients: NDArray[np.intp]
     duplicates: int
 
 
@@ -137,7 +143,10 @@ def generated_table() -> Table:
 def make_table(
     name: str, raw: pd.DataFrame, target: str, positive: str, left_out: Sequence[str]
 ) -> Table:
-    """A table of text becomes features; a column is numeric when every value but blanks is."""
+    """A table of text becomes features; a column is numeric when every value but blanks is.
+
+    Of the columns left out, one whose name ends in "id" names the client.
+    """
     raw = raw.apply(lambda column: column.str.strip())
     rows = raw.drop_duplicates(ignore_index=True)
     features: dict[str, pd.Series[Any]] = {}
@@ -151,7 +160,21 @@ def make_table(
         features[column] = numbers if is_numeric else texts.astype(object)
     labels = (rows[target] == positive).to_numpy().astype(np.int8)
     table = pd.DataFrame(features)[numeric + categorical]
-    return Table(name, table, labels, numeric, categorical, len(raw) - len(rows))
+    ids = [column for column in left_out if column.lower().endswith("id")]
+    clients = pd.factorize(rows[ids[0]])[0] if ids else np.arange(len(rows))
+    return Table(name, table, labels, numeric, categorical, clients, len(raw) - len(rows))
+
+
+def folds_of(
+    table: Table, rows: NDArray[np.intp] | None = None
+) -> list[tuple[NDArray[np.intp], NDArray[np.intp]]]:
+    """Stratified folds of some rows of a table, by client where clients repeat."""
+    chosen = np.arange(len(table.labels)) if rows is None else rows
+    labels, clients = table.labels[chosen], table.clients[chosen]
+    repeats = len(np.unique(clients)) < len(clients)
+    kind = StratifiedGroupKFold if repeats else StratifiedKFold
+    splitter = kind(FOLDS, shuffle=True, random_state=SEED)
+    return list(splitter.split(labels, labels, clients if repeats else None))
 
 
 def plain_model(table: Table) -> Any:
@@ -190,6 +213,7 @@ def our_card(table: Table, train: NDArray[np.intp], seed: int = SEED) -> Scoreca
         categorical=table.categorical,
         minimum=Minimum(50, 5),
         seed=seed,
+        clients=table.clients[train],
     ).scorecard
 
 
@@ -222,7 +246,7 @@ def reference_answers(
     Ours follows from its probabilities, but those of boosting are too extreme for that.
     """
     known, labels = table.features.iloc[train], table.labels[train]
-    folds = StratifiedKFold(FOLDS, shuffle=True, random_state=SEED)
+    folds = folds_of(table, train)
     inner = cross_val_predict(make(table), known, labels, cv=folds, method="predict_proba")
     model, seconds = timed(lambda: make(table).fit(known, labels))
     answers = model.predict_proba(table.features.iloc[test])[:, 1]
@@ -273,8 +297,7 @@ def evaluate(table: Table, folds: int = FOLDS, models: Sequence[str] = MODELS) -
         folds: how many of the five folds are judged; fewer are faster and rougher.
         models: those of MODELS that are asked.
     """
-    splitter = StratifiedKFold(FOLDS, shuffle=True, random_state=SEED)
-    splits = list(splitter.split(table.features, table.labels))[:folds]
+    splits = folds_of(table)[:folds]
     judged = Parallel(n_jobs=-1)(delayed(judge)(table, *split, models) for split in splits)
     return Result(table, {name: mean_figures([fold[name] for fold in judged]) for name in models})
 

@@ -30,7 +30,7 @@ Positions = NDArray[np.intp]
 Signs = NDArray[np.int8]
 
 STEPS = 8  # approximations for one penalty
-ENTERING = 120  # most functions that come in at one step
+ENTERING = 60  # most functions that come in at one step
 SLACK = 0.1  # how far the condition of the optimum may be violated, as a share of the penalty
 FEW = 10  # functions that come in at the last step
 LAST_STEPS = 3  # for functions that are selected already

@@ -446,7 +446,6 @@ def test_many_rows_are_represented_by_a_sample_and_all_are_learnt(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     features, labels = clients(4000)
-    whole = fitted_on(features, labels)
     monkeypatch.setattr(training, "SAMPLE_ROWS", 1000)
     fitted = fitted_on(features, labels)
     assert len(fitted.selection.labels) == 1000
@@ -454,7 +453,8 @@ def test_many_rows_are_represented_by_a_sample_and_all_are_learnt(
     assert_equal_to_its_pipeline(fitted, features.iloc[:20])
     chance = fitted.scorecard.probabilities(features)
     assert chance.mean() == pytest.approx(labels.mean(), abs=1e-3)  # true of all 4000 only
-    assert np.max(np.abs(chance - whole.scorecard.probabilities(features))) < 0.1
+    log_odds = 2.0 - 0.08 * features["activity"] + (features["plan"] == "monthly")
+    assert np.abs(chance - logistic(log_odds.to_numpy())).mean() < 0.03  # of the sample alone, .033
 
 
 def bent(rows: int) -> tuple[pd.DataFrame, NDArray[np.int8], NDArray[np.float64]]:
@@ -519,7 +519,8 @@ def test_where_no_pair_is_selected_the_basis_is_one_of_single_columns(
 ) -> None:
     monkeypatch.setattr(training, "PENALTIES", (0.05,))
     features, _, _ = bent(2000)
-    labels = (features["u"] > np.random.default_rng(2).normal(size=2000)).to_numpy(np.int8)
+    noise = np.random.default_rng(2).normal(size=2000)
+    labels = (features["u"].to_numpy() > noise).astype(np.int8)
     everyone, columns = np.arange(2000), Columns(("u", "w"), ())
     chosen = selected(0.05, labels)
     pipeline, card = training.fit_selected(features, labels, columns, chosen, everyone)
