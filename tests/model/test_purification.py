@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from numpy.typing import NDArray
+from scipy import sparse
 
 from attrition.model.purification import purified
 from attrition.model.scorecard import Scorecard, scorecard_from_json
@@ -110,7 +111,7 @@ def test_levels_of_a_pair_by_hand() -> None:
     )
     pair = PairTerm(("u", "v"), axes, ((8.0, 2.0), (0.0, -2.0)), 2.0)
     card = Scorecard(0.5, 0.5, (), terms, (pair,))
-    pure = purified(card, [Cells(np.full(4, 0.25), np.eye(4) / 4)])
+    pure = purified(card, [Cells(np.full(4, 0.25), sparse.csr_matrix(np.eye(4)))])
     assert pure.intercept == pytest.approx(2.5)
     assert pure.categorical[0].points == pytest.approx((3.0, -3.0))
     assert pure.categorical[1].points == pytest.approx((2.0, -2.0))
