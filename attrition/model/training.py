@@ -53,6 +53,7 @@ from attrition.model.transformers import CategoryLevels, NumericHats, PairGrids
 RECIPE = 6
 
 PENALTIES = tuple(np.geomspace(0.03, 0.00012, 11).tolist())  # of the lasso, in nats a row
+RISE = 0.001  # nats above the lowest loss at which no lower penalty is tried
 MOST_PAIRS = 250  # more pairs than this are ranked first,
 COARSE = 5  # on grids of so many knots a side
 FOLDS = 5
@@ -345,7 +346,7 @@ def select(
                     predictions[tried][fold.test] = fold.answers(tried)
                 losses[tried] = float(log_losses(labels, predictions[tried]).mean())
             best = min(losses, key=losses.__getitem__)
-            if min(losses[penalty, False], losses[penalty, True]) > losses[best]:
+            if min(losses[penalty, False], losses[penalty, True]) > losses[best] + RISE:
                 break  # a lower one would fit noise
         cards = threads.map(lambda fold: fold.card(best), folds)
     return Selection(

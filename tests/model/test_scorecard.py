@@ -158,6 +158,8 @@ def test_json_round_trip_is_exact_and_readable(tmp_path: Path) -> None:
     written = json.loads(path.read_text())
     assert written["average_log_odds"] == -0.25
     assert "intercept" in written["how_to_read"]
+    of_terms = [*written["numeric"].values(), *written["categorical"].values(), *written["pairs"]]
+    assert all(term.pop("standard_errors") == [] for term in of_terms)  # none are known
     assert {key: written[key] for key in CARD} == CARD
 
 

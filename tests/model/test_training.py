@@ -243,16 +243,19 @@ ODD_COLUMNS: dict[str, Callable[[int], list[float] | list[str]]] = {
 @pytest.mark.parametrize("kind", ODD_COLUMNS)
 @pytest.mark.parametrize("rows", [60, pytest.param(600, marks=pytest.mark.complete)])
 def test_an_odd_column_does_no_harm(kind: str, rows: int) -> None:
-    features, labels = clients(rows)
-    without = fitted_on(features, labels)
-    odd = ODD_COLUMNS[kind](rows)
-    beside = features.assign(
-        odd=pd.Series(odd, dtype=float if isinstance(odd[0], float) else object)
-    )
-    fitted = fitted_on(beside, labels)
-    assert_equal_to_its_pipeline(fitted, beside.iloc[:20])
-    auc = roc_auc_score(labels, fitted.scorecard.probabilities(beside))
-    assert auc > roc_auc_score(labels, without.scorecard.probabilities(features)) - 0.05
+    """New clients are told apart nearly as well as without it."""
+
+    def beside(features: pd.DataFrame) -> pd.DataFrame:
+        odd = ODD_COLUMNS[kind](len(features))
+        return features.assign(
+            odd=pd.Series(odd, dtype=float if isinstance(odd[0], float) else object)
+        )
+
+    (features, labels), (others, left) = clients(rows), clients(4000, seed=9)
+    without, fitted = fitted_on(features, labels), fitted_on(beside(features), labels)
+    assert_equal_to_its_pipeline(fitted, beside(features).iloc[:20])
+    auc = roc_auc_score(left, fitted.scorecard.probabilities(beside(others)))
+    assert auc > roc_auc_score(left, without.scorecard.probabilities(others)) - 0.03
 
 
 @pytest.mark.slow
