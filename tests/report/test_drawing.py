@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import time
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from attrition.model import metrics
 from attrition.model.metrics import Minimum
 from attrition.report import drawing
 from attrition.report.drawing import Drawing, DrawingBeside
+from attrition.runs.lock import run_lock
 from tests.conftest import FORMS, Project
 
 BESIDE = [sys.executable, "-m", "attrition.report.figures.beside"]
@@ -167,6 +168,16 @@ def test_of_a_killed_run_the_process_ends_by_itself() -> None:
     with suppress(ProcessLookupError):
         ended, _, _ = select.select([os.pidfd_open(int(run.stdout))], [], [], 60)
         assert ended
+
+
+def test_what_draws_holds_no_lock_of_its_run(tmp_path: Path) -> None:
+    with ExitStack() as stack:
+        with run_lock(tmp_path / ".lock"):
+            drawn = stack.enter_context(drawing.process_of_its_own())
+            drawn.ask("one", *LARGE)
+            children_at_work(drawn, 1)
+        with run_lock(tmp_path / ".lock"):
+            assert len(living(drawn.process.pid)) == 2
 
 
 def test_what_draws_loads_seaborn_once_and_nothing_else_that_is_large() -> None:
