@@ -22,6 +22,7 @@ from attrition.model.terms import (
     PairTerm,
     Weights,
 )
+from attrition.model.uncertainty import Z95
 from attrition.monitoring.reference import CUTS
 from attrition.report.figures.style import (
     ACCENT,
@@ -102,10 +103,11 @@ def _caption(left_out: Sequence[float]) -> str:
     caption = (
         "Points (log-odds) over values, against the average client's: above zero the risk is "
         "higher, and +0.7 doubles the odds. Dots are knots, where a curve bends; where most of "
-        "them crowd together, they stand at even distances. Grey bars, and shares beside levels, "
-        "show where the clients are; a diamond marks the points of a missing value. All panels "
-        "have one scale; the columns that count most come first (weight: how far the column "
-        "moves a client's points from the average, on average)."
+        "them crowd together, they stand at even distances. The band is 1.96 standard errors to "
+        "either side. Grey bars, and shares beside levels, show where the clients are; a diamond "
+        "marks the points of a missing value. All panels have one scale; the columns that count "
+        "most come first (weight: how far the column moves a client's points from the average, on "
+        "average)."
     )
     if left_out:
         caption += (
@@ -162,8 +164,12 @@ def _draw_curve(
     if term.axis.is_flag:  # nothing lies between no and yes
         axes.vlines(positions, 0, points, color=ACCENT, linewidth=6, zorder=3)
     else:
-        line = [points[0], *points, points[-1]]
-        axes.plot([-0.06, *positions, 1.06], line, color=ACCENT, zorder=3)
+        along = [-0.06, *positions, 1.06]
+        axes.plot(along, _to_the_edges(points), color=ACCENT, zorder=3)
+        if term.errors:
+            reach = Z95 * np.array(term.errors)
+            sides = (_to_the_edges(np.clip(points + way * reach, -limit, limit)) for way in (-1, 1))
+            axes.fill_between(along, *sides, color=ACCENT, alpha=0.16, linewidth=0, zorder=2)
     if len(knots) <= MOST_DOTS:
         axes.plot(positions, points, "o", color=ACCENT, markersize=3.2, zorder=4)
     _draw_density(axes, term, reference, positions)
@@ -190,6 +196,11 @@ def _draw_curve(
         low, high = axes.get_xticklabels()
         low.set_horizontalalignment("left")
         high.set_horizontalalignment("right")
+
+
+def _to_the_edges(points: Floats) -> Floats:
+    """Beyond its ends a curve is flat."""
+    return np.concatenate([points[:1], points, points[-1:]])
 
 
 def _knot_positions(knots: Floats) -> Floats:

@@ -192,6 +192,8 @@ def curve(
     here: Point,
     reach: tuple[float, float],
     say: Say,
+    *,
+    bounds: Sequence[Sequence[float]] = (),
 ) -> Chart:
     """A line through values that stand evenly side by side, and one place on it.
 
@@ -203,6 +205,7 @@ def curve(
             value there.
         reach: the lowest and the highest value of all charts that are to be compared.
         say: a number of the upright axis in words.
+        bounds: of each value, the lower ones and the upper ones; they are drawn within `reach`.
     """
     ticks = round_ticks(*reach)
     positions = _spread(len(values))
@@ -213,7 +216,15 @@ def curve(
     dot = Dot(x, _up(here[1], ticks), say(here[1]), True)
     places = _spread(len(names))
     across = _apart([Tick(places[place], names[place]) for place in _labelled(len(names))])
-    return Chart(path(points), "", (dot,), None, _ticks(ticks, say), names[0], names[-1], across)
+    sides = [
+        [
+            (x, _up(min(max(bound, ticks[0]), ticks[-1]), ticks))
+            for x, bound in zip(positions, side, strict=True)
+        ]
+        for side in (bounds if len(values) > 1 else ())
+    ]
+    band = path([*sides[0], *reversed(sides[1])]) + "Z" if sides else ""
+    return Chart(path(points), band, (dot,), None, _ticks(ticks, say), names[0], names[-1], across)
 
 
 def _labelled(count: int) -> list[int]:

@@ -16,8 +16,9 @@ import numpy as np
 from attrition.core import clock
 from attrition.core.formatting import LONGEST, amount, chance, day, line, percent, signed
 from attrition.core.labels import NO_LABELS, Labels
-from attrition.model.scorecard import Scorecard
+from attrition.model.scorecard import Scorecard, logistic
 from attrition.model.terms import CategoricalTerm, NumericTerm
+from attrition.model.uncertainty import Z95
 from attrition.web.pages.charts import Bar, Chart, Reading, bar, curve, staircase, stems
 
 MISSING = "missing"
@@ -185,7 +186,19 @@ def _curve(
     """Knots side by side, at equal distances: they are quantiles, and no value is crowded out."""
     position = term.axis.place(value)
     names = [labels.number(term.column, knot) for knot in term.axis.knots]
-    return curve(risks[:-1], names, (position.lower + position.share, risks[-1]), reach, percent)
+    here = position.lower + position.share, risks[-1]
+    return curve(risks[:-1], names, here, reach, percent, bounds=_bounds(term, risks[:-1]))
+
+
+def _bounds(term: NumericTerm, risks: Sequence[float]) -> list[list[float]]:
+    """The risks that the column's points at 1.96 standard errors to either side would give."""
+    if not term.errors:
+        return []
+    places = np.linspace(0, len(term.axis) - 1, len(risks))
+    errors = Z95 * np.interp(places, range(len(term.axis)), term.errors)
+    chances = np.clip(risks, 1e-12, 1.0 - 1e-12)
+    log_odds = np.log(chances / (1.0 - chances))
+    return [logistic(log_odds + side * errors).tolist() for side in (-1.0, 1.0)]
 
 
 def _two_stems(
