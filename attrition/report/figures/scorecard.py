@@ -168,8 +168,10 @@ def _draw_curve(
         axes.plot(along, _to_the_edges(points), color=ACCENT, zorder=3)
         if term.errors:
             reach = Z95 * np.array(term.errors)
-            sides = (_to_the_edges(np.clip(points + way * reach, -limit, limit)) for way in (-1, 1))
-            axes.fill_between(along, *sides, color=ACCENT, alpha=0.16, linewidth=0, zorder=2)
+            below, above = (
+                _to_the_edges(np.clip(points + way * reach, -limit, limit)) for way in (-1, 1)
+            )
+            axes.fill_between(along, below, above, color=ACCENT, alpha=0.16, linewidth=0, zorder=2)
     if len(knots) <= MOST_DOTS:
         axes.plot(positions, points, "o", color=ACCENT, markersize=3.2, zorder=4)
     _draw_density(axes, term, reference, positions)
