@@ -52,7 +52,8 @@ from attrition.model.transformers import CategoryLevels, NumericHats, PairGrids
 # Raised whenever equal rows would give another model: deployed models are then retrained.
 RECIPE = 6
 
-PENALTIES = tuple(np.geomspace(0.03, 0.00012, 11).tolist())  # of the lasso, in nats a row
+# Of the lasso, in nats a row: from one that few rows of noise cannot pass.
+PENALTIES = tuple(np.geomspace(0.1, 0.00012, 13).tolist())
 RISE = 0.001  # nats above the lowest loss at which no lower penalty is tried
 MOST_PAIRS = 250  # more pairs than this are ranked first,
 COARSE = 5  # on grids of so many knots a side

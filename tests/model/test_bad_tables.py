@@ -175,3 +175,13 @@ def test_two_hundred_columns() -> None:
     log_odds = clients["c0"] + clients["c1"] * clients["c2"]
     model = calmly_fitted(clients, labels_of(log_odds.to_numpy()))
     assert ("c1", "c2") in [term.columns for term in model.scorecard.pairs]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("rows", [100, 300])
+def test_few_rows_of_columns_that_say_nothing(rows: int) -> None:
+    random = np.random.default_rng(6)
+    clients = pd.DataFrame(random.normal(size=(rows, 8)), columns=[f"c{one}" for one in range(8)])
+    labels = (random.random(rows) < 0.25).astype(np.int8)
+    probabilities = calmly_fitted(clients, labels).scorecard.probabilities(clients)
+    assert np.ptp(probabilities) < 0.2

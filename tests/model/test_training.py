@@ -255,7 +255,7 @@ def test_an_odd_column_does_no_harm(kind: str, rows: int) -> None:
     without, fitted = fitted_on(features, labels), fitted_on(beside(features), labels)
     assert_equal_to_its_pipeline(fitted, beside(features).iloc[:20])
     auc = roc_auc_score(left, fitted.scorecard.probabilities(beside(others)))
-    assert auc > roc_auc_score(left, without.scorecard.probabilities(others)) - 0.03
+    assert auc > roc_auc_score(left, without.scorecard.probabilities(others)) - 0.06
 
 
 @pytest.mark.slow
