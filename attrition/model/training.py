@@ -80,6 +80,11 @@ def one_thread() -> Iterator[None]:
         yield
 
 
+def at_once() -> ThreadPoolExecutor:
+    """As many threads as there are cores: each fold takes memory, and more would gain no time."""
+    return ThreadPoolExecutor(min(FOLDS, os.cpu_count() or 1))
+
+
 @dataclass(frozen=True)
 class Columns:
     """The numeric and the categorical feature columns.
@@ -231,7 +236,7 @@ def choose(
     seed: int,
     clients: ArrayLike | None = None,
 ) -> tuple[Selection, NDArray[np.intp]]:
-    """Select pairs, L2 strength and threshold on a sample; also return the sample's positions."""
+    """Select penalty and threshold on a sample; also return the sample's positions."""
     sample = selection_rows(labels, seed)
     codes = _codes(clients, len(labels))[sample]
     return select(features.iloc[sample], labels[sample], columns, seed, codes), sample
@@ -284,13 +289,17 @@ def out_of_fold_probabilities(
     result = np.empty(len(truth))
     codes = _codes(None if clients is None else np.asarray(clients)[positions], len(positions))
     shuffled = np.random.default_rng(fitted.seed).permutation(codes.max(initial=-1) + 1)
-    for part in filter(len, np.array_split(shuffled, FOLDS)):
+
+    def predict(part: NDArray[np.intp]) -> None:
         fold = positions[np.isin(codes, part)]
         seen = np.ones(len(truth), dtype=bool)
         seen[fold] = False
         known, sample = truth[seen], selection_rows(truth[seen], fitted.seed)
         pipeline, _ = fit_selected(features[seen], known, fitted.columns, fitted.selection, sample)
         result[fold] = pipeline.predict_proba(features.iloc[fold])[:, 1]
+
+    with one_thread(), at_once() as threads:
+        list(threads.map(predict, filter(len, np.array_split(shuffled, FOLDS))))
     return result[positions]
 
 
@@ -329,8 +338,7 @@ def select(
     clients: NDArray[np.intp] | None = None,
 ) -> Selection:
     """Select penalty and threshold by cross-validation; `clients` are codes."""
-    # Each fold at work takes memory; more of them than cores would gain no time.
-    with ThreadPoolExecutor(min(FOLDS, os.cpu_count() or 1)) as threads:
+    with at_once() as threads:
         folds = list(
             threads.map(
                 lambda part: Fold.prepare(features, labels, columns, *part),
@@ -624,7 +632,7 @@ class RowsInMemory:
             rows = slice(start, start + CHUNK_ROWS)
             return of_part(self.features.iloc[rows], self.labels[rows])
 
-        with ThreadPoolExecutor(min(FOLDS, os.cpu_count() or 1)) as threads:
+        with at_once() as threads:
             return reduce(add, threads.map(chunk, range(0, self.count, CHUNK_ROWS)))
 
 

@@ -265,3 +265,20 @@ def test_taking_a_row_back_killed_at_any_operation_is_finished_by_the_next_run(
     put(project, "a.csv", LABEL_FIRST + first + "75\n1,o,1,2,3\n")
     run = undisturbed(runner, "ingestion", project.root, tmp_path / "undisturbed")
     sweep(runner, run, tmp_path / "copy", suite, most=4)
+
+
+@pytest.mark.parametrize("noted", ["0,k,1,2,3,South\n", "1,l,1,2,2,South\n"])
+def test_the_whole_file_corrects_a_cut_segment_also_where_segments_were_noted(
+    project: Project, noted: str
+) -> None:
+    header = LABEL_FIRST.strip() + ",branch\n"
+    project.configure(segment_columns=["branch"])
+    put(project, "a.csv", header + "0,k,1,2,3,North\n1,l,1,2,2,Nor")
+    ingestion.run(project.config)
+    put(project, "b.csv", header + noted)
+    ingestion.run(project.config)
+    assert len(final(project)) == 2
+    assert sum("South" in row for row in final(project)) == 1
+    put(project, "a.csv", header + "0,k,1,2,3,North\n1,l,1,2,2,North\n")
+    ingestion.run(project.config)
+    assert sorted(final(project)) == ["k,1,2,3,North,0", "l,1,2,2,North,1"]
