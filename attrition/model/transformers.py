@@ -235,7 +235,7 @@ class Cells:
 
 
 class PairGrids(TransformerMixin, BaseEstimator):  # type: ignore[misc]
-    """Pairs of columns as products of coarse hats: a small grid for each pair.
+    """Pairs of columns as products of hats: a grid for each pair.
 
     Args:
         pairs: the names of each pair's columns.
@@ -244,7 +244,7 @@ class PairGrids(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         levels: at most this many levels of a categorical axis, besides the pool.
 
     Attributes:
-        axes_: column name -> its coarse axis. A pair's block is its grid, row by row.
+        axes_: column name -> its axis. A pair's block is its grid, row by row.
     """
 
     def __init__(
@@ -260,7 +260,7 @@ class PairGrids(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         self.levels = levels
 
     def fit(self, X: pd.DataFrame, y: Any = None) -> Self:
-        """Find the coarse axes of the columns that are in pairs."""
+        """Find the axes of the columns that are in pairs."""
         self.feature_names_in_ = np.asarray(X.columns, dtype=object)
         self.n_features_in_ = X.shape[1]
         used = dict.fromkeys(column for pair in self.pairs for column in pair)

@@ -43,7 +43,7 @@ def learn(
     """Fit a candidate to all rows except those of the test data and of contacted clients.
 
     More than `SAMPLE_ROWS` rows are represented by two samples of that size: one of all rows, used
-    to select pairs, L2 strength and threshold, and as reference for later rows; and one of the
+    to select functions and threshold, and as reference for later rows; and one of the
     unseen rows, used to compare the candidate with the deployed model.
 
     Args:
