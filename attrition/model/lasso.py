@@ -103,6 +103,27 @@ def path(
         labels: array of shape (n_rows,), 1 or 0, both present.
         penalties: falling.
     """
+    for solution, values in _followed(functions, labels, penalties):
+        yield solution, _adapted(solution, values, labels)
+
+
+def last(
+    functions: Functions, labels: Floats, penalties: Sequence[float], *, is_adapted: bool
+) -> Solution:
+    """The solution for the last penalty alone; arguments as for `path`."""
+    *_, (solution, values) = _followed(functions, labels, penalties)
+    return _adapted(solution, values, labels) if is_adapted else solution
+
+
+def _adapted(solution: Solution, values: Floats, labels: Floats) -> Solution:
+    """The solution by the adaptive lasso, from one by the lasso; other arguments as for `sums`."""
+    return refined(lambda at: sums(values, labels, at), solution.adaptive())
+
+
+def _followed(
+    functions: Functions, labels: Floats, penalties: Sequence[float]
+) -> Iterator[tuple[Solution, Floats]]:
+    """The solution by the lasso for each penalty, with its functions' values for the rows."""
     base = float(np.log(labels.mean() / (1.0 - labels.mean())))
     none = np.zeros(0)
     solution = Solution(np.inf, base, np.zeros(0, np.intp), none, none, np.zeros(0, np.int8))
@@ -127,7 +148,7 @@ def path(
             solution, values = solution.selected(), values[:, used]
             if step and len(entering) < FEW:
                 break
-        yield solution, refined(lambda at: sums(values, labels, at), solution.adaptive())  # noqa: B023
+        yield solution, values
 
 
 def refined(sums_at: Callable[[Solution], Sums], solution: Solution) -> Solution:

@@ -330,6 +330,11 @@ def make_basis(columns: Columns, pairs: Pairs, rows: int) -> ColumnTransformer:
     )
 
 
+def on_basis(basis: ColumnTransformer, features: pd.DataFrame) -> sparse.csr_matrix:
+    """Rows on a fitted basis, matrix of shape (n_rows, n_hats)."""
+    return sparse.csr_matrix(basis.transform(features[basis.feature_names_in_]))
+
+
 def select(
     features: pd.DataFrame,
     labels: Labels,
@@ -430,7 +435,7 @@ class Fold:
     ) -> Fold:
         """Expand the rows; whatever is learnt, is learnt from the fold's own training rows."""
         learner = Learner.of(features.iloc[train], labels[train], columns)
-        return cls(test, learner.hats(features.iloc[test]), learner)
+        return cls(test, on_basis(learner.basis, features.iloc[test]), learner)
 
     @cached_property
     def _path(self) -> Iterator[tuple[Solution, Solution]]:
@@ -443,8 +448,7 @@ class Fold:
 
     def answers(self, tried: Tried) -> Floats:
         """Probabilities of the test rows."""
-        solution = self.solutions[tried]
-        return logistic(self.hats @ self.learner.points(solution) + solution.intercept)
+        return self.learner.probabilities(self.hats, self.solutions[tried])
 
     def card(self, tried: Tried) -> Scorecard:
         """The model of the training rows."""
@@ -452,7 +456,7 @@ class Fold:
         basis, kept = learner.reduced(solution)
         hats = learner.rows.hats[:, kept]
         pipeline = as_pipeline(basis, learner.points(solution)[kept], solution.intercept)
-        return export(pipeline, np.asarray(hats.mean(axis=0)).ravel(), hats)
+        return export(pipeline, mean_hats(hats), hats)
 
 
 @dataclass(frozen=True)
@@ -483,10 +487,6 @@ class Learner:
         ramps = Ramps(basis, columns.monotone)
         return cls(basis, ramps, RampsOfRows(ramps, hats), labels.astype(np.float64))
 
-    def hats(self, features: pd.DataFrame) -> sparse.csr_matrix:
-        """Other rows on the basis."""
-        return sparse.csr_matrix(self.basis.transform(features[self.basis.feature_names_in_]))
-
     def path(self, penalties: Sequence[float]) -> Iterator[tuple[Solution, Solution]]:
         """Solutions by the lasso and by the adapted lasso, penalty by penalty."""
         return lasso.path(self.rows, self.labels, penalties)
@@ -495,6 +495,10 @@ class Learner:
         """A solution as points of the hats, array of shape (n_columns,)."""
         result: Floats = self.ramps.points(solution.positions) @ solution.weights
         return result
+
+    def probabilities(self, hats: sparse.csr_matrix, solution: Solution) -> Floats:
+        """Of rows on the basis, array of shape (n_rows,)."""
+        return logistic(hats @ self.points(solution) + solution.intercept)
 
     def reduced(self, solution: Solution) -> tuple[ColumnTransformer, NDArray[np.bool_]]:
         """The basis with only the pairs that have points, and which of its columns these are."""
@@ -522,8 +526,7 @@ class Learner:
     def fit(self, selection: Selection) -> Solution:
         """The solution with the selected settings."""
         penalties = [one for one in PENALTIES if one > selection.penalty] + [selection.penalty]
-        *_, last = self.path(penalties)
-        return last[selection.is_adapted]
+        return lasso.last(self.rows, self.labels, penalties, is_adapted=selection.is_adapted)
 
 
 def candidate_pairs(features: pd.DataFrame, labels: Labels, columns: Columns) -> Pairs:
@@ -544,9 +547,8 @@ def rank_pairs(features: pd.DataFrame, labels: Labels, columns: Columns) -> Pair
     """
     singles = Learner.of(features, labels, columns, ())
     middle = PENALTIES[: len(PENALTIES) // 2 + 1]
-    *_, (solution, _) = singles.path(middle)
-    log_odds = singles.rows.hats @ singles.points(solution) + solution.intercept
-    probability = logistic(log_odds)
+    solution = lasso.last(singles.rows, singles.labels, middle, is_adapted=False)
+    probability = singles.probabilities(singles.rows.hats, solution)
     grids = PairGrids([(column, column) for column in columns.all], columns.numeric, COARSE).fit(
         features
     )
@@ -649,8 +651,8 @@ class Functions:
     points: sparse.csc_matrix
 
     def hats(self, features: pd.DataFrame) -> sparse.csr_matrix:
-        """Rows on the basis, matrix of shape (n_rows, n_hats)."""
-        return sparse.csr_matrix(self.basis.transform(features[self.basis.feature_names_in_]))
+        """Rows on the basis."""
+        return on_basis(self.basis, features)
 
     def sums_of_hats(self, features: pd.DataFrame, labels: Labels) -> Floats:
         """Over some rows, array of shape (n_hats,)."""
@@ -706,15 +708,22 @@ def fit_to_all(
     learner = Learner.of(features, labels, columns)
     solution = learner.fit(selection)
     basis, kept = learner.reduced(solution)
-    functions = Functions(basis, learner.ramps.points(solution.positions)[kept])
+    hats = learner.rows.hats[:, kept]
+    means = mean_hats(hats)
     if len(labels) < rows.count:
+        functions = Functions(basis, learner.ramps.points(solution.positions)[kept])
         # Surer with more rows, it is shrunk less: by the root, as an estimate's error.
         penalty = solution.penalty * (len(labels) / rows.count) ** 0.5
         solution = functions.refined(rows, replace(solution, penalty=penalty))
+        means = rows.total(functions.sums_of_hats) / rows.count
     pipeline = as_pipeline(basis, learner.points(solution)[kept], solution.intercept)
-    means = rows.total(functions.sums_of_hats) / rows.count
-    card = export(pipeline, means, learner.rows.hats[:, kept])
+    card = export(pipeline, means, hats)
     return pipeline, replace(card, threshold=selection.threshold)
+
+
+def mean_hats(hats: sparse.csr_matrix) -> Floats:
+    """Means over rows on a basis, array of shape (n_hats,)."""
+    return np.asarray(hats.mean(axis=0)).ravel()
 
 
 def as_pipeline(basis: ColumnTransformer, points: Floats, intercept: float) -> Pipeline:

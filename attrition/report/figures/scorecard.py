@@ -77,7 +77,7 @@ def risk_curves(
     terms, left_out = ranked[:MOST_COLUMNS], ranked[MOST_COLUMNS:]
     rows = -(-len(terms) // PANELS_ACROSS)
     figure = canvas(1.72 * rows + 0.1)
-    limit = 1.1 * max(_reach(term, reference) for term in terms)
+    limit = 1.1 * max(_reach(term) for term in terms)
     panels = figure.subplots(rows, PANELS_ACROSS, squeeze=False).flat
     for term, axes in zip(terms, panels, strict=False):  # so that the others are left
         if isinstance(term, NumericTerm):
@@ -133,7 +133,7 @@ def _level_counts(term: CategoricalTerm, reference: Mapping[str, Any]) -> dict[s
     return {**summary["levels"], "": summary["blank"], _POOL: summary["rest"]}
 
 
-def _reach(term: ColumnTerm, reference: Mapping[str, Any]) -> float:
+def _reach(term: ColumnTerm) -> float:
     """The largest distance from the average points in a panel."""
     points = [*term.points]
     if isinstance(term, NumericTerm) and term.missing_share:
