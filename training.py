@@ -38,7 +38,7 @@ from attrition.model import monotone
 from attrition.model.compatibility import label_settings
 from attrition.model.metrics import Score, score
 from attrition.model.scorecard import Scorecard
-from attrition.model.training import Selection
+from attrition.model.selection import Selection
 from attrition.model.versions import versions
 from attrition.monitoring.impact import baseline
 from attrition.monitoring.outcome_evidence import RECENT_ROWS, outcome_evidence

@@ -55,7 +55,8 @@ from attrition.data.synthetic import COLUMNS, client_rows
 from attrition.model.curves import calibration
 from attrition.model.metrics import Minimum
 from attrition.model.scorecard import Scorecard
-from attrition.model.training import best_threshold, fit
+from attrition.model.selection import best_threshold
+from attrition.model.training import fit
 
 DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 FOLDS, SEED = 5, 42

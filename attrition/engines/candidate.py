@@ -13,9 +13,9 @@ from attrition.core.errors import NotEnoughData
 from attrition.core.formatting import plural
 from attrition.data.clients import Clients, Marker, TestClients, training_clients
 from attrition.data.ledger import Ledger
+from attrition.model.basis import Columns
 from attrition.model.metrics import Minimum, Score
 from attrition.model.training import (
-    Columns,
     FittedModel,
     check_enough,
     fit,

@@ -34,7 +34,7 @@ from attrition.engines.candidate import TrainingResult
 from attrition.model.curves import wilson_interval
 from attrition.model.metrics import log_losses
 from attrition.model.scorecard import Scorecard
-from attrition.model.training import selection_rows
+from attrition.model.selection import selection_rows
 from attrition.monitoring.findings import SegmentSearch, WeakSegment
 
 LEVEL = 0.05

@@ -7,8 +7,10 @@ import pandas as pd
 import pytest
 from numpy.typing import NDArray
 
+from attrition.model.basis import Columns
 from attrition.model.scorecard import Scorecard, logistic
-from attrition.model.training import Columns, choose, fit_selected
+from attrition.model.selection import choose
+from attrition.model.training import fit_selected
 
 NAN = float("nan")
 

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from scipy import sparse
 from sklearn.compose import ColumnTransformer
 
+from attrition.model.basis import Columns, make_basis
 from attrition.model.ramps import Ramps, RampsOfRows
-from attrition.model.training import Columns, make_basis
 
 NAN = float("nan")
 X, Y, PLAN = [0.0, 1.0, 3.0, NAN], [5.0, 5.0, 6.0, 6.0], ["a", "b", "a", "a"]

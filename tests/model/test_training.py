@@ -22,21 +22,22 @@ from sklearn.metrics import f1_score, roc_auc_score
 from threadpoolctl import threadpool_info, threadpool_limits
 
 from attrition.core.errors import NotEnoughData
-from attrition.model import training
+from attrition.model import learner, selection, training
+from attrition.model.basis import Columns, make_basis
+from attrition.model.learner import PENALTIES, Learner, rank_pairs
 from attrition.model.metrics import Minimum
 from attrition.model.scorecard import FEW_ROWS, logistic, scorecard_from_json
-from attrition.model.terms import KnotAxis
-from attrition.model.training import (
-    Columns,
-    FittedModel,
+from attrition.model.selection import (
+    SAMPLE_ROWS,
     Fold,
-    Functions,
-    Learner,
-    RowsInMemory,
     Selection,
     best_threshold,
-    fit,
+    choose,
+    one_thread,
+    selection_rows,
 )
+from attrition.model.terms import KnotAxis
+from attrition.model.training import FittedModel, Functions, RowsInMemory, fit
 from attrition.model.transformers import (
     CategoryLevels,
     NumericHats,
@@ -160,7 +161,7 @@ def test_equally_frequent_levels_stand_in_the_order_of_their_names() -> None:
 
 def test_transformers_can_be_cloned_and_name_each_of_their_columns() -> None:
     features = pd.DataFrame({"x": [1.0, 2.0, NAN], "plan": ["a", "", "a"]})
-    basis = clone(training.make_basis(Columns(("x",), ("plan",)), (("x", "plan"),), 3))
+    basis = clone(make_basis(Columns(("x",), ("plan",)), (("x", "plan"),), 3))
     assert basis.fit_transform(features).shape[1] == len(basis.get_feature_names_out())
 
 
@@ -188,7 +189,7 @@ def tables(draw: st.DrawFn, rows: int) -> pd.DataFrame:
     features=tables(rows=30),
     asked=tables(rows=6),
     labels=st.lists(st.booleans(), min_size=30, max_size=30).filter(lambda x: 0 < sum(x) < 30),
-    penalty=st.sampled_from(training.PENALTIES),
+    penalty=st.sampled_from(PENALTIES),
     is_adapted=st.booleans(),
 )
 def test_scorecard_and_pipeline_are_equal(
@@ -367,7 +368,7 @@ def crossed(rows: int, strength: float, seed: int) -> tuple[pd.DataFrame, NDArra
 def test_a_planted_interaction_is_found_first_and_taken() -> None:
     features, labels = crossed(1500, strength=1.0, seed=1)
     columns = Columns(("u", "v", "w", "x"), ("plan",))
-    assert training.rank_pairs(features, labels.astype(np.int8), columns)[0] == ("x", "plan")
+    assert rank_pairs(features, labels.astype(np.int8), columns)[0] == ("x", "plan")
     fitted = fitted_on(features, labels)
     assert strongest_pair(fitted, features)[0] == ("x", "plan")
     asked = pd.DataFrame(
@@ -459,7 +460,7 @@ def test_many_rows_are_represented_by_a_sample_and_all_are_learnt(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     features, labels = clients(4000)
-    monkeypatch.setattr(training, "SAMPLE_ROWS", 1000)
+    monkeypatch.setattr(selection, "SAMPLE_ROWS", 1000)
     fitted = fitted_on(features, labels)
     assert len(fitted.selection.labels) == 1000
     assert fitted.selection.labels.mean() == pytest.approx(labels.mean(), abs=0.001)
@@ -487,14 +488,14 @@ def selected(penalty: float, labels: NDArray[np.int8]) -> Selection:
 def test_functions_of_a_sample_have_the_weights_that_all_rows_give_them() -> None:
     """Without penalty those of a logistic regression on the functions' values."""
     features, labels, _ = bent(300_000)
-    sample = training.selection_rows(labels, seed=7)
-    assert len(sample) == training.SAMPLE_ROWS
+    sample = selection_rows(labels, seed=7)
+    assert len(sample) == SAMPLE_ROWS
     rows = RowsInMemory(features, labels)
     regression = LogisticRegression(C=np.inf, solver="newton-cholesky", tol=1e-10)
-    with training.one_thread():
-        learner = Learner.of(features.iloc[sample], labels[sample], Columns(("u", "w"), ()), ())
-        solution = learner.fit(selected(0.01, labels))
-        functions = Functions(learner.basis, learner.ramps.points(solution.positions))
+    with one_thread():
+        of_few = Learner.of(features.iloc[sample], labels[sample], Columns(("u", "w"), ()), ())
+        solution = of_few.fit(0.01, is_adapted=True)
+        functions = Functions(of_few.basis, of_few.ramps.points(solution.positions))
         refined = functions.refined(rows, replace(solution, penalty=1e-9))
         values = (functions.hats(features) @ functions.points).toarray()
         regression.fit(values, labels)
@@ -530,7 +531,7 @@ def test_many_rows_teach_more_than_their_sample() -> None:
 def test_where_no_pair_is_selected_the_basis_is_one_of_single_columns(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(training, "PENALTIES", (0.05,))
+    monkeypatch.setattr(learner, "PENALTIES", (0.05,))
     features, _, _ = bent(2000)
     noise = np.random.default_rng(2).normal(size=2000)
     labels = (features["u"].to_numpy() > noise).astype(np.int8)
@@ -567,10 +568,10 @@ def test_a_fit_has_one_thread_of_blas(monkeypatch: pytest.MonkeyPatch) -> None:
         threads.extend(one["num_threads"] for one in threadpool_info() if one["user_api"] == "blas")
         return selected(0.01, arguments[1])
 
-    monkeypatch.setattr(training, "select", select)
+    monkeypatch.setattr(selection, "select", select)
     features, labels, _ = bent(200)
     with threadpool_limits(2, "blas"):
-        training.choose(features, labels, Columns(("u", "w"), ()), seed=7)
+        choose(features, labels, Columns(("u", "w"), ()), seed=7)
     assert set(threads) == {1}
 
 
@@ -592,9 +593,9 @@ def test_a_fold_never_looks_at_the_labels_it_predicts() -> None:
         Fold.prepare(features, labels, Columns(names, ()), train, test) for labels in (truth, lied)
     )
     for fold in (honest, deceived):
-        for _ in training.PENALTIES[:5]:
+        for _ in PENALTIES[:5]:
             fold.go_on()
-    assert len(honest.solutions[training.PENALTIES[4], False].weights) > 10
+    assert len(honest.solutions[PENALTIES[4], False].weights) > 10
     for tried in honest.solutions:
         assert np.array_equal(honest.answers(tried), deceived.answers(tried))
 

@@ -20,7 +20,7 @@ from typing import Any
 
 # Where the pipeline calls it, and its name.
 PURE = (
-    ("attrition.model.training", "select"),
+    ("attrition.model.selection", "select"),
     ("attrition.report.figures.model_quality", "confusion"),
     ("attrition.report.figures.style", "png"),
 )

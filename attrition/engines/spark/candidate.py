@@ -22,9 +22,9 @@ from attrition.engines.candidate import (
 from attrition.engines.spark import dataset
 from attrition.engines.spark.dataset import SAMPLE_ROWS, Master
 from attrition.engines.spark.training import RowsOnSpark
+from attrition.model.basis import Labels
 from attrition.model.training import (
     FittedModel,
-    Labels,
     check_enough,
     fit_rows,
     with_threshold_for_all,

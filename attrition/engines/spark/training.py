@@ -17,7 +17,8 @@ import pandas as pd
 import pyarrow
 from pyspark.sql import DataFrame
 
-from attrition.model.training import Columns, Floats, Labels, PartSums
+from attrition.model.basis import Columns, Floats, Labels
+from attrition.model.training import PartSums
 
 
 @dataclass(frozen=True)

@@ -38,7 +38,7 @@ from attrition.engines.spark import engine as spark
 from attrition.engines.spark import scoring as spark_scoring
 from attrition.engines.spark.session import connect, one_line
 from attrition.engines.spark.training import RowsOnSpark
-from attrition.model import training as model_training
+from attrition.model import selection
 from attrition.model.metrics import log_losses
 from attrition.model.scorecard_sql import SPARK, select
 from attrition.model.training import FittedModel, Functions, RowsInMemory
@@ -331,7 +331,7 @@ def same_model(one: FittedModel, other: FittedModel, columns: dict[str, NDArray[
 def test_both_weigh_the_functions_of_a_sample_by_all_rows(
     sides: tuple[Side, Side], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(model_training, "SAMPLE_ROWS", 1000)
+    monkeypatch.setattr(selection, "SAMPLE_ROWS", 1000)
     one, other = (side.learn() for side in sides)
     assert one.fitted.settings == other.fitted.settings
     assert one.fitted.settings["cross_validated_rows"] == 1000 < one.rows
@@ -344,7 +344,7 @@ def test_both_obey_the_setting_monotone_and_know_its_price(
     sides: tuple[Side, Side], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Also where a sample selects and all rows are weighed."""
-    monkeypatch.setattr(model_training, "SAMPLE_ROWS", 1000)
+    monkeypatch.setattr(selection, "SAMPLE_ROWS", 1000)
     asked = {"age": "decreasing", "visits": "increasing"}  # the contrary of what the rows tell
     learnt = [
         engine_of(replace(side.config, monotone=asked)).learn(
