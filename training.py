@@ -19,6 +19,7 @@ if __name__ == "__main__":
 import argparse
 import logging
 import pickle
+import textwrap
 from collections.abc import Sequence
 from typing import Any
 
@@ -34,7 +35,7 @@ from attrition.data.ledger import Ledger, read_ledger
 from attrition.engines.candidate import TrainingResult
 from attrition.engines.context import gather_test_clients, minimum
 from attrition.engines.selection import engine
-from attrition.model import monotone
+from attrition.model import monotone, unused
 from attrition.model.compatibility import label_settings
 from attrition.model.metrics import Score, score
 from attrition.model.scorecard import Scorecard
@@ -201,6 +202,10 @@ def describe(result: TrainingResult) -> str:
         lines.append(
             f"cross-validated    F1 {quality.f1:.3f}, ROC AUC {quality.roc_auc:.3f}, "
             f"log loss {quality.log_loss:.3f}"
+        )
+    for told in unused.phrases(card):
+        lines += textwrap.wrap(
+            told, 80, initial_indent="not used           ", subsequent_indent=" " * 19
         )
     if cost := result.monotone_cost:
         lines.append(

@@ -15,6 +15,7 @@ class Topic(StrEnum):
     MOVED_RISK = "moved risk"
     DEGRADED_MODEL = "degraded model"  # the deployed one, when the run began
     WEAK_MODEL = "weak model"  # the one that the run deployed
+    SETTING_NOT_OBEYED = "setting not obeyed"
     UNKNOWN_QUALITY = "unknown quality"
     TOO_GOOD = "too good to be true"
     SAMPLES_DISAGREE = "test data and new rows disagree"

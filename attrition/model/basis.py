@@ -78,7 +78,7 @@ def on_basis(basis: ColumnTransformer, features: pd.DataFrame) -> sparse.csr_mat
 
 def mean_hats(hats: sparse.csr_matrix) -> Floats:
     """Means over rows on a basis, array of shape (n_hats,)."""
-    return np.asarray(hats.mean(axis=0)).ravel()
+    return np.asarray(hats.sum(axis=0)).ravel() / hats.shape[0]
 
 
 def as_pipeline(basis: ColumnTransformer, points: Floats, intercept: float) -> Pipeline:

@@ -17,13 +17,12 @@ from attrition.model.basis import Columns, Floats, Labels, Pairs, make_basis
 from attrition.model.lasso import Solution
 from attrition.model.ramps import Ramps, RampsOfRows
 from attrition.model.scorecard import logistic
-from attrition.model.terms import Axis
+from attrition.model.terms import MOST_PAIRS, Axis
 from attrition.model.transformers import PairGrids
 
 # Of the lasso, in nats a row: from one that few rows of noise cannot pass.
 PENALTIES = tuple(np.geomspace(0.1, 0.00012, 13).tolist())
-MOST_PAIRS = 250  # more pairs than this are ranked first,
-COARSE = 5  # on grids of so many knots a side
+COARSE = 5  # knots a side of the grids by which pairs are ranked
 
 
 @dataclass(frozen=True)
@@ -51,7 +50,7 @@ class Learner:
             pairs = candidate_pairs(features, labels, columns)
         basis = make_basis(columns, pairs, len(features))
         hats = sparse.csr_matrix(basis.fit_transform(features[columns.all]))
-        ramps = Ramps(basis, columns.monotone)
+        ramps = Ramps(basis, hats, columns.monotone)
         return cls(basis, ramps, RampsOfRows(ramps, hats), labels.astype(np.float64))
 
     def path(self, penalties: Sequence[float]) -> Iterator[tuple[Solution, Solution]]:

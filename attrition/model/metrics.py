@@ -82,8 +82,21 @@ def score_to_judge_by(test: Scores, cross_validated: Scores | None) -> tuple[Sco
     return test, "on the test data"
 
 
+def is_like_chance(score: Score | Mapping[str, Any]) -> bool:
+    """Whether a score does not show that leavers rank higher than chance would have them.
+
+    A high F1 does not: where many leave, whoever calls everybody has one.
+    """
+    interval = _of(score, "roc_auc_interval")
+    return interval is not None and interval[0] <= 0.5
+
+
 def _f1(score: Score | Mapping[str, Any]) -> Any:
-    return score.f1 if isinstance(score, Score) else score.get("f1")
+    return _of(score, "f1")
+
+
+def _of(score: Score | Mapping[str, Any], key: str) -> Any:
+    return getattr(score, key) if isinstance(score, Score) else score.get(key)
 
 
 def score(

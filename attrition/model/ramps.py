@@ -3,9 +3,9 @@
 A ramp is 0 up to a knot, rises to 1 at the next one and stays there: its weight is by how much the
 curve climbs between the two, so an L1 penalty on ramps is one on all climbing and falling of a
 curve (its total variation). A pair has the products of its columns' ramps, rising and falling: each
-raises the risk of one corner of the grid. Levels of a category have a function each. This is the
-highly adaptive lasso (Benkeser and van der Laan 2016) with two columns at most and slopes for
-steps.
+raises the risk of one corner of the grid. Levels of a category have a function each. What sets
+fewer than LEAST_ROWS rows apart is no function: of so few nothing is known. This is the highly
+adaptive lasso (Benkeser and van der Laan 2016) with two columns at most and slopes for steps.
 
 Everything is computed on the positions of the hat basis: a function is a vector of points, one for
 each of its block's hats, and a row's value is the row's hats times these points. So whatever is
@@ -29,6 +29,8 @@ Floats = NDArray[np.float64]
 Positions = NDArray[np.intp]
 Signs = NDArray[np.int8]
 
+LEAST_ROWS = 10
+
 
 @dataclass(frozen=True)
 class Side:
@@ -42,6 +44,17 @@ class Side:
 
     points: Floats
     signs: Signs
+
+    def supported(self, rows: Floats, count: float) -> Side:
+        """Without the functions that are the same for nearly all rows.
+
+        Args:
+            rows: how many rows each position has, array of shape (positions,).
+            count: number of all rows.
+        """
+        sums = rows @ self.points
+        kept = (sums >= LEAST_ROWS) & (sums <= count - LEAST_ROWS)
+        return Side(self.points[:, kept], self.signs[kept])
 
 
 ONE = Side(np.ones((1, 1)), np.zeros(1, dtype=np.int8))
@@ -97,8 +110,18 @@ class Ramps:
         signs: of the functions' weights, array of shape (n_functions,); see `Side`.
     """
 
-    def __init__(self, basis: ColumnTransformer, monotone: Mapping[str, int]) -> None:
-        self.blocks = list(_blocks(basis, monotone))
+    def __init__(
+        self, basis: ColumnTransformer, hats: sparse.csr_matrix, monotone: Mapping[str, int]
+    ) -> None:
+        """Find the functions.
+
+        Args:
+            basis: fitted.
+            hats: the rows on it.
+            monotone: column -> 1 where the risk must not fall along it, -1 where not rise.
+        """
+        sums = np.asarray(hats.sum(axis=0), dtype=np.float64).ravel()
+        self.blocks = list(_blocks(basis, sums, hats.shape[0], monotone))
         self.width = self.blocks[-1].hats.stop if self.blocks else 0
         signs = [block.signs for block in self.blocks]
         self.starts = np.cumsum([0, *map(len, signs)])
@@ -123,17 +146,20 @@ class Ramps:
         )
 
 
-def _blocks(basis: ColumnTransformer, monotone: Mapping[str, int]) -> Iterator[Block]:
-    """In the order of the basis' columns."""
+def _blocks(
+    basis: ColumnTransformer, sums: Floats, count: int, monotone: Mapping[str, int]
+) -> Iterator[Block]:
+    """In the order of the basis' columns; `sums` are theirs over all rows, `count` these rows'."""
     first, parts = 0, basis.named_transformers_
     for name in ("numeric", "categorical"):
         if basis.output_indices_[name].start == basis.output_indices_[name].stop:
             continue
         for column, axis in zip(parts[name].feature_names_in_, parts[name].axes_, strict=True):
-            yield Block(first, _side(axis, monotone.get(column, 0)), ONE)
-            first += len(axis)
+            side, last = _side(axis, monotone.get(column, 0)), first + len(axis)
+            yield Block(first, side.supported(sums[first:last], count), ONE)
+            first = last
             if isinstance(axis, KnotAxis):  # its "was missing"
-                yield Block(first, ONE, ONE)
+                yield Block(first, ONE.supported(sums[first : first + 1], count), ONE)
                 first += 1
     if basis.output_indices_["pairs"].start < basis.output_indices_["pairs"].stop:
         grids = parts["pairs"]
@@ -142,8 +168,14 @@ def _blocks(basis: ColumnTransformer, monotone: Mapping[str, int]) -> Iterator[B
                 _side(grids.axes_[column], monotone.get(column, 0), both_ways=True)
                 for column in pair
             )
-            yield Block(first, rows, columns)
-            first += len(rows.points) * len(columns.points)
+            shape = len(rows.points), len(columns.points)
+            grid = sums[first : first + shape[0] * shape[1]].reshape(shape)
+            yield Block(
+                first,
+                rows.supported(grid.sum(axis=1), count),
+                columns.supported(grid.sum(axis=0), count),
+            )
+            first += grid.size
 
 
 def _side(axis: Axis, direction: int, both_ways: bool = False) -> Side:

@@ -25,6 +25,9 @@ Record = Mapping[str, Any]  # column name -> value of one client
 Floats = NDArray[np.float64]
 Weights = Mapping[tuple[str, ...], float]  # columns of a term -> its weight
 
+# What a model is offered at most: the most frequent levels of a column, the most promising pairs.
+MOST_LEVELS, MOST_PAIRS = 200, 250
+
 
 class Table(Protocol):
     """Columns by name, one value per client: a dict of sequences, or a DataFrame."""

@@ -20,6 +20,7 @@ from scipy import sparse
 from sklearn.base import BaseEstimator, TransformerMixin
 
 from attrition.model.terms import (
+    MOST_LEVELS,
     Axis,
     CategoricalTerm,
     KnotAxis,
@@ -32,7 +33,6 @@ from attrition.model.terms import (
 # Knots lie within these bounds, so that their differences can neither overflow nor vanish.
 LARGEST_KNOT = 1e307
 SMALLEST_GAP = 1e-290
-MAXIMUM_LEVELS = 200
 
 
 def knot_axis(values: ArrayLike, count: int) -> KnotAxis:
@@ -183,7 +183,7 @@ class CategoryLevels(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         """Find the frequent levels of each column."""
         self.feature_names_in_ = np.asarray(X.columns, dtype=object)
         self.n_features_in_ = X.shape[1]
-        self.axes_ = [level_axis(X[column], self.minimum_rows, MAXIMUM_LEVELS) for column in X]
+        self.axes_ = [level_axis(X[column], self.minimum_rows, MOST_LEVELS) for column in X]
         self.usual_levels_ = [level_axis(X[column], 1, 1).levels[0] for column in X]
         return self
 

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from attrition.core.formatting import CANDIDATE_WAITS, listing, plural
+from attrition.core.formatting import CANDIDATE_WAITS, between, listing, plural
 from attrition.core.labels import NO_LABELS, Labels
 from attrition.core.run_warnings import Topic
 from attrition.data.ledger import REJECTED, Ledger
@@ -103,9 +103,15 @@ def _degraded(
 ) -> list[Condition]:
     """Whether a model is degraded, by which score."""
     # It brings numpy, which an idle run must not pay for.
-    from attrition.model.metrics import score_to_judge_by
+    from attrition.model.metrics import is_like_chance, score_to_judge_by
 
     shown, where = score_to_judge_by(score, cross_validated)
+    if is_like_chance(shown):
+        text = (
+            f"nothing shows that the deployed model ranks better than chance: its AUC {where} is "
+            f"{shown.roc_auc:.3f} ({between(shown.roc_auc_interval)})"
+        )
+        return [Condition("degraded model", "like chance", text, Topic.DEGRADED_MODEL)]
     if shown.f1 is None or shown.f1 >= degraded_below:
         return []
     text = (
@@ -166,6 +172,11 @@ def conditions(
     """
     scores = record.live_score, record.live_cross_validated
     wrong = findings(*scores, record.drift, record.suspicious, degraded_below, labels=labels)
+    wrong += [
+        Condition(topic, topic, f"{topic}: {warning.text}", topic)
+        for warning in record.warnings
+        if (topic := warning.topic) is Topic.SETTING_NOT_OBEYED
+    ]
     wrong += _study(record)
     if record.proposal is None:
         return wrong

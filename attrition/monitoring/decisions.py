@@ -9,11 +9,11 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from attrition.core.formatting import plural
+from attrition.core.formatting import between, plural
 from attrition.core.repeated_tests import spent_at
 from attrition.core.run_warnings import RunWarning, Topic
 from attrition.model.comparison import Comparison
-from attrition.model.metrics import Score, score_to_judge_by
+from attrition.model.metrics import Score, is_like_chance, score_to_judge_by
 from attrition.monitoring.findings import (
     Evidence,
     RunVerdict,
@@ -115,9 +115,14 @@ class Scored:
     cross_validated: Score
 
     @property
+    def judged(self) -> Score:
+        """The score to judge by."""
+        return score_to_judge_by(self.test, self.cross_validated)[0]
+
+    @property
     def f1(self) -> float | None:
-        """The F1 to judge by; None when neither is known."""
-        return score_to_judge_by(self.test, self.cross_validated)[0].f1
+        """Its F1; None when neither is known."""
+        return self.judged.f1
 
     @property
     def words(self) -> str:
@@ -152,10 +157,15 @@ def _no_test_data(undefined: str | None, substitute: str) -> RunWarning:
 
 def _warnings(candidate: Scored, score_threshold: float) -> tuple[RunWarning, ...]:
     """What is not known of a candidate that is deployed, and whether it is weak."""
-    if candidate.f1 is None or candidate.f1 >= score_threshold:
-        return candidate.warnings
-    weak = f"the model is weak: F1 {candidate.f1:.3f} is under {score_threshold:g}"
-    return (*candidate.warnings, RunWarning(weak, Topic.WEAK_MODEL))
+    warnings, score = candidate.warnings, candidate.judged
+    if is_like_chance(score):
+        auc = f"AUC {score.roc_auc:.3f} ({between(score.roc_auc_interval)})"
+        text = f"nothing shows that the model ranks better than chance: {auc}"
+        return (*warnings, RunWarning(text, Topic.WEAK_MODEL))
+    if score.f1 is None or score.f1 >= score_threshold:
+        return warnings
+    weak = f"the model is weak: F1 {score.f1:.3f} is under {score_threshold:g}"
+    return (*warnings, RunWarning(weak, Topic.WEAK_MODEL))
 
 
 def first_model_verdict(need: TrainingNeed, candidate: Scored, score_threshold: float) -> Verdict:
@@ -176,7 +186,8 @@ def new_columns_verdict(
 
     So it is after a change of columns or labels, or when it has learnt rows that are held out now;
     and where the setting `monotone` has changed, it is no longer what is asked for.
-    The candidate takes its place if it is known to be good enough, or no worse than it was.
+    The candidate takes its place unless its F1 is low, and lower than that one's was, by more than
+    chance: whoever changes a setting wants it obeyed.
 
     Args:
         need: why the candidate was trained.
@@ -193,10 +204,18 @@ def new_columns_verdict(
         return Verdict(RunVerdict.NOT_ENOUGH_EVIDENCE, reason)
     known = f"{need.reason}; the candidate's {candidate.words}"
     before = champion_cross_validated_f1 if candidate.test.f1 is None else champion_f1
-    if before is not None and candidate.f1 < min(score_threshold, before):
+    interval = candidate.judged.f1_interval
+    if before is not None and interval and interval[1] < min(score_threshold, before):
         reason = f"{known}, that of the deployed model was {before:.3f}"
-        return Verdict(RunVerdict.KEPT, reason, candidate.warnings)
+        return Verdict(RunVerdict.KEPT, reason, (*candidate.warnings, _NOT_OBEYED))
     return Verdict(RunVerdict.DEPLOYED, known, _warnings(candidate, score_threshold))
+
+
+_NOT_OBEYED = RunWarning(
+    "the model at work is not the one that config.json now asks for, which is clearly weaker; take "
+    "the change back, or deploy the weaker one by `python deployment.py`",
+    Topic.SETTING_NOT_OBEYED,
+)
 
 
 def disbelieved(verdict: Verdict, columns: Collection[str]) -> Verdict:

@@ -13,7 +13,7 @@ from typing import Any
 from attrition.calls.effect import Verdict
 from attrition.core.formatting import day, sentence, short_moment
 from attrition.core.run_warnings import Topic
-from attrition.model.metrics import score_to_judge_by
+from attrition.model.metrics import is_like_chance, score_to_judge_by
 from attrition.monitoring.findings import RunVerdict
 from attrition.monitoring.record import DecisionRecord
 
@@ -41,7 +41,7 @@ _MODEL_TO_REPLACE = frozenset(
 _TO_DO = frozenset(
     {
         *(Topic.MODEL_DRIFT, Topic.DEGRADED_MODEL, Topic.WEAK_MODEL, Topic.UNKNOWN_QUALITY),
-        *(Topic.TOO_GOOD, Topic.LOST_ACTIONS, Topic.FEW_ROWS_LEARNT),
+        *(Topic.TOO_GOOD, Topic.LOST_ACTIONS, Topic.FEW_ROWS_LEARNT, Topic.SETTING_NOT_OBEYED),
     }
 )
 _PLAIN = {
@@ -130,6 +130,8 @@ def state_line(
     if score.get("f1") is None:
         why = scores.get("undefined") or "it was not measured"
         return f"Nobody knows yet how far this ranking can be relied on: {why} (test data)."
+    if is_like_chance(score):
+        return "Nothing shows so far that this ranking is better than chance: do not rely on it."
     if score["f1"] < degraded_below:
         return f"Rely on this ranking with care{_hits(score, where)}."
     if decision is not None and decision.suspicious.columns:

@@ -8,7 +8,7 @@ from typing import Any
 from attrition.core import formatting
 from attrition.core.formatting import decimal, number_text, percent, signed
 from attrition.core.labels import Labels
-from attrition.model import monotone
+from attrition.model import monotone, unused
 from attrition.model.metrics import score_to_judge_by
 from attrition.model.terms import Axis, CategoricalTerm, KnotAxis, NumericTerm, Term
 from attrition.model.uncertainty import Z95
@@ -219,6 +219,8 @@ def _metric(score: Mapping[str, Any], key: str, error: str | None) -> str:
 def _card(model: Model, labels: Labels) -> Iterator[Block]:
     if asked := monotone.sentence(model.training, labels):
         yield Text(asked)
+    if missed := unused.sentence(model.card, labels):
+        yield Text(missed)
     weights = term_weights(model.card, model.training.get("predicted"))
     terms = sorted(model.card.all_terms, key=lambda term: -weights[term.columns])
     rows = []

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
 import pandas as pd
@@ -37,7 +37,7 @@ def fitted(
     seen = table() if features is None else features
     basis = make_basis(Columns(numeric, categorical), pairs, len(seen))
     hats = sparse.csr_matrix(basis.fit_transform(seen[[*numeric, *categorical]]))
-    ramps = Ramps(basis, monotone or {})
+    ramps = Ramps(basis, hats, monotone or {})
     return basis, ramps, RampsOfRows(ramps, hats)
 
 
@@ -58,8 +58,25 @@ def test_a_column_has_a_ramp_between_any_two_knots_and_was_missing() -> None:
 
 
 def test_a_level_has_a_function_and_so_has_the_pool() -> None:
-    _, _, rows = fitted((), ("plan",))
-    assert all_values(rows)[:2].tolist() == [[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]]
+    rare = table().assign(plan=["a", "b", "b", *"cdefghijk"] * 6 + ["a"] * 8)
+    _, ramps, rows = fitted((), ("plan",), features=rare)
+    assert all_values(rows)[[0, 1, 3]].tolist() == np.eye(3).tolist()
+    assert ramps.points(np.arange(3)).toarray().tolist() == np.eye(3).tolist()
+
+
+def test_what_sets_fewer_than_ten_rows_apart_is_no_function() -> None:
+    """Neither alone nor in a pair, where it would be as good as what the other column says."""
+
+    def functions(apart: int, **columns: Any) -> int:
+        others = pd.DataFrame({"x": [NAN], "y": [7.0], "plan": [""]})
+        seen = table().assign(**columns)
+        seen.iloc[:apart] = others.iloc[[0] * apart]
+        _, ramps, _ = fitted(("x", "y"), ("plan",), PAIRS, features=seen)
+        return len(ramps.signs)
+
+    whole = {"x": [0.0, 1.0] * 40, "y": 6.0, "plan": "a"}
+    assert functions(0, **whole) == functions(9, **whole) == 1  # x from 0 to 1
+    assert functions(10, **whole) > 10
 
 
 def test_a_pair_of_numbers_has_a_function_that_raises_each_corner() -> None:
@@ -85,15 +102,14 @@ def test_a_pair_of_a_number_and_levels_has_both_ways_for_each_level() -> None:
     values = rows.values(np.arange(first, len(ramps.signs)))
     a, b = [1.0, 0.0, 1.0, 1.0], [0.0, 1.0, 0.0, 0.0]
     y = np.array([0.0, 0.0, 1.0, 1.0])
-    none = [0.0] * 4
-    expected = [y * a, y * b, none, (1 - y) * a, (1 - y) * b, none]
+    expected = [y * a, y * b, (1 - y) * a, (1 - y) * b]
     assert values[:4].T.tolist() == np.array(expected).tolist()
 
 
 def test_a_column_of_one_value_has_no_ramp() -> None:
     _, ramps, rows = fitted(("y",), (), (), {}, table().assign(y=7.0))
-    assert len(ramps.signs) == 1  # was missing
-    assert not all_values(rows).any()
+    assert len(ramps.signs) == 0
+    assert all_values(rows).shape == (80, 0)
 
 
 def random_table(random: np.random.Generator, rows: int = 120) -> pd.DataFrame:
@@ -154,7 +170,7 @@ def test_functions_of_asked_directions_leave_no_monotone_grid_out(seed: int) -> 
     from scipy.optimize import lsq_linear
 
     random = np.random.default_rng(seed)
-    seen = pd.DataFrame({"x": [0.0, 1.0, 2.0] * 9, "y": np.repeat([0.0, 1.0, 2.0], 9)})
+    seen = pd.DataFrame({"x": [0.0, 1.0, 2.0] * 15, "y": np.repeat([0.0, 1.0, 2.0], 15)})
     _, ramps, _ = fitted(("x", "y"), (), (("x", "y"),), {"x": 1, "y": -1}, seen)
     grid = np.cumsum(random.exponential(size=3))[:, None] - np.cumsum(random.exponential(size=3))
     points = ramps.points(np.arange(len(ramps.signs))).toarray()

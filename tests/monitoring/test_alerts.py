@@ -44,6 +44,22 @@ def test_a_deployed_model_under_its_threshold_is_degraded() -> None:
     assert found(scores={"new rows": {"f1": 0.1}}) == []
 
 
+def test_a_high_f1_does_not_hide_a_ranking_that_is_like_chance() -> None:
+    """Where half of the clients leave, whoever calls all of them has an F1 of 0.67."""
+    blind = {"f1": 0.67, "roc_auc": 0.5, "roc_auc_interval": [0.47, 0.53]}
+    (condition,) = alerts.conditions(record(scores={"test data": blind}), 0.6)
+    assert condition.text == (
+        "nothing shows that the deployed model ranks better than chance: its AUC on the test data "
+        "is 0.500 (0.470 to 0.530)"
+    )
+    assert found(scores={"test data": {**blind, "roc_auc_interval": [0.501, 0.53]}}) == []
+
+
+def test_a_setting_that_the_live_model_does_not_obey_stays_open() -> None:
+    warning = {"text": "the model at work is another", "topic": "setting not obeyed"}
+    assert found(warnings=[warning]) == [("setting not obeyed", "setting not obeyed")]
+
+
 def test_a_model_deployed_by_the_run_is_judged_by_its_own_score() -> None:
     old, new = {"test data": {"f1": 0.1}}, {"f1": 0.7}
     assert found(verdict="deployed", scores=old, candidate_score=new) == []

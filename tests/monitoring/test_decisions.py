@@ -291,6 +291,10 @@ def test_a_fall_under_the_threshold_that_may_be_chance_refuses_no_candidate() ->
         (scored(0.70, 0.6, 0.8), None),
         (scored(0.59, 0.5, 0.7), "weak"),
         (Score(2, 1, "too few labelled rows: 2"), "nobody knows"),
+        (
+            replace(scored(0.67, 0.6, 0.7), roc_auc=0.5, roc_auc_interval=(0.47, 0.53)),
+            "nothing shows that the model ranks better than chance: AUC 0.500 (0.470 to 0.530)",
+        ),
     ],
 )
 def test_the_first_model_is_deployed_and_a_weak_one_with_a_warning(
@@ -332,12 +336,14 @@ def test_a_verdict_on_columns_beyond_belief_says_so() -> None:
     [
         (scored(0.70, 0.6, 0.8), UNKNOWN, 0.75, "deployed"),  # good enough
         (scored(0.55, 0.5, 0.6), UNKNOWN, 0.50, "deployed"),  # weak, but no weaker than before
-        (scored(0.55, 0.5, 0.6), UNKNOWN, 0.75, "kept"),
-        (scored(0.55, 0.5, 0.6), UNKNOWN, None, "deployed"),
+        (scored(0.55, 0.5, 0.59), UNKNOWN, 0.75, "kept"),
+        (scored(0.55, 0.5, 0.59), UNKNOWN, None, "deployed"),
+        (scored(0.55, 0.5, 0.6), UNKNOWN, 0.75, "deployed"),  # it may be good enough
+        (scored(0.542, 0.49, 0.599), UNKNOWN, 0.598, "deployed"),  # worse by no more than chance
         (UNKNOWN, UNKNOWN, 0.75, "not enough evidence"),
         # Cross-validated now against cross-validated then (0.58), never against test data.
         (UNKNOWN, scored(0.59, 0.5, 0.6), 0.75, "deployed"),
-        (UNKNOWN, scored(0.57, 0.5, 0.6), 0.50, "kept"),
+        (UNKNOWN, scored(0.55, 0.5, 0.57), 0.50, "kept"),
     ],
 )
 def test_after_a_change_of_columns_the_candidate_must_be_known_to_be_good(
@@ -345,7 +351,10 @@ def test_after_a_change_of_columns_the_candidate_must_be_known_to_be_good(
 ) -> None:
     need = TrainingNeed(TrainingKind.NEW_COLUMNS, "the columns have changed")
     both = Scored(candidate, crossed)
-    assert new_columns_verdict(need, both, champion_f1, 0.58, 0.60).verdict == verdict
+    found = new_columns_verdict(need, both, champion_f1, 0.58, 0.60)
+    assert found.verdict == verdict
+    topics = [warning.topic for warning in found.warnings]
+    assert (Topic.SETTING_NOT_OBEYED in topics) == (verdict == "kept")
 
 
 def test_a_weak_model_is_called_so_also_where_the_columns_have_changed() -> None:
