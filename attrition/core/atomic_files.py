@@ -121,6 +121,15 @@ def keep_copy(path: Path) -> Path:
     return copy
 
 
+def unused_name(path: Path) -> Path:
+    """A numbered name beside a path for what is set aside, such as `current.set-aside-1`."""
+    names = (
+        path.with_name(f"{path.stem}.set-aside-{number}{path.suffix}")
+        for number in itertools.count(1)
+    )
+    return next(name for name in names if not os.path.lexists(name))
+
+
 def sha256_of(path: Path) -> str:
     """SHA-256 of a file's content, in hexadecimal."""
     with path.open("rb") as stream:

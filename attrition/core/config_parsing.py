@@ -31,6 +31,8 @@ from attrition.core.errors import ConfigError
 from attrition.core.labels import LabelError, parse_labels
 from attrition.core.spelling import did_you_mean
 
+LARGEST_WHOLE = 2**31 - 1  # what a seed of numpy and an integer of a database hold
+
 
 def load_config(path: Path | None = None) -> Config:
     """Read and check the settings file.
@@ -143,8 +145,10 @@ def _convert(key: str, kind: str, value: Any, root: Path) -> Any:
             raise ValueError("true or false")
         return value
     if kind.startswith("int"):
-        if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-            raise ValueError("a whole number of at least 1" + " or null" * (kind != "int"))
+        is_whole = isinstance(value, int) and not isinstance(value, bool)
+        if not is_whole or not 1 <= value <= LARGEST_WHOLE:
+            at_most = f" and at most {LARGEST_WHOLE}" if is_whole and value > 1 else ""
+            raise ValueError(f"a whole number of at least 1{at_most}{' or null' * (kind != 'int')}")
         return value
     if kind.startswith("float"):
         return _convert_fraction(key, kind, value)

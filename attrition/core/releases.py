@@ -22,6 +22,7 @@ from attrition.core.atomic_files import (
     sha256_of,
     strict,
     sync_folder,
+    unused_name,
 )
 from attrition.core.errors import DataError, unreadable
 
@@ -214,6 +215,8 @@ def _link(path: Path, target: Path) -> None:
     temporary = path.with_name(f"{TEMPORARY_PREFIX}{os.getpid()}-{path.name}")
     temporary.unlink(missing_ok=True)
     temporary.symlink_to(target)
+    if path.is_dir() and not path.is_symlink():  # a copy of the project followed its links
+        path.replace(unused_name(path))
     temporary.replace(path)
 
 

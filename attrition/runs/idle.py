@@ -275,7 +275,7 @@ def _stamps(paths: Iterable[str]) -> list[list[Any]]:
         name = path.rpartition("/")[2]
         try:
             stamps.append(_stamp(name, os.lstat(path)))
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             stamps.append([name, -1, -1, -1, -1])
     return stamps
 

@@ -118,6 +118,7 @@ COSTS: dict[str, Any] = {**PROFIT, "contact_cost": 5}
             "'d'",
         ),
         ({"releases_to_keep": 2.5}, "releases_to_keep", "a whole number", "2.5"),
+        ({"random_seed": 2**31}, "random_seed", "at most 2147483647", "2147483648"),
         ({"trust_this_machine": 1}, "trust_this_machine", "true or false", "1"),
         ({"package_check": "yes"}, "package_check", "true or false", '"yes"'),
         ({"numeric_columns": "a"}, "numeric_columns", "a list of names", '"a"'),

@@ -101,6 +101,23 @@ def test_the_next_run_after_damage_serves_the_last_good_release_and_makes_a_new_
     assert (after[7:], after > str(before)) == (str(before)[7:], True)
 
 
+@pytest.mark.parametrize("became", ["a folder", "an empty file"])
+def test_a_link_that_a_copy_followed_or_emptied_is_made_again(
+    redeployed: Path, runner: ScriptRunner, tmp_path: Path, became: str
+) -> None:
+    """As `scp -r` and tools that know no links leave it."""
+    root = tmp_path / "project"
+    shutil.copytree(redeployed, root, symlinks=became == "an empty file")
+    link = root / "production_deployment" / "current"
+    if became == "an empty file":
+        link.unlink()
+        link.touch()
+    ended = runner.run(Job("fullprocess", str(root / "config.json")))
+    assert ended.code == 0, ended.text
+    assert live_release(root) == live_release(redeployed)
+    assert releases.live_release(root / "production_deployment") is not None
+
+
 def test_no_script_ever_loads_a_pickle(
     redeployed: Path, runner: ScriptRunner, tmp_path: Path
 ) -> None:
