@@ -27,7 +27,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from attrition.core import atomic_files, clock, releases
+from attrition.core import atomic_files, clock, plain_values, releases
 from attrition.core.config import Config
 from attrition.core.errors import DataError
 from attrition.core.labels import Labels
@@ -81,7 +81,7 @@ class DiagnosticsResult:
             **asdict(self.profile),
             "missing_data_changes": self.missing,
             "execution_times": in_order(self.timings),
-            "packages": self.packages.to_json(),
+            "packages": plain_values.to_json(self.packages),
         }
 
 

@@ -17,7 +17,6 @@ if __name__ == "__main__":
     environment.require_packages()
 
 import argparse
-import logging
 import pickle
 import textwrap
 from collections.abc import Sequence
@@ -47,8 +46,6 @@ from attrition.monitoring.reference import summarise
 from attrition.runs import cli
 
 STRONGEST_TERMS = 8
-
-logger = logging.getLogger(__name__)
 
 
 def run(

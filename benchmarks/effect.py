@@ -23,7 +23,7 @@ from numpy.random import Generator
 from attrition.calls.effect import LEAST_OUTCOMES, SPLIT_LEVEL, Enrolled, estimate, measure
 from attrition.calls.effect import split_evidence as evidence_against
 from attrition.calls.holdout import is_held_out
-from attrition.calls.profit import CallCosts, Floats, SuccessRate, call_profit, order_of_profit
+from attrition.calls.profit import CallCosts, Floats, SuccessRate, list_profit, order_of_profit
 from attrition.calls.profit import expected_profit as profit_of
 from attrition.calls.sequence import ConfidenceSequence
 from attrition.core.command_line import Parser
@@ -172,7 +172,7 @@ def profit_coverage(success: SuccessRate | Study, lists: int) -> tuple[float, fl
             believed, rate = success, float(success.quantiles(chance.random()))
         probability = chance.beta(2.76, 3.24, CLIENTS)
         value = chance.lognormal(5, 0.8, CLIENTS)
-        plan = call_profit(probability, value, COSTS, believed, calls_per_list=500)
+        plan = list_profit(probability, value, COSTS, believed, calls_per_list=500).plan
         called = order_of_profit(profit_of(probability, value, COSTS, believed))[: plan.calls]
         realised = _realised(chance, probability[called], value[called], rate)
         hits.append(plan.interval[0] <= realised <= plan.interval[1])

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date
 
-from attrition.data.csv_records import Record, check_header
+from attrition.data.csv_records import Record, check_header, wrong_width
 
 REQUIRED = ("client", "date", "action")
 OPTIONAL = ("cost", "note")
@@ -91,11 +91,7 @@ def check_actions(names: Sequence[str], records: Iterable[Record], last_day: dat
 
 def _check(names: Sequence[str], record: Record, last_day: date) -> Action | Rejection:
     """The row as an action, or the first thing that is wrong with it."""
-    if record.problem is not None:
-        return Rejection(record.line, "", record.text, record.problem)
-    count = len(record.values)
-    if count != len(names):
-        reason = f"{count} value{'s' if count > 1 else ''}, the header has {len(names)} columns"
+    if reason := record.problem or wrong_width(record, len(names)):
         return Rejection(record.line, "", record.text, reason)
     texts = dict(zip(names, record.values, strict=True))
     cost = texts.get("cost", "")

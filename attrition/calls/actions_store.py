@@ -24,11 +24,12 @@ from datetime import date, timedelta
 from pathlib import Path
 
 from attrition.calls.actions import Actions, check_actions
+from attrition.calls.client_actions import read_only
 from attrition.core import atomic_files, clock
 from attrition.core.config import Config
 from attrition.core.errors import DataError, PipelineError
 from attrition.core.formatting import plural
-from attrition.data import source_files
+from attrition.data import recovery, source_files
 from attrition.data.client_table import unpacked
 from attrition.data.csv_records import read_header, read_records
 from attrition.data.csv_scan import scan_file
@@ -135,7 +136,7 @@ def actions_since(path: Path, day: str) -> list[tuple[str, str, str]]:
     if not path.exists():
         return []
     try:
-        with contextlib.closing(_read_only(path)) as connection:
+        with contextlib.closing(read_only(path, 5)) as connection:
             return connection.execute(
                 "SELECT client, day, kind FROM actions WHERE day >= ? ORDER BY day, number", (day,)
             ).fetchall()
@@ -151,7 +152,7 @@ def first_days(path: Path) -> list[tuple[str, str]]:
         PipelineError: the database cannot be read.
     """
     try:
-        with contextlib.closing(_read_only(path)) as connection:
+        with contextlib.closing(read_only(path, 5)) as connection:
             return connection.execute(
                 "SELECT client, min(day) FROM actions GROUP BY client ORDER BY client"
             ).fetchall()
@@ -165,10 +166,6 @@ def read_ledger(path: Path) -> Ledger:
         return _checked(path)
     except (sqlite3.Error, DataError):
         return Ledger()  # the next run makes it anew, and says so
-
-
-def _read_only(path: Path) -> sqlite3.Connection:
-    return sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=5)
 
 
 @contextlib.contextmanager
@@ -370,8 +367,8 @@ def _set_aside(
         (0, "client", name, f"{reason}; is it {likely}?" if likely else reason)
         for name, likely in unknown.items()
     ]
-    short = entry.name.encode()[:200].decode(errors="ignore")
-    path = config.quarantine / f"actions-{entry.sha256[:12]}-{short}.csv"
+    of_rows = recovery.quarantine_path(config, entry)
+    path = of_rows.with_name(f"actions-{of_rows.name}")
     config.quarantine.mkdir(exist_ok=True)
     with (
         atomic_files.replacing(path) as temporary,

@@ -21,7 +21,7 @@ def actions_of(path: Path, client: str) -> list[dict[str, Any]]:
     if not path.exists():
         return []
     try:
-        with contextlib.closing(_read_only(path)) as connection:
+        with contextlib.closing(read_only(path, 0.5)) as connection:
             rows = connection.execute(
                 "SELECT day, kind, cost, note FROM actions WHERE client = ? "
                 "ORDER BY day DESC, number DESC LIMIT ?",
@@ -33,5 +33,6 @@ def actions_of(path: Path, client: str) -> list[dict[str, Any]]:
     return [dict(zip(("date", "action", "cost", "note"), row, strict=True)) for row in rows]
 
 
-def _read_only(path: Path) -> sqlite3.Connection:
-    return sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=0.5)
+def read_only(path: Path, seconds: float) -> sqlite3.Connection:
+    """The database, to be read; for so many seconds it waits for a run that writes."""
+    return sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=seconds)

@@ -228,7 +228,15 @@ def list_profit(
     success: SuccessRate,
     calls_per_list: int | None = None,
 ) -> ListProfit:
-    """The plan for some clients and its curve; as `call_profit`, with NaN for an unknown value."""
+    """What a list earns whose calls end where they no longer pay, or where no more can be made.
+
+    Args:
+        risk: array of shape (n_clients,), as of `expected_profit`.
+        value: the same; NaN where it is not known.
+        costs: in the unit of the values.
+        success: with its range.
+        calls_per_list: how many calls can be made; None: any number.
+    """
     known = ~np.isnan(value)
     clients = _Clients(risk[known], value[known], costs, success)
     plan = clients.plan(calls_per_list)
@@ -239,24 +247,6 @@ def list_profit(
 def order_of_profit(profit: Floats) -> NDArray[np.intp]:
     """The positions of clients, the most profitable first; equal ones as they come."""
     return np.argsort(-profit, kind="stable")
-
-
-def call_profit(
-    risk: Floats,
-    value: Floats,
-    costs: CallCosts,
-    success: SuccessRate,
-    calls_per_list: int | None = None,
-) -> CallProfit:
-    """What a list earns whose calls end where they no longer pay, or where no more can be made.
-
-    Args:
-        risk, value: arrays of shape (n_clients,), as of `expected_profit`.
-        costs: in the unit of the values.
-        success: with its range.
-        calls_per_list: how many calls can be made; None: any number.
-    """
-    return _Clients(risk, value, costs, success).plan(calls_per_list)
 
 
 class _Clients:

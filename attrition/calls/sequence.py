@@ -11,9 +11,10 @@ one-sided form; `tightest_at` is their t*.
 from __future__ import annotations
 
 import math
+from bisect import bisect_left
 from dataclasses import dataclass
 
-_MOST_ROWS = 10**9
+_ROWS = range(1, 10**9 + 1)  # as many as are counted
 
 
 @dataclass(frozen=True)
@@ -50,16 +51,10 @@ class ConfidenceSequence:
 
         At least every second study in which this is the true effect has shown it by then.
         """
-        if self.half_width(_MOST_ROWS, deviation) >= abs(effect):
-            return None
-        too_few, enough = 0, _MOST_ROWS
-        while enough - too_few > 1:
-            middle = (too_few + enough) // 2
-            if self.half_width(middle, deviation) < abs(effect):
-                enough = middle
-            else:
-                too_few = middle
-        return enough
+        enough = bisect_left(
+            _ROWS, True, key=lambda rows: self.half_width(rows, deviation) < abs(effect)
+        )
+        return _ROWS[enough] if enough < len(_ROWS) else None
 
     @property
     def _precision(self) -> float:

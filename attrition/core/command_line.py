@@ -63,9 +63,9 @@ def _fitted_command(line: str, width: int) -> list[str]:
 class Parser(argparse.ArgumentParser):
     """An argument parser that suggests the option that was probably meant by an unknown one."""
 
-    # No caller passes a namespace; typeshed's other overloads are about its type.
+    # No caller passes a namespace.
     def parse_args(  # type: ignore[override]
-        self, args: Sequence[str] | None = None, namespace: None = None
+        self, args: Sequence[str] | None = None
     ) -> argparse.Namespace:
         """Parse as argparse does; report unknown options before any other mistake."""
         words = list(sys.argv[1:] if args is None else args)
@@ -73,7 +73,7 @@ class Parser(argparse.ArgumentParser):
             option = word.partition("=")[0]
             if option.startswith("--") and " " not in option and not self._knows(option):
                 self._refuse(option)
-        arguments, unknown = self.parse_known_args(words, namespace)
+        arguments, unknown = self.parse_known_args(words)
         if unknown:
             self._refuse(unknown[0])
         return arguments

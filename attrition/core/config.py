@@ -34,6 +34,17 @@ INCREASING, DECREASING = DIRECTIONS = ("increasing", "decreasing")  # of the ris
 MEASURED = "measured"  # a success rate: what the hold-out has shown
 
 
+class _Output:
+    """A file or folder that stages hand to each other: the setting of its folder, and its name."""
+
+    def __init__(self, folder: str, name: str) -> None:
+        self.folder, self.name = folder, name
+
+    def __get__(self, config: Config, _kind: type[Config]) -> Path:
+        folder: Path = getattr(config, self.folder)
+        return folder / self.name
+
+
 @dataclass(frozen=True)
 class Config:
     """Every setting of the pipeline; each field is the key of the same name in `config.json`."""
@@ -188,34 +199,34 @@ class Config:
             schema += (self.snapshot_column, self.outcome_days)
         return hashlib.sha256(json.dumps(schema).encode()).hexdigest()
 
-    # The files that stages hand to each other; each name is written here once.
-    @property
-    def final_data(self) -> Path:
-        return self.output_folder_path / "finaldata.csv"
-
-    @property
-    def open_clients(self) -> Path:
-        return self.output_folder_path / "openclients.csv"
-
-    @property
-    def unmatured(self) -> Path:
-        return self.output_folder_path / "unmatured.csv"
-
-    @property
-    def ingested_files(self) -> Path:
-        return self.output_folder_path / "ingestedfiles.txt"
+    # What stages hand to each other; each name is written here once.
+    final_data = _Output("output_folder_path", "finaldata.csv")
+    open_clients = _Output("output_folder_path", "openclients.csv")
+    unmatured = _Output("output_folder_path", "unmatured.csv")
+    ingested_files = _Output("output_folder_path", "ingestedfiles.txt")
+    actions = _Output("output_folder_path", "actions.db")
+    enrolled = _Output("output_folder_path", "enrolled")
+    ledger = _Output("output_folder_path", "ledger.json")
+    quarantine = _Output("output_folder_path", "quarantine")
+    decision = _Output("output_model_path", "decision.json")
+    alerts = _Output("output_model_path", "alerts.json")
+    diagnostics = _Output("output_model_path", "diagnostics.json")
+    scores = _Output("output_model_path", "scores.json")
+    client_risk = _Output("output_model_path", "clientrisk.csv")
+    segment_lists = _Output("output_model_path", "segments")
+    client_book = _Output("output_model_path", "clients.db")
+    report = _Output("output_model_path", "report.html")
+    report_pdf = _Output("output_model_path", "report.pdf")
+    history = _Output("output_model_path", "history.db")
+    confusion_matrix = _Output("output_model_path", "confusionmatrix.png")
+    api_returns = _Output("output_model_path", "apireturns.txt")
+    packages = _Output("output_model_path", "packages.json")
+    lock = _Output("output_model_path", ".lock")
+    log = _Output("root", "cron.log")
 
     @property
     def actions_folder(self) -> Path:
         return self.actions_folder_path or self.root / "actions"
-
-    @property
-    def actions(self) -> Path:
-        return self.output_folder_path / "actions.db"
-
-    @property
-    def enrolled(self) -> Path:
-        return self.output_folder_path / "enrolled"
 
     @property
     def study_folder(self) -> Path | None:
@@ -230,70 +241,6 @@ class Config:
         return hashlib.sha256((self.holdout_salt or "").encode()).hexdigest()
 
     @property
-    def ledger(self) -> Path:
-        return self.output_folder_path / "ledger.json"
-
-    @property
-    def quarantine(self) -> Path:
-        return self.output_folder_path / "quarantine"
-
-    @property
-    def decision(self) -> Path:
-        return self.output_model_path / "decision.json"
-
-    @property
-    def alerts(self) -> Path:
-        return self.output_model_path / "alerts.json"
-
-    @property
-    def diagnostics(self) -> Path:
-        return self.output_model_path / "diagnostics.json"
-
-    @property
-    def scores(self) -> Path:
-        return self.output_model_path / "scores.json"
-
-    @property
-    def client_risk(self) -> Path:
-        return self.output_model_path / "clientrisk.csv"
-
-    @property
-    def segment_lists(self) -> Path:
-        return self.output_model_path / "segments"
-
-    @property
-    def client_book(self) -> Path:
-        return self.output_model_path / "clients.db"
-
-    @property
-    def report(self) -> Path:
-        return self.output_model_path / "report.html"
-
-    @property
-    def report_pdf(self) -> Path:
-        return self.output_model_path / "report.pdf"
-
-    @property
-    def history(self) -> Path:
-        return self.output_model_path / "history.db"
-
-    @property
-    def confusion_matrix(self) -> Path:
-        return self.output_model_path / "confusionmatrix.png"
-
-    @property
-    def api_returns(self) -> Path:
-        return self.output_model_path / "apireturns.txt"
-
-    @property
-    def packages(self) -> Path:
-        return self.output_model_path / "packages.json"
-
-    @property
-    def lock(self) -> Path:
-        return self.output_model_path / ".lock"
-
-    @property
     def written_folders(self) -> tuple[Path, ...]:
         return (self.output_folder_path, self.output_model_path, self.prod_deployment_path)
 
@@ -301,7 +248,3 @@ class Config:
     def locks(self) -> tuple[Path, ...]:
         """The locks of every written folder, in one order: other settings may share some."""
         return tuple(folder / self.lock.name for folder in sorted(self.written_folders))
-
-    @property
-    def log(self) -> Path:
-        return self.root / "cron.log"

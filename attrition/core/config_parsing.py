@@ -49,12 +49,14 @@ def load_config(path: Path | None = None) -> Config:
     """
     source = (path or DEFAULT_CONFIG_PATH).absolute()
     config = parse_config(read_settings(source), source)
-    for key in FOLDER_KEYS:
-        folder = getattr(config, key)
+    folders = [getattr(config, key) for key in FOLDER_KEYS]
+    for key, folder in zip(FOLDER_KEYS, folders, strict=True):
         if not folder.is_dir():
+            others = {path for path in folder.parent.glob("*") if path.is_dir()} - {*folders}
+            hint = did_you_mean(folder.name, sorted(path.name for path in others))
+            advice = hint or f"; create it with: mkdir -p '{folder}'"
             raise ConfigError(
-                f"{source}: {key}: expected an existing folder, found nothing at {folder}; "
-                f"create it with: mkdir -p '{folder}'"
+                f"{source}: {key}: expected an existing folder, found nothing at {folder}{advice}"
             )
     if config.actions_folder.exists() and not config.actions_folder.is_dir():
         raise ConfigError(

@@ -26,6 +26,22 @@ def require_packages() -> None:
     if missing or sys.version_info < OLDEST:
         print(_advice(missing), file=sys.stderr)
         raise SystemExit(2)
+    sys.excepthook = _tell  # what is raised later, once the packages are there, has a handler
+
+
+def _tell(kind, error, trace):  # type: ignore[no-untyped-def]  # of any Python 3
+    """Print one line, no trace, where packages cannot be loaded, as for want of memory."""
+    is_ours = str(getattr(error, "name", "")).startswith("attrition")
+    if issubclass(kind, KeyboardInterrupt):  # or by OpenBLAS, which says above that it has no room
+        print("error: interrupted while packages were being loaded", file=sys.stderr)
+    elif is_ours or not issubclass(kind, (ImportError, MemoryError)):
+        sys.__excepthook__(kind, error, trace)
+    else:
+        print(
+            f"error: a package cannot be loaded ({str(error) or 'out of memory'}); allow this "
+            f"process more memory (ulimit -v), or build its environment anew: make install",
+            file=sys.stderr,
+        )
 
 
 def _advice(missing: list[str]) -> str:

@@ -6,6 +6,7 @@ import re
 import textwrap
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
 
 NOT_KNOWN = "\N{EN DASH}"
@@ -57,10 +58,15 @@ def within(text: object, folder: Path) -> str:
 
     Who stands in another project would take them for files there: for them they stay whole.
     """
-    here = Path("config.json")
-    if here.is_file() and not here.absolute().is_relative_to(folder):
+    if _is_in_another_project(Path.cwd(), folder):
         return str(text)
     return re.sub(rf"(?<![\w./-]){re.escape(str(folder))}/", "", str(text))
+
+
+@cache
+def _is_in_another_project(here: Path, folder: Path) -> bool:
+    """Looked up once, and not for each paragraph."""
+    return not here.is_relative_to(folder) and (here / "config.json").is_file()
 
 
 def sentence(text: str) -> str:

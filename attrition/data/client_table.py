@@ -22,6 +22,7 @@ import duckdb
 from attrition.core import atomic_files, clock
 from attrition.core.config import Config
 from attrition.core.errors import DataError, PipelineError
+from attrition.core.scratch import scratch_folder
 from attrition.data import csv_records, maturity, source_files, storage, validation
 from attrition.data.csv_scan import MEGABYTE, CsvScan, are_alike, scan_file, unpack
 from attrition.data.ledger import Cut
@@ -299,9 +300,9 @@ class ClientTable:
             return "false"
         return f"NOT ({self.is_mature}) AND known <> {validation.NEITHER}"
 
-    def first_maturing(self, rows: str, parameters: Sequence[object] = ()) -> str | None:
+    def first_maturing(self, rows: str) -> str | None:
         """The day on which the first of some rows, as SQL after FROM, matures."""
-        first = self.scalar(f"SELECT min({maturity.key(self.config)}) FROM {rows}", parameters)
+        first = self.scalar(f"SELECT min({maturity.key(self.config)}) FROM {rows}")
         return None if first is None else maturity.maturing_day(self.config, first)
 
     def _values(self) -> Iterator[str]:
@@ -448,6 +449,13 @@ def connect(config: Config, scratch: Path, input_bytes: int) -> Iterator[duckdb.
         ) from None
     except duckdb.IOException as error:
         raise PipelineError(_first_line(error)) from None
+
+
+@contextlib.contextmanager
+def session(config: Config, input_bytes: int) -> Iterator[tuple[duckdb.DuckDBPyConnection, Path]]:
+    """As `connect`, with a folder for temporary files, which is removed afterwards."""
+    with scratch_folder() as folder, connect(config, folder, input_bytes) as connection:
+        yield connection, folder
 
 
 def _bytes(size: str) -> int:

@@ -15,9 +15,8 @@ from numpy.typing import NDArray
 
 from attrition.core.config import Config
 from attrition.core.errors import DataError
-from attrition.core.scratch import scratch_folder
 from attrition.data import csv_records, source_files, storage
-from attrition.data.client_table import KEPT, ClientTable, connect, unpacked
+from attrition.data.client_table import KEPT, ClientTable, session, unpacked
 from attrition.data.deduplication import mark_duplicates, same
 from attrition.data.hold_out import is_held_out
 from attrition.data.validation import POSITIVE
@@ -163,7 +162,7 @@ def final_clients(config: Config, start: int = 0, end: int | None = None) -> Cli
 def labels_of(config: Config, start: int, end: int) -> tuple[NDArray[np.object_], NDArray[np.int8]]:
     """Id and label of the rows that `final_clients` reads, without their features."""
     assert config.id_column is not None
-    with _session(config, _size(config.final_data)) as (connection, scratch):
+    with session(config, storage.size_of(config.final_data)) as (connection, scratch):
         rows, parameters = storage.read_range(config, config.final_data, start, end, scratch)
         key = storage.key_of(config)[config.id_column]
         query = f"SELECT coalesce({key}, '') AS id, label::TINYINT AS label FROM {rows}"
@@ -194,7 +193,7 @@ def held_out_clients(config: Config, committed_bytes: int, marker: Marker | None
 
 def with_held_out(config: Config, test: TestClients, held_out: Clients) -> TestClients:
     """The test data with the held-out clients; a row that is in both counts once."""
-    with _session(config, 0) as (connection, _):
+    with session(config, 0) as (connection, _):
         doubled = _positions_in(connection, config, held_out, test.clients)
     fresh = np.ones(len(held_out), dtype=bool)
     fresh[doubled] = False
@@ -239,7 +238,7 @@ def training_clients(
     Raises:
         DataError: `finaldata.csv` is missing or damaged.
     """
-    with _session(config, _size(config.final_data)) as (connection, scratch):
+    with session(config, storage.size_of(config.final_data)) as (connection, scratch):
         rows = storage.read_range(config, config.final_data, 0, committed_bytes, scratch)
         clients = _fetch(connection, config, *rows)
         if marker is not None:
@@ -264,7 +263,7 @@ def labelled_test_clients(config: Config) -> TestClients:
     batches, refused = source_files.list_batches(config.test_data_path)
     rejected = [Rejection(item.name, None, "", "", item.reason) for item in refused]
     names: list[str] = []
-    with _session(config, sum(batch.unpacked_size for batch in batches)) as (connection, scratch):
+    with session(config, sum(batch.unpacked_size for batch in batches)) as (connection, scratch):
         table = ClientTable(connection, config, scratch)
         for batch in batches:
             try:
@@ -317,11 +316,11 @@ def read_table(config: Config, path: Path) -> Iterator[tuple[ClientTable, tuple[
     """
     config = replace(config, snapshot_column=None, outcome_days=None)
     optional = [name for name in config.stored_columns if name not in config.feature_columns]
-    with contextlib.ExitStack() as session:
+    with contextlib.ExitStack() as opened:
         try:
             batch = source_files.find_batch(path)
             # The rows may go to disk; to score them takes memory, too.
-            connection, scratch = session.enter_context(_session(config, batch.unpacked_size // 2))
+            connection, scratch = opened.enter_context(session(config, batch.unpacked_size // 2))
             with unpacked(config, batch, scratch) as plain:
                 if config.id_column not in csv_records.column_names(plain):
                     config = replace(config, id_column=None)
@@ -331,16 +330,6 @@ def read_table(config: Config, path: Path) -> Iterator[tuple[ClientTable, tuple[
         except DataError as error:
             raise DataError(f"{path}: {error}") from None
         yield table, tuple(_rejections(connection, [path.name]))
-
-
-@contextlib.contextmanager
-def _session(config: Config, input_bytes: int) -> Iterator[tuple[duckdb.DuckDBPyConnection, Path]]:
-    """A database connection and a folder for its temporary files; both are removed."""
-    with (
-        scratch_folder() as folder,
-        connect(config, folder, input_bytes) as connection,
-    ):
-        yield connection, folder
 
 
 def _stored(
@@ -353,7 +342,7 @@ def _stored(
     marker: Marker | None = None,
 ) -> Clients:
     """The rows between two offsets of a file of the pipeline that fulfil an SQL condition."""
-    with _session(config, _size(path)) as (connection, scratch):
+    with session(config, storage.size_of(path)) as (connection, scratch):
         rows, parameters = storage.read_range(config, path, start, end, scratch)
         clients = _fetch(connection, config, f"{rows} WHERE {condition}", parameters)
         if marker is None:
@@ -362,10 +351,6 @@ def _stored(
         query = f"SELECT distance FROM {numbered} WHERE {condition}"
         distances = connection.execute(query, parameters).fetchnumpy()["distance"]
         return replace(clients, contacted=marker(clients.ids, np.ma.getdata(distances)))
-
-
-def _size(path: Path) -> int:
-    return path.stat().st_size if path.exists() else 0
 
 
 def _count_rows(
@@ -485,7 +470,7 @@ def _alike(config: Config, wanted: set[str], form: str) -> dict[str, str]:
         return {}
     key = storage.key_of(config)[str(config.id_column)]
     alike: dict[str, str] = {}
-    with _session(config, _size(config.final_data)) as (connection, scratch):
+    with session(config, storage.size_of(config.final_data)) as (connection, scratch):
         connection.register("wanted", pd.DataFrame({"id": pd.Series(sorted(wanted), dtype=str)}))
         for path in (config.final_data, config.open_clients, config.unmatured):
             rows, parameters = storage.read_range(config, path, 0, None, scratch)

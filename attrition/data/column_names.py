@@ -26,37 +26,14 @@ _PEOPLE = re.compile(
 )
 # What laws against discrimination are about: parts of long words, and short words.
 _SENSITIVE_PARTS = (
-    "gender",
-    "birth",
-    "nationalit",
-    "citizen",
-    "ethnic",
-    "religio",
-    "marital",
-    "married",
-    "disab",
-    "pregnan",
-    "sexual",
-    "political",
-    "geschlecht",
-)
+    "gender birth nationalit citizen ethnic religio marital married disab pregnan sexual "
+    "political geschlecht"
+).split()
 _SENSITIVE_WORDS = {"sex", "age", "race", "dob", "senior", "health", "faith", "caste"}
-_AGE_OF_THINGS = {
-    "account",
-    "company",
-    "contract",
-    "corporation",
-    "firm",
-    "policy",
-    "device",
-    "vehicle",
-    "car",
-    "phone",
-    "card",
-    "equipment",
-    "handset",
-    "days",
-}
+_AGE_OF_THINGS = set(
+    "account company contract corporation firm policy device vehicle car phone card equipment "
+    "handset days".split()
+)
 # Names of a client's value, the surest first.
 _WORTH = (
     re.compile(r"cltv|clv|ltv|lifetimevalue|(client|customer|account|contract)value"),
@@ -65,59 +42,15 @@ _WORTH = (
     re.compile(r"amount|amt|charges?|billed|bill|fees?|volume"),
     re.compile(r"balance|bal|deposits?"),
 )
-_NO_WORTH = {
-    "count",
-    "number",
-    "num",
-    "no",
-    "hike",
-    "change",
-    "chng",
-    "growth",
-    "ratio",
-    "rate",
-    "pct",
-    "percent",
-    "percentage",
-    "share",
-    "discount",
-    "cashback",
-    "refund",
-    "method",
-    "type",
-    "category",
-    "flag",
-    "date",
-    "score",
-    "group",
-    "band",
-    "calls",
-    "minutes",
-    "limit",
-    "per",
-    "diff",
-    "rank",
-    "class",
-    "status",
-    "rep",
-    "payment",
-}
+_NO_WORTH = set(
+    "count number num no hike change chng growth ratio rate pct percent percentage share "
+    "discount cashback refund method type category flag date score group band calls minutes "
+    "limit per diff rank class status rep payment".split()
+)
 # Words in an outcome's name that say nothing about its subject.
-_OUTCOME_WORDS = {
-    "is",
-    "has",
-    "was",
-    "flag",
-    "label",
-    "value",
-    "status",
-    "class",
-    "target",
-    "indicator",
-    "outcome",
-    "y",
-    "yn",
-}
+_OUTCOME_WORDS = set(
+    "is has was flag label value status class target indicator outcome y yn".split()
+)
 _SHORTEST_OUTCOME = 4
 
 

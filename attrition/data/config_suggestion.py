@@ -24,9 +24,8 @@ import duckdb
 from attrition.core.config import STANDARD_FOLDERS, Config
 from attrition.core.errors import DataError
 from attrition.core.labels import value_key
-from attrition.core.scratch import scratch_folder
 from attrition.data import column_names, csv_records, source_files, validation
-from attrition.data.client_table import connect, read_good, unpacked
+from attrition.data.client_table import read_good, session, unpacked
 from attrition.data.column_choice import (
     Choice,
     Column,
@@ -80,9 +79,8 @@ def suggest_settings(
     try:
         batch = source_files.find_batch(path)
         with (
-            scratch_folder() as folder,
+            session(config, batch.unpacked_size) as (connection, folder),
             unpacked(config, batch, folder) as plain,
-            connect(config, folder, batch.unpacked_size) as connection,
         ):
             table = _load(connection, plain, target, folder)
             return _suggest(table, target, positive)

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import IO
 
 from attrition.core.errors import DataError
+from attrition.core.formatting import plural
 from attrition.core.spelling import closest
 from attrition.data.csv_scan import CsvScan, scan_file
 
@@ -177,14 +178,18 @@ def separate(
     for record in records:
         if record.problem is not None:
             bad.append(record)
-        elif len(record.values) != width:
-            count = len(record.values)
-            problem = f"{count} value{'s' if count > 1 else ''}, the header has {width} columns"
+        elif problem := wrong_width(record, width):
             bad.append(Record(record.line, record.values, problem, record.text))
         else:
             writer.writerow([record.values[column] for column in columns])
             lines.append(record.line)
     return lines, bad
+
+
+def wrong_width(record: Record, width: int) -> str | None:
+    """What is wrong with a record of more or fewer values than columns; None with any other."""
+    count = len(record.values)
+    return None if count == width else f"{plural(count, 'value')}, the header has {width} columns"
 
 
 def start_lines(records: Iterable[Record], numbers: Sequence[int]) -> list[int]:

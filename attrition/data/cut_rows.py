@@ -15,11 +15,9 @@ them, so that a killed run leaves either the old state or the new one.
 from __future__ import annotations
 
 import csv
-import hashlib
 import logging
 import mmap
 import shutil
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -67,7 +65,8 @@ def take_back(config: Config, ledger: Ledger, survey: Survey) -> Ledger:
     """
     changed = ledger
     for item in survey.new:
-        for entry in _cut_entries(ledger, item):
+        of_name = [entry for entry in ledger.entries if entry.name == item.batch.name]
+        for entry in (entry for entry in of_name if entry.cut is not None):
             with recovery.scratch_folder(config) as scratch:
                 try:
                     old = _old_row(config, item, entry, scratch)
@@ -84,10 +83,6 @@ def take_back(config: Config, ledger: Ledger, survey: Survey) -> Ledger:
     return recovery.repair(config)
 
 
-def _cut_entries(ledger: Ledger, item: NewBatch) -> Iterator[LedgerEntry]:
-    return (e for e in ledger.entries if e.cut is not None and e.name == item.batch.name)
-
-
 def _old_row(config: Config, item: NewBatch, entry: LedgerEntry, scratch: Path) -> _OldRow | None:
     """The last row of an old content; None unless the new one begins with all of the old.
 
@@ -98,8 +93,8 @@ def _old_row(config: Config, item: NewBatch, entry: LedgerEntry, scratch: Path) 
     with unpacked(config, item.batch, scratch) as path:
         if path.stat().st_size <= entry.cut.size:
             return None
-        before = scratch / "before.csv"
-        if _copy_begin(path, entry.cut.size, before) != entry.cut.sha256:
+        before = storage.copy_range(path, 0, entry.cut.size, scratch)
+        if atomic_files.sha256_of(before) != entry.cut.sha256:
             return None
         scan = scan_file(before)
         header = csv_records.read_header(before, scan)
@@ -114,17 +109,6 @@ def _old_row(config: Config, item: NewBatch, entry: LedgerEntry, scratch: Path) 
         return None
     is_same = (whole.text, whole.problem) == (last.text, last.problem)
     return _OldRow(entry, header.names, last, not is_same)
-
-
-def _copy_begin(path: Path, size: int, target: Path) -> str:
-    """Copy the first bytes of a file and return their digest."""
-    digest = hashlib.sha256()
-    with path.open("rb") as source, target.open("wb") as stream:
-        while size and (chunk := source.read(min(size, 1 << 20))):
-            digest.update(chunk)
-            stream.write(chunk)
-            size -= len(chunk)
-    return digest.hexdigest()
 
 
 class _Stays(Exception):  # noqa: N818 - not an error
@@ -194,7 +178,7 @@ def _without_good_row(
     if result == "open" and ledger.unmatured is not None:
         ledger = _without_unmatured(config, ledger, row, survey)
     if result == "open":
-        count, offset = _find_line(recovery.present_open_clients(config), row.line, 0, None)
+        count, offset = _find_line(recovery.present(config.open_clients), row.line, 0, None)
         if not count:
             return ledger, ""  # a newer row of that client, or its outcome, has replaced it
     if result != "duplicate":
@@ -260,14 +244,14 @@ def _without_unmatured(config: Config, ledger: Ledger, row: _Row, survey: Survey
         _Stays: another file holds the row, or may hold it.
     """
     assert ledger.unmatured is not None
-    path = recovery.present_unmatured(config)
+    path = recovery.present(config.unmatured)
     count, offset = _find_line(path, row.labelled, 0, None)
     if not count:
         return ledger
     reason = find_other_source(config, ledger, survey, row.entry, row.table)
     if reason is not None:
         raise _Stays(reason)
-    waiting = recovery.pending_unmatured(config)
+    waiting = recovery.pending(config.unmatured)
     _copy_with(path, offset, len(row.labelled), b"", waiting)
     digest = atomic_files.sha256_of(waiting)
     return replace(ledger, unmatured=replace(ledger.unmatured, sha256=digest))
@@ -278,7 +262,7 @@ def _without_labelled(config: Config, ledger: Ledger, row: _Row) -> Ledger:
 
     That row's commit and all later ones get new ids, since their content has changed.
     """
-    line, path = row.line, _labelled_rows(config)
+    line, path = row.line, recovery.present(config.final_data)
     number = next((i for i, c in enumerate(ledger.commits) if c.id == row.entry.commit), None)
     if number is None:
         raise _Stays(_AMBIGUOUS)
@@ -286,7 +270,7 @@ def _without_labelled(config: Config, ledger: Ledger, row: _Row) -> Ledger:
     count, offset = _find_line(path, line, first.start, first.end)
     if count != 1:
         raise _Stays(_AMBIGUOUS)
-    waiting = recovery.pending_final_data(config)
+    waiting = recovery.pending(config.final_data)
     _copy_with(path, offset, len(line), b"", waiting)
     previous = ledger.commits[number - 1].id if number else None
     commits = list(ledger.commits[:number])
@@ -321,18 +305,12 @@ def _without_labelled(config: Config, ledger: Ledger, row: _Row) -> Ledger:
     )
 
 
-def _labelled_rows(config: Config) -> Path:
-    """The file of labelled rows without those that this run has taken back so far."""
-    waiting = recovery.pending_final_data(config)
-    return waiting if waiting.exists() else config.final_data
-
-
 def _without_open_client(
     config: Config, ledger: Ledger, row: _Row, offset: int
 ) -> tuple[Ledger, str]:
     """Write the list of open clients with a row replaced by the client's older row, or removed."""
-    waiting = recovery.pending_open_clients(config)
-    _copy_with(recovery.present_open_clients(config), offset, len(row.line), row.older, waiting)
+    waiting = recovery.pending(config.open_clients)
+    _copy_with(recovery.present(config.open_clients), offset, len(row.line), row.older, waiting)
     what = "; the client's older row is back on the list of open clients" if row.older else ""
     return _with_list(config, ledger, ledger.open_rows - (not row.older)), what
 
@@ -343,8 +321,8 @@ def _with_reopened(config: Config, ledger: Ledger, row: _Row) -> tuple[Ledger, s
     start = next((c.start for c in ledger.commits if c.id == commit), 0)
     older = row.table.with_name("older.csv")
     older.write_bytes(row.older)
-    path = recovery.present_open_clients(config)
-    state = client_state(config, older, path, _labelled_rows(config), start)
+    path = recovery.present(config.open_clients)
+    state = client_state(config, older, path, recovery.present(config.final_data), start)
     if state == SETTLED:
         return ledger, ""
     if state == LEFT:
@@ -352,14 +330,14 @@ def _with_reopened(config: Config, ledger: Ledger, row: _Row) -> tuple[Ledger, s
             "; the open client whose row it had closed is not back on the list of open clients, "
             "since an earlier row says that it left"
         )
-    waiting = recovery.pending_open_clients(config)
+    waiting = recovery.pending(config.open_clients)
     _copy_with(path, path.stat().st_size, 0, row.older, waiting)
     what = "; the open client whose row it had closed is back on the list of open clients"
     return _with_list(config, ledger, ledger.open_rows + 1), what
 
 
 def _with_list(config: Config, ledger: Ledger, rows: int) -> Ledger:
-    digest = atomic_files.sha256_of(recovery.pending_open_clients(config))
+    digest = atomic_files.sha256_of(recovery.pending(config.open_clients))
     return replace(ledger, open_sha256=digest, open_rows=rows)
 
 

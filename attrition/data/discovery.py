@@ -130,16 +130,12 @@ def _is_as_seen(batch: Batch, sightings: Mapping[str, Sighting]) -> bool:
     old = sightings.get(batch.name)
     return (
         old is not None
-        and _shows(batch, old)
+        and batch.stamp == Stamp(old.size, old.mtime_ns, old.ctime_ns, old.inode)
         and all(
             abs(old.seen_ns - time_ns) > RACY_NANOSECONDS
             for time_ns in (old.mtime_ns, old.ctime_ns)
         )
     )
-
-
-def _shows(batch: Batch, old: Sighting | None) -> bool:
-    return old is not None and batch.stamp == Stamp(old.size, old.mtime_ns, old.ctime_ns, old.inode)
 
 
 def _digest(batch: Batch) -> str:

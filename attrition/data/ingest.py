@@ -320,10 +320,8 @@ def _with_open_clients(table: ClientTable, ledger: Ledger, scratch: Path) -> Led
     part = scratch / "open.csv"
     previous = config.open_clients if ledger.open_sha256 else None
     count = deduplication.write_open_clients(table, previous, part)
-    waiting = recovery.pending_open_clients(config)
-    with atomic_files.replacing(waiting) as path, path.open("wb") as stream:
-        storage.append(part, stream, config)
-    return replace(ledger, open_sha256=atomic_files.sha256_of(waiting), open_rows=count)
+    digest = storage.write_whole(part, recovery.pending(config.open_clients), config)
+    return replace(ledger, open_sha256=digest, open_rows=count)
 
 
 def _with_unmatured(
@@ -334,10 +332,8 @@ def _with_unmatured(
     next_day = deduplication.write_unmatured(table, previous, part)
     if next_day is None:
         return replace(ledger, unmatured=None)
-    waiting = recovery.pending_unmatured(config)
-    with atomic_files.replacing(waiting) as path, path.open("wb") as stream:
-        storage.append(part, stream, config)
-    return replace(ledger, unmatured=Unmatured(atomic_files.sha256_of(waiting), next_day))
+    digest = storage.write_whole(part, recovery.pending(config.unmatured), config)
+    return replace(ledger, unmatured=Unmatured(digest, next_day))
 
 
 def _write_quarantine(table: ClientTable, entries: Sequence[LedgerEntry]) -> None:

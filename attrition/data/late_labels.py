@@ -6,7 +6,6 @@ most of its known outcomes are leavers, and a model that learns them predicts to
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 
 from attrition.core.repeated_tests import spent_at
@@ -18,7 +17,6 @@ LEAST_RISE = 0.05  # of the share of leavers
 LEAST_KNOWN, LEAST_BEFORE = 5, 30  # rows with an outcome: of the file, of all files before
 # Of ever naming a file of a stream of which no share of leavers rises.
 FALSE_ALARM = 0.05
-_NEGLIGIBLE = 1e-12
 
 
 def late_labels(entries: Sequence[LedgerEntry], has_outcome_days: bool) -> Mapping[str, str]:
@@ -61,19 +59,9 @@ def _chance(left: int, kept: int, leavers: int, rows: int) -> float:
         left, kept: leavers and rows of the file.
         leavers, rows: those of the files before.
     """
-    every, most = left + leavers, min(kept, left + leavers)
-    whole, total = _log_ways(kept + rows, kept), 0.0
-    for k in range(left, most + 1):
-        one = math.exp(_log_ways(every, k) + _log_ways(kept + rows - every, kept - k) - whole)
-        total += one
-        if one < _NEGLIGIBLE * total:  # more leavers than expected: each more is less probable
-            break
-    return total
+    from scipy.stats import hypergeom  # slow to import, and few files are looked at
 
-
-def _log_ways(count: int, chosen: int) -> float:
-    """Logarithm of the number of ways to choose some of many."""
-    return math.lgamma(count + 1) - math.lgamma(chosen + 1) - math.lgamma(count - chosen + 1)
+    return float(hypergeom.sf(left - 1, kept + rows, left + leavers, kept))
 
 
 def _text(entry: LedgerEntry, left: int, before: float, has_outcome_days: bool) -> str:

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import logging
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import takewhile
 from pathlib import Path
 
@@ -40,6 +41,9 @@ from attrition.data.ledger import (
 )
 
 LINES_NAMED = 10  # of the rows that cannot be kept
+
+Check = Callable[[Config, Path], "Checked"]  # the path is that of a scratch folder
+WithRows = Callable[[Config, Ledger, "Checked"], Ledger]
 
 logger = logging.getLogger(__name__)
 
@@ -75,11 +79,7 @@ def rebuild_ledger(config: Config) -> None:
     texts = [text]
     ledger = Ledger(schema=config.schema_digest, writing=True)
     with recovery.scratch_folder(config) as scratch:
-        for path, check, with_rows in (
-            (config.final_data, _check_labelled, _with_rows),
-            (config.open_clients, _check_opened, _with_open_clients),
-            (config.unmatured, _check_unmatured, _with_unmatured),
-        ):
+        for path, check, with_rows in _files(config):
             try:
                 checked = check(config, scratch)
                 ledger = with_rows(config, ledger, checked)
@@ -116,18 +116,11 @@ def accept_edits(config: Config) -> str:
         )
     texts: list[str] = []
     with recovery.scratch_folder(config) as scratch:
-        if _is_edited(config, ledger):
-            checked = _sound(config.final_data, lambda: _check_labelled(config, scratch))
-            ledger = _with_rows(config, ledger, checked)
-            texts.append(_accepted(checked))
-        if not recovery.has_open_clients(config, ledger):
-            checked = _sound(config.open_clients, lambda: _check_opened(config, scratch))
-            ledger = _with_open_clients(config, ledger, checked)
-            texts.append(_accepted(checked))
-        if not recovery.has_unmatured(config, ledger):
-            checked = _sound(config.unmatured, lambda: _check_unmatured(config, scratch))
-            ledger = _with_unmatured(config, ledger, checked)
-            texts.append(_accepted(checked))
+        for path, check, with_rows in _files(config):
+            if _is_edited(config, ledger, path):
+                checked = _sound(path, partial(check, config, scratch))
+                ledger = with_rows(config, ledger, checked)
+                texts.append(_accepted(checked))
     if texts:
         write_ledger(config.ledger, ledger.with_notice(clock.now(), "; ".join(texts)))
     recovery.repair(config)
@@ -158,10 +151,10 @@ def _what_is_wrong(config: Config) -> str | None:
     ours = (
         config.final_data,
         config.open_clients,
-        recovery.pending_open_clients(config),
-        recovery.present_unmatured(config),
+        recovery.pending(config.open_clients),
+        recovery.present(config.unmatured),
     )
-    return "ledger.json was missing" if any(map(_size, ours)) else None
+    return "ledger.json was missing" if any(map(storage.size_of, ours)) else None
 
 
 def _earlier_names(config: Config) -> tuple[str, ...]:
@@ -173,7 +166,16 @@ def _earlier_names(config: Config) -> tuple[str, ...]:
     return tuple(batch.name for batch in batches)
 
 
-def _is_edited(config: Config, ledger: Ledger) -> bool:
+def _files(config: Config) -> Iterator[tuple[Path, Check, WithRows]]:
+    """Each file of stored rows, what checks it, and what makes a ledger name its rows."""
+    yield config.final_data, _check_labelled, _with_rows
+    yield config.open_clients, _check_opened, _with_open_clients
+    yield config.unmatured, _check_unmatured, _with_unmatured
+
+
+def _is_edited(config: Config, ledger: Ledger, path: Path) -> bool:
+    if path != config.final_data:
+        return recovery.is_edited(config, ledger, path)
     try:
         committed_rows.check(config, ledger)
     except PipelineError:
@@ -181,8 +183,8 @@ def _is_edited(config: Config, ledger: Ledger) -> bool:
     return False
 
 
-def _check_labelled(config: Config, scratch: Path) -> Checked:
-    """Check `finaldata.csv`.
+def _check_labelled(config: Config, scratch: Path, path: Path | None = None) -> Checked:
+    """Check `finaldata.csv`, or another file of labelled rows.
 
     Raises:
         DataError: it cannot be read with the present settings.
@@ -192,7 +194,7 @@ def _check_labelled(config: Config, scratch: Path) -> Checked:
         deduplication.mark_duplicates(table, None, 0, scratch)
 
     problem = "no outcome; such rows belong into openclients.csv"
-    return _check(config, config.final_data, (GOOD, problem), keep, scratch)
+    return _check(config, path or config.final_data, (GOOD, problem), keep, scratch)
 
 
 def _check_opened(config: Config, scratch: Path) -> Checked:
@@ -205,7 +207,7 @@ def _check_opened(config: Config, scratch: Path) -> Checked:
             f"(SELECT max(rowid) FROM rows WHERE {OPEN} GROUP BY {client})"
         )
 
-    path = recovery.present_open_clients(config)  # a pending list of a killed run is complete
+    path = recovery.present(config.open_clients)  # a pending list of a killed run is complete
     problem = "an outcome; such rows belong into finaldata.csv"
     return _check(config, path, (OPEN, problem), keep, scratch)
 
@@ -214,12 +216,7 @@ def _check_unmatured(config: Config, scratch: Path) -> Checked:
     """Check the rows whose labels may not be used yet, as `_check_labelled`."""
     if config.snapshot_column is None:
         return Checked(config.unmatured, 0, 0, (), scratch / config.unmatured.name)
-
-    def keep(table: ClientTable) -> None:
-        deduplication.mark_duplicates(table, None, 0, scratch)
-
-    problem = "no outcome; such rows belong into openclients.csv"
-    return _check(config, recovery.present_unmatured(config), (GOOD, problem), keep, scratch)
+    return _check_labelled(config, scratch, recovery.present(config.unmatured))
 
 
 def _check(
@@ -238,7 +235,7 @@ def _check(
         scratch: an existing folder.
     """
     clean = scratch / path.name
-    if not _size(path):
+    if not storage.size_of(path):
         return Checked(path, 0, 0, (), clean)
     scan = scan_file(path)
     if csv_records.read_header(path, scan).names != config.stored_columns:
@@ -293,10 +290,10 @@ def _with_rows(config: Config, ledger: Ledger, checked: Checked) -> Ledger:
         else replace(entry, commit=ledger.commit_id)
         for entry in ledger.entries
     )
-    if not _size(config.final_data) or atomic_files.sha256_of(
+    if not storage.size_of(config.final_data) or atomic_files.sha256_of(
         config.final_data
     ) != atomic_files.sha256_of(checked.path):
-        _let_wait(checked.path, recovery.pending_final_data(config))
+        _let_wait(checked.path, config.final_data)
     return replace(ledger, entries=entries)
 
 
@@ -304,9 +301,7 @@ def _with_open_clients(config: Config, ledger: Ledger, checked: Checked) -> Ledg
     """A ledger that names these open clients, which are written as a pending list."""
     if not checked.rows:
         return replace(ledger, open_sha256="", open_rows=0, open_of_no_file=False)
-    waiting = recovery.pending_open_clients(config)
-    _let_wait(checked.path, waiting)
-    digest = atomic_files.sha256_of(waiting)
+    digest = _let_wait(checked.path, config.open_clients)
     return replace(ledger, open_sha256=digest, open_rows=checked.rows, open_of_no_file=True)
 
 
@@ -314,14 +309,15 @@ def _with_unmatured(config: Config, ledger: Ledger, checked: Checked) -> Ledger:
     """A ledger that names these rows, which are written as pending; today they are looked at."""
     if not checked.rows:
         return replace(ledger, unmatured=None)
-    waiting = recovery.pending_unmatured(config)
-    _let_wait(checked.path, waiting)
-    return replace(ledger, unmatured=Unmatured(atomic_files.sha256_of(waiting), clock.today()))
+    digest = _let_wait(checked.path, config.unmatured)
+    return replace(ledger, unmatured=Unmatured(digest, clock.today()))
 
 
-def _let_wait(rows: Path, waiting: Path) -> None:
-    with atomic_files.replacing(waiting) as temporary:
+def _let_wait(rows: Path, path: Path) -> str:
+    """Write rows as pending for a file; return their digest."""
+    with atomic_files.replacing(recovery.pending(path)) as temporary:
         shutil.copyfile(rows, temporary)
+    return atomic_files.sha256_of(rows)
 
 
 def _lost(checked: Checked) -> list[str]:
@@ -355,7 +351,7 @@ def _sound(path: Path, check: Callable[[], Checked]) -> Checked:
     Raises:
         PipelineError: it cannot be accepted; nothing was changed.
     """
-    if not _size(path):
+    if not storage.size_of(path):
         problem = "is gone or empty"
     else:
         try:
@@ -379,7 +375,3 @@ def _accepted(checked: Checked) -> str:
     again = f", {plural(checked.repeated, 'repeated row')} left out" if checked.repeated else ""
     rows = plural(checked.rows, "row")
     return f"{checked.source.name} was changed by hand and accepted: {rows}{again}"
-
-
-def _size(path: Path) -> int:
-    return path.stat().st_size if path.exists() else 0

@@ -19,9 +19,8 @@ from attrition.core import atomic_files
 from attrition.core.config import DEFAULT_CONFIG_PATH, FOLDER_KEYS, STANDARD_FOLDERS, Config
 from attrition.core.config_parsing import parse_config, read_settings
 from attrition.core.errors import ConfigError, DataError, PipelineError
-from attrition.core.scratch import scratch_folder
 from attrition.data import source_files, storage
-from attrition.data.client_table import KEPT, OPEN, REPEATED, ClientTable, connect, unpacked
+from attrition.data.client_table import KEPT, OPEN, REPEATED, ClientTable, session, unpacked
 from attrition.data.column_choice import Choice
 from attrition.data.config_suggestion import suggest_settings
 from attrition.data.deduplication import mark_duplicates
@@ -174,8 +173,7 @@ def _copy(batch: Batch, path: Path) -> None:
 def _census(config: Config, batch: Batch) -> Census:
     """Let ingestion's own reader count a table's rows, and choose the share to hold out."""
     with (
-        scratch_folder() as folder,
-        connect(config, folder, batch.unpacked_size) as connection,
+        session(config, batch.unpacked_size) as (connection, folder),
         unpacked(config, batch, folder) as plain,
     ):
         table = ClientTable(connection, config, folder)

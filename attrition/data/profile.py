@@ -14,10 +14,9 @@ from typing import Any
 import duckdb
 
 from attrition.core.config import Config
-from attrition.core.scratch import scratch_folder
-from attrition.data.client_table import connect
+from attrition.data.client_table import session
 from attrition.data.ledger import Ledger
-from attrition.data.storage import key_of, read_range
+from attrition.data.storage import key_of, read_range, size_of
 
 QUANTILES = (0.05, 0.25, 0.75, 0.95)
 BATCHES = 12  # newest batches that are profiled one by one
@@ -111,11 +110,7 @@ def _missing_in_training(reference: Mapping[str, Any], column: str) -> float | N
 @contextmanager
 def _clients(config: Config) -> Iterator[duckdb.DuckDBPyConnection]:
     """A database with the ingested rows as the table `clients`: `v0`, `v1`, ... and `label`."""
-    size = config.final_data.stat().st_size if config.final_data.exists() else 0
-    with (
-        scratch_folder() as scratch,
-        connect(config, scratch, size) as database,
-    ):
+    with session(config, size_of(config.final_data)) as (database, scratch):
         rows, parameters = read_range(config, config.final_data, 0, None, scratch)
         database.execute(f"CREATE TABLE clients AS FROM {rows}", parameters)
         yield database
@@ -145,16 +140,14 @@ def _summarise(database: duckdb.DuckDBPyConnection, name: str) -> dict[str, floa
         f"SELECT avg({name}), stddev_samp({name}), min({name}), median({name}), max({name}), "
         f"quantile_cont({name}, {list(QUANTILES)}) FROM clients",
     )
-    names = [f"quantile_{round(100 * q):02}" for q in QUANTILES]
-    shares = dict(zip(names, quantiles or [None] * len(names), strict=True))
-    return {
-        "mean": mean,
-        "median": median,
-        "standard_deviation": deviation,
-        "minimum": low,
-        **shares,
-        "maximum": high,
-    }
+    return statistics(mean, median, deviation, low, *(quantiles or [None] * len(QUANTILES)), high)
+
+
+def statistics(*values: float | None) -> dict[str, float | None]:
+    """A numeric column's statistics by name: three, then lowest value, `QUANTILES`, highest."""
+    quantiles = (f"quantile_{round(100 * q):02}" for q in QUANTILES)
+    names = ("mean", "median", "standard_deviation", "minimum", *quantiles, "maximum")
+    return dict(zip(names, values, strict=True))
 
 
 def _count_levels(database: duckdb.DuckDBPyConnection, name: str) -> dict[str, Any]:

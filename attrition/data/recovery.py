@@ -73,10 +73,8 @@ def settle(config: Config, ledger: Ledger) -> None:
         PipelineError: a list that the ledger names is gone.
     """
     settle_final_data(config, ledger)
-    open_digest = ledger.open_sha256
-    _settle(config, config.open_clients, pending_open_clients(config), open_digest)
-    unmatured = ledger.unmatured.sha256 if ledger.unmatured else ""
-    _settle(config, config.unmatured, pending_unmatured(config), unmatured)
+    for path, digest in _lists(config, ledger).items():
+        _settle(config, path, digest)
     settle_records(config, ledger)
 
 
@@ -88,7 +86,7 @@ def settle_records(config: Config, ledger: Ledger) -> None:
 
 def settle_final_data(config: Config, ledger: Ledger) -> None:
     """Replace `finaldata.csv` by a pending one if the ledger names its rows; else remove that."""
-    waiting = pending_final_data(config)
+    waiting = pending(config.final_data)
     if waiting.exists():
         if waiting.stat().st_size == ledger.committed_bytes and all(
             commit.sha256 == digest
@@ -101,9 +99,15 @@ def settle_final_data(config: Config, ledger: Ledger) -> None:
         waiting.unlink(missing_ok=True)
 
 
-def pending_final_data(config: Config) -> Path:
-    """Path of a rewritten `finaldata.csv` until the ledger names its rows."""
-    return config.output_folder_path / "finaldata.pending.csv"
+def pending(path: Path) -> Path:
+    """Where a file of rows waits, rewritten, until the ledger names its content."""
+    return path.with_name(f"{path.stem}.pending{path.suffix}")
+
+
+def present(path: Path) -> Path:
+    """A file of rows as it will be: the one that waits before the one in place."""
+    waiting = pending(path)
+    return waiting if waiting.exists() else path
 
 
 @contextlib.contextmanager
@@ -115,28 +119,6 @@ def scratch_folder(config: Config) -> Iterator[Path]:
         yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)
-
-
-def pending_open_clients(config: Config) -> Path:
-    """Path of a new list of open clients until the ledger names it."""
-    return config.output_folder_path / "openclients.pending.csv"
-
-
-def pending_unmatured(config: Config) -> Path:
-    """Path of a new `unmatured.csv` until the ledger names it."""
-    return config.output_folder_path / "unmatured.pending.csv"
-
-
-def present_open_clients(config: Config) -> Path:
-    """The list of open clients: a pending one, which is newer, before the one in place."""
-    waiting = pending_open_clients(config)
-    return waiting if waiting.exists() else config.open_clients
-
-
-def present_unmatured(config: Config) -> Path:
-    """As `present_open_clients`, the rows whose labels may not be used yet."""
-    waiting = pending_unmatured(config)
-    return waiting if waiting.exists() else config.unmatured
 
 
 def quarantine_path(config: Config, entry: LedgerEntry) -> Path:
@@ -227,23 +209,21 @@ def _without_tail(config: Config, ledger: Ledger) -> Ledger:
     return replace(ledger, writing=False)
 
 
-def has_open_clients(config: Config, ledger: Ledger) -> bool:
-    """Whether the list of open clients that the ledger names exists, in place or pending."""
-    return _has(ledger.open_sha256, config.open_clients, pending_open_clients(config))
+def _lists(config: Config, ledger: Ledger) -> dict[Path, str]:
+    """The lists beside `finaldata.csv`, and each one's digest by the ledger; "" of none."""
+    unmatured = ledger.unmatured.sha256 if ledger.unmatured else ""
+    return {config.open_clients: ledger.open_sha256, config.unmatured: unmatured}
 
 
-def has_unmatured(config: Config, ledger: Ledger) -> bool:
-    """As `has_open_clients`, for the rows whose labels may not be used yet."""
-    digest = ledger.unmatured.sha256 if ledger.unmatured else ""
-    return _has(digest, config.unmatured, pending_unmatured(config))
+def is_edited(config: Config, ledger: Ledger, path: Path) -> bool:
+    """Whether a list is not the one that the ledger names, neither in place nor pending."""
+    digest = _lists(config, ledger)[path]
+    return bool(digest) and digest not in map(_digest_or_none, (path, pending(path)))
 
 
-def _has(digest: str, *paths: Path) -> bool:
-    return not digest or any(_digest_or_none(path) == digest for path in paths)
-
-
-def _settle(config: Config, path: Path, waiting: Path, digest: str) -> None:
+def _settle(config: Config, path: Path, digest: str) -> None:
     """Put a list of the digest that the ledger names in place; none, where that is ""."""
+    waiting = pending(path)
     if not digest:
         path.unlink(missing_ok=True)
     elif _digest_or_none(path) != digest:

@@ -122,7 +122,7 @@ def _settings_before(config: Config, ledger: Ledger) -> Config | None:
     if ledger.store or ledger.fits(config.schema_digest, ""):
         return None
     others = {*replace(config, segment_columns=()).stored_columns}
-    waiting = recovery.pending_open_clients(config)  # of a killed change it has the new columns
+    waiting = recovery.pending(config.open_clients)  # of a killed change it has the new columns
     for path in (config.final_data, config.open_clients, waiting):
         try:
             names = column_names(path)
@@ -162,7 +162,7 @@ def _with_rows(config: Config, ledger: Ledger, rewrite: Rewrite, scratch: Path) 
     """The ledger of the rewritten labelled rows, which wait for it."""
     if not ledger.commits:
         return ledger
-    part, waiting = scratch / "part.csv", recovery.pending_final_data(config)
+    part, waiting = scratch / "part.csv", recovery.pending(config.final_data)
     commits, ends = [], {}
     with atomic_files.replacing(waiting) as path, path.open("wb") as stream:
         for commit in ledger.commits:
@@ -186,19 +186,16 @@ def _with_rows(config: Config, ledger: Ledger, rewrite: Rewrite, scratch: Path) 
 def _with_lists(config: Config, ledger: Ledger, rewrite: Rewrite, scratch: Path) -> Ledger:
     """The ledger of the rewritten open clients and rows that mature, which wait for it."""
 
-    def rewritten(source: Path, waiting: Path) -> str:
+    def rewritten(source: Path) -> str:
         part = scratch / "part.csv"
         rewrite(source, 0, None, part)
-        with atomic_files.replacing(waiting) as path, path.open("wb") as stream:
-            storage.append(part, stream, config)
-        return atomic_files.sha256_of(waiting)
+        return storage.write_whole(part, recovery.pending(source), config)
 
     if ledger.open_sha256:
-        digest = rewritten(config.open_clients, recovery.pending_open_clients(config))
-        ledger = replace(ledger, open_sha256=digest)
+        ledger = replace(ledger, open_sha256=rewritten(config.open_clients))
     if ledger.unmatured:
-        digest = rewritten(config.unmatured, recovery.pending_unmatured(config))
-        ledger = replace(ledger, unmatured=replace(ledger.unmatured, sha256=digest))
+        unmatured = replace(ledger.unmatured, sha256=rewritten(config.unmatured))
+        ledger = replace(ledger, unmatured=unmatured)
     return ledger
 
 

@@ -199,7 +199,8 @@ def still_written(batches: Iterable[Batch], settle_seconds: int) -> set[str]:
     for batch in batches:
         leased = _has_no_writer(batch)
         is_doubtful = leased is None or (leased and not _ends_in_line_end(batch))
-        if is_doubtful and _age(batch) < settle_seconds:
+        age = time.time() - batch.stamp.mtime_ns / 1e9
+        if is_doubtful and age < settle_seconds:
             young.append(batch)
         elif leased is False:
             writing.add(batch.name)
@@ -237,10 +238,6 @@ def _has_no_writer(batch: Batch) -> bool | None:
     except (OSError, DataError):
         return None
     return True
-
-
-def _age(batch: Batch) -> float:
-    return time.time() - batch.stamp.mtime_ns / 1e9
 
 
 def _stamp(status: os.stat_result) -> Stamp:

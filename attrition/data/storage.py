@@ -14,6 +14,7 @@ from typing import IO
 
 import duckdb
 
+from attrition.core import atomic_files
 from attrition.core.config import Config
 from attrition.core.errors import DataError
 from attrition.data import validation
@@ -23,6 +24,11 @@ from attrition.data.csv_records import MAXIMUM_RECORD
 READ_OPTIONS = "auto_detect=false, delim=',', quote='\"', escape='\"', strict_mode=true"
 # ... so it is given for files we wrote: a value may hold another line end.
 READ_OWN_OPTIONS = rf"{READ_OPTIONS}, new_line='\n'"
+
+
+def size_of(path: Path) -> int:
+    """Bytes of a file; 0 where it is missing."""
+    return path.stat().st_size if path.exists() else 0
 
 
 def keys(config: Config) -> list[str]:
@@ -112,7 +118,7 @@ def read_range(
     if start == end:
         return no_rows(config), []
     if (start, end) != (0, size):
-        path = _copy_range(path, start, end, scratch)
+        path = copy_range(path, start, end, scratch)
     return read_stored(config, header=start == 0), [str(path)]
 
 
@@ -127,7 +133,8 @@ def _check_header(config: Config, path: Path) -> None:
         )
 
 
-def _copy_range(path: Path, start: int, end: int, scratch: Path) -> Path:
+def copy_range(path: Path, start: int, end: int, scratch: Path) -> Path:
+    """Copy the bytes between two offsets of a file, as far as they are there, into a folder."""
     part = scratch / f"{start}-{end}.csv"
     with path.open("rb") as source, part.open("wb") as target:
         source.seek(start)
@@ -173,3 +180,10 @@ def append(part: Path, stream: IO[bytes], config: Config) -> bytes:
     with part.open("rb") as rows:
         shutil.copyfileobj(rows, stream, 1 << 20)
     return header
+
+
+def write_whole(part: Path, path: Path, config: Config) -> str:
+    """Replace a file by a header and written rows; return its SHA-256."""
+    with atomic_files.replacing(path) as temporary, temporary.open("wb") as stream:
+        append(part, stream, config)
+    return atomic_files.sha256_of(path)

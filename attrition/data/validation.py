@@ -30,11 +30,6 @@ def literal(text: str) -> str:
     return "'" + text.replace("'", "''") + "'"
 
 
-def name(text: str) -> str:
-    """A column's name as an SQL identifier."""
-    return '"' + text.replace('"', '""') + '"'
-
-
 def trimmed(column: str) -> str:
     """A text without surrounding white space."""
     return f"trim({column}, {literal(WHITE_SPACE)})"

@@ -22,12 +22,10 @@ from numpy.typing import NDArray
 from scipy.special import stdtrit
 
 from attrition.model.scorecard import Scorecard
-from attrition.model.terms import Axis, KnotAxis, Term
+from attrition.model.terms import NO_LEVEL, Axis, KnotAxis, Term
 from attrition.model.uncertainty import INTERVAL_LEVEL, Z95
 
 Floats = NDArray[np.float64]
-
-OTHER = "\0"  # no level has this name: it stands for all that have no position of their own
 
 
 def with_errors(card: Scorecard, cards: Sequence[Scorecard]) -> Scorecard:
@@ -43,12 +41,11 @@ def with_errors(card: Scorecard, cards: Sequence[Scorecard]) -> Scorecard:
     by_columns = [{term.columns: term for term in other.all_terms} for other in cards]
 
     def errors(term: Any) -> list[Any]:
-        axes = term.axes if len(term.columns) > 1 else (term.axis,)
-        table = _positions(axes, term.columns)
+        table = _positions(term.axes, term.columns)
         several = np.stack([_above_average(one.get(term.columns), table) for one in by_columns])
         squares = (several - _above_average(term, table)) ** 2
         result = widened * np.sqrt(degrees * squares.mean(axis=0))
-        grid: list[Any] = result.reshape([len(axis) for axis in axes]).tolist()
+        grid: list[Any] = result.reshape([len(axis) for axis in term.axes]).tolist()
         return grid
 
     return replace(
@@ -71,7 +68,7 @@ def _positions(axes: Sequence[Axis], columns: Sequence[str]) -> dict[str, NDArra
     values = [
         np.array(axis.knots)
         if isinstance(axis, KnotAxis)
-        else np.array([*axis.levels, OTHER], object)
+        else np.array([*axis.levels, NO_LEVEL], object)
         for axis in axes
     ]
     cells = np.meshgrid(*values, indexing="ij")

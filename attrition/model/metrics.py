@@ -184,12 +184,8 @@ def undefined_by_clients(
     """Why rows are of too few clients for a score; None if they are of enough."""
     if codes is None:
         return None
-    clients = int(codes.max()) + 1
-    if clients < minimum.rows:
-        return (
-            f"too few clients: the {len(truth):,} labelled rows are of {clients} clients, and at "
-            f"least {minimum.rows} are needed"
-        )
+    if reason := too_few_clients(len(truth), int(codes.max()) + 1, minimum):
+        return reason
     rarer = min(len(np.unique(codes[truth == label])) for label in (0, 1))
     if rarer < minimum.rarer_label:
         return (
@@ -197,6 +193,16 @@ def undefined_by_clients(
             f"{minimum.rarer_label} are needed"
         )
     return None
+
+
+def too_few_clients(rows: int, clients: int, minimum: Minimum) -> str | None:
+    """Why rows of so many clients are too few to judge by; None if they are enough."""
+    if clients >= minimum.rows:
+        return None
+    return (
+        f"too few clients: the {rows:,} labelled rows are of {clients} clients, and at least "
+        f"{minimum.rows} are needed"
+    )
 
 
 def undefined_reason(rows: int, positives: int, minimum: Minimum) -> str | None:

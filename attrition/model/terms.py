@@ -149,6 +149,7 @@ class LevelAxis:
 
 
 Axis = KnotAxis | LevelAxis
+NO_LEVEL = "\0"  # no level has this name: it stands for all that have no position of their own
 
 
 def is_missing(value: float | None) -> bool:
@@ -156,8 +157,32 @@ def is_missing(value: float | None) -> bool:
     return value is None or math.isnan(value)
 
 
+class _OfOneColumn:
+    """What the terms of one column share."""
+
+    column: str
+    axis: Axis
+    points: tuple[float, ...]
+    errors: tuple[float, ...]
+
+    def __post_init__(self) -> None:
+        """Refuse points that do not fit the axis."""
+        _check_count("points", self.points, self.axis)
+        _check_count("standard errors", self.errors or self.points, self.axis)
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The columns this term reads."""
+        return (self.column,)
+
+    @property
+    def axes(self) -> tuple[Axis, ...]:
+        """Those of its columns."""
+        return (self.axis,)
+
+
 @dataclass(frozen=True)
-class NumericTerm:
+class NumericTerm(_OfOneColumn):
     """What one numeric column adds to the log-odds.
 
     Attributes:
@@ -178,16 +203,6 @@ class NumericTerm:
     average_points: float
     errors: tuple[float, ...] = ()
 
-    def __post_init__(self) -> None:
-        """Refuse points that do not fit the axis."""
-        _check_count("points", self.points, self.axis)
-        _check_count("standard errors", self.errors or self.points, self.axis)
-
-    @property
-    def columns(self) -> tuple[str, ...]:
-        """The columns this term reads."""
-        return (self.column,)
-
     def of_column(self, table: Table) -> Floats:
         """Points of every client."""
         values = np.asarray(table[self.column], dtype=np.float64)
@@ -206,7 +221,7 @@ class NumericTerm:
 
 
 @dataclass(frozen=True)
-class CategoricalTerm:
+class CategoricalTerm(_OfOneColumn):
     """What one categorical column adds to the log-odds.
 
     Attributes:
@@ -224,16 +239,6 @@ class CategoricalTerm:
     usual_value: str
     average_points: float
     errors: tuple[float, ...] = ()
-
-    def __post_init__(self) -> None:
-        """Refuse points that do not fit the axis."""
-        _check_count("points", self.points, self.axis)
-        _check_count("standard errors", self.errors or self.points, self.axis)
-
-    @property
-    def columns(self) -> tuple[str, ...]:
-        """The columns this term reads."""
-        return (self.column,)
 
     def of_column(self, table: Table) -> Floats:
         """Points of every client."""

@@ -38,6 +38,17 @@ class DriftVerdict(StrEnum):
     INSUFFICIENT = "insufficient data"
 
 
+class _Judged:
+    """What has a verdict."""
+
+    verdict: DriftVerdict
+
+    @property
+    def has_drifted(self) -> bool:
+        """Whether it is drift."""
+        return self.verdict is DriftVerdict.DRIFT
+
+
 class RunVerdict(StrEnum):
     """What a run came to; kept is the old model, and a run that failed came to nothing.
 
@@ -167,7 +178,7 @@ class Departure:
 
 
 @dataclass(frozen=True)
-class PerformanceDrift:
+class PerformanceDrift(_Judged):
     """Whether the outcomes depart from what the model's probabilities promised.
 
     F1 stands beside for people: `fall` is a difference of F1, and the interval (95 %) that of F1 at
@@ -186,11 +197,6 @@ class PerformanceDrift:
     interval_at_deployment: tuple[float, float] | None = None
     departures: tuple[Departure, ...] = ()
     f1_at_former_share: float | None = None
-
-    @property
-    def has_drifted(self) -> bool:
-        """Whether it is drift."""
-        return self.verdict is DriftVerdict.DRIFT
 
 
 @dataclass(frozen=True)
@@ -247,7 +253,7 @@ class ExpectedScore:
 
 
 @dataclass(frozen=True, kw_only=True)
-class ColumnDrift:
+class ColumnDrift(_Judged):
     """One column's comparison; without enough data test, statistic, p-values and effects are None.
 
     Attributes:
@@ -280,11 +286,6 @@ class ColumnDrift:
     change: str | None = None
 
     @property
-    def has_drifted(self) -> bool:
-        """Whether it is drift."""
-        return self.verdict is DriftVerdict.DRIFT
-
-    @property
     def missingness_changed(self) -> bool:
         """Whether values went missing, or came back."""
         return MISSINGNESS in self.changed
@@ -294,7 +295,7 @@ _NOT_JUDGED = ColumnDrift(column=PREDICTIONS, kind=PREDICTIONS, verdict=DriftVer
 
 
 @dataclass(frozen=True)
-class Drift:
+class Drift(_Judged):
     """The comparison of two samples; `verdict` is drift when any column or the predictions did.
 
     The thinned record of an old run lacks `level` and `reference_rows`.
@@ -306,11 +307,6 @@ class Drift:
     rows: int = 0
     columns: tuple[ColumnDrift, ...] = ()
     predictions: ColumnDrift = _NOT_JUDGED
-
-    @property
-    def has_drifted(self) -> bool:
-        """Whether it is drift."""
-        return self.verdict is DriftVerdict.DRIFT
 
     @property
     def judged(self) -> tuple[ColumnDrift, ...]:

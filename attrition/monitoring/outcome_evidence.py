@@ -27,7 +27,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from attrition.model.comparison import SMALLEST_COMPARED
-from attrition.model.metrics import Minimum, undefined_reason
+from attrition.model.metrics import Minimum, too_few_clients, undefined_reason
 from attrition.model.uncertainty import repeating_clients
 
 NEWEST_ROWS = 100  # the newest batches are looked at together until they have so many rows
@@ -136,14 +136,8 @@ class OutcomeEvidence:
     def undefined(self, minimum: Minimum) -> str | None:
         """Why these rows are too few to be judged; None if they are enough."""
         left = round(self.leavers.came)
-        if reason := undefined_reason(self.rows, left, minimum):
-            return reason
-        if self.clients < minimum.rows:
-            return (
-                f"too few clients: the {self.rows:,} labelled rows are of {self.clients} clients, "
-                f"and at least {minimum.rows} are needed"
-            )
-        return None
+        reason = undefined_reason(self.rows, left, minimum)
+        return reason or too_few_clients(self.rows, self.clients, minimum)
 
 
 def outcome_evidence(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -106,8 +105,6 @@ class ReportInputs:
 
 RUNS_READ = 400  # enough for a study of calls; one run with 60 columns is some 200 kB
 RUNS_DRAWN = 60  # over time
-
-logger = logging.getLogger(__name__)
 
 
 def deployed_model(champion: Champion) -> Model:

@@ -15,13 +15,12 @@ import sys
 import sysconfig
 from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from importlib import metadata
 from pathlib import Path
-from typing import Any
 
-from attrition.core import atomic_files, clock
+from attrition.core import atomic_files, clock, plain_values
 from attrition.core.config import Config
 from attrition.core.errors import DataError
 from attrition.core.paths import PROJECT
@@ -36,7 +35,6 @@ UNANSWERED = "no answer in time"
 SWITCHED_OFF = "switched off"
 JUST_INSTALLED = "installed within a day"
 
-_OUTDATED = ("name", "current_version", "latest_version")
 _PIP = tuple(
     "-P -m pip list --outdated --format json --disable-pip-version-check --no-input "
     "--retries 0 --timeout 5".split()
@@ -46,28 +44,32 @@ _NOT_FETCHED = re.compile(r"Could not fetch URL (?!.*\b404\b)")
 
 
 @dataclass(frozen=True)
+class Outdated:
+    """A package of which there is a newer version."""
+
+    name: str
+    current_version: str
+    latest_version: str
+
+
+@dataclass(frozen=True)
 class Packages:
     """The known newer versions.
 
-    `outdated` holds name, current_version and latest_version of each package, as known at `as_of`,
-    the time of the last answer (None: there was none); `time` is the time of the last check.
+    `outdated` is as known at `as_of`, the time of the last answer (None: there was none); `time` is
+    the time of the last check.
     """
 
     state: str
     time: str | None = None
     as_of: str | None = None
-    outdated: tuple[dict[str, str], ...] = ()
-
-    def to_json(self) -> dict[str, Any]:
-        """The state as plain values for JSON."""
-        return {**asdict(self), "outdated": list(self.outdated)}
+    outdated: tuple[Outdated, ...] = ()
 
     def describe(self) -> str:
         """The state as a table for a terminal of 80 columns."""
         head = f"{'PACKAGES':<30}{'installed':>14}{'latest':>14}"
         lines = [
-            f"{package['name'][:29]:<30}{package['current_version']:>14}"
-            f"{package['latest_version']:>14}"
+            f"{package.name[:29]:<30}{package.current_version:>14}{package.latest_version:>14}"
             for package in self.outdated
         ]
         if self.state != CHECKED:
@@ -161,33 +163,25 @@ def finish_check(check: PackageCheck, seconds: float) -> Packages:
         )
 
 
-def outdated_packages(answer: str) -> tuple[dict[str, str], ...]:
-    """Parse the output of `pip list --outdated --format json`, with this project's keys."""
-    keys = ("name", "version", "latest_version")
+def outdated_packages(answer: str) -> tuple[Outdated, ...]:
+    """Parse the output of `pip list --outdated --format json`."""
     return tuple(
-        {ours: one[theirs] for ours, theirs in zip(_OUTDATED, keys, strict=True)}
-        for one in json.loads(answer)
+        Outdated(one["name"], one["version"], one["latest_version"]) for one in json.loads(answer)
     )
 
 
 def stored(config: Config) -> Packages:
     """The last result that `store` saved."""
     try:
-        raw = atomic_files.read_json(config.packages)
-        outdated = tuple({key: str(one[key]) for key in _OUTDATED} for one in raw["outdated"])
-        return Packages(str(raw["state"]), _text(raw["time"]), _text(raw["as_of"]), outdated)
-    except (DataError, KeyError, TypeError):
+        return plain_values.from_json(Packages, atomic_files.read_json(config.packages))
+    except DataError:
         return Packages("never asked")
-
-
-def _text(value: Any) -> str | None:
-    return value if isinstance(value, str) else None
 
 
 def store(config: Config, packages: Packages) -> None:
     """Save a result for a day, unless it is already saved or there was no check."""
     if packages.time is not None and packages != stored(config):
-        atomic_files.write_json(config.packages, packages.to_json())
+        atomic_files.write_json(config.packages, plain_values.to_json(packages))
 
 
 def required_names(requirements: str) -> set[str]:

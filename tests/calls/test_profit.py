@@ -17,7 +17,6 @@ from attrition.calls.profit import (
     ListProfit,
     SuccessRate,
     break_even,
-    call_profit,
     expected_profit,
     list_profit,
     order_of_profit,
@@ -96,7 +95,7 @@ def test_no_other_choice_of_clients_is_expected_to_earn_more(most: int | None) -
         for choice in choices
         if most is None or sum(choice) <= most
     )
-    plan = call_profit(risk, value, COSTS, success, most)
+    plan = list_profit(risk, value, COSTS, success, most).plan
     assert plan.expected == pytest.approx(best)
     assert plan.expected == pytest.approx(np.sort(profit)[::-1][: plan.calls].sum())
     assert plan.gain_over_random == pytest.approx(best - plan.calls * profit.mean())
@@ -108,7 +107,7 @@ def test_the_curve_rises_to_the_cut_and_then_falls() -> None:
     success = SuccessRate.exactly(0.3)
     profit = expected_profit(risk, value, COSTS, success)
     curve = np.concatenate([[0], np.cumsum(profit[order_of_profit(profit)])])
-    plan = call_profit(risk, value, COSTS, success)
+    plan = list_profit(risk, value, COSTS, success).plan
     assert (len(curve), curve[0]) == (301, 0)
     assert (np.diff(curve)[: plan.worth_calling] > 0).all()
     assert (np.diff(curve)[plan.worth_calling :] <= 0).all()
@@ -177,7 +176,7 @@ def test_calls_that_harm_are_measured_so_and_none_is_made() -> None:
     rate = SuccessRate.measured(measure(study(called_left=520), SEQUENCE))
     assert rate is not None
     assert rate.mean == pytest.approx(-0.3)
-    plan = call_profit(np.full(50, 0.9), np.full(50, 1000.0), COSTS, rate)
+    plan = list_profit(np.full(50, 0.9), np.full(50, 1000.0), COSTS, rate).plan
     assert (plan.calls, plan.expected, plan.interval) == (0, 0, (0, 0))
     assert plan.next_call is not None
     assert plan.next_call < 0
@@ -189,7 +188,7 @@ def test_a_study_without_an_estimate_gives_no_rate() -> None:
 
 
 def test_a_profit_without_chance_has_no_width() -> None:
-    plan = call_profit(np.ones(3), np.full(3, 10.0), CallCosts(1), SuccessRate.exactly(1.0))
+    plan = list_profit(np.ones(3), np.full(3, 10.0), CallCosts(1), SuccessRate.exactly(1.0)).plan
     assert plan.expected == 27
     assert plan.interval == pytest.approx((27, 27))
     assert (plan.share_by_success_rate, plan.next_call) == (None, None)
@@ -197,7 +196,7 @@ def test_a_profit_without_chance_has_no_width() -> None:
 
 def test_the_interval_of_few_calls_holds_nothing_impossible() -> None:
     """One call that costs 1 to a client of 300 earns -1 or 299."""
-    plan = call_profit(np.ones(1), np.full(1, 300.0), CallCosts(1), SuccessRate.exactly(0.5))
+    plan = list_profit(np.ones(1), np.full(1, 300.0), CallCosts(1), SuccessRate.exactly(0.5)).plan
     assert plan.interval == pytest.approx((-1, 299))
 
 
@@ -205,7 +204,7 @@ def test_the_interval_of_few_calls_holds_nothing_impossible() -> None:
 def test_the_interval_is_that_of_sums_drawn_one_by_one(success: SuccessRate) -> None:
     chance = np.random.default_rng(7)
     risk, value = chance.beta(2, 3, 900), chance.lognormal(5, 0.5, 900)
-    plan = call_profit(risk, value, COSTS, success, calls_per_list=400)
+    plan = list_profit(risk, value, COSTS, success, calls_per_list=400).plan
     assert plan.calls == 400
     called = order_of_profit(expected_profit(risk, value, COSTS, success))[:400]
     p, v = risk[called], value[called]
@@ -223,7 +222,7 @@ def test_the_interval_is_that_of_sums_drawn_one_by_one(success: SuccessRate) -> 
 
 def test_what_a_list_earns_is_plain_values_and_comes_back_from_json() -> None:
     success = SuccessRate.between(0.1, 0.5)
-    plan = call_profit(np.array([0.2, 0.8]), np.array([100.0, 300.0]), COSTS, success)
+    plan = list_profit(np.array([0.2, 0.8]), np.array([100.0, 300.0]), COSTS, success).plan
     for value in (plan, success):
         assert from_json(type(value), json.loads(json.dumps(to_json(value)))) == value
     assert isinstance(plan, CallProfit)
@@ -245,7 +244,7 @@ def test_a_list_is_worth_its_plan_and_its_curve_holds_it_among_its_numbers_of_ca
     unknown = np.where(np.arange(300) < 20, np.nan, value)
     listed = list_profit(risk, unknown, COSTS, success, 40)
     assert listed.without_value == 20
-    assert listed.plan == call_profit(risk[20:], value[20:], COSTS, success, 40)
+    assert listed.plan == list_profit(risk[20:], value[20:], COSTS, success, 40).plan
     curve = listed.curve
     assert (curve.calls[0], curve.expected[0], curve.by_risk[0]) == (0, 0, 0)
     assert {40, listed.plan.worth_calling} <= set(curve.calls)

@@ -260,6 +260,24 @@ def test_a_mistake_names_the_key_the_finding_and_the_expectation(
     assert "secret" not in message
 
 
+@pytest.mark.parametrize(
+    ("name", "advice"),
+    [
+        ("sourcdata", "; did you mean 'sourcedata'?"),
+        ("arrivals", "; create it with: mkdir -p '{}/arrivals'"),
+        ("model", "; create it with: mkdir -p '{}/model'"),  # `models` has its own use
+        ("no/where", "; create it with: mkdir -p '{}/no/where'"),
+    ],
+)
+def test_a_missing_folder_is_to_be_made_but_for_one_that_is_misspelt(
+    project: Project, name: str, advice: str
+) -> None:
+    project.configure(input_folder_path=name)
+    with pytest.raises(ConfigError) as caught:
+        load_config(project.config_path)
+    assert str(caught.value).endswith(advice.format(project.config_path.parent))
+
+
 @pytest.mark.parametrize("key", FOLDER_KEYS)
 def test_a_missing_folder_key_is_named(project: Project, key: str) -> None:
     project.config_path.write_text(json.dumps({k: v for k, v in FOLDERS.items() if k != key}))

@@ -88,9 +88,28 @@ def test_a_path_within_a_folder_is_relative_to_it_but_for_who_stands_in_another_
     text = "/a/b/models/x.csv: (/a/b/y) /a/bc/z /other/a/b/w"
     monkeypatch.chdir(tmp_path)
     assert formatting.within(text, Path("/a/b")) == "models/x.csv: (y) /a/bc/z /other/a/b/w"
-    (tmp_path / "config.json").write_text("{}")
+    project = tmp_path / "project"
+    project.mkdir()
+    (project / "config.json").write_text("{}")
+    monkeypatch.chdir(project)
     assert formatting.within(text, Path("/a/b")) == text
-    assert formatting.within(f"{tmp_path}/models/x.csv", tmp_path) == "models/x.csv"
+    assert formatting.within(f"{project}/models/x.csv", project) == "models/x.csv"
+
+
+def test_for_many_paragraphs_the_project_is_looked_up_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    looked_up: list[Path] = []
+
+    def is_file(path: Path) -> bool:
+        looked_up.append(path)
+        return False
+
+    monkeypatch.setattr(Path, "is_file", is_file)
+    for number in range(20):
+        formatting.within(f"/c/d/{number}", Path("/c/d"))
+    assert looked_up == [tmp_path / "config.json"]
 
 
 def test_a_long_name_keeps_both_its_ends() -> None:

@@ -80,7 +80,7 @@ def test_until_the_ledger_is_written_nothing_counts(
     with pytest.raises(OSError, match="no space"):
         ingestion.run(project.config)
     assert len(final(project)) == 2, "the new row stands behind the committed one"
-    assert recovery.pending_open_clients(project.config).exists()
+    assert recovery.pending(project.config.open_clients).exists()
     assert open_list(project) == ["l,1,2,3,"]
     assert read_ledger(project.config.ledger) == replace(ledger, writing=True)
     recovery.repair(project.config)

@@ -6,7 +6,7 @@ import json
 
 import numpy as np
 import pytest
-from scipy.stats import hypergeom
+from scipy.stats import fisher_exact
 
 from attrition.data import late_labels
 from attrition.data.ledger import LedgerEntry, read_ledger
@@ -67,7 +67,8 @@ def test_nothing_is_said_of_the_first_files() -> None:
 
 def test_the_test_is_fishers() -> None:
     for left, kept, leavers, rows in [(95, 95, 76, 400), (9, 20, 76, 400), (40, 90, 700, 3000)]:
-        exact = hypergeom.sf(left - 1, kept + rows, left + leavers, kept)
+        table = np.array([[left, kept - left], [leavers, rows - leavers]])
+        exact = fisher_exact(table, alternative="greater").pvalue
         assert late_labels._chance(left, kept, leavers, rows) == pytest.approx(exact, rel=1e-6)
 
 

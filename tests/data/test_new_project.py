@@ -255,6 +255,21 @@ def test_a_python_without_the_packages_is_told_how_to_start_a_script(
     assert shlex.split(done.stderr.splitlines()[-1]) == [str(python), *words[2:]]
 
 
+@pytest.mark.parametrize("fault", ["ImportError('x.so: failed to map segment')", "MemoryError"])
+def test_a_package_that_cannot_be_loaded_is_told_in_one_line(
+    project: Project, tmp_path: Path, fault: str
+) -> None:
+    """As under `ulimit -v`."""
+    (tmp_path / "duckdb.py").write_text(f"raise {fault}\n")
+    words = [sys.executable, str(REPOSITORY / "scoring.py")]
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
+    done = subprocess.run(words, capture_output=True, text=True, cwd=project.root, env=environment)
+    assert (done.returncode, done.stdout) == (1, "")
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("error: a package cannot be loaded (")
+    assert "failed to map segment" in line or "(out of memory)" in line
+
+
 def test_every_package_that_is_required_is_looked_for() -> None:
     required = {
         line.split(">=")[0]

@@ -8,7 +8,7 @@ import stat
 import subprocess
 import sys
 import time
-from dataclasses import replace
+from dataclasses import asdict, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -16,7 +16,7 @@ import pytest
 
 from attrition.core.config import Config
 from attrition.runs import package_check
-from attrition.runs.package_check import Packages
+from attrition.runs.package_check import Outdated, Packages
 from tests.conftest import Project
 
 DEAD_INDEX = "http://127.0.0.1:9/simple"  # the discard port: nothing listens there
@@ -43,7 +43,7 @@ def hours_ago(hours: float) -> str:
     return (datetime.now(UTC) - timedelta(hours=hours)).isoformat(timespec="seconds")
 
 
-OLD_FLASK = {"name": "Flask", "current_version": "3.0.0", "latest_version": "3.1.0"}
+OLD_FLASK = Outdated("Flask", "3.0.0", "3.1.0")
 
 
 @pytest.mark.slow
@@ -80,7 +80,12 @@ def test_a_stored_time_that_makes_no_sense_means_asking_again(config: Config, ti
     "damage", [{"outdated": [{"name": "Flask"}]}, {"outdated": 5}, {"time": 5, "as_of": []}, {}]
 )
 def test_a_damaged_answer_is_none(config: Config, damage: dict[str, object]) -> None:
-    kept = {"state": "checked", "time": hours_ago(1), "as_of": None, "outdated": [OLD_FLASK]}
+    kept = {
+        "state": "checked",
+        "time": hours_ago(1),
+        "as_of": None,
+        "outdated": [asdict(OLD_FLASK)],
+    }
     package_check.store(config, Packages("checked", hours_ago(1), None, (OLD_FLASK,)))
     (config.output_model_path / "packages.json").write_text(json.dumps({**kept, **damage}))
     found = package_check.stored(config)
@@ -130,7 +135,7 @@ def test_a_package_index_with_newer_versions_is_read(
     monkeypatch.setenv("PIP_INDEX_URL", index.as_uri())
     state = ask(config)
     assert state.state == package_check.CHECKED
-    assert [(p["name"], p["latest_version"]) for p in state.outdated] == [("Flask", "99.0")]
+    assert [(p.name, p.latest_version) for p in state.outdated] == [("Flask", "99.0")]
     assert "99.0" in state.describe()
     assert package_check.stored(config) == state
 

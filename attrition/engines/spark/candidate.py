@@ -20,7 +20,7 @@ from attrition.engines.candidate import (
     training_minimum,
 )
 from attrition.engines.spark import dataset
-from attrition.engines.spark.dataset import SAMPLE_ROWS, Master
+from attrition.engines.spark.dataset import Master
 from attrition.engines.spark.training import RowsOnSpark
 from attrition.model.basis import Labels
 from attrition.model.training import (
@@ -66,12 +66,12 @@ def learn(
         check_enough(total, positives, training_minimum(config))
     except NotEnoughData as error:
         raise too_few(error, left_out) from None
-    representatives, files = dataset.sample(rows, config, counts, SAMPLE_ROWS)
+    representatives, files = dataset.sample(rows, config, counts)
     clients, unseen, unseen_rows = _to_compare(rows, config, representatives, files, first_unseen)
     fitted = _fit(config, rows, total, representatives)
     of_today = representatives
     if rows is not today:
-        sampled, files = dataset.sample(today, config, counts_today, SAMPLE_ROWS)
+        sampled, files = dataset.sample(today, config, counts_today)
         of_today = dataset.marked(sampled, files, acted_on)
         set_aside = of_today.only_contacted.features
         fitted = with_threshold_for_all(fitted, set_aside, contacted / total)
@@ -141,7 +141,7 @@ def _to_compare(
     if total <= int(unseen.sum()):
         return representatives, unseen, total
     known = representatives.select(~unseen)
-    sampled, _ = dataset.sample(unseen_rows, config, counts, SAMPLE_ROWS)
+    sampled, _ = dataset.sample(unseen_rows, config, counts)
     compared = joined(known, sampled)
     return compared, np.arange(len(compared)) >= len(known), total
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pyarrow
@@ -26,10 +26,6 @@ from attrition.data.clients import Clients, TestClients, from_columns
 from attrition.data.hold_out import is_held_out
 from attrition.data.ledger import Commit, Ledger
 from attrition.engines.spark.storage import Storage, literal
-
-if TYPE_CHECKING:
-    from pyspark.sql import DataFrame, SparkSession
-
 
 POSITION = ("file", "row")  # the order of arrival: number of the file, and of the row in it
 
@@ -142,9 +138,9 @@ def same(one: DataFrame, other: DataFrame, names: Sequence[str]) -> Column:
 
 
 def sample(
-    frame: DataFrame, config: Config, counts: dict[Any, int], most: int
+    frame: DataFrame, config: Config, counts: dict[Any, int]
 ) -> tuple[Clients, NDArray[np.intp]]:
-    """All rows, or a sample with the same share of each label.
+    """All rows, or a sample of `SAMPLE_ROWS` with the same share of each label.
 
     A hash of the row decides, not chance: equal rows give equal samples, wherever they are stored.
 
@@ -152,14 +148,13 @@ def sample(
         frame: the rows.
         config: the settings; `random_seed` salts the hash.
         counts: label (None for open clients) -> number of rows.
-        most: rows in the sample.
 
     Returns:
         Clients in the order of arrival, with labels None if unknown; and the number of each
         client's file.
     """
     total = sum(counts.values())
-    if total <= most:
+    if total <= SAMPLE_ROWS:
         return collect(frame, config)
     parts = [*local_storage.keys(config), "label"]
     hashed = functions.pmod(
@@ -167,7 +162,7 @@ def sample(
     )
     picked = frame.withColumn("hash", hashed)
     table = picked.where(
-        functions.col("hash") < _HASHES * min(1.0, _SURPLUS * most / total)
+        functions.col("hash") < _HASHES * min(1.0, _SURPLUS * SAMPLE_ROWS / total)
     ).toArrow()
     labels = np.array(table["label"].to_pylist(), dtype=object)
     hashes = table["hash"].to_numpy()
@@ -175,7 +170,7 @@ def sample(
     for label, count in counts.items():
         mine = np.flatnonzero([value == label for value in labels])
         order = np.argsort(hashes[mine], kind="stable")
-        chosen.append(mine[order[: round(most * count / total)]])
+        chosen.append(mine[order[: round(SAMPLE_ROWS * count / total)]])
     return _clients(config, table.take(np.concatenate(chosen)))
 
 

@@ -25,7 +25,7 @@ from attrition.data.profile import DataProfile
 from attrition.engines.candidate import Candidate
 from attrition.engines.spark import dataset, ingest, scoring
 from attrition.engines.spark.candidate import learn
-from attrition.engines.spark.dataset import SAMPLE_ROWS, Master
+from attrition.engines.spark.dataset import Master
 from attrition.engines.spark.profile import profile_rows
 from attrition.engines.spark.session import connect, one_line
 from attrition.engines.spark.storage import Storage
@@ -189,7 +189,7 @@ class SparkEngine:
 
     def _sample(self, rows: DataFrame, acted_on: Contacted | None = None) -> tuple[Clients, int]:
         counts = dataset.count_labels(rows)
-        clients, files = dataset.sample(rows, self.config, counts, SAMPLE_ROWS)
+        clients, files = dataset.sample(rows, self.config, counts)
         return dataset.marked(clients, files, acted_on), sum(counts.values())
 
     def _riskiest(self, rows: DataFrame, card: Scorecard) -> tuple[Clients, int]:

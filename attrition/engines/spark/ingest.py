@@ -13,27 +13,24 @@ import operator
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from pyspark.sql import DataFrame, functions
+import pyarrow
+from pyarrow import RecordBatch, Schema
+from pyspark.sql import DataFrame, SparkSession, functions
 
 from attrition.core import atomic_files, clock
 from attrition.core.config import Config
 from attrition.core.errors import DataError, PipelineError
-from attrition.core.scratch import scratch_folder, sweep_scratch_folders
+from attrition.core.scratch import sweep_scratch_folders
 from attrition.data import recovery, source_files, storage, validation
-from attrition.data.client_table import ClientTable, Intake, connect, unpacked
+from attrition.data.client_table import ClientTable, Intake, session, unpacked
 from attrition.data.discovery import NewBatch, Survey, without
 from attrition.data.ingest import ingested, rejected
 from attrition.data.ledger import Commit, Ledger, LedgerEntry, next_commit_id
 from attrition.data.source_files import Batch
 from attrition.engines.spark.dataset import OPEN, POSITION, ROWS, STAGING, Master, same
 from attrition.engines.spark.storage import Storage, literal
-
-if TYPE_CHECKING:
-    from pyarrow import RecordBatch, Schema
-    from pyspark.sql import DataFrame, SparkSession
-
 
 # Rows of one Arrow batch, and bytes of a piece of a quarantine file.
 _ROWS_AT_ONCE = 50_000
@@ -116,10 +113,7 @@ def _read(config: Config, batch: Batch, number: int) -> Iterator[RecordBatch]:
     if (unseen := _why_unseen(batch)) is not None:
         yield _report(schema, number, 0, {_UNSEEN: unseen})
         return
-    with (
-        scratch_folder() as scratch,
-        connect(config, scratch, batch.unpacked_size) as connection,
-    ):
+    with session(config, batch.unpacked_size) as (connection, scratch):
         table = ClientTable(connection, config, scratch)
         try:
             with unpacked(config, batch, scratch) as path, table.transaction():
@@ -162,16 +156,12 @@ def _pieces(schema: Schema, number: int, path: Path) -> Iterator[RecordBatch]:
 
 
 def _report(schema: Schema, number: int, part: int, content: bytes | dict[str, Any]) -> RecordBatch:
-    import pyarrow
-
     piece = content if isinstance(content, bytes) else json.dumps(content).encode()
     report = dict.fromkeys(schema.names, None) | {"file": number, "part": part, "piece": piece}
     return pyarrow.RecordBatch.from_pylist([report], schema)
 
 
 def _schema(config: Config) -> Schema:
-    import pyarrow
-
     kinds = {"DOUBLE": pyarrow.float64(), "VARCHAR": pyarrow.string()}
     values = [(key, kinds[kind]) for key, kind in storage.kinds(config).items()]
     return pyarrow.schema(

@@ -8,10 +8,16 @@ from typing import Any
 from pyspark.sql import Column, DataFrame, functions
 
 from attrition.data.ledger import Commit, Ledger
-from attrition.data.profile import BATCHES, LEVELS, QUANTILES, BatchProfile, DataProfile
+from attrition.data.profile import (
+    BATCHES,
+    LEVELS,
+    QUANTILES,
+    BatchProfile,
+    DataProfile,
+    statistics,
+)
 from attrition.engines.spark.dataset import first_file
 
-_NAMES = ("mean", "standard_deviation", "minimum", "maximum", "median")
 # Ranks of quantiles are off by less than 1 / _ACCURACY; exact ones would need all values at once.
 _ACCURACY = 10_000
 
@@ -69,13 +75,10 @@ def _overview(
 def _summarise(rows: DataFrame, key: str) -> dict[str, float | None]:
     levels = [0.5, *QUANTILES]
     stats = [functions.avg(key), functions.stddev_samp(key), functions.min(key), functions.max(key)]
-    *plain, quantiles = _first(rows, [*stats, functions.percentile_approx(key, levels, _ACCURACY)])
-    median, *others = quantiles or [None] * len(levels)
-    values: dict[str, float | None] = dict(zip(_NAMES, [*plain, median], strict=True))
-    names = [f"quantile_{round(100 * quantile):02}" for quantile in QUANTILES]
-    shares = dict(zip(names, others, strict=True))
-    order = ("mean", "median", "standard_deviation", "minimum", *names, "maximum")
-    return {name: (values | shares)[name] for name in order}
+    approximate = functions.percentile_approx(key, levels, _ACCURACY)
+    mean, deviation, low, high, found = _first(rows, [*stats, approximate])
+    median, *quantiles = found or [None] * len(levels)
+    return statistics(mean, median, deviation, low, *quantiles, high)
 
 
 def _count_levels(rows: DataFrame, key: str) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from attrition.core.formatting import short
 from attrition.core.labels import NO_LABELS, Labels
 from attrition.model.scorecard import Scorecard
 from attrition.model.terms import (
+    NO_LEVEL,
     Axis,
     CategoricalTerm,
     Floats,
@@ -54,7 +55,6 @@ MOST_DOTS = 16  # knots that are drawn as dots; more would be a string of beads
 DENSITY = 0.16  # share of a panel's height for the density
 _BARS = 28
 _HUGE = 1e300  # beyond it the search for round values overflows
-_POOL = "\0"  # no level has this name: it stands for the pool
 
 ColumnTerm = NumericTerm | CategoricalTerm
 
@@ -126,11 +126,11 @@ def _values_and_rows(term: NumericTerm, reference: Mapping[str, Any]) -> tuple[F
 
 
 def _level_counts(term: CategoricalTerm, reference: Mapping[str, Any]) -> dict[str, int]:
-    """Training rows by level: the frequent ones by name, the rest as the pool (see `_POOL`)."""
+    """Training rows by level: the frequent ones by name, the rest as the pool (`NO_LEVEL`)."""
     summary = reference["categorical"].get(term.column)
     if summary is None:
         return dict.fromkeys(term.axis.levels, 1)
-    return {**summary["levels"], "": summary["blank"], _POOL: summary["rest"]}
+    return {**summary["levels"], "": summary["blank"], NO_LEVEL: summary["rest"]}
 
 
 def _reach(term: ColumnTerm) -> float:
@@ -274,7 +274,7 @@ def _levels_to_show(
     """
     counts = {level: rows for level, rows in _level_counts(term, reference).items() if rows}
     total = max(sum(counts.values()), 1)
-    named = sorted((level for level in counts if level != _POOL), key=lambda name: -counts[name])
+    named = sorted((level for level in counts if level != NO_LEVEL), key=lambda name: -counts[name])
     kept = named if len(counts) <= MOST_LEVELS else named[: MOST_LEVELS - 1]
     points = {level: term.points[term.axis.place(level).lower] for level in counts}
     shown_levels = [(level, points[level], counts[level]) for level in kept]
