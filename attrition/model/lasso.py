@@ -21,6 +21,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import cholesky, solve_triangular
+from sklearn import config_context
 from sklearn.linear_model import enet_path
 
 from attrition.model.scorecard import logistic
@@ -51,7 +52,7 @@ class Functions(Protocol):
         """Sum over the rows of each function times the residual, array of shape (n_functions,)."""
 
     def values(self, positions: Positions) -> Floats:
-        """Some functions' values, array of shape (n_rows, len(positions))."""
+        """Some functions' values, array of shape (n_rows, len(positions)), column by column."""
 
 
 @dataclass(frozen=True)
@@ -117,7 +118,8 @@ def last(
 
 def _adapted(solution: Solution, values: Floats, labels: Floats) -> Solution:
     """The solution by the adaptive lasso, from one by the lasso; other arguments as for `sums`."""
-    return refined(lambda at: sums(values, labels, at), solution.adaptive())
+    last_loss = _mean_loss(values, labels)
+    return refined(lambda at: sums(values, labels, at), solution.adaptive(), last_loss)
 
 
 def _followed(
@@ -151,13 +153,21 @@ def _followed(
         yield solution, values
 
 
-def refined(sums_at: Callable[[Solution], Sums], solution: Solution) -> Solution:
+def refined(
+    sums_at: Callable[[Solution], Sums],
+    solution: Solution,
+    last_loss: Callable[[Solution], float] | None = None,
+) -> Solution:
     """The solution that has only these functions, for perhaps other rows.
 
     Args:
         sums_at: gives the sums over the rows at a solution (see `sums`).
         solution: where to start; its penalty and scales hold.
+        last_loss: gives the mean log loss alone, all that is asked after the last step; None where
+            that is no faster than the sums.
     """
+    if not len(solution.weights):
+        return solution
     at = sums_at(solution)
 
     def loss_at(proposed: Solution) -> float:
@@ -165,9 +175,9 @@ def refined(sums_at: Callable[[Solution], Sums], solution: Solution) -> Solution
         at = sums_at(proposed)
         return at.loss / at.rows
 
-    for _ in range(LAST_STEPS if len(solution.weights) else 0):
+    for _ in range(LAST_STEPS - 1):
         solution = _improved(at, solution, loss_at)
-    return solution.selected()
+    return _improved(at, solution, last_loss or loss_at).selected()
 
 
 def _improved(at: Sums, solution: Solution, loss_at: Callable[[Solution], float]) -> Solution:
@@ -252,17 +262,16 @@ def sums(values: Floats, labels: Floats, solution: Solution) -> Sums:
     chances = logistic(log_odds)
     curvature = np.maximum(chances * (1.0 - chances), LEAST_CURVATURE)
     target = log_odds + (labels - chances) / curvature
-    scaled = values * solution.scales
-    weighted = scaled * np.sqrt(curvature)[:, None]
+    weighted = values * np.sqrt(curvature)[:, None]
     aim = curvature * target
     return Sums(
         rows=float(len(labels)),
         loss=float(_losses(log_odds, labels).sum()),
         curvature=float(curvature.sum()),
         target=float(aim.sum()),
-        values=curvature @ scaled,
-        products=weighted.T @ weighted,
-        with_target=aim @ scaled,
+        values=curvature @ values * solution.scales,
+        products=weighted.T @ weighted * np.outer(solution.scales, solution.scales),
+        with_target=aim @ values * solution.scales,
     )
 
 
@@ -299,19 +308,20 @@ def _lasso(products: Floats, aims: Floats, ridge: float, solution: Solution, row
     products[np.diag_indices_from(products)] += ridge
     # The same problem in as many rows as there are functions.
     factor = cholesky(products)
-    _, weights, _ = enet_path(
-        factor,
-        solve_triangular(factor, aims, trans="T"),
-        l1_ratio=1.0,
-        alphas=[solution.penalty * rows / len(aims)],
-        precompute=products,
-        Xy=aims,
-        coef_init=start,
-        check_input=False,
-        max_iter=CYCLES,
-        tol=TOLERANCE,
-        positive=has_signs,
-    )
+    with config_context(skip_parameter_validation=True):  # it takes longer than the descent
+        _, weights, _ = enet_path(
+            factor,
+            solve_triangular(factor, aims, trans="T"),
+            l1_ratio=1.0,
+            alphas=[solution.penalty * rows / len(aims)],
+            precompute=products,
+            Xy=aims,
+            coef_init=start,
+            check_input=False,
+            max_iter=CYCLES,
+            tol=TOLERANCE,
+            positive=has_signs,
+        )
     result = np.zeros(len(solution.weights))
     np.add.at(result, owners, weights[:, 0] * flips)
     return result

@@ -57,17 +57,11 @@ def purified(card: Scorecard, cells: Sequence[Cells]) -> Scorecard:
 def _split(grid: Floats, cells: Cells) -> tuple[float, tuple[Floats, Floats], Floats]:
     """Constant, parts of the two columns, and what is left of a grid: least squares over rows."""
     rows, columns = grid.shape
-    sides = sparse.hstack(
-        [
-            sparse.kron(sparse.eye(rows), np.ones((columns, 1))),
-            sparse.kron(np.ones((rows, 1)), sparse.eye(columns)),
-        ],
-        format="csr",
-    )
+    sides = np.hstack([np.eye(rows).repeat(columns, axis=0), np.tile(np.eye(columns), (rows, 1))])
     # In units of the root of each position's rows, a rare position counts no less than others.
     masses = sides.T @ cells.means
     scale = np.divide(1.0, np.sqrt(masses), out=np.zeros_like(masses), where=masses > 0.0)
-    places = cells.rows @ sides
+    places = cells.rows @ sparse.csr_matrix(sides)
     products = (places.T @ places).toarray() / places.shape[0]
     values, vectors = np.linalg.eigh(scale[:, None] * products * scale)
     kept = values > LEAST_EIGENVALUE

@@ -15,7 +15,7 @@ weighed is again a curve or a grid of points.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
@@ -28,13 +28,14 @@ from attrition.model.terms import Axis, KnotAxis
 Floats = NDArray[np.float64]
 Positions = NDArray[np.intp]
 Signs = NDArray[np.int8]
+Places = tuple[Positions, Floats]  # of rows along an axis: lower position, share of the way on
 
 LEAST_ROWS = 10
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Side:
-    """The functions of one axis.
+    """The functions of one axis; all pairs of a column share one object.
 
     Attributes:
         points: array of shape (positions, functions).
@@ -55,6 +56,11 @@ class Side:
         sums = rows @ self.points
         kept = (sums >= LEAST_ROWS) & (sums <= count - LEAST_ROWS)
         return Side(self.points[:, kept], self.signs[kept])
+
+    @cached_property
+    def climbs(self) -> Floats:
+        """From each position to the next one, array of the shape of `points`."""
+        return np.diff(self.points, axis=0, append=self.points[-1:])
 
 
 ONE = Side(np.ones((1, 1)), np.zeros(1, dtype=np.int8))
@@ -95,10 +101,27 @@ class Block:
         products: Floats = (rows.T @ grid @ columns).ravel()
         return products if len(self.allowed) == len(products) else products[self.allowed]
 
+    def factors(self, function: int) -> tuple[int, int]:
+        """The functions of both sides whose product a function is."""
+        row, column = divmod(int(self.allowed[function]), self.columns.points.shape[1])
+        return row, column
+
     def points(self, function: int) -> Floats:
         """Of one function, one for each hat."""
-        row, column = divmod(int(self.allowed[function]), self.columns.points.shape[1])
+        row, column = self.factors(function)
         return np.outer(self.rows.points[:, row], self.columns.points[:, column]).ravel()
+
+    def places(self, by_hat: sparse.csr_matrix) -> Floats:
+        """Where rows lie along the two axes of a pair, array of shape (2, n_rows).
+
+        A row's hats add up to 1, and their mean position is the row's place.
+
+        Args:
+            by_hat: matrix of shape (width, n_rows), the rows on the basis.
+        """
+        positions = np.indices((len(self.rows.points), len(self.columns.points)), np.float64)
+        places: Floats = positions.reshape(2, -1) @ by_hat[self.hats]
+        return places
 
 
 class Ramps:
@@ -127,13 +150,17 @@ class Ramps:
         self.starts = np.cumsum([0, *map(len, signs)])
         self.signs = np.concatenate(signs) if signs else np.zeros(0, dtype=np.int8)
 
+    def located(self, positions: Positions) -> Iterator[tuple[Block, int]]:
+        """The block of each of some functions, and its number there."""
+        owners = np.searchsorted(self.starts, positions, side="right") - 1
+        for owner, function in zip(owners, positions - self.starts[owners], strict=True):
+            yield self.blocks[owner], int(function)
+
     def points(self, positions: Positions) -> sparse.csc_matrix:
         """Some functions as points of the hats, matrix of shape (width, len(positions))."""
-        owners = np.searchsorted(self.starts, positions, side="right") - 1
         indices, values = [], []
-        for position, owner in zip(positions.tolist(), owners.tolist(), strict=True):
-            block = self.blocks[owner]
-            points = block.points(position - int(self.starts[owner]))
+        for block, function in self.located(positions):
+            points = block.points(function)
             used = np.flatnonzero(points)
             indices.append(used + block.first)
             values.append(points[used])
@@ -163,18 +190,15 @@ def _blocks(
                 first += 1
     if basis.output_indices_["pairs"].start < basis.output_indices_["pairs"].stop:
         grids = parts["pairs"]
+        sides: dict[str, Side] = {}
         for pair in grids.pairs:
-            rows, columns = (
-                _side(grids.axes_[column], monotone.get(column, 0), both_ways=True)
-                for column in pair
-            )
-            shape = len(rows.points), len(columns.points)
+            shape = [len(grids.axes_[column]) for column in pair]
             grid = sums[first : first + shape[0] * shape[1]].reshape(shape)
-            yield Block(
-                first,
-                rows.supported(grid.sum(axis=1), count),
-                columns.supported(grid.sum(axis=0), count),
-            )
+            for column, rows in zip(pair, (grid.sum(axis=1), grid.sum(axis=0)), strict=True):
+                if column not in sides:
+                    side = _side(grids.axes_[column], monotone.get(column, 0), both_ways=True)
+                    sides[column] = side.supported(rows, count)
+            yield Block(first, sides[pair[0]], sides[pair[1]])
             first += grid.size
 
 
@@ -207,6 +231,7 @@ class RampsOfRows:
 
     ramps: Ramps
     hats: sparse.csr_matrix
+    _places: dict[Side, Places] = field(default_factory=dict, init=False)
 
     @property
     def signs(self) -> Signs:
@@ -223,6 +248,26 @@ class RampsOfRows:
         return np.concatenate([block.correlations(of_hats) for block in self.ramps.blocks])
 
     def values(self, positions: Positions) -> Floats:
-        """Some functions' values, array of shape (n_rows, len(positions))."""
-        result: Floats = (self.hats @ self.ramps.points(positions)).toarray()
+        """Some functions' values, array of shape (n_rows, len(positions)), column by column."""
+        result = np.empty((self.hats.shape[0], len(positions)), order="F")
+        for values, (block, function) in zip(result.T, self.ramps.located(positions), strict=True):
+            if block.columns is ONE:
+                values[:] = block.points(function) @ self._by_hat[block.hats]
+            else:
+                row, column = block.factors(function)
+                along_rows = self._along(block, block.rows, row)
+                np.multiply(along_rows, self._along(block, block.columns, column), out=values)
+        return result
+
+    def _along(self, block: Block, side: Side, function: int) -> Floats:
+        """A function of a pair's side for the rows, array of shape (n_rows,)."""
+        if side not in self._places:
+            for each, places in zip(
+                (block.rows, block.columns), block.places(self._by_hat), strict=True
+            ):
+                lower = places.astype(np.intp)
+                self._places[each] = lower, places - lower
+        lower, share = self._places[side]
+        result: Floats = side.points[:, function][lower]
+        result += side.climbs[:, function][lower] * share
         return result

@@ -296,9 +296,10 @@ class PairGrids(TransformerMixin, BaseEstimator):  # type: ignore[misc]
             sample: some training rows, expanded.
         """
         result, start = [], 0
+        by_column = sample.tocsc()  # so that taking a grid out of it reads no other
         for size in self.sizes():
             where = slice(start, start := start + size)
-            result.append(Cells(means[where], sample[:, where]))
+            result.append(Cells(means[where], by_column[:, where].tocsr()))
         return result
 
     def sizes(self) -> list[int]:
