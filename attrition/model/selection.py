@@ -5,6 +5,7 @@ All rows of a client are in one fold: a client that is known from another row is
 
 from __future__ import annotations
 
+import math
 import os
 import warnings
 from collections.abc import Iterator
@@ -56,7 +57,8 @@ class Selection:
     """The settings that cross-validation selected.
 
     `labels`, `probabilities` and `clients` belong to the rows used for the selection: each row's
-    probability comes from a model with these settings that was not fitted to the row.
+    probability comes from a model with these settings that was not fitted to the row. The
+    penalty is best for `learnt_rows`, as many as each of these models was fitted to.
     """
 
     penalty: float
@@ -66,7 +68,15 @@ class Selection:
     probabilities: Floats
     tried: tuple[tuple[float, bool, float], ...]  # penalty, adapted or not, log loss
     cards: tuple[Scorecard, ...]  # of the folds
+    learnt_rows: float
     clients: NDArray[np.intp] | None = None  # the rows' clients as codes
+
+    def penalty_for(self, rows: int) -> float:
+        """The penalty for so many rows: surer with more, a weight is shrunk less.
+
+        It falls by the root of their number, as the error of an estimate does.
+        """
+        return self.penalty * math.sqrt(self.learnt_rows / rows)
 
 
 @one_thread()
@@ -119,6 +129,7 @@ def select(
         probabilities=predictions[best],
         tried=tuple((*tried, loss) for tried, loss in losses.items()),
         cards=tuple(cards),
+        learnt_rows=float(np.mean([len(fold.learner.labels) for fold in folds])),
         clients=clients,
     )
 

@@ -324,14 +324,13 @@ def fit_to_all(
         selection: penalty and threshold.
     """
     learner = Learner.of(features, labels, columns)
-    solution = learner.fit(selection.penalty, is_adapted=selection.is_adapted)
+    solution = learner.fit(selection.penalty_for(len(labels)), is_adapted=selection.is_adapted)
     basis, kept = learner.reduced(solution)
     hats = learner.rows.hats[:, kept]
     means = mean_hats(hats)
     if len(labels) < rows.count:
         functions = Functions(basis, learner.ramps.points(solution.positions)[kept])
-        # Surer with more rows, it is shrunk less: by the root, as an estimate's error.
-        penalty = solution.penalty * (len(labels) / rows.count) ** 0.5
+        penalty = selection.penalty_for(rows.count)
         solution = functions.refined(rows, replace(solution, penalty=penalty))
         means = rows.total(functions.sums_of_hats) / rows.count
     pipeline = as_pipeline(basis, learner.points(solution)[kept], solution.intercept)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 import os
 import pickle
 import threading
@@ -22,8 +23,9 @@ from sklearn.metrics import f1_score, roc_auc_score
 from threadpoolctl import threadpool_info, threadpool_limits
 
 from attrition.core.errors import NotEnoughData
-from attrition.model import learner, selection, training
+from attrition.model import lasso, learner, selection, training
 from attrition.model.basis import Columns, make_basis
+from attrition.model.lasso import Solution
 from attrition.model.learner import PENALTIES, Learner, rank_pairs
 from attrition.model.metrics import Minimum
 from attrition.model.scorecard import FEW_ROWS, logistic, scorecard_from_json
@@ -202,7 +204,7 @@ def test_scorecard_and_pipeline_are_equal(
     """Over random tables, with missing values and levels that training has not seen."""
     asked.loc[0, ["plan", "region"]] = "never seen"
     truth = np.array(labels, dtype=np.int8)
-    chosen = Selection(penalty, is_adapted, 0.5, truth, truth.astype(float), (), ())
+    chosen = Selection(penalty, is_adapted, 0.5, truth, truth.astype(float), (), (), len(truth))
     everyone = np.arange(len(truth))
     columns = Columns(("x", "y"), ("plan", "region"))
     pipeline, card = training.fit_selected(features, truth, columns, chosen, everyone)
@@ -481,7 +483,28 @@ def bent(rows: int) -> tuple[pd.DataFrame, NDArray[np.int8], NDArray[np.float64]
 
 
 def selected(penalty: float, labels: NDArray[np.int8]) -> Selection:
-    return Selection(penalty, True, 0.5, labels, labels.astype(float), (), ())
+    return Selection(penalty, True, 0.5, labels, labels.astype(float), (), (), len(labels))
+
+
+def test_the_penalty_falls_by_the_root_of_the_rows_that_learn(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The folds chose it for four fifths of the rows; each fit has more of them, or fewer."""
+    features, labels, _ = bent(1000)
+    asked = []
+    last = lasso.last
+
+    def asked_of(rows: Any, truth: Any, penalties: Any, *, is_adapted: bool) -> Solution:
+        asked.append((len(truth), penalties[-1]))
+        return last(rows, truth, penalties, is_adapted=is_adapted)
+
+    monkeypatch.setattr(lasso, "last", asked_of)
+    fitted = fitted_on(features, labels.astype(bool))
+    chosen = fitted.selection.penalty
+    assert asked == [(1000, pytest.approx(chosen * math.sqrt(0.8)))]
+    everyone = np.ones(1000, dtype=bool)
+    training.out_of_fold_probabilities(fitted, features, labels, everyone)
+    assert sorted(asked[1:]) == [(800, pytest.approx(chosen))] * 5
 
 
 @pytest.mark.slow
