@@ -46,8 +46,10 @@ def replacing(path: Path) -> Iterator[Path]:
             os.fsync(stream.fileno())
         temporary.replace(path)
         sync_folder(path.parent)
-    except BaseException:
+    except BaseException as error:
         temporary.unlink(missing_ok=True)
+        if isinstance(error, OSError) and str(error.filename) in ("None", str(temporary)):
+            error.filename = str(path)  # people know the file, not what stands for it
         raise
 
 

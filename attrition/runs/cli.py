@@ -250,7 +250,8 @@ def deadline(seconds: float, report: Callable[[str], None] | None = None) -> Ite
     """
 
     def give_up() -> None:
-        message = f"the run took longer than {seconds / 60:g} minutes and was ended"
+        limit = f"{seconds / 60:g} minutes (run_deadline_minutes in config.json)"
+        message = f"the run took longer than {limit} and was ended"
         try:
             logger.error("%s", message)
             if report is not None:

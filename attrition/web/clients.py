@@ -35,6 +35,10 @@ _COLUMNS = (
 )
 # Only where costs are set, clients are held out, or rest after a contact; see docs/effect.md.
 _MORE = {"profit": "has_profit", "group": "held_out", "last_contact": "rest_days"}
+PARAMETERS = (
+    *("page", "per_page", "tier", "group", "contacted", "segment", "q", "moved", "least_value"),
+    *("sort", "format", "client", "client_sha256"),
+)
 _NO_SUCH_CLIENT = "there is no such client in the ranking"
 _ABOUT = ("time", "release", "ranked", "total")
 
@@ -44,6 +48,7 @@ blueprint = Blueprint("clients", __name__)
 @blueprint.get("/clients")
 def client_list() -> Response:
     """A page of the ranked clients; with `client=` or `client_sha256=` all about that one."""
+    query_parameters.refuse_others(PARAMETERS)
     name = query_parameters.one("client")
     if name is not None:  # one whose name cannot be in a path, such as ".."
         return one_client(name)

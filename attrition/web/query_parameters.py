@@ -8,6 +8,7 @@ from collections.abc import Collection
 
 from flask import abort, request
 
+from attrition.core.spelling import did_you_mean
 from attrition.ranking import lookup_db
 from attrition.ranking.lookup_db import Question
 from attrition.ranking.movement import MOVES
@@ -73,6 +74,13 @@ def one(name: str) -> str | None:
     if len(texts) > 1:
         abort(400, f"{name}: expected once")
     return texts[0] if texts else None
+
+
+def refuse_others(known: Collection[str]) -> None:
+    """Refuse parameters of other names: a misspelt filter would give all clients."""
+    for name in request.args if request.query_string else ():
+        if name not in known:
+            abort(400, f"{name}: no such parameter{did_you_mean(name, known)}")
 
 
 def several(name: str) -> list[str]:

@@ -206,6 +206,11 @@ def test_a_wrong_parameter_is_named(client: FlaskClient, query: str) -> None:
     assert problem(client.get(f"/clients?{query}"), 400).startswith(query.partition("=")[0])
 
 
+def test_a_misspelt_parameter_gives_nobody_instead_of_all(client: FlaskClient) -> None:
+    said = problem(client.get("/clients?teir=high"), 400)
+    assert said == "teir: no such parameter; did you mean 'tier'?"
+
+
 @pytest.mark.parametrize(("query", "headers"), [("format=csv", {}), ("", {"Accept": "text/csv"})])
 def test_as_csv_no_name_can_act_as_a_formula(
     client: FlaskClient, query: str, headers: dict[str, str]

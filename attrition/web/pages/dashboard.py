@@ -86,9 +86,10 @@ def state_sentence(
     if f1 is None:
         return f"The model is at work; nobody knows how good it is{rest}."
     if f1 < degraded_below:
+        digits = 2 if decimal(f1, 2) != decimal(degraded_below, 2) else 4
         return (
-            f"The model is weak: its F1 {where} is {decimal(f1, 2)}, under the "
-            f"{decimal(degraded_below, 2)} asked for{rest}."
+            f"The model is weak: its F1 {where} is {decimal(f1, digits)}, under the "
+            f"{decimal(degraded_below, digits)} asked for{rest}."
         )
     if rest or not confusion:
         return f"The model is at work: its F1 {where} is {decimal(f1, 2)}{rest}."

@@ -108,6 +108,7 @@ def test_the_overview_says_whom_to_call_how_the_model_is_and_what_was_decided(
     ("scores", "words"),
     [
         ({"f1": 0.41}, "The model is weak: its F1 on the test data is 0.41, under the 0.60"),
+        ({"f1": 0.5982}, "its F1 on the test data is 0.5982, under the 0.6000 asked for."),
         (
             BLIND,
             "nobody knows how good it is; its score on the test data is undefined: one label only.",
