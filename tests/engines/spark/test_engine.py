@@ -33,7 +33,7 @@ from attrition.engines.base import Engine
 from attrition.engines.candidate import Candidate
 from attrition.engines.context import gather_test_clients
 from attrition.engines.selection import engine as engine_of
-from attrition.engines.spark import candidate
+from attrition.engines.spark import dataset
 from attrition.engines.spark import engine as spark
 from attrition.engines.spark import scoring as spark_scoring
 from attrition.engines.spark.session import connect, one_line
@@ -539,8 +539,7 @@ def test_of_too_many_rows_samples_with_the_same_shares_are_looked_at(
     """The samples are the same whenever they are drawn, and the model learns from all rows."""
     side = sides[1]
     whole, _ = side.engine.labelled(side.ledger, 0)
-    for module in (spark, candidate):
-        monkeypatch.setattr(module, "SAMPLE_ROWS", 600)
+    monkeypatch.setattr(dataset, "SAMPLE_ROWS", 600)
     some, total = side.engine.labelled(side.ledger, 0)
     assert total == len(whole) > 3000
     assert len(some) == pytest.approx(600, abs=2)
