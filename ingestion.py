@@ -221,18 +221,10 @@ def _log(entry: LedgerEntry) -> None:
         logger.warning("%s: rejected: %s", entry.name, str(entry.reason).partition(FOUND)[0])
         return
     logger.info(
-        "%s: %s rows: %s new, %s duplicate, %s of open clients, %s quarantined",
+        "%s: %s",
         entry.name,
-        *(
-            f"{number:,}"
-            for number in (
-                entry.rows_read,
-                entry.kept,
-                entry.duplicate,
-                entry.open,
-                entry.quarantined,
-            )
-        ),
+        f"{entry.rows_read:,} rows: {entry.kept:,} new, {entry.duplicate:,} duplicate, "
+        f"{entry.open:,} of open clients, {entry.quarantined:,} quarantined",
     )
     if entry.extra_columns:
         ignored = plural(len(entry.extra_columns), "other column")

@@ -300,17 +300,15 @@ def _kinds(known: Enrolled) -> tuple[KindOfAction, ...]:
     acted_on = known.where(known.is_called & (known.kind != ""))
     names, counts = np.unique(acted_on.kind, return_counts=True)
     kinds = []
-    for name, count in sorted(zip(names.tolist(), counts.tolist(), strict=True), key=_by_count):
+    for name, count in sorted(
+        zip(names.tolist(), counts.tolist(), strict=True), key=lambda item: -item[1]
+    ):
         if count >= LEAST_OF_A_KIND:
             clients = acted_on.where(acted_on.kind == name)
             kinds.append(
                 KindOfAction(name, count, float(clients.left.mean()), float(clients.risk.mean()))
             )
     return tuple(kinds)
-
-
-def _by_count(item: tuple[str, int]) -> tuple[int, str]:
-    return -item[1], item[0]
 
 
 def split_evidence(is_called: NDArray[np.bool_], share: NDArray[np.float64]) -> float:

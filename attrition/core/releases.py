@@ -19,7 +19,6 @@ from attrition.core.atomic_files import (
     json_text,
     read_json,
     remove_tree,
-    sha256_of,
     strict,
     sync_folder,
     unused_name,
@@ -66,7 +65,7 @@ class Release:
         Raises:
             DataError: the file is gone, or its content has changed since the deployment.
         """
-        path = self.folder / name
+        path = self.folder / Path(name).name
         try:
             content = path.read_bytes()
         except OSError as error:
@@ -115,15 +114,10 @@ def open_release(folder: Path) -> Release:
     strange = sorted({path.name for path in folder.iterdir()} - {*digests, MANIFEST})
     if strange:
         raise DataError(f"{folder / strange[0]}: damaged release (no file of it; remove it)")
-    for name, digest in digests.items():
-        path = folder / Path(str(name)).name
-        try:
-            actual = sha256_of(path)
-        except OSError as error:
-            raise unreadable(f"{path}: damaged release ({error.strerror})", error) from None
-        if actual != digest:
-            raise DataError(f"{path}: damaged release (its content is not what was deployed)")
-    return Release(folder, manifest)
+    release = Release(folder, manifest)
+    for name in digests:
+        release.content(name)
+    return release
 
 
 def sealed(manifest: dict[str, Any]) -> dict[str, Any]:

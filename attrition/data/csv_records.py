@@ -12,6 +12,7 @@ import re
 from array import array
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import IO
 
@@ -197,18 +198,11 @@ def start_lines(records: Iterable[Record], numbers: Sequence[int]) -> list[int]:
 
     Args:
         records: of the file, from `read_records`.
-        numbers: ascending numbers of records, the first record after the header being 1.
+        numbers: of records, the first record after the header being 1.
     """
-    remaining = iter(numbers)
-    next_number = next(remaining, None)
-    lines = []
-    for number, record in enumerate(records, start=1):
-        if next_number is None:
-            break
-        if number == next_number:
-            lines.append(record.line)
-            next_number = next(remaining, None)
-    return lines
+    wanted = set(numbers)
+    read = enumerate(islice(records, max(numbers, default=0)), start=1)
+    return [record.line for number, record in read if number in wanted]
 
 
 def _open_text(path: Path, scan: CsvScan) -> IO[str]:

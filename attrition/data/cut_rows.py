@@ -18,6 +18,7 @@ import csv
 import logging
 import mmap
 import shutil
+from collections import deque
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -98,11 +99,10 @@ def _old_row(config: Config, item: NewBatch, entry: LedgerEntry, scratch: Path) 
             return None
         scan = scan_file(before)
         header = csv_records.read_header(before, scan)
-        last = None
-        for record in csv_records.read_records(before, scan):
-            last = record
-        if last is None:
+        ending = deque(csv_records.read_records(before, scan), maxlen=1)
+        if not ending:
             return None
+        last = ending.pop()
         records = csv_records.read_records(path, scan_file(path))
         whole = next((record for record in records if record.line >= last.line), None)
     if whole is None:

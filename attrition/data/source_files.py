@@ -26,7 +26,6 @@ from attrition.core.errors import DataError
 SUFFIXES = (".csv", ".csv.gz")
 _UPLOADS = (".part", ".tmp", ".crdownload")
 _OTHER_NAME = "its name does not end in .csv or .csv.gz; put CSV files here, unpacked or as .csv.gz"
-_MISSING = "no such file; expected the path of a .csv or .csv.gz file"
 
 
 @dataclass(frozen=True)
@@ -114,16 +113,14 @@ def find_batch(path: Path) -> Batch:
     """
     if not is_batch_name(path.name):
         raise DataError("not called like a table; expected the path of a .csv or .csv.gz file")
-    if not path.parent.is_dir():
-        raise DataError(_MISSING)
-    batches, refused = list_batches(path.parent)
-    for refusal in refused:
-        if refusal.name == printable(path.name):
-            raise DataError(f"refused: {refusal.reason}")
-    for batch in batches:
-        if batch.name == path.name:
-            return batch
-    raise DataError(_MISSING)
+    try:
+        status = path.lstat()
+    except (FileNotFoundError, NotADirectoryError):
+        raise DataError("no such file; expected the path of a .csv or .csv.gz file") from None
+    reason = _refusal(path.name, status)
+    if reason is not None:
+        raise DataError(f"refused: {reason}")
+    return Batch(path, _stamp(status))
 
 
 def is_batch_name(name: str) -> bool:

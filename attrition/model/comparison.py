@@ -15,8 +15,7 @@ from attrition.model.metrics import (
     Minimum,
     f1_of,
     log_losses,
-    undefined_by_clients,
-    undefined_reason,
+    why_undefined,
 )
 from attrition.model.uncertainty import (
     Z95,
@@ -119,8 +118,7 @@ def compare(
     truth = np.asarray(labels).astype(np.int64)
     codes = repeating_clients(clients)
     rows, positives = len(truth), int(truth.sum())
-    reason = undefined_reason(rows, positives, minimum)
-    reason = reason or undefined_by_clients(truth, codes, minimum)
+    reason = why_undefined(truth, codes, minimum)
     if codes is not None and not codes.any():
         reason = reason or f"all {rows:,} labelled rows are of one client"
     if reason:

@@ -128,9 +128,7 @@ def score(
     predicted = (probability >= threshold).astype(np.int8)
     codes = repeating_clients(clients)
     rows, positives = len(truth), int(truth.sum())
-    reason = undefined_reason(rows, positives, minimum)
-    reason = reason or undefined_by_clients(truth, codes, minimum)
-    if reason:
+    if reason := why_undefined(truth, codes, minimum):
         return Score(rows, positives, reason)
     kinds = 2 * truth + predicted
     tn, fp, fn, tp = (int(count) for count in np.bincount(kinds, minlength=4))
@@ -178,12 +176,13 @@ def log_losses(
     return losses
 
 
-def undefined_by_clients(
+def why_undefined(
     truth: NDArray[np.integer[Any]], codes: NDArray[np.intp] | None, minimum: Minimum
 ) -> str | None:
-    """Why rows are of too few clients for a score; None if they are of enough."""
-    if codes is None:
-        return None
+    """Why rows, or the clients they are of, are too few for a score; None if they are enough."""
+    reason = undefined_reason(len(truth), int(truth.sum()), minimum)
+    if reason or codes is None:
+        return reason
     if reason := too_few_clients(len(truth), int(codes.max()) + 1, minimum):
         return reason
     rarer = min(len(np.unique(codes[truth == label])) for label in (0, 1))

@@ -21,7 +21,7 @@ import urllib.parse
 import urllib.request
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
-from typing import IO, TYPE_CHECKING, Any, NoReturn
+from typing import IO, TYPE_CHECKING, Any
 
 from attrition.core import atomic_files
 from attrition.core.config import Config
@@ -200,18 +200,18 @@ def _run_command(words: Sequence[str], text: str, config: Config) -> None:
                 check=False,
             )
         except subprocess.TimeoutExpired:
-            _undelivered(f"{words[0]} took longer than {COMMAND_SECONDS:g} s and was ended")
+            raise _Undelivered(
+                f"{words[0]} took longer than {COMMAND_SECONDS:g} s and was ended"
+            ) from None
         except (OSError, ValueError) as error:
-            _undelivered(f"{words[0]} cannot be run ({error})")
+            raise _Undelivered(f"{words[0]} cannot be run ({error})") from None
         if done.returncode:
             said.seek(0)
             lines = said.read(10_000).decode("utf-8", "replace").strip().splitlines()[-1:]
             reason = f" ({alerts.printable(lines[0])[:200]})" if lines else ""
-            _undelivered(f"{words[0]} ended with exit code {done.returncode}{reason}")
-
-
-def _undelivered(reason: str) -> NoReturn:
-    raise _Undelivered(reason) from None
+            raise _Undelivered(
+                f"{words[0]} ended with exit code {done.returncode}{reason}"
+            ) from None
 
 
 def _troubled_files(config: Config) -> dict[str, str] | None:

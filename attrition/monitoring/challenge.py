@@ -209,21 +209,15 @@ def gather_evidence(
     on_test = judge(test, before, after)
     if not trained.unseen.any():
         return Evidence(on_test, None, on_test)
-    unseen = trained.clients.select(trained.unseen)
+    clients, unseen = trained.clients, trained.clients.select(trained.unseen)
     before_unseen = old.probabilities(unseen.columns)
-    after_unseen = out_of_fold(trained, trained.unseen)
+    assert clients.labels is not None
+    after_unseen = out_of_fold_probabilities(
+        trained.fitted, clients.features, clients.labels, trained.unseen, clients.ids
+    )
     pooled = judge(
         joined(test, unseen),
         np.concatenate([before, before_unseen]),
         np.concatenate([after, after_unseen]),
     )
     return Evidence(on_test, judge(unseen, before_unseen, after_unseen), pooled)
-
-
-def out_of_fold(trained: TrainingResult, rows: NDArray[np.bool_]) -> Floats:
-    """The candidate's probabilities of some of its training rows, each by a model without it."""
-    clients = trained.clients
-    assert clients.labels is not None
-    return out_of_fold_probabilities(
-        trained.fitted, clients.features, clients.labels, rows, clients.ids
-    )

@@ -63,7 +63,8 @@ def outcome_drift(
     )
     drifted = [one for one in departures if one.is_drift]
     if drifted:
-        return PerformanceDrift(DriftVerdict.DRIFT, _drift_words(drifted), departures=departures)
+        reason = f"{listing(causes(drifted))}: {_figures(drifted)}"
+        return PerformanceDrift(DriftVerdict.DRIFT, reason, departures=departures)
     largest = [one for one in departures if one.rows == most.rows]
     large = [one for one in largest if one.size > threshold]
     if large:
@@ -225,10 +226,6 @@ def causes(departures: Sequence[Departure]) -> list[str]:
     """What has drifted, in words."""
     drifted = {one.measure for one in departures if one.is_drift}
     return [words for measure, words in _CAUSES.items() if measure in drifted]
-
-
-def _drift_words(drifted: Sequence[Departure]) -> str:
-    return f"{listing(causes(drifted))}: {_figures(drifted)}"
 
 
 def _figures(departures: Sequence[Departure]) -> str:

@@ -125,13 +125,9 @@ def _summarise_categories(column: pd.Series[Any]) -> dict[str, Any]:
     sizes = column.value_counts()
     blank = int(sizes.pop("")) if "" in sizes.index else 0
     # By size, then name: equally frequent levels must not stand in the order of the rows.
-    frequent = sorted(((str(level), int(n)) for level, n in sizes.items()), key=_by_size)[:LEVELS]
-    levels = dict(frequent)
+    frequent = sorted(sizes.items(), key=lambda level: (-level[1], str(level[0])))[:LEVELS]
+    levels = {str(level): int(rows) for level, rows in frequent}
     return {"levels": levels, "rest": int(sizes.sum()) - sum(levels.values()), "blank": blank}
-
-
-def _by_size(level: tuple[str, int]) -> tuple[int, str]:
-    return -level[1], level[0]
 
 
 def number_counts(summary: Mapping[str, Any], values: Floats) -> tuple[Counts, Counts]:

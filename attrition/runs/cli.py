@@ -182,31 +182,18 @@ def log_to_file(path: Path) -> None:
     Under cron stderr is appended to the same file: then the file's handler replaces that of
     stderr, so that no line is written twice.
     """
-    _rotate(path)
-    stream = path.open("a", encoding="utf-8")
-    handler = logging.StreamHandler(stream)
+    from logging.handlers import RotatingFileHandler  # slow to import, and not for every script
+
+    handler = RotatingFileHandler(path, backupCount=OLD_LOGS, encoding="utf-8")
+    if path.stat().st_size >= LARGEST_LOG:
+        handler.doRollover()
     formatter = _Formatter("%(asctime)s %(message)s", "%Y-%m-%dT%H:%M:%SZ")
     formatter.converter = time.gmtime
     handler.setFormatter(formatter)
     root = logging.getLogger()
-    if _is_same_file(sys.stderr.fileno(), stream.fileno()):
+    if os.path.samestat(os.fstat(sys.stderr.fileno()), path.stat()):
         root.handlers.clear()
     root.addHandler(handler)
-
-
-def _rotate(path: Path) -> None:
-    """Rename a log larger than LARGEST_LOG to `.1`, `.1` to `.2`, ...; the oldest one is lost."""
-    if not path.exists() or path.stat().st_size < LARGEST_LOG:
-        return
-    for number in range(OLD_LOGS, 0, -1):
-        older = path.with_name(f"{path.name}.{number}")
-        newer = path.with_name(f"{path.name}.{number - 1}") if number > 1 else path
-        if newer.exists():
-            newer.replace(older)
-
-
-def _is_same_file(one: int, other: int) -> bool:
-    return os.path.samestat(os.fstat(one), os.fstat(other))
 
 
 @contextmanager

@@ -125,7 +125,8 @@ def start_check(config: Config) -> PackageCheck:
         return PackageCheck(known)
     clean_up = ExitStack()
     folder = clean_up.enter_context(scratch_folder(PACKAGES))
-    others = _installed_names() - required_names(REQUIREMENTS.read_text(encoding="utf-8"))
+    installed = _normalised(one.metadata["Name"] for one in metadata.distributions())
+    others = installed - required_names(REQUIREMENTS.read_text(encoding="utf-8"))
     excludes = [part for name in sorted(others) for part in ("--exclude", name)]
     with (folder / "stdout").open("wb") as out:
         process = subprocess.Popen(  # noqa: S603 - pip of our own interpreter
@@ -189,10 +190,6 @@ def required_names(requirements: str) -> set[str]:
     lines = (line.split("#")[0].strip() for line in requirements.splitlines())
     matches = (re.match(r"[A-Za-z0-9][A-Za-z0-9._-]*", line) for line in lines)
     return _normalised(match.group() for match in matches if match)
-
-
-def _installed_names() -> set[str]:
-    return _normalised(d.metadata["Name"] for d in metadata.distributions())
 
 
 def _normalised(names: Iterable[str]) -> set[str]:

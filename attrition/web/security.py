@@ -32,13 +32,8 @@ _HIGHEST_PORT = 65_535
 PROXY_HEADERS = frozenset(
     f"HTTP_{name}"
     for name in (
-        "FORWARDED",
-        "VIA",
-        "X_FORWARDED_FOR",
-        "X_FORWARDED_HOST",
-        "X_FORWARDED_PROTO",
-        "X_REAL_IP",
-    )
+        "FORWARDED VIA X_FORWARDED_FOR X_FORWARDED_HOST X_FORWARDED_PROTO X_REAL_IP"
+    ).split()
 )
 POLICY = "Content-Security-Policy"
 _FRAMED_NOWHERE = "base-uri 'none'; frame-ancestors 'none'"

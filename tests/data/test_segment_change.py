@@ -12,9 +12,9 @@ from attrition.core import atomic_files
 from attrition.data.clients import labelled_test_clients, training_clients
 from attrition.data.ledger import read_ledger
 from attrition.ranking import call_list
-from attrition.ranking.call_list import RankingResult
 from tests.conftest import HEADER, Project
 from tests.support.contacts import act_on
+from tests.support.effects import ranked_effect
 from tests.support.killing import killed_at
 from tests.support.releases import deploy
 
@@ -29,12 +29,7 @@ def take_in(project: Project, name: str, *rows: str, header: str = HEADER) -> st
 
 def rank(project: Project) -> tuple[int, int]:
     """How many are in the study, and how many outcomes are known."""
-    result = call_list.rank(project.config)
-    assert isinstance(result, RankingResult)
-    effect, _ = call_list.effect_of_calls(
-        project.config, read_ledger(project.config.ledger), result
-    )
-    assert effect is not None
+    effect = ranked_effect(project)
     groups = (effect.called, effect.held_out)
     return sum(group.clients for group in groups), sum(group.known for group in groups)
 

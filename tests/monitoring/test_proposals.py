@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from app import create_app
-from attrition.core import atomic_files, releases
+from attrition.core import atomic_files
 from attrition.core.labels import NO_LABELS
 from attrition.core.run_warnings import RunWarning
 from attrition.data.ledger import Ledger
@@ -32,6 +32,7 @@ from attrition.runs import history, idle
 from tests.conftest import Project, Suite, book
 from tests.support.outcome import tree
 from tests.support.records import decision_record, made, texts
+from tests.support.releases import live_id
 from tests.support.script_runner import Job, ScriptRunner
 
 SINCE = "2026-03-01T06:00:00+00:00"
@@ -164,10 +165,6 @@ def project(waiting: Path, tmp_path: Path) -> Project:
     return copy
 
 
-def live(project: Project) -> str | None:
-    return releases.live_release_id(project.root / "production_deployment")
-
-
 def decision(project: Project) -> dict[str, Any]:
     return dict(atomic_files.read_json(project.config.decision))
 
@@ -193,9 +190,9 @@ def refused(project: Project, *arguments: str, code: int = 1) -> str:
 @pytest.mark.slow
 def test_a_proposed_candidate_waits_and_everybody_is_told(project: Project) -> None:
     """The first model is deployed without asking; the second one waits."""
-    assert str(live(project)).startswith("000001-")
+    assert str(live_id(project)).startswith("000001-")
     record = decision(project)
-    assert (record["verdict"], record["release_after"]) == ("proposed", live(project))
+    assert (record["verdict"], record["release_after"]) == ("proposed", live_id(project))
     shown = " ".join((project.root / "shown.txt").read_text().split())
     assert "PROPOSED: the candidate is" in shown
     assert f"A {WAITS}" in shown
@@ -218,12 +215,12 @@ def test_a_proposed_candidate_waits_and_everybody_is_told(project: Project) -> N
 
 @pytest.mark.slow
 def test_an_approved_candidate_is_deployed_and_reported_with_the_name(project: Project) -> None:
-    before, browser = live(project), create_app(project.config).test_client()
+    before, browser = live_id(project), create_app(project.config).test_client()
     name = "Anna\x1b[31m <b>\u202eX</b>"
     shown = project.run("deployment.py", "--approve", "--by", name).stdout
     assert "approved by Anna [31m <b> X</b>." in shown
-    assert live(project) != before
-    assert browser.get("/health").get_json()["model_version"] == live(project)
+    assert live_id(project) != before
+    assert browser.get("/health").get_json()["model_version"] == live_id(project)
     manifest = atomic_files.read_json(project.root / "production_deployment/manifest.json")
     assert manifest["decision"]["approved_by"] == "Anna [31m <b> X</b>"
     assert refused(project, "--approve") == "error: no candidate waits for approval"
@@ -232,7 +229,7 @@ def test_an_approved_candidate_is_deployed_and_reported_with_the_name(project: P
     assert "New data what has come since the proposal is for the next run." in shown
     record = decision(project)
     assert (record["verdict"], record["release_before"]) == ("deployed", before)
-    assert (record["release_after"], record["looks"]) == (live(project), 0)
+    assert (record["release_after"], record["looks"]) == (live_id(project), 0)
     (newest, reason), (proposed, _), *_ = runs(project)
     assert (newest, proposed) == ("deployed", "proposed")
     assert reason.startswith("approved by Anna [31m <b> X</b>: the candidate")
@@ -249,7 +246,7 @@ def test_an_approved_candidate_is_deployed_and_reported_with_the_name(project: P
 def test_a_rejected_candidate_is_not_proposed_again_and_the_next_run_names_who(
     project: Project,
 ) -> None:
-    before = live(project)
+    before = live_id(project)
     shown = project.run("deployment.py", "--reject", "--by", "Bert").stdout
     assert f"The candidate is rejected by Bert; {before} stays live." in shown
     assert not rests(project)
@@ -259,7 +256,7 @@ def test_a_rejected_candidate_is_not_proposed_again_and_the_next_run_names_who(
     page = create_app(project.config).test_client().get("/", headers={"Accept": "text/html"}).text
     assert "has been approved or refused since" in page
     project.run("fullprocess.py")
-    assert live(project) == before
+    assert live_id(project) == before
     (verdict, reason), *_ = runs(project)
     assert verdict == "kept"
     assert "the candidate was rejected by Bert and no labelled rows came since" in reason
@@ -326,7 +323,7 @@ def test_rows_that_no_candidate_shown_has_learnt_are_neither_approved_nor_reject
 @pytest.mark.slow
 def test_a_rollback_or_another_live_release_leaves_nothing_to_approve(project: Project) -> None:
     record = decision(project)
-    project.run("deployment.py", "--rollback", str(live(project)))
+    project.run("deployment.py", "--rollback", str(live_id(project)))
     assert "no candidate waits" in refused(project, "--reject")
     atomic_files.write_json(project.config.decision, {**record, "release_after": "000000-x"})
     assert "was to replace release 000000-x, but 000001-" in refused(project, "--approve")
@@ -348,16 +345,16 @@ def test_a_decision_killed_at_any_operation_is_made_or_can_be_made_again(
         return list(runner.run(job).operations)
 
     count = len(decide())
-    after = live(project)
+    after = live_id(project)
     numbers = range(1, count + 1, 3 if suite.is_complete else count // 6)
     for number in numbers:
         decide(number)
         rejection = project.root / "production_deployment/rollbacks.json"
-        is_made = rejection.exists() if choice == "--reject" else live(project) == after
+        is_made = rejection.exists() if choice == "--reject" else live_id(project) == after
         if not is_made and decision(project)["proposal"] is not None:
             project.run("deployment.py", choice, "--by", "Anna")
             is_made = True
         assert not rests(project)  # the next run reports it, or proposes the candidate again
-        assert live(project) == after or not is_made
+        assert live_id(project) == after or not is_made
         assert rejection.exists() or not is_made or choice == "--approve"
     suite.tell(len(numbers), "kills of deployment.py --approve or --reject")

@@ -25,6 +25,7 @@ from attrition.ranking.call_list import RankingResult
 from attrition.ranking.study_of_calls import study_by_settings, study_so_far
 from attrition.runs import history, idle
 from tests.conftest import HEADER, Project
+from tests.support.effects import ranked_effect
 from tests.support.killing import killed_at
 from tests.support.records import decision_json, decision_record
 from tests.support.releases import deploy
@@ -48,16 +49,6 @@ def act(project: Project, name: str, *rows: tuple[str, str, str]) -> None:
     project.run("ingestion.py")
 
 
-def rank(project: Project) -> Effect:
-    result = call_list.rank(project.config)
-    assert isinstance(result, RankingResult)
-    effect, fault = call_list.effect_of_calls(
-        project.config, read_ledger(project.config.ledger), result
-    )
-    assert effect is not None, fault
-    return effect
-
-
 def sizes(effect: Effect) -> list[tuple[int, int, float | None]]:
     return [
         (group.clients, group.known, group.share_left) for group in (effect.called, effect.held_out)
@@ -77,7 +68,7 @@ def studied(project: Project) -> Project:
     take_in(project, "old.csv", ("Absent", "3", "0"))
     take_in(project, "open.csv", ("=Quiet()", "0", ""), ("Absent", "1", ""), ("Calm", "75", ""))
     take_in(project, "more.csv", ("Middling", "50", ""))
-    assert sizes(rank(project)) == [(1, 0, None), (2, 0, None)]
+    assert sizes(ranked_effect(project)) == [(1, 0, None), (2, 0, None)]
     return project
 
 
@@ -93,8 +84,8 @@ def test_who_is_first_listed_at_high_risk_is_enrolled_with_the_risk_and_group_of
             ["Middling", "0.5", "hold out"],
         ]
     take_in(studied, "later.csv", ("=Quiet()", "20", ""), ("Calm", "10", ""))
-    assert sizes(rank(studied)) == [(2, 0, None), (2, 0, None)]
-    assert sizes(rank(studied)) == [(2, 0, None), (2, 0, None)]
+    assert sizes(ranked_effect(studied)) == [(2, 0, None), (2, 0, None)]
+    assert sizes(ranked_effect(studied)) == [(2, 0, None), (2, 0, None)]
     first, second = files(studied)
     assert first == path
     assert [line.split(",")[0] for line in second.read_text().splitlines()] == [
@@ -114,14 +105,14 @@ def test_the_first_label_after_the_list_is_the_outcome_and_actions_count_from_it
     )
     take_in(studied, "came.csv", ("=Quiet()", "2", "1"), ("Absent", "2", "1"), ("Calm", "9", "1"))
     take_in(studied, "again.csv", ("Absent", "4", "0"), ("Fresh", "0", ""))
-    effect = rank(studied)
+    effect = ranked_effect(studied)
     assert effect.verdict is Verdict.TOO_FEW
     # Fresh is held out, too; Calm, whose risk was low as long as it was open, is not in the study.
     assert sizes(effect) == [(1, 1, 1.0), (3, 1, 1.0)]
     assert effect.called.share_contacted == 0
     day = files(studied)[0].name[7:17]
     act(studied, "june.csv", ("=Quiet()", day, "offer"), ("Middling", day, "call"))
-    effect = rank(studied)
+    effect = ranked_effect(studied)
     assert (effect.called.share_contacted, effect.held_out.share_contacted) == (1, 0)
 
 
@@ -131,11 +122,11 @@ def test_held_out_clients_who_are_called_are_counted_and_told_and_earlier_action
     caplog.set_level("INFO")
     today = files(studied)[0].name[7:17]
     act(studied, "old.csv", ("Absent", "2001-05-04", "call"), ("Calm", "2001-05-04", "call"))
-    assert rank(studied).held_out_contacted == 0
+    assert ranked_effect(studied).held_out_contacted == 0
     assert "1 client contacted before being listed; those actions are none of the" in caplog.text
     assert "which hides" not in caplog.text
     act(studied, "may.csv", ("=Quiet()", today, "call"), ("Absent", today, "call"))
-    effect = rank(studied)
+    effect = ranked_effect(studied)
     assert effect.held_out_contacted == 1  # though no outcome is known
     words = "1 of the 2 held out has been contacted since listed, which hides what calls change."
     assert f"the study of calls: {words}" in caplog.text
@@ -173,14 +164,14 @@ def test_after_the_ledger_was_made_anew_only_later_labels_are_outcomes_and_the_l
     studied: Project, caplog: pytest.LogCaptureFixture
 ) -> None:
     take_in(studied, "came.csv", ("=Quiet()", "2", "1"))
-    assert sizes(rank(studied)) == [(1, 1, 1.0), (2, 0, None)]
+    assert sizes(ranked_effect(studied)) == [(1, 1, 1.0), (2, 0, None)]
     assert "made anew" not in caplog.text
     studied.config.ledger.unlink()
     studied.run("ingestion.py")
-    assert sizes(rank(studied)) == [(1, 0, None), (2, 0, None)]
+    assert sizes(ranked_effect(studied)) == [(1, 0, None), (2, 0, None)]
     assert "the ledger has been made anew since 3 clients enrolled" in caplog.text
     take_in(studied, "later.csv", ("Absent", "2", "1"))
-    assert sizes(rank(studied)) == [(1, 0, None), (2, 1, 1.0)]
+    assert sizes(ranked_effect(studied)) == [(1, 0, None), (2, 1, 1.0)]
 
 
 def test_a_client_under_another_name_is_another_client_and_the_old_one_stays_enrolled(
@@ -188,7 +179,7 @@ def test_a_client_under_another_name_is_another_client_and_the_old_one_stays_enr
 ) -> None:
     take_in(studied, "renamed.csv", ("Quiet Ltd", "0", ""))
     take_in(studied, "came.csv", ("Quiet Ltd", "1", "1"))
-    effect = rank(studied)
+    effect = ranked_effect(studied)
     assert sum(group[0] for group in sizes(effect)) == 3  # its outcome came before it was listed
     assert sum(group[1] for group in sizes(effect)) == 0
 
@@ -201,7 +192,7 @@ def test_a_run_killed_before_its_list_enrols_nobody_twice(
         call_list.rank(studied.config)
     written = [path.read_bytes() for path in files(studied)]
     assert len(written) == 2
-    assert sum(group[0] for group in sizes(rank(studied))) == 5
+    assert sum(group[0] for group in sizes(ranked_effect(studied))) == 5
     assert [path.read_bytes() for path in files(studied)] == written
 
 
@@ -210,10 +201,10 @@ def test_another_salt_is_another_study_and_the_old_one_goes_on_where_it_was(
 ) -> None:
     before = files(studied)
     studied.configure(holdout_share=0.5, holdout_salt="autumn")
-    assert sum(group[0] for group in sizes(rank(studied))) == 3
+    assert sum(group[0] for group in sizes(ranked_effect(studied))) == 3
     assert len(files(studied)) == 2
     studied.configure(**STUDY)
-    assert sizes(rank(studied)) == [(1, 0, None), (2, 0, None)]
+    assert sizes(ranked_effect(studied)) == [(1, 0, None), (2, 0, None)]
     assert set(before) < set(files(studied))
 
 
@@ -259,7 +250,7 @@ def test_where_an_enrolment_has_changed_nothing_is_measured_and_the_list_goes_on
     assert "effect" not in record
     assert files(studied) == [path]
     path.write_bytes(content)
-    assert sizes(rank(studied)) == [(2, 0, None), (2, 0, None)]
+    assert sizes(ranked_effect(studied)) == [(2, 0, None), (2, 0, None)]
     call_list.record_anew(studied.config, "there are no clients")
     record = atomic_files.read_json(studied.config.decision)
     assert record["effect"]["verdict"] == "too few outcomes"
@@ -317,7 +308,7 @@ def test_a_study_whose_newest_files_are_gone_enrols_nobody_twice_until_they_are_
     study, _ = study_by_settings(studied.config, None, MAY)
     assert study is not None
     take_in(studied, "later.csv", ("Calm", "10", ""))
-    assert sum(group[0] for group in sizes(rank(studied))) == 4
+    assert sum(group[0] for group in sizes(ranked_effect(studied))) == 4
     kept = to_json(replace(study, enrolled=4))
     atomic_files.write_json(studied.config.decision, decision_json() | {"study": kept})
     backup = {path: path.read_bytes() for path in files(studied)}
@@ -335,11 +326,11 @@ def test_a_study_whose_newest_files_are_gone_enrols_nobody_twice_until_they_are_
         assert files(studied) == sorted(set(backup) - set(lost))
         for path, content in backup.items():
             path.write_bytes(content)
-    assert sum(group[0] for group in sizes(rank(studied))) == 4
+    assert sum(group[0] for group in sizes(ranked_effect(studied))) == 4
     for path in files(studied):
         path.unlink()
     studied.configure(holdout_share=0.5, holdout_salt="autumn")
-    assert sum(group[0] for group in sizes(rank(studied))) == 4  # another study
+    assert sum(group[0] for group in sizes(ranked_effect(studied))) == 4  # another study
 
 
 def test_where_nobody_is_held_out_nobody_is_enrolled(

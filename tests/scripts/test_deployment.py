@@ -12,14 +12,10 @@ import duckdb
 import pytest
 
 from app import create_app
-from attrition.core import releases as core_releases
 from attrition.ranking import lookup_db
 from tests.conftest import Project, book
 from tests.support.answers import problem
-
-
-def live(project: Project) -> str | None:
-    return core_releases.live_release_id(project.root / "production_deployment")
+from tests.support.releases import live_id
 
 
 def retrain(project: Project, seed: int) -> None:
@@ -31,36 +27,36 @@ def retrain(project: Project, seed: int) -> None:
 
 
 def test_deploying_twice_changes_nothing(finished_copy: Project) -> None:
-    before = live(finished_copy)
+    before = live_id(finished_copy)
     for _ in range(2):
         assert "was live already" in finished_copy.run("deployment.py").stdout
-    assert live(finished_copy) == before
+    assert live_id(finished_copy) == before
     releases = finished_copy.root / "production_deployment/releases"
     assert len(list(releases.iterdir())) == 1
 
 
 def test_another_candidate_becomes_a_release_of_its_own(finished_copy: Project) -> None:
-    before = live(finished_copy)
+    before = live_id(finished_copy)
     retrain(finished_copy, 7)
     assert "is live now" in finished_copy.run("deployment.py").stdout
-    assert live(finished_copy) != before
+    assert live_id(finished_copy) != before
     listed = finished_copy.run("deployment.py", "--list").stdout.splitlines()
     assert max(map(len, listed)) <= 80
-    assert listed[1].startswith(f"* {live(finished_copy)}")
+    assert listed[1].startswith(f"* {live_id(finished_copy)}")
     assert listed[2].startswith(f"  {before}")
 
 
 def test_rollback_goes_one_back_or_where_one_says(finished_copy: Project) -> None:
-    first = live(finished_copy)
+    first = live_id(finished_copy)
     retrain(finished_copy, 7)
     finished_copy.run("deployment.py")
-    second = live(finished_copy)
+    second = live_id(finished_copy)
     finished_copy.run("deployment.py", "--rollback")
-    assert live(finished_copy) == first
+    assert live_id(finished_copy) == first
     finished_copy.run("deployment.py", "--rollback", "2")
-    assert live(finished_copy) == second
+    assert live_id(finished_copy) == second
     finished_copy.run("deployment.py", "--rollback", str(first))
-    assert live(finished_copy) == first
+    assert live_id(finished_copy) == first
 
 
 def test_the_select_of_the_live_model_says_what_the_pipeline_says(finished_copy: Project) -> None:
@@ -68,7 +64,7 @@ def test_the_select_of_the_live_model_says_what_the_pipeline_says(finished_copy:
     table = str(finished_copy.write("to_score.csv", book(50, 4)))
     predicted = finished_copy.run("diagnostics.py", "--predict", table, "--json").stdout
     printed = finished_copy.run("deployment.py", "--sql", "duckdb", "--table", f"'{table}'").stdout
-    assert str(live(finished_copy)) in printed.splitlines()[0]
+    assert str(live_id(finished_copy)) in printed.splitlines()[0]
     with duckdb.connect() as connection:
         found = connection.execute(f"SELECT * FROM ({printed}) ORDER BY ALL").fetchall()
     expected = sorted(
@@ -81,12 +77,12 @@ def test_the_select_of_the_live_model_says_what_the_pipeline_says(finished_copy:
 
 
 def test_a_forgotten_option_deploys_nothing(finished_copy: Project) -> None:
-    before = live(finished_copy)
+    before = live_id(finished_copy)
     retrain(finished_copy, 7)
     failed = finished_copy.run("deployment.py", "--table", "crm.clients", check=False)
     assert failed.returncode == 2
     assert "--table goes with --sql" in failed.stderr
-    assert live(finished_copy) == before
+    assert live_id(finished_copy) == before
 
 
 def test_without_a_model_for_these_columns_there_is_no_select(project: Project) -> None:
@@ -109,12 +105,12 @@ def ranked_by(project: Project) -> set[str]:
 def test_after_a_rollback_list_book_and_api_are_those_of_the_live_release(
     finished_copy: Project,
 ) -> None:
-    first = live(finished_copy)
+    first = live_id(finished_copy)
     before = finished_copy.config.client_risk.read_text()
     retrain(finished_copy, 7)
     shown = finished_copy.run("deployment.py").stdout
     assert "ranked anew" in shown
-    assert ranked_by(finished_copy) == {live(finished_copy)} != {first}
+    assert ranked_by(finished_copy) == {live_id(finished_copy)} != {first}
     between = finished_copy.config.client_risk.read_text()
     assert "ranked anew" in finished_copy.run("deployment.py", "--rollback").stdout
     assert ranked_by(finished_copy) == {first}
@@ -140,7 +136,7 @@ def test_where_a_rollback_leaves_no_list_it_says_why_and_no_other_list_is_shown(
     finished_copy.configure(numeric_columns=["lastmonth_activity", "lastyear_activity"])
     for script in ("ingestion.py", "training.py", "scoring.py", "deployment.py"):
         finished_copy.run(script)
-    assert ranked_by(finished_copy) == {live(finished_copy)}
+    assert ranked_by(finished_copy) == {live_id(finished_copy)}
     shown = finished_copy.run("deployment.py", "--rollback", "1").stdout
     assert "There is no list of clients to call: config.json no longer names the columns" in shown
     assert not finished_copy.config.client_risk.exists()
@@ -159,12 +155,12 @@ def test_where_a_rollback_leaves_no_list_it_says_why_and_no_other_list_is_shown(
 def test_a_rollback_whose_list_fails_leaves_none_of_the_other_release(
     finished_copy: Project,
 ) -> None:
-    first = live(finished_copy)
+    first = live_id(finished_copy)
     retrain(finished_copy, 7)
     finished_copy.run("deployment.py")
     finished_copy.config.open_clients.write_text("damaged\n")
     shown = finished_copy.run("deployment.py", "--rollback").stdout
-    assert live(finished_copy) == first
+    assert live_id(finished_copy) == first
     assert "There is no list of clients to call: " in shown
     assert "openclients.csv" in shown
     assert not finished_copy.config.client_book.exists()
@@ -177,7 +173,7 @@ def test_a_rollback_whose_list_fails_leaves_none_of_the_other_release(
 def test_damaged_rollbacks_are_told_and_the_advice_keeps_the_older_release(
     finished_copy: Project, damaged: str
 ) -> None:
-    first = live(finished_copy)
+    first = live_id(finished_copy)
     retrain(finished_copy, 7)
     finished_copy.run("deployment.py")
     finished_copy.run("deployment.py", "--rollback")
@@ -189,20 +185,20 @@ def test_damaged_rollbacks_are_told_and_the_advice_keeps_the_older_release(
     recorded.unlink()
     finished_copy.run("deployment.py", "--rollback", str(first))
     finished_copy.run("fullprocess.py")
-    assert live(finished_copy) == first
+    assert live_id(finished_copy) == first
 
 
 def test_a_rollback_that_cannot_be_done_names_the_releases(finished_copy: Project) -> None:
-    before = live(finished_copy)
+    before = live_id(finished_copy)
     for arguments in (["--rollback"], ["--rollback", "77"], ["--rollback", "../x"]):
         result = finished_copy.run("deployment.py", *arguments, check=False)
         assert result.returncode == 1
         assert str(before) in result.stderr
-    assert live(finished_copy) == before
+    assert live_id(finished_copy) == before
 
 
 def test_a_damaged_release_is_listed_as_such_and_not_rolled_back_to(finished_copy: Project) -> None:
-    first = live(finished_copy)
+    first = live_id(finished_copy)
     retrain(finished_copy, 7)
     finished_copy.run("deployment.py")
     pickle = finished_copy.root / f"production_deployment/releases/{first}/trainedmodel.pkl"
@@ -211,7 +207,7 @@ def test_a_damaged_release_is_listed_as_such_and_not_rolled_back_to(finished_cop
     result = finished_copy.run("deployment.py", "--rollback", check=False)
     assert result.returncode == 1
     assert "damaged" in result.stderr
-    assert live(finished_copy) != first
+    assert live_id(finished_copy) != first
 
 
 @pytest.mark.parametrize("name", ["trainedmodel.pkl", "scorecard.json", "scores.json"])
@@ -222,11 +218,11 @@ def test_a_candidate_whose_files_do_not_belong_together_is_refused(
     old = (finished_copy.root / "models" / name).read_bytes()
     retrain(finished_copy, 7)
     (finished_copy.root / "models" / name).write_bytes(old)
-    before = live(finished_copy)
+    before = live_id(finished_copy)
     result = finished_copy.run("deployment.py", check=False)
     assert result.returncode == 1
     assert ".py" in result.stderr
-    assert live(finished_copy) == before
+    assert live_id(finished_copy) == before
 
 
 def test_a_missing_candidate_says_what_to_run(project: Project) -> None:

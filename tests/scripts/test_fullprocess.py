@@ -23,6 +23,7 @@ from attrition.runs import history
 from tests.conftest import REPOSITORY, Project, book
 from tests.support.outcome import tree
 from tests.support.records import texts
+from tests.support.releases import live_id
 
 SCRIPT = "fullprocess.py"
 # Measuring coverage has a process import what it would not, and takes its time.
@@ -47,10 +48,6 @@ def settle(project: Project) -> None:
 
 def decision(project: Project) -> dict[str, Any]:
     return dict(atomic_files.read_json(project.root / "models/decision.json"))
-
-
-def live(project: Project) -> str | None:
-    return releases.live_release_id(project.root / "production_deployment")
 
 
 def test_the_first_run_deploys_a_model_and_says_so_in_80_columns(finished: Path) -> None:
@@ -180,13 +177,13 @@ def test_a_dry_run_says_what_would_happen_and_writes_nothing(project: Project) -
 
 
 def test_a_drifted_batch_leads_to_a_new_release_that_explains_itself(project: Project) -> None:
-    old = live(project)
+    old = live_id(project)
     project.write("sourcedata/february.csv", FEBRUARY)
     result = project.run(SCRIPT)
     record = decision(project)
     assert record["verdict"] == "deployed"
     assert record["release_before"] == old
-    assert live(project) == record["release_after"] != old
+    assert live_id(project) == record["release_after"] != old
     assert record["drift"]["performance"]["new rows"]["verdict"] == "drift"
     drifted = [
         column["column"]
@@ -221,14 +218,14 @@ def test_a_drifted_batch_leads_to_a_new_release_that_explains_itself(project: Pr
         atomic_files.read_json(project.root / "models" / name)["/prediction"]["model_version"]
         for name in ("apireturns.txt", "apireturns2.txt")
     ]
-    assert answers == [old, live(project)]
+    assert answers == [old, live_id(project)]
     manifest = atomic_files.read_json(project.root / "production_deployment/manifest.json")
     assert manifest["decision"]["reason"] == record["reason"]
     assert manifest["replaces"] == old
 
 
 def test_rows_that_are_all_known_train_nothing(project: Project) -> None:
-    old = live(project)
+    old = live_id(project)
     known = (project.root / "sourcedata/january.csv").read_text()
     project.write("sourcedata/again.csv", known + "\n")
     project.run(SCRIPT)
@@ -236,12 +233,12 @@ def test_rows_that_are_all_known_train_nothing(project: Project) -> None:
     assert record["verdict"] == "kept"
     assert record["new_rows"] == 0
     assert record["training"]["kind"] == "nothing"
-    assert live(project) == old
+    assert live_id(project) == old
 
 
 def test_a_candidate_that_learnt_noise_is_not_deployed(project: Project) -> None:
     """Shuffled labels: on them it is better, and worse on the test data, which decide."""
-    old = live(project)
+    old = live_id(project)
     header, *rows = book(2500, 5, open_share=0.0).splitlines()
     labels = [row.rpartition(",")[2] for row in rows]
     shuffled = [
@@ -254,53 +251,53 @@ def test_a_candidate_that_learnt_noise_is_not_deployed(project: Project) -> None
     assert record["verdict"] == "kept"
     assert "the candidate ranks the new rows as chance does" in record["reason"]
     assert record["evidence"]["unseen"]["gain"] > 0 > record["evidence"]["test"]["gain"]
-    assert live(project) == old
+    assert live_id(project) == old
     settle(project)
 
 
 def test_a_rollback_stays_until_new_rows_come(project: Project) -> None:
-    first = live(project)
+    first = live_id(project)
     project.write("sourcedata/february.csv", FEBRUARY)
     project.run(SCRIPT)
-    second = live(project)
+    second = live_id(project)
     assert second != first
     assert str(first) in project.run("deployment.py", "--rollback").stdout
-    assert live(project) == first
+    assert live_id(project) == first
     project.run(SCRIPT)
-    assert live(project) == first
+    assert live_id(project) == first
     assert "rolled back by hand" in decision(project)["reason"]
     settle(project)
     project.write("sourcedata/march.csv", book(2500, 6, drift=1.0))
     project.run(SCRIPT)
     assert decision(project)["training"]["kind"] == "new rows"
-    assert live(project) not in (first, second)
+    assert live_id(project) not in (first, second)
 
 
 def test_a_rollback_stays_even_when_rows_came_that_had_not_made_a_better_model(
     project: Project,
 ) -> None:
     """Those rows are known when somebody rolls back: the next tick must not undo it."""
-    first = live(project)
+    first = live_id(project)
     project.write("sourcedata/february.csv", FEBRUARY)
     project.run(SCRIPT)
     project.write("sourcedata/march.csv", book(60, 7, drift=1.0))
     project.run(SCRIPT)
     project.run("deployment.py", "--rollback", str(first))
     project.run(SCRIPT)
-    assert live(project) == first
+    assert live_id(project) == first
     assert "rolled back by hand" in decision(project)["reason"]
 
 
 def test_a_damaged_or_deleted_decision_record_stops_nothing(project: Project) -> None:
     path = project.root / "models/decision.json"
-    first = live(project)
+    first = live_id(project)
     path.write_text("{")
     project.run(SCRIPT)
     assert decision(project)["verdict"] == "kept"
     path.unlink()
     shown = project.run(SCRIPT).stdout
     assert "KEPT" in shown
-    assert live(project) == first
+    assert live_id(project) == first
     settle(project)
 
 
@@ -326,14 +323,14 @@ def test_after_rows_and_ledger_were_lost_rows_read_again_are_no_exam(project: Pr
 
 
 def test_a_model_that_was_rolled_back_stays_away_when_the_ledger_is_lost(project: Project) -> None:
-    first = live(project)
+    first = live_id(project)
     project.write("sourcedata/february.csv", FEBRUARY)
     project.run(SCRIPT)
-    assert live(project) != first
+    assert live_id(project) != first
     project.run("deployment.py", "--rollback")
     (project.root / "ingesteddata/ledger.json").unlink()
     project.run(SCRIPT)
-    assert live(project) == first
+    assert live_id(project) == first
     assert "rolled back by hand" in decision(project)["training"]["reason"]
 
 
@@ -341,7 +338,7 @@ def test_a_model_that_does_not_fit_the_settings_is_not_asked_and_that_is_said(
     project: Project,
 ) -> None:
     """A column has become a category, and no candidate can be deployed: no run stumbles."""
-    first = live(project)
+    first = live_id(project)
     project.configure(
         numeric_columns=["lastmonth_activity", "lastyear_activity"],
         categorical_columns=["number_of_employees"],
@@ -350,7 +347,7 @@ def test_a_model_that_does_not_fit_the_settings_is_not_asked_and_that_is_said(
     shown = " ".join(project.run(SCRIPT).stdout.split())
     reason = "unlike the model: number_of_employees"
     assert "There is no list of clients to call: config.json takes numbers" in shown
-    assert live(project) == first
+    assert live_id(project) == first
     record = decision(project)
     assert record["ranking"] is None
     assert reason in record["no_ranking"]
@@ -369,7 +366,7 @@ def test_a_model_that_does_not_fit_the_settings_is_not_asked_and_that_is_said(
 def test_after_a_change_of_columns_without_test_data_cross_validation_judges(
     project: Project,
 ) -> None:
-    first = live(project)
+    first = live_id(project)
     project.configure(numeric_columns=["lastmonth_activity", "lastyear_activity"])
     (project.root / "testdata/testdata.csv").unlink()
     project.run(SCRIPT)
@@ -377,15 +374,15 @@ def test_after_a_change_of_columns_without_test_data_cross_validation_judges(
     assert record["verdict"] == "deployed"
     assert "the candidate's cross-validated F1 is" in record["reason"]
     assert "no test data to judge by" in " ".join(texts(record["warnings"]))
-    assert live(project) != first
+    assert live_id(project) != first
 
 
 def test_after_a_change_of_columns_nothing_unknown_replaces_the_model(project: Project) -> None:
-    first = live(project)
+    first = live_id(project)
     project.configure(numeric_columns=["lastmonth_activity"], minimum_scoring_rows=5000)
     project.run(SCRIPT)
     assert decision(project)["verdict"] == "not enough evidence"
-    assert live(project) == first
+    assert live_id(project) == first
 
 
 def test_a_file_that_waited_in_a_run_which_reported_for_a_killed_one_is_not_lost(
@@ -428,7 +425,7 @@ def test_without_enough_of_both_labels_there_is_no_model_and_a_reason(
     record = decision(project)
     assert record["verdict"] == "not enough evidence"
     assert words in record["reason"]
-    assert live(project) is None
+    assert live_id(project) is None
     settle(project)
 
 
@@ -448,7 +445,7 @@ def test_without_test_data_cross_validation_judges_the_first_model_new_rows_the_
     project = make_project("blind")
     project.write("sourcedata/january.csv", book(1500, 1))
     project.run(SCRIPT)
-    first, record = live(project), decision(project)
+    first, record = live_id(project), decision(project)
     assert first is not None
     assert f"its cross-validated F1 is {record['cross_validated']['f1']:.3f}" in record["reason"]
     assert "no test data to judge by" in " ".join(texts(record["warnings"]))
@@ -467,12 +464,12 @@ def test_without_test_data_cross_validation_judges_the_first_model_new_rows_the_
         f"{new_rows['challenger_f1']:.3f} against {new_rows['champion_f1']:.3f} (+"
     ) in record["reason"]
     assert "the new rows stand in for them" in " ".join(texts(record["warnings"]))
-    second = live(project)
+    second = live_id(project)
     assert second not in (None, first)
     project.write("sourcedata/march.csv", book(12, 5))
     project.run(SCRIPT)
     assert decision(project)["verdict"] == "not enough evidence"
-    assert live(project) == second
+    assert live_id(project) == second
 
 
 def with_columns(text: str, **columns: Callable[[int, int], object]) -> str:
@@ -547,7 +544,7 @@ def test_a_file_open_for_writing_waits_and_is_taken_in_once_closed(project: Proj
 
 
 def test_a_damaged_release_gives_way_to_the_last_good_one(project: Project) -> None:
-    first = live(project)
+    first = live_id(project)
     project.write("sourcedata/february.csv", FEBRUARY)
     project.run(SCRIPT)
     card = project.root / "production_deployment/current/scorecard.json"
@@ -565,13 +562,13 @@ def test_a_damaged_release_gives_way_to_the_last_good_one(project: Project) -> N
 def test_other_columns_in_the_settings_read_everything_anew_and_replace_the_model(
     project: Project,
 ) -> None:
-    old = live(project)
+    old = live_id(project)
     project.configure(numeric_columns=["lastmonth_activity", "lastyear_activity"])
     project.run(SCRIPT)
     record = decision(project)
     assert record["training"]["kind"] == "new columns"
     assert record["verdict"] == "deployed"
-    assert live(project) not in (None, old)
+    assert live_id(project) not in (None, old)
     header = (project.root / "ingesteddata/finaldata.csv").read_text().splitlines()[0]
     assert header == "corporation,lastmonth_activity,lastyear_activity,exited"
     settle(project)

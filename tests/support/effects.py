@@ -1,4 +1,4 @@
-"""A study of calls, a half held out, and what it has shown: for tests of who tells it."""
+"""Studies of calls and what they have shown, for tests of who tells it."""
 
 from __future__ import annotations
 
@@ -6,6 +6,10 @@ import numpy as np
 
 from attrition.calls.effect import Effect, Enrolled, measure
 from attrition.calls.sequence import ConfidenceSequence
+from attrition.data.ledger import read_ledger
+from attrition.ranking import call_list
+from attrition.ranking.call_list import RankingResult
+from tests.conftest import Project
 
 
 def effect_of(called_left: int, held_out_left: int, each: int = 1000, kind: str = "call") -> Effect:
@@ -29,3 +33,14 @@ def effect_of(called_left: int, held_out_left: int, each: int = 1000, kind: str 
         ),
         ConfidenceSequence(),
     )
+
+
+def ranked_effect(project: Project) -> Effect:
+    """Rank a project's clients, and what its study of calls then says."""
+    result = call_list.rank(project.config)
+    assert isinstance(result, RankingResult)
+    effect, fault = call_list.effect_of_calls(
+        project.config, read_ledger(project.config.ledger), result
+    )
+    assert effect is not None, fault
+    return effect

@@ -69,7 +69,9 @@ def schemas(
         **_requests(numeric, categorical, folders),
         **_prediction_answers(),
         **_client_answers(has_profit, has_segments),
-        **_record_answers(),
+        **_release_answers(),
+        **_diagnostics_answers(),
+        **_run_answers(),
         **_service_answers(),
     }
 
@@ -225,10 +227,6 @@ def _client_answers(has_profit: bool, has_segments: bool) -> dict[str, Schema]:
         "OneClient": {"allOf": [ref("RankedClient"), more]},
         "ClientPage": page,
     }
-
-
-def _record_answers() -> dict[str, Schema]:
-    return {**_release_answers(), **_diagnostics_answers(), **_run_answers()}
 
 
 def _release_answers() -> dict[str, Schema]:

@@ -33,7 +33,7 @@ from attrition.engines.base import Engine
 from attrition.engines.candidate import Candidate
 from attrition.engines.context import gather_test_clients
 from attrition.engines.selection import engine as engine_of
-from attrition.engines.spark import candidate
+from attrition.engines.spark import dataset
 from attrition.engines.spark import engine as spark
 from attrition.engines.spark import scoring as spark_scoring
 from attrition.engines.spark.session import connect, one_line
@@ -317,10 +317,7 @@ def test_both_choose_the_same_and_fit_the_same_model(
 def same_model(one: FittedModel, other: FittedModel, columns: dict[str, NDArray[Any]]) -> None:
     """Equal knots and levels, log-odds and averages."""
     cards = one.scorecard, other.scorecard
-    axes = [
-        [getattr(term, "axis", None) or getattr(term, "axes", None) for term in card.all_terms]
-        for card in cards
-    ]
+    axes = [[term.axes for term in card.all_terms] for card in cards]
     assert axes[0] == axes[1]
     log_odds = [card.log_odds(columns) for card in cards]
     np.testing.assert_allclose(log_odds[0], log_odds[1], atol=1e-6, rtol=0)
@@ -542,8 +539,7 @@ def test_of_too_many_rows_samples_with_the_same_shares_are_looked_at(
     """The samples are the same whenever they are drawn, and the model learns from all rows."""
     side = sides[1]
     whole, _ = side.engine.labelled(side.ledger, 0)
-    for module in (spark, candidate):
-        monkeypatch.setattr(module, "SAMPLE_ROWS", 600)
+    monkeypatch.setattr(dataset, "SAMPLE_ROWS", 600)
     some, total = side.engine.labelled(side.ledger, 0)
     assert total == len(whole) > 3000
     assert len(some) == pytest.approx(600, abs=2)
