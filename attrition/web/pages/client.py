@@ -7,24 +7,36 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from typing import Any
 
 import numpy as np
 
 from attrition.core import clock
-from attrition.core.formatting import LONGEST, amount, chance, day, line, percent, signed
+from attrition.core.formatting import (
+    LONGEST,
+    amount,
+    chance,
+    day,
+    line,
+    percent,
+    plural,
+    short,
+    signed,
+)
 from attrition.core.labels import NO_LABELS, Labels
 from attrition.model.scorecard import Scorecard, logistic
-from attrition.model.terms import CategoricalTerm, NumericTerm
+from attrition.model.terms import CategoricalTerm, NumericTerm, drawn_positions, is_crowded
 from attrition.model.uncertainty import Z95
-from attrition.web.pages.charts import Bar, Chart, Reading, bar, curve, staircase, stems
+from attrition.web.pages.charts import Bar, Chart, Reading, bar, curve, round_ticks, staircase
 
 MISSING = "missing"
 OTHER = "another value"
-_MOST_STEMS = 16
+_MOST_LEVELS = 6
 _STEPS = 4  # from knot to knot: the risk bends between them, unlike the points
+_ROUND, _KNOTS = 6, 4  # labels below a curve, about: round numbers, or knots of a stretched axis
+_HUGE = 1e300  # beyond it a range may be none
 
 ColumnTerm = NumericTerm | CategoricalTerm
 
@@ -41,14 +53,41 @@ class Driver:
 
 
 @dataclass(frozen=True)
+class Level:
+    """The client's risk with one of a column's few values.
+
+    Attributes:
+        risk: in words.
+        width: of the bar, in percent.
+        is_own: whether this is the client's value.
+    """
+
+    name: str
+    risk: str
+    width: float
+    is_own: bool
+
+
+@dataclass(frozen=True)
 class Standing:
-    """The risk curve of one column with this client's place on it."""
+    """The risk over the values of one column, with this client's place.
+
+    Attributes:
+        text: what it shows, in words.
+        chart: of numbers; None for a column of few values.
+        is_stretched: whether the chart's axis is not to scale.
+        levels: instead of a chart, the highest risk first.
+        rest: which levels are left out; "" for none.
+    """
 
     column: str
     value: str
     points: str
-    chart: Chart
     text: str
+    chart: Chart | None = None
+    is_stretched: bool = False
+    levels: tuple[Level, ...] = ()
+    rest: str = ""
 
 
 @dataclass(frozen=True)
@@ -62,10 +101,13 @@ class Option:
 
 @dataclass(frozen=True)
 class Field:
-    """A value that can be tried out; `options` is empty for a number."""
+    """A value that can be tried out; `kind` is number or category, and without `options` any
+    number can be written.
+    """
 
     column: str
     name: str
+    kind: str
     value: str
     hint: str
     options: tuple[Option, ...]
@@ -160,20 +202,19 @@ def _standing(
     reach: tuple[float, float],
     labels: Labels,
 ) -> Standing:
-    here = term.of_record({term.column: value}) - term.average_points
-    if isinstance(term, CategoricalTerm):
-        chart = _stems(term, value, risks[:-1], reach, labels)
-    elif term.axis.is_flag and value in term.axis.knots:
-        chart = _two_stems(term, value, (risks[0], risks[-2]), reach, labels)
-    else:
-        chart = _curve(term, value, risks, reach, labels)
     name, shown = labels.name(term.column), value_text(value, term.column, labels)
     said = labels.phrase(term.column, value) or f"{name} is {shown}"
     text = (
         f"{said}, and the risk {chance(risks[-1], 0)}; with other values of it, all else being "
         f"equal, the risk goes from {chance(min(risks), 0)} to {chance(max(risks), 0)}."
     )
-    return Standing(name, shown, signed(here, 2), chart, text)
+    here = term.of_record({term.column: value}) - term.average_points
+    standing = Standing(name, shown, signed(here, 2), text)
+    if isinstance(term, NumericTerm) and not (term.axis.is_flag and value in term.axis.knots):
+        chart = _curve(term, value, risks, reach, labels)
+        return replace(standing, chart=chart, is_stretched=is_crowded(term.axis.knots))
+    levels, rest = _levels(_risk_by_level(term, value, risks, labels), round_ticks(*reach)[-1])
+    return replace(standing, levels=levels, rest=rest)
 
 
 def _curve(
@@ -183,11 +224,38 @@ def _curve(
     reach: tuple[float, float],
     labels: Labels,
 ) -> Chart:
-    """Knots side by side, at equal distances: they are quantiles, and no value is crowded out."""
-    position = term.axis.place(value)
-    names = [labels.number(term.column, knot) for knot in term.axis.knots]
-    here = position.lower + position.share, risks[-1]
-    return curve(risks[:-1], names, here, reach, percent, bounds=_bounds(term, risks[:-1]))
+    """The axis as in the report: to scale, or with its knots side by side if most would crowd."""
+    knots, positions = term.axis.knots, drawn_positions(term.axis.knots)
+    places = np.linspace(0, len(knots) - 1, len(risks) - 1)
+    shares = np.interp(places, range(len(knots)), positions).tolist()
+    own = term.axis.place(value)
+    here = np.interp(own.lower + own.share, range(len(knots)), positions)
+    ticks = _ticks(knots)
+    names = [
+        (share, labels.number(term.column, tick, short))
+        for tick, share in zip(ticks, np.interp(ticks, knots, positions).tolist(), strict=True)
+    ]
+    return curve(
+        list(zip(shares, risks[:-1], strict=True)),
+        names if len(knots) > 1 else [(0.5, names[0][1])],
+        (float(here), risks[-1]),
+        reach,
+        percent,
+        bounds=_bounds(term, risks[:-1]),
+    )
+
+
+def _ticks(knots: Sequence[float]) -> list[float]:
+    """Values to label: round ones on an axis to scale, knots on any other."""
+    low, high = knots[0], knots[-1]
+    are_whole = all(float(knot).is_integer() for knot in knots)
+    if len(knots) > 1 and not is_crowded(knots) and max(abs(low), abs(high)) < _HUGE:
+        inside = [tick for tick in round_ticks(low, high, _ROUND) if low <= tick <= high]
+        kept = [tick for tick in inside if tick.is_integer() or not are_whole]
+        if len(kept) > 1:
+            return kept
+    places = np.linspace(0, len(knots) - 1, min(len(knots), _KNOTS)).round().astype(int)
+    return [knots[place] for place in places.tolist()]
 
 
 def _bounds(term: NumericTerm, risks: Sequence[float]) -> list[list[float]]:
@@ -201,47 +269,54 @@ def _bounds(term: NumericTerm, risks: Sequence[float]) -> list[list[float]]:
     return [logistic(log_odds + side * errors).tolist() for side in (-1.0, 1.0)]
 
 
-def _two_stems(
-    term: NumericTerm,
-    value: float,
-    risks: tuple[float, float],
-    reach: tuple[float, float],
-    labels: Labels,
-) -> Chart:
-    """A stem for each of two values between which there are none."""
-    readings = [
-        Reading(
-            labels.phrase(term.column, knot) or labels.number(term.column, knot),
-            risk,
-            marked=knot == value,
-        )
-        for knot, risk in zip(term.axis.knots, risks, strict=True)
-    ]
-    return stems(readings, reach, percent)
-
-
-def _stems(
-    term: CategoricalTerm,
-    value: Any,
-    risks: Sequence[float],
-    reach: tuple[float, float],
-    labels: Labels,
-) -> Chart:
-    """Stems by falling risk; of many categories the most telling and this client's own."""
-    chosen = term.axis.place(value).lower
+def _risk_by_level(
+    term: ColumnTerm, value: Any, risks: Sequence[float], labels: Labels
+) -> list[Reading]:
+    """The risk with each value of a column that has few; the client's own is marked."""
+    if isinstance(term, NumericTerm):  # two values, between which there are none
+        return [
+            Reading(_number(term, knot, labels), risk, marked=knot == value)
+            for knot, risk in zip(term.axis.knots, (risks[0], risks[-2]), strict=True)
+        ]
+    own = term.axis.place(value).lower
     names = [
         *(labels.phrase(term.column, level) or value_text(level) for level in term.axis.levels),
         OTHER,
     ]
-    readings = [
-        Reading(name, risk, marked=position == chosen)
-        for position, (name, risk) in enumerate(zip(names, risks, strict=True))
-        if position == chosen or name != OTHER
+    return [
+        Reading(name, risk, marked=position == own)
+        for position, (name, risk) in enumerate(zip(names, risks[:-1], strict=True))
+        if position == own or name != OTHER
     ]
-    own = risks[chosen]
+
+
+def _number(term: NumericTerm, number: float, labels: Labels) -> str:
+    """A value of a column of two, in words where it has some."""
+    return labels.phrase(term.column, number) or labels.number(term.column, number)
+
+
+def _levels(readings: Sequence[Reading], full: float) -> tuple[tuple[Level, ...], str]:
+    """Bars by falling risk, and what is left out: of many levels the most telling ones are shown,
+    and this client's own.
+
+    Args:
+        full: the risk of the longest bar that there can be.
+    """
+    own = next(reading.value for reading in readings if reading.marked)
     telling = sorted(readings, key=lambda one: (not one.marked, -abs(one.value - own)))
-    shown = sorted(telling[:_MOST_STEMS], key=lambda reading: -reading.value)
-    return stems(shown, reach, percent)
+    shown = sorted(telling[:_MOST_LEVELS], key=lambda reading: -reading.value)
+    levels = tuple(
+        Level(one.name, chance(one.value, 0), round(100 * one.value / full, 1), one.marked)
+        for one in shown
+    )
+    others = [one.value for one in telling[_MOST_LEVELS:]]
+    if not others:
+        return levels, ""
+    low, high = chance(min(others), 0), chance(max(others), 0)
+    return (
+        levels,
+        f"{plural(len(others), 'more value')}: {low if low == high else f'{low} to {high}'}",
+    )
 
 
 def fields(
@@ -269,22 +344,26 @@ def fields(
 
 def _field(term: ColumnTerm, value: Any, labels: Labels) -> Field:
     name = labels.name(term.column)
-    if isinstance(term, NumericTerm):
-        text = "" if value is None else f"{value:.15g}"
-        usual = value_text(term.axis.usual_value)  # in the form that the field takes
-        return Field(term.column, name, text, f"usually {usual}", ())
-    return Field(term.column, name, value or "", "", tuple(_options(term, value or "")))
+    if isinstance(term, CategoricalTerm):
+        known = [Option(level, line(level), level == value) for level in term.axis.levels if level]
+        options = _options(known, value or "", Option(_unknown_level(term, value), OTHER, False))
+        return Field(term.column, name, "category", value or "", "", options)
+    text = "" if value is None else f"{value:.15g}"
+    if term.axis.is_flag:
+        known = [
+            Option(f"{knot:.15g}", _number(term, knot, labels), knot == value)
+            for knot in term.axis.knots
+        ]
+        return Field(term.column, name, "number", text, "", _options(known, text))
+    usual = value_text(term.axis.usual_value)  # in the form that the field takes
+    return Field(term.column, name, "number", text, f"usually {usual}", ())
 
 
-def _options(term: CategoricalTerm, value: str) -> list[Option]:
-    known = [Option(level, line(level), level == value) for level in term.axis.levels if level]
-    if value and value not in term.axis.levels:
-        known.append(Option(value, f"{line(value)} (a rare or new value)", True))
-    return [
-        *known,
-        Option(_unknown_level(term, value), OTHER, False),
-        Option("", MISSING, not value),
-    ]
+def _options(known: Sequence[Option], value: str, *others: Option) -> tuple[Option, ...]:
+    """What can be chosen: known values, the client's own if it is another, others, and none."""
+    own = [Option(value, f"{line(value)} (a rare or new value)", True)]
+    is_unknown = value and not any(option.is_chosen for option in known)
+    return (*known, *(own if is_unknown else ()), *others, Option("", MISSING, not value))
 
 
 def columns_by_points(card: Scorecard, contributions: Sequence[Mapping[str, Any]]) -> list[str]:

@@ -5,11 +5,13 @@ The views themselves (`dashboard`, `client_list`, `client`, `api_docs`) are valu
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from flask import Response, render_template, request
+from markupsafe import Markup, escape
 from werkzeug.exceptions import ServiceUnavailable
 
 from attrition.calls.effect import BY_KIND, WHY_NOT_COMPARED
@@ -30,8 +32,20 @@ if TYPE_CHECKING:
     from attrition.monitoring.record import DecisionRecord
 
 PER_PAGE = 25
+# Within a word: after an underscore, and before a capital. Such words are columns' names.
+_JOINTS = re.compile(r"(?<=_)(?=[^_])|(?<=[a-z])(?=[A-Z])")
+
+
+def breakable(text: str) -> Markup:
+    """A text whose names stay whole, or where a line is too narrow for one, break at its joints."""
+    words = (_JOINTS.sub("<wbr>", word) for word in str(escape(text)).split(" "))
+    spans = (f'<span class="whole">{word}</span>' if "<wbr>" in word else word for word in words)
+    return Markup(" ".join(spans))  # noqa: S704 - escaped before
+
+
 # What the templates say numbers, times and names with.
 FILTERS = {
+    "breakable": breakable,
     "count": formatting.count,
     "day": formatting.day,
     "decimal": formatting.decimal,

@@ -31,7 +31,7 @@ from attrition.ranking.movement import MOVES
 from attrition.ranking.ranking import GROUPS
 from attrition.runs import history
 from attrition.web import query_parameters
-from attrition.web.pages import api_docs, charts, client_list, dashboard
+from attrition.web.pages import api_docs, charts, client_list, dashboard, views
 from attrition.web.pages import client as one_client
 from attrition.web.pages.charts import Reading
 from tests.conftest import REPOSITORY, Project
@@ -524,18 +524,41 @@ def test_drivers_stand_by_strength_and_point_up_or_down() -> None:
     assert (drivers[2].bar.start, round(drivers[2].bar.width, 1)) == (50.0, 16.7)
 
 
-def test_a_column_of_no_and_yes_has_two_stems_in_words_and_no_line() -> None:
+def test_a_column_of_no_and_yes_has_two_bars_in_words_and_no_curve() -> None:
     term = NumericTerm("complain", KnotAxis((0.0, 1.0), 0.0), (-1.0, 1.0), 0.0, 0.0, 0.0)
     model = Scorecard(0.0, 0.5, (term,), (), ())
     labels = parse_labels({"complain": {"values": {"0": "no complaint", "1": "complained"}}})
     (standing,) = one_client.standings(model, {"complain": 1.0}, ["complain"], labels)
-    assert (standing.chart.line, standing.chart.stem is None) == ("", False)
-    assert [tick.text for tick in standing.chart.across] == ["no complaint", "complained"]
-    assert [dot.marked for dot in standing.chart.dots] == [False, True]
-    assert [dot.text[-3:] for dot in standing.chart.dots] == ["27%", "73%"]
-    for between in (0.5, None):  # its place is on no stem
+    assert standing.chart is None
+    assert [(one.name, one.risk, one.width, one.is_own) for one in standing.levels] == [
+        ("complained", "73%", 73.1, True),
+        ("no complaint", "27%", 26.9, False),
+    ]
+    for between in (0.5, None):  # its place is at no bar
         (standing,) = one_client.standings(model, {"complain": between}, ["complain"])
-        assert standing.chart.line
+        assert standing.chart
+    ((field,), _) = one_client.fields(model, {"complain": 1.0}, ["complain"], labels=labels)
+    assert (field.kind, field.hint) == ("number", "")
+    assert [(o.value, o.text, o.is_chosen) for o in field.options] == [
+        ("0", "no complaint", False),
+        ("1", "complained", True),
+        ("", one_client.MISSING, False),
+    ]
+    ((field,), _) = one_client.fields(model, {"complain": 0.5}, ["complain"])
+    assert [o.value for o in field.options if o.is_chosen] == ["0.5"]
+
+
+def test_of_many_levels_the_most_telling_are_named_and_the_others_counted() -> None:
+    levels = tuple(f"level {number}" for number in range(9))
+    points = (*(0.25 * number for number in range(9)), 0.0)
+    term = CategoricalTerm("region", LevelAxis(levels), points, "level 4", 1.0)
+    model = Scorecard(-1.0, 0.5, (), (term,), ())
+    (standing,) = one_client.standings(model, {"region": "level 4"}, ["region"])
+    shown = [one.name[-1] for one in standing.levels]
+    assert shown == ["8", "7", "4", "2", "1", "0"]  # its own, and the farthest from it
+    assert [one.name for one in standing.levels if one.is_own] == ["level 4"]
+    # By hand: 1 / (1 + exp(1 - 0.75)) and 1 / (1 + exp(1 - 1.5)).
+    assert standing.rest == "3 more values: 44% to 62%"
 
 
 def test_a_year_has_no_comma_on_a_clients_page() -> None:
@@ -543,25 +566,53 @@ def test_a_year_has_no_comma_on_a_clients_page() -> None:
     model = Scorecard(0.0, 0.5, (term,), (), ())
     (standing,) = one_client.standings(model, {"since": 2019.0}, ["since"])
     assert standing.value == "2019"
-    assert [tick.text for tick in standing.chart.across] == ["1990", "2019"]
+    assert across(standing) == ["1990", "1995", "2000", "2005", "2010", "2015"]
     ((field,), _) = one_client.fields(model, {"since": 2019.0}, ["since"])
     assert field.hint == "usually 2000"
 
 
+def across(standing: one_client.Standing) -> list[str]:
+    """What is written below a curve."""
+    assert standing.chart
+    return [tick.text for tick in standing.chart.across]
+
+
+def test_where_most_clients_would_crowd_the_axis_is_stretched_and_the_page_says_so(
+    ready: Project,
+) -> None:
+    knots = (0.0, 1.0, 2.0, 3.0, 4.0, 1000.0)
+    term = NumericTerm("spend", KnotAxis(knots, 2.0), (0.0, 1.0, 2.0, 3.0, 4.0, 5.0), 0.0, 0.0, 0.0)
+    model = Scorecard(-2.0, 0.5, (term,), (), ())
+    (standing,) = one_client.standings(model, {"spend": 502.0}, ["spend"])
+    assert standing.is_stretched
+    assert across(standing) == ["0", "2", "3", "1000"]
+    assert standing.chart
+    room = charts.WIDTH - charts.LEFT - charts.RIGHT
+    assert standing.chart.dots[0].x == pytest.approx(charts.LEFT + 0.9 * room, abs=0.1)
+    deploy(ready, card=model)
+    rank_names(ready, ["Acme"], {"spend": 502.0})
+    ready.configure(numeric_columns=["spend"])
+    assert "Axis stretched, not to scale" in page_of(ready, "/clients/Acme")
+
+
 def test_a_client_stands_on_the_curve_where_its_value_is() -> None:
     (age, region) = one_client.standings(CARD, {"age": 55.0, "region": "south"}, ["age", "region"])
+    assert age.chart
     line = [tuple(map(float, point.split())) for point in age.chart.line[1:].split("L")]
     (dot,) = age.chart.dots
-    # 55 is halfway from the second of three knots, 10, to the last, 100.
+    # 55 is halfway from the second of three knots, 10, to the last, 100; the axis is to scale.
     assert (dot.x, dot.y) == pytest.approx(line[6], abs=0.1)
-    assert (len(line), [tick.text for tick in age.chart.across]) == (9, ["0", "10", "100"])
+    room = charts.WIDTH - charts.LEFT - charts.RIGHT
+    assert dot.x == pytest.approx(charts.LEFT + 0.55 * room, abs=0.1)
+    assert line[4][0] == pytest.approx(charts.LEFT + 0.1 * room, abs=0.1)
+    assert (len(line), across(age)) == (9, ["0", "20", "40", "60", "80", "100"])
+    assert not age.is_stretched
     # By hand: 1 / (1 + exp(2)) with the client's values; -0.5 - 3 and 1 - 0.5 at the ends.
     assert (
         "age is 55, and the risk 12%; with other values of it, all else being equal, " in age.text
     )
     assert age.text.endswith("the risk goes from 3% to 62%.")
-    assert [dot.text for dot in region.chart.dots if dot.marked] == ["south: 12%"]
-    assert {tick.at for tick in age.chart.ticks} == {tick.at for tick in region.chart.ticks}
+    assert [(one.name, one.risk) for one in region.levels if one.is_own] == [("south", "12%")]
     assert age.chart.ticks[0].text == "0%"
 
 
@@ -571,7 +622,7 @@ def test_a_form_hints_in_the_form_that_its_field_takes() -> None:
     (age,), _ = one_client.fields(CARD, features, ["age", "region"], labels=labels)
     assert (age.value, age.hint) == ("55", "usually 10")
     (standing,) = one_client.standings(CARD, features, ["age"], labels)
-    assert [tick.text for tick in standing.chart.across] == ["0%", "1,000%", "10,000%"]
+    assert across(standing) == ["0%", "2000%", "4,000%", "6,000%", "10,000%"]
 
 
 def test_a_form_offers_known_values_other_ones_and_none() -> None:
@@ -592,6 +643,22 @@ def test_a_form_offers_known_values_other_ones_and_none() -> None:
     ]
     other = next(o.value for o in region.options if o.value.endswith("…"))
     assert CARD.log_odds({"age": [0.0], "region": [other]}) == pytest.approx([3.0])
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("Contract is Two year", "Contract is Two year"),
+        ("n_orders is 1", '<span class="whole">n_<wbr>orders</span> is 1'),
+        ("dayCharge of <b>", '<span class="whole">day<wbr>Charge</span> of &lt;b&gt;'),
+        ("__a &amp_x", ""),
+    ],
+)
+def test_names_break_at_their_joints_and_stay_text(text: str, shown: str) -> None:
+    broken = str(views.breakable(text))
+    assert html.unescape(re.sub(r"<wbr>|<span class=\"whole\">|</span>", "", broken)) == text
+    if shown:
+        assert broken == shown
 
 
 # --- charts -----------------------------------------------------------------------------------
@@ -631,12 +698,14 @@ def test_a_staircase_holds_each_value_until_the_next() -> None:
         (["-1.00e+300", "-1.5e+299", "6e+299", "1.00e+300"], ["-1.00e+300", "6e+299", "1.00e+300"]),
         (
             ["-1e+300", "a", "6", "b", "c", "5.58e+299", "d", "1.00e+300"],
-            ["-1e+300", "6", "1.00e+300"],
+            ["-1e+300", "6", "b", "c", "1.00e+300"],
         ),
     ],
 )
 def test_labels_below_a_curve_never_overlap(names: list[str], shown: list[str]) -> None:
-    drawn = charts.curve([0.1, 0.2], names, (0, 0.1), (0, 1), str)
+    places = [place / (len(names) - 1) for place in range(len(names))]
+    labels = list(zip(places, names, strict=True))
+    drawn = charts.curve([(0, 0.1), (1, 0.2)], labels, (0, 0.1), (0, 1), str)
     assert [tick.text for tick in drawn.across] == shown
 
 
