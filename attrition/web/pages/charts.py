@@ -188,7 +188,7 @@ def staircase(readings: Sequence[Reading], times: Sequence[float], say: Say) -> 
 def curve(
     points: Sequence[Point],
     names: Sequence[tuple[float, str]],
-    here: Point,
+    here: Point | None,
     reach: tuple[float, float],
     say: Say,
     *,
@@ -199,7 +199,7 @@ def curve(
     Args:
         points: at least one; each is a share of the level axis (a fraction 0-1) and a value.
         names: shares of that axis with what is to be written below, as far as there is room.
-        here: where this client stands.
+        here: where this client stands; None: nowhere on the line.
         reach: the lowest and the highest value of all charts that are to be compared.
         say: a number of the upright axis in words.
         bounds: of each value, the lower ones and the upper ones; they are drawn within `reach`.
@@ -216,10 +216,11 @@ def curve(
         ]
         for side in (bounds if len(points) > 1 else ())
     ]
+    dot = here and Dot(_across(here[0]), _up(here[1], ticks), say(here[1]), True)
     return Chart(
         line=path(line),
         band=path([*sides[0], *reversed(sides[1])]) + "Z" if sides else "",
-        dots=(Dot(_across(here[0]), _up(here[1], ticks), say(here[1]), True),),
+        dots=(dot,) if dot else (),
         stem=None,
         ticks=_ticks(ticks, say),
         first=names[0][1],

@@ -18,6 +18,7 @@ from attrition.core.formatting import (
     LONGEST,
     amount,
     chance,
+    count,
     day,
     line,
     percent,
@@ -33,7 +34,8 @@ from attrition.web.pages.charts import Bar, Chart, Reading, bar, curve, round_ti
 
 MISSING = "missing"
 OTHER = "another value"
-_MOST_LEVELS = 6
+_MOST_DRIVERS, _MOST_LEVELS = 15, 6
+_VISIBLE = 0.005  # points that two decimals can show
 _STEPS = 4  # from knot to knot: the risk bends between them, unlike the points
 _ROUND, _KNOTS = 6, 4  # labels below a curve, about: round numbers, or knots of a stretched axis
 _HUGE = 1e300  # beyond it a range may be none
@@ -75,9 +77,8 @@ class Standing:
     Attributes:
         text: what it shows, in words.
         chart: of numbers; None for a column of few values.
-        is_stretched: whether the chart's axis is not to scale.
         levels: instead of a chart, the highest risk first.
-        rest: which levels are left out; "" for none.
+        remark: what the picture alone does not say; "" for nothing.
     """
 
     column: str
@@ -85,9 +86,8 @@ class Standing:
     points: str
     text: str
     chart: Chart | None = None
-    is_stretched: bool = False
     levels: tuple[Level, ...] = ()
-    rest: str = ""
+    remark: str = ""
 
 
 @dataclass(frozen=True)
@@ -114,13 +114,14 @@ class Field:
 
 
 def drivers(contributions: Sequence[Mapping[str, Any]], labels: Labels = NO_LABELS) -> list[Driver]:
-    """What moves this client's risk, up or down, the strongest first.
+    """What moves this client's risk, up or down, the strongest first; the weakest as one.
 
     Args:
         contributions: as `GET /clients/<id>` answers them.
     """
     largest = max((abs(item["points"]) for item in contributions), default=0.0)
-    return [
+    visible = [item for item in contributions if abs(item["points"]) >= _VISIBLE]
+    shown = [
         Driver(
             name=" with ".join(map(labels.name, item["columns"])),
             value=", ".join(
@@ -131,9 +132,13 @@ def drivers(contributions: Sequence[Mapping[str, Any]], labels: Labels = NO_LABE
             raises=item["points"] > 0,
             bar=bar(item["points"], largest),
         )
-        for item in contributions
-        if abs(item["points"]) >= 0.005  # what two decimals can show
+        for item in visible[:_MOST_DRIVERS]
     ]
+    if len(visible) <= _MOST_DRIVERS:
+        return shown
+    rest = sum(item["points"] for item in contributions[_MOST_DRIVERS:])
+    name = f"{count(len(contributions) - _MOST_DRIVERS)} more columns and pairs"
+    return [*shown, Driver(name, "together", signed(rest, 2), rest > 0, bar(rest, largest))]
 
 
 def standings(
@@ -212,9 +217,12 @@ def _standing(
     standing = Standing(name, shown, signed(here, 2), text)
     if isinstance(term, NumericTerm) and not (term.axis.is_flag and value in term.axis.knots):
         chart = _curve(term, value, risks, reach, labels)
-        return replace(standing, chart=chart, is_stretched=is_crowded(term.axis.knots))
+        remarks = ["Axis stretched, not to scale"] * is_crowded(term.axis.knots)
+        if value is None:
+            remarks.insert(0, f"A missing value is not on the curve: {chance(risks[-1], 0)}")
+        return replace(standing, chart=chart, remark="; ".join(remarks))
     levels, rest = _levels(_risk_by_level(term, value, risks, labels), round_ticks(*reach)[-1])
-    return replace(standing, levels=levels, rest=rest)
+    return replace(standing, levels=levels, remark=rest)
 
 
 def _curve(
@@ -228,8 +236,9 @@ def _curve(
     knots, positions = term.axis.knots, drawn_positions(term.axis.knots)
     places = np.linspace(0, len(knots) - 1, len(risks) - 1)
     shares = np.interp(places, range(len(knots)), positions).tolist()
-    own = term.axis.place(value)
-    here = np.interp(own.lower + own.share, range(len(knots)), positions)
+    here = None
+    if value is not None:
+        here = float(np.interp(value, knots, positions)), risks[-1]
     ticks = _ticks(knots)
     names = [
         (share, labels.number(term.column, tick, short))
@@ -238,7 +247,7 @@ def _curve(
     return curve(
         list(zip(shares, risks[:-1], strict=True)),
         names if len(knots) > 1 else [(0.5, names[0][1])],
-        (float(here), risks[-1]),
+        here,
         reach,
         percent,
         bounds=_bounds(term, risks[:-1]),

@@ -558,7 +558,7 @@ def test_of_many_levels_the_most_telling_are_named_and_the_others_counted() -> N
     assert shown == ["8", "7", "4", "2", "1", "0"]  # its own, and the farthest from it
     assert [one.name for one in standing.levels if one.is_own] == ["level 4"]
     # By hand: 1 / (1 + exp(1 - 0.75)) and 1 / (1 + exp(1 - 1.5)).
-    assert standing.rest == "3 more values: 44% to 62%"
+    assert standing.remark == "3 more values: 44% to 62%"
 
 
 def test_a_year_has_no_comma_on_a_clients_page() -> None:
@@ -584,7 +584,7 @@ def test_where_most_clients_would_crowd_the_axis_is_stretched_and_the_page_says_
     term = NumericTerm("spend", KnotAxis(knots, 2.0), (0.0, 1.0, 2.0, 3.0, 4.0, 5.0), 0.0, 0.0, 0.0)
     model = Scorecard(-2.0, 0.5, (term,), (), ())
     (standing,) = one_client.standings(model, {"spend": 502.0}, ["spend"])
-    assert standing.is_stretched
+    assert standing.remark == "Axis stretched, not to scale"
     assert across(standing) == ["0", "2", "3", "1000"]
     assert standing.chart
     room = charts.WIDTH - charts.LEFT - charts.RIGHT
@@ -606,7 +606,7 @@ def test_a_client_stands_on_the_curve_where_its_value_is() -> None:
     assert dot.x == pytest.approx(charts.LEFT + 0.55 * room, abs=0.1)
     assert line[4][0] == pytest.approx(charts.LEFT + 0.1 * room, abs=0.1)
     assert (len(line), across(age)) == (9, ["0", "20", "40", "60", "80", "100"])
-    assert not age.is_stretched
+    assert not age.remark
     # By hand: 1 / (1 + exp(2)) with the client's values; -0.5 - 3 and 1 - 0.5 at the ends.
     assert (
         "age is 55, and the risk 12%; with other values of it, all else being equal, " in age.text
@@ -614,6 +614,30 @@ def test_a_client_stands_on_the_curve_where_its_value_is() -> None:
     assert age.text.endswith("the risk goes from 3% to 62%.")
     assert [(one.name, one.risk) for one in region.levels if one.is_own] == [("south", "12%")]
     assert age.chart.ticks[0].text == "0%"
+
+
+def test_a_missing_value_stands_nowhere_on_the_curve() -> None:
+    (age,) = one_client.standings(CARD, {"age": None, "region": "south"}, ["age"])
+    assert age.chart
+    assert age.chart.dots == ()
+    # By hand: 0.4 - 0.5, and the usual value in the pair, which says nothing of the south.
+    assert age.remark == "A missing value is not on the curve: 48%"
+
+
+def test_of_many_points_the_weakest_are_one_row_and_all_add_up() -> None:
+    contributions = [
+        {"columns": [f"c{n}"], "values": [1.0], "points": (-1) ** n * 0.5**n} for n in range(20)
+    ]
+    weak = [{**one, "points": 0.2 - number / 100} for number, one in enumerate(contributions)]
+    drivers = one_client.drivers(weak)
+    assert [driver.name for driver in drivers[:2]] == ["c0", "c1"]
+    assert (len(drivers), drivers[-1].name, drivers[-1].points) == (
+        16,
+        "5 more columns and pairs",
+        "+0.15",  # 0.05 to 0.01
+    )
+    # Of falling ones eight can be seen with two decimals.
+    assert len(one_client.drivers(contributions)) == 8
 
 
 def test_a_form_hints_in_the_form_that_its_field_takes() -> None:
