@@ -47,8 +47,8 @@ HOW_TO_READ = (
 )
 # Up to this many rows, plain numbers are faster than arrays: one request is one row.
 FEW_ROWS = 8
-# A term is no reason for a client's risk if it raises the odds by less than a twentieth; nor if it
-# neither doubles them nor has this share of the points of the term that raises them most.
+# A term is no reason for a client's risk if it raises the odds by less than this, or, beside a
+# stronger term, neither doubles them nor has this share of the points of the strongest.
 LEAST_POINTS = math.log(1.05)
 STRONG_POINTS = math.log(2.0)
 LEAST_SHARE = 0.25
