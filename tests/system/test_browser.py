@@ -277,17 +277,24 @@ def test_what_if_takes_known_levels_other_ones_and_none(
     open_page: Open, serve: Callable[..., int], project: Project
 ) -> None:
     number = NumericTerm("size", KnotAxis((0.0, 10.0), 5.0), (0.0, 1.0), 0.5, 0.1, 0.0)
+    flag = NumericTerm("complain", KnotAxis((0.0, 1.0), 0.0), (0.0, 2.0), 1.0, 0.1, 0.0)
     place = CategoricalTerm("place", LevelAxis(("north", "")), (-2.0, 2.0, 4.0), "north", 0.0)
-    version = deploy(project, card=Scorecard(0.0, 0.5, (number,), (place,), ()))
-    write_book(project, ["Acme"], {"size": 0, "place": "north"}, version)
-    project.configure(numeric_columns=["size"], categorical_columns=["place"], levers=["place"])
+    version = deploy(project, card=Scorecard(0.0, 0.5, (number, flag), (place,), ()))
+    write_book(project, ["Acme"], {"size": 0, "complain": 0, "place": "north"}, version)
+    project.configure(
+        numeric_columns=["size", "complain"],
+        categorical_columns=["place"],
+        levers=["place", "complain"],
+    )
     page = open_page("/clients/Acme", serve(project))
-    for choice, words in (
-        ("another value", "98%, high"),
-        ("missing", "88%, high"),
-        ("north", "12%, low"),
+    for column, choice, words in (
+        ("place", "another value", "98%, high"),
+        ("place", "missing", "88%, high"),
+        ("place", "north", "12%, low"),
+        ("complain", "1", "50%, high"),
+        ("complain", "missing", "27%, medium"),
     ):
-        page.locator("#what-if").get_by_label("place").select_option(choice)
+        page.locator("#what-if").get_by_label(column).select_option(choice)
         expect(page.locator("#outcome strong")).to_have_text(words)
 
 

@@ -36,6 +36,7 @@ MISSING = "missing"
 OTHER = "another value"
 _MOST_DRIVERS, _MOST_LEVELS = 15, 6
 _VISIBLE = 0.005  # points that two decimals can show
+_FLAT = 0.01  # of the height of a chart
 _STEPS = 4  # from knot to knot: the risk bends between them, unlike the points
 _ROUND, _KNOTS = 6, 4  # labels below a curve, about: round numbers, or knots of a stretched axis
 _HUGE = 1e300  # beyond it a range may be none
@@ -76,6 +77,7 @@ class Standing:
 
     Attributes:
         text: what it shows, in words.
+        is_flat: whether the risk is the same, to the eye, with every value.
         chart: of numbers; None for a column of few values.
         levels: instead of a chart, the highest risk first.
         remark: what the picture alone does not say; "" for nothing.
@@ -85,6 +87,7 @@ class Standing:
     value: str
     points: str
     text: str
+    is_flat: bool = False
     chart: Chart | None = None
     levels: tuple[Level, ...] = ()
     remark: str = ""
@@ -214,7 +217,8 @@ def _standing(
         f"equal, the risk goes from {chance(min(risks), 0)} to {chance(max(risks), 0)}."
     )
     here = term.of_record({term.column: value}) - term.average_points
-    standing = Standing(name, shown, signed(here, 2), text)
+    is_flat = max(risks) - min(risks) < _FLAT * reach[1]
+    standing = Standing(name, shown, signed(here, 2), text, is_flat)
     if isinstance(term, NumericTerm) and not (term.axis.is_flag and value in term.axis.knots):
         chart = _curve(term, value, risks, reach, labels)
         remarks = ["Axis stretched, not to scale"] * is_crowded(term.axis.knots)
