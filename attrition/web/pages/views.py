@@ -25,6 +25,7 @@ from attrition.web.live_model import Served
 from attrition.web.pages import api_docs, charts, client_list
 from attrition.web.pages import client as one_client
 from attrition.web.pages.client_list import Listing
+from attrition.web.pages.standings import standings
 from attrition.web.state import question as question_to
 from attrition.web.state import ranking, served, state
 
@@ -139,7 +140,7 @@ def client_page(
         order = one_client.columns_by_points(card, client["contributions"])
         explained = {
             "drivers": one_client.drivers(client["contributions"], labels),
-            "standings": one_client.standings(card, client["features"], order, labels),
+            "standings": standings(card, client["features"], order, labels),
         }
         explained["fields"], explained["fixed"] = one_client.fields(
             card, client["features"], order, state().config.levers, labels

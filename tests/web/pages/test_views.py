@@ -31,7 +31,7 @@ from attrition.ranking.movement import MOVES
 from attrition.ranking.ranking import GROUPS
 from attrition.runs import history
 from attrition.web import query_parameters
-from attrition.web.pages import api_docs, charts, client_list, dashboard, views
+from attrition.web.pages import api_docs, charts, client_list, dashboard, standings, views
 from attrition.web.pages import client as one_client
 from attrition.web.pages.charts import Reading
 from tests.conftest import REPOSITORY, Project
@@ -491,7 +491,7 @@ CARD = Scorecard(
     (
         CategoricalTerm(
             "region",
-            LevelAxis(("north", "south", one_client.OTHER)),
+            LevelAxis(("north", "south", standings.OTHER)),
             (0.5, -0.5, 0.0, 2.0),
             "north",
             0.0,
@@ -528,14 +528,14 @@ def test_a_column_of_no_and_yes_has_two_bars_in_words_and_no_curve() -> None:
     term = NumericTerm("complain", KnotAxis((0.0, 1.0), 0.0), (-1.0, 1.0), 0.0, 0.0, 0.0)
     model = Scorecard(0.0, 0.5, (term,), (), ())
     labels = parse_labels({"complain": {"values": {"0": "no complaint", "1": "complained"}}})
-    (standing,) = one_client.standings(model, {"complain": 1.0}, ["complain"], labels)
+    (standing,) = standings.standings(model, {"complain": 1.0}, ["complain"], labels)
     assert standing.chart is None
     assert [(one.name, one.risk, one.width, one.is_own) for one in standing.levels] == [
         ("complained", "73%", 73.1, True),
         ("no complaint", "27%", 26.9, False),
     ]
     for between in (0.5, None):  # its place is at no bar
-        (standing,) = one_client.standings(model, {"complain": between}, ["complain"])
+        (standing,) = standings.standings(model, {"complain": between}, ["complain"])
         assert standing.chart
     ((field,), _) = one_client.fields(model, {"complain": 1.0}, ["complain"], labels=labels)
     assert (field.kind, field.hint) == ("number", "")
@@ -553,7 +553,7 @@ def test_of_many_levels_the_most_telling_are_named_and_the_others_counted() -> N
     points = (*(0.25 * number for number in range(9)), 0.0)
     term = CategoricalTerm("region", LevelAxis(levels), points, "level 4", 1.0)
     model = Scorecard(-1.0, 0.5, (), (term,), ())
-    (standing,) = one_client.standings(model, {"region": "level 4"}, ["region"])
+    (standing,) = standings.standings(model, {"region": "level 4"}, ["region"])
     shown = [one.name[-1] for one in standing.levels]
     assert shown == ["8", "7", "4", "2", "1", "0"]  # its own, and the farthest from it
     assert [one.name for one in standing.levels if one.is_own] == ["level 4"]
@@ -564,14 +564,14 @@ def test_of_many_levels_the_most_telling_are_named_and_the_others_counted() -> N
 def test_a_year_has_no_comma_on_a_clients_page() -> None:
     term = NumericTerm("since", KnotAxis((1990.0, 2019.0), 2000.0), (-1.0, 1.0), 0.0, 0.0, 0.0)
     model = Scorecard(0.0, 0.5, (term,), (), ())
-    (standing,) = one_client.standings(model, {"since": 2019.0}, ["since"])
+    (standing,) = standings.standings(model, {"since": 2019.0}, ["since"])
     assert standing.value == "2019"
     assert across(standing) == ["1990", "1995", "2000", "2005", "2010", "2015"]
     ((field,), _) = one_client.fields(model, {"since": 2019.0}, ["since"])
     assert field.hint == "usually 2000"
 
 
-def across(standing: one_client.Standing) -> list[str]:
+def across(standing: standings.Standing) -> list[str]:
     """What is written below a curve."""
     assert standing.chart
     return [tick.text for tick in standing.chart.across]
@@ -583,7 +583,7 @@ def test_where_most_clients_would_crowd_the_axis_is_stretched_and_the_page_says_
     knots = (0.0, 1.0, 2.0, 3.0, 4.0, 1000.0)
     term = NumericTerm("spend", KnotAxis(knots, 2.0), (0.0, 1.0, 2.0, 3.0, 4.0, 5.0), 0.0, 0.0, 0.0)
     model = Scorecard(-2.0, 0.5, (term,), (), ())
-    (standing,) = one_client.standings(model, {"spend": 502.0}, ["spend"])
+    (standing,) = standings.standings(model, {"spend": 502.0}, ["spend"])
     assert standing.remark == "Axis stretched, not to scale"
     assert across(standing) == ["0", "2", "3", "1000"]
     assert standing.chart
@@ -596,7 +596,7 @@ def test_where_most_clients_would_crowd_the_axis_is_stretched_and_the_page_says_
 
 
 def test_a_client_stands_on_the_curve_where_its_value_is() -> None:
-    (age, region) = one_client.standings(CARD, {"age": 55.0, "region": "south"}, ["age", "region"])
+    (age, region) = standings.standings(CARD, {"age": 55.0, "region": "south"}, ["age", "region"])
     assert age.chart
     line = [tuple(map(float, point.split())) for point in age.chart.line[1:].split("L")]
     (dot,) = age.chart.dots
@@ -617,7 +617,7 @@ def test_a_client_stands_on_the_curve_where_its_value_is() -> None:
 
 
 def test_a_missing_value_stands_nowhere_on_the_curve() -> None:
-    (age,) = one_client.standings(CARD, {"age": None, "region": "south"}, ["age"])
+    (age,) = standings.standings(CARD, {"age": None, "region": "south"}, ["age"])
     assert age.chart
     assert age.chart.dots == ()
     # By hand: 0.4 - 0.5, and the usual value in the pair, which says nothing of the south.
@@ -659,7 +659,7 @@ def test_a_form_hints_in_the_form_that_its_field_takes() -> None:
     features = {"age": 55.0, "region": "south"}
     (age,), _ = one_client.fields(CARD, features, ["age", "region"], labels=labels)
     assert (age.value, age.hint) == ("55", "usually 10")
-    (standing,) = one_client.standings(CARD, features, ["age"], labels)
+    (standing,) = standings.standings(CARD, features, ["age"], labels)
     assert across(standing) == ["0%", "2000%", "4,000%", "6,000%", "10,000%"]
 
 
@@ -674,9 +674,9 @@ def test_a_form_offers_known_values_other_ones_and_none() -> None:
     assert [(o.value, o.is_chosen) for o in region.options] == [
         ("north", False),
         ("south", False),
-        (one_client.OTHER, False),
+        (standings.OTHER, False),
         ("a place nobody knew", True),
-        (f"{one_client.OTHER}…", False),
+        (f"{standings.OTHER}…", False),
         ("", False),
     ]
     other = next(o.value for o in region.options if o.value.endswith("…"))
