@@ -624,7 +624,9 @@ def test_a_missing_value_stands_nowhere_on_the_curve() -> None:
     assert age.remark == "A missing value is not on the curve: 48%"
 
 
-def test_a_column_that_makes_no_difference_is_named_without_a_picture(ready: Project) -> None:
+def test_a_column_that_makes_hardly_any_difference_is_named_without_a_picture(
+    ready: Project,
+) -> None:
     terms = [
         NumericTerm(name, KnotAxis((0.0, 9.0), 2.0), points, 0.0, 0.0, 0.0)
         for name, points in (("steep", (0.0, 2.0)), ("level", (0.0, 0.01)))
@@ -635,7 +637,7 @@ def test_a_column_that_makes_no_difference_is_named_without_a_picture(ready: Pro
     page = page_of(ready, "/clients/Acme")
     standing = page[page.index("Where this client stands") : page.index("The points behind it")]
     assert re.findall(r"<figcaption><strong>(\w+)<", standing) == ["steep"]
-    assert "Other values of level make no difference here." in standing
+    assert "Other values of level make hardly any difference here." in standing
 
 
 def test_of_many_points_the_weakest_are_one_row_and_all_add_up() -> None:
