@@ -8,15 +8,14 @@ columns do alone.
 
 from __future__ import annotations
 
-from math import ceil, floor, log
+from math import ceil, floor
 
 from attrition.core.labels import NO_LABELS, Labels
-from attrition.model.scorecard import Reason, Scorecard
+from attrition.model.scorecard import STRONG_POINTS, Reason, Scorecard
 from attrition.model.terms import CategoricalTerm, NumericTerm, PairTerm
 
 NO_REASON = "no single value stands out as raising the risk"
 LONGEST_VALUE = 60
-STRONG_POINTS = log(2.0)  # the odds of leaving are doubled
 
 
 class Words:

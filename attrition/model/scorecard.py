@@ -48,9 +48,10 @@ HOW_TO_READ = (
 # Up to this many rows, plain numbers are faster than arrays: one request is one row.
 FEW_ROWS = 8
 # A term is no reason for a client's risk if it raises the odds by less than this, or, beside a
-# stronger term, has less than this share in all that raises them.
+# stronger term, neither doubles them nor has this share of the points of the strongest.
 LEAST_POINTS = math.log(1.05)
-LEAST_SHARE = 0.1
+STRONG_POINTS = math.log(2.0)
+LEAST_SHARE = 0.25
 
 
 class Reason(NamedTuple):
@@ -154,16 +155,16 @@ class Scorecard:
             table: as for `log_odds`.
             count: at most this many reasons for a client.
             groups: array of shape (n_clients,), the clients that each is listed with. Then its
-                strongest reason and those that set it apart from them are chosen, and what sets it
-                apart most comes first: what all of them have in common tells none from another.
+                strongest reason and those that set it apart from them are chosen, and the one whose
+                points the fewest of them reach comes first: what all have tells none from another.
 
         Returns:
             For each client its reasons, strongest first without `groups`; only terms that raise the
-            risk by `LEAST_POINTS` or more, and of those the strongest and what has `LEAST_SHARE` or
-            more in the sum of the points of all that raise it.
+            risk by `LEAST_POINTS` or more, and by `STRONG_POINTS` or by `LEAST_SHARE` of the points
+            of the strongest.
         """
         points = self.contributions(table)
-        preference = points if groups is None else _beyond_group(points, groups)
+        preference = points if groups is None else -_reached_by(points, groups)
         chosen = _chosen(points, preference, count)
         return [
             [self._reason(record, position, float(own[position])) for position in positions]
@@ -223,15 +224,19 @@ class Scorecard:
         }
 
 
-def _beyond_group(points: Floats, groups: NDArray[Any]) -> Floats:
-    """Points above the mean of each client's group; equal ones are equal to the last digit."""
-    beyond = points.copy()
+def _reached_by(points: Floats, groups: NDArray[Any]) -> NDArray[np.intp]:
+    """How many of each client's group have such points of a term, or more; 0 for no reason."""
+    counts = np.zeros(points.shape, dtype=np.intp)
     for group in set(groups.tolist()):
-        beyond[groups == group] -= points[groups == group].mean(axis=0)
-    return np.round(beyond, 9)
+        members = groups == group
+        for term, of_term in enumerate(points.T):
+            raised = np.flatnonzero(members & (of_term >= LEAST_POINTS))
+            lifts = np.round(of_term[raised], 9)  # equal ones are equal to the last digit
+            counts[raised, term] = len(lifts) - np.searchsorted(np.sort(lifts), lifts)
+    return counts
 
 
-def _chosen(points: Floats, preference: Floats, count: int) -> list[list[int]]:
+def _chosen(points: Floats, preference: NDArray[Any], count: int) -> list[list[int]]:
     """For each client the positions of the terms that are its reasons, the preferred ones first.
 
     Args:
@@ -241,8 +246,8 @@ def _chosen(points: Floats, preference: Floats, count: int) -> list[list[int]]:
     """
     lifts = np.maximum(points, 0.0)
     is_strongest = np.arange(points.shape[1]) == lifts.argmax(axis=1)[:, np.newaxis]
-    enough = is_strongest | (lifts >= LEAST_SHARE * lifts.sum(axis=1, keepdims=True))
-    is_reason = (lifts >= LEAST_POINTS) & enough
+    enough = np.clip(LEAST_SHARE * lifts.max(axis=1, keepdims=True), LEAST_POINTS, STRONG_POINTS)
+    is_reason = lifts >= enough
     wanted = np.where(is_reason, preference, -np.inf)
     first = np.where(is_strongest & is_reason, np.inf, wanted)
     chosen = np.lexsort((-lifts, -first), axis=1)[:, :count]

@@ -151,6 +151,32 @@ class LevelAxis:
 Axis = KnotAxis | LevelAxis
 NO_LEVEL = "\0"  # no level has this name: it stands for all that have no position of their own
 
+CROWDED = 0.15  # least share of an axis to scale for the middle half of the knots
+
+
+def to_scale(knots: ArrayLike) -> Floats:
+    """Positions of knots on an axis from 0 to 1, as far apart as their values."""
+    halves = (
+        np.asarray(knots, dtype=np.float64) / 2
+    )  # a difference of large numbers does not overflow
+    if len(halves) == 1:
+        return np.array([0.5])
+    positions: Floats = (halves - halves[0]) / (halves[-1] - halves[0])
+    return positions
+
+
+def is_crowded(knots: ArrayLike) -> bool:
+    """Whether most knots would crowd together on an axis to scale; it is drawn stretched."""
+    positions = to_scale(knots)
+    low, high = np.quantile(positions, [0.25, 0.75])
+    return len(positions) > 1 and bool(high - low < CROWDED)
+
+
+def drawn_positions(knots: ArrayLike) -> Floats:
+    """Positions of knots on a drawn axis from 0 to 1: to scale, or even if most would crowd."""
+    positions = to_scale(knots)
+    return np.linspace(0, 1, len(positions)) if is_crowded(knots) else positions
+
 
 def is_missing(value: float | None) -> bool:
     """Whether a number is missing: None or NaN."""

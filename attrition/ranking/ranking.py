@@ -128,8 +128,8 @@ class Ranking:
         ids: each client's id; array of shape (n,).
         probabilities: of leaving, fraction 0-1, rounded to `DECIMALS`.
         tiers: high, medium or low.
-        reasons: up to three texts each, first what sets the client apart from the others of its
-            tier; only for the first clients of the list.
+        reasons: up to three texts each, first the one whose points the fewest clients of the same
+            tier reach; only for the first clients of the list.
         values: the value column as it came, NaN where blank; None when none is configured.
         values_at_risk: probability x value; NaN where that is blank or `worth` takes it for none.
         value_ranks: rank by value at risk, 1 for the largest, clients who are held out after all
@@ -389,9 +389,8 @@ def _reasons(
     tiers: NDArray[np.object_],
     labels: Labels,
 ) -> list[list[str]]:
-    """The reasons of some clients as texts; `NO_REASON` for a client without any.
-
-    First comes what sets a client apart from the others of its tier.
+    """The reasons of some clients as texts, as `Ranking` has them; `NO_REASON` for a client without
+    any.
     """
     columns = (*card.numeric_columns, *card.categorical_columns)
     selected = {column: np.asarray(table[column])[rows] for column in columns}

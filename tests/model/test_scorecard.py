@@ -88,21 +88,29 @@ def test_reasons_are_the_strongest_lifts_of_risk_and_name_what_the_client_has() 
     ]
     assert reasons[5] == [Reason("contract", ("contract",), ("monthly",), 0.75)]
     assert [reason.term for reason in card().reasons(table(), 3)[3]] == [
-        "tenure x contract",  # tenure lowers the risk, contract raises it by a fifteenth of it all
+        "tenure x contract",  # tenure lowers the risk, contract raises it by little beside the pair
     ]
 
 
-def test_what_has_less_than_a_tenth_in_the_whole_is_no_reason() -> None:
+def test_what_has_less_than_a_quarter_of_the_strongest_is_no_reason() -> None:
     raw = copy.deepcopy(CARD)
-    raw["pairs"][0]["points"] = [[0.25 + 0.2, 0.25 + 0.3]] * 2  # lifts by 0.2, for others by 0.3
-    shares = scorecard_from_json(raw).reasons(table(), 3)
-    assert [reason.term for reason in shares[0]] == ["tenure", "contract"]  # 1.5 + 0.75 + 0.2
-    assert [reason.term for reason in shares[1]] == ["tenure", "tenure x contract"]  # 1.0 + 0.3
+    raw["pairs"][0]["points"] = [[0.25 + 0.37, 0.25 + 0.3]] * 2  # lifts by 0.37, for others by 0.3
+    found = scorecard_from_json(raw).reasons(table(), 3)
+    assert [reason.term for reason in found[0]] == ["tenure", "contract"]  # 1.5, 0.75 and 0.37
+    assert [reason.term for reason in found[1]] == ["tenure", "tenure x contract"]  # 1.0 and 0.3
+
+
+def test_what_doubles_the_odds_is_a_reason_beside_any_other() -> None:
+    raw = copy.deepcopy(CARD)
+    raw["pairs"][0]["points"] = [[0.25 + 4.0, 0.25 + 2.77]] * 2  # a quarter is 1.0, or 0.6925
+    raw["categorical"]["contract"]["points"]["monthly"] = 0.694
+    found = scorecard_from_json(raw).reasons(table(), 3)
+    assert [reason.term for reason in found[0]] == ["tenure x contract", "tenure", "contract"]
 
 
 def test_first_comes_what_sets_a_client_apart_from_those_it_is_listed_with() -> None:
-    """Everybody has a; of b, c and d each has one, and e is too little to be a reason."""
-    names, values = "abcde", {"a": 2.0, "b": 0.4, "c": 0.5, "d": 0.6, "e": 0.04}
+    """Everybody has a; b and c have two of them each, d has one, and e is too little."""
+    names, values = "abcde", {"a": 2.0, "b": 0.5, "c": 0.6, "d": 0.7, "e": 0.49}
     raw = {**CARD, "numeric": {}, "pairs": []}
     raw["categorical"] = {
         name: {"points": {"yes": points}, "other_points": 0.0, "usual_value": "no"}
@@ -125,11 +133,21 @@ def test_first_comes_what_sets_a_client_apart_from_those_it_is_listed_with() -> 
     assert named(3, ["high", "high", "high", "high", "low"]) == ["ba", "ca", "da", "a", "adc"]
 
 
+def test_of_one_column_the_rarer_value_sets_a_client_apart() -> None:
+    """All five have both columns as reasons; only the fourth has as many points of tenure."""
+    raw = {**copy.deepcopy(CARD), "pairs": []}
+    raw["numeric"]["tenure"] |= {"knots": [0.0, 10.0], "points": [1.0, 0.0], "average_points": 0.0}
+    raw["categorical"]["contract"]["points"]["monthly"] = 1.0
+    listed = {"tenure": [2.0, 2.0, 2.0, 1.0, 4.0], "contract": ["monthly"] * 5}
+    reasons = scorecard_from_json(raw).reasons(listed, 2, np.array(["high"] * 5, dtype=object))
+    first = [of_client[0].term for of_client in reasons]
+    assert first == ["tenure", "tenure", "tenure", "tenure", "contract"]
+
+
 @pytest.mark.parametrize(
     ("columns", "points", "expected"),
     [
-        (11, 1.0, ["c0"]),  # eleven equal ones: each has less than a tenth
-        (10, 1.0, [f"c{n}" for n in range(10)]),
+        (11, 1.0, [f"c{n}" for n in range(11)]),  # none is weak beside another
         (1, 0.048, []),  # raises the odds by less than a twentieth
         (1, 0.049, ["c0"]),
     ],

@@ -7,7 +7,7 @@ import itertools
 import json
 import re
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -225,6 +225,34 @@ def test_on_a_phone_the_first_client_is_on_the_first_screen(
     expect(page.locator(".clients tbody tr").first).to_be_in_viewport(ratio=1)
 
 
+def test_on_a_phone_reasons_have_the_row_and_long_names_break_between_their_words(
+    open_page: Open, serve: Callable[..., int], project: Project
+) -> None:
+    version = deploy(project)
+    features = {"lastmonth_activity": 0, "lastyear_activity": None, "number_of_employees": 9}
+    fits, longer = "calls_to_the_customer_service", "average_number_of_open_complaints_by_the_month"
+    reason = f"tenure_days 12 with {fits} 4, and {longer} 2: together raise the risk"
+    write_book(project, ["Acme"], features, version, [reason])
+    page = open_page("/", serve(project), viewport=PHONE)
+    row, why = page.locator(".clients tbody tr").bounding_box(), page.locator("td.why")
+    assert why.inner_text() == reason
+    box = why.bounding_box()
+    assert box["x"] + box["width"] == pytest.approx(row["x"] + row["width"], abs=1)
+    lines = page.evaluate(
+        """() => [...document.querySelectorAll(".why .whole")].map((name) => {
+          const [range, tops, ends] = [document.createRange(), [], []];
+          for (const text of [...name.childNodes].filter((node) => node.data)) {
+            range.selectNodeContents(text);
+            if (range.getClientRects().length !== 1) return "broken within a word";
+            tops.push(range.getBoundingClientRect().top);
+          }
+          return new Set(tops).size;
+        })"""
+    )
+    assert lines == [1, 1, 2]
+    assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
+
+
 def test_on_a_phone_the_what_if_is_one_touch_away(open_page: Open, port: int) -> None:
     page = open_page(client_pages.client_url(first_client(port)["client"]), viewport=PHONE)
     link = page.get_by_role("link", name="What if a value were another?")
@@ -249,17 +277,24 @@ def test_what_if_takes_known_levels_other_ones_and_none(
     open_page: Open, serve: Callable[..., int], project: Project
 ) -> None:
     number = NumericTerm("size", KnotAxis((0.0, 10.0), 5.0), (0.0, 1.0), 0.5, 0.1, 0.0)
+    flag = NumericTerm("complain", KnotAxis((0.0, 1.0), 0.0), (0.0, 2.0), 1.0, 0.1, 0.0)
     place = CategoricalTerm("place", LevelAxis(("north", "")), (-2.0, 2.0, 4.0), "north", 0.0)
-    version = deploy(project, card=Scorecard(0.0, 0.5, (number,), (place,), ()))
-    write_book(project, ["Acme"], {"size": 0, "place": "north"}, version)
-    project.configure(numeric_columns=["size"], categorical_columns=["place"], levers=["place"])
+    version = deploy(project, card=Scorecard(0.0, 0.5, (number, flag), (place,), ()))
+    write_book(project, ["Acme"], {"size": 0, "complain": 0, "place": "north"}, version)
+    project.configure(
+        numeric_columns=["size", "complain"],
+        categorical_columns=["place"],
+        levers=["place", "complain"],
+    )
     page = open_page("/clients/Acme", serve(project))
-    for choice, words in (
-        ("another value", "98%, high"),
-        ("missing", "88%, high"),
-        ("north", "12%, low"),
+    for column, choice, words in (
+        ("place", "another value", "98%, high"),
+        ("place", "missing", "88%, high"),
+        ("place", "north", "12%, low"),
+        ("complain", "1", "50%, high"),
+        ("complain", "missing", "27%, medium"),
     ):
-        page.locator("#what-if").get_by_label("place").select_option(choice)
+        page.locator("#what-if").get_by_label(column).select_option(choice)
         expect(page.locator("#outcome strong")).to_have_text(words)
 
 
@@ -456,9 +491,13 @@ def test_a_list_that_cannot_be_loaded_is_asked_for_as_a_page(open_page: Open) ->
 
 
 def write_book(
-    project: Project, clients: list[str], features: dict[str, Any], version: str
+    project: Project,
+    clients: list[str],
+    features: dict[str, Any],
+    version: str,
+    reasons: Sequence[str] = (),
 ) -> None:
-    """A book of these clients, all alike."""
+    """A book of these clients, all alike; without other reasons each has one of its own."""
     about = {
         "time": NOW,
         "release": version,
@@ -471,6 +510,9 @@ def write_book(
         (place, name, "high", 0.9, "", "", None, None, None)
         for place, name in enumerate(clients, start=1)
     ]
-    details = [(row[0], json.dumps([f"it is {row[1]}"[:60]]), json.dumps(features)) for row in rows]
+    details = [
+        (row[0], json.dumps(list(reasons) or [f"it is {row[1]}"[:60]]), json.dumps(features))
+        for row in rows
+    ]
     atomic_files.write_json(project.config.decision, {})
     lookup_db_writer.write_book(project.config.client_book, about, rows, details)

@@ -22,6 +22,8 @@ from attrition.model.terms import (
     NumericTerm,
     PairTerm,
     Weights,
+    drawn_positions,
+    is_crowded,
 )
 from attrition.model.uncertainty import Z95
 from attrition.monitoring.reference import CUTS
@@ -50,7 +52,6 @@ from attrition.report.figures.style import (
 
 CURVES = "riskcurves"
 MOST_COLUMNS, MOST_LEVELS = 15, 5
-CROWDED = 0.15  # least share of a linear axis for the middle half of the knots
 MOST_DOTS = 16  # knots that are drawn as dots; more would be a string of beads
 DENSITY = 0.16  # share of a panel's height for the density
 _BARS = 28
@@ -159,7 +160,7 @@ def _draw_curve(
     axes: Axes, term: NumericTerm, reference: Mapping[str, Any], limit: float, labels: Labels
 ) -> None:
     knots, points = np.array(term.axis.knots), np.array(term.points) - term.average_points
-    positions = _knot_positions(knots)
+    positions = drawn_positions(knots)
     axes.axhline(0, color=SOFT, linewidth=0.8)
     if term.axis.is_flag:  # nothing lies between no and yes
         axes.vlines(positions, 0, points, color=ACCENT, linewidth=6, zorder=3)
@@ -205,26 +206,10 @@ def _to_the_edges(points: Floats) -> Floats:
     return np.concatenate([points[:1], points, points[-1:]])
 
 
-def _knot_positions(knots: Floats) -> Floats:
-    """Positions of the knots on an axis from 0 to 1: to scale, or even if most would crowd."""
-    if len(knots) == 1:
-        return np.array([0.5])
-    positions = _to_scale(knots)
-    low, high = np.quantile(positions, [0.25, 0.75])
-    evenly: Floats = np.linspace(0, 1, len(knots))
-    return positions if high - low >= CROWDED else evenly
-
-
-def _to_scale(knots: Floats) -> Floats:
-    halves = knots / 2  # a difference of large numbers does not overflow
-    positions: Floats = (halves - halves[0]) / (halves[-1] - halves[0])
-    return positions
-
-
 def _ticks(knots: Floats, positions: Floats) -> Floats:
     """Values to label: round ones on an axis to scale, knots on any other."""
     can_be_round = len(knots) > 1 and np.abs(knots).max() < _HUGE
-    if can_be_round and np.array_equal(positions, _to_scale(knots)):
+    if can_be_round and not is_crowded(knots):
         are_whole = bool(np.all(knots == np.round(knots)))
         steps = MaxNLocator(4, steps=[1, 2, 2.5, 5, 10], integer=are_whole)
         values: Floats = np.asarray(steps.tick_values(knots[0], knots[-1]))

@@ -11,13 +11,11 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from attrition.calls.profit import ProfitCurve
-from attrition.core.formatting import middle
 
 WIDTH, HEIGHT = 320.0, 150.0
 LEFT, RIGHT, TOP, BOTTOM = 40.0, 10.0, 10.0, 22.0
-_LABELS = 4  # below a curve
 _LETTER, _GAP = 6.0, 8.0  # width of a letter below the axis, and least room between two labels
-_INTERVALS = 3  # so many, about, between the ticks of an axis
+_INTERVALS = 3  # so many, about, between the ticks of an upright axis
 _FLAT = 1e-6  # a range of so small a part of its size is none
 
 Say = Callable[[float], str]
@@ -43,10 +41,11 @@ class Reading:
 
 @dataclass(frozen=True)
 class Tick:
-    """A label beside an axis, at a coordinate."""
+    """A label beside an axis, at a coordinate; `anchor` is what part of the text stands there."""
 
     at: float
     text: str
+    anchor: str = "middle"
 
 
 @dataclass(frozen=True)
@@ -91,12 +90,12 @@ class Bar:
     width: float
 
 
-def round_ticks(low: float, high: float) -> list[float]:
+def round_ticks(low: float, high: float, intervals: int = _INTERVALS) -> list[float]:
     """A few round numbers, evenly spaced, that embrace the range."""
     size, span = max(abs(low), abs(high)), high - low
     if span < _FLAT * max(size, _FLAT):
         span = size if size > _FLAT else 1.0
-    raw = span / _INTERVALS
+    raw = span / intervals
     power = 10.0 ** math.floor(math.log10(raw))
     step = next(step for step in (power, 2 * power, 5 * power, 10 * power) if step >= raw * 0.999)
     first, last = math.floor(low / step + 1e-9), math.ceil(high / step - 1e-9)
@@ -187,81 +186,74 @@ def staircase(readings: Sequence[Reading], times: Sequence[float], say: Say) -> 
 
 
 def curve(
-    values: Sequence[float],
-    names: Sequence[str],
-    here: Point,
+    points: Sequence[Point],
+    names: Sequence[tuple[float, str]],
+    here: Point | None,
     reach: tuple[float, float],
     say: Say,
     *,
     bounds: Sequence[Sequence[float]] = (),
 ) -> Chart:
-    """A line through values that stand evenly side by side, and one place on it.
+    """A line through points, and one place on it.
 
     Args:
-        values: at least one.
-        names: of places among the values, at equal distances from the first to the last; some are
-            written below the axis.
-        here: where this client stands: a position among the names, fractions between them, and the
-            value there.
+        points: at least one; each is a share of the level axis (a fraction 0-1) and a value.
+        names: shares of that axis with what is to be written below, as far as there is room.
+        here: where this client stands; None: nowhere on the line.
         reach: the lowest and the highest value of all charts that are to be compared.
         say: a number of the upright axis in words.
         bounds: of each value, the lower ones and the upper ones; they are drawn within `reach`.
     """
     ticks = round_ticks(*reach)
-    positions = _spread(len(values))
-    points = [(x, _up(value, ticks)) for x, value in zip(positions, values, strict=True)]
-    if len(points) == 1:  # a constant column
-        points = [(LEFT, points[0][1]), (WIDTH - RIGHT, points[0][1])]
-    x = _across(here[0] / (len(names) - 1) if len(names) > 1 else 0.5)
-    dot = Dot(x, _up(here[1], ticks), say(here[1]), True)
-    places = _spread(len(names))
-    across = _apart([Tick(places[place], names[place]) for place in _labelled(len(names))])
+    positions = [_across(share) for share, _ in points]
+    line = [(x, _up(value, ticks)) for x, (_, value) in zip(positions, points, strict=True)]
+    if len(line) == 1:  # a constant column
+        line = [(LEFT, line[0][1]), (WIDTH - RIGHT, line[0][1])]
     sides = [
         [
             (x, _up(min(max(bound, ticks[0]), ticks[-1]), ticks))
             for x, bound in zip(positions, side, strict=True)
         ]
-        for side in (bounds if len(values) > 1 else ())
+        for side in (bounds if len(points) > 1 else ())
     ]
-    band = path([*sides[0], *reversed(sides[1])]) + "Z" if sides else ""
-    return Chart(path(points), band, (dot,), None, _ticks(ticks, say), names[0], names[-1], across)
+    dot = here and Dot(_across(here[0]), _up(here[1], ticks), say(here[1]), True)
+    return Chart(
+        line=path(line),
+        band=path([*sides[0], *reversed(sides[1])]) + "Z" if sides else "",
+        dots=(dot,) if dot else (),
+        stem=None,
+        ticks=_ticks(ticks, say),
+        first=names[0][1],
+        last=names[-1][1],
+        across=_apart([_label(*name) for name in names]),
+    )
 
 
-def _labelled(count: int) -> list[int]:
-    """Positions to label of so many: both ends and as many between as there is room for."""
-    labels = min(count, _LABELS)
-    return [round(label * (count - 1) / max(labels - 1, 1)) for label in range(labels)]
+def _label(share: float, text: str) -> Tick:
+    """A label below the level axis; at the ends it is written inwards."""
+    at, half = _across(share), _LETTER * len(text) / 2
+    if at - half < LEFT - _GAP:
+        return Tick(at, text, "start")
+    return Tick(at, text, "end" if at + half > WIDTH - RIGHT + _GAP else "middle")
+
+
+def _extent(label: Tick) -> tuple[float, float]:
+    width = _LETTER * len(label.text)
+    start = label.at - {"start": 0.0, "middle": 0.5, "end": 1.0}[label.anchor] * width
+    return start, start + width
 
 
 def _apart(labels: Sequence[Tick]) -> tuple[Tick, ...]:
-    """Those that have room: both ends, written inwards, and what stands clear of all before it."""
+    """Those that have room: the first, the last, and what stands clear of all before it."""
     if len(labels) < 3:
         return tuple(labels)
     first, *between, last = labels
-    end, limit = first.at + _LETTER * len(first.text), last.at - _LETTER * len(last.text)
     shown = [first]
     for label in between:
-        half = _LETTER * len(label.text) / 2
-        if label.at - half >= end + _GAP and label.at + half <= limit - _GAP:
+        start, end = _extent(label)
+        if start >= _extent(shown[-1])[1] + _GAP and end <= _extent(last)[0] - _GAP:
             shown.append(label)
-            end = label.at + half
     return (*shown, last)
-
-
-def stems(readings: Sequence[Reading], reach: tuple[float, float], say: Say) -> Chart:
-    """A stem from the ground for each category; `reach` as for `curve`."""
-    ticks = round_ticks(*reach)
-    positions = [_across((position + 0.5) / len(readings)) for position in range(len(readings))]
-    points = [(x, _up(r.value, ticks)) for x, r in zip(positions, readings, strict=True)]
-    dots = _dots(points, readings, say)
-    ends = readings[0].name, readings[-1].name
-    across = tuple(
-        Tick(x, middle(reading.name, 40 // len(readings)))
-        for x, reading in zip(positions, readings, strict=True)
-        if len(readings) <= _LABELS
-    )
-    ground = _up(ticks[0], ticks)
-    return Chart("", "", dots, ground, _ticks(ticks, say), *ends, across)
 
 
 def bar(value: float, largest: float) -> Bar:

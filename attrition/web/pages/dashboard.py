@@ -32,6 +32,7 @@ from attrition.web.pages.charts import Chart, Reading, Say, profit_curve, stairc
 DECISIONS = 5
 RUNS = 30
 # By the usual reading a PSI from here on is a large shift: a bar of full length.
+_SMALL_SHIFT = 0.01  # PSI; what has moved less has not changed in a way that words could tell
 _LARGE_SHIFT = 0.25
 
 
@@ -226,8 +227,8 @@ def newest_comparison(run: DecisionRecord | None) -> tuple[Sample, tuple[ColumnD
 
 
 def shifts(columns: Sequence[ColumnDrift], labels: Labels = NO_LABELS) -> list[Shift]:
-    """How far each column has moved, the farthest first."""
-    farthest_first = sorted(columns, key=lambda column: -(column.psi or 0.0))
+    """How far each column has moved: those that drifted, then the others; the farthest first."""
+    farthest_first = sorted(columns, key=lambda each: (not each.has_drifted, -(each.psi or 0.0)))
     largest = max([_LARGE_SHIFT, *(column.psi or 0.0 for column in columns)])
     return [
         Shift(
@@ -236,7 +237,7 @@ def shifts(columns: Sequence[ColumnDrift], labels: Labels = NO_LABELS) -> list[S
             share=(column.psi or 0.0) / largest,
             has_drifted=column.has_drifted,
             verdict=column.verdict,
-            change=column.change or "",
+            change=(column.change or "") if (column.psi or 0.0) >= _SMALL_SHIFT else "",
         )
         for column in farthest_first
     ]

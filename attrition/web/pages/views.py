@@ -5,11 +5,13 @@ The views themselves (`dashboard`, `client_list`, `client`, `api_docs`) are valu
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from flask import Response, render_template, request
+from markupsafe import Markup, escape
 from werkzeug.exceptions import ServiceUnavailable
 
 from attrition.calls.effect import BY_KIND, WHY_NOT_COMPARED
@@ -23,6 +25,7 @@ from attrition.web.live_model import Served
 from attrition.web.pages import api_docs, charts, client_list
 from attrition.web.pages import client as one_client
 from attrition.web.pages.client_list import Listing
+from attrition.web.pages.standings import standings
 from attrition.web.state import question as question_to
 from attrition.web.state import ranking, served, state
 
@@ -30,8 +33,20 @@ if TYPE_CHECKING:
     from attrition.monitoring.record import DecisionRecord
 
 PER_PAGE = 25
+# Within a word: after an underscore, and before a capital. Such words are columns' names.
+_JOINTS = re.compile(r"(?<=_)(?=[^_])|(?<=[a-z])(?=[A-Z])")
+
+
+def breakable(text: str) -> Markup:
+    """A text whose names stay whole, or where a line is too narrow for one, break at its joints."""
+    words = (_JOINTS.sub("<wbr>", word) for word in str(escape(text)).split(" "))
+    spans = (f'<span class="whole">{word}</span>' if "<wbr>" in word else word for word in words)
+    return Markup(" ".join(spans))  # noqa: S704 - escaped before
+
+
 # What the templates say numbers, times and names with.
 FILTERS = {
+    "breakable": breakable,
     "count": formatting.count,
     "day": formatting.day,
     "decimal": formatting.decimal,
@@ -125,7 +140,7 @@ def client_page(
         order = one_client.columns_by_points(card, client["contributions"])
         explained = {
             "drivers": one_client.drivers(client["contributions"], labels),
-            "standings": one_client.standings(card, client["features"], order, labels),
+            "standings": standings(card, client["features"], order, labels),
         }
         explained["fields"], explained["fixed"] = one_client.fields(
             card, client["features"], order, state().config.levers, labels

@@ -63,6 +63,28 @@ def test_a_run_without_anything_to_say_has_no_list_of_it(ready: Project) -> None
     assert "What the last run has to say" not in html
 
 
+def test_columns_that_have_drifted_are_shown_and_the_others_on_demand(ready: Project) -> None:
+    def table(*verdicts: str) -> str:
+        columns = [
+            {"column": f"c{n}", "psi": 0.004 + n, "verdict": verdict, "change": f"median {n}"}
+            for n, verdict in enumerate(verdicts)
+        ]
+        drift = {"data": {"new rows": {"columns": columns}}}
+        atomic_files.write_json(ready.config.decision, decision_record(drift=drift).to_json())
+        return page_of(ready)
+
+    html = table("no drift", "drift", "no drift")
+    shown, others = html.split("The other 2 columns")
+    assert re.findall(r'scope="row">(\w+)<', shown[shown.index("drift-title") :]) == ["c1"]
+    assert re.findall(r'scope="row">(\w+)<', others) == ["c2", "c0"]
+    assert "median 2" in others
+    assert "median 0" not in others  # so small a shift is none that words could tell
+    html = table("no drift", "no drift")
+    assert "no drift has been found in any of the 2 columns." in html
+    assert html.count('class="shifts"') == 1
+    assert "The other" not in table("drift")
+
+
 def test_a_study_of_calls_is_one_sentence_on_the_page(ready: Project) -> None:
     assert "Do calls help?" not in say(ready)
     record = decision_record(effect=plain_values.to_json(effect_of(310, 390)))

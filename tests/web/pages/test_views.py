@@ -31,7 +31,7 @@ from attrition.ranking.movement import MOVES
 from attrition.ranking.ranking import GROUPS
 from attrition.runs import history
 from attrition.web import query_parameters
-from attrition.web.pages import api_docs, charts, client_list, dashboard
+from attrition.web.pages import api_docs, charts, client_list, dashboard, standings, views
 from attrition.web.pages import client as one_client
 from attrition.web.pages.charts import Reading
 from tests.conftest import REPOSITORY, Project
@@ -492,7 +492,7 @@ CARD = Scorecard(
     (
         CategoricalTerm(
             "region",
-            LevelAxis(("north", "south", one_client.OTHER)),
+            LevelAxis(("north", "south", standings.OTHER)),
             (0.5, -0.5, 0.0, 2.0),
             "north",
             0.0,
@@ -525,45 +525,136 @@ def test_drivers_stand_by_strength_and_point_up_or_down() -> None:
     assert (drivers[2].bar.start, round(drivers[2].bar.width, 1)) == (50.0, 16.7)
 
 
-def test_a_column_of_no_and_yes_has_two_stems_in_words_and_no_line() -> None:
+def test_a_column_of_no_and_yes_has_two_bars_in_words_and_no_curve() -> None:
     term = NumericTerm("complain", KnotAxis((0.0, 1.0), 0.0), (-1.0, 1.0), 0.0, 0.0, 0.0)
     model = Scorecard(0.0, 0.5, (term,), (), ())
     labels = parse_labels({"complain": {"values": {"0": "no complaint", "1": "complained"}}})
-    (standing,) = one_client.standings(model, {"complain": 1.0}, ["complain"], labels)
-    assert (standing.chart.line, standing.chart.stem is None) == ("", False)
-    assert [tick.text for tick in standing.chart.across] == ["no complaint", "complained"]
-    assert [dot.marked for dot in standing.chart.dots] == [False, True]
-    assert [dot.text[-3:] for dot in standing.chart.dots] == ["27%", "73%"]
-    for between in (0.5, None):  # its place is on no stem
-        (standing,) = one_client.standings(model, {"complain": between}, ["complain"])
-        assert standing.chart.line
+    (standing,) = standings.standings(model, {"complain": 1.0}, ["complain"], labels)
+    assert standing.chart is None
+    assert [(one.name, one.risk, one.width, one.is_own) for one in standing.levels] == [
+        ("complained", "73%", 73.1, True),
+        ("no complaint", "27%", 26.9, False),
+    ]
+    for between in (0.5, None):  # its place is at no bar
+        (standing,) = standings.standings(model, {"complain": between}, ["complain"])
+        assert standing.chart
+    ((field,), _) = one_client.fields(model, {"complain": 1.0}, ["complain"], labels=labels)
+    assert (field.kind, field.hint) == ("number", "")
+    assert [(o.value, o.text, o.is_chosen) for o in field.options] == [
+        ("0", "no complaint", False),
+        ("1", "complained", True),
+        ("", one_client.MISSING, False),
+    ]
+    ((field,), _) = one_client.fields(model, {"complain": 0.5}, ["complain"])
+    assert [o.value for o in field.options if o.is_chosen] == ["0.5"]
+
+
+def test_of_many_levels_the_most_telling_are_named_and_the_others_counted() -> None:
+    levels = tuple(f"level {number}" for number in range(9))
+    points = (*(0.25 * number for number in range(9)), 0.0)
+    term = CategoricalTerm("region", LevelAxis(levels), points, "level 4", 1.0)
+    model = Scorecard(-1.0, 0.5, (), (term,), ())
+    (standing,) = standings.standings(model, {"region": "level 4"}, ["region"])
+    shown = [one.name[-1] for one in standing.levels]
+    assert shown == ["8", "7", "4", "2", "1", "0"]  # its own, and the farthest from it
+    assert [one.name for one in standing.levels if one.is_own] == ["level 4"]
+    # By hand: 1 / (1 + exp(1 - 0.75)) and 1 / (1 + exp(1 - 1.5)).
+    assert standing.remark == "3 more values: 44% to 62%"
 
 
 def test_a_year_has_no_comma_on_a_clients_page() -> None:
     term = NumericTerm("since", KnotAxis((1990.0, 2019.0), 2000.0), (-1.0, 1.0), 0.0, 0.0, 0.0)
     model = Scorecard(0.0, 0.5, (term,), (), ())
-    (standing,) = one_client.standings(model, {"since": 2019.0}, ["since"])
+    (standing,) = standings.standings(model, {"since": 2019.0}, ["since"])
     assert standing.value == "2019"
-    assert [tick.text for tick in standing.chart.across] == ["1990", "2019"]
+    assert across(standing) == ["1990", "1995", "2000", "2005", "2010", "2015"]
     ((field,), _) = one_client.fields(model, {"since": 2019.0}, ["since"])
     assert field.hint == "usually 2000"
 
 
+def across(standing: standings.Standing) -> list[str]:
+    """What is written below a curve."""
+    assert standing.chart
+    return [tick.text for tick in standing.chart.across]
+
+
+def test_where_most_clients_would_crowd_the_axis_is_stretched_and_the_page_says_so(
+    ready: Project,
+) -> None:
+    knots = (0.0, 1.0, 2.0, 3.0, 4.0, 1000.0)
+    term = NumericTerm("spend", KnotAxis(knots, 2.0), (0.0, 1.0, 2.0, 3.0, 4.0, 5.0), 0.0, 0.0, 0.0)
+    model = Scorecard(-2.0, 0.5, (term,), (), ())
+    (standing,) = standings.standings(model, {"spend": 502.0}, ["spend"])
+    assert standing.remark == "Axis stretched, not to scale"
+    assert across(standing) == ["0", "2", "3", "1000"]
+    assert standing.chart
+    room = charts.WIDTH - charts.LEFT - charts.RIGHT
+    assert standing.chart.dots[0].x == pytest.approx(charts.LEFT + 0.9 * room, abs=0.1)
+    deploy(ready, card=model)
+    rank_names(ready, ["Acme"], {"spend": 502.0})
+    ready.configure(numeric_columns=["spend"])
+    assert "Axis stretched, not to scale" in page_of(ready, "/clients/Acme")
+
+
 def test_a_client_stands_on_the_curve_where_its_value_is() -> None:
-    (age, region) = one_client.standings(CARD, {"age": 55.0, "region": "south"}, ["age", "region"])
+    (age, region) = standings.standings(CARD, {"age": 55.0, "region": "south"}, ["age", "region"])
+    assert age.chart
     line = [tuple(map(float, point.split())) for point in age.chart.line[1:].split("L")]
     (dot,) = age.chart.dots
-    # 55 is halfway from the second of three knots, 10, to the last, 100.
+    # 55 is halfway from the second of three knots, 10, to the last, 100; the axis is to scale.
     assert (dot.x, dot.y) == pytest.approx(line[6], abs=0.1)
-    assert (len(line), [tick.text for tick in age.chart.across]) == (9, ["0", "10", "100"])
+    room = charts.WIDTH - charts.LEFT - charts.RIGHT
+    assert dot.x == pytest.approx(charts.LEFT + 0.55 * room, abs=0.1)
+    assert line[4][0] == pytest.approx(charts.LEFT + 0.1 * room, abs=0.1)
+    assert (len(line), across(age)) == (9, ["0", "20", "40", "60", "80", "100"])
+    assert not age.remark
     # By hand: 1 / (1 + exp(2)) with the client's values; -0.5 - 3 and 1 - 0.5 at the ends.
     assert (
         "age is 55, and the risk 12%; with other values of it, all else being equal, " in age.text
     )
     assert age.text.endswith("the risk goes from 3% to 62%.")
-    assert [dot.text for dot in region.chart.dots if dot.marked] == ["south: 12%"]
-    assert {tick.at for tick in age.chart.ticks} == {tick.at for tick in region.chart.ticks}
+    assert [(one.name, one.risk) for one in region.levels if one.is_own] == [("south", "12%")]
     assert age.chart.ticks[0].text == "0%"
+
+
+def test_a_missing_value_stands_nowhere_on_the_curve() -> None:
+    (age,) = standings.standings(CARD, {"age": None, "region": "south"}, ["age"])
+    assert age.chart
+    assert age.chart.dots == ()
+    # By hand: 0.4 - 0.5, and the usual value in the pair, which says nothing of the south.
+    assert age.remark == "A missing value is not on the curve: 48%"
+
+
+def test_a_column_that_makes_hardly_any_difference_is_named_without_a_picture(
+    ready: Project,
+) -> None:
+    terms = [
+        NumericTerm(name, KnotAxis((0.0, 9.0), 2.0), points, 0.0, 0.0, 0.0)
+        for name, points in (("steep", (0.0, 2.0)), ("level", (0.0, 0.01)))
+    ]
+    deploy(ready, card=Scorecard(0.0, 0.5, tuple(terms), (), ()))
+    ready.configure(numeric_columns=["steep", "level"])
+    rank_names(ready, ["Acme"], {"steep": 1.0, "level": 1.0})
+    page = page_of(ready, "/clients/Acme")
+    standing = page[page.index("Where this client stands") : page.index("The points behind it")]
+    assert re.findall(r"<figcaption><strong>(\w+)<", standing) == ["steep"]
+    assert "Other values of level make hardly any difference here." in standing
+
+
+def test_of_many_points_the_weakest_are_one_row_and_all_add_up() -> None:
+    contributions = [
+        {"columns": [f"c{n}"], "values": [1.0], "points": (-1) ** n * 0.5**n} for n in range(20)
+    ]
+    weak = [{**one, "points": 0.2 - number / 100} for number, one in enumerate(contributions)]
+    drivers = one_client.drivers(weak)
+    assert [driver.name for driver in drivers[:2]] == ["c0", "c1"]
+    assert (len(drivers), drivers[-1].name, drivers[-1].points) == (
+        16,
+        "5 more columns and pairs",
+        "+0.15",  # 0.05 to 0.01
+    )
+    # Of falling ones eight can be seen with two decimals.
+    assert len(one_client.drivers(contributions)) == 8
 
 
 def test_a_form_hints_in_the_form_that_its_field_takes() -> None:
@@ -571,8 +662,8 @@ def test_a_form_hints_in_the_form_that_its_field_takes() -> None:
     features = {"age": 55.0, "region": "south"}
     (age,), _ = one_client.fields(CARD, features, ["age", "region"], labels=labels)
     assert (age.value, age.hint) == ("55", "usually 10")
-    (standing,) = one_client.standings(CARD, features, ["age"], labels)
-    assert [tick.text for tick in standing.chart.across] == ["0%", "1,000%", "10,000%"]
+    (standing,) = standings.standings(CARD, features, ["age"], labels)
+    assert across(standing) == ["0%", "2000%", "4,000%", "6,000%", "10,000%"]
 
 
 def test_a_form_offers_known_values_other_ones_and_none() -> None:
@@ -586,13 +677,29 @@ def test_a_form_offers_known_values_other_ones_and_none() -> None:
     assert [(o.value, o.is_chosen) for o in region.options] == [
         ("north", False),
         ("south", False),
-        (one_client.OTHER, False),
+        (standings.OTHER, False),
         ("a place nobody knew", True),
-        (f"{one_client.OTHER}…", False),
+        (f"{standings.OTHER}…", False),
         ("", False),
     ]
     other = next(o.value for o in region.options if o.value.endswith("…"))
     assert CARD.log_odds({"age": [0.0], "region": [other]}) == pytest.approx([3.0])
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("Contract is Two year", "Contract is Two year"),
+        ("n_orders is 1", '<span class="whole">n_<wbr>orders</span> is 1'),
+        ("dayCharge of <b>", '<span class="whole">day<wbr>Charge</span> of &lt;b&gt;'),
+        ("__a &amp_x", ""),
+    ],
+)
+def test_names_break_at_their_joints_and_stay_text(text: str, shown: str) -> None:
+    broken = str(views.breakable(text))
+    assert html.unescape(re.sub(r"<wbr>|<span class=\"whole\">|</span>", "", broken)) == text
+    if shown:
+        assert broken == shown
 
 
 # --- charts -----------------------------------------------------------------------------------
@@ -632,12 +739,14 @@ def test_a_staircase_holds_each_value_until_the_next() -> None:
         (["-1.00e+300", "-1.5e+299", "6e+299", "1.00e+300"], ["-1.00e+300", "6e+299", "1.00e+300"]),
         (
             ["-1e+300", "a", "6", "b", "c", "5.58e+299", "d", "1.00e+300"],
-            ["-1e+300", "6", "1.00e+300"],
+            ["-1e+300", "6", "b", "c", "1.00e+300"],
         ),
     ],
 )
 def test_labels_below_a_curve_never_overlap(names: list[str], shown: list[str]) -> None:
-    drawn = charts.curve([0.1, 0.2], names, (0, 0.1), (0, 1), str)
+    places = [place / (len(names) - 1) for place in range(len(names))]
+    labels = list(zip(places, names, strict=True))
+    drawn = charts.curve([(0, 0.1), (1, 0.2)], labels, (0, 0.1), (0, 1), str)
     assert [tick.text for tick in drawn.across] == shown
 
 
