@@ -393,8 +393,7 @@ def _reasons(
 
     First comes what sets a client apart from the others of its tier.
     """
-    columns = (*card.numeric_columns, *card.categorical_columns)
-    selected = {column: np.asarray(table[column])[rows] for column in columns}
+    selected = {column: np.asarray(table[column])[rows] for column in card.columns}
     words = Words(card, labels)
     return [
         [words.of(reason) for reason in reasons] or [NO_REASON]
