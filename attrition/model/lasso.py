@@ -252,17 +252,17 @@ def sums(values: Floats, labels: Floats, solution: Solution) -> Sums:
     chances = logistic(log_odds)
     curvature = np.maximum(chances * (1.0 - chances), LEAST_CURVATURE)
     target = log_odds + (labels - chances) / curvature
-    scaled = values * solution.scales
-    weighted = scaled * np.sqrt(curvature)[:, None]
-    aim = curvature * target
+    root = np.sqrt(curvature)
+    weighted = values * root[:, None]
+    weighted *= solution.scales
     return Sums(
         rows=float(len(labels)),
         loss=float(_losses(log_odds, labels).sum()),
         curvature=float(curvature.sum()),
-        target=float(aim.sum()),
-        values=curvature @ scaled,
+        target=float((curvature * target).sum()),
+        values=root @ weighted,
         products=weighted.T @ weighted,
-        with_target=aim @ scaled,
+        with_target=(root * target) @ weighted,
     )
 
 
