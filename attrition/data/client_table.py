@@ -438,6 +438,8 @@ def connect(config: Config, scratch: Path, input_bytes: int) -> Iterator[duckdb.
         "temp_directory": str(scratch / "spill"),
         "autoload_known_extensions": "false",
         "autoinstall_known_extensions": "false",
+        # A checkpoint would only compress the tables, which takes longer than all else.
+        "checkpoint_threshold": "1TB",
     }
     try:
         with duckdb.connect(":memory:", config=settings) as connection:

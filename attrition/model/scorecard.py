@@ -14,9 +14,9 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -32,6 +32,7 @@ from attrition.model.terms import (
     LevelAxis,
     NumericTerm,
     PairTerm,
+    Places,
     Record,
     Table,
     Term,
@@ -47,6 +48,7 @@ HOW_TO_READ = (
 )
 # Up to this many rows, plain numbers are faster than arrays: one request is one row.
 FEW_ROWS = 8
+PART_ROWS = 50_000  # of a table that are scored at a time
 # A term is no reason for a client's risk if it raises the odds by less than this, or, beside a
 # stronger term, neither doubles them nor has this share of the points of the strongest.
 LEAST_POINTS = math.log(1.05)
@@ -100,6 +102,11 @@ class Scorecard:
         return tuple(term.column for term in self.categorical)
 
     @cached_property
+    def columns(self) -> tuple[str, ...]:
+        """Every column it reads: numeric, then categorical."""
+        return self.numeric_columns + self.categorical_columns
+
+    @cached_property
     def levels(self) -> dict[str, tuple[str, ...]]:
         """Each categorical column's known levels."""
         return {term.column: term.axis.levels for term in self.categorical}
@@ -122,9 +129,11 @@ class Scorecard:
         rows = self._count(table)
         if rows <= FEW_ROWS:
             return np.array([self._record_log_odds(record) for record in self._records(table)])
-        total = np.full(rows, self.intercept)
-        for term in self.all_terms:
-            total += term.of_column(table)
+        total = np.empty(rows)
+        for start in range(0, rows, PART_ROWS):
+            part = slice(start, start + PART_ROWS)
+            columns = {name: np.asarray(table[name])[part] for name in self.columns}
+            total[part] = sum(self._points(columns), self.intercept)
         return total
 
     def probabilities(self, table: Table) -> Floats:
@@ -142,8 +151,8 @@ class Scorecard:
             `average_log_odds` is the client's log-odds.
         """
         result = np.empty((self._count(table), len(self.all_terms)))
-        for position, term in enumerate(self.all_terms):
-            result[:, position] = term.of_column(table) - term.average_points
+        for position, points in enumerate(self._points(table)):
+            result[:, position] = points - self.all_terms[position].average_points
         return result
 
     def reasons(
@@ -198,17 +207,29 @@ class Scorecard:
         )
         return Reason(self.terms[position], columns, shown, points)
 
+    def _points(self, table: Table) -> Iterator[Floats]:
+        """The points of each term, array of shape (n_clients,); places are found once an axis."""
+
+        @cache
+        def places(column: str, axis: Axis) -> Places:
+            return axis.places(table[column])
+
+        for term in self.all_terms:
+            if isinstance(term, PairTerm):
+                yield term.of_places(*map(places, term.columns, term.axes))
+            else:
+                yield term.of_column(table)
+
     def _record_log_odds(self, record: Record) -> float:
         return self.intercept + sum(term.of_record(record) for term in self.all_terms)
 
     def _count(self, table: Table) -> int:
-        return len(table[(self.numeric_columns + self.categorical_columns)[0]])
+        return len(table[self.columns[0]])
 
     def _records(self, table: Table) -> list[Record]:
         """The clients one by one, as plain Python values."""
-        names = self.numeric_columns + self.categorical_columns
-        values = [np.asarray(table[name]).tolist() for name in names]
-        return [dict(zip(names, row, strict=True)) for row in zip(*values, strict=True)]
+        values = [np.asarray(table[name]).tolist() for name in self.columns]
+        return [dict(zip(self.columns, row, strict=True)) for row in zip(*values, strict=True)]
 
     def to_json(self) -> dict[str, Any]:
         """The scorecard as plain values for JSON; `scorecard_from_json` reads them back."""

@@ -131,7 +131,7 @@ def select(
     Raises:
         DataError: the database cannot tell two of the columns apart.
     """
-    used = [*card.numeric_columns, *card.categorical_columns]
+    used = card.columns
     _refuse_alike([*used, *([id_column] if id_column else [])], dialect)
     own = "score"  # begins names that no column of the table has
     while any(column.lower().startswith(own) for column in [*used, id_column or ""]):

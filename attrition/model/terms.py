@@ -93,8 +93,7 @@ class KnotAxis:
 
     def places(self, values: ArrayLike) -> Places:
         """The place of each number of a column; NaN is missing."""
-        numbers = self.filled(values)
-        position = np.interp(numbers, self.knots, np.arange(len(self.knots), dtype=np.float64))
+        position = _interpolated(self.filled(values), self.knots, range(len(self.knots)))
         lower = position.astype(np.intp)
         return Places(lower, np.minimum(lower + 1, len(self.knots) - 1), position - lower)
 
@@ -303,13 +302,23 @@ class PairTerm:
 
     def of_column(self, table: Table) -> Floats:
         """Points of every client."""
-        grid = np.asarray(self.points)
-        (a, b, s), (c, d, t) = (
-            axis.places(table[column]) for axis, column in zip(self.axes, self.columns, strict=True)
-        )
-        result: Floats = (1.0 - s) * ((1.0 - t) * grid[a, c] + t * grid[a, d])
-        result += s * ((1.0 - t) * grid[b, c] + t * grid[b, d])
+        sides = zip(self.axes, self.columns, strict=True)
+        return self.of_places(*(axis.places(table[column]) for axis, column in sides))
+
+    def of_places(self, first: Places, second: Places) -> Floats:
+        """Points of every client, by the places on the two axes."""
+        cells = first.lower * len(self.axes[1]) + second.lower
+        a, b, c, d = self._corners.take(cells, axis=0).T
+        s, t = first.share, second.share
+        result: Floats = (1.0 - s) * ((1.0 - t) * a + t * b) + s * ((1.0 - t) * c + t * d)
         return result
+
+    @cached_property
+    def _corners(self) -> Floats:
+        """The points around each cell of the grid, array of shape (n_cells, 4)."""
+        grid = np.pad(np.asarray(self.points), (0, 1), "edge")
+        corners = (grid[:-1, :-1], grid[:-1, 1:], grid[1:, :-1], grid[1:, 1:])
+        return np.stack(corners, axis=-1).reshape(-1, 4)
 
     def of_record(self, record: Record) -> float:
         """Points of one client."""

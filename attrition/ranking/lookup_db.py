@@ -89,7 +89,6 @@ SCHEMA = (
 # Who was contacted lately, by the date of the list; only where `rest_days` is set.
 CONTACTED = "CREATE TABLE contacted (place INTEGER PRIMARY KEY, day TEXT NOT NULL)"
 INDEXES = (
-    "CREATE INDEX clients_by_id ON clients (client)",
     "CREATE INDEX clients_by_name ON clients (folded, place, tier)",
     "CREATE INDEX clients_by_tier ON clients (tier, place)",
     "CREATE INDEX clients_by_value ON clients (value_rank, place, tier)",
@@ -158,6 +157,8 @@ def folded(name: str) -> str:
 
     `casefold` makes two characters of a Turkish `İ`.
     """
+    if name.isascii():
+        return name.lower()
     plain = unicodedata.normalize("NFKC", name).casefold().replace("i\N{COMBINING DOT ABOVE}", "i")
     return unicodedata.normalize("NFKC", plain)
 
@@ -314,7 +315,8 @@ class Book:
     def client(self, name: str) -> dict[str, Any] | None:
         """The first client of a name, with its `features`; None without one."""
         row = self._connection.execute(
-            f"{self._select('client = ?')} ORDER BY place LIMIT 1", (name,)
+            f"{self._select('folded = ? AND client = ?')} ORDER BY place LIMIT 1",
+            (folded(name), name),
         ).fetchone()
         if row is None:
             return None

@@ -9,6 +9,7 @@ import sqlite3
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
+from itertools import chain, count, repeat
 from pathlib import Path
 from typing import Any
 
@@ -149,12 +150,11 @@ def _counts(moved: Iterable[tuple[str, str, int | None]]) -> dict[str, int]:
 
 
 def _clients(ranking: Ranking) -> Iterator[tuple[Any, ...]]:
-    count = len(ranking)
-    blanks = [None] * count
+    blanks = [None] * len(ranking)
     ranks = blanks if ranking.value_ranks is None else ranking.value_ranks.tolist()
     more = [] if ranking.profits is None else [_known(ranking.profits.tolist())]
     return zip(
-        range(1, count + 1),
+        range(1, len(ranking) + 1),
         ranking.ids.tolist(),
         ranking.tiers.tolist(),
         ranking.probabilities.tolist(),
@@ -170,13 +170,12 @@ def _clients(ranking: Ranking) -> Iterator[tuple[Any, ...]]:
 
 def _details(ranking: Ranking, features: Mapping[str, Any]) -> Iterator[tuple[int, str, str]]:
     """Place, reasons and features of each client; the last two as JSON."""
-    columns = [features[name][ranking.rows].tolist() for name in features]
+    columns = [_texts(features[name][ranking.rows].tolist()) for name in features]
     # One format string for all: there may be millions of clients.
     form = ", ".join(json.dumps(name).replace("%", "%%") + ": %s" for name in features)
-    texts = [json.dumps(reasons) for reasons in ranking.reasons]
-    for position, values in enumerate(zip(*map(_texts, columns), strict=True)):
-        reasons = texts[position] if position < len(texts) else "[]"
-        yield position + 1, reasons, "{" + form % values + "}"
+    reasons = chain(map(json.dumps, ranking.reasons), repeat("[]"))
+    of_features = map(f"{{{form}}}".__mod__, zip(*columns, strict=True))
+    return zip(count(1), reasons, of_features, strict=False)
 
 
 def _texts(values: Sequence[Any]) -> list[str]:

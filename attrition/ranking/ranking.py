@@ -392,8 +392,7 @@ def _reasons(
     """The reasons of some clients as texts, as `Ranking` has them; `NO_REASON` for a client without
     any.
     """
-    columns = (*card.numeric_columns, *card.categorical_columns)
-    selected = {column: np.asarray(table[column])[rows] for column in columns}
+    selected = {column: np.asarray(table[column])[rows] for column in card.columns}
     words = Words(card, labels)
     return [
         [words.of(reason) for reason in reasons] or [NO_REASON]

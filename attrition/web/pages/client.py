@@ -142,8 +142,7 @@ def _options(known: Sequence[Option], value: str, *others: Option) -> tuple[Opti
 def columns_by_points(card: Scorecard, contributions: Sequence[Mapping[str, Any]]) -> list[str]:
     """The scorecard's columns, those that say most about this client first."""
     alone = [item["columns"][0] for item in contributions if len(item["columns"]) == 1]
-    columns = (*card.numeric_columns, *card.categorical_columns)
-    return sorted(columns, key=alone.index)
+    return sorted(card.columns, key=alone.index)
 
 
 def risk_history(
