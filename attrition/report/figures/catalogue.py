@@ -46,12 +46,10 @@ def quality_pictures(
 
 def scorecard_pictures(model: Model, labels: Labels = NO_LABELS) -> list[Picture | Absent]:
     """The terms of the model."""
-    reference = model.training.get("reference")
+    reference = model.training.get("reference") or scorecard_figures.NO_REFERENCE
     weights = term_weights(model.card, model.training.get("predicted"))
-    curves = (
-        [scorecard_figures.risk_curves(model.card, weights, reference, labels)] if reference else []
-    )
-    return [*curves, scorecard_figures.pair_maps(model.card, weights, labels)]
+    drawn = (scorecard_figures.risk_curves, scorecard_figures.pair_maps)
+    return [draw(model.card, weights, reference, labels) for draw in drawn]
 
 
 def profit_pictures(listed: RankingRecord | None) -> list[Picture | Absent]:

@@ -9,6 +9,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import to_rgba
 from matplotlib.ticker import FixedFormatter, FuncFormatter, MaxNLocator
+from numpy.typing import ArrayLike
 
 from attrition.core.formatting import short
 from attrition.core.labels import NO_LABELS, Labels
@@ -18,6 +19,7 @@ from attrition.model.terms import (
     CategoricalTerm,
     Floats,
     KnotAxis,
+    LevelAxis,
     NumericTerm,
     PairTerm,
     Weights,
@@ -55,6 +57,7 @@ DENSITY = 0.16  # share of a panel's height for the density
 _BARS = 28
 _HUGE = 1e300  # beyond it the search for round values overflows
 _POOL = "\0"  # no level has this name: it stands for the pool
+NO_REFERENCE: Mapping[str, Any] = {"numeric": {}, "categorical": {}}
 
 ColumnTerm = NumericTerm | CategoricalTerm
 
@@ -125,12 +128,13 @@ def _values_and_rows(term: NumericTerm, reference: Mapping[str, Any]) -> tuple[F
     return np.asarray(slices, dtype=np.float64), np.diff(CUTS)
 
 
-def _level_counts(term: CategoricalTerm, reference: Mapping[str, Any]) -> dict[str, int]:
+def _level_counts(column: str, axis: LevelAxis, reference: Mapping[str, Any]) -> dict[str, int]:
     """Training rows by level: the frequent ones by name, the rest as the pool (see `_POOL`)."""
-    summary = reference["categorical"].get(term.column)
+    summary = reference["categorical"].get(column)
     if summary is None:
-        return dict.fromkeys(term.axis.levels, 1)
-    return {**summary["levels"], "": summary["blank"], _POOL: summary["rest"]}
+        return dict.fromkeys(axis.levels, 1)
+    counts = {**summary["levels"], "": summary["blank"], _POOL: summary["rest"]}
+    return {level: rows for level, rows in counts.items() if rows}
 
 
 def _reach(term: ColumnTerm) -> float:
@@ -272,7 +276,7 @@ def _levels_to_show(
 
     The levels of the highest risk come first.
     """
-    counts = {level: rows for level, rows in _level_counts(term, reference).items() if rows}
+    counts = _level_counts(term.column, term.axis, reference)
     total = max(sum(counts.values()), 1)
     named = sorted((level for level in counts if level != _POOL), key=lambda name: -counts[name])
     kept = named if len(counts) <= MOST_LEVELS else named[: MOST_LEVELS - 1]
@@ -290,15 +294,14 @@ def _levels_to_show(
 PAIRS = "pairmaps"
 MOST_PAIRS, MOST_CELLS = 6, 5
 SHADES = 6  # of each colour
+LEVEL = 46  # points of width for a level's name
 
 
 @style()
-def pair_maps(card: Scorecard, weights: Weights, labels: Labels = NO_LABELS) -> Picture | Absent:
-    """The pairs with the largest weights, as small maps.
-
-    Args:
-        weights: from `impact.term_weights`.
-    """
+def pair_maps(
+    card: Scorecard, weights: Weights, reference: Mapping[str, Any], labels: Labels = NO_LABELS
+) -> Picture | Absent:
+    """The pairs with the largest weights, as small maps; arguments as for `risk_curves`."""
     title = "Pairs of columns"
     if not card.pairs:
         return Absent(PAIRS, title, "No pair of columns earned a place in the model.")
@@ -308,7 +311,7 @@ def pair_maps(card: Scorecard, weights: Weights, labels: Labels = NO_LABELS) -> 
     panels = figure.subplots(rows, PANELS_ACROSS, squeeze=False).flat
     limit = max(float(np.abs(term.points).max()) for term in strongest) or 1.0
     for term, axes in zip(strongest, panels, strict=False):  # so that the others are left
-        _draw_map(axes, term, limit, labels)
+        _draw_map(axes, term, limit, reference, labels)
     for axes in panels:
         axes.set_visible(False)
     left_out = len(card.pairs) - len(strongest)
@@ -319,7 +322,7 @@ def pair_maps(card: Scorecard, weights: Weights, labels: Labels = NO_LABELS) -> 
     if any(len(axis) > MOST_CELLS for term in strongest for axis in term.axes):
         caption += (
             f" On maps without figures warm colours raise the risk and blue lowers it, by "
-            f"{limit:.1f} points where they are strongest."
+            f"{limit:.1f} points where they are strongest, by a quarter of that where half so."
         )
     if left_out:
         caption += f" {left_out} weaker pairs are left out."
@@ -334,24 +337,31 @@ def pair_maps(card: Scorecard, weights: Weights, labels: Labels = NO_LABELS) -> 
     )
 
 
-def _draw_map(axes: Axes, term: PairTerm, limit: float, labels: Labels) -> None:
-    grid = np.asarray(term.points)
+def _draw_map(
+    axes: Axes, term: PairTerm, limit: float, reference: Mapping[str, Any], labels: Labels
+) -> None:
+    # The names of levels have room at the left.
+    order = sorted((0, 1), key=lambda side: isinstance(term.axes[side], KnotAxis))
+    (first, left), (second, below) = ((term.columns[side], term.axes[side]) for side in order)
+    grid = np.transpose(term.points, order)
     down, across = (
-        _cells(axis, np.abs(grid).max(axis=1 - side), limit) for side, axis in enumerate(term.axes)
+        _cells(axis, column, np.abs(grid).max(axis=other), limit, reference)
+        for axis, column, other in ((left, first, 1), (below, second, 0))
     )
     grid = grid[np.ix_(down, across)]
     if max(grid.shape) <= MOST_CELLS:
         _draw_cells(axes, grid, limit)
-    elif all(isinstance(axis, KnotAxis) for axis in term.axes):
-        _draw_shades(axes, grid, limit)
+    elif isinstance(left, KnotAxis):
+        _draw_shades(axes, np.arange(len(grid)) + 0.5, grid, limit)
     else:
-        axes.pcolormesh(_shades(grid, limit))
+        for row, cells in enumerate(grid):
+            _draw_shades(axes, [row, row + 1], np.stack([cells, cells]), limit)
     axes.grid(visible=False)
     axes.spines[:].set_visible(False)
-    first, second = map(labels.name, term.columns)
-    axes.set(xlabel=fitted(second, PANEL), ylabel=fitted(first, PANEL))
-    axes.set_xticks(*_map_ticks(term.axes[1], across))
-    axes.set_yticks(*_map_ticks(term.axes[0], down))
+    axes.set_xlabel(fitted(labels.name(second), PANEL))
+    axes.set_ylabel(fitted(labels.name(first), 0.7 * PANEL))
+    axes.set_xticks(*_map_ticks(below, across, min(0.8 * PANEL / len(across), LEVEL)))
+    axes.set_yticks(*_map_ticks(left, down, LEVEL))
 
 
 def _visible(limit: float) -> float:
@@ -365,12 +375,15 @@ def _cell(points: float, limit: float) -> str:
     return text.replace("-", MINUS)
 
 
-def _cells(axis: Axis, strength: Floats, limit: float) -> list[int]:
-    """Positions of an axis to show: all knots, or the levels with the largest points."""
+def _cells(
+    axis: Axis, column: str, strength: Floats, limit: float, reference: Mapping[str, Any]
+) -> list[int]:
+    """Positions of an axis to show: all knots, or of the levels of clients the strongest."""
     if isinstance(axis, KnotAxis):
         return list(range(len(axis)))
-    strongest = np.argsort(-strength, kind="stable")[:MOST_CELLS]
-    visible = [int(position) for position in strongest if strength[position] >= _visible(limit)]
+    known = {axis.place(level).lower for level in _level_counts(column, axis, reference)}
+    strongest = sorted(known, key=lambda position: -strength[position])[:MOST_CELLS]
+    visible = [position for position in strongest if strength[position] >= _visible(limit)]
     return sorted(visible) or [0]
 
 
@@ -390,29 +403,37 @@ def _draw_cells(axes: Axes, grid: Floats, limit: float) -> None:
             )
 
 
-def _draw_shades(axes: Axes, grid: Floats, limit: float) -> None:
-    """Many knots in both directions: shades between them, as the points lie between."""
-    edges = np.linspace(-limit, limit, 2 * SHADES)
+def _draw_shades(axes: Axes, down: ArrayLike, grid: Floats, limit: float) -> None:
+    """Many knots, at least below: shades between them, as the points lie between.
+
+    Args:
+        down: where the rows of the grid stand.
+    """
+    edges = np.linspace(-1, 1, 2 * SHADES)
+    edges *= limit * np.abs(edges)
     shades = _shades((edges[1:, None] + edges[:-1, None]) / 2, limit)[:, 0]
-    down, across = (np.arange(count) + 0.5 for count in grid.shape)
-    axes.contourf(across, down, grid, levels=edges, colors=shades)
+    axes.contourf(np.arange(grid.shape[1]) + 0.5, down, grid, levels=edges, colors=shades)
 
 
 def _shades(grid: Floats, limit: float) -> Floats:
-    """The colour of each cell, RGBA: warm where the risk is raised, blue where it is lowered."""
-    colors = [to_rgba(ALARM if cell > 0 else ACCENT, 0.7 * abs(cell) / limit) for cell in grid.flat]
+    """The colour of each cell, RGBA: warm where the risk is raised, blue where it is lowered.
+
+    Its strength is the root of the points: one strong corner must not leave all else white.
+    """
+    strength = 0.7 * np.sqrt(np.abs(grid) / limit)
+    colors = [
+        to_rgba(ALARM if c > 0 else ACCENT, s)
+        for c, s in zip(grid.flat, strength.flat, strict=True)
+    ]
     return np.reshape(colors, (*grid.shape, 4))
 
 
-def _map_ticks(axis: Axis, positions: Sequence[int]) -> tuple[Floats, list[str]]:
+def _map_ticks(axis: Axis, positions: Sequence[int], room: float) -> tuple[Floats, list[str]]:
     """Where the labels of an axis stand and what they say; of many cells a few are labelled."""
     labelled = len(positions) if len(positions) <= MOST_CELLS else MOST_CELLS - 1
     chosen = np.linspace(0, len(positions) - 1, labelled).round().astype(int)
-    return chosen + 0.5, _names(axis, [positions[place] for place in chosen])
-
-
-def _names(axis: Axis, positions: Sequence[int]) -> list[str]:
+    named = [positions[place] for place in chosen]
     if isinstance(axis, KnotAxis):
-        return [short(axis.knots[position]) for position in positions]
-    room = min(0.8 * PANEL / len(positions), 40)
-    return [fitted([*axis.levels, "others"][position], room) for position in positions]
+        return chosen + 0.5, [short(axis.knots[position]) for position in named]
+    levels = [*axis.levels, "others"]
+    return chosen + 0.5, [fitted(levels[position], room) for position in named]

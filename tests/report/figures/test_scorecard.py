@@ -206,7 +206,7 @@ def test_maps_of_few_and_many_knots_keep_their_labels_apart(down: int, across: i
         number("b", (0, 1), (0, 1)),
         PairTerm(("a", "b"), axes_of_pair, points, 0.0),
     )
-    shown = scorecard_figures.pair_maps(model, {("a", "b"): 1.0})
+    shown = scorecard_figures.pair_maps(model, {("a", "b"): 1.0}, scorecard_figures.NO_REFERENCE)
     (axes,) = panels(shown)
     is_small = max(down, across) <= scorecard_figures.MOST_CELLS
     assert bool(texts(axes)) == is_small
