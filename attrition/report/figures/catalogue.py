@@ -58,13 +58,13 @@ def profit_pictures(listed: RankingRecord | None) -> list[Picture | Absent]:
 
 
 def effect_pictures(known: Sequence[tuple[str, Estimate]], level: float) -> list[Picture | Absent]:
-    """What calls change, over the runs of the present study; none without an estimate.
+    """What calls change, over the runs of the present study; none of fewer than three.
 
     Args:
         known: as `inputs.known_effects` gives it.
         level: of the intervals, a fraction 0-1.
     """
-    return [call_figures.effect(known, level)] if known else []
+    return [call_figures.effect(known, level)] if len(known) >= run_figures.SHORTEST else []
 
 
 def change_pictures(found: DriftRecord, labels: Labels = NO_LABELS) -> list[Picture | Absent]:

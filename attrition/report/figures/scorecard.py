@@ -11,7 +11,7 @@ from matplotlib.colors import to_rgba
 from matplotlib.ticker import FixedFormatter, FuncFormatter, MaxNLocator
 from numpy.typing import ArrayLike
 
-from attrition.core.formatting import short
+from attrition.core.formatting import plural, short
 from attrition.core.labels import NO_LABELS, Labels
 from attrition.model.scorecard import Scorecard
 from attrition.model.terms import (
@@ -25,6 +25,7 @@ from attrition.model.terms import (
     Weights,
 )
 from attrition.model.uncertainty import Z95
+from attrition.monitoring.impact import strongest
 from attrition.monitoring.reference import CUTS
 from attrition.report.figures.style import (
     ACCENT,
@@ -76,8 +77,7 @@ def risk_curves(
         reference: summary of its training rows, `reference` in training.json.
     """
     columns: list[ColumnTerm] = [*card.numeric, *card.categorical]
-    ranked = sorted(columns, key=lambda term: -weights[term.columns])
-    terms, left_out = ranked[:MOST_COLUMNS], ranked[MOST_COLUMNS:]
+    terms = strongest(columns, weights)[:MOST_COLUMNS]
     rows = -(-len(terms) // PANELS_ACROSS)
     figure = canvas(1.72 * rows + 0.1)
     limit = 1.1 * max(_reach(term) for term in terms)
@@ -90,19 +90,19 @@ def risk_curves(
         _head(axes, term, weights[term.columns], labels)
     for axes in panels:
         axes.set_visible(False)
-    first = labels.name(ranked[0].column, 60)
+    first = labels.name(terms[0].column, 60)
     return picture(
         CURVES,
         "Risk curves",
-        f"Of {len(ranked)} columns, {first} counts most: it moves a client's log-odds "
-        f"by {weights[ranked[0].columns]:.2f} from the average, on average.",
-        _caption([weights[term.columns] for term in left_out]),
+        f"Of {len(columns)} columns, {first} counts most: it moves a client's log-odds "
+        f"by {weights[terms[0].columns]:.2f} from the average, on average.",
+        _caption([weights[term.columns] for term in columns if term not in terms]),
         figure,
     )
 
 
 def _caption(left_out: Sequence[float]) -> str:
-    """How to read the curves; `left_out` are the weights of the missing columns, largest first."""
+    """How to read the curves; `left_out` are the weights of the columns that are not drawn."""
     caption = (
         "Points (log-odds) over values, against the average client's: above zero the risk is "
         "higher, and +0.7 doubles the odds. Dots are knots, where a curve bends; where most of "
@@ -113,10 +113,8 @@ def _caption(left_out: Sequence[float]) -> str:
         "average)."
     )
     if left_out:
-        caption += (
-            f" {len(left_out)} more columns, of a weight of at most {left_out[0]:.2f}, are left "
-            f"out."
-        )
+        more = plural(len(left_out), "more column")
+        caption += f" Left out: {more} of a weight of at most {max(left_out):.2f}."
     return caption
 
 
@@ -294,6 +292,8 @@ def _levels_to_show(
 PAIRS = "pairmaps"
 MOST_PAIRS, MOST_CELLS = 6, 5
 SHADES = 6  # of each colour
+FAINT = 30  # a map whose strongest points are this many times weaker than another's is left out
+MOST_LABELS = 3  # of an axis of many cells
 LEVEL = 46  # points of width for a level's name
 
 
@@ -305,36 +305,41 @@ def pair_maps(
     title = "Pairs of columns"
     if not card.pairs:
         return Absent(PAIRS, title, "No pair of columns earned a place in the model.")
-    strongest = sorted(card.pairs, key=lambda term: -weights[term.columns])[:MOST_PAIRS]
-    rows = -(-len(strongest) // PANELS_ACROSS)
+    terms = strongest(card.pairs, weights)[:MOST_PAIRS]
+    limit = max(map(_largest, terms)) or 1.0
+    terms = [term for term in terms if _largest(term) >= limit / FAINT] or terms[:1]
+    rows = -(-len(terms) // PANELS_ACROSS)
     figure = canvas(2.15 * rows)
     panels = figure.subplots(rows, PANELS_ACROSS, squeeze=False).flat
-    limit = max(float(np.abs(term.points).max()) for term in strongest) or 1.0
-    for term, axes in zip(strongest, panels, strict=False):  # so that the others are left
+    for term, axes in zip(terms, panels, strict=False):  # so that the others are left
         _draw_map(axes, term, limit, reference, labels)
     for axes in panels:
         axes.set_visible(False)
-    left_out = len(card.pairs) - len(strongest)
+    left_out = len(card.pairs) - len(terms)
     caption = (
         "Points (log-odds) that two columns add together, beyond what each adds alone: plus "
         "raises the risk, minus lowers it; between two values the points lie between."
     )
-    if any(len(axis) > MOST_CELLS for term in strongest for axis in term.axes):
+    if any(len(axis) > MOST_CELLS for term in terms for axis in term.axes):
         caption += (
             f" On maps without figures warm colours raise the risk and blue lowers it, by "
             f"{limit:.1f} points where they are strongest, by a quarter of that where half so."
         )
     if left_out:
-        caption += f" {left_out} weaker pairs are left out."
-    first, second = (labels.name(column, 60) for column in strongest[0].columns)
+        caption += f" Left out: {plural(left_out, 'weaker pair')}."
+    first, second = (labels.name(column, 60) for column in terms[0].columns)
     return picture(
         PAIRS,
         title,
         f"The strongest of {len(card.pairs)} pairs is {first} with {second}: it adds up to "
-        f"{np.abs(strongest[0].points).max():.2f} to the log-odds.",
+        f"{_largest(terms[0]):.2f} to the log-odds.",
         caption,
         figure,
     )
+
+
+def _largest(term: PairTerm) -> float:
+    return float(np.abs(term.points).max())
 
 
 def _draw_map(
@@ -382,8 +387,8 @@ def _cells(
     if isinstance(axis, KnotAxis):
         return list(range(len(axis)))
     known = {axis.place(level).lower for level in _level_counts(column, axis, reference)}
-    strongest = sorted(known, key=lambda position: -strength[position])[:MOST_CELLS]
-    visible = [position for position in strongest if strength[position] >= _visible(limit)]
+    most = sorted(known, key=lambda position: -strength[position])[:MOST_CELLS]
+    visible = [position for position in most if strength[position] >= _visible(limit)]
     return sorted(visible) or [0]
 
 
@@ -430,7 +435,7 @@ def _shades(grid: Floats, limit: float) -> Floats:
 
 def _map_ticks(axis: Axis, positions: Sequence[int], room: float) -> tuple[Floats, list[str]]:
     """Where the labels of an axis stand and what they say; of many cells a few are labelled."""
-    labelled = len(positions) if len(positions) <= MOST_CELLS else MOST_CELLS - 1
+    labelled = len(positions) if len(positions) <= MOST_CELLS else MOST_LABELS
     chosen = np.linspace(0, len(positions) - 1, labelled).round().astype(int)
     named = [positions[place] for place in chosen]
     if isinstance(axis, KnotAxis):

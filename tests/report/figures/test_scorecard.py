@@ -15,7 +15,7 @@ from matplotlib.text import Text
 from attrition.core import formatting
 from attrition.core.labels import parse_labels
 from attrition.model.scorecard import Scorecard
-from attrition.model.terms import CategoricalTerm, KnotAxis, LevelAxis, PairTerm
+from attrition.model.terms import CategoricalTerm, KnotAxis, LevelAxis, PairTerm, Weights
 from attrition.monitoring.impact import term_weights
 from attrition.monitoring.reference import summarise
 from attrition.report.figures import scorecard as scorecard_figures
@@ -61,6 +61,19 @@ def test_the_columns_that_count_most_come_first() -> None:
     assert isinstance(shown, Picture)
     assert "half" in shown.alt
     assert "1.00" in shown.alt
+
+
+def test_columns_that_count_nothing_are_left_out_but_one_is_always_shown() -> None:
+    terms = [number(name, (0, 1), (0, 1)) for name in "abc"]
+    summary = reference(a=[0.0, 1.0], b=[0.0, 1.0], c=[0.0, 1.0])
+
+    def titles(*weights: float) -> list[str]:
+        of_terms: Weights = {(name,): weight for name, weight in zip("abc", weights, strict=True)}
+        shown = scorecard_figures.risk_curves(card(*terms), of_terms, summary)
+        return [axes.get_title("left") for axes in panels(shown)]
+
+    assert titles(0.004, 0.3, 0.006) == ["b", "c"]
+    assert titles(0.0, 0.0, 0.0) == ["a"]
 
 
 def test_missing_values_have_a_mark() -> None:
@@ -127,7 +140,7 @@ def test_sixty_columns_are_cut_and_that_is_said() -> None:
     shown = drawn(card(*terms), reference(**{name: np.repeat([0.0, 1.0], 20) for name in names}))
     assert [axes.get_title("left") for axes in panels(shown)] == names[:-16:-1]
     assert isinstance(shown, Picture)
-    assert "45 more columns, of a weight of at most 44.00, are left out" in shown.caption
+    assert "Left out: 45 more columns of a weight of at most 44.00." in shown.caption
     assert len(style.svg(shown)) < 100_000
 
 

@@ -63,6 +63,22 @@ def test_one_strong_corner_leaves_the_rest_of_the_maps_visible() -> None:
     assert to_rgba_array(areas.get_facecolor())[largest, 3] > 0.05
 
 
+def test_a_map_on_which_nothing_would_be_seen_is_left_out() -> None:
+    axes_of = (KnotAxis(tuple(range(6)), 0), KnotAxis(tuple(range(6)), 0))
+    strong, faint = (
+        PairTerm(("x", name), axes_of, ((size,) * 6,) * 6, 0.0)
+        for name, size in (("y", 30.0), ("z", 0.5))
+    )
+    shown = scorecard_figures.pair_maps(
+        card(number("x", (0, 1), (0, 0)), strong, faint),
+        {("x", "y"): 1.0, ("x", "z"): 0.1},
+        scorecard_figures.NO_REFERENCE,
+    )
+    assert [axes.get_xlabel() for axes in panels(shown)] == ["y"]
+    assert isinstance(shown, Picture)
+    assert "Left out: 1 weaker pair." in shown.caption
+
+
 def test_without_pairs_that_is_said() -> None:
     shown = drawn(card(number("x", (0, 1), (0, 1))))
     assert isinstance(shown, Absent)
