@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import to_rgba
+from matplotlib.figure import Figure
 from matplotlib.ticker import FixedFormatter, FuncFormatter, MaxNLocator
 from numpy.typing import ArrayLike
 
@@ -78,18 +79,14 @@ def risk_curves(
     """
     columns: list[ColumnTerm] = [*card.numeric, *card.categorical]
     terms = strongest(columns, weights)[:MOST_COLUMNS]
-    rows = -(-len(terms) // PANELS_ACROSS)
-    figure = canvas(1.72 * rows + 0.1)
     limit = 1.1 * max(_reach(term) for term in terms)
-    panels = figure.subplots(rows, PANELS_ACROSS, squeeze=False).flat
-    for term, axes in zip(terms, panels, strict=False):  # so that the others are left
+    figure, panels = _panels(len(terms), 1.75)
+    for term, axes in zip(terms, panels, strict=True):
         if isinstance(term, NumericTerm):
             _draw_curve(axes, term, reference, limit, labels)
         else:
             _draw_levels(axes, term, reference, limit)
         _head(axes, term, weights[term.columns], labels)
-    for axes in panels:
-        axes.set_visible(False)
     first = labels.name(terms[0].column, 60)
     return picture(
         CURVES,
@@ -99,6 +96,16 @@ def risk_curves(
         _caption([weights[term.columns] for term in columns if term not in terms]),
         figure,
     )
+
+
+def _panels(count: int, height: float) -> tuple[Figure, list[Axes]]:
+    """A figure with so many panels in rows; the height of a row is in inches."""
+    rows = -(-count // PANELS_ACROSS)
+    figure = canvas(height * rows)
+    panels = list(figure.subplots(rows, PANELS_ACROSS, squeeze=False).flat)
+    for axes in panels[count:]:
+        axes.set_visible(False)
+    return figure, panels[:count]
 
 
 def _caption(left_out: Sequence[float]) -> str:
@@ -308,13 +315,9 @@ def pair_maps(
     terms = strongest(card.pairs, weights)[:MOST_PAIRS]
     limit = max(map(_largest, terms)) or 1.0
     terms = [term for term in terms if _largest(term) >= limit / FAINT] or terms[:1]
-    rows = -(-len(terms) // PANELS_ACROSS)
-    figure = canvas(2.15 * rows)
-    panels = figure.subplots(rows, PANELS_ACROSS, squeeze=False).flat
-    for term, axes in zip(terms, panels, strict=False):  # so that the others are left
+    figure, panels = _panels(len(terms), 2.15)
+    for term, axes in zip(terms, panels, strict=True):
         _draw_map(axes, term, limit, reference, labels)
-    for axes in panels:
-        axes.set_visible(False)
     left_out = len(card.pairs) - len(terms)
     caption = (
         "Points (log-odds) that two columns add together, beyond what each adds alone: plus "
