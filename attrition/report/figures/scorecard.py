@@ -368,7 +368,8 @@ def _draw_map(
     axes.spines[:].set_visible(False)
     axes.set_xlabel(fitted(labels.name(second), PANEL))
     axes.set_ylabel(fitted(labels.name(first), 0.7 * PANEL))
-    axes.set_xticks(*_map_ticks(below, across, min(0.8 * PANEL / len(across), LEVEL)))
+    width = PANEL - LEVEL / 2 * isinstance(left, LevelAxis)
+    axes.set_xticks(*_map_ticks(below, across, min(0.8 * width / len(across), LEVEL)))
     axes.set_yticks(*_map_ticks(left, down, LEVEL))
 
 

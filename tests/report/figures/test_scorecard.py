@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.collections import LineCollection
 from matplotlib.text import Text
 
@@ -229,14 +230,27 @@ def test_maps_of_few_and_many_knots_keep_their_labels_apart(down: int, across: i
     assert 2 <= len(axes.get_yticklabels()) <= scorecard_figures.MOST_CELLS
 
 
+def test_maps_of_levels_keep_their_labels_apart() -> None:
+    left = LevelAxis(("No internet service", "Yes", "No"))
+    below = LevelAxis(("Two year", "One year", "Ten year"))
+    terms = [PairTerm(("a", name), (left, below), ((0.5,) * 4,) * 4, 0.0) for name in "bcd"]
+    shown = scorecard_figures.pair_maps(
+        card(number("a", (0, 1), (0, 1)), *terms),
+        {term.columns: 1.0 for term in terms},
+        scorecard_figures.NO_REFERENCE,
+    )
+    assert len(panels(shown)) == 3
+    assert all(clear_of_each_other(axes.get_xticklabels()) for axes in panels(shown))
+
+
 def longest_line(axes: Axes) -> list[tuple[float, float]]:
     return max((points(line) for line in axes.lines), key=len)
 
 
 def clear_of_each_other(labels: list[Text]) -> bool:
     """Whether labels below an axis do not touch."""
-    figure = labels[0].get_figure()
+    figure = labels[0].get_figure(root=True)
     assert figure is not None
-    figure.canvas.draw()
+    FigureCanvasAgg(figure).draw()  # it measures letters by the figure's own dots per inch
     boxes = [label.get_window_extent() for label in labels]
     return all(left.x1 < right.x0 for left, right in pairwise(boxes))
