@@ -10,17 +10,20 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from math import sqrt
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from attrition.model.scorecard import Scorecard, logistic
-from attrition.model.terms import Floats, Table, Weights
+from attrition.model.terms import Floats, Table, Term, Weights
 from attrition.monitoring.findings import Impact, TermImpact
 from attrition.monitoring.reference import CUTS, slice_means
 
+COUNTS = 0.005  # least weight of a term that counts; a smaller one is written 0.00
 STRONGEST = 5  # terms for which the risk without their shift is computed: each one sorts the rows
+
+T = TypeVar("T", bound=Term)
 
 
 def baseline(card: Scorecard, table: Table, log_odds: Floats) -> dict[str, Any]:
@@ -62,6 +65,12 @@ def term_weights(card: Scorecard, recorded: Mapping[str, Any] | None) -> Weights
         else float(np.ptp(np.asarray(term.points))) / 2
         for name, term in zip(card.terms, card.all_terms, strict=True)
     }
+
+
+def strongest(terms: Sequence[T], weights: Weights) -> list[T]:
+    """The terms by weight, largest first, without those that count nothing; at least one."""
+    ranked = sorted(terms, key=lambda term: -weights[term.columns])
+    return [term for term in ranked if weights[term.columns] >= COUNTS] or ranked[:1]
 
 
 def predicted_risk(log_odds: ArrayLike, threshold: float) -> dict[str, float]:

@@ -22,11 +22,10 @@ from attrition.monitoring.findings import (
     Sample,
     TrainingKind,
 )
-from attrition.monitoring.record import DecisionRecord
+from attrition.monitoring.record import DecisionRecord, DriftRecord
 from attrition.report.document import (
     Block,
     Heading,
-    Plot,
     Section,
     Table,
     Text,
@@ -57,12 +56,11 @@ def decided(decision: DecisionRecord | None) -> str:
 
 def chapter(inputs: ReportInputs) -> Section:
     """What changed since the model was trained, and since the runs before."""
-    blocks = [
-        *_decision(inputs),
-        *performance(inputs.decision),
-        *data(inputs),
-        *_runs(inputs),
-    ]
+    decision, compared = inputs.decision, list[Block]()
+    if decision is not None:
+        compared = [*_performance(decision), *_data(inputs, decision.drift)]
+    nothing = Text("There is nothing to compare yet: this needs a model that was deployed before.")
+    blocks = [*_decision(inputs), *(compared or [nothing]), *_runs(inputs)]
     return Section("decision", "How it was decided", tuple(blocks), begins_appendix=True)
 
 
@@ -74,11 +72,11 @@ def _decision(inputs: ReportInputs) -> Iterator[Block]:
         return
     if decision.proposal:
         yield Text(formatting.sentence(decision.proposal.notice))
-    need = decision.training
-    if need and need.reason != decision.reason:
+    before, need = decision.release_before, decision.training
+    if before and need and need.reason not in decision.reason:
         lead = "No reason" if need.kind is TrainingKind.NOTHING else "The reason"
         yield Text(formatting.sentence(f"{lead} to train: {formatting.line(need.reason, 300)}"))
-    before, after = decision.release_before, decision.release_after
+    after = decision.release_after
     if before and after and before != after:
         yield Text(f"Release {after} took the place of release {before}.")
     if decision.evidence:
@@ -153,23 +151,25 @@ def _runs(inputs: ReportInputs) -> Iterator[Block]:
         "F1 on the test data of the model that the run left in place. How long a run took is known "
         "when it is over, and so to the next report.",
     )
-    if isinstance(plot := inputs.plots.get("trends"), Plot):
-        yield plot
+    yield from inputs.drawn("trends")
 
 
 COLUMNS_SHOWN = 12  # of one sample
-_PLOTS_OF_DRIFT = ("drift", "impact")
+ABOUT_DRIFT = (
+    "PSI: above 0.1 a shift worth the name, above 0.25 a large one. Distance: Wasserstein's, in "
+    "standard deviations. Impact: how far the column's shift moves the mean log-odds of leaving "
+    "(pairs of columns have impacts of their own)."
+)
 
 
-def performance(decision: DecisionRecord | None) -> Iterator[Block]:
+def _performance(decision: DecisionRecord) -> Iterator[Block]:
     """F1, AUC and calibration now, against those at deployment."""
-    yield Heading("Is the model still as good?")
-    if decision is None or not decision.drift.performance:
-        yield Text("There is nothing to compare yet: this needs a model that was deployed before.")
-        return
     drift = decision.drift
+    if not drift.performance:
+        return
+    yield Heading("Is the model still as good?")
     for sample, finding in drift.performance.items():
-        yield Text(f"On the {sample}: {formatting.sentence(finding.reason)}")
+        yield Text(formatting.sentence(f"on the {sample}: {finding.reason}"))
     if (rows := set_aside(decision.contacted)) is not None:
         yield Text(f"Neither judged by nor learnt from are {rows}")
     yield from _departures(drift.performance)
@@ -285,24 +285,22 @@ def _points(fraction: float | None) -> str:
     return formatting.NOT_KNOWN if fraction is None else signed(100 * fraction, 1)
 
 
-def data(inputs: ReportInputs) -> Iterator[Block]:
+def _data(inputs: ReportInputs, drift: DriftRecord) -> Iterator[Block]:
     """Drift by column, and what it does to the risk."""
-    yield Heading("Has the data moved?")
-    if inputs.decision is None or not inputs.decision.drift.data:
-        yield Text("There is nothing to compare yet: the rows are those the model was trained on.")
+    if not drift.data:
         return
-    drift = inputs.decision.drift
+    yield Heading("Has the data moved?")
     for sample, finding in drift.data.items():
         yield Text(_drift_sentence(sample, finding))
         impact = impact_sentence(drift, sample, inputs.config.labels)
         if finding.has_drifted and impact is not None:
             yield Text(formatting.sentence(impact))
-    for sample, finding in drift.data.items():
-        if finding.has_drifted:
-            yield _columns(sample, finding, drift.impact.get(sample), inputs.config.labels)
-    for name in _PLOTS_OF_DRIFT:
-        if isinstance(plot := inputs.plots.get(name), Plot):
-            yield plot
+    drifted = [sample for sample, finding in drift.data.items() if finding.has_drifted]
+    for sample in drifted:
+        note = ABOUT_DRIFT if sample is drifted[-1] else ""
+        of_sample = drift.data[sample], drift.impact.get(sample)
+        yield _columns(sample, *of_sample, inputs.config.labels, note)
+    yield from inputs.drawn("drift", *["impact"] * bool(drifted))
 
 
 def _drift_sentence(sample: Sample, finding: Drift) -> str:
@@ -317,9 +315,12 @@ def _drift_sentence(sample: Sample, finding: Drift) -> str:
     return formatting.sentence(f"{sample}: {parts} ({compared})")
 
 
-def _columns(sample: Sample, finding: Drift, impact: Impact | None, labels: Labels) -> Table:
-    """What drifted first, then by PSI; the predictions always."""
-    judged = sorted(finding.columns, key=lambda one: (not one.has_drifted, -(one.psi or 0.0)))
+def _columns(
+    sample: Sample, finding: Drift, impact: Impact | None, labels: Labels, note: str
+) -> Table:
+    """The columns that drifted, by PSI, and the predictions."""
+    moved = [one for one in finding.columns if one.has_drifted]
+    judged = sorted(moved, key=lambda one: -(one.psi or 0.0))
     shown = [*judged[:COLUMNS_SHOWN], finding.predictions]
     changes = {term.term: term.change for term in (impact.terms if impact else ())}
     rows = [
@@ -336,19 +337,13 @@ def _columns(sample: Sample, finding: Drift, impact: Impact | None, labels: Labe
         )
         for one in shown
     ]
-    more = (
-        left_out(len(judged), COLUMNS_SHOWN, "columns", "decision.json")
-        if (len(judged) > COLUMNS_SHOWN)
-        else ""
-    )
+    more = left_out(len(judged), COLUMNS_SHOWN, "columns", "decision.json")
     return table(
         f"Drift by column in the {sample}",
         "lllrrrr",
         ("Column", "Verdict", "What changed most", "PSI", "p, adjusted", "Distance", "Impact"),
         rows,
-        "PSI: above 0.1 a shift worth the name, above 0.25 a large one. Distance: Wasserstein's, "
-        "in standard deviations. Impact: how far the column's shift moves the mean log-odds of "
-        f"leaving (pairs of columns have impacts of their own). {more}".strip(),
+        f"{note} {more}".strip(),
     )
 
 

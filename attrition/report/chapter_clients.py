@@ -21,7 +21,6 @@ from attrition.report.document import (
     Calls,
     Heading,
     Note,
-    Plot,
     Section,
     Table,
     Text,
@@ -85,7 +84,8 @@ def at_stake(inputs: ReportInputs) -> str:
         return ""
     parts = []
     if listed.value_at_risk is not None:
-        parts.append(f"the value at risk among them is {formatting.amount(listed.value_at_risk)}")
+        stake = formatting.amount(listed.value_at_risk)
+        parts.append(f"the value at risk among those at high risk is {stake}")
     if listed.came is not None and listed.left is not None:
         came, left = ("has" if n == 1 else "have" for n in (listed.came, listed.left))
         parts.append(
@@ -143,9 +143,7 @@ def profit(inputs: ReportInputs) -> Iterator[Block]:
     if listed and listed.profit:
         yield Heading("Does calling pay?")
         yield Text(profit_in_words(listed.profit))
-        plot = inputs.plots.get(PROFIT)
-        if isinstance(plot, Plot):
-            yield plot
+        yield from inputs.drawn(PROFIT)
 
 
 def caveat(inputs: ReportInputs) -> Iterator[Note]:
@@ -203,7 +201,7 @@ def _call(ranking: Ranking, position: int) -> Call:
     reasons = ranking.reasons[position] if position < len(ranking.reasons) else []
     return Call(
         rank=formatting.count(position + 1),
-        client=formatting.line(ranking.ids[position], 60),
+        client=formatting.middle(ranking.ids[position], 60),
         risk=formatting.chance(float(ranking.probabilities[position])),
         share=float(ranking.probabilities[position]),
         tier=str(ranking.tiers[position]),
@@ -250,7 +248,7 @@ def by_value(inputs: ReportInputs) -> Iterator[Table]:
     rows = [
         (
             formatting.count(ranks[position]),
-            formatting.line(ranking.ids[position], 60),
+            formatting.middle(ranking.ids[position], 60),
             _money(float(ranking.values_at_risk[position])),
             _money(float(ranking.values[position])),
             formatting.chance(float(ranking.probabilities[position])),

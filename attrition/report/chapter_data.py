@@ -120,7 +120,7 @@ def _files(inputs: ReportInputs) -> Iterator[Block]:
     ]
     if not troubled:
         return
-    more = left_out(len(troubled), min(len(troubled), FILES_SHOWN), "files", "ledger.json")
+    more = left_out(len(troubled), FILES_SHOWN, "files", "ledger.json")
     yield table(
         "Files that could not, or not wholly, be read; the newest first",
         "llrrl",
@@ -159,7 +159,7 @@ def _columns(diagnosed: Mapping[str, Any], labels: Labels) -> Iterator[Block]:
                 (labels.name(column, 36), *(_number(values.get(key)) for key in keys))
                 for column, values in list(numbers.items())[:COLUMNS_SHOWN]
             ],
-            left_out(len(numbers), min(len(numbers), COLUMNS_SHOWN), "columns", "diagnostics.json"),
+            left_out(len(numbers), COLUMNS_SHOWN, "columns", "diagnostics.json"),
         )
     if categories:
         yield table(
@@ -174,9 +174,7 @@ def _columns(diagnosed: Mapping[str, Any], labels: Labels) -> Iterator[Block]:
                 )
                 for column, counts in list(categories.items())[:COLUMNS_SHOWN]
             ],
-            left_out(
-                len(categories), min(len(categories), COLUMNS_SHOWN), "columns", "diagnostics.json"
-            ),
+            left_out(len(categories), COLUMNS_SHOWN, "columns", "diagnostics.json"),
         )
 
 
@@ -213,7 +211,7 @@ def _missing(diagnosed: Mapping[str, Any], labels: Labels) -> Iterator[Block]:
             for column in columns[:COLUMNS_SHOWN]
         ],
         "Change: from the rows trained on to the newest batch, in percentage points. "
-        + left_out(len(columns), min(len(columns), COLUMNS_SHOWN), "columns", "diagnostics.json"),
+        + left_out(len(columns), COLUMNS_SHOWN, "columns", "diagnostics.json"),
     )
 
 
@@ -307,21 +305,20 @@ def _versions(inputs: ReportInputs) -> Iterator[Block]:
 
 def _settings(inputs: ReportInputs) -> Table:
     config = inputs.config
-    keys = (*SETTINGS, *["holdout_share"] * (config.holdout_share > 0))
-    if config.rest_days is not None:
-        keys = (*keys, "rest_days")
+    keys = (*SETTINGS, *["holdout_share"] * (config.holdout_share > 0), "rest_days")
     if config.levers:
         keys = (*keys, "levers")
     if config.monotone:
         keys = (*keys, "monotone")
     if config.contact_cost is not None:
         keys += PROFIT_SETTINGS
+    known = [(key, getattr(config, key)) for key in keys]
     columns = formatting.plural(len(config.feature_columns), "column")
     return table(
         "Settings that decide",
         "lr",
         ("Setting", "Value"),
-        [(key.replace("_", " "), _setting(getattr(config, key))) for key in keys],
+        [(key.replace("_", " "), _setting(value)) for key, value in known if value is not None],
         f"The model looks at {columns}. A risk threshold that is not set follows the model's own.",
     )
 
@@ -333,7 +330,7 @@ def _setting(value: Any) -> str:
         return " to ".join(map(str, value))
     if isinstance(value, Mapping):
         return ", ".join(f"{formatting.middle(key, 36)} {word}" for key, word in value.items())
-    return "not set" if value is None else str(value)
+    return str(value)
 
 
 def _number(value: float | None) -> str:

@@ -9,16 +9,14 @@ from attrition.core import formatting
 from attrition.core.formatting import decimal, number_text, percent, signed
 from attrition.core.labels import Labels
 from attrition.model import monotone, unused
-from attrition.model.metrics import score_to_judge_by
 from attrition.model.terms import Axis, CategoricalTerm, KnotAxis, NumericTerm, Term
 from attrition.model.uncertainty import Z95
 from attrition.monitoring import severity
-from attrition.monitoring.impact import term_weights
+from attrition.monitoring.impact import strongest, term_weights
 from attrition.monitoring.record import DecisionRecord
 from attrition.report.document import (
+    Beside,
     Block,
-    Fact,
-    Facts,
     Heading,
     Plot,
     Section,
@@ -31,7 +29,6 @@ from attrition.report.inputs import Model, ReportInputs
 
 TERMS_SHOWN = 12
 _PLOTS_OF_SKILL = (
-    "confusionmatrix",
     "rocandprecisionrecall",
     "calibration",
     "gainandlift",
@@ -55,10 +52,6 @@ def trust(inputs: ReportInputs) -> str:
     return severity.state_line(decision, model.scores, cross_validated, below)
 
 
-def _judged(model: Model) -> tuple[Mapping[str, Any], str]:
-    return score_to_judge_by(model.scores, model.training.get("cross_validated"))
-
-
 def chapter(inputs: ReportInputs) -> Section:
     """The model in numbers and pictures."""
     model = inputs.model
@@ -67,7 +60,7 @@ def chapter(inputs: ReportInputs) -> Section:
         return Section("model", "The model", (Text(text),))
     blocks = [
         *_identity(model),
-        *_skill(model),
+        *_skill(model, inputs.plots.get("confusionmatrix")),
         *weak_segments(inputs.decision, model.release),
         *_plots(inputs, _PLOTS_OF_SKILL),
         Heading("What it has learnt"),
@@ -104,28 +97,10 @@ def _identity(model: Model) -> Iterator[Block]:
         f"{formatting.listing(parts)}"
         + (f", penalty {settings['penalty']:g}." if "penalty" in settings else ".")
     )
-    facts = [Fact("Threshold", decimal(card.threshold, 2), "the risk that raises an alarm")]
-    if training.get("rows") is not None:
-        facts.insert(0, Fact("Trained on", f"{training['rows']:,}", _trained(training)))
-    yield Facts(tuple(facts + _score_facts(*_judged(model))))
-
-
-def _trained(training: Mapping[str, Any]) -> str:
     rate = (training.get("cross_validated") or {}).get("base_rate")
-    return "client rows" if rate is None else f"client rows; {percent(rate, 1)} left"
-
-
-def _score_facts(score: Mapping[str, Any], rows: str) -> list[Fact]:
-    if score.get("f1") is None:
-        return []
-    return [
-        Fact(f"F1 {rows}", decimal(score["f1"]), formatting.between(score["f1_interval"])),
-        Fact(
-            "Ranking (AUC)",
-            decimal(score.get("roc_auc")),
-            "how often a leaver ranks above a stayer",
-        ),
-    ]
+    left = "" if rate is None else f", of which {percent(rate, 1)} left"
+    rows = f"Trained on {training['rows']:,} client rows{left}. " if "rows" in training else ""
+    yield Text(f"{rows}Threshold {decimal(card.threshold, 2)}: the risk that raises an alarm.")
 
 
 _METRICS = (
@@ -142,7 +117,7 @@ _METRICS = (
 )
 
 
-def _skill(model: Model) -> Iterator[Block]:
+def _skill(model: Model, confusion: Plot | str | None) -> Iterator[Block]:
     yield Heading("How good it is")
     test, cross_validated = model.scores, model.training.get("cross_validated") or {}
     if test.get("f1") is None:
@@ -168,7 +143,8 @@ def _skill(model: Model) -> Iterator[Block]:
             f" {formatting.plural(known, 'test row')} of clients of whom the model has learnt "
             f"other rows; in cross-validation every client is new."
         )
-    yield table("The model's score when it was made", "lrr", head, rows, note)
+    scores = table("The model's score when it was made", "lrr", head, rows, note)
+    yield Beside((scores, confusion)) if isinstance(confusion, Plot) else scores
 
 
 def weak_segments(decision: DecisionRecord | None, release: str | None) -> Iterator[Block]:
@@ -222,9 +198,9 @@ def _card(model: Model, labels: Labels) -> Iterator[Block]:
     if missed := unused.sentence(model.card, labels):
         yield Text(missed)
     weights = term_weights(model.card, model.training.get("predicted"))
-    terms = sorted(model.card.all_terms, key=lambda term: -weights[term.columns])
+    terms = model.card.all_terms
     rows = []
-    for term in terms[:TERMS_SHOWN]:
+    for term in strongest(terms, weights)[:TERMS_SHOWN]:
         high, low = _extremes(term)
         name = " and ".join(labels.name(column, 36) for column in term.columns)
         rows.append((name, decimal(weights[term.columns], 2), high, low))

@@ -16,7 +16,6 @@ from attrition.report.document import (
     Block,
     Heading,
     Messages,
-    Plot,
     Section,
     Text,
     table,
@@ -44,7 +43,7 @@ def _messages(inputs: ReportInputs) -> Iterator[Block]:
     """Each message once, in plain words where it has some; the appendix has their figures."""
     messages = severity.messages(inputs.decision)
     if not messages:
-        yield Text("Nothing that asks for a hand.")
+        yield Text("Nothing calls for action.")
     for kind in Severity:
         texts = [one.plain or one.text for one in messages if one.severity is kind]
         if texts:
@@ -59,9 +58,7 @@ def _study(inputs: ReportInputs) -> Iterator[Block]:
         return
     yield Heading("Do calls help?")
     yield Text(decision.study_in_words)
-    plot = inputs.plots.get(EFFECT)
-    if isinstance(plot, Plot):
-        yield plot
+    yield from inputs.drawn(EFFECT)
     if decision.effect and decision.effect.kinds:
         yield table(
             BY_KIND,

@@ -154,9 +154,9 @@ class Messages:
 
 @dataclass(frozen=True)
 class Beside:
-    """Two narrow tables side by side, where there is room."""
+    """Narrow blocks side by side, where there is room."""
 
-    tables: tuple[Table, ...]
+    blocks: tuple[Table | Plot, ...]
     kind: Literal["beside"] = "beside"
 
 
@@ -209,4 +209,6 @@ def table(
 def left_out(total: int, shown: int, what: str, where: str) -> str:
     """A note that a table is not complete; "" if it is."""
     more = total - shown
-    return f"{more:,} more {what} {'stands' if more == 1 else 'stand'} in {where}." if more else ""
+    if more <= 0:
+        return ""
+    return f"{more:,} more {what} {'stands' if more == 1 else 'stand'} in {where}."

@@ -102,6 +102,10 @@ class ReportInputs:
     ledger: Ledger
     plots: Mapping[str, Plot | str]
 
+    def drawn(self, *names: str) -> list[Plot]:
+        """Those of these pictures that could be drawn."""
+        return [plot for name in names if isinstance(plot := self.plots.get(name), Plot)]
+
 
 RUNS_READ = 400  # enough for a study of calls; one run with 60 columns is some 200 kB
 RUNS_DRAWN = 60  # over time

@@ -13,12 +13,14 @@ from dataclasses import asdict
 from datetime import datetime
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from attrition.core.paths import PROJECT
 from attrition.report.document import COLOURS, Story
 
 TEMPLATE = Path(PROJECT) / "templates" / "report.typ"
+ZOOMS = ("1", "0.94", "1.06", "1.12")  # of the pictures, until the last page is ...
+FULL = 0.65  # ... not a third empty; a share of the page's height
 ACCESSIBLE: Final = "ua-1"  # PDF/UA: tagged, with a title, a language and a text for every picture
 
 
@@ -31,17 +33,28 @@ def render(story: Story, pictures: Mapping[str, str]) -> bytes:
     """
     import typst
 
+    shared: dict[str, Any] = {
+        "root": TEMPLATE.parent,
+        "font_paths": [font_folder()],
+        "ignore_system_fonts": True,
+    }
     data = {"story": asdict(story), "pictures": dict(pictures), "colours": COLOURS}
-    return typst.compile(
+    inputs = {"report": json.dumps(data)}
+    filled: dict[str, float] = {}
+    for zoom in ZOOMS:
+        settings = shared | {"sys_inputs": inputs | {"zoom": zoom}}
+        filled[zoom] = float(typst.query(TEMPLATE, "<end>", field="value", one=True, **settings))
+        if filled[zoom] >= FULL:
+            break
+    zoom = max(filled, key=lambda zoom: filled[zoom])
+    made: bytes = typst.compile(
         TEMPLATE,
-        root=TEMPLATE.parent,
-        font_paths=[font_folder()],
-        ignore_system_fonts=True,
-        sys_inputs={"report": json.dumps(data)},
+        **(shared | {"sys_inputs": inputs | {"zoom": zoom}}),
         pdf_standards=[ACCESSIBLE],
         timestamp=int(datetime.fromisoformat(story.time).timestamp()),
         format="pdf",
     )
+    return made
 
 
 def font_folder() -> Path:

@@ -303,7 +303,7 @@ def test_where_no_client_has_a_value_no_profit_and_no_value_at_risk_is_told(
         assert "No profit is shown: none of the 5 clients who may be called has a value." in text
         assert "No call is expected to earn" not in text
         assert "alue at risk 0" not in text
-    assert "the value at risk among them" not in report
+    assert "the value at risk among those" not in report
     assert "The clients most likely to leave" in report
 
 

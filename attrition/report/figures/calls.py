@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -22,6 +21,7 @@ from attrition.report.figures.style import (
     SOFT,
     Picture,
     canvas,
+    moment,
     picture,
     style,
 )
@@ -58,12 +58,7 @@ def effect(estimates: Sequence[tuple[str, Estimate]], level: float) -> Picture:
         estimates: time of each run, ISO 8601, oldest first, and what was known then.
         level: of the intervals, a fraction 0-1.
     """
-    times = np.array(
-        [
-            np.datetime64(datetime.fromisoformat(time).astimezone(UTC).replace(tzinfo=None), "ms")
-            for time, _ in estimates
-        ]
-    )
+    times = np.array([moment(time) for time, _ in estimates])
     saved = np.array([one.saved for _, one in estimates])
     low, high = np.array([one.interval for _, one in estimates]).T
     figure = canvas(2.8)

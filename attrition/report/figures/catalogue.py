@@ -46,12 +46,10 @@ def quality_pictures(
 
 def scorecard_pictures(model: Model, labels: Labels = NO_LABELS) -> list[Picture | Absent]:
     """The terms of the model."""
-    reference = model.training.get("reference")
+    reference = model.training.get("reference") or scorecard_figures.NO_REFERENCE
     weights = term_weights(model.card, model.training.get("predicted"))
-    curves = (
-        [scorecard_figures.risk_curves(model.card, weights, reference, labels)] if reference else []
-    )
-    return [*curves, scorecard_figures.pair_maps(model.card, weights, labels)]
+    drawn = (scorecard_figures.risk_curves, scorecard_figures.pair_maps)
+    return [draw(model.card, weights, reference, labels) for draw in drawn]
 
 
 def profit_pictures(listed: RankingRecord | None) -> list[Picture | Absent]:
@@ -60,13 +58,13 @@ def profit_pictures(listed: RankingRecord | None) -> list[Picture | Absent]:
 
 
 def effect_pictures(known: Sequence[tuple[str, Estimate]], level: float) -> list[Picture | Absent]:
-    """What calls change, over the runs of the present study; none without an estimate.
+    """What calls change, over the runs of the present study; none of fewer than three.
 
     Args:
         known: as `inputs.known_effects` gives it.
         level: of the intervals, a fraction 0-1.
     """
-    return [call_figures.effect(known, level)] if known else []
+    return [call_figures.effect(known, level)] if len(known) >= run_figures.SHORTEST else []
 
 
 def change_pictures(found: DriftRecord, labels: Labels = NO_LABELS) -> list[Picture | Absent]:

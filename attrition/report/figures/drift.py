@@ -89,13 +89,9 @@ def drift(data_drift: Mapping[Sample, Drift], labels: Labels = NO_LABELS) -> Pic
         DRIFT,
         title,
         _drift_in_words(judged, largest, labels),
-        " ".join([caption, *_ended(silent)]),
+        " ".join([caption, *map(formatting.sentence, silent)]),
         figure,
     )
-
-
-def _ended(sentences: Sequence[str]) -> list[str]:
-    return [f"{sentence[0].upper()}{sentence[1:]}." for sentence in sentences]
 
 
 def _largest_psi(judged: Mapping[Sample, Drift]) -> dict[str, float]:

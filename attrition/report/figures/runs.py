@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -25,6 +24,7 @@ from attrition.report.figures.style import (
     Absent,
     Picture,
     canvas,
+    moment,
     picture,
     style,
 )
@@ -51,7 +51,7 @@ def trends(runs: Sequence[DecisionRecord], threshold: float, left_out: int = 0) 
     title = "Runs over time"
     if len(runs) < SHORTEST:
         return Absent(TRENDS, title, "It takes three runs to show how they change.")
-    times = np.array([_time(run) for run in runs])
+    times = np.array([moment(run.time) for run in runs])
     figure = canvas(6.6)
     panels = figure.subplots(5, 1, sharex=True, height_ratios=[2.2, 1, 1, 1, 1.4])
     _draw_scores(panels[0], runs, times, threshold)
@@ -70,12 +70,6 @@ def trends(runs: Sequence[DecisionRecord], threshold: float, left_out: int = 0) 
     if left_out:
         caption += f" {left_out:,} older runs are left out."
     return picture(TRENDS, title, _trends_in_words(runs, threshold), caption, figure)
-
-
-def _time(run: DecisionRecord) -> np.datetime64:
-    """When a run began, in UTC."""
-    time = datetime.fromisoformat(run.time)
-    return np.datetime64(time.astimezone(UTC).replace(tzinfo=None), "ms")
 
 
 def _draw_scores(

@@ -8,9 +8,11 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import to_rgba
+from matplotlib.figure import Figure
 from matplotlib.ticker import FixedFormatter, FuncFormatter, MaxNLocator
+from numpy.typing import ArrayLike
 
-from attrition.core.formatting import short
+from attrition.core.formatting import plural, short
 from attrition.core.labels import NO_LABELS, Labels
 from attrition.model.scorecard import Scorecard
 from attrition.model.terms import (
@@ -19,6 +21,7 @@ from attrition.model.terms import (
     CategoricalTerm,
     Floats,
     KnotAxis,
+    LevelAxis,
     NumericTerm,
     PairTerm,
     Weights,
@@ -26,6 +29,7 @@ from attrition.model.terms import (
     is_crowded,
 )
 from attrition.model.uncertainty import Z95
+from attrition.monitoring.impact import strongest
 from attrition.monitoring.reference import CUTS
 from attrition.report.figures.style import (
     ACCENT,
@@ -56,6 +60,7 @@ MOST_DOTS = 16  # knots that are drawn as dots; more would be a string of beads
 DENSITY = 0.16  # share of a panel's height for the density
 _BARS = 28
 _HUGE = 1e300  # beyond it the search for round values overflows
+NO_REFERENCE: Mapping[str, Any] = {"numeric": {}, "categorical": {}}
 
 ColumnTerm = NumericTerm | CategoricalTerm
 
@@ -74,33 +79,38 @@ def risk_curves(
         reference: summary of its training rows, `reference` in training.json.
     """
     columns: list[ColumnTerm] = [*card.numeric, *card.categorical]
-    ranked = sorted(columns, key=lambda term: -weights[term.columns])
-    terms, left_out = ranked[:MOST_COLUMNS], ranked[MOST_COLUMNS:]
-    rows = -(-len(terms) // PANELS_ACROSS)
-    figure = canvas(1.72 * rows + 0.1)
+    terms = strongest(columns, weights)[:MOST_COLUMNS]
     limit = 1.1 * max(_reach(term) for term in terms)
-    panels = figure.subplots(rows, PANELS_ACROSS, squeeze=False).flat
-    for term, axes in zip(terms, panels, strict=False):  # so that the others are left
+    figure, panels = _panels(len(terms), 1.75)
+    for term, axes in zip(terms, panels, strict=True):
         if isinstance(term, NumericTerm):
             _draw_curve(axes, term, reference, limit, labels)
         else:
             _draw_levels(axes, term, reference, limit)
         _head(axes, term, weights[term.columns], labels)
-    for axes in panels:
-        axes.set_visible(False)
-    first = labels.name(ranked[0].column, 60)
+    first = labels.name(terms[0].column, 60)
     return picture(
         CURVES,
         "Risk curves",
-        f"Of {len(ranked)} columns, {first} counts most: it moves a client's log-odds "
-        f"by {weights[ranked[0].columns]:.2f} from the average, on average.",
-        _caption([weights[term.columns] for term in left_out]),
+        f"Of {len(columns)} columns, {first} counts most: it moves a client's log-odds "
+        f"by {weights[terms[0].columns]:.2f} from the average, on average.",
+        _caption([weights[term.columns] for term in columns if term not in terms]),
         figure,
     )
 
 
+def _panels(count: int, height: float) -> tuple[Figure, list[Axes]]:
+    """A figure with so many panels in rows; the height of a row is in inches."""
+    rows = -(-count // PANELS_ACROSS)
+    figure = canvas(height * rows)
+    panels = list(figure.subplots(rows, PANELS_ACROSS, squeeze=False).flat)
+    for axes in panels[count:]:
+        axes.set_visible(False)
+    return figure, panels[:count]
+
+
 def _caption(left_out: Sequence[float]) -> str:
-    """How to read the curves; `left_out` are the weights of the missing columns, largest first."""
+    """How to read the curves; `left_out` are the weights of the columns that are not drawn."""
     caption = (
         "Points (log-odds) over values, against the average client's: above zero the risk is "
         "higher, and +0.7 doubles the odds. Dots are knots, where a curve bends; where most of "
@@ -111,10 +121,8 @@ def _caption(left_out: Sequence[float]) -> str:
         "average)."
     )
     if left_out:
-        caption += (
-            f" {len(left_out)} more columns, of a weight of at most {left_out[0]:.2f}, are left "
-            f"out."
-        )
+        more = plural(len(left_out), "more column")
+        caption += f" Left out: {more} of a weight of at most {max(left_out):.2f}."
     return caption
 
 
@@ -126,12 +134,13 @@ def _values_and_rows(term: NumericTerm, reference: Mapping[str, Any]) -> tuple[F
     return np.asarray(slices, dtype=np.float64), np.diff(CUTS)
 
 
-def _level_counts(term: CategoricalTerm, reference: Mapping[str, Any]) -> dict[str, int]:
+def _level_counts(column: str, axis: LevelAxis, reference: Mapping[str, Any]) -> dict[str, int]:
     """Training rows by level: the frequent ones by name, the rest as the pool (`NO_LEVEL`)."""
-    summary = reference["categorical"].get(term.column)
+    summary = reference["categorical"].get(column)
     if summary is None:
-        return dict.fromkeys(term.axis.levels, 1)
-    return {**summary["levels"], "": summary["blank"], NO_LEVEL: summary["rest"]}
+        return dict.fromkeys(axis.levels, 1)
+    counts = {**summary["levels"], "": summary["blank"], NO_LEVEL: summary["rest"]}
+    return {level: rows for level, rows in counts.items() if rows}
 
 
 def _reach(term: ColumnTerm) -> float:
@@ -257,7 +266,7 @@ def _levels_to_show(
 
     The levels of the highest risk come first.
     """
-    counts = {level: rows for level, rows in _level_counts(term, reference).items() if rows}
+    counts = _level_counts(term.column, term.axis, reference)
     total = max(sum(counts.values()), 1)
     named = sorted((level for level in counts if level != NO_LEVEL), key=lambda name: -counts[name])
     kept = named if len(counts) <= MOST_LEVELS else named[: MOST_LEVELS - 1]
@@ -275,68 +284,78 @@ def _levels_to_show(
 PAIRS = "pairmaps"
 MOST_PAIRS, MOST_CELLS = 6, 5
 SHADES = 6  # of each colour
+FAINT = 30  # a map whose strongest points are this many times weaker than another's is left out
+MOST_LABELS = 3  # of an axis of many cells
+LEVEL = 46  # points of width for a level's name
 
 
 @style()
-def pair_maps(card: Scorecard, weights: Weights, labels: Labels = NO_LABELS) -> Picture | Absent:
-    """The pairs with the largest weights, as small maps.
-
-    Args:
-        weights: from `impact.term_weights`.
-    """
+def pair_maps(
+    card: Scorecard, weights: Weights, reference: Mapping[str, Any], labels: Labels = NO_LABELS
+) -> Picture | Absent:
+    """The pairs with the largest weights, as small maps; arguments as for `risk_curves`."""
     title = "Pairs of columns"
     if not card.pairs:
         return Absent(PAIRS, title, "No pair of columns earned a place in the model.")
-    strongest = sorted(card.pairs, key=lambda term: -weights[term.columns])[:MOST_PAIRS]
-    rows = -(-len(strongest) // PANELS_ACROSS)
-    figure = canvas(2.15 * rows)
-    panels = figure.subplots(rows, PANELS_ACROSS, squeeze=False).flat
-    limit = max(float(np.abs(term.points).max()) for term in strongest) or 1.0
-    for term, axes in zip(strongest, panels, strict=False):  # so that the others are left
-        _draw_map(axes, term, limit, labels)
-    for axes in panels:
-        axes.set_visible(False)
-    left_out = len(card.pairs) - len(strongest)
+    terms = strongest(card.pairs, weights)[:MOST_PAIRS]
+    limit = max(map(_largest, terms)) or 1.0
+    terms = [term for term in terms if _largest(term) >= limit / FAINT] or terms[:1]
+    figure, panels = _panels(len(terms), 2.15)
+    for term, axes in zip(terms, panels, strict=True):
+        _draw_map(axes, term, limit, reference, labels)
+    left_out = len(card.pairs) - len(terms)
     caption = (
         "Points (log-odds) that two columns add together, beyond what each adds alone: plus "
         "raises the risk, minus lowers it; between two values the points lie between."
     )
-    if any(len(axis) > MOST_CELLS for term in strongest for axis in term.axes):
+    if any(len(axis) > MOST_CELLS for term in terms for axis in term.axes):
         caption += (
             f" On maps without figures warm colours raise the risk and blue lowers it, by "
-            f"{limit:.1f} points where they are strongest."
+            f"{limit:.1f} points where they are strongest, by a quarter of that where half so."
         )
     if left_out:
-        caption += f" {left_out} weaker pairs are left out."
-    first, second = (labels.name(column, 60) for column in strongest[0].columns)
+        caption += f" Left out: {plural(left_out, 'weaker pair')}."
+    first, second = (labels.name(column, 60) for column in terms[0].columns)
     return picture(
         PAIRS,
         title,
         f"The strongest of {len(card.pairs)} pairs is {first} with {second}: it adds up to "
-        f"{np.abs(strongest[0].points).max():.2f} to the log-odds.",
+        f"{_largest(terms[0]):.2f} to the log-odds.",
         caption,
         figure,
     )
 
 
-def _draw_map(axes: Axes, term: PairTerm, limit: float, labels: Labels) -> None:
-    grid = np.asarray(term.points)
+def _largest(term: PairTerm) -> float:
+    return float(np.abs(term.points).max())
+
+
+def _draw_map(
+    axes: Axes, term: PairTerm, limit: float, reference: Mapping[str, Any], labels: Labels
+) -> None:
+    # The names of levels have room at the left.
+    order = sorted((0, 1), key=lambda side: isinstance(term.axes[side], KnotAxis))
+    (first, left), (second, below) = ((term.columns[side], term.axes[side]) for side in order)
+    grid = np.transpose(term.points, order)
     down, across = (
-        _cells(axis, np.abs(grid).max(axis=1 - side), limit) for side, axis in enumerate(term.axes)
+        _cells(axis, column, np.abs(grid).max(axis=other), limit, reference)
+        for axis, column, other in ((left, first, 1), (below, second, 0))
     )
     grid = grid[np.ix_(down, across)]
     if max(grid.shape) <= MOST_CELLS:
         _draw_cells(axes, grid, limit)
-    elif all(isinstance(axis, KnotAxis) for axis in term.axes):
-        _draw_shades(axes, grid, limit)
+    elif isinstance(left, KnotAxis):
+        _draw_shades(axes, np.arange(len(grid)) + 0.5, grid, limit)
     else:
-        axes.pcolormesh(_shades(grid, limit))
+        for row, cells in enumerate(grid):
+            _draw_shades(axes, [row, row + 1], np.stack([cells, cells]), limit)
     axes.grid(visible=False)
     axes.spines[:].set_visible(False)
-    first, second = map(labels.name, term.columns)
-    axes.set(xlabel=fitted(second, PANEL), ylabel=fitted(first, PANEL))
-    axes.set_xticks(*_map_ticks(term.axes[1], across))
-    axes.set_yticks(*_map_ticks(term.axes[0], down))
+    axes.set_xlabel(fitted(labels.name(second), PANEL))
+    axes.set_ylabel(fitted(labels.name(first), 0.7 * PANEL))
+    width = PANEL - LEVEL / 2 * isinstance(left, LevelAxis)
+    axes.set_xticks(*_map_ticks(below, across, min(0.8 * width / len(across), LEVEL)))
+    axes.set_yticks(*_map_ticks(left, down, LEVEL))
 
 
 def _visible(limit: float) -> float:
@@ -350,12 +369,15 @@ def _cell(points: float, limit: float) -> str:
     return text.replace("-", MINUS)
 
 
-def _cells(axis: Axis, strength: Floats, limit: float) -> list[int]:
-    """Positions of an axis to show: all knots, or the levels with the largest points."""
+def _cells(
+    axis: Axis, column: str, strength: Floats, limit: float, reference: Mapping[str, Any]
+) -> list[int]:
+    """Positions of an axis to show: all knots, or of the levels of clients the strongest."""
     if isinstance(axis, KnotAxis):
         return list(range(len(axis)))
-    strongest = np.argsort(-strength, kind="stable")[:MOST_CELLS]
-    visible = [int(position) for position in strongest if strength[position] >= _visible(limit)]
+    known = {axis.place(level).lower for level in _level_counts(column, axis, reference)}
+    most = sorted(known, key=lambda position: -strength[position])[:MOST_CELLS]
+    visible = [position for position in most if strength[position] >= _visible(limit)]
     return sorted(visible) or [0]
 
 
@@ -375,29 +397,37 @@ def _draw_cells(axes: Axes, grid: Floats, limit: float) -> None:
             )
 
 
-def _draw_shades(axes: Axes, grid: Floats, limit: float) -> None:
-    """Many knots in both directions: shades between them, as the points lie between."""
-    edges = np.linspace(-limit, limit, 2 * SHADES)
+def _draw_shades(axes: Axes, down: ArrayLike, grid: Floats, limit: float) -> None:
+    """Many knots, at least below: shades between them, as the points lie between.
+
+    Args:
+        down: where the rows of the grid stand.
+    """
+    edges = np.linspace(-1, 1, 2 * SHADES)
+    edges *= limit * np.abs(edges)
     shades = _shades((edges[1:, None] + edges[:-1, None]) / 2, limit)[:, 0]
-    down, across = (np.arange(count) + 0.5 for count in grid.shape)
-    axes.contourf(across, down, grid, levels=edges, colors=shades)
+    axes.contourf(np.arange(grid.shape[1]) + 0.5, down, grid, levels=edges, colors=shades)
 
 
 def _shades(grid: Floats, limit: float) -> Floats:
-    """The colour of each cell, RGBA: warm where the risk is raised, blue where it is lowered."""
-    colors = [to_rgba(ALARM if cell > 0 else ACCENT, 0.7 * abs(cell) / limit) for cell in grid.flat]
+    """The colour of each cell, RGBA: warm where the risk is raised, blue where it is lowered.
+
+    Its strength is the root of the points: one strong corner must not leave all else white.
+    """
+    strength = 0.7 * np.sqrt(np.abs(grid) / limit)
+    colors = [
+        to_rgba(ALARM if c > 0 else ACCENT, s)
+        for c, s in zip(grid.flat, strength.flat, strict=True)
+    ]
     return np.reshape(colors, (*grid.shape, 4))
 
 
-def _map_ticks(axis: Axis, positions: Sequence[int]) -> tuple[Floats, list[str]]:
+def _map_ticks(axis: Axis, positions: Sequence[int], room: float) -> tuple[Floats, list[str]]:
     """Where the labels of an axis stand and what they say; of many cells a few are labelled."""
-    labelled = len(positions) if len(positions) <= MOST_CELLS else MOST_CELLS - 1
+    labelled = len(positions) if len(positions) <= MOST_CELLS else MOST_LABELS
     chosen = np.linspace(0, len(positions) - 1, labelled).round().astype(int)
-    return chosen + 0.5, _names(axis, [positions[place] for place in chosen])
-
-
-def _names(axis: Axis, positions: Sequence[int]) -> list[str]:
+    named = [positions[place] for place in chosen]
     if isinstance(axis, KnotAxis):
-        return [short(axis.knots[position]) for position in positions]
-    room = min(0.8 * PANEL / len(positions), 40)
-    return [fitted([*axis.levels, "others"][position], room) for position in positions]
+        return chosen + 0.5, [short(axis.knots[position]) for position in named]
+    levels = [*axis.levels, "others"]
+    return chosen + 0.5, [fitted(levels[position], room) for position in named]

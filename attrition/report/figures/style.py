@@ -20,6 +20,7 @@ import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from functools import cached_property
 from math import floor, log10, sqrt
 from typing import Any
@@ -165,6 +166,11 @@ def fitted(text: str, points: float, size: float = SMALL) -> str:
 def _width(text: str, font: FontProperties) -> float:
     width: float = text_to_path.get_text_width_height_descent(text, font, False)[0]
     return width
+
+
+def moment(time: str) -> np.datetime64:
+    """A time on an axis, in UTC; as records have it, ISO 8601."""
+    return np.datetime64(datetime.fromisoformat(time).astimezone(UTC).replace(tzinfo=None), "ms")
 
 
 def signed(number: float) -> str:

@@ -47,19 +47,18 @@ def test_the_effect_is_drawn_over_the_runs_of_the_same_study() -> None:
         return decision_record(run_id=time, time=time, study=study, effect=effect)
 
     old, few = run(1, (30, 40, 100), share=0.2), run(2, (3, 4, 9))  # too few for an estimate
-    runs = [run(4, (310, 390, 1000)), run(3, (30, 40, 100)), few, old]
+    runs = [*(run(day, (310, 390, 1000)) for day in (5, 4)), run(3, (30, 40, 100)), few, old]
     known = inputs.known_effects(runs[0], runs)
     (drawn,) = catalogue.effect_pictures(known, 0.9)
     assert isinstance(drawn, Picture)
     (axes,) = drawn.figure.axes
     (line,) = [line for line in axes.lines if line.get_marker() == "o"]
-    assert np.asarray(line.get_ydata()).tolist() == pytest.approx([0.1, 0.08])
+    assert np.asarray(line.get_ydata()).tolist() == pytest.approx([0.1, 0.08, 0.08])
     assert drawn.alt.startswith("After 2,000 outcomes calling saves 8.0 points (90%: ")
     assert catalogue.effect_pictures(inputs.known_effects(few, runs), 0.9) == []
-    (alone,) = catalogue.effect_pictures(inputs.known_effects(runs[0], []), 0.9)
-    assert isinstance(alone, Picture)
-    start, end = alone.figure.axes[0].get_xlim()  # days
+    start, end = axes.get_xlim()  # days
     assert end - start < 10
+    assert catalogue.effect_pictures(known[:2], 0.9) == [], "two runs are no course of time"
 
 
 def test_where_no_client_has_a_value_it_is_drawn_all_the_same() -> None:

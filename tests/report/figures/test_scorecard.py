@@ -9,13 +9,14 @@ import numpy as np
 import pandas as pd
 import pytest
 from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.collections import LineCollection
 from matplotlib.text import Text
 
 from attrition.core import formatting
 from attrition.core.labels import parse_labels
 from attrition.model.scorecard import Scorecard
-from attrition.model.terms import CategoricalTerm, KnotAxis, LevelAxis, PairTerm
+from attrition.model.terms import CategoricalTerm, KnotAxis, LevelAxis, PairTerm, Weights
 from attrition.monitoring.impact import term_weights
 from attrition.monitoring.reference import summarise
 from attrition.report.figures import scorecard as scorecard_figures
@@ -61,6 +62,19 @@ def test_the_columns_that_count_most_come_first() -> None:
     assert isinstance(shown, Picture)
     assert "half" in shown.alt
     assert "1.00" in shown.alt
+
+
+def test_columns_that_count_nothing_are_left_out_but_one_is_always_shown() -> None:
+    terms = [number(name, (0, 1), (0, 1)) for name in "abc"]
+    summary = reference(a=[0.0, 1.0], b=[0.0, 1.0], c=[0.0, 1.0])
+
+    def titles(*weights: float) -> list[str]:
+        of_terms: Weights = {(name,): weight for name, weight in zip("abc", weights, strict=True)}
+        shown = scorecard_figures.risk_curves(card(*terms), of_terms, summary)
+        return [axes.get_title("left") for axes in panels(shown)]
+
+    assert titles(0.004, 0.3, 0.006) == ["b", "c"]
+    assert titles(0.0, 0.0, 0.0) == ["a"]
 
 
 def test_missing_values_have_a_mark() -> None:
@@ -127,7 +141,7 @@ def test_sixty_columns_are_cut_and_that_is_said() -> None:
     shown = drawn(card(*terms), reference(**{name: np.repeat([0.0, 1.0], 20) for name in names}))
     assert [axes.get_title("left") for axes in panels(shown)] == names[:-16:-1]
     assert isinstance(shown, Picture)
-    assert "45 more columns, of a weight of at most 44.00, are left out" in shown.caption
+    assert "Left out: 45 more columns of a weight of at most 44.00." in shown.caption
     assert len(style.svg(shown)) < 100_000
 
 
@@ -206,7 +220,7 @@ def test_maps_of_few_and_many_knots_keep_their_labels_apart(down: int, across: i
         number("b", (0, 1), (0, 1)),
         PairTerm(("a", "b"), axes_of_pair, points, 0.0),
     )
-    shown = scorecard_figures.pair_maps(model, {("a", "b"): 1.0})
+    shown = scorecard_figures.pair_maps(model, {("a", "b"): 1.0}, scorecard_figures.NO_REFERENCE)
     (axes,) = panels(shown)
     is_small = max(down, across) <= scorecard_figures.MOST_CELLS
     assert bool(texts(axes)) == is_small
@@ -216,14 +230,28 @@ def test_maps_of_few_and_many_knots_keep_their_labels_apart(down: int, across: i
     assert 2 <= len(axes.get_yticklabels()) <= scorecard_figures.MOST_CELLS
 
 
+def test_maps_of_levels_keep_their_labels_apart() -> None:
+    left = LevelAxis(("No internet service", "Yes", "No"))
+    below = LevelAxis(("Two year", "One year", "Ten year"))
+    terms = [PairTerm(("a", name), (left, below), ((0.5,) * 4,) * 4, 0.0) for name in "bcd"]
+    shown = scorecard_figures.pair_maps(
+        card(number("a", (0, 1), (0, 1)), *terms),
+        {term.columns: 1.0 for term in terms},
+        scorecard_figures.NO_REFERENCE,
+    )
+    assert len(panels(shown)) == 3
+    assert all(clear_of_each_other(axes.get_xticklabels()) for axes in panels(shown))
+
+
 def longest_line(axes: Axes) -> list[tuple[float, float]]:
     return max((points(line) for line in axes.lines), key=len)
 
 
 def clear_of_each_other(labels: list[Text]) -> bool:
     """Whether labels below an axis do not touch."""
-    figure = labels[0].get_figure()
+    figure = labels[0].get_figure(root=True)
     assert figure is not None
-    figure.canvas.draw()
+    # It measures letters by the figure's own dots per inch.
+    FigureCanvasAgg(figure).draw()  # type: ignore[no-untyped-call]
     boxes = [label.get_window_extent() for label in labels]
     return all(left.x1 < right.x0 for left, right in pairwise(boxes))

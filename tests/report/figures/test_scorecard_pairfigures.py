@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
 import pytest
+from matplotlib.colors import to_rgba_array
 
 from attrition.model.scorecard import Scorecard
 from attrition.model.terms import KnotAxis, LevelAxis, PairTerm
@@ -14,9 +19,11 @@ from tests.support import hostile
 from tests.support.figures import card, number, panels, texts
 
 
-def drawn(model: Scorecard) -> Picture | Absent:
+def drawn(
+    model: Scorecard, summary: Mapping[str, Any] = scorecard_figures.NO_REFERENCE
+) -> Picture | Absent:
     """The maps of a model that recorded no points: a pair counts half of their range."""
-    return scorecard_figures.pair_maps(model, term_weights(model, None))
+    return scorecard_figures.pair_maps(model, term_weights(model, None), summary)
 
 
 def test_pairs_show_their_points_those_that_count_most_first() -> None:
@@ -25,12 +32,51 @@ def test_pairs_show_their_points_those_that_count_most_first() -> None:
     strong = PairTerm(("x", "s"), axes_of, ((1.2, -0.7, 0.0), (0.0, 0.5, 0.0)), 0.0)
     shown = drawn(card(number("x", (0, 10), (0, 0)), weak, strong))
     first, second = panels(shown)
-    assert (first.get_ylabel(), first.get_xlabel(), second.get_xlabel()) == ("x", "s", "w")
+    assert (first.get_xlabel(), first.get_ylabel(), second.get_ylabel()) == ("x", "s", "w")
     assert texts(first) == ["+1.2", f"{style.MINUS}0.7", "+0.5"]
-    assert [text.get_text() for text in first.get_xticklabels()] == ["a", "b"]  # no empty pool
-    assert [text.get_text() for text in first.get_yticklabels()] == ["0", "10"]
+    assert [text.get_text() for text in first.get_yticklabels()] == ["a", "b"]  # no empty pool
+    assert [text.get_text() for text in first.get_xticklabels()] == ["0", "10"]
     assert isinstance(shown, Picture)
     assert "x with s: it adds up to 1.20" in shown.alt
+
+
+@pytest.mark.parametrize(("rest", "shown"), [(0, ["a", "b"]), (3, ["a", "b", "others"])])
+def test_a_level_is_shown_where_clients_have_it(rest: int, shown: list[str]) -> None:
+    """The pool has points, too, where nobody is in it; names stand at the left, whole."""
+    summary = {"numeric": {}, "categorical": {"s": {"levels": {"a": 5, "b": 1}, "rest": rest}}}
+    summary["categorical"]["s"]["blank"] = 0
+    axes_of = (KnotAxis(tuple(range(20)), 0), LevelAxis(("a", "b", "unseen")))
+    pair = PairTerm(("x", "s"), axes_of, ((1.0, -1.0, 2.0, 2.0),) * 20, 0.0)
+    (axes,) = panels(drawn(card(number("x", (0, 10), (0, 0)), pair), summary))
+    assert [text.get_text() for text in axes.get_yticklabels()] == shown
+
+
+def test_one_strong_corner_leaves_the_rest_of_the_maps_visible() -> None:
+    grid = np.full((32, 32), 0.05)
+    grid[-1, -1] = 3.0
+    axes_of = (KnotAxis(tuple(range(32)), 0), KnotAxis(tuple(range(32)), 0))
+    pair = PairTerm(("x", "y"), axes_of, tuple(map(tuple, grid.tolist())), 0.0)
+    (axes,) = panels(drawn(card(number("x", (0, 1), (0, 0)), pair)))
+    (areas,) = axes.collections
+    extents = [path.get_extents() for path in areas.get_paths()]
+    largest = int(np.argmax([extent.width * extent.height for extent in extents]))
+    assert to_rgba_array(areas.get_facecolor())[largest, 3] > 0.05
+
+
+def test_a_map_on_which_nothing_would_be_seen_is_left_out() -> None:
+    axes_of = (KnotAxis(tuple(range(6)), 0), KnotAxis(tuple(range(6)), 0))
+    strong, faint = (
+        PairTerm(("x", name), axes_of, ((size,) * 6,) * 6, 0.0)
+        for name, size in (("y", 30.0), ("z", 0.5))
+    )
+    shown = scorecard_figures.pair_maps(
+        card(number("x", (0, 1), (0, 0)), strong, faint),
+        {("x", "y"): 1.0, ("x", "z"): 0.1},
+        scorecard_figures.NO_REFERENCE,
+    )
+    assert [axes.get_xlabel() for axes in panels(shown)] == ["y"]
+    assert isinstance(shown, Picture)
+    assert "Left out: 1 weaker pair." in shown.caption
 
 
 def test_without_pairs_that_is_said() -> None:
