@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cache, cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -112,9 +112,9 @@ class Block:
         return np.outer(self.rows.points[:, row], self.columns.points[:, column]).ravel()
 
     def places(self, by_hat: sparse.csr_matrix) -> Floats:
-        """Where rows lie along the two axes of a pair, array of shape (2, n_rows).
+        """Where rows lie along both axes, array of shape (2, n_rows).
 
-        A row's hats add up to 1, and their mean position is the row's place.
+        The hats of a row add up to 1, and their mean position is the row's place.
 
         Args:
             by_hat: matrix of shape (width, n_rows), the rows on the basis.
@@ -250,23 +250,25 @@ class RampsOfRows:
     def values(self, positions: Positions) -> Floats:
         """Some functions' values, array of shape (n_rows, len(positions)), column by column."""
         result = np.empty((self.hats.shape[0], len(positions)), order="F")
-        for values, (block, function) in zip(result.T, self.ramps.located(positions), strict=True):
-            if block.columns is ONE:
-                values[:] = block.points(function) @ self._by_hat[block.hats]
+        along = cache(self._along)  # functions of a pair share those of its sides
+        for i, (block, function) in enumerate(self.ramps.located(positions)):
+            row, column = block.factors(function)
+            if block.rows is ONE:  # "was missing", whose hat does not always add up to 1
+                result[:, i] = self._by_hat[block.hats].toarray()[0]
             else:
-                row, column = block.factors(function)
-                along_rows = self._along(block, block.rows, row)
-                np.multiply(along_rows, self._along(block, block.columns, column), out=values)
+                result[:, i] = along(block, block.rows, row)
+            if block.columns is not ONE:
+                result[:, i] *= along(block, block.columns, column)
         return result
 
     def _along(self, block: Block, side: Side, function: int) -> Floats:
-        """A function of a pair's side for the rows, array of shape (n_rows,)."""
+        """A function of a block's side for the rows, array of shape (n_rows,)."""
         if side not in self._places:
             for each, places in zip(
                 (block.rows, block.columns), block.places(self._by_hat), strict=True
             ):
                 lower = places.astype(np.intp)
-                self._places[each] = lower, places - lower
+                self._places.setdefault(each, (lower, places - lower))
         lower, share = self._places[side]
         result: Floats = side.points[:, function][lower]
         result += side.climbs[:, function][lower] * share

@@ -237,3 +237,25 @@ def test_a_solution_that_is_refined_with_its_own_rows_stays() -> None:
     again = refined(lambda at: sums(matrix[:, at.positions], labels, at), replace(solution))
     assert again.positions.tolist() == solution.positions.tolist()
     assert again.weights == pytest.approx(solution.weights, abs=1e-3)
+
+
+def test_after_the_last_step_the_loss_alone_is_enough() -> None:
+    """It gives the solution that all sums give, and they are asked for once less."""
+    matrix, labels = problem()
+    *_, (solution, _) = path(written(matrix), labels, [0.02])
+    asked = []
+
+    def sums_at(at: Solution) -> Sums:
+        asked.append(at)
+        return sums(matrix[:, at.positions], labels, at)
+
+    def loss_at(at: Solution) -> float:
+        whole = sums(matrix[:, at.positions], labels, at)
+        return whole.loss / whole.rows
+
+    expected = refined(sums_at, solution.adaptive())
+    with_all = len(asked)
+    ours = refined(sums_at, solution.adaptive(), loss_at)
+    assert len(asked) - with_all == with_all - 1
+    assert ours.weights.tolist() == expected.weights.tolist()
+    assert ours.positions.tolist() == expected.positions.tolist()
