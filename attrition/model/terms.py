@@ -155,9 +155,8 @@ CROWDED = 0.15  # least share of an axis to scale for the middle half of the kno
 
 def to_scale(knots: ArrayLike) -> Floats:
     """Positions of knots on an axis from 0 to 1, as far apart as their values."""
-    halves = (
-        np.asarray(knots, dtype=np.float64) / 2
-    )  # a difference of large numbers does not overflow
+    # Halved, so that a difference of large numbers does not overflow.
+    halves = np.asarray(knots, dtype=np.float64) / 2
     if len(halves) == 1:
         return np.array([0.5])
     positions: Floats = (halves - halves[0]) / (halves[-1] - halves[0])

@@ -181,16 +181,15 @@ def test_what_draws_holds_no_lock_of_its_run(tmp_path: Path) -> None:
 
 
 def test_what_draws_loads_seaborn_once_and_nothing_else_that_is_large() -> None:
-    """Of the others seaborn needs pandas alone; scipy is there for what asks for it later."""
+    """Of the others seaborn needs pandas and scipy."""
     code = (
         "import sys\nfrom attrition.report.figures import beside\nbeside.main()\n"
-        "large = {'seaborn', 'scipy', 'sklearn', 'duckdb', 'flask'} & set(sys.modules)\n"
-        "from scipy import special\n"
-        "print(*large, special.expit(0.0), file=sys.stderr)"
+        "large = {'seaborn', 'sklearn', 'duckdb', 'flask'} & set(sys.modules)\n"
+        "print(*large, file=sys.stderr)"
     )
     command = [sys.executable, "-c", code]
     shown = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, check=True)
-    assert shown.stderr == b"seaborn 0.5\n"
+    assert shown.stderr == b"seaborn\n"
 
 
 @pytest.mark.slow

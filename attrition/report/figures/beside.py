@@ -33,25 +33,12 @@ AtWork = tuple[BaseProcess, Connection]  # a child, and where its result will be
 def main() -> int:
     """Answer the calls; what these need is loaded before the first one comes."""
     load("attrition.report.figures.catalogue")
-    load_seaborn()
+    load("seaborn")
     at_work = start_all(sys.stdin.buffer)
     with suppress(BrokenPipeError):  # nobody waits any more
         sys.stdout.buffer.write(pickle.dumps(gathered(at_work)))
         sys.stdout.buffer.flush()
     return 0
-
-
-def load_seaborn() -> None:
-    """Load it without scipy, which takes as long as all the rest and draws no heatmap.
-
-    It looks whether scipy is there, and does without; what needs scipy later finds it.
-    """
-    sys.modules.setdefault("scipy", None)  # type: ignore[arg-type]  # an import of it fails
-    try:
-        load("seaborn")
-    finally:
-        if sys.modules["scipy"] is None:
-            del sys.modules["scipy"]
 
 
 def start_all(requests: IO[bytes]) -> dict[str, AtWork]:
