@@ -33,23 +33,24 @@ def render(story: Story, pictures: Mapping[str, str]) -> bytes:
     """
     import typst
 
-    shared: dict[str, Any] = {
+    data = {"story": asdict(story), "pictures": dict(pictures), "colours": COLOURS}
+    inputs = {"report": json.dumps(data)}
+    options: dict[str, Any] = {
         "root": TEMPLATE.parent,
         "font_paths": [font_folder()],
         "ignore_system_fonts": True,
+        "sys_inputs": inputs,
     }
-    data = {"story": asdict(story), "pictures": dict(pictures), "colours": COLOURS}
-    inputs = {"report": json.dumps(data)}
     filled: dict[str, float] = {}
     for zoom in ZOOMS:
-        settings = shared | {"sys_inputs": inputs | {"zoom": zoom}}
-        filled[zoom] = float(typst.query(TEMPLATE, "<end>", field="value", one=True, **settings))
+        inputs["zoom"] = zoom
+        filled[zoom] = float(typst.query(TEMPLATE, "<end>", field="value", one=True, **options))
         if filled[zoom] >= FULL:
             break
-    zoom = max(filled, key=lambda zoom: filled[zoom])
+    inputs["zoom"] = max(filled, key=lambda zoom: filled[zoom])
     made: bytes = typst.compile(
         TEMPLATE,
-        **(shared | {"sys_inputs": inputs | {"zoom": zoom}}),
+        **options,
         pdf_standards=[ACCESSIBLE],
         timestamp=int(datetime.fromisoformat(story.time).timestamp()),
         format="pdf",
