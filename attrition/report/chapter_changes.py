@@ -320,8 +320,8 @@ def _columns(
 ) -> Table:
     """The columns that drifted, by PSI, and the predictions."""
     moved = [one for one in finding.columns if one.has_drifted]
-    judged = sorted(moved, key=lambda one: -(one.psi or 0.0))
-    shown = [*judged[:COLUMNS_SHOWN], finding.predictions]
+    moved.sort(key=lambda one: -(one.psi or 0.0))
+    shown = [*moved[:COLUMNS_SHOWN], finding.predictions]
     changes = {term.term: term.change for term in (impact.terms if impact else ())}
     rows = [
         (
@@ -337,7 +337,7 @@ def _columns(
         )
         for one in shown
     ]
-    more = left_out(len(judged), COLUMNS_SHOWN, "columns", "decision.json")
+    more = left_out(len(moved), COLUMNS_SHOWN, "columns", "decision.json")
     return table(
         f"Drift by column in the {sample}",
         "lllrrrr",

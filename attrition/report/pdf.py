@@ -19,7 +19,7 @@ from attrition.core.paths import PROJECT
 from attrition.report.document import COLOURS, Story
 
 TEMPLATE = Path(PROJECT) / "templates" / "report.typ"
-ZOOMS = ("1", "0.94", "1.06", "1.12")  # of the pictures, until the last page is ...
+ZOOMS = ("1", "0.94", "1.06", "1.12", "0.88")  # of the pictures, until the last page is ...
 FULL = 0.65  # ... not a third empty; a share of the page's height
 ACCESSIBLE: Final = "ua-1"  # PDF/UA: tagged, with a title, a language and a text for every picture
 
@@ -33,23 +33,24 @@ def render(story: Story, pictures: Mapping[str, str]) -> bytes:
     """
     import typst
 
-    shared: dict[str, Any] = {
+    data = {"story": asdict(story), "pictures": dict(pictures), "colours": COLOURS}
+    inputs = {"report": json.dumps(data)}
+    options: dict[str, Any] = {
         "root": TEMPLATE.parent,
         "font_paths": [font_folder()],
         "ignore_system_fonts": True,
+        "sys_inputs": inputs,
     }
-    data = {"story": asdict(story), "pictures": dict(pictures), "colours": COLOURS}
-    inputs = {"report": json.dumps(data)}
     filled: dict[str, float] = {}
     for zoom in ZOOMS:
-        settings = shared | {"sys_inputs": inputs | {"zoom": zoom}}
-        filled[zoom] = float(typst.query(TEMPLATE, "<end>", field="value", one=True, **settings))
+        inputs["zoom"] = zoom
+        filled[zoom] = float(typst.query(TEMPLATE, "<end>", field="value", one=True, **options))
         if filled[zoom] >= FULL:
             break
-    zoom = max(filled, key=lambda zoom: filled[zoom])
+    inputs["zoom"] = max(filled, key=lambda zoom: filled[zoom])
     made: bytes = typst.compile(
         TEMPLATE,
-        **(shared | {"sys_inputs": inputs | {"zoom": zoom}}),
+        **options,
         pdf_standards=[ACCESSIBLE],
         timestamp=int(datetime.fromisoformat(story.time).timestamp()),
         format="pdf",
