@@ -17,13 +17,15 @@ import pytest
 
 from attrition.core import atomic_files
 from attrition.core.errors import DataError
+from attrition.model import scorecard
 from attrition.model.scorecard import (
     FEW_ROWS,
     Reason,
+    Scorecard,
     load_scorecard,
     scorecard_from_json,
 )
-from attrition.model.terms import KnotAxis, NumericTerm
+from attrition.model.terms import KnotAxis, NumericTerm, PairTerm, Places
 from tests.conftest import REPOSITORY
 from tests.support.scorecards import CARD, CLIENTS, card
 
@@ -286,3 +288,31 @@ def test_points_are_read_off_alike_however_often_a_number_comes(values: np.ndarr
     wanted = np.interp(values, term.axis.knots, term.points)
     wanted[np.isnan(values)] = 9.0
     assert term.of_column({"x": values}).tolist() == wanted.tolist()
+
+
+def test_places_are_found_once_for_all_pairs_of_a_part(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A pair asks for a column's places as the others do; parts give each client the same bits."""
+    axis, asked, places = KnotAxis((0.0, 1.0, 3.0), 1.0), list[int](), KnotAxis.places
+    random = np.random.default_rng(5)
+    pairs = tuple(
+        PairTerm(columns, (axis, axis), tuple(map(tuple, random.normal(size=(3, 3)).tolist())), 0.0)
+        for columns in (("a", "b"), ("b", "c"), ("a", "c"))
+    )
+    numeric = tuple(NumericTerm(name, axis, (0.0, 1.0, 2.0), 0.0, 0.0, 0.0) for name in "abc")
+    card = Scorecard(0.0, 0.5, numeric, (), pairs)
+    clients = {name: random.uniform(-1.0, 4.0, 100) for name in "abc"}
+    wanted = card.log_odds(clients)
+    monkeypatch.setattr(scorecard, "PART_ROWS", 30)
+
+    def counted(axis: KnotAxis, values: np.ndarray) -> Places:
+        asked.append(len(values))
+        return places(axis, values)
+
+    monkeypatch.setattr(KnotAxis, "places", counted)
+    assert card.log_odds(clients).tolist() == wanted.tolist()
+    assert asked == [30] * 9 + [10] * 3
+    alone = [
+        card.log_odds({name: values[[i]] for name, values in clients.items()})[0]
+        for i in range(100)
+    ]
+    assert wanted == pytest.approx(alone, abs=1e-14)
