@@ -200,7 +200,7 @@ def describe(result: TrainingResult) -> str:
             f"cross-validated    F1 {quality.f1:.3f}, ROC AUC {quality.roc_auc:.3f}, "
             f"log loss {quality.log_loss:.3f}"
         )
-    for told in unused.phrases(card):
+    for told in unused.phrases(card, result.fitted.copies):
         lines += textwrap.wrap(
             told, 80, initial_indent="not used           ", subsequent_indent=" " * 19
         )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -22,6 +22,7 @@ from attrition.model.transformers import PairGrids
 
 # Of the lasso, in nats a row: from one that few rows of noise cannot pass.
 PENALTIES = tuple(np.geomspace(0.1, 0.00012, 13).tolist())
+SAME = 0.9999  # correlation of ranks from which on two columns say the same
 COARSE = 5  # knots a side of the grids by which pairs are ranked
 
 
@@ -46,11 +47,12 @@ class Learner:
         cls, features: pd.DataFrame, labels: Labels, columns: Columns, pairs: Pairs | None = None
     ) -> Learner:
         """A learner for some rows, by default with the candidate pairs of these."""
+        copied = copies(features, columns)
         if pairs is None:
-            pairs = candidate_pairs(features, labels, columns)
+            pairs = candidate_pairs(features, labels, columns, copied)
         basis = make_basis(columns, pairs, len(features))
         hats = sparse.csr_matrix(basis.fit_transform(features[columns.all]))
-        ramps = Ramps(basis, hats, columns.monotone)
+        ramps = Ramps(basis, hats, columns.monotone, copied)
         return cls(basis, ramps, RampsOfRows(ramps, hats), labels.astype(np.float64))
 
     def path(self, penalties: Sequence[float]) -> Iterator[tuple[Solution, Solution]]:
@@ -95,13 +97,41 @@ class Learner:
         return lasso.last(self.rows, self.labels, penalties, is_adapted=is_adapted)
 
 
-def candidate_pairs(features: pd.DataFrame, labels: Labels, columns: Columns) -> Pairs:
-    """The pairs of columns that are looked at: all, or the best of very many."""
-    names = columns.all
+def copies(features: pd.DataFrame, columns: Columns) -> dict[str, str]:
+    """Columns that say the same as one before them -> that one.
+
+    So are numbers in the same order, whatever their unit, and levels of other names. Which of the
+    two would get the points were chance. A column of which a direction is asked is no copy.
+    """
+    found: dict[str, str] = {}
+    numeric, categorical = list(columns.numeric), list(columns.categorical)
+    ranks = features[numeric].rank().fillna(0.0).to_numpy()
+    ranks = ranks - ranks.mean(axis=0)
+    sizes = np.sqrt((ranks**2).sum(axis=0))
+    limits = SAME * np.outer(sizes, sizes)
+    alike = (np.abs(ranks.T @ ranks) >= limits) & (limits > 0.0)
+    for second, first in zip(*np.nonzero(np.tril(alike, -1)), strict=True):
+        if numeric[first] not in found:
+            found.setdefault(numeric[second], numeric[first])
+    by_codes: dict[bytes, str] = {}
+    for column in categorical:
+        codes, levels = pd.factorize(features[column])
+        first_one = by_codes.setdefault(codes.tobytes(), column)
+        if first_one != column and len(levels) > 1:
+            found[column] = first_one
+    return {column: first for column, first in found.items() if column not in columns.monotone}
+
+
+def candidate_pairs(
+    features: pd.DataFrame, labels: Labels, columns: Columns, copied: Mapping[str, str]
+) -> Pairs:
+    """The pairs of columns that are looked at: all, or the best of very many; none of a copy."""
+    names = [column for column in columns.all if column not in copied]
     pairs = [(names[i], names[j]) for j in range(len(names)) for i in range(j)]
     if len(pairs) <= MOST_PAIRS:
         return tuple(pairs)
-    return rank_pairs(features, labels, columns)[:MOST_PAIRS]
+    ranked = rank_pairs(features, labels, columns)
+    return tuple(pair for pair in ranked if not copied.keys() & pair)[:MOST_PAIRS]
 
 
 def rank_pairs(features: pd.DataFrame, labels: Labels, columns: Columns) -> Pairs:

@@ -14,8 +14,8 @@ weighed is again a curve or a grid of points.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from functools import cache, cached_property
 
 import numpy as np
@@ -56,6 +56,10 @@ class Side:
         sums = rows @ self.points
         kept = (sums >= LEAST_ROWS) & (sums <= count - LEAST_ROWS)
         return Side(self.points[:, kept], self.signs[kept])
+
+    def silent(self) -> Side:
+        """Without any function."""
+        return Side(self.points[:, :0], self.signs[:0])
 
     @cached_property
     def climbs(self) -> Floats:
@@ -134,7 +138,11 @@ class Ramps:
     """
 
     def __init__(
-        self, basis: ColumnTransformer, hats: sparse.csr_matrix, monotone: Mapping[str, int]
+        self,
+        basis: ColumnTransformer,
+        hats: sparse.csr_matrix,
+        monotone: Mapping[str, int],
+        silent: Collection[str] = (),
     ) -> None:
         """Find the functions.
 
@@ -142,9 +150,14 @@ class Ramps:
             basis: fitted.
             hats: the rows on it.
             monotone: column -> 1 where the risk must not fall along it, -1 where not rise.
+            silent: columns that have no functions; none of the pairs has one of them.
         """
         sums = np.asarray(hats.sum(axis=0), dtype=np.float64).ravel()
-        self.blocks = list(_blocks(basis, sums, hats.shape[0], monotone))
+        blocks = _blocks(basis, sums, hats.shape[0], monotone)
+        self.blocks = [
+            replace(block, rows=block.rows.silent()) if column in silent else block
+            for column, block in blocks
+        ]
         self.width = self.blocks[-1].hats.stop if self.blocks else 0
         signs = [block.signs for block in self.blocks]
         self.starts = np.cumsum([0, *map(len, signs)])
@@ -175,18 +188,23 @@ class Ramps:
 
 def _blocks(
     basis: ColumnTransformer, sums: Floats, count: int, monotone: Mapping[str, int]
-) -> Iterator[Block]:
-    """In the order of the basis' columns; `sums` are theirs over all rows, `count` these rows'."""
+) -> Iterator[tuple[str, Block]]:
+    """Each with its column, "" for a pair, in the order of the basis' columns.
+
+    Args:
+        sums: of the basis' columns over all rows.
+        count: number of these rows.
+    """
     first, parts = 0, basis.named_transformers_
     for name in ("numeric", "categorical"):
         if basis.output_indices_[name].start == basis.output_indices_[name].stop:
             continue
         for column, axis in zip(parts[name].feature_names_in_, parts[name].axes_, strict=True):
             side, last = _side(axis, monotone.get(column, 0)), first + len(axis)
-            yield Block(first, side.supported(sums[first:last], count), ONE)
+            yield column, Block(first, side.supported(sums[first:last], count), ONE)
             first = last
             if isinstance(axis, KnotAxis):  # its "was missing"
-                yield Block(first, ONE.supported(sums[first : first + 1], count), ONE)
+                yield column, Block(first, ONE.supported(sums[first : first + 1], count), ONE)
                 first += 1
     if basis.output_indices_["pairs"].start < basis.output_indices_["pairs"].stop:
         grids = parts["pairs"]
@@ -198,7 +216,7 @@ def _blocks(
                 if column not in sides:
                     side = _side(grids.axes_[column], monotone.get(column, 0), both_ways=True)
                     sides[column] = side.supported(rows, count)
-            yield Block(first, sides[pair[0]], sides[pair[1]])
+            yield "", Block(first, sides[pair[0]], sides[pair[1]])
             first += grid.size
 
 
@@ -253,7 +271,7 @@ class RampsOfRows:
         along = cache(self._along)  # functions of a pair share those of its sides
         for i, (block, function) in enumerate(self.ramps.located(positions)):
             row, column = block.factors(function)
-            if block.rows is ONE:  # "was missing", whose hat does not always add up to 1
+            if len(block.rows.points) == 1:  # "was missing", whose hat does not always add up to 1
                 result[:, i] = self._by_hat[block.hats].toarray()[0]
             else:
                 result[:, i] = along(block, block.rows, row)

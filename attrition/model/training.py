@@ -16,7 +16,7 @@ Rows are not weighted by label, so probabilities stay calibrated.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial, reduce
 from operator import add
 from typing import Any, Protocol
@@ -33,7 +33,7 @@ from attrition.model import lasso
 from attrition.model.bands import with_errors
 from attrition.model.basis import Columns, Floats, Labels, as_pipeline, export, mean_hats, on_basis
 from attrition.model.lasso import Solution, Sums
-from attrition.model.learner import Learner
+from attrition.model.learner import Learner, copies
 from attrition.model.metrics import Minimum, undefined_reason
 from attrition.model.scorecard import Scorecard
 from attrition.model.selection import (
@@ -65,6 +65,7 @@ class FittedModel:
         selection: the settings that cross-validation selected, with out-of-fold probabilities.
         seed: of the folds.
         columns: which are numeric, which categorical.
+        copies: columns without points, since another says the same -> that one.
         free: what would have been selected without `Columns.monotone`; None where that is empty.
     """
 
@@ -73,6 +74,7 @@ class FittedModel:
     selection: Selection
     seed: int
     columns: Columns
+    copies: Mapping[str, str] = field(default_factory=dict)
     free: Selection | None = None
 
     @property
@@ -81,6 +83,7 @@ class FittedModel:
         return {
             "penalty": self.selection.penalty,
             "adapted": self.selection.is_adapted,
+            "copies": dict(self.copies),
             "pairs": [list(term.columns) for term in self.scorecard.pairs],
             "cross_validated_rows": len(self.selection.labels),
             "tried": [
@@ -148,7 +151,9 @@ def fit_rows(
     free = None
     if columns.monotone:
         free, _ = choose(features, labels, replace(columns, monotone={}), seed, clients)
-    return FittedModel(pipeline, with_errors(card, selection.cards), selection, seed, columns, free)
+    card = with_errors(card, selection.cards)
+    copied = copies(chosen[0], columns)
+    return FittedModel(pipeline, card, selection, seed, columns, copied, free)
 
 
 def check_enough(rows: int, positives: int, minimum: Minimum) -> None:

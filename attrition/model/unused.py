@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 from attrition.core.formatting import listing
 from attrition.core.labels import NO_LABELS, Labels
@@ -12,10 +13,16 @@ from attrition.model.terms import MOST_LEVELS, MOST_PAIRS, CategoricalTerm, Nume
 NAMED = 4  # columns of one reason
 
 
-def phrases(card: Scorecard, labels: Labels = NO_LABELS) -> list[str]:
-    """What is not used, such as "region and city (hardly a second value)"; nothing where all is."""
+def phrases(card: Scorecard, copies: Mapping[str, str], labels: Labels = NO_LABELS) -> list[str]:
+    """What is not used, such as "region and city (hardly a second value)"; nothing where all is.
+
+    Args:
+        copies: columns that say the same as another -> that one.
+    """
     by_reason: dict[str, list[str]] = {}
-    for column, reason in _unused(card):
+    for column, why in _unused(card):
+        first = copies.get(column)
+        reason = why if first is None else f"the same as {labels.name(first, 36)}"
         by_reason.setdefault(reason, []).append(labels.name(column, 36))
     told = [f"{_named(names)} ({reason})" for reason, names in by_reason.items()]
     count = len(card.numeric) + len(card.categorical)
@@ -24,9 +31,13 @@ def phrases(card: Scorecard, labels: Labels = NO_LABELS) -> list[str]:
     return told
 
 
-def sentence(card: Scorecard, labels: Labels) -> str:
-    """All of it in one sentence; "" where all is used."""
-    told = phrases(card, labels)
+def sentence(card: Scorecard, training: Mapping[str, Any], labels: Labels) -> str:
+    """All of it in one sentence; "" where all is used.
+
+    Args:
+        training: the record of the model's training.
+    """
+    told = phrases(card, (training.get("settings") or {}).get("copies") or {}, labels)
     return f"Not used: {'; '.join(told)}." if told else ""
 
 

@@ -195,7 +195,7 @@ def _metric(score: Mapping[str, Any], key: str, error: str | None) -> str:
 def _card(model: Model, labels: Labels) -> Iterator[Block]:
     if asked := monotone.sentence(model.training, labels):
         yield Text(asked)
-    if missed := unused.sentence(model.card, labels):
+    if missed := unused.sentence(model.card, model.training, labels):
         yield Text(missed)
     weights = term_weights(model.card, model.training.get("predicted"))
     terms = model.card.all_terms

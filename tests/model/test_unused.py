@@ -9,8 +9,7 @@ import pytest
 from attrition.core.labels import Label, Labels
 from attrition.model import unused
 from attrition.model.metrics import Minimum
-from attrition.model.scorecard import Scorecard
-from attrition.model.training import fit
+from attrition.model.training import FittedModel, fit
 
 ROWS = 600
 RANDOM = np.random.default_rng(3)
@@ -20,13 +19,13 @@ LEFT = (RANDOM.random(ROWS) < 1.0 / (1.0 + np.exp(-2.0 * AGE))).astype(np.int8)
 EVERY_SECOND = np.argsort(np.lexsort((AGE, LEFT))) % 2.0
 
 
-def card_of(**columns: object) -> Scorecard:
+def fitted_with(**columns: object) -> FittedModel:
     features = pd.DataFrame({"age": AGE} | columns)
     numeric = [str(name) for name in features.select_dtypes("number")]
     categorical = [str(name) for name in features.select_dtypes(object)]
     return fit(
         features, LEFT, numeric=numeric, categorical=categorical, minimum=Minimum(20, 2), seed=1
-    ).scorecard
+    )
 
 
 def texts(values: list[str]) -> pd.Series:
@@ -42,23 +41,27 @@ def texts(values: list[str]) -> pd.Series:
         (texts(["de"] * (ROWS - 3) + ["at", "ch", "li"]), "hardly a second value"),
         (texts([f"client {row}" for row in range(ROWS)]), "no frequent value"),
         (EVERY_SECOND, "nothing to add"),
+        (AGE, "the same as age"),
+        (-(AGE.round(9) ** 3), "the same as age"),
     ],
 )
 def test_a_column_without_effect_is_named_with_the_reason(column: object, reason: str) -> None:
-    card = card_of(more=column)
-    assert unused.phrases(card) == [f"more ({reason})"]
+    fitted = fitted_with(more=column)
+    assert unused.phrases(fitted.scorecard, fitted.copies) == [f"more ({reason})"]
     labels = Labels({"more": Label("one more")})
-    assert unused.sentence(card, labels) == f"Not used: one more ({reason})."
+    said = unused.sentence(fitted.scorecard, {"settings": fitted.settings}, labels)
+    assert said == f"Not used: one more ({reason})."
 
 
 def test_a_model_that_uses_all_says_nothing() -> None:
-    assert unused.phrases(card_of()) == []
-    assert unused.sentence(card_of(), Labels()) == ""
+    card = fitted_with().scorecard
+    assert unused.phrases(card, {}) == []
+    assert unused.sentence(card, {}, Labels()) == ""
 
 
 def test_many_columns_are_counted_and_so_are_pairs_and_levels() -> None:
     flat = {f"flat_{number:02}": np.zeros(ROWS) for number in range(24)}
-    assert unused.phrases(card_of(**flat)) == [
+    assert unused.phrases(fitted_with(**flat).scorecard, {}) == [
         "flat_00, flat_01, flat_02, flat_03 and 20 more (hardly a second value)",
         "all but the 250 most promising of 300 pairs of columns",
     ]
@@ -67,4 +70,4 @@ def test_many_columns_are_counted_and_so_are_pairs_and_levels() -> None:
     left = (np.arange(rows) // 20 % 2).astype(np.int8)
     features = pd.DataFrame({"place": texts(list(place))})
     card = fit(features, left, numeric=[], categorical=["place"], minimum=Minimum(20, 2), seed=1)
-    assert unused.phrases(card.scorecard) == ["place (values other than the 200 most frequent)"]
+    assert unused.phrases(card.scorecard, {}) == ["place (values other than the 200 most frequent)"]
