@@ -20,12 +20,15 @@ def phrases(card: Scorecard, copies: Mapping[str, str], labels: Labels = NO_LABE
         copies: columns that say the same as another -> that one.
     """
     by_reason: dict[str, list[str]] = {}
-    for column, why in _unused(card):
-        first = copies.get(column)
-        reason = why if first is None else f"the same as {labels.name(first, 36)}"
-        by_reason.setdefault(reason, []).append(labels.name(column, 36))
+    for column, reason in _unused(card):
+        name = labels.name(column, 36)
+        if (first := copies.get(column)) is None:
+            by_reason.setdefault(reason, []).append(name)
+        else:
+            said = f"{name} as {labels.name(first, 36)}"
+            by_reason.setdefault("each says the same", []).append(said)
     told = [f"{_named(names)} ({reason})" for reason, names in by_reason.items()]
-    count = len(card.numeric) + len(card.categorical)
+    count = len(card.numeric) + len(card.categorical) - len(copies)
     if (pairs := count * (count - 1) // 2) > MOST_PAIRS:
         told.append(f"all but the {MOST_PAIRS} most promising of {pairs:,} pairs of columns")
     return told

@@ -41,8 +41,6 @@ def texts(values: list[str]) -> pd.Series:
         (texts(["de"] * (ROWS - 3) + ["at", "ch", "li"]), "hardly a second value"),
         (texts([f"client {row}" for row in range(ROWS)]), "no frequent value"),
         (EVERY_SECOND, "nothing to add"),
-        (AGE, "the same as age"),
-        (-(AGE.round(9) ** 3), "the same as age"),
     ],
 )
 def test_a_column_without_effect_is_named_with_the_reason(column: object, reason: str) -> None:
@@ -51,6 +49,15 @@ def test_a_column_without_effect_is_named_with_the_reason(column: object, reason
     labels = Labels({"more": Label("one more")})
     said = unused.sentence(fitted.scorecard, {"settings": fitted.settings}, labels)
     assert said == f"Not used: one more ({reason})."
+
+
+@pytest.mark.parametrize("copy", [AGE, -(AGE**3)])
+def test_a_column_in_the_order_of_another_is_named_with_it(copy: object) -> None:
+    fitted = fitted_with(copy=copy, letter=texts([*"abc"] * 200), number=texts([*"789"] * 200))
+    assert fitted.copies == {"copy": "age", "number": "letter"}
+    assert unused.phrases(fitted.scorecard, fitted.copies)[-1] == (
+        "copy as age and number as letter (each says the same)"
+    )
 
 
 def test_a_model_that_uses_all_says_nothing() -> None:
