@@ -625,20 +625,24 @@ def test_a_missing_value_stands_nowhere_on_the_curve() -> None:
     assert age.remark == "A missing value is not on the curve: 48%"
 
 
+@pytest.mark.parametrize(
+    ("flat", "named"),
+    [(["level"], "level"), ([*"abcdefgh"], "a, b, c, d, e, f and 2 more columns")],
+)
 def test_a_column_that_makes_hardly_any_difference_is_named_without_a_picture(
-    ready: Project,
+    ready: Project, flat: list[str], named: str
 ) -> None:
     terms = [
         NumericTerm(name, KnotAxis((0.0, 9.0), 2.0), points, 0.0, 0.0, 0.0)
-        for name, points in (("steep", (0.0, 2.0)), ("level", (0.0, 0.01)))
+        for name, points in (("steep", (0.0, 2.0)), *((name, (0.0, 0.01)) for name in flat))
     ]
     deploy(ready, card=Scorecard(0.0, 0.5, tuple(terms), (), ()))
-    ready.configure(numeric_columns=["steep", "level"])
-    rank_names(ready, ["Acme"], {"steep": 1.0, "level": 1.0})
+    ready.configure(numeric_columns=["steep", *flat])
+    rank_names(ready, ["Acme"], dict.fromkeys(["steep", *flat], 1.0))
     page = page_of(ready, "/clients/Acme")
     standing = page[page.index("Where this client stands") : page.index("The points behind it")]
     assert re.findall(r"<figcaption><strong>(\w+)<", standing) == ["steep"]
-    assert "Other values of level make hardly any difference here." in standing
+    assert f"Other values of {named} make hardly any difference here." in standing
 
 
 def test_of_many_points_the_weakest_are_one_row_and_all_add_up() -> None:
