@@ -19,7 +19,7 @@ from attrition.core.paths import PROJECT
 from attrition.report.document import COLOURS, Story
 
 TEMPLATE = Path(PROJECT) / "templates" / "report.typ"
-ZOOMS = ("1", "0.94", "1.06", "1.12", "0.88")  # of the pictures, until the last page is ...
+ZOOMS = ("1", "0.94", "1.06", "1.12", "0.88", "1.18")  # of the pictures, until the last page is ...
 FULL = 0.65  # ... not a third empty; a share of the page's height
 ACCESSIBLE: Final = "ua-1"  # PDF/UA: tagged, with a title, a language and a text for every picture
 
