@@ -31,14 +31,14 @@ def test_labels_of_age_are_learnt_without_a_new_file_and_leavers_never_listed(
         csv.writer(stream).writerows([[*COLUMNS, "month"], *rows])
     leavers = {row[0] for row in rows if row[4] == "1"}
 
-    shown = ""
+    shown = said = ""
 
     def run(days: int) -> dict[str, Any]:
-        nonlocal shown
+        nonlocal shown, said
         job = Job("fullprocess", str(project.config_path), clock_shift=DAY * days)
         ended = shared_runner().run(job)
         assert ended.code == 0, ended.text
-        shown = ended.stdout
+        shown, said = ended.stdout, ended.text
         with project.config.client_risk.open(encoding="utf-8-sig", newline="") as stream:
             assert not leavers & {row[0] for row in csv.reader(stream)}
         return dict(atomic_files.read_json(project.config.decision))
@@ -52,7 +52,7 @@ def test_labels_of_age_are_learnt_without_a_new_file_and_leavers_never_listed(
     second = run(11)
     assert second["run_id"] != first["run_id"]
     assert second["new_rows"] == second["evidence"]["unseen"]["rows"] == len(young)
-    assert second["reason"].startswith(f"{len(young)} labelled rows came after")
+    assert f"a candidate is due: {len(young)} labelled rows came after" in said
     assert f"New data     {len(young)} labelled rows of earlier files, due now." in shown
     assert idle.WAKE_DAY not in second[idle.STATE]
     live = releases.live_release(project.config.prod_deployment_path)
