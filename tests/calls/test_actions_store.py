@@ -241,6 +241,7 @@ def test_a_content_counts_once_and_an_unchanged_file_is_not_opened_again(
     assert len(kept(peopled)) == 2  # what was done stays done
 
 
+@pytest.mark.slow
 def test_a_file_that_cannot_be_used_is_rejected_and_the_others_are_read(peopled: Project) -> None:
     acted(peopled, "a.csv", "Acme,2026-05-01", header="client,day")
     acted(peopled, "b.csv", "Acme,2026-05-01,call,,")

@@ -113,6 +113,7 @@ def test_rows_of_contacted_clients_are_marked_wherever_rows_are_read(
     assert set(learnt.today.ids) - set(learnt.clients.ids) == called - held_out
 
 
+@pytest.mark.slow
 def test_actions_that_touch_no_row_change_no_byte_of_a_model(project: Project) -> None:
     project.write("sourcedata/a.csv", table(0, 150))
     project.run("ingestion.py")
@@ -125,6 +126,7 @@ def test_actions_that_touch_no_row_change_no_byte_of_a_model(project: Project) -
     assert [(project.root / "models" / name).read_bytes() for name in names] == before
 
 
+@pytest.mark.slow
 def test_where_nearly_all_were_contacted_they_are_learnt_and_that_is_said(
     project: Project,
 ) -> None:
@@ -139,6 +141,7 @@ def test_where_nearly_all_were_contacted_they_are_learnt_and_that_is_said(
     assert (learnt.rows, learnt.contacted, learnt.learns_contacted) == (40, 110, False)
 
 
+@pytest.mark.slow
 def test_what_is_set_aside_of_the_test_data_is_recorded_and_that_most_is(project: Project) -> None:
     """Of 300 rows 200 are of clients who were called before these came, 100 are not."""
     act_on(project, [f"c{number}" for number in range(200)])
@@ -158,6 +161,7 @@ def test_what_is_set_aside_of_the_test_data_is_recorded_and_that_most_is(project
     assert f"learnt from {training['rows']} of {training['rows'] + to_learn};" in warning
 
 
+@pytest.mark.slow
 def test_where_contacted_clients_are_learnt_the_test_data_set_aside_are_recorded(
     project: Project,
 ) -> None:

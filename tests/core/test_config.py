@@ -388,6 +388,7 @@ def test_another_meaning_of_the_rows_gives_another_schema_digest(project: Projec
     assert project.config.schema_digest != digest
 
 
+@pytest.mark.slow
 def test_a_slip_of_the_pen_is_answered_with_the_key_that_was_meant_and_no_list(
     project: Project,
 ) -> None:
@@ -400,6 +401,7 @@ def test_a_slip_of_the_pen_is_answered_with_the_key_that_was_meant_and_no_list(
     )
 
 
+@pytest.mark.slow
 def test_a_settings_mistake_exits_with_2_and_one_line(project: Project) -> None:
     project.configure(drift_threshold=5)
     result = project.run("scoring.py", check=False)

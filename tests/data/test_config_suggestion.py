@@ -165,6 +165,7 @@ def test_a_target_that_two_columns_are_called_is_refused(project: Project) -> No
         suggest_settings(project.config, path, "y")
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not TABLES.is_dir(), reason="the real tables are not here")
 @pytest.mark.parametrize(
     ("folder", "rejected"),

@@ -192,6 +192,7 @@ def test_duplicates_are_counted_among_the_labelled_rows_of_both_lines(
     assert "301 labelled rows, of which 1 duplicate is dropped" in made
 
 
+@pytest.mark.slow
 def test_a_full_disk_leaves_nothing_and_what_a_killed_run_left_is_removed(
     project: Project, table: Path
 ) -> None:

@@ -18,6 +18,8 @@ from tests.support.effects import ranked_effect
 from tests.support.killing import killed_at
 from tests.support.releases import deploy
 
+pytestmark = pytest.mark.slow
+
 STUDY = {"holdout_share": 0.5, "holdout_salt": "spring"}
 WITH_BRANCH = {**STUDY, "segment_columns": ["branch"]}
 

@@ -42,6 +42,7 @@ def write_table(path: Path) -> None:
             writer.writerow((f" {contract}", name, text))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("id_column", ["who", None])
 def test_parts_are_put_together_in_the_order_of_the_file(
     project: Project, monkeypatch: pytest.MonkeyPatch, id_column: str | None

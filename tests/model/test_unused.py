@@ -66,6 +66,7 @@ def test_a_model_that_uses_all_says_nothing() -> None:
     assert unused.sentence(card, {}, Labels()) == ""
 
 
+@pytest.mark.slow
 def test_many_columns_are_counted_and_so_are_pairs_and_levels() -> None:
     flat = {f"flat_{number:02}": np.zeros(ROWS) for number in range(24)}
     assert unused.phrases(fitted_with(**flat).scorecard, {}) == [

@@ -228,6 +228,7 @@ def test_calls_to_those_who_rest_are_in_no_plan_and_use_up_no_call(listed: Proje
         assert book.about["last_call"] == 3
 
 
+@pytest.mark.slow
 def test_while_all_rest_every_place_says_from_when_on_somebody_may_be_called(
     fresh: Project,
 ) -> None:
@@ -292,6 +293,7 @@ def worth(project: Project, *values: str) -> None:
     project.configure(**COSTS, numeric_columns=["lastmonth_activity"], rank_by="profit")
 
 
+@pytest.mark.slow
 def test_where_no_client_has_a_value_no_profit_and_no_value_at_risk_is_told(
     fresh: Project,
 ) -> None:
@@ -307,6 +309,7 @@ def test_where_no_client_has_a_value_no_profit_and_no_value_at_risk_is_told(
     assert "The clients most likely to leave" in report
 
 
+@pytest.mark.slow
 def test_a_value_below_0_or_beyond_all_money_counts_as_unknown_and_is_named(
     fresh: Project,
 ) -> None:

@@ -30,6 +30,8 @@ from tests.support.killing import killed_at
 from tests.support.records import decision_json, decision_record
 from tests.support.releases import deploy
 
+pytestmark = pytest.mark.slow
+
 # Log-odds 2 - 0.04 x lastmonth_activity: 0 gives 0.8808, 50 gives 0.5 (high from here on), 75 less.
 # By the salt "spring", of a share of a half, Absent and Middling are held out.
 STUDY = {"holdout_share": 0.5, "holdout_salt": "spring"}
@@ -257,7 +259,6 @@ def test_where_an_enrolment_has_changed_nothing_is_measured_and_the_list_goes_on
     assert "no_effect" not in record
 
 
-@pytest.mark.slow
 def test_a_restored_file_wakes_the_pipeline_which_measures_again(finished_copy: Project) -> None:
     """By real runs: none is idle that has something to tell, and all others are."""
     finished_copy.configure(**STUDY)
@@ -278,7 +279,6 @@ def test_a_restored_file_wakes_the_pipeline_which_measures_again(finished_copy: 
         assert not told()
 
 
-@pytest.mark.slow
 def test_a_file_that_is_restored_while_a_run_is_at_work_is_seen_by_the_next(
     finished_copy: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -23,6 +23,8 @@ from attrition.report.drawing import Drawing, DrawingBeside
 from attrition.runs.lock import run_lock
 from tests.conftest import FORMS, Project
 
+pytestmark = pytest.mark.slow
+
 BESIDE = [sys.executable, "-m", "attrition.report.figures.beside"]
 LARGE = ("model_quality:np.zeros", 1_000_000)  # a result of 8 MB, more than a pipe takes
 SCORE = metrics.score([1, 0, 1, 0] * 20, [0.9, 0.2, 0.6, 0.7] * 20, 0.5, Minimum(1, 1), seed=1)
