@@ -112,8 +112,7 @@ def keep_copy(path: Path) -> Path:
     import shutil  # slow to import: an idle run does not need it
 
     digest = sha256_of(path)
-    for number in itertools.count(1):
-        copy = path.with_name(f"{path.stem}.set-aside-{number}{path.suffix}")
+    for copy in _set_aside_names(path):
         if not copy.exists():
             break
         if copy.is_file() and sha256_of(copy) == digest:
@@ -125,11 +124,12 @@ def keep_copy(path: Path) -> Path:
 
 def unused_name(path: Path) -> Path:
     """A numbered name beside a path for what is set aside, such as `current.set-aside-1`."""
-    names = (
-        path.with_name(f"{path.stem}.set-aside-{number}{path.suffix}")
-        for number in itertools.count(1)
-    )
-    return next(name for name in names if not os.path.lexists(name))
+    return next(name for name in _set_aside_names(path) if not os.path.lexists(name))
+
+
+def _set_aside_names(path: Path) -> Iterator[Path]:
+    for number in itertools.count(1):
+        yield path.with_name(f"{path.stem}.set-aside-{number}{path.suffix}")
 
 
 def sha256_of(path: Path) -> str:
