@@ -2,10 +2,15 @@
 
 A ramp is 0 up to a knot, rises to 1 at the next one and stays there: its weight is by how much the
 curve climbs between the two, so an L1 penalty on ramps is one on all climbing and falling of a
-curve (its total variation). A pair has the products of its columns' ramps, rising and falling: each
-raises the risk of one corner of the grid. Levels of a category have a function each. What sets
-fewer than LEAST_ROWS rows apart is no function: of so few nothing is known. This is the highly
-adaptive lasso (Benkeser and van der Laan 2016) with two columns at most and slopes for steps.
+curve (its total variation). A hinge is 0 up to a knot and rises evenly to the last one, or falls so
+from the first one to 0. At the same price it climbs farther, up to SLOPE where it climbs all along:
+so a curve bends where it can and jumps where it must. The shorter, the lower, so that no end soars.
+
+A pair has the products of its columns' functions, rising and falling: each raises the risk of one
+corner of the grid. Levels of a category have a function each. What sets fewer than LEAST_ROWS rows
+apart is no function: of so few nothing is known. This is the highly adaptive lasso (Benkeser and
+van der Laan 2016) with two columns at most, slopes for steps, and the hinges of Friedman's
+multivariate adaptive regression splines (1991) beside them.
 
 Everything is computed on the positions of the hat basis: a function is a vector of points, one for
 each of its block's hats, and a row's value is the row's hats times these points. So whatever is
@@ -31,6 +36,7 @@ Signs = NDArray[np.int8]
 Places = tuple[Positions, Floats]  # of rows along an axis: lower position, share of the way on
 
 LEAST_ROWS = 10
+SLOPE = 2.0  # how far the longest hinge climbs at the price of a ramp
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,7 +59,7 @@ class Side:
             rows: how many rows each position has, array of shape (positions,).
             count: number of all rows.
         """
-        sums = rows @ self.points
+        sums = rows @ (self.points / self.points.max(axis=0))
         kept = (sums >= LEAST_ROWS) & (sums <= count - LEAST_ROWS)
         return Side(self.points[:, kept], self.signs[kept])
 
@@ -221,21 +227,32 @@ def _blocks(
 
 
 def _side(axis: Axis, direction: int, both_ways: bool = False) -> Side:
-    """The functions of an axis: ramps that rise, and those that fall; levels each by itself.
+    """The functions of an axis: ramps and hinges that rise, and that fall; levels each by itself.
 
     Args:
         axis: of a column.
         direction: 1 where the risk must not fall along it, -1 where it must not rise, else 0.
-        both_ways: with the falling ramps.
+        both_ways: for a pair, with the functions that equal one less another.
     """
     size = len(axis)
     if not isinstance(axis, KnotAxis):
         return Side(np.eye(size), np.zeros(size, dtype=np.int8))
-    rising = np.tri(size, size - 1, -1)
-    signs = np.full(size - 1, direction, dtype=np.int8)
-    if not both_ways:
-        return Side(rising, signs)
-    return Side(np.hstack([rising, 1.0 - rising]), np.concatenate([signs, -signs]))
+    ramps, hinges = np.tri(size, size - 1, -1), _hinges(size)
+    rising = np.hstack([ramps, hinges])
+    falling = np.hstack([1.0 - ramps, hinges[::-1]]) if both_ways else hinges[::-1, 1:]
+    signs = np.repeat([direction, -direction], [rising.shape[1], falling.shape[1]])
+    return Side(np.hstack([rising, falling]), signs.astype(np.int8))
+
+
+def _hinges(size: int) -> Floats:
+    """Rising ones from each of so many positions but the last two, array (positions, hinges).
+
+    They climb by the root of their length. One over the last interval alone would be a ramp.
+    """
+    first, last = np.arange(max(size - 2, 0)), size - 1
+    heights = SLOPE * np.sqrt((last - first) / last)
+    hinges: Floats = heights * np.maximum(np.arange(size)[:, None] - first, 0) / (last - first)
+    return hinges
 
 
 @dataclass(frozen=True)

@@ -1,13 +1,13 @@
-"""The model: logistic regression over ramps of one and two columns, as a scorecard.
+"""The model: logistic regression over ramps and hinges of one and two columns, as a scorecard.
 
     1. Each column and each pair of columns gets a hat basis (attrition/model/basis.py), the finer
-       the more rows there are, and ramps over it (attrition/model/ramps.py).
-    2. An L1 penalty selects the ramps that are worth it (attrition/model/learner.py): every pair is
+       the more rows there are, with ramps and hinges over it (attrition/model/ramps.py).
+    2. An L1 penalty selects those that are worth it (attrition/model/learner.py): every pair is
        looked at again at each step. Its strength, and whether what was selected is weighed again,
        have the lowest cross-validated log loss (attrition/model/selection.py).
     3. The threshold has the highest F1 that the out-of-fold probabilities let expect. Many rows are
        represented by a stratified sample up to here.
-    4. The selected ramps are fitted to all rows and exported as a scorecard, its pairs purified
+    4. The selected functions are fitted to all rows and exported as a scorecard, its pairs purified
        (attrition/model/purification.py).
 
 Rows are not weighted by label, so probabilities stay calibrated.
@@ -48,7 +48,7 @@ from attrition.model.selection import (
 )
 
 # Raised whenever equal rows would give another model: deployed models are then retrained.
-RECIPE = 6
+RECIPE = 7
 
 CHUNK_ROWS = 20_000  # of which the functions are written out at a time
 

