@@ -59,7 +59,7 @@ def test_no_page_is_left_a_quarter_empty_by_a_table_that_would_just_not_fit(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     rows = [[f"row {number}"] for number in range(14)]
-    blocks = [
+    blocks: list[Block] = [
         *[Text(f"text {number}") for number in range(34)],
         table("A table", "l", ["Row"], rows),
         *[Text(f"text {number}") for number in range(30)],
