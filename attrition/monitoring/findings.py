@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from attrition.model.comparison import Comparison
+from attrition.model.suspicion import Together
 from attrition.runs import history
 
 PREDICTIONS = "predictions"
@@ -89,10 +90,22 @@ class TrainingNeed:
 
 @dataclass(frozen=True)
 class Suspicion:
-    """Columns that alone tell the answer beyond belief (column -> AUC), and the model's own AUC."""
+    """Columns that tell the answer beyond belief.
+
+    Attributes:
+        columns: those that do so alone, with their AUC.
+        model_auc: of the whole model.
+        together: without any, those that carry a model that as a whole does.
+    """
 
     columns: Mapping[str, float] = field(default_factory=dict)
     model_auc: float | None = None
+    together: Together | None = None
+
+    @property
+    def named(self) -> tuple[str, ...]:
+        """The columns to look at, if any."""
+        return tuple(self.columns) or (self.together.columns if self.together else ())
 
 
 @dataclass(frozen=True)
