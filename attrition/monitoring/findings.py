@@ -405,8 +405,10 @@ class WeakSegment:
         log_loss: the model's, mean over them, in nats.
         difference: by how much their log loss is above what is to be expected of their
             probabilities, less the same of all other rows; nats per client.
-        interval: of `difference`, 95 % for all segments looked at together.
-        adjusted_p: Holm's, over both tests (loss and calibration) of all segments looked at.
+        interval: of `difference`, 95 % for all segments looked at together; it leaves out 0 where
+            the test of loss is significant.
+        adjusted_p: Bonferroni's, the smaller one of its two tests (loss and calibration), over
+            those of all segments looked at.
         left: share who left, a fraction 0-1.
         left_interval: its 95 % interval.
         predicted: mean predicted probability of leaving.
