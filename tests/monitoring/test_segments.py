@@ -115,8 +115,8 @@ def test_the_interval_leaves_out_0_just_where_the_test_is_significant() -> None:
     named = 0
     for seed in range(15):
         features, risks = clients(4000, seed)
-        risks = risks**3
-        inside = (features["plan"] == "c").to_numpy() & (features["region"] != "south").to_numpy()
+        risks = risks**2
+        inside = (features["plan"] == "c").to_numpy()
         shuffled = risks.copy()
         shuffled[inside] = np.random.default_rng(seed).permutation(risks[inside])
         for weak in search(features, outcomes(shuffled, seed), risks).weak:
@@ -124,7 +124,7 @@ def test_the_interval_leaves_out_0_just_where_the_test_is_significant() -> None:
                 named += 1  # for its loss, as so many left as were expected
                 assert weak.interval[0] > 0.0
                 assert weak.interval[0] < weak.difference < weak.interval[1]
-    assert named >= 3
+    assert named >= 5
 
 
 def test_chance_reaches_its_sum_with_the_probability_asked_for() -> None:
