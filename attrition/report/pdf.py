@@ -29,6 +29,8 @@ LAYOUTS = (
     ("0.94", "14"),
     ("1.06", "9"),
     ("0.88", "14"),
+    ("0.8", "9"),
+    ("1.25", "9"),
 )
 EMPTY = 0.2  # ... until no page has an empty stretch longer than this share of its height, ...
 TORN = 0.25  # ... as which a table counts that has less than LEAST_PART before it goes on, or that
