@@ -20,6 +20,7 @@ import argparse
 import pickle
 import textwrap
 from collections.abc import Sequence
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -27,7 +28,7 @@ import numpy as np
 from attrition.core import atomic_files, plain_values
 from attrition.core.config import Config
 from attrition.core.errors import NotEnoughData
-from attrition.core.formatting import plural
+from attrition.core.formatting import listing, plural
 from attrition.data.clients import Clients, TestClients
 from attrition.data.leakage import suspicious_columns
 from attrition.data.ledger import Ledger, read_ledger
@@ -39,6 +40,7 @@ from attrition.model.compatibility import label_settings
 from attrition.model.metrics import Score, score
 from attrition.model.scorecard import Scorecard
 from attrition.model.selection import Selection
+from attrition.model.suspicion import suspicious_together
 from attrition.model.versions import versions
 from attrition.monitoring.impact import baseline
 from attrition.monitoring.outcome_evidence import RECENT_ROWS, outcome_evidence
@@ -91,10 +93,15 @@ def train(
     free = candidate.fitted.free
     rows = candidate.representatives
     assert rows.labels is not None, "training rows are labelled"
+    alone = suspicious_columns(rows.features, rows.labels)
+    card = candidate.fitted.scorecard
     return TrainingResult(
         **vars(candidate),
         cross_validated=cross_validated,
-        suspicious=suspicious_columns(rows.features, rows.labels),
+        suspicious=alone,
+        together=None
+        if alone
+        else suspicious_together(card, rows.features, rows.labels, cross_validated),
         monotone_cost=monotone.cost(cross_validated, _cross_validated(config, free))
         if free is not None
         else {},
@@ -137,6 +144,7 @@ def _record(
         "monotone_cost": result.monotone_cost,
         "rows_since_change": rows_since_change,
         "suspicious_columns": result.suspicious,
+        "suspicious_together": asdict(result.together) if result.together else {},
         "sha256": {
             name: atomic_files.sha256_of(folder / name)
             for name in ("trainedmodel.pkl", "scorecard.json")
@@ -212,6 +220,14 @@ def describe(result: TrainingResult) -> str:
         f"suspicious         {column[:40]}: its AUC alone is {power:.3f}; is it known too late?"
         for column, power in result.suspicious.items()
     ]
+    if together := result.together:
+        told = (
+            f"an AUC of {quality.roc_auc:.3f} is beyond belief, by {listing(together.columns)} "
+            f"alone it is {together.roc_auc:.3f}: known too late?"
+        )
+        lines += textwrap.wrap(
+            told, 80, initial_indent="suspicious         ", subsequent_indent=" " * 19
+        )
     lines.append("strongest          spread of its points over the clients, in log-odds")
     lines += [
         f"  {spread:5.2f}  {term[:70]}"

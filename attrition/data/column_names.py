@@ -27,9 +27,9 @@ _PEOPLE = re.compile(
 # What laws against discrimination are about: parts of long words, and short words.
 _SENSITIVE_PARTS = (
     "gender birth nationalit citizen ethnic religio marital married disab pregnan sexual "
-    "political geschlecht"
+    "political geschlecht spouse hispanic latino"
 ).split()
-_SENSITIVE_WORDS = {"sex", "age", "race", "dob", "senior", "health", "faith", "caste"}
+_SENSITIVE_WORDS = {"sex", "age", "race", "dob", "senior", "health", "faith", "caste", "single"}
 _AGE_OF_THINGS = set(
     "account company contract corporation firm policy device vehicle car phone card equipment "
     "handset days".split()

@@ -15,6 +15,7 @@ from attrition.data.clients import Clients, Marker, TestClients, training_client
 from attrition.data.ledger import Ledger
 from attrition.model.basis import Columns
 from attrition.model.metrics import Minimum, Score
+from attrition.model.suspicion import Together
 from attrition.model.training import (
     FittedModel,
     check_enough,
@@ -65,11 +66,13 @@ class TrainingResult(Candidate):
     Attributes:
         cross_validated: score of models of its kind on training rows they were not fitted to.
         suspicious: columns that alone predict the label suspiciously well, with their AUC.
+        together: without any, those that carry a model that as a whole does; None for neither.
         monotone_cost: what obeying the setting `monotone` costs; empty where it asks for nothing.
     """
 
     cross_validated: Score = field(kw_only=True)
     suspicious: dict[str, float] = field(kw_only=True)
+    together: Together | None = field(default=None, kw_only=True)
     monotone_cost: dict[str, float] = field(default_factory=dict, kw_only=True)
 
 

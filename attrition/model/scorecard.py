@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections import Counter, deque
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache, cached_property
@@ -54,6 +55,8 @@ PART_ROWS = 50_000  # of a table that are scored at a time
 LEAST_POINTS = math.log(1.05)
 STRONG_POINTS = math.log(2.0)
 LEAST_SHARE = 0.25
+FIRST_SHARE = 1 / 3  # of the strongest's points, for what may come first on a list
+LISTED_TOGETHER = 25  # clients in a row whose first reasons should differ
 
 
 class Reason(NamedTuple):
@@ -164,8 +167,9 @@ class Scorecard:
             table: as for `log_odds`.
             count: at most this many reasons for a client.
             groups: array of shape (n_clients,), the clients that each is listed with. Then its
-                strongest reason and those that set it apart from them are chosen, and the one whose
-                points the fewest of them reach comes first: what all have tells none from another.
+                strongest reason and those that set it apart from them are chosen, whose points the
+                fewest of them reach: what all have tells none from another. The first is that of
+                them which the clients just above say least; see `_least_said_first`.
 
         Returns:
             For each client its reasons, strongest first without `groups`; only terms that raise the
@@ -175,10 +179,11 @@ class Scorecard:
         points = self.contributions(table)
         preference = points if groups is None else -_reached_by(points, groups)
         chosen = _chosen(points, preference, count)
-        return [
+        found = [
             [self._reason(record, position, float(own[position])) for position in positions]
             for record, positions, own in zip(self._records(table), chosen, points, strict=True)
         ]
+        return found if groups is None else _least_said_first(found)
 
     def explanations(self, table: Table) -> list[list[Reason]]:
         """What every term adds to or takes from each client's log-odds, the strongest first.
@@ -278,6 +283,27 @@ def _chosen(points: Floats, preference: NDArray[Any], count: int) -> list[list[i
         [position for position in positions if of_client[position]]
         for positions, of_client in zip(chosen.tolist(), is_reason.tolist(), strict=True)
     ]
+
+
+def _least_said_first(listed: list[list[Reason]]) -> list[list[Reason]]:
+    """The reasons of clients in the order of their list, so that not all begin with the same one.
+
+    First comes what fewest of the clients just above begin with, of equal ones what came first; it
+    doubles the odds, or has `FIRST_SHARE` of the points of the client's strongest reason.
+    """
+    above: deque[Reason] = deque(maxlen=LISTED_TOGETHER - 1)
+    said = Counter[Reason]()
+    result = []
+    for reasons in listed:
+        most = max((reason.points for reason in reasons), default=0.0)
+        fair = [one for one in reasons if one.points >= min(FIRST_SHARE * most, STRONG_POINTS)]
+        begin = [min(fair, key=said.__getitem__)] if fair else []
+        result.append([*begin, *(reason for reason in reasons if reason not in begin)])
+        if begin and len(above) == above.maxlen:
+            said[above[0]] -= 1
+        above.extend(begin)
+        said.update(begin)
+    return result
 
 
 def logistic(log_odds: Floats) -> Floats:

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from attrition.core.formatting import CANDIDATE_WAITS, between, listing, plural
+from attrition.core.formatting import CANDIDATE_WAITS, between, decimal, listing, plural
 from attrition.core.labels import NO_LABELS, Labels
 from attrition.core.run_warnings import Topic
 from attrition.data.ledger import REJECTED, Ledger
@@ -70,11 +70,11 @@ def findings(
         score: on the test data; None when there is none.
         cross_validated: by which it is judged where the test data cannot tell.
         drift: what was found about it.
-        suspicious: columns that alone tell the answer beyond belief.
+        suspicious: columns that tell the answer beyond belief.
         degraded_below: F1 under which a model is degraded, a fraction 0-1.
         labels: what the columns are called.
     """
-    conditions = [_suspicion(suspicious)] if suspicious.columns else []
+    conditions = [_suspicion(suspicious)] if suspicious.named else []
     if score:
         conditions += _degraded(score, cross_validated, degraded_below)
     for sample, performance in drift.performance.items():
@@ -135,16 +135,24 @@ def _moved_risk(sample: str, impact: Impact, labels: Labels) -> Condition:
 
 def _suspicion(suspicious: Suspicion) -> Condition:
     """Columns that may be the answer in disguise."""
-    columns, model_auc = suspicious.columns, suspicious.model_auc
-    shown = listing([f"{name} (AUC {power:.3f})" for name, power in columns.items()])
-    model = "" if model_auc is None else f"; the whole model reaches {model_auc:.3f}"
-    alone = "alone tells" if len(columns) == 1 else "each alone tell"
-    is_filled = "Is it filled in" if len(columns) == 1 else "Are they filled in"
+    columns, model_auc, together = suspicious.columns, suspicious.model_auc, suspicious.together
+    names = suspicious.named
+    if columns or together is None:
+        shown = listing([f"{name} (AUC {power:.3f})" for name, power in columns.items()])
+        alone = "alone tells" if len(names) == 1 else "each alone tell"
+        model = "" if model_auc is None else f"; the whole model reaches {model_auc:.3f}"
+        what = f"{shown} {alone} who left{model}"
+    else:
+        what = (
+            f"the model tells who left nearly without error (AUC {decimal(model_auc)} on rows that "
+            f"it had not learnt); with {listing(names)} alone it reaches {together.roc_auc:.3f}"
+        )
+    is_filled = "Is it filled in" if len(names) == 1 else "Are they filled in"
     text = (
-        f"too good to be true: {shown} {alone} who left{model}. {is_filled} only once a client has "
-        f"left? Then take {'it' if len(columns) == 1 else 'them'} out of config.json"
+        f"too good to be true: {what}. {is_filled} only once a client has left? Then take "
+        f"{'it' if len(names) == 1 else 'them'} out of config.json"
     )
-    return Condition("too good to be true", ", ".join(columns), text, Topic.TOO_GOOD)
+    return Condition("too good to be true", ", ".join(names), text, Topic.TOO_GOOD)
 
 
 def _drifted(column: ColumnDrift, labels: Labels) -> str:

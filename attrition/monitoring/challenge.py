@@ -21,6 +21,7 @@ from attrition.engines.context import RunContext, minimum
 from attrition.engines.selection import engine
 from attrition.model.champion import Champion
 from attrition.model.comparison import Comparison, Predictions, compare
+from attrition.model.suspicion import Together
 from attrition.model.training import out_of_fold_probabilities
 from attrition.model.versions import versions
 from attrition.monitoring.decisions import (
@@ -54,7 +55,7 @@ class Challenge:
 
     Attributes:
         verdict: whether it is deployed, and why.
-        suspicious: columns of the live model that alone predict the label suspiciously well.
+        suspicious: columns of the live model that predict the label suspiciously well.
         scored: its scores; None when none was trained.
         evidence: the comparison with the champion; None when there was none.
         sampled: how many rows were new to both, where only a sample of them was compared.
@@ -145,11 +146,12 @@ def challenge(
         if trained.unseen_rows > int(trained.unseen.sum()):
             sampled = {"comparison": trained.unseen_rows}
     suspicious = Suspicion()
-    if trained.suspicious:
-        suspicious = Suspicion(trained.suspicious, trained.cross_validated.roc_auc)
+    if trained.suspicious or trained.together:
+        model_auc = trained.cross_validated.roc_auc
+        suspicious = Suspicion(trained.suspicious, model_auc, trained.together)
     if verdict.deploy:
-        verdict = disbelieved(verdict, trained.suspicious)
-    elif champion is not None and not trained.suspicious:
+        verdict = disbelieved(verdict, suspicious.named)
+    elif champion is not None and not suspicious.named:
         suspicious = suspicions(champion.training)
     contacted = {TRAINING_ROWS: trained.contacted} if trained.contacted else {}
     if trained.learns_contacted:
@@ -179,9 +181,12 @@ def _sets_aside(trained: TrainingResult) -> RunWarning:
 
 
 def suspicions(training: Mapping[str, Any]) -> Suspicion:
-    """Columns that alone predict the label suspiciously well, by the record of a training."""
-    columns = training["suspicious_columns"]
-    return Suspicion(columns, training["cross_validated"]["roc_auc"]) if columns else Suspicion()
+    """Columns that predict the label suspiciously well, by the record of a training."""
+    columns, together = training["suspicious_columns"], training.get("suspicious_together")
+    if not columns and not together:
+        return Suspicion()
+    carriers = Together(tuple(together["columns"]), together["roc_auc"]) if together else None
+    return Suspicion(columns, training["cross_validated"]["roc_auc"], carriers)
 
 
 def gather_evidence(

@@ -219,7 +219,7 @@ _NOT_OBEYED = RunWarning(
 
 
 def disbelieved(verdict: Verdict, columns: Collection[str]) -> Verdict:
-    """The verdict, with a word of doubt where single columns tell the answer beyond belief."""
+    """The verdict, with a word of doubt where columns tell the answer beyond belief."""
     if not columns:
         return verdict
     text = f"{verdict.reason}; do not believe it before you have looked at {', '.join(columns)}"

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from attrition.model.comparison import Comparison
+from attrition.model.suspicion import Together
 from attrition.runs import history
 
 PREDICTIONS = "predictions"
@@ -89,10 +90,22 @@ class TrainingNeed:
 
 @dataclass(frozen=True)
 class Suspicion:
-    """Columns that alone tell the answer beyond belief (column -> AUC), and the model's own AUC."""
+    """Columns that tell the answer beyond belief.
+
+    Attributes:
+        columns: those that do so alone, with their AUC.
+        model_auc: of the whole model.
+        together: without any, those that carry a model that as a whole does.
+    """
 
     columns: Mapping[str, float] = field(default_factory=dict)
     model_auc: float | None = None
+    together: Together | None = None
+
+    @property
+    def named(self) -> tuple[str, ...]:
+        """The columns to look at, if any."""
+        return tuple(self.columns) or (self.together.columns if self.together else ())
 
 
 @dataclass(frozen=True)
@@ -392,8 +405,10 @@ class WeakSegment:
         log_loss: the model's, mean over them, in nats.
         difference: by how much their log loss is above what is to be expected of their
             probabilities, less the same of all other rows; nats per client.
-        interval: of `difference`, 95 % for all segments looked at together.
-        adjusted_p: Holm's, over both tests (loss and calibration) of all segments looked at.
+        interval: of `difference`, 95 % for all segments looked at together; it leaves out 0 where
+            the test of loss is significant.
+        adjusted_p: Bonferroni's, the smaller one of its two tests (loss and calibration), over
+            those of all segments looked at.
         left: share who left, a fraction 0-1.
         left_interval: its 95 % interval.
         predicted: mean predicted probability of leaving.

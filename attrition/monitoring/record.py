@@ -210,7 +210,7 @@ class DecisionRecord:
     def to_json(self) -> dict[str, Any]:
         """The record as plain values for JSON, without what the run has not come to yet."""
         plain: dict[str, Any] = plain_values.to_json(self)
-        if not self.suspicious.columns:
+        if not self.suspicious.named:
             plain["suspicious"] = {}
         if self.ranking is not None:
             plain["ranking"] = self.ranking.to_json()

@@ -5,11 +5,12 @@ those. A client of middling risk costs more log loss than a safe one, though not
 each segment's loss is compared with the loss to be expected of its own probabilities, once these
 are corrected for what is wrong everywhere (a logistic recalibration over all rows; Cox 1958). Two
 tests a segment: is the loss higher than that, and did more or fewer leave than that? Tails are
-computed by saddlepoint (Lugannani and Rice 1980), since leavers may be few; Holm's correction over
-all tests keeps the chance of any false name of a model that is right everywhere under `LEVEL`. The
-surest segment is named, and the search goes on without its rows: what overlaps with it is named
-only for what else is wrong there. Each further search has that chance again, under `LEVEL`, where
-all names before it were true.
+computed by saddlepoint (Lugannani and Rice 1980), since leavers may be few; Bonferroni's correction
+over all tests keeps the chance of any false name of a model that is right everywhere under `LEVEL`.
+The interval of the loss is the inversion of its test, as Wilson's (1927) is of a share's: it leaves
+out 0 where the test is significant, and nowhere else. The surest segment is named, and the search
+goes on without its rows: what overlaps with it is named only for what else is wrong there. Each
+further search has that chance again, under `LEVEL`, where all names before it were true.
 """
 
 from __future__ import annotations
@@ -18,7 +19,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import reduce
 from itertools import combinations, pairwise
-from math import sqrt
 from typing import Any
 
 import numpy as np
@@ -186,14 +186,14 @@ def _worst(
         np.concatenate([part.excess for part in parts]),
     )
     tests = 2 * len(segments)
+    adjusted = np.minimum(values * tests, 1.0)
     order = np.argsort(values, kind="stable")
-    adjusted = np.maximum.accumulate(values[order] * (tests - np.arange(len(order))))
-    for position, p in zip(order[adjusted <= LEVEL][:TRIED], adjusted, strict=False):
+    for position in order[adjusted[order] <= LEVEL][:TRIED]:
         which, codes = segments[position]
         pairs = [(columns[column], code) for column, code in zip(which, codes, strict=True)]
         inside = np.logical_and.reduce([column.codes == code for column, code in pairs])
         names = tuple(column.names[code] for column, code in pairs)
-        segment = _described(rows, names, inside, float(p), tests)
+        segment = _described(rows, names, inside, float(adjusted[position]), tests)
         if _matters(rows, segment):
             return len(segments), (segment, inside)
     return len(segments), None
@@ -350,6 +350,25 @@ def _tails(
     return np.clip(result, 0.0, 1.0)
 
 
+def _chance_sum(counts: NDArray[Any], chances: Floats, weights: Floats, level: float) -> float:
+    """The weighted sum of surprises that chance alone reaches with a probability of `level`.
+
+    Args:
+        counts, chances, weights: arrays of shape (n_bins,); see `_tails`.
+    """
+    low = 0.0
+    high = float(
+        (counts * np.where(weights > 0, weights * (1 - chances), -weights * chances)).sum()
+    )
+    for _ in range(3):
+        sums = np.linspace(low, high, 65)
+        each, weighted = (np.tile(array, (len(sums), 1)) for array in (counts, weights))
+        is_rare = _tails(each, chances, weighted, sums, False) <= level
+        first = int(is_rare.argmax()) if is_rare.any() else len(sums) - 1
+        low, high = float(sums[max(first - 1, 0)]), float(sums[first])
+    return high
+
+
 def _matters(rows: _Rows, segment: WeakSegment) -> bool:
     gap = abs(segment.left - segment.expected_left) / segment.expected_left
     return segment.difference >= LEAST_LOSS * rows.log_loss or gap >= LEAST_GAP
@@ -360,10 +379,14 @@ def _described(
 ) -> WeakSegment:
     """What is known of a segment; its interval holds for all segments at once (Bonferroni's)."""
     size, left = int(inside.sum()), float(rows.labels[inside].sum())
-    own, rest = rows.excess[inside], rows.excess[~inside]
-    difference = float(own.mean() - rest.mean())
-    error = sqrt(own.var() / len(own) + rest.var() / len(rest))
-    reach = float(norm.isf(LEVEL / tests)) * error
+    difference = float(rows.excess[inside].mean() - rows.excess[~inside].mean())
+    # Over all rows the excess adds up to 0, as they are recalibrated: a sum gives the difference.
+    to_difference = 1.0 / size + 1.0 / (len(inside) - size)
+    counts = np.bincount(rows.bins[inside], minlength=len(rows.chances))
+    above, below = (
+        _chance_sum(counts, rows.chances, side * rows.slopes, LEVEL / tests) * to_difference
+        for side in (1.0, -1.0)
+    )
     losses = log_losses(rows.labels[inside], rows.probabilities[inside])
     low, high = wilson_interval([left], [size])
     return WeakSegment(
@@ -371,7 +394,7 @@ def _described(
         rows=size,
         log_loss=float(losses.mean()),
         difference=difference,
-        interval=(difference - reach, difference + reach),
+        interval=(difference - above, difference + below),
         adjusted_p=adjusted_p,
         left=left / size,
         left_interval=(float(low[0]), float(high[0])),

@@ -134,7 +134,7 @@ def state_line(
         return "Nothing shows so far that this ranking is better than chance: do not rely on it."
     if score["f1"] < degraded_below:
         return f"Rely on this ranking with care{_hits(score, where)}."
-    if decision is not None and decision.suspicious.columns:
+    if decision is not None and decision.suspicious.named:
         return "Do not rely on this ranking yet: it may know the answer from a column of today."
     if decision is not None and decision.proposal:
         return "A new model waits for approval; this ranking is by the one at work."

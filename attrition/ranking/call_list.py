@@ -420,7 +420,7 @@ def _first_to_call(listed: Ranking) -> list[str]:
     )
     width = max(8, *map(len, amounts)) if amounts else 0
     head = f" {amounts[0]:>{width}}" if amounts else ""
-    lines = ["", f"rank   risk  tier  {head}  client, and what sets it apart"]
+    lines = ["", f"rank   risk  tier  {head}  client, and why"]
     for number, position in enumerate(positions, 1):
         risk = formatting.chance(float(listed.probabilities[position]))
         amount = f" {amounts[number]:>{width}}" if amounts else ""

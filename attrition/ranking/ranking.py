@@ -128,8 +128,8 @@ class Ranking:
         ids: each client's id; array of shape (n,).
         probabilities: of leaving, fraction 0-1, rounded to `DECIMALS`.
         tiers: high, medium or low.
-        reasons: up to three texts each, first the one whose points the fewest clients of the same
-            tier reach; only for the first clients of the list.
+        reasons: up to three texts each, first one that few of the clients just above begin with;
+            only for the first clients of the list.
         values: the value column as it came, NaN where blank; None when none is configured.
         values_at_risk: probability x value; NaN where that is blank or `worth` takes it for none.
         value_ranks: rank by value at risk, 1 for the largest, clients who are held out after all

@@ -8,7 +8,7 @@ time in the file is that of the story: equal stories give equal bytes anywhere.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from datetime import datetime
 from importlib.util import find_spec
@@ -19,8 +19,23 @@ from attrition.core.paths import PROJECT
 from attrition.report.document import COLOURS, Story
 
 TEMPLATE = Path(PROJECT) / "templates" / "report.typ"
-ZOOMS = ("1", "0.94", "1.06", "1.12", "0.88", "1.18")  # of the pictures, until the last page is ...
-FULL = 0.65  # ... not a third empty; a share of the page's height
+# Zoom of the pictures, and the most rows of a table that stays whole: tried one after the other ...
+LAYOUTS = (
+    ("1", "14"),
+    ("1.12", "9"),
+    ("0.91", "14"),
+    ("1.18", "9"),
+    ("1.06", "14"),
+    ("0.94", "14"),
+    ("1.06", "9"),
+    ("0.88", "14"),
+    ("0.8", "9"),
+    ("1.25", "9"),
+)
+EMPTY = 0.2  # ... until no page has an empty stretch longer than this share of its height, ...
+TORN = 0.25  # ... as which a table counts that has less than LEAST_PART before it goes on, or that
+LEAST_PART = 0.1  # ... goes on behind a page of pictures.
+MARGINS = 23 / 297, 1 - 17 / 297  # where a page begins and ends, as the template has it
 ACCESSIBLE: Final = "ua-1"  # PDF/UA: tagged, with a title, a language and a text for every picture
 
 
@@ -41,13 +56,14 @@ def render(story: Story, pictures: Mapping[str, str]) -> bytes:
         "ignore_system_fonts": True,
         "sys_inputs": inputs,
     }
-    filled: dict[str, float] = {}
-    for zoom in ZOOMS:
-        inputs["zoom"] = zoom
-        filled[zoom] = float(typst.query(TEMPLATE, "<end>", field="value", one=True, **options))
-        if filled[zoom] >= FULL:
+    flaws: dict[tuple[str, str], float] = {}
+    for layout in LAYOUTS:
+        inputs["zoom"], inputs["whole"] = layout
+        edges = typst.query(TEMPLATE, "<edges>", field="value", one=True, **options)
+        flaws[layout] = largest_flaw(json.loads(edges))
+        if flaws[layout] <= EMPTY:
             break
-    inputs["zoom"] = max(filled, key=lambda zoom: filled[zoom])
+    inputs["zoom"], inputs["whole"] = min(flaws, key=lambda layout: flaws[layout])
     made: bytes = typst.compile(
         TEMPLATE,
         **options,
@@ -56,6 +72,33 @@ def render(story: Story, pictures: Mapping[str, str]) -> bytes:
         format="pdf",
     )
     return made
+
+
+def largest_flaw(edges: Iterable[tuple[str, bool, int, float]]) -> float:
+    """The longest stretch of any page on which nothing stands, a share of the page's height; a
+    table torn badly counts as `TORN`.
+
+    Args:
+        edges: of each block two, as the template has them: its number, whether it begins there, the
+            page, and the height on it, 0 for the top and 1 for the bottom.
+    """
+    top, bottom = MARGINS
+    begins, ends = dict[str, tuple[int, float]](), dict[str, tuple[int, float]]()
+    for number, is_begin, page, height in edges:
+        (begins if is_begin else ends)[number] = (page, height)
+    largest, taken = 0.0, dict[int, list[tuple[float, float]]]()
+    for number, (first, begin) in begins.items():
+        last, end = ends[number]
+        if last - first > 1 or (last > first and bottom - begin < LEAST_PART):
+            largest = TORN
+        for page in range(first, last + 1):
+            part = (begin if page == first else top, end if page == last else bottom)
+            taken.setdefault(page, []).append(part)
+    for parts in taken.values():
+        reached = top
+        for begin, end in [*sorted(parts), (bottom, bottom)]:
+            largest, reached = max(largest, begin - reached), max(reached, end)
+    return largest
 
 
 def font_folder() -> Path:

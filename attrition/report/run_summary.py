@@ -199,8 +199,9 @@ def _drift(drift: DriftRecord) -> str:
 
 def _clients(ranking: RankingRecord) -> str:
     """How many clients are at risk, in numbers only: under cron this stands in the log."""
+    verb = "" if ranking.ranked == OPEN_CLIENTS else " are"  # or it reads "who stayed at high risk"
     text = (
-        f"{ranking.high:,} of {ranking.clients:,} {ranking.ranked} at high risk, "
+        f"{ranking.high:,} of {ranking.clients:,} {ranking.ranked}{verb} at high risk, "
         f"{ranking.medium:,} at medium (models/clientrisk.csv)."
     )
     profit = profit_in_words(ranking.profit) if ranking.profit else None

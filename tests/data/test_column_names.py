@@ -64,7 +64,7 @@ def test_names_of_people_are_known() -> None:
 def test_sensitive_columns_are_known() -> None:
     sensitive = (
         "Gender,sex,Customer_Age,Age Group,nationality,SeniorCitizen,Marital_Status,maritalstatus,"
-        "date_of_birth,Ethnicity,religion"
+        "date_of_birth,Ethnicity,religion,single,is_hispanic,spouse_age"
     )
     assert all(map(column_names.is_sensitive, sensitive.split(",")))
     others = ["usage", "account_age", "average", "Geography", "tenure", "Essex", "package"]

@@ -7,6 +7,7 @@ import json
 import math
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -111,7 +112,9 @@ def test_what_doubles_the_odds_is_a_reason_beside_any_other() -> None:
 
 
 def test_first_comes_what_sets_a_client_apart_from_those_it_is_listed_with() -> None:
-    """Everybody has a; b and c have two of them each, d has one, and e is too little."""
+    """Everybody has a; two have each of b, c and d; b and c are too weak to come first, and e is
+    too little.
+    """
     names, values = "abcde", {"a": 2.0, "b": 0.5, "c": 0.6, "d": 0.7, "e": 0.49}
     raw = {**CARD, "numeric": {}, "pairs": []}
     raw["categorical"] = {
@@ -129,10 +132,28 @@ def test_first_comes_what_sets_a_client_apart_from_those_it_is_listed_with() -> 
         return ["".join(one.term for one in each) for each in reasons]
 
     assert named(3, None) == ["ab", "ac", "ad", "a", "adc"]
-    assert named(3, ["high"] * 5) == ["ba", "ca", "da", "a", "dca"]
+    assert named(3, ["high"] * 5) == ["ab", "ac", "da", "a", "dca"]
     assert named(1, ["high"] * 5) == ["a"] * 5  # the strongest is never left out
-    # Alone in its group nothing sets a client apart: then the stronger reason comes first.
-    assert named(3, ["high", "high", "high", "high", "low"]) == ["ba", "ca", "da", "a", "adc"]
+    # Alone in its group nothing sets a client apart: the stronger reasons, the less said one first.
+    assert named(3, ["high", "high", "high", "high", "low"]) == ["ab", "ac", "da", "a", "dac"]
+
+
+def test_clients_who_are_alike_do_not_all_begin_with_the_same_reason() -> None:
+    """Two reasons are important, a third is not."""
+    names, values = "abc", {"a": 0.6, "b": 0.4, "c": 0.16}
+    raw = {**CARD, "numeric": {}, "pairs": []}
+    raw["categorical"] = {
+        name: {"points": {"yes": points}, "other_points": 0.0, "usual_value": "no"}
+        | {"average_points": 0.0}
+        for name, points in values.items()
+    }
+    table = {name: ["yes"] * 60 for name in names}
+    reasons = scorecard_from_json(raw).reasons(table, 3, np.array(["high"] * 60, dtype=object))
+    orders = ["".join(one.term for one in each) for each in reasons]
+    assert set(orders) == {"abc", "bac"}
+    for start in range(60 - 25):
+        assert max(Counter(orders[start : start + 25]).values()) <= 13
+    assert scorecard_from_json(raw).reasons(table, 3)[1][0].term == "a"
 
 
 def test_of_one_column_the_rarer_value_sets_a_client_apart() -> None:
@@ -143,7 +164,8 @@ def test_of_one_column_the_rarer_value_sets_a_client_apart() -> None:
     listed = {"tenure": [2.0, 2.0, 2.0, 1.0, 4.0], "contract": ["monthly"] * 5}
     reasons = scorecard_from_json(raw).reasons(listed, 2, np.array(["high"] * 5, dtype=object))
     first = [of_client[0].term for of_client in reasons]
-    assert first == ["tenure", "tenure", "tenure", "tenure", "contract"]
+    # The second says what the first has not said; of what is said as often the rarer comes first.
+    assert first == ["tenure", "contract", "tenure", "tenure", "tenure"]
 
 
 @pytest.mark.parametrize(

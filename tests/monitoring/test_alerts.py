@@ -105,6 +105,15 @@ def test_columns_beyond_belief_are_a_condition_until_the_model_is_another() -> N
         "too good to be true: x (AUC 1.000) alone tells who left. Is it filled in only once a "
         "client has left? Then take it out of config.json"
     )
+    carriers = {"columns": ["before", "after"], "roc_auc": 0.991}
+    together = {"columns": {}, "model_auc": 0.995, "together": carriers}
+    (condition,) = alerts.conditions(record(suspicious=together), 0.6)
+    assert (condition.kind, condition.topic) == ("before, after", Topic.TOO_GOOD)
+    assert condition.text == (
+        "too good to be true: the model tells who left nearly without error (AUC 0.995 on rows "
+        "that it had not learnt); with before and after alone it reaches 0.991. Are they filled in "
+        "only once a client has left? Then take them out of config.json"
+    )
     assert found(suspicious={}) == found(suspicious=None) == []
 
 

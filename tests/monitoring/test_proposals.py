@@ -101,6 +101,9 @@ def test_a_proposed_record_names_what_is_suspicious_of_the_live_model() -> None:
         proposed = proposals.as_proposed(champion(columns), candidate)
         assert proposed.verdict.verdict is RunVerdict.PROPOSED
         assert proposed.suspicious.columns == columns
+    live = champion({})
+    live.training["suspicious_together"] = {"columns": ["a", "b"], "roc_auc": 0.99}
+    assert proposals.as_proposed(live, candidate).suspicious.named == ("a", "b")
 
 
 def test_terminal_and_report_say_that_a_candidate_waits(

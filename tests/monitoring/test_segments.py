@@ -19,7 +19,7 @@ from attrition.model.champion import live_champion
 from attrition.monitoring.examination import examine
 from attrition.monitoring.findings import SegmentSearch
 from attrition.monitoring.outcome_evidence import OutcomeWatch
-from attrition.monitoring.segments import LEVEL, _tails, weak_segments
+from attrition.monitoring.segments import LEVEL, _chance_sum, _tails, weak_segments
 from tests.conftest import HEADER, Project
 
 Flags = NDArray[np.bool_]
@@ -108,6 +108,32 @@ def test_too_many_alarms_in_a_segment_are_a_weakness_though_its_log_loss_is_low(
     assert weak.left == pytest.approx(left[inside].mean())
     assert weak.predicted == pytest.approx(risks[inside].mean())
     assert weak.left < weak.predicted / 2
+
+
+def test_the_interval_leaves_out_0_just_where_the_test_is_significant() -> None:
+    """Many are nearly sure to stay: a few surprises are much, and spread the segment's losses."""
+    named = 0
+    for seed in range(15):
+        features, risks = clients(4000, seed)
+        risks = risks**2
+        inside = (features["plan"] == "c").to_numpy()
+        shuffled = risks.copy()
+        shuffled[inside] = np.random.default_rng(seed).permutation(risks[inside])
+        for weak in search(features, outcomes(shuffled, seed), risks).weak:
+            if weak.left_interval[0] < weak.expected_left < weak.left_interval[1]:
+                named += 1  # for its loss, as so many left as were expected
+                assert weak.interval[0] > 0.0
+                assert weak.interval[0] < weak.difference < weak.interval[1]
+    assert named >= 5
+
+
+def test_chance_reaches_its_sum_with_the_probability_asked_for() -> None:
+    random = np.random.default_rng(4)
+    counts, chances = np.array([300, 80, 20]), np.array([0.01, 0.1, 0.4])
+    weights = np.array([4.6, 2.2, -0.4])
+    reached = _chance_sum(counts, chances, weights, 0.01)
+    surprises = random.binomial(counts, chances, (400_000, 3)) - counts * chances
+    assert float((surprises @ weights >= reached).mean()) == pytest.approx(0.01, rel=0.1)
 
 
 def test_a_difference_that_does_not_matter_is_not_named_however_sure() -> None:

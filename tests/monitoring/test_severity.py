@@ -93,6 +93,11 @@ def test_calls_that_harm_and_a_broken_study_ask_for_a_hand_and_calls_that_help_d
         ({"warnings": [DRIFT]}, GOOD, "Clients have changed, and the model has not caught up: "),
         ({"warnings": [DATA]}, GOOD, "The ranking is reliable, though clients have begun to"),
         ({"suspicious": {"columns": {"refund": 0.99}}}, GOOD, "Do not rely on this ranking yet"),
+        (
+            {"suspicious": {"together": {"columns": ["a", "b"], "roc_auc": 0.99}}},
+            GOOD,
+            "Do not rely on this ranking yet",
+        ),
         ({}, {**GOOD, "roc_auc_interval": [0.5, 0.5]}, "Nothing shows so far that this ranking is"),
         ({}, {**GOOD, "roc_auc_interval": [0.51, 0.6]}, "The ranking is reliable: the model finds"),
         ({}, {**GOOD, "f1": 0.5}, "Rely on this ranking with care: the model finds 7 of 10"),

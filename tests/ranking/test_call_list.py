@@ -256,7 +256,7 @@ def test_while_all_rest_every_place_says_from_when_on_somebody_may_be_called(
     assert not [text for text in table_heads if "By value at risk" in text]
     printed = fresh.run("reporting.py").stdout
     assert f"n{sentence}" in " ".join(printed.split())
-    assert "sets it apart" not in printed
+    assert "client, and why" not in printed
     fresh.configure(**COSTS, rest_days=30)
     assert sentence in " ".join(fresh.run("reporting.py").stdout.split())
 

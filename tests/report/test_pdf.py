@@ -1,4 +1,4 @@
-"""The document's layout: no nearly empty last page, no client torn in two, nothing left alone."""
+"""The document's layout: no page a third empty, no client torn in two, nothing left alone."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 from pypdf import PdfReader
 
 from attrition.report import pdf
-from attrition.report.document import Block, Call, Calls, Plot, Section, Story, Text
+from attrition.report.document import Block, Call, Calls, Plot, Section, Story, Text, table
 from attrition.report.figures import style
 from tests.support.figures import sketch
 
@@ -49,10 +49,49 @@ def test_a_last_page_that_would_be_nearly_empty_is_filled_by_smaller_or_larger_p
     plots = [Plot("sketch", "A sketch", "A line that rises and falls.", "A caption.")] * 6
     texts = [Text(f"text {number}") for number in range(20)]
     made = pages(*plots, *texts)
-    assert filled(made[-1]) > pdf.FULL
-    monkeypatch.setattr(pdf, "ZOOMS", ("1",))
+    assert filled(made[-1]) > 2 / 3
+    monkeypatch.setattr(pdf, "LAYOUTS", (("1", "14"),))
     as_they_are = pages(*plots, *texts)
     assert filled(as_they_are[-1]) < 1 / 3
+
+
+def test_no_page_is_left_a_quarter_empty_by_a_table_that_would_just_not_fit(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    rows = [[f"row {number}"] for number in range(14)]
+    blocks: list[Block] = [
+        *[Text(f"text {number}") for number in range(34)],
+        table("A table", "l", ["Row"], rows),
+        *[Text(f"text {number}") for number in range(30)],
+    ]
+    assert min(map(filled, pages(*blocks)[:-1])) > 0.9
+    monkeypatch.setattr(pdf, "LAYOUTS", (("1", "14"),))
+    assert min(map(filled, pages(*blocks)[:-1])) < 3 / 4
+
+
+def edges(*blocks: tuple[int, float, int, float]) -> list[tuple[str, bool, int, float]]:
+    """Of blocks, each from a page and height to another, what the template says."""
+    numbered = [(f"0.{number}", *block) for number, block in enumerate(blocks)]
+    return [(name, True, first, top) for name, first, top, _, _ in numbered] + [
+        (name, False, last, bottom) for name, _, _, last, bottom in numbered
+    ]
+
+
+def test_the_flaw_of_a_layout_is_its_longest_empty_stretch_or_a_badly_torn_table() -> None:
+    top, bottom = pdf.MARGINS
+    full = (1, top, 1, bottom)
+    assert pdf.largest_flaw(edges(full)) == 0.0
+    at_the_end = pdf.largest_flaw(edges((1, top, 1, 0.5), (2, top, 2, 0.9)))
+    assert at_the_end == pytest.approx(bottom - 0.5)
+    above_a_picture = pdf.largest_flaw(edges((1, 0.7, 1, bottom), (1, top, 1, 0.4)))
+    assert above_a_picture == pytest.approx(0.3)
+    side_by_side = pdf.largest_flaw(edges((1, top, 1, 0.3), (1, top, 1, 0.9)))
+    assert side_by_side == pytest.approx(bottom - 0.9)
+    assert pdf.largest_flaw(edges((1, top, 1, 0.7), (1, 0.7, 2, bottom))) == 0.0
+    one_row_at_the_bottom = edges((1, top, 1, 0.9), (1, 0.9, 2, bottom))
+    behind_pictures = edges((1, top, 1, 0.7), (1, 0.7, 3, bottom), (2, top, 2, bottom))
+    assert pdf.largest_flaw(one_row_at_the_bottom) == pdf.TORN
+    assert pdf.largest_flaw(behind_pictures) == pdf.TORN
 
 
 def test_a_client_stands_on_one_page() -> None:

@@ -138,6 +138,9 @@ def test_clients_are_counted_and_an_older_list_is_judged_once_half_its_top_is_kn
     text = " ".join(summary({**RECORD, "ranking": ranking}).split())
     assert "Clients 80 of 1,200 open clients at high risk, 110 at medium" in text
     assert "on the list of" not in text
+    stayed = {**ranking, "ranked": "clients of the newest batch who stayed"}
+    text = " ".join(summary({**RECORD, "ranking": stayed}).split())
+    assert "80 of 1,200 clients of the newest batch who stayed are at high risk, 110 at" in text
     outcomes = [
         outcome("2026-03-03T06", 4, 4),
         outcome("2026-03-02T06", 5, 3),

@@ -519,6 +519,36 @@ def test_a_column_that_is_the_answer_in_disguise_is_named_and_not_praised(
     assert "believe" not in record["reason"]
 
 
+def test_two_columns_that_are_the_answer_together_are_named_and_not_praised(
+    make_project: Callable[[str], Project],
+) -> None:
+    """Neither bill tells much alone; that one is lower than the other tells all."""
+    project = make_project("together")
+    numeric = ["lastmonth_activity", "lastyear_activity", "number_of_employees", "before", "after"]
+    project.configure(numeric_columns=numeric)
+    clients = with_columns(
+        book(1500, 1),
+        before=lambda label, number: number * 37 % 200,
+        after=lambda label, number: number * 37 % 200 - label * (20 + number % 30),
+    )
+    project.write("sourcedata/january.csv", clients)
+    project.run(SCRIPT)
+    record = decision(project)
+    assert record["suspicious"]["columns"] == {}
+    assert set(record["suspicious"]["together"]["columns"]) == {"before", "after"}
+    assert "do not believe it before you have looked at " in record["reason"]
+    (warning,) = [text for text in texts(record["warnings"]) if "too good to be true" in text]
+    assert "nearly without error" in warning
+    trained = project.run("training.py").stdout
+    assert "is beyond belief, by " in trained
+    assert max(map(len, trained.splitlines())) <= 80
+    # The next run, which trains nothing, says so still.
+    project.write("sourcedata/again.csv", clients + "\n")
+    project.run(SCRIPT)
+    assert decision(project)["training"]["kind"] == "nothing"
+    assert "too good to be true" in " ".join(texts(decision(project)["warnings"]))
+
+
 def test_test_rows_among_the_training_rows_are_left_out_and_counted(project: Project) -> None:
     lines = (project.root / "testdata/testdata.csv").read_text().splitlines()
     project.write("sourcedata/overlap.csv", "\n".join(lines[:101]) + "\n")

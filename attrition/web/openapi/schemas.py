@@ -163,7 +163,7 @@ def _ranked_client(has_profit: bool, has_segments: bool) -> Schema:
         client=TEXT,
         probability=FRACTION,
         tier={"type": "string", "enum": ["high", "medium", "low"]},
-        reasons=listed(TEXT, description="first what sets it apart from its tier"),
+        reasons=listed(TEXT, description="the strongest, and what sets it apart"),
         probability_change={
             **optional(NUMBER),
             "description": "since the last list that differed; "
