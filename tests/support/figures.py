@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.lines import Line2D
+from matplotlib.text import Text
 
 from attrition.core.formatting import line
 from attrition.model.scorecard import Scorecard
@@ -92,3 +95,13 @@ def sketch(name: str = "sketch", text: str = "a title") -> Picture:
     axes.axhline(0.5, color=style.ALARM)
     axes.set_title(line(text, 60))
     return style.picture(name, "A <title>", 'It "shows" 0.5 & more', "Caption.", figure)
+
+
+def clear_of_each_other(labels: list[Text]) -> bool:
+    """Whether labels below an axis do not touch."""
+    figure = labels[0].get_figure(root=True)
+    assert figure is not None
+    FigureCanvasAgg(figure)  # measures letters by the figure's own dots per inch
+    figure.canvas.draw()
+    boxes = [label.get_window_extent() for label in labels]
+    return all(left.x1 < right.x0 for left, right in pairwise(boxes))

@@ -282,11 +282,11 @@ def _levels_to_show(
 
 
 PAIRS = "pairmaps"
-MOST_PAIRS, MOST_CELLS = 6, 5
+MOST_PAIRS, MOST_CELLS, MOST_ACROSS = 6, 5, 3  # of levels, whose names stand side by side, fewer
 SHADES = 6  # of each colour
 FAINT = 30  # a map whose strongest points are this many times weaker than another's is left out
 MOST_LABELS = 3  # of an axis of many cells
-LEVEL = 46  # points of width for a level's name
+LEVEL, FIGURE = 46, 22  # points of width for a level's name, and for a cell's figure
 
 
 @style()
@@ -308,7 +308,7 @@ def pair_maps(
         "Points (log-odds) that two columns add together, beyond what each adds alone: plus "
         "raises the risk, minus lowers it; between two values the points lie between."
     )
-    if any(len(axis) > MOST_CELLS for term in terms for axis in term.axes):
+    if not all(axes.texts for axes in panels):
         caption += (
             f" On maps without figures warm colours raise the risk and blue lowers it, by "
             f"{limit:.1f} points where they are strongest, by a quarter of that where half so."
@@ -337,12 +337,17 @@ def _draw_map(
     order = sorted((0, 1), key=lambda side: isinstance(term.axes[side], KnotAxis))
     (first, left), (second, below) = ((term.columns[side], term.axes[side]) for side in order)
     grid = np.transpose(term.points, order)
+    seen = np.where(np.abs(grid) >= _visible(limit), np.abs(grid), 0.0)
     down, across = (
-        _cells(axis, column, np.abs(grid).max(axis=other), limit, reference)
-        for axis, column, other in ((left, first, 1), (below, second, 0))
+        _cells(axis, column, most, seen.max(axis=other), reference)
+        for axis, column, most, other in (
+            (left, first, MOST_CELLS, 1),
+            (below, second, MOST_ACROSS, 0),
+        )
     )
     grid = grid[np.ix_(down, across)]
-    if max(grid.shape) <= MOST_CELLS:
+    width = PANEL - LEVEL * isinstance(left, LevelAxis)
+    if max(grid.shape) <= MOST_CELLS and len(across) <= width / FIGURE:
         _draw_cells(axes, grid, limit)
     elif isinstance(left, KnotAxis):
         _draw_shades(axes, np.arange(len(grid)) + 0.5, grid, limit)
@@ -353,8 +358,7 @@ def _draw_map(
     axes.spines[:].set_visible(False)
     axes.set_xlabel(fitted(labels.name(second), PANEL))
     axes.set_ylabel(fitted(labels.name(first), 0.7 * PANEL))
-    width = PANEL - LEVEL / 2 * isinstance(left, LevelAxis)
-    axes.set_xticks(*_map_ticks(below, across, min(0.8 * width / len(across), LEVEL)))
+    axes.set_xticks(*_map_ticks(below, across, min(0.9 * width / len(across), LEVEL)))
     axes.set_yticks(*_map_ticks(left, down, LEVEL))
 
 
@@ -370,14 +374,18 @@ def _cell(points: float, limit: float) -> str:
 
 
 def _cells(
-    axis: Axis, column: str, strength: Floats, limit: float, reference: Mapping[str, Any]
+    axis: Axis, column: str, most: int, strength: Floats, reference: Mapping[str, Any]
 ) -> list[int]:
-    """Positions of an axis to show: all knots, or of the levels of clients the strongest."""
+    """Positions of an axis to show: all knots, or of the levels of clients the `most` strongest.
+
+    Args:
+        strength: of each position, 0 where nothing would be seen.
+    """
     if isinstance(axis, KnotAxis):
         return list(range(len(axis)))
     known = {axis.place(level).lower for level in _level_counts(column, axis, reference)}
-    most = sorted(known, key=lambda position: -strength[position])[:MOST_CELLS]
-    visible = [position for position in most if strength[position] >= _visible(limit)]
+    strongest_ones = sorted(known, key=lambda position: -strength[position])[:most]
+    visible = [position for position in strongest_ones if strength[position]]
     return sorted(visible) or [0]
 
 

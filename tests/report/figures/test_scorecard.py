@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.collections import LineCollection
-from matplotlib.text import Text
 
 from attrition.core import formatting
 from attrition.core.labels import parse_labels
@@ -23,7 +20,7 @@ from attrition.report.figures import scorecard as scorecard_figures
 from attrition.report.figures import style
 from attrition.report.figures.style import Picture
 from tests.support import hostile
-from tests.support.figures import card, number, panels, points, sizes, texts
+from tests.support.figures import card, clear_of_each_other, number, panels, points, sizes, texts
 
 
 def level(name: str, points: dict[str, float], others: float = 0.0) -> CategoricalTerm:
@@ -245,13 +242,3 @@ def test_maps_of_levels_keep_their_labels_apart() -> None:
 
 def longest_line(axes: Axes) -> list[tuple[float, float]]:
     return max((points(line) for line in axes.lines), key=len)
-
-
-def clear_of_each_other(labels: list[Text]) -> bool:
-    """Whether labels below an axis do not touch."""
-    figure = labels[0].get_figure(root=True)
-    assert figure is not None
-    FigureCanvasAgg(figure)  # measures letters by the figure's own dots per inch
-    figure.canvas.draw()
-    boxes = [label.get_window_extent() for label in labels]
-    return all(left.x1 < right.x0 for left, right in pairwise(boxes))

@@ -16,7 +16,7 @@ from attrition.report.figures import scorecard as scorecard_figures
 from attrition.report.figures import style
 from attrition.report.figures.style import Absent, Picture
 from tests.support import hostile
-from tests.support.figures import card, number, panels, texts
+from tests.support.figures import card, clear_of_each_other, number, panels, texts
 
 
 def drawn(
@@ -92,6 +92,22 @@ def test_a_pair_with_200_levels_shows_the_strongest() -> None:
     (axes,) = panels(drawn(card(number("y", (0, 1), (0, 0)), pair)))
     assert len(axes.get_yticks()) == scorecard_figures.MOST_CELLS
     assert texts(axes)[-1] == "+2.0"
+
+
+@pytest.mark.parametrize(
+    ("below", "labels", "has_figures"), [("levels", 3, True), ("knots", 5, False)]
+)
+def test_beside_names_of_levels_no_more_stands_than_has_room(
+    below: str, labels: int, has_figures: bool
+) -> None:
+    names = ("Separated", "Divorced", "Widowed", "Single", "Married")
+    other = LevelAxis(names) if below == "levels" else KnotAxis((0, 1, 2, 3, 4), 0)
+    grid = tuple(tuple(0.1 * (row - column) for column in range(len(other))) for row in range(6))
+    pair = PairTerm(("x", "y"), (LevelAxis(names), other), grid, 0.0)
+    (axes,) = panels(drawn(card(number("y", (0, 1), (0, 0)), pair)))
+    assert len(axes.get_xticks()) == labels
+    assert bool(axes.texts) == has_figures
+    assert clear_of_each_other(axes.get_xticklabels())
 
 
 @pytest.mark.slow
