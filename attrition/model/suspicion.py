@@ -8,14 +8,16 @@ tables the honest ones reach an AUC of .98 on rows that the model had not learnt
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from attrition.model.metrics import Score
 from attrition.model.scorecard import Scorecard
+
+if TYPE_CHECKING:  # a server does not need it
+    import pandas as pd
 
 SUSPICIOUS_AUC = 0.99
 # ... and that must not be chance: the lower 97.5 % bound of the model's AUC is above this.
