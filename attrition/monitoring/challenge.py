@@ -33,6 +33,7 @@ from attrition.monitoring.decisions import (
     first_model_verdict,
     new_columns_verdict,
     promotion_verdict,
+    weakness,
 )
 from attrition.monitoring.findings import (
     Evidence,
@@ -143,6 +144,9 @@ def challenge(
         verdict, evidence = promotion_verdict(
             need, replace(evidence, look=looks.number_of(evidence)), rule
         )
+        if verdict.deploy:
+            warnings = (*verdict.warnings, *weakness(scored, threshold))
+            verdict = replace(verdict, warnings=warnings)
         if trained.unseen_rows > int(trained.unseen.sum()):
             sampled = {"comparison": trained.unseen_rows}
     suspicious = Suspicion()

@@ -157,15 +157,20 @@ def _no_test_data(undefined: str | None, substitute: str) -> RunWarning:
 
 def _warnings(candidate: Scored, score_threshold: float) -> tuple[RunWarning, ...]:
     """What is not known of a candidate that is deployed, and whether it is weak."""
-    warnings, score = candidate.warnings, candidate.judged
+    return *candidate.warnings, *weakness(candidate, score_threshold)
+
+
+def weakness(candidate: Scored, score_threshold: float) -> tuple[RunWarning, ...]:
+    """A warning that a candidate which is deployed is weak, if it is, whatever came before it."""
+    score = candidate.judged
     if is_like_chance(score):
         auc = f"AUC {score.roc_auc:.3f} ({between(score.roc_auc_interval)})"
         text = f"nothing shows that the model ranks better than chance: {auc}"
-        return (*warnings, RunWarning(text, Topic.WEAK_MODEL))
+        return (RunWarning(text, Topic.WEAK_MODEL),)
     if score.f1 is None or score.f1 >= score_threshold:
-        return warnings
+        return ()
     weak = f"the model is weak: F1 {score.f1:.3f} is under {score_threshold:g}"
-    return (*warnings, RunWarning(weak, Topic.WEAK_MODEL))
+    return (RunWarning(weak, Topic.WEAK_MODEL),)
 
 
 def first_model_verdict(need: TrainingNeed, candidate: Scored, score_threshold: float) -> Verdict:

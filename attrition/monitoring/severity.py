@@ -87,8 +87,13 @@ def _of_run(decision: DecisionRecord) -> list[Message]:
         graded.append(Message(Severity.KNOW, sentence(_DECIDED_SINCE)))
     if needs_a_hand(decision):
         graded.append(Message(Severity.ACT, decision.study_in_words or ""))
+    topics = {warning.topic for warning in decision.warnings}
     for warning in decision.warnings:
         severity, plain = _severity(warning.topic, decision), _PLAIN.get(warning.topic, "")
+        if severity is Severity.SOLVED and warning.topic is Topic.DEGRADED_MODEL:
+            if Topic.WEAK_MODEL in topics:
+                continue  # so is the model that replaced it, as another warning says
+            plain = "The model before was weaker than the settings ask for."
         graded.append(Message(severity, sentence(warning.text), plain))
     if decision.ranking and decision.ranking.odd_values:
         graded.append(Message(Severity.ACT, sentence(str(decision.ranking.odd_values))))
@@ -141,9 +146,10 @@ def state_line(
     topics = {warning.topic for warning in decision.warnings} if decision is not None else set()
     if decision is not None and topics & {Topic.MODEL_DRIFT, Topic.DATA_DRIFT}:
         if decision.verdict is RunVerdict.DEPLOYED:
+            since = "now" if Topic.DEGRADED_MODEL in topics else "again"
             return (
                 f"Clients have changed; the model was retrained on them on {day(decision.time)}, "
-                "and the ranking is reliable again."
+                f"and the ranking is reliable {since}."
             )
         if Topic.MODEL_DRIFT in topics:
             return (

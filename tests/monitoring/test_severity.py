@@ -58,6 +58,16 @@ def test_what_is_to_be_done_comes_first_a_failed_run_before_all() -> None:
     assert found[3].plain == ""  # where its own words are plain enough
 
 
+def test_a_weak_model_that_replaced_a_weak_one_has_solved_nothing() -> None:
+    degraded = {"topic": str(Topic.DEGRADED_MODEL), "text": "its F1 is under 0.6"}
+    weak = {"topic": str(Topic.WEAK_MODEL), "text": "F1 0.5 is under 0.6"}
+    (solved,) = messages(decision_record(verdict="deployed", warnings=[degraded]))
+    assert solved.severity is Severity.SOLVED
+    assert solved.plain == "The model before was weaker than the settings ask for."
+    (open_one,) = messages(decision_record(verdict="deployed", warnings=[degraded, weak]))
+    assert open_one == Message(Severity.ACT, "F1 0.5 is under 0.6.")
+
+
 def test_a_candidate_that_waits_is_something_to_do() -> None:
     proposal = {"since": "2026-03-01T06:00:00+00:00", "candidate": "a", "commit": "b"}
     (waiting,) = messages(decision_record(verdict="proposed", proposal=proposal))

@@ -224,6 +224,19 @@ def test_a_drifted_batch_leads_to_a_new_release_that_explains_itself(project: Pr
     assert manifest["replaces"] == old
 
 
+@pytest.mark.slow
+def test_a_weak_model_that_replaces_a_weak_one_is_still_called_weak(project: Project) -> None:
+    project.configure(model_score_threshold=0.99)
+    project.run(SCRIPT)
+    project.write("sourcedata/february.csv", FEBRUARY)
+    shown = " ".join(project.run(SCRIPT).stdout.split())
+    assert "DEPLOYED" in shown
+    assert "the model is weak: F1" in shown
+    report = (project.root / "models/report.html").read_text()
+    assert "is under 0.99." in report
+    assert "weaker than the settings ask for" not in report
+
+
 def test_rows_that_are_all_known_train_nothing(project: Project) -> None:
     old = live_id(project)
     known = (project.root / "sourcedata/january.csv").read_text()
