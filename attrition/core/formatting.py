@@ -103,8 +103,11 @@ def percent(share: float | None, digits: int = 0) -> str:
 
 
 def chance(probability: float, digits: int = 1) -> str:
-    """A predicted probability, a fraction 0-1, as a percentage; never shown as 0 % or 100 %."""
-    text, least = f"{probability:.{digits}%}", 0.1 ** (digits + 2)
+    """A predicted probability, a fraction 0-1, as a percentage; never shown as 0 % or 100 %.
+
+    It is rounded as in the list first: 76.504 % is the list's 76.50 %, and shown like it.
+    """
+    text, least = f"{round(probability, 4):.{digits}%}", 0.1 ** (digits + 2)
     if text == f"{0:.{digits}%}":
         return f"<{least:.{digits}%}"
     return f">{1 - least:.{digits}%}" if text == f"{1:.{digits}%}" else text

@@ -129,3 +129,8 @@ def test_money_has_no_cents_and_what_may_be_a_year_no_comma() -> None:
     ]
     numbers = (2019.0, 2018.6, 1899.0, 2100.0)
     assert [formatting.number_text(each) for each in numbers] == ["2019", "2019", "1,899", "2,100"]
+
+
+def test_a_probability_is_shown_as_the_list_has_it_however_many_decimals_are_known() -> None:
+    assert formatting.chance(0.76504, 0) == formatting.chance(0.765, 0)
+    assert formatting.chance(0.76506, 0) == "77%"

@@ -226,7 +226,7 @@ def test_a_drifted_batch_leads_to_a_new_release_that_explains_itself(project: Pr
 
 @pytest.mark.slow
 def test_a_weak_model_that_replaces_a_weak_one_is_still_called_weak(project: Project) -> None:
-    project.configure(model_score_threshold=0.99)
+    project.configure(model_score_threshold=0.99, reports=["html"])
     project.run(SCRIPT)
     project.write("sourcedata/february.csv", FEBRUARY)
     shown = " ".join(project.run(SCRIPT).stdout.split())
