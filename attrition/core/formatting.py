@@ -14,6 +14,8 @@ OPEN_CLIENTS = "open clients"  # the usual population of a list, as its records 
 # Shown first wherever a list is made of other clients.
 NO_OPEN_CLIENTS = "No open clients: leave the outcome blank for those whom you may still call"
 CANDIDATE_WAITS = "a candidate waits for approval"
+# Probabilities are shown, and compared with those of the last ranking, in ten-thousandths.
+DECIMALS = 4
 LONGEST = 80
 TERMINAL_WIDTH = 80
 _INDENT = 13
@@ -107,7 +109,7 @@ def chance(probability: float, digits: int = 1) -> str:
 
     It is rounded as in the list first: 76.504 % is the list's 76.50 %, and shown like it.
     """
-    text, least = f"{round(probability, 4):.{digits}%}", 0.1 ** (digits + 2)
+    text, least = f"{round(probability, DECIMALS):.{digits}%}", 0.1 ** (digits + 2)
     if text == f"{0:.{digits}%}":
         return f"<{least:.{digits}%}"
     return f">{1 - least:.{digits}%}" if text == f"{1:.{digits}%}" else text

@@ -23,10 +23,10 @@ from numpy.typing import NDArray
 
 from attrition.core import atomic_files
 from attrition.core.errors import DataError
-from attrition.core.formatting import plain_number
+from attrition.core.formatting import DECIMALS, plain_number
 from attrition.core.spreadsheet import inert, plain
 from attrition.data.storage import READ_OWN_OPTIONS
-from attrition.ranking.ranking import CALL, DECIMALS, HOLD_OUT, REASONS, SEGMENT, Previous, Ranking
+from attrition.ranking.ranking import CALL, HOLD_OUT, REASONS, SEGMENT, Previous, Ranking
 
 _TO_QUOTE = re.compile('[",\r\n]')
 _CLIENT, _PROBABILITY, _GROUP = "client", "probability", "group"

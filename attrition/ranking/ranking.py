@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from attrition.calls.profit import CallCosts, ListProfit, SuccessRate, expected_profit, list_profit
 from attrition.core.config import BY_PROFIT, BY_RISK, BY_VALUE
-from attrition.core.formatting import amount, count, day
+from attrition.core.formatting import DECIMALS, amount, count, day
 from attrition.core.labels import NO_LABELS, Labels
 from attrition.model.explanations import NO_REASON, Words
 from attrition.model.scorecard import Scorecard
@@ -30,8 +30,6 @@ SEGMENT = "segment_"  # before a segment column's name in CSV, so that it is no 
 BLANK = "(blank)"  # the segment of clients without a text
 # Of a column. More are no branches or account managers, and nobody would look through them.
 MOST_SEGMENTS = 500
-# Probabilities are shown, and compared with those of the last ranking, in ten-thousandths.
-DECIMALS = 4
 LARGEST_VALUE = 1e15  # no client is worth more, in any currency
 NO_PROFIT = "no profit is shown"
 # Equal clients may get probabilities that differ in the last bit, by their position in the table.
