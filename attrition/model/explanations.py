@@ -1,9 +1,9 @@
-"""Why a client is at risk, in plain English: the scorecard's reasons as short texts.
+"""Why a client is at risk, in plain English: the reasons as short texts.
 
 "lastmonth_activity is 12, below 83: raises the risk strongly". Words and points are measured from
-the same thing, the average client, all other columns being equal: within the range that is named
-(below 83) this column's points are above their average. A pair raises the risk beyond what its two
-columns do alone.
+the same thing, the average client, all other columns being as they are. Within the range that is
+named (below 83) the column's own points are above their average. Where a column raises the risk
+above all in a pair, the other column is named instead: "orders is 2, with complains yes".
 """
 
 from __future__ import annotations
@@ -11,8 +11,9 @@ from __future__ import annotations
 from math import ceil, floor
 
 from attrition.core.labels import NO_LABELS, Labels
-from attrition.model.scorecard import STRONG_POINTS, Reason, Scorecard
-from attrition.model.terms import CategoricalTerm, NumericTerm, PairTerm
+from attrition.model.reasons import STRONG_POINTS, Reason
+from attrition.model.scorecard import Scorecard
+from attrition.model.terms import CategoricalTerm, NumericTerm
 
 NO_REASON = "no single value stands out as raising the risk"
 LONGEST_VALUE = 60
@@ -23,39 +24,40 @@ class Words:
 
     def __init__(self, card: Scorecard, labels: Labels = NO_LABELS) -> None:
         self._labels = labels
-        self._terms = dict(zip(card.terms, card.all_terms, strict=True))
-        self._texts: dict[Reason, str] = {}
+        self._terms = {term.column: term for term in (*card.numeric, *card.categorical)}
+        self._texts: dict[tuple[object, ...], str] = {}
 
     def of(self, reason: Reason) -> str:
         """The text of a reason, on one line."""
-        if reason not in self._texts:
-            term = self._terms[reason.term]
-            verb = "together raise" if isinstance(term, PairTerm) else "raises"
-            strongly = " strongly" if reason.points >= STRONG_POINTS else ""
-            subject = _subject(term, reason, self._labels)
-            self._texts[reason] = f"{subject}: {verb} the risk{strongly}"
-        return self._texts[reason]
+        is_strong = reason.points >= STRONG_POINTS
+        key = (reason.columns, reason.values, is_strong)
+        if key not in self._texts:
+            strongly = " strongly" if is_strong else ""
+            self._texts[key] = f"{self._subject(reason)}: raises the risk{strongly}"
+        return self._texts[key]
 
+    def _subject(self, reason: Reason) -> str:
+        """What raises the risk: a column with its value, and perhaps with what."""
+        column, *others = reason.columns
+        value, *values = reason.values
+        term, labels = self._terms[column], self._labels
+        said = labels.phrase(column, value)
+        text = said or f"{labels.name(column, LONGEST_VALUE)} is {self._value(column, value)}"
+        if others:
+            other = labels.phrase(others[0], values[0]) or " ".join(
+                (labels.name(others[0], LONGEST_VALUE), self._value(others[0], values[0]))
+            )
+            return f"{text}, with {other}"
+        if said:
+            return text
+        if isinstance(term, NumericTerm):
+            return text if value is None else text + _range_text(term, value, labels)
+        if isinstance(term, CategoricalTerm) and value and value not in term.axis.levels:
+            return f"{text}, a rare or new value"
+        return text
 
-def _subject(term: NumericTerm | CategoricalTerm | PairTerm, reason: Reason, labels: Labels) -> str:
-    """What raises the risk: a column with its value, or two."""
-    pairs = list(zip(reason.columns, reason.values, strict=True))
-    phrases = [labels.phrase(*pair) for pair in pairs]
-    texts = [
-        (labels.name(column, LONGEST_VALUE), labels.value(column, value, LONGEST_VALUE))
-        for column, value in pairs
-    ]
-    if isinstance(term, PairTerm):
-        said = zip(phrases, texts, strict=True)
-        return " with ".join(phrase or " ".join(text) for phrase, text in said)
-    if phrases[0]:
-        return phrases[0]
-    remark = ""
-    if isinstance(term, NumericTerm) and reason.values[0] is not None:
-        remark = _range_text(term, reason.values[0], labels)
-    elif isinstance(term, CategoricalTerm) and reason.values[0] not in (None, *term.axis.levels):
-        remark = ", a rare or new value" if reason.values[0] else ""
-    return f"{' is '.join(texts[0])}{remark}"
+    def _value(self, column: str, value: object) -> str:
+        return self._labels.value(column, value, LONGEST_VALUE)
 
 
 def _range_text(term: NumericTerm, value: float, labels: Labels) -> str:

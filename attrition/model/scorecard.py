@@ -14,15 +14,13 @@ from __future__ import annotations
 
 import json
 import math
-from collections import Counter, deque
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache, cached_property
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from attrition.core.errors import DataError, unreadable
 from attrition.model.terms import (
@@ -50,22 +48,6 @@ HOW_TO_READ = (
 # Up to this many rows, plain numbers are faster than arrays: one request is one row.
 FEW_ROWS = 8
 PART_ROWS = 50_000  # of a table that are scored at a time
-# A term is no reason for a client's risk if it raises the odds by less than this, or, beside a
-# stronger term, neither doubles them nor has this share of the points of the strongest.
-LEAST_POINTS = math.log(1.05)
-STRONG_POINTS = math.log(2.0)
-LEAST_SHARE = 0.25
-FIRST_SHARE = 1 / 3  # of the strongest's points, for what may come first on a list
-LISTED_TOGETHER = 25  # clients in a row whose first reasons should differ
-
-
-class Reason(NamedTuple):
-    """One reason for a client's risk: a term that raises it above the average client's."""
-
-    term: str
-    columns: tuple[str, ...]
-    values: tuple[Any, ...]  # the client's, one per column; None where missing
-    points: float  # log-odds above the average client's
 
 
 @dataclass(frozen=True)
@@ -131,7 +113,7 @@ class Scorecard:
         """
         rows = self._count(table)
         if rows <= FEW_ROWS:
-            return np.array([self._record_log_odds(record) for record in self._records(table)])
+            return np.array([self._record_log_odds(record) for record in self.records(table)])
         total = np.empty(rows)
         for start in range(0, rows, PART_ROWS):
             part = slice(start, start + PART_ROWS)
@@ -158,60 +140,6 @@ class Scorecard:
             result[:, position] = points - self.all_terms[position].average_points
         return result
 
-    def reasons(
-        self, table: Table, count: int, groups: NDArray[Any] | None = None
-    ) -> list[list[Reason]]:
-        """Why each client's risk is above the average client's.
-
-        Args:
-            table: as for `log_odds`.
-            count: at most this many reasons for a client.
-            groups: array of shape (n_clients,), the clients that each is listed with. Then its
-                strongest reason and those that set it apart from them are chosen, whose points the
-                fewest of them reach: what all have tells none from another. The first is that of
-                them which the clients just above say least; see `_least_said_first`.
-
-        Returns:
-            For each client its reasons, strongest first without `groups`; only terms that raise the
-            risk by `LEAST_POINTS` or more, and by `STRONG_POINTS` or by `LEAST_SHARE` of the points
-            of the strongest.
-        """
-        points = self.contributions(table)
-        preference = points if groups is None else -_reached_by(points, groups)
-        chosen = _chosen(points, preference, count)
-        found = [
-            [self._reason(record, position, float(own[position])) for position in positions]
-            for record, positions, own in zip(self._records(table), chosen, points, strict=True)
-        ]
-        return found if groups is None else _least_said_first(found)
-
-    def explanations(self, table: Table) -> list[list[Reason]]:
-        """What every term adds to or takes from each client's log-odds, the strongest first.
-
-        Args:
-            table: as for `log_odds`.
-
-        Returns:
-            For each client one item per term; their points and `average_log_odds` add up to the
-            client's log-odds.
-        """
-        contributions = self.contributions(table)
-        strongest = np.argsort(-np.abs(contributions), axis=1, kind="stable")
-        return [
-            [self._reason(record, position, float(points[position])) for position in positions]
-            for record, positions, points in zip(
-                self._records(table), strongest, contributions, strict=True
-            )
-        ]
-
-    def _reason(self, record: Record, position: int, points: float) -> Reason:
-        columns = self.all_terms[position].columns
-        values = (record[column] for column in columns)
-        shown = tuple(
-            None if isinstance(value, float) and math.isnan(value) else value for value in values
-        )
-        return Reason(self.terms[position], columns, shown, points)
-
     def _points(self, table: Table) -> Iterator[Floats]:
         """The points of each term, array of shape (n_clients,); places are found once an axis."""
 
@@ -231,7 +159,7 @@ class Scorecard:
     def _count(self, table: Table) -> int:
         return len(table[self.columns[0]])
 
-    def _records(self, table: Table) -> list[Record]:
+    def records(self, table: Table) -> list[Record]:
         """The clients one by one, as plain Python values."""
         values = [np.asarray(table[name]).tolist() for name in self.columns]
         return [dict(zip(self.columns, row, strict=True)) for row in zip(*values, strict=True)]
@@ -248,62 +176,6 @@ class Scorecard:
             "categorical": {term.column: _categorical_json(term) for term in self.categorical},
             "pairs": [_pair_json(term) for term in self.pairs],
         }
-
-
-def _reached_by(points: Floats, groups: NDArray[Any]) -> NDArray[np.intp]:
-    """How many of each client's group have such points of a term, or more; 0 for no reason."""
-    counts = np.zeros(points.shape, dtype=np.intp)
-    for group in set(groups.tolist()):
-        members = groups == group
-        for term, of_term in enumerate(points.T):
-            raised = np.flatnonzero(members & (of_term >= LEAST_POINTS))
-            lifts = np.round(of_term[raised], 9)  # equal ones are equal to the last digit
-            counts[raised, term] = len(lifts) - np.searchsorted(np.sort(lifts), lifts)
-    return counts
-
-
-def _chosen(points: Floats, preference: NDArray[Any], count: int) -> list[list[int]]:
-    """For each client the positions of the terms that are its reasons, the preferred ones first.
-
-    Args:
-        points: above the average client's; array of shape (n_clients, n_terms).
-        preference: of the same shape; among equal ones the stronger term is preferred.
-        count: at most this many for a client; the strongest is always one of them.
-    """
-    lifts = np.maximum(points, 0.0)
-    is_strongest = np.arange(points.shape[1]) == lifts.argmax(axis=1)[:, np.newaxis]
-    enough = np.clip(LEAST_SHARE * lifts.max(axis=1, keepdims=True), LEAST_POINTS, STRONG_POINTS)
-    is_reason = lifts >= enough
-    wanted = np.where(is_reason, preference, -np.inf)
-    first = np.where(is_strongest & is_reason, np.inf, wanted)
-    chosen = np.lexsort((-lifts, -first), axis=1)[:, :count]
-    lifts, wanted = (np.take_along_axis(array, chosen, axis=1) for array in (lifts, wanted))
-    chosen = np.take_along_axis(chosen, np.lexsort((-lifts, -wanted), axis=1), axis=1)
-    return [
-        [position for position in positions if of_client[position]]
-        for positions, of_client in zip(chosen.tolist(), is_reason.tolist(), strict=True)
-    ]
-
-
-def _least_said_first(listed: list[list[Reason]]) -> list[list[Reason]]:
-    """The reasons of clients in the order of their list, so that not all begin with the same one.
-
-    First comes what fewest of the clients just above begin with, of equal ones what came first; it
-    doubles the odds, or has `FIRST_SHARE` of the points of the client's strongest reason.
-    """
-    above: deque[Reason] = deque(maxlen=LISTED_TOGETHER - 1)
-    said = Counter[Reason]()
-    result = []
-    for reasons in listed:
-        most = max((reason.points for reason in reasons), default=0.0)
-        fair = [one for one in reasons if one.points >= min(FIRST_SHARE * most, STRONG_POINTS)]
-        begin = [min(fair, key=said.__getitem__)] if fair else []
-        result.append([*begin, *(reason for reason in reasons if reason not in begin)])
-        if begin and len(above) == above.maxlen:
-            said[above[0]] -= 1
-        above.extend(begin)
-        said.update(begin)
-    return result
 
 
 def logistic(log_odds: Floats) -> Floats:

@@ -18,6 +18,7 @@ from attrition.core.config import BY_PROFIT, BY_RISK, BY_VALUE
 from attrition.core.formatting import DECIMALS, amount, count, day
 from attrition.core.labels import NO_LABELS, Labels
 from attrition.model.explanations import NO_REASON, Words
+from attrition.model.reasons import reasons_of
 from attrition.model.scorecard import Scorecard
 from attrition.model.terms import Floats, Table
 
@@ -394,7 +395,7 @@ def _reasons(
     words = Words(card, labels)
     return [
         [words.of(reason) for reason in reasons] or [NO_REASON]
-        for reasons in card.reasons(selected, REASONS, tiers)
+        for reasons in reasons_of(card, selected, REASONS, tiers)
     ]
 
 

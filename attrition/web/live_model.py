@@ -21,6 +21,7 @@ from attrition.core.errors import DataError
 from attrition.core.labels import NO_LABELS, Labels
 from attrition.model import monotone
 from attrition.model.explanations import Words
+from attrition.model.reasons import effects
 from attrition.model.scorecard import Scorecard, read_scorecard
 from attrition.model.terms import Table
 
@@ -81,7 +82,7 @@ class Served:
         """
         return {
             "contributions": [
-                [reason._asdict() for reason in each] for each in self.card.explanations(table)
+                [effect._asdict() for effect in each] for each in effects(self.card, table)
             ],
             "log_odds": self.card.log_odds(table).tolist(),
             "average_log_odds": self.card.average_log_odds,

@@ -22,6 +22,7 @@ from werkzeug.wsgi import get_input_stream
 
 from attrition.core.config import Config
 from attrition.core.errors import DataError
+from attrition.model.reasons import reasons_of
 from attrition.web import (
     data_files,
     feature_parsing,
@@ -280,7 +281,7 @@ def _explanations(
         )
     answer: dict[str, Any] = {}
     if reasons:
-        explained = card.reasons(table, reasons)
+        explained = reasons_of(card, table, reasons)
         answer["reasons"] = [[live.words.of(reason) for reason in each] for each in explained]
     if wants_contributions:
         answer |= live.explained(table)

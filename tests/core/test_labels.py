@@ -11,7 +11,8 @@ from attrition.core.config import Config
 from attrition.core.errors import ConfigError
 from attrition.core.labels import LONGEST_LABEL, LONGEST_UNIT, NO_LABELS, parse_labels
 from attrition.model.explanations import Words
-from attrition.model.scorecard import Reason, Scorecard
+from attrition.model.reasons import Reason
+from attrition.model.scorecard import Scorecard
 from attrition.model.terms import CategoricalTerm, KnotAxis, LevelAxis, NumericTerm, PairTerm
 from tests.conftest import Project
 
@@ -54,15 +55,15 @@ CARD = Scorecard(
 def test_a_reason_speaks_in_the_labels_of_its_columns(
     columns: tuple[str, ...], values: tuple[Any, ...], text: str
 ) -> None:
-    reason = Reason(columns[0], columns, values, 0.5)
+    reason = Reason(columns, values, 0.5)
     said = Words(CARD, LABELS).of(reason)
     assert said.removesuffix(": raises the risk") == text
 
 
 def test_a_pair_speaks_in_the_labels_of_both() -> None:
-    reason = Reason("complain x orders", ("complain", "orders"), (1.0, 7.0), 0.5)
+    reason = Reason(("complain", "orders"), (1.0, 7.0), 0.5)
     assert Words(CARD, LABELS).of(reason) == (
-        "has complained with orders last month 7: together raise the risk"
+        "has complained, with orders last month 7: raises the risk"
     )
 
 

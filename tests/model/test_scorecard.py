@@ -7,7 +7,6 @@ import json
 import math
 import subprocess
 import sys
-from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -21,7 +20,6 @@ from attrition.core.errors import DataError
 from attrition.model import scorecard
 from attrition.model.scorecard import (
     FEW_ROWS,
-    Reason,
     Scorecard,
     load_scorecard,
     scorecard_from_json,
@@ -72,7 +70,6 @@ def test_no_clients_give_no_numbers() -> None:
     nobody: dict[str, list[Any]] = {"tenure": [], "contract": []}
     assert card().probabilities(nobody).shape == (0,)
     assert card().contributions(nobody).shape == (0, 3)
-    assert card().reasons(nobody, 3) == []
 
 
 def test_contributions_are_measured_from_the_average_client() -> None:
@@ -81,116 +78,6 @@ def test_contributions_are_measured_from_the_average_client() -> None:
     assert card().average_log_odds == -1.0 + 0.5 + 0.0 + 0.25
     total = card().average_log_odds + contributions.sum(axis=1)
     assert total == pytest.approx(card().log_odds(table()), abs=1e-15)
-
-
-def test_reasons_are_the_strongest_lifts_of_risk_and_name_what_the_client_has() -> None:
-    reasons = card().reasons(table(), 2)
-    assert reasons[0] == [  # the pair lifts by 0.75, too: equal lifts stand in the terms' order
-        Reason("tenure", ("tenure",), (0.0,), 1.5),
-        Reason("contract", ("contract",), ("monthly",), 0.75),
-    ]
-    assert reasons[5] == [Reason("contract", ("contract",), ("monthly",), 0.75)]
-    assert [reason.term for reason in card().reasons(table(), 3)[3]] == [
-        "tenure x contract",  # tenure lowers the risk, contract raises it by little beside the pair
-    ]
-
-
-def test_what_has_less_than_a_quarter_of_the_strongest_is_no_reason() -> None:
-    raw = copy.deepcopy(CARD)
-    raw["pairs"][0]["points"] = [[0.25 + 0.37, 0.25 + 0.3]] * 2  # lifts by 0.37, for others by 0.3
-    found = scorecard_from_json(raw).reasons(table(), 3)
-    assert [reason.term for reason in found[0]] == ["tenure", "contract"]  # 1.5, 0.75 and 0.37
-    assert [reason.term for reason in found[1]] == ["tenure", "tenure x contract"]  # 1.0 and 0.3
-
-
-def test_what_doubles_the_odds_is_a_reason_beside_any_other() -> None:
-    raw = copy.deepcopy(CARD)
-    raw["pairs"][0]["points"] = [[0.25 + 4.0, 0.25 + 2.77]] * 2  # a quarter is 1.0, or 0.6925
-    raw["categorical"]["contract"]["points"]["monthly"] = 0.694
-    found = scorecard_from_json(raw).reasons(table(), 3)
-    assert [reason.term for reason in found[0]] == ["tenure x contract", "tenure", "contract"]
-
-
-def test_first_comes_what_sets_a_client_apart_from_those_it_is_listed_with() -> None:
-    """Everybody has a; two have each of b, c and d; b and c are too weak to come first, and e is
-    too little.
-    """
-    names, values = "abcde", {"a": 2.0, "b": 0.5, "c": 0.6, "d": 0.7, "e": 0.49}
-    raw = {**CARD, "numeric": {}, "pairs": []}
-    raw["categorical"] = {
-        name: {"points": {"yes": points}, "other_points": 0.0, "usual_value": "no"}
-        | {"average_points": 0.0}
-        for name, points in values.items()
-    }
-    clients = ("ab", "ac", "ad", "ae", "abcd")
-    table = {name: ["yes" if name in has else "no" for has in clients] for name in names}
-    card = scorecard_from_json(raw)
-
-    def named(count: int, groups: list[str] | None) -> list[str]:
-        listed = None if groups is None else np.array(groups, dtype=object)
-        reasons = card.reasons(table, count, listed)
-        return ["".join(one.term for one in each) for each in reasons]
-
-    assert named(3, None) == ["ab", "ac", "ad", "a", "adc"]
-    assert named(3, ["high"] * 5) == ["ab", "ac", "da", "a", "dca"]
-    assert named(1, ["high"] * 5) == ["a"] * 5  # the strongest is never left out
-    # Alone in its group nothing sets a client apart: the stronger reasons, the less said one first.
-    assert named(3, ["high", "high", "high", "high", "low"]) == ["ab", "ac", "da", "a", "dac"]
-
-
-def test_clients_who_are_alike_do_not_all_begin_with_the_same_reason() -> None:
-    """Two reasons are important, a third is not."""
-    names, values = "abc", {"a": 0.6, "b": 0.4, "c": 0.16}
-    raw = {**CARD, "numeric": {}, "pairs": []}
-    raw["categorical"] = {
-        name: {"points": {"yes": points}, "other_points": 0.0, "usual_value": "no"}
-        | {"average_points": 0.0}
-        for name, points in values.items()
-    }
-    table = {name: ["yes"] * 60 for name in names}
-    reasons = scorecard_from_json(raw).reasons(table, 3, np.array(["high"] * 60, dtype=object))
-    orders = ["".join(one.term for one in each) for each in reasons]
-    assert set(orders) == {"abc", "bac"}
-    for start in range(60 - 25):
-        assert max(Counter(orders[start : start + 25]).values()) <= 13
-    assert scorecard_from_json(raw).reasons(table, 3)[1][0].term == "a"
-
-
-def test_of_one_column_the_rarer_value_sets_a_client_apart() -> None:
-    """All five have both columns as reasons; only the fourth has as many points of tenure."""
-    raw = {**copy.deepcopy(CARD), "pairs": []}
-    raw["numeric"]["tenure"] |= {"knots": [0.0, 10.0], "points": [1.0, 0.0], "average_points": 0.0}
-    raw["categorical"]["contract"]["points"]["monthly"] = 1.0
-    listed = {"tenure": [2.0, 2.0, 2.0, 1.0, 4.0], "contract": ["monthly"] * 5}
-    reasons = scorecard_from_json(raw).reasons(listed, 2, np.array(["high"] * 5, dtype=object))
-    first = [of_client[0].term for of_client in reasons]
-    # The second says what the first has not said; of what is said as often the rarer comes first.
-    assert first == ["tenure", "contract", "tenure", "tenure", "tenure"]
-
-
-@pytest.mark.parametrize(
-    ("columns", "points", "expected"),
-    [
-        (11, 1.0, [f"c{n}" for n in range(11)]),  # none is weak beside another
-        (1, 0.048, []),  # raises the odds by less than a twentieth
-        (1, 0.049, ["c0"]),
-    ],
-)
-def test_the_strongest_lift_is_a_reason_unless_it_is_a_trifle(
-    columns: int, points: float, expected: list[str]
-) -> None:
-    level = {"points": {}, "other_points": points, "usual_value": "", "average_points": 0.0}
-    names = [f"c{n}" for n in range(columns)]
-    raw = {**CARD, "numeric": {}, "pairs": [], "categorical": dict.fromkeys(names, level)}
-    (reasons,) = scorecard_from_json(raw).reasons({name: ["x"] for name in names}, 20)
-    assert [reason.term for reason in reasons] == expected
-
-
-def test_a_missing_value_is_shown_as_none_in_a_reason() -> None:
-    raw = copy.deepcopy(CARD)
-    raw["numeric"]["tenure"]["missing_points"] = 3.0
-    (reason, *_), *_ = scorecard_from_json(raw).reasons({"tenure": [math.nan], "contract": [""]}, 1)
-    assert reason == Reason("tenure", ("tenure",), (None,), 2.5)
 
 
 def test_json_round_trip_is_exact_and_readable(tmp_path: Path) -> None:

@@ -22,6 +22,7 @@ from hypothesis import strategies as st
 from app import create_app
 from attrition.core import atomic_files, releases
 from attrition.core.labels import parse_labels
+from attrition.model.reasons import effects
 from attrition.model.scorecard import Scorecard
 from attrition.model.terms import CategoricalTerm, KnotAxis, LevelAxis, NumericTerm, PairTerm
 from attrition.monitoring.findings import ColumnDrift
@@ -511,7 +512,7 @@ CARD = Scorecard(
 
 def explained(features: dict[str, Any]) -> list[dict[str, Any]]:
     table = {column: [value] for column, value in features.items()}
-    return [reason._asdict() for reason in CARD.explanations(table)[0]]
+    return [effect._asdict() for effect in effects(CARD, table)[0]]
 
 
 def test_drivers_stand_by_strength_and_point_up_or_down() -> None:

@@ -1,0 +1,211 @@
+"""Why each client's risk is what it is: the columns that raise it, and what every term adds.
+
+What a column does for a client stands in its curve and in its pairs, and a pair may take back what
+the curve gives. So a column is a reason by both together: by how much its value sets the client's
+log-odds above those it would have on average, the other columns being as they are.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter, deque
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from attrition.model.scorecard import Scorecard
+from attrition.model.terms import Floats, Record, Table
+
+# A column is no reason for a client's risk if it raises the odds by less than this, or, beside a
+# stronger one, neither doubles them nor has this share of the points of the strongest.
+LEAST_POINTS = math.log(1.05)
+STRONG_POINTS = math.log(2.0)
+LEAST_SHARE = 0.25
+FIRST_SHARE = 1 / 3  # of the strongest's points, for what may come first on a list
+OWN_SHARE = 0.5  # of a column's points, by which they are its own and not a pair's
+LISTED_TOGETHER = 25  # clients in a row whose first reasons should differ
+
+
+class Reason(NamedTuple):
+    """What raises a client's risk above the average client's, or lowers it.
+
+    Attributes:
+        columns: a column, or two: then the second is what the first raises the risk with.
+        values: the client's, one per column; None where missing.
+        points: log-odds above the average client's.
+    """
+
+    columns: tuple[str, ...]
+    values: tuple[Any, ...]
+    points: float
+
+
+class Effect(NamedTuple):
+    """What one term of the scorecard adds to a client's log-odds or takes from it."""
+
+    term: str
+    columns: tuple[str, ...]
+    values: tuple[Any, ...]
+    points: float
+
+
+def reasons_of(
+    card: Scorecard, table: Table, count: int, groups: NDArray[Any] | None = None
+) -> list[list[Reason]]:
+    """Why each client's risk is above the average client's.
+
+    Args:
+        card: the model.
+        table: as for `Scorecard.log_odds`.
+        count: at most this many reasons for a client.
+        groups: array of shape (n_clients,), the clients that each is listed with. Then its
+            strongest reason and those that set it apart from them are chosen, whose points the
+            fewest of them reach: what all have tells none from another. The first is that of them
+            which the clients just above say least; see `_least_said_first`.
+
+    Returns:
+        For each client its reasons, strongest first without `groups`; only columns that raise the
+        risk by `LEAST_POINTS` or more, and by `STRONG_POINTS` or by `LEAST_SHARE` of the points of
+        the strongest.
+    """
+    points, partners = _of_columns(card, card.contributions(table))
+    preference = points if groups is None else -_reached_by(points, groups)
+    chosen = _chosen(points, preference, count)
+    found = []
+    for row, record in enumerate(card.records(table)):
+        of_client = []
+        for position in chosen[row]:
+            with_it = dict.fromkeys((position, int(partners[row, position])))
+            columns = tuple(card.columns[one] for one in with_it)
+            of_client.append(Reason(columns, _shown(record, columns), float(points[row, position])))
+        found.append(of_client)
+    return found if groups is None else _least_said_first(found)
+
+
+def effects(card: Scorecard, table: Table) -> list[list[Effect]]:
+    """What every term adds to or takes from each client's log-odds, the strongest first.
+
+    Args:
+        card: the model.
+        table: as for `Scorecard.log_odds`.
+
+    Returns:
+        For each client one item per term; their points and `average_log_odds` add up to the
+        client's log-odds.
+    """
+    contributions = card.contributions(table)
+    strongest = np.argsort(-np.abs(contributions), axis=1, kind="stable")
+    columns = [term.columns for term in card.all_terms]
+    return [
+        [
+            Effect(
+                card.terms[position],
+                columns[position],
+                _shown(record, columns[position]),
+                float(points[position]),
+            )
+            for position in positions
+        ]
+        for record, positions, points in zip(
+            card.records(table), strongest, contributions, strict=True
+        )
+    ]
+
+
+def _shown(record: Record, columns: tuple[str, ...]) -> tuple[Any, ...]:
+    """A client's values, None where missing."""
+    values = (record[column] for column in columns)
+    return tuple(
+        None if isinstance(value, float) and math.isnan(value) else value for value in values
+    )
+
+
+def _of_columns(card: Scorecard, contributions: Floats) -> tuple[Floats, NDArray[np.intp]]:
+    """By how much each column raises each client's log-odds, with all its pairs.
+
+    Args:
+        contributions: array of shape (n_clients, n_terms).
+
+    Returns:
+        Two arrays of shape (n_clients, n_columns): the points, and the column with which most of
+        them are reached: itself, or its partner in the pair that adds most. Of two columns that
+        have each other as partner one has the points, the stronger.
+    """
+    own = np.arange(len(card.columns))
+    points = contributions[:, own]
+    partners = np.broadcast_to(own, points.shape).copy()
+    places = {column: place for place, column in enumerate(card.columns)}
+    of_pairs: dict[int, list[tuple[int, int]]] = {}
+    for position, pair in enumerate(card.pairs, start=len(own)):
+        first, second = (places[column] for column in pair.columns)
+        of_pairs.setdefault(first, []).append((position, second))
+        of_pairs.setdefault(second, []).append((position, first))
+    for place, pairs in of_pairs.items():
+        positions, others = (np.array(each) for each in zip(*pairs, strict=True))
+        added = contributions[:, positions]
+        points[:, place] += added.sum(axis=1)
+        is_own = contributions[:, place] >= OWN_SHARE * points[:, place]
+        partners[:, place] = np.where(is_own, place, others[added.argmax(axis=1)])
+    of_partners = np.take_along_axis(points, partners, axis=1)
+    is_mutual = (np.take_along_axis(partners, partners, axis=1) == own) & (partners != own)
+    is_weaker = (points < of_partners) | ((points == of_partners) & (partners < own))
+    points[is_mutual & is_weaker] = 0.0
+    return points, partners
+
+
+def _reached_by(points: Floats, groups: NDArray[Any]) -> NDArray[np.intp]:
+    """How many of each client's group have such points of a column, or more; 0 for no reason."""
+    counts = np.zeros(points.shape, dtype=np.intp)
+    for group in set(groups.tolist()):
+        members = groups == group
+        for column, of_column in enumerate(points.T):
+            raised = np.flatnonzero(members & (of_column >= LEAST_POINTS))
+            lifts = np.round(of_column[raised], 9)  # equal ones are equal to the last digit
+            counts[raised, column] = len(lifts) - np.searchsorted(np.sort(lifts), lifts)
+    return counts
+
+
+def _chosen(points: Floats, preference: NDArray[Any], count: int) -> list[list[int]]:
+    """For each client the positions of the columns that are its reasons, preferred ones first.
+
+    Args:
+        points: above the average client's; array of shape (n_clients, n_columns).
+        preference: of the same shape; among equal ones the stronger column is preferred.
+        count: at most this many for a client; the strongest is always one of them.
+    """
+    lifts = np.maximum(points, 0.0)
+    is_strongest = np.arange(points.shape[1]) == lifts.argmax(axis=1)[:, np.newaxis]
+    enough = np.clip(LEAST_SHARE * lifts.max(axis=1, keepdims=True), LEAST_POINTS, STRONG_POINTS)
+    is_reason = lifts >= enough
+    wanted = np.where(is_reason, preference, -np.inf)
+    first = np.where(is_strongest & is_reason, np.inf, wanted)
+    chosen = np.lexsort((-lifts, -first), axis=1)[:, :count]
+    lifts, wanted = (np.take_along_axis(array, chosen, axis=1) for array in (lifts, wanted))
+    chosen = np.take_along_axis(chosen, np.lexsort((-lifts, -wanted), axis=1), axis=1)
+    return [
+        [position for position in positions if of_client[position]]
+        for positions, of_client in zip(chosen.tolist(), is_reason.tolist(), strict=True)
+    ]
+
+
+def _least_said_first(listed: list[list[Reason]]) -> list[list[Reason]]:
+    """The reasons of clients in the order of their list, so that not all begin with the same one.
+
+    First comes what fewest of the clients just above begin with, of equal ones what came first; it
+    doubles the odds, or has `FIRST_SHARE` of the points of the client's strongest reason.
+    """
+    above: deque[tuple[Any, ...]] = deque(maxlen=LISTED_TOGETHER - 1)
+    said = Counter[tuple[Any, ...]]()
+    result = []
+    for reasons in listed:
+        most = max((reason.points for reason in reasons), default=0.0)
+        least = min(FIRST_SHARE * most, STRONG_POINTS)
+        fair = [reason for reason in reasons if reason.points >= least]
+        begin = [min(fair, key=lambda reason: said[reason[:2]])] if fair else []
+        result.append([*begin, *(one for one in reasons if one not in begin)])
+        if begin and len(above) == above.maxlen:
+            said[above[0]] -= 1
+        above.extend(reason[:2] for reason in begin)
+        said.update(reason[:2] for reason in begin)
+    return result
