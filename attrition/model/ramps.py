@@ -2,9 +2,10 @@
 
 A ramp is 0 up to a knot, rises to 1 at the next one and stays there: its weight is by how much the
 curve climbs between the two, so an L1 penalty on ramps is one on all climbing and falling of a
-curve (its total variation). A hinge is 0 up to a knot and rises evenly to the last one, or falls so
-from the first one to 0. At the same price it climbs farther, up to SLOPE where it climbs all along:
-so a curve bends where it can and jumps where it must. The shorter, the lower, so that no end soars.
+curve (its total variation). A hinge is 0 up to a knot and rises evenly to the end, or falls so
+from the other end to 0. At the same price it climbs SLOPE times as far: so a curve bends where it
+can and jumps where it must. Along a long axis its end is the last knot but one: so what is known of
+many rows says nothing of the few at the very end.
 
 A pair has the products of its columns' functions, rising and falling: each raises the risk of one
 corner of the grid. Levels of a category have a function each. What sets fewer than LEAST_ROWS rows
@@ -36,7 +37,8 @@ Signs = NDArray[np.int8]
 Places = tuple[Positions, Floats]  # of rows along an axis: lower position, share of the way on
 
 LEAST_ROWS = 10
-SLOPE = 2.0  # how far the longest hinge climbs at the price of a ramp
+SLOPE = 2.0  # how far a hinge climbs at the price of a ramp
+LONG = 12  # positions of an axis beyond which hinges leave out the last interval
 
 
 @dataclass(frozen=True, eq=False)
@@ -245,14 +247,14 @@ def _side(axis: Axis, direction: int, both_ways: bool = False) -> Side:
 
 
 def _hinges(size: int) -> Floats:
-    """Rising ones from each of so many positions but the last two, array (positions, hinges).
+    """Rising ones of two intervals or more, each from another position, array (positions, hinges).
 
-    They climb by the root of their length. One over the last interval alone would be a ramp.
+    One over a single interval would be a ramp.
     """
-    first, last = np.arange(max(size - 2, 0)), size - 1
-    heights = SLOPE * np.sqrt((last - first) / last)
-    hinges: Floats = heights * np.maximum(np.arange(size)[:, None] - first, 0) / (last - first)
-    return hinges
+    end = size - 2 if size > LONG else size - 1
+    first = np.arange(max(end - 1, 0))
+    hinges: Floats = np.clip((np.arange(size)[:, None] - first) / (end - first), 0.0, 1.0)
+    return SLOPE * hinges
 
 
 @dataclass(frozen=True)

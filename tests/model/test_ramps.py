@@ -58,22 +58,34 @@ def test_a_column_has_a_ramp_between_any_two_knots_hinges_and_was_missing() -> N
     assert ramps.points(np.array([], dtype=np.intp)).shape == (4, 0)
 
 
-def test_a_hinge_rises_from_a_knot_or_falls_to_it_and_climbs_by_the_root_of_its_length() -> None:
+def test_a_hinge_rises_from_a_knot_or_falls_to_it_twice_as_far_as_a_ramp() -> None:
     five = table().assign(x=[0.0, 1.0, 2.0, 3.0, 4.0] * 16)
     _, ramps, _ = fitted(("x",), features=five)
     hinges = ramps.points(np.arange(4, len(ramps.signs))).toarray()[:5].T
-    long, short = np.sqrt(3) / 3, np.sqrt(2) / 2  # a step of it; SLOPE is 2
+    third = 2 / 3
     assert hinges == pytest.approx(
         np.array(
             [
                 [0, 0.5, 1, 1.5, 2],
-                [0, 0, long, 2 * long, 3 * long],
-                [0, 0, 0, short, 2 * short],
-                [3 * long, 2 * long, long, 0, 0],
-                [2 * short, short, 0, 0, 0],
+                [0, 0, third, 2 * third, 2],
+                [0, 0, 0, 1, 2],
+                [2, 2 * third, third, 0, 0],
+                [2, 1, 0, 0, 0],
             ]
         )
     )
+
+
+def test_along_many_knots_a_hinge_leaves_the_last_interval_to_the_ramps() -> None:
+    many = pd.DataFrame({"x": np.arange(13.0).repeat(80), "plan": "a"})
+    _, ramps, _ = fitted(("x",), features=many)
+    knots = len(ramps.blocks[0].rows.points)
+    assert knots > 12
+    hinges = ramps.points(np.arange(knots - 1, len(ramps.signs))).toarray()[:knots].T
+    is_rising = hinges[:, -1] > 0
+    assert (hinges[is_rising][:, -2:] == 2.0).all()
+    assert (hinges[~is_rising][:, :2] == 2.0).all()
+    assert is_rising.sum() == (~is_rising).sum() + 1 == knots - 3
 
 
 def test_a_level_has_a_function_and_so_has_the_pool() -> None:

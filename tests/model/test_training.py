@@ -519,7 +519,7 @@ def test_functions_of_a_sample_have_the_weights_that_all_rows_give_them() -> Non
     regression = LogisticRegression(C=np.inf, solver="newton-cholesky", tol=1e-10)
     with one_thread():
         of_few = Learner.of(features.iloc[sample], labels[sample], Columns(("u", "w"), ()), ())
-        solution = of_few.fit(0.004, is_adapted=True)
+        solution = of_few.fit(0.008, is_adapted=True)
         functions = Functions(of_few.basis, of_few.ramps.points(solution.positions))
         refined = functions.refined(rows, replace(solution, penalty=1e-9))
         values = (functions.hats(features) @ functions.points).toarray()
@@ -556,12 +556,12 @@ def test_many_rows_teach_more_than_their_sample() -> None:
 def test_where_no_pair_is_selected_the_basis_is_one_of_single_columns(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(learner, "PENALTIES", (0.05,))
+    monkeypatch.setattr(learner, "PENALTIES", (0.4,))
     features, _, _ = bent(2000)
     noise = np.random.default_rng(2).normal(size=2000)
     labels = (features["u"].to_numpy() > noise).astype(np.int8)
     everyone, columns = np.arange(2000), Columns(("u", "w"), ())
-    chosen = selected(0.05, labels)
+    chosen = selected(0.4, labels)
     pipeline, card = training.fit_selected(features, labels, columns, chosen, everyone)
     assert card.pairs == ()
     chance = pipeline.predict_proba(features)[:, 1]
