@@ -105,6 +105,7 @@ decisions: $(VENV)/.development  ## do the decisions hold: streams of batches, h
 	@$(BIN)/python -m benchmarks.decisions
 
 quality: $(VENV)/.development  ## how good the model is, beside plain and boosted ones and EBM
+	@$(BIN)/python -m benchmarks.left_out
 	@$(BIN)/python -m benchmarks.quality
 
 effect: $(VENV)/.development  ## whether what is said of calls holds, in simulated studies
