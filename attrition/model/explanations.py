@@ -8,6 +8,7 @@ columns do alone.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from math import ceil, floor
 
 from attrition.core.labels import NO_LABELS, Labels
@@ -18,11 +19,17 @@ NO_REASON = "no single value stands out as raising the risk"
 LONGEST_VALUE = 60
 
 
+def with_years(card: Scorecard, labels: Labels) -> Labels:
+    """The labels, which then know what columns hold years."""
+    terms = (term for term in card.all_terms if isinstance(term, NumericTerm))
+    return replace(labels, years=frozenset(t.column for t in terms if t.axis.holds_years))
+
+
 class Words:
     """Puts the reasons of one scorecard into words; equal reasons are put into words once."""
 
     def __init__(self, card: Scorecard, labels: Labels = NO_LABELS) -> None:
-        self._labels = labels
+        self._labels = with_years(card, labels)
         self._terms = dict(zip(card.terms, card.all_terms, strict=True))
         self._texts: dict[Reason, str] = {}
 

@@ -87,10 +87,11 @@ def at_stake(inputs: ReportInputs) -> str:
         stake = formatting.amount(listed.value_at_risk)
         parts.append(f"the value at risk among those at high risk is {stake}")
     if listed.came is not None and listed.left is not None:
-        came, left = ("has" if n == 1 else "have" for n in (listed.came, listed.left))
+        came = formatting.plural(listed.came, "client")
         parts.append(
-            f"{listed.came:,} {came} come to high risk and {listed.left:,} {left} left it or the "
-            "list since the last that differed"
+            f"since the list of {formatting.moment(listed.since)}, {came} "
+            f"{'has' if listed.came == 1 else 'have'} come to high risk, and {listed.left:,} "
+            f"{'is' if listed.left == 1 else 'are'} no longer at high risk or no longer listed"
         )
     return formatting.sentence("; ".join(parts)) if parts else ""
 
@@ -214,7 +215,7 @@ def _call(ranking: Ranking, position: int) -> Call:
 
 
 def _change(clients: Ranking, position: int) -> tuple[str, ...]:
-    """Changes of rank and risk since the last list that differs; empty if there is none."""
+    """Changes of rank and risk since the last list of other clients or risks; empty without."""
     risk = clients.probability_changes[position] if len(clients.probability_changes) else ""
     climbed = clients.rank_changes[position] if len(clients.rank_changes) else ""
     if not risk:
@@ -222,9 +223,11 @@ def _change(clients: Ranking, position: int) -> tuple[str, ...]:
     if risk == ranking.NEW:
         return ("new",)
     moved = formatting.signed(100 * float(risk), 1)
+    risk = f"risk {'as before' if moved == '0.0' else f'{moved} pts'}"
+    if not climbed:  # that list had another order
+        return (risk,)
     ranks = int(climbed)
-    step = f"{'up' if ranks > 0 else 'down'} {abs(ranks):,}" if ranks else "same place"
-    return step, f"risk {'as before' if moved == '0.0' else f'{moved} pts'}"
+    return f"{'up' if ranks > 0 else 'down'} {abs(ranks):,}" if ranks else "same place", risk
 
 
 def _money_of(amounts: Floats | None, position: int) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from attrition.core import formatting
-from attrition.core.formatting import decimal, number_text, percent, signed
+from attrition.core.formatting import decimal, number_format, percent, signed
 from attrition.core.labels import Labels
 from attrition.model import monotone, unused
 from attrition.model.terms import Axis, CategoricalTerm, KnotAxis, NumericTerm, Term
@@ -232,10 +232,7 @@ def _effects(term: Term) -> list[tuple[float, str]]:
     """Each value of a term in words, with its points above the term's average."""
     average = term.average_points
     if isinstance(term, NumericTerm):
-        effects = [
-            (points, number_text(knot))
-            for points, knot in zip(term.points, term.axis.knots, strict=True)
-        ]
+        effects = list(zip(term.points, _axis_names(term.axis), strict=True))
         if term.missing_share:
             effects.append((term.missing_points, "missing"))
     elif isinstance(term, CategoricalTerm):
@@ -252,5 +249,5 @@ def _effects(term: Term) -> list[tuple[float, str]]:
 
 def _axis_names(axis: Axis) -> list[str]:
     if isinstance(axis, KnotAxis):
-        return [number_text(knot) for knot in axis.knots]
+        return list(map(number_format(axis.knots), axis.knots))
     return [*(f"“{formatting.line(level, 24)}”" for level in axis.levels), "all others"]

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FixedFormatter, FuncFormatter, MaxNLocator
 from numpy.typing import ArrayLike
 
-from attrition.core.formatting import plural, short
+from attrition.core.formatting import plural, short, year_text
 from attrition.core.labels import NO_LABELS, Labels
 from attrition.model.scorecard import Scorecard
 from attrition.model.terms import (
@@ -202,7 +202,11 @@ def _draw_curve(
     axes.yaxis.set_major_formatter(FuncFormatter(lambda points, _: signed(points)))
     ticks = knots if term.axis.is_flag else _ticks(knots, positions)
     axes.set_xticks(np.interp(ticks, knots, positions) if len(knots) > 1 else positions)
-    names = [fitted(labels.phrase(term.column, tick) or short(tick), PANEL / 2) for tick in ticks]
+    texts = (
+        labels.phrase(term.column, tick) or labels.number(term.column, tick, short)
+        for tick in ticks
+    )
+    names = [fitted(text, PANEL / 2) for text in texts]
     axes.xaxis.set_major_formatter(FixedFormatter(names))
     if term.axis.is_flag:  # words are written inwards
         low, high = axes.get_xticklabels()
@@ -436,6 +440,7 @@ def _map_ticks(axis: Axis, positions: Sequence[int], room: float) -> tuple[Float
     chosen = np.linspace(0, len(positions) - 1, labelled).round().astype(int)
     named = [positions[place] for place in chosen]
     if isinstance(axis, KnotAxis):
-        return chosen + 0.5, [short(axis.knots[position]) for position in named]
+        text = year_text if axis.holds_years else short
+        return chosen + 0.5, [text(axis.knots[position]) for position in named]
     levels = [*axis.levels, "others"]
     return chosen + 0.5, [fitted(levels[position], room) for position in named]

@@ -16,6 +16,7 @@ from werkzeug.exceptions import ServiceUnavailable
 
 from attrition.calls.effect import BY_KIND, WHY_NOT_COMPARED
 from attrition.core import formatting
+from attrition.model.explanations import with_years
 from attrition.model.scorecard import Scorecard
 from attrition.ranking.lookup_db import NOT_LATELY
 from attrition.ranking.ranking import HOLD_OUT
@@ -136,7 +137,7 @@ def client_page(
     """
     explained: dict[str, Any] = {}
     if card is not None and client["contributions"] is not None:
-        labels = state().config.labels
+        labels = with_years(card, state().config.labels)
         order = one_client.columns_by_points(card, client["contributions"])
         explained = {
             "drivers": one_client.drivers(client["contributions"], labels),
