@@ -45,7 +45,11 @@ def texts(values: list[str]) -> pd.Series:
 )
 def test_a_column_without_effect_is_named_with_the_reason(column: object, reason: str) -> None:
     fitted = fitted_with(more=column)
-    assert unused.phrases(fitted.scorecard, fitted.copies) == [f"more ({reason})"]
+    card = fitted.scorecard
+    assert unused.phrases(card, fitted.copies) == [f"more ({reason})"]
+    terms = {term.column: unused.is_used(card, term) for term in (*card.numeric, *card.categorical)}
+    assert terms.pop("more") is False
+    assert all(terms.values())
     labels = Labels({"more": Label("one more")})
     said = unused.sentence(fitted.scorecard, {"settings": fitted.settings}, labels)
     assert said == f"Not used: one more ({reason})."

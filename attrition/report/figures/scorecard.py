@@ -79,7 +79,8 @@ def risk_curves(
         reference: summary of its training rows, `reference` in training.json.
     """
     columns: list[ColumnTerm] = [*card.numeric, *card.categorical]
-    terms = strongest(columns, weights)[:MOST_COLUMNS]
+    counting = strongest(columns, weights)
+    terms = counting[:MOST_COLUMNS]
     limit = 1.1 * max(_reach(term) for term in terms)
     figure, panels = _panels(len(terms), 1.75)
     for term, axes in zip(terms, panels, strict=True):
@@ -94,7 +95,7 @@ def risk_curves(
         "Risk curves",
         f"Of {len(columns)} columns, {first} counts most: it moves a client's log-odds "
         f"by {weights[terms[0].columns]:.2f} from the average, on average.",
-        _caption([weights[term.columns] for term in columns if term not in terms]),
+        _caption([weights[term.columns] for term in counting[MOST_COLUMNS:]]),
         figure,
     )
 
@@ -110,7 +111,7 @@ def _panels(count: int, height: float) -> tuple[Figure, list[Axes]]:
 
 
 def _caption(left_out: Sequence[float]) -> str:
-    """How to read the curves; `left_out` are the weights of the columns that are not drawn."""
+    """How to read the curves; `left_out` are the weights of the others that count."""
     caption = (
         "Points (log-odds) over values, against the average client's: above zero the risk is "
         "higher, and +0.7 doubles the odds. Dots are knots, where a curve bends; where most of "
