@@ -16,7 +16,7 @@ from attrition.model.scorecard import STRONG_POINTS, Reason, Scorecard
 from attrition.model.terms import CategoricalTerm, NumericTerm, PairTerm
 
 NO_REASON = "no single value stands out as raising the risk"
-LONGEST_VALUE = 60
+LONGEST_NAME, LONGEST_VALUE = 200, 60  # the list is a file, too, and has names as they are
 
 
 def with_years(card: Scorecard, labels: Labels) -> Labels:
@@ -49,7 +49,7 @@ def _subject(term: NumericTerm | CategoricalTerm | PairTerm, reason: Reason, lab
     pairs = list(zip(reason.columns, reason.values, strict=True))
     phrases = [labels.phrase(*pair) for pair in pairs]
     texts = [
-        (labels.name(column, LONGEST_VALUE), labels.value(column, value, LONGEST_VALUE))
+        (labels.name(column, LONGEST_NAME), labels.value(column, value, LONGEST_VALUE))
         for column, value in pairs
     ]
     if isinstance(term, PairTerm):

@@ -11,7 +11,7 @@ from attrition.core import formatting
 from attrition.core.config import BY_PROFIT, BY_RISK, BY_VALUE
 from attrition.model.terms import Floats
 from attrition.ranking import ranking
-from attrition.ranking.client_pages import client_url
+from attrition.ranking.client_pages import client_url, row_names
 from attrition.ranking.outcomes import RankingRecord
 from attrition.ranking.ranking import Ranking
 from attrition.report.document import (
@@ -102,7 +102,7 @@ def chapter(inputs: ReportInputs) -> Section:
     if isinstance(ranking, str) or listed is None:
         text = Text(_no_list(inputs, str(ranking)))
         return Section("clients", "Whom to call", (text,))
-    calls = _calls(ranking, listed)
+    calls = _calls(ranking, listed, row_names(inputs.config, listed.ranked))
     if listed.ranked == formatting.OPEN_CLIENTS:
         end = _end_of_calls(ranking, listed, inputs.config.calls_per_list)
         nobody = (Text(_nobody(listed)), Text(calls.note))
@@ -166,7 +166,8 @@ def _no_list(inputs: ReportInputs, reason: str) -> str:
     return formatting.no_list(reason)
 
 
-def _calls(clients: Ranking, listed: RankingRecord) -> Calls:
+def _calls(clients: Ranking, listed: RankingRecord, names: str) -> Calls:
+    """The first clients; `names` says what they are called by, where that is not their id."""
     thresholds = listed.thresholds
     with_values = clients.values_at_risk is not None
     calls = tuple(_call(clients, position) for position in clients.first_to_call(TOP))
@@ -182,8 +183,9 @@ def _calls(clients: Ranking, listed: RankingRecord) -> Calls:
         f"medium: from {formatting.percent(thresholds.medium)}. "
         f"Of {len(clients):,} clients, {counted}, {clients.count(ranking.LOW):,} low. "
         f"{_held_out(clients)}{formatting.sentence(resting) + ' ' if resting else ''}"
-        f"The whole list, in order, is clientrisk.csv. A reason raises the risk above the average "
-        f"client's; where it does so strongly, it doubles the odds of leaving, or more.",
+        f"The whole list, in order, is clientrisk.csv. {names}{' ' if names else ''}"
+        f"A reason raises the risk above the average client's; where it does so strongly, it "
+        f"doubles the odds of leaving, or more.",
     )
 
 
@@ -206,7 +208,7 @@ def _call(ranking: Ranking, position: int) -> Call:
         risk=formatting.chance(float(ranking.probabilities[position])),
         share=float(ranking.probabilities[position]),
         tier=str(ranking.tiers[position]),
-        reasons=tuple(formatting.line(reason, 160) for reason in reasons),
+        reasons=tuple(formatting.middle(reason, 160) for reason in reasons),
         change=_change(ranking, position),
         at_risk=_money_of(ranking.values_at_risk, position),
         profit=_money_of(ranking.profits, position),

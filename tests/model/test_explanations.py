@@ -132,6 +132,13 @@ def test_a_hostile_value_stays_on_one_short_line() -> None:
     assert text.startswith("plan is a [31m bccc")
 
 
+def test_a_columns_name_is_whole_however_long() -> None:
+    name = "durchschnittliche_anzahl_der_beschwerden_pro_quartal_im_jahr" * 2
+    term = NumericTerm(name, KnotAxis((0.0, 9.0), 2.0), (1.0, 2.0), -5.0, 0.5, 0.0)
+    words = Words(Scorecard(0.0, 0.5, (term,), (), ()))
+    assert words.of(Reason(name, (name,), (3.0,), 0.5)) == f"{name} is 3: raises the risk"
+
+
 def test_the_same_reason_is_made_once_and_another_value_is_another_text() -> None:
     words = Words(CARD)
     first = words.of(Reason("orders", ("orders",), (12.0,), 1.0))

@@ -9,6 +9,7 @@ import pytest
 from attrition.core.labels import Label, Labels
 from attrition.model import unused
 from attrition.model.metrics import Minimum
+from attrition.model.terms import CategoricalTerm, NumericTerm
 from attrition.model.training import FittedModel, fit
 
 ROWS = 600
@@ -47,7 +48,8 @@ def test_a_column_without_effect_is_named_with_the_reason(column: object, reason
     fitted = fitted_with(more=column)
     card = fitted.scorecard
     assert unused.phrases(card, fitted.copies) == [f"more ({reason})"]
-    terms = {term.column: unused.is_used(card, term) for term in (*card.numeric, *card.categorical)}
+    single = (one for one in card.all_terms if isinstance(one, NumericTerm | CategoricalTerm))
+    terms = {term.column: unused.is_used(card, term) for term in single}
     assert terms.pop("more") is False
     assert all(terms.values())
     labels = Labels({"more": Label("one more")})

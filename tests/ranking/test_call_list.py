@@ -167,6 +167,8 @@ def test_other_settings_alone_move_nobody_and_every_place_compares_with_the_same
         assert client.get("/clients/Busy").get_json()["rank_change"] is None
         page = client.get("/clients/Busy", headers=BROWSER).text
         assert "+76.2 pts since the last list" in page
+        new = client.get("/clients/Fresh", headers=BROWSER).text
+        assert ": this is the first list that the client is on." in new
     listed.write("sourcedata/latest.csv", source_rows([("Busy", "100")]))
     listed.run("ingestion.py")
     call_list.rank(listed.config)
@@ -604,6 +606,12 @@ def test_without_an_id_column_rows_are_ranked_and_never_compared(listed: Project
         rows = table(listed)
         assert [row["client"] for row in rows] == ["row 2", "row 4", "row 3", "row 5", "row 1"]
         assert {row["rank_change"] for row in rows} == {""}
+    with listed.config.open_clients.open(newline="") as stream:
+        assert list(csv.DictReader(stream))[1]["lastmonth_activity"] == "0"
+    said = "row 7” is row 7 of ingesteddata/openclients.csv"
+    client = create_app(listed.config).test_client()
+    for path in ("/", "/clients/row%202"):
+        assert said in client.get(path, headers=BROWSER).text
 
 
 @pytest.mark.slow

@@ -124,6 +124,7 @@ class Listing:
         previous, next: addresses, from the question mark on; None where there is no such page.
         csv: address of all that match, on every page, as CSV.
         everybody: address of all clients.
+        row_names: where the rows stand that clients without names are called by; "" with names.
     """
 
     about: Mapping[str, Any]
@@ -152,6 +153,7 @@ class Listing:
     next: str | None
     csv: str
     everybody: str
+    row_names: str = ""
 
 
 def listing(
