@@ -72,9 +72,15 @@ def _is_in_another_project(here: Path, folder: Path) -> bool:
 
 
 def sentence(text: str) -> str:
-    """A text with a capital at its beginning and a full stop at its end."""
+    """A text with a capital at its beginning and a full stop at its end.
+
+    A name of a file or a column there stays as it is.
+    """
     text = text.strip()
-    return text[:1].upper() + text[1:] + ("" if text[-1:] in ".?!" else ".")
+    is_name = re.match(r"\S*[._/]\w", text)
+    return (
+        (text[:1] if is_name else text[:1].upper()) + text[1:] + ("" if text[-1:] in ".?!" else ".")
+    )
 
 
 def no_list(reason: str) -> str:

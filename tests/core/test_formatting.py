@@ -122,6 +122,14 @@ def test_a_long_name_keeps_both_its_ends() -> None:
     assert all(len(formatting.middle(name, 36)) == 36 for name in names)
 
 
+def test_a_sentence_begins_with_a_capital_or_with_a_name_as_it_is() -> None:
+    texts = ("it is new", "odd2.csv: 3 rows", "rank_by: expected", "no. 3")
+    assert [*map(formatting.sentence, texts)] == [
+        *("It is new.", "odd2.csv: 3 rows.", "rank_by: expected."),
+        "No. 3.",
+    ]
+
+
 def test_money_has_no_cents_and_a_column_of_years_no_comma() -> None:
     money = (0.0, 0.004, 12.6, 33_855_329.2, -7.5, None)
     assert [formatting.whole_amount(each) for each in money] == [

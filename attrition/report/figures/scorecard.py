@@ -361,7 +361,7 @@ def _draw_map(
             _draw_shades(axes, [row, row + 1], np.stack([cells, cells]), limit)
     axes.grid(visible=False)
     axes.spines[:].set_visible(False)
-    axes.set_xlabel(fitted(labels.name(second), PANEL))
+    axes.set_xlabel(fitted(labels.name(second), width))
     axes.set_ylabel(fitted(labels.name(first), 0.7 * PANEL))
     axes.set_xticks(*_map_ticks(below, across, min(0.9 * width / len(across), LEVEL)))
     axes.set_yticks(*_map_ticks(left, down, LEVEL))

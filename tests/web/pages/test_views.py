@@ -291,7 +291,8 @@ def test_a_wrong_question_is_an_error_page(client: FlaskClient, query: str) -> N
     answer = client.get(f"/?{query}", headers=BROWSER)
     assert answer.status_code == 400
     assert answer.mimetype == "text/html"
-    assert f"{query[0].upper()}{query[1:].partition('=')[0]}: expected" in answer.text
+    name = query.partition("=")[0]
+    assert f"{name if '_' in name else name.capitalize()}: expected" in answer.text
 
 
 @pytest.mark.slow
