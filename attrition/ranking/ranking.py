@@ -361,14 +361,17 @@ def without_places(ranking: Ranking) -> Ranking:
 
 def is_same(ranking: Ranking, previous: Previous) -> bool:
     """Whether these are the same clients at the same risks, in whatever order."""
-    if (
-        len(ranking) != len(previous.ids)
-        or risk_sum(ranking) != _units(previous.probabilities).sum()
-    ):
+    ids, now, before = (
+        ranking.ids.tolist(),
+        _units(ranking.probabilities),
+        _units(previous.probabilities),
+    )
+    if len(now) != len(before) or now.sum() != before.sum():
         return False
-    now = zip(ranking.ids.tolist(), _units(ranking.probabilities).tolist(), strict=True)
-    before = zip(previous.ids, _units(previous.probabilities).tolist(), strict=True)
-    return dict(now) == dict(before)
+    if ids == list(previous.ids):
+        return np.array_equal(now, before)
+    risks = zip(ids, now.tolist(), strict=True), zip(previous.ids, before.tolist(), strict=True)
+    return dict(risks[0]) == dict(risks[1])
 
 
 def risk_sum(ranking: Ranking) -> int:

@@ -177,6 +177,22 @@ def test_other_settings_alone_move_nobody_and_every_place_compares_with_the_same
     assert latest["Fresh"]["rank_change"] == "0"  # both lists are by value
 
 
+def test_a_run_killed_between_list_and_book_loses_no_movement(listed: Project) -> None:
+    for month in ("75", "0"):  # who comes to high risk, and then goes again and comes back
+        listed.write(f"sourcedata/month{month}.csv", source_rows([("Busy", month)]))
+        listed.run("ingestion.py")
+        before = listed.config.client_book
+        older = before.read_bytes() if before.exists() else b""
+        call_list.rank(listed.config)
+    with lookup_db.opened(listed.config.client_book) as book:
+        moved = book.about["moved"]
+    assert moved["came"] == 1
+    listed.config.client_book.write_bytes(older)
+    call_list.rank(listed.config)
+    with lookup_db.opened(listed.config.client_book) as book:
+        assert book.about["moved"] == moved
+
+
 def test_thresholds_and_the_number_of_told_clients_are_settings(listed: Project) -> None:
     listed.configure(high_risk_threshold=0.8, medium_risk_threshold=0.6, clients_with_reasons=1)
     call_list.rank(listed.config)
