@@ -38,8 +38,6 @@ CONSTANTS: dict[str, dict[str, float]] = {
     "SLOPE 1.5": {"SLOPE": 1.5},
     "SLOPE 3": {"SLOPE": 3.0},
     "no axis LONG": {"LONG": np.inf},
-    "LEAST_ROWS 5": {"LEAST_ROWS": 5},
-    "LEAST_ROWS 20": {"LEAST_ROWS": 20},
 }
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
@@ -20,7 +20,7 @@ LONGEST = 80
 TERMINAL_WIDTH = 80
 _INDENT = 13
 _MINUS = "\N{MINUS SIGN}"
-_YEARS = range(1900, 2100)
+_YEARS = (1900, 2100)
 
 
 def line(text: object, limit: int = LONGEST) -> str:
@@ -72,9 +72,15 @@ def _is_in_another_project(here: Path, folder: Path) -> bool:
 
 
 def sentence(text: str) -> str:
-    """A text with a capital at its beginning and a full stop at its end."""
+    """A text with a capital at its beginning and a full stop at its end.
+
+    A name of a file or a column there stays as it is.
+    """
     text = text.strip()
-    return text[:1].upper() + text[1:] + ("" if text[-1:] in ".?!" else ".")
+    is_name = re.match(r"\S*[._/]\w", text)
+    return (
+        (text[:1] if is_name else text[:1].upper()) + text[1:] + ("" if text[-1:] in ".?!" else ".")
+    )
 
 
 def no_list(reason: str) -> str:
@@ -169,19 +175,38 @@ def plain_number(value: float) -> str:
 
 def number_text(value: float) -> str:
     """A number for people: at most four significant digits, or whole from a thousand on, with
-    commas unless it may be a year.
+    commas; of a column of years see `number_format`.
     """
     if abs(value) < 1e15 and (value == int(value) or abs(value) >= 1000):
-        return f"{value:.0f}" if round(value) in _YEARS else f"{value:,.0f}"
+        return f"{value:,.0f}"
     return f"{value:.4g}"
 
 
+def year_text(value: float) -> str:
+    """A number of a column of years: one of them has no comma."""
+    return f"{value:.0f}" if _YEARS[0] <= value <= _YEARS[1] else number_text(value)
+
+
+def are_years(numbers: Sequence[float]) -> bool:
+    """Whether a column with these numbers (all, or some from end to end) holds years: none is
+    before 1900 or after 2100, and most are whole.
+    """
+    if not all(_YEARS[0] <= number <= _YEARS[1] for number in numbers):
+        return False
+    return 0 < len(numbers) <= 2 * sum(number == int(number) for number in numbers)
+
+
+def number_format(numbers: Sequence[float]) -> Callable[[float], str]:
+    """How numbers of a column are written that holds these: all in one way."""
+    return year_text if are_years(numbers) else number_text
+
+
 def short(number: float) -> str:
-    """A number in few characters, for an axis: 0.03, 7.5, 250, 12k, 3.4M."""
+    """A number in few characters, for an axis: 0.03, 7.5, 250, 2,500, 12k, 3.4M."""
     for size, unit in ((1e12, "tn"), (1e9, "bn"), (1e6, "M"), (1e4, "k")):
         if size <= abs(number) < 1e15:
             return f"{number / (1e3 if unit == 'k' else size):.3g}{unit}".replace("-", _MINUS)
-    rounded = f"{number:.0f}" if 100 <= abs(number) < 1e4 else f"{number:.3g}"
+    rounded = f"{number:,.0f}" if 100 <= abs(number) < 1e4 else f"{number:.3g}"
     return rounded.replace("-", _MINUS)
 
 

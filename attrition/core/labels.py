@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from attrition.core.formatting import LONGEST, line, middle, number_text
+from attrition.core.formatting import LONGEST, line, middle, number_text, year_text
 
 LONGEST_LABEL = 60
 LONGEST_UNIT = 12
@@ -52,9 +52,10 @@ _NONE = Label()
 
 @dataclass(frozen=True)
 class Labels:
-    """The words of all columns that have some."""
+    """The words of all columns that have some; `years` are the columns that hold years."""
 
     by_column: Mapping[str, Label] = field(default_factory=dict)
+    years: frozenset[str] = frozenset()
 
     def name(self, column: str, limit: int = LONGEST) -> str:
         """What a column is called, on one line; where it is too long, both its ends stay."""
@@ -68,8 +69,9 @@ class Labels:
         self, column: str, number: float, usual: Callable[[float], str] = number_text
     ) -> str:
         """A number of a column without its unit, which is written as `usual` does by default."""
-        form = self._of(column).format
-        return usual(number) if form is None else FORMATS[form](number)
+        if (form := self._of(column).format) is not None:
+            return FORMATS[form](number)
+        return (year_text if column in self.years else usual)(number)
 
     def value(
         self, column: str, value: Any, limit: int, usual: Callable[[float], str] = number_text

@@ -39,6 +39,8 @@ class Column:
         digits: number of digits, where all values are equally long and of digits only (a plus
             before them is ignored); else 0.
         has_leading_zeros: whether there is a value such as `007`, which is not an amount.
+        written_amounts: values that are no numbers and would be without a percent sign, a currency
+            or separators, such as `22%` or `1,234.50 €`; `written_amount` is one of them.
     """
 
     name: str
@@ -51,6 +53,8 @@ class Column:
     largest: float = 0.0
     digits: int = 0
     has_leading_zeros: bool = False
+    written_amounts: int = 0
+    written_amount: str | None = None
 
     @property
     def is_whole(self) -> bool:
@@ -117,6 +121,7 @@ def choose_columns(
             kind = "codes" if column.numbers == column.values else "texts"
             chosen[column.name] = ("categorical", f"{column.distinct:,} different {kind}")
     worth, notes = _choose_worth(numeric)
+    notes += _written_amounts([c for c in columns if c not in numeric and c is not identity])
     if worth is not None:
         part, why = chosen[worth]
         chosen[worth] = (f"value_column and {part}", f"its name says what a client is worth; {why}")
@@ -253,6 +258,18 @@ def _why_no_worth(column: Column) -> str | None:
     if column.distinct < _FEWEST_WORTHS:
         return f"has only {column.distinct:,} different values"
     return "is negative for some" if column.smallest < 0 else None
+
+
+def _written_amounts(columns: Sequence[Column]) -> list[str]:
+    """Columns that a person takes for numbers, and ingestion does not."""
+    return [
+        f"{column.name} is read as text, not as numbers, for its values are written like "
+        f"{column.written_amount!r}: to learn from them as numbers, write them with digits and a "
+        f"decimal point alone, without percent sign, currency or thousands separator"
+        for column in columns
+        if column.written_amounts
+        and is_rare(column.values - column.numbers - column.written_amounts, column.values)
+    ]
 
 
 def _sensitive(names: Sequence[str]) -> list[str]:

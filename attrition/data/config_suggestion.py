@@ -37,6 +37,11 @@ from attrition.data.csv_scan import scan_file
 from attrition.data.label_choice import choose_labels, explain_labels
 
 _LINES_SHOWN = 5
+_MONEY = "[€$£¥]|EUR|USD|GBP|CHF"
+# As people write amounts, in SQL: with thousands, a currency or a percent sign.
+_WRITTEN_AMOUNT = (
+    f"'(({_MONEY}) ?)?[-+]?[0-9]+([.,][0-9]{{3}})*([.,][0-9]+)?([ \u00a0\u202f]?(%|{_MONEY}))?'"
+)
 
 
 @dataclass(frozen=True)
@@ -217,6 +222,7 @@ def _load(connection: duckdb.DuckDBPyConnection, path: Path, target: str, scratc
 def _column(table: Table, position: int) -> Column:
     column = f"c{position}"
     number = validation.number(column)
+    is_amount = f"{number} IS NULL AND regexp_full_match({column}, {_WRITTEN_AMOUNT})"
     digits = f"ltrim({column}, '+')"
     is_digits = f"coalesce(bool_and(regexp_full_match({column}, '[+]?[0-9]+')), false)"
     counts = table.connection.execute(
@@ -226,7 +232,8 @@ def _column(table: Table, position: int) -> Column:
         f"coalesce(min({number}), 0), coalesce(max({number}), 0), "
         f"CASE WHEN {is_digits} AND min(len({digits})) = max(len({digits})) "
         f"THEN max(len({digits})) ELSE 0 END, "
-        f"coalesce(bool_or(regexp_full_match({column}, '0[0-9]+')), false) FROM texts"
+        f"coalesce(bool_or(regexp_full_match({column}, '0[0-9]+')), false), "
+        f"count_if({is_amount}), min(CASE WHEN {is_amount} THEN {column} END) FROM texts"
     ).fetchall()[0]
     return Column(table.names[position], *counts)
 

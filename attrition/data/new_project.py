@@ -28,7 +28,7 @@ from attrition.data.hold_out import is_held_out
 from attrition.data.source_files import Batch
 
 # Shares of the rows to hold out, in percent, of which one is chosen.
-SHARES = range(20, 31)
+SHARES = range(20, 26)
 # Shares of leavers that differ by less are alike.
 _ALIKE = 0.005
 

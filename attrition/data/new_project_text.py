@@ -10,7 +10,7 @@ from pathlib import Path
 from attrition.core.formatting import NO_OPEN_CLIENTS, line, paragraph, plural, sentence
 from attrition.core.paths import PROJECT
 from attrition.data.column_choice import Choice
-from attrition.data.new_project import Census, NewProject
+from attrition.data.new_project import SHARES, Census, NewProject
 
 
 def new_project_text(project: NewProject) -> str:
@@ -68,8 +68,10 @@ def _test_data(project: NewProject) -> str:
     of = "rows" if project.config.id_column is None else "clients"
     labelled = project.census.labelled
     return (
-        f"{share:.0%} of the {of} are held out, always the same: {plural(test.rows, 'row')}, of "
-        f"which {test.share_left:.1%} left, of all {labelled.rows:,} {labelled.share_left:.1%}."
+        f"{test.rows:,} of {plural(labelled.rows, 'row')} are held out, always the same {of}; of "
+        f"them {test.share_left:.1%} left, of all {labelled.share_left:.1%}. The share ("
+        f"test_share {share}) is that between {SHARES[0]}% and {SHARES[-1]}% at which these are "
+        f"most alike."
     )
 
 

@@ -8,6 +8,7 @@ above all in a pair, the other column is named instead: "orders is 2, with compl
 
 from __future__ import annotations
 
+from dataclasses import replace
 from math import ceil, floor
 
 from attrition.core.labels import NO_LABELS, Labels
@@ -16,14 +17,19 @@ from attrition.model.scorecard import Scorecard
 from attrition.model.terms import CategoricalTerm, NumericTerm
 
 NO_REASON = "no single value stands out as raising the risk"
-LONGEST_VALUE = 60
+LONGEST_NAME, LONGEST_VALUE = 200, 60  # the list is a file, too, and has names as they are
+
+
+def with_years(card: Scorecard, labels: Labels) -> Labels:
+    """The labels, which then know what columns hold years."""
+    return replace(labels, years=frozenset(t.column for t in card.numeric if t.axis.holds_years))
 
 
 class Words:
     """Puts the reasons of one scorecard into words; equal reasons are put into words once."""
 
     def __init__(self, card: Scorecard, labels: Labels = NO_LABELS) -> None:
-        self._labels = labels
+        self._labels = with_years(card, labels)
         self._terms = {term.column: term for term in (*card.numeric, *card.categorical)}
         self._texts: dict[tuple[object, ...], str] = {}
 
@@ -42,10 +48,10 @@ class Words:
         value, *values = reason.values
         term, labels = self._terms[column], self._labels
         said = labels.phrase(column, value)
-        text = said or f"{labels.name(column, LONGEST_VALUE)} is {self._value(column, value)}"
+        text = said or f"{labels.name(column, LONGEST_NAME)} is {self._value(column, value)}"
         if others:
             other = labels.phrase(others[0], values[0]) or " ".join(
-                (labels.name(others[0], LONGEST_VALUE), self._value(others[0], values[0]))
+                (labels.name(others[0], LONGEST_NAME), self._value(others[0], values[0]))
             )
             return f"{text}, with {other}"
         if said:

@@ -21,6 +21,8 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from attrition.core.formatting import are_years
+
 Record = Mapping[str, Any]  # column name -> value of one client
 Floats = NDArray[np.float64]
 Weights = Mapping[tuple[str, ...], float]  # columns of a term -> its weight
@@ -77,6 +79,11 @@ class KnotAxis:
         """Whether it has two whole values, such as no and yes, and none can be between them."""
         low, high = self.knots[0], self.knots[-1]
         return len(self.knots) == 2 and low == round(low) and high == low + 1
+
+    @property
+    def holds_years(self) -> bool:
+        """Whether its column's numbers are years."""
+        return are_years(self.knots)
 
     def place(self, value: float | None) -> Place:
         """The place of one number; None and NaN are missing."""

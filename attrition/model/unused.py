@@ -44,12 +44,16 @@ def sentence(card: Scorecard, training: Mapping[str, Any], labels: Labels) -> st
     return f"Not used: {'; '.join(told)}." if told else ""
 
 
+def is_used(card: Scorecard, term: NumericTerm | CategoricalTerm) -> bool:
+    """Whether some client's risk depends on a column, alone or in a pair."""
+    return any(_points(term)) or any(term.column in pair.columns for pair in card.pairs)
+
+
 def _unused(card: Scorecard) -> Iterator[tuple[str, str]]:
     """Columns, or levels of them, on which no client's risk depends, each with why."""
-    paired = {column for pair in card.pairs for column in pair.columns}
     single: tuple[NumericTerm | CategoricalTerm, ...] = (*card.numeric, *card.categorical)
     for term in single:
-        if term.column not in paired and not any(_points(term)):
+        if not is_used(card, term):
             yield term.column, _reason(term)
         elif isinstance(term, CategoricalTerm) and len(term.axis.levels) >= MOST_LEVELS:
             yield term.column, f"values other than the {MOST_LEVELS} most frequent"

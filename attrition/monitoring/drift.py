@@ -20,6 +20,7 @@ import pandas as pd
 from numpy.typing import ArrayLike
 
 from attrition.core.errors import DataError
+from attrition.core.formatting import are_years, year_text
 from attrition.monitoring.findings import (
     MISSINGNESS,
     PREDICTIONS,
@@ -117,7 +118,9 @@ def _numeric(column: str, summary: Mapping[str, Any], values: Floats) -> _Table:
     distance, words = None, "the values changed"  # without numbers
     if len(present) and summary["slices"] is not None:
         distance = _wasserstein(summary, present)
-        words = _move_words(summary["median"], median(present))
+        before_and_now = summary["median"], median(present)
+        years = are_years((*before_and_now, float(present.min()), float(present.max())))
+        words = _move_words(*map(year_text if years else _plain, before_and_now))
     return _Table(column, "numeric", before, now, distance, words)
 
 
@@ -145,8 +148,7 @@ def _shares(counts: Counts) -> Floats:
     return shares
 
 
-def _move_words(before: float, now: float) -> str:
-    old, new = _plain(before), _plain(now)
+def _move_words(old: str, new: str) -> str:
     return f"median {new}, was {old}" if old != new else f"median still {new}, spread otherwise"
 
 

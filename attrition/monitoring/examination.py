@@ -294,22 +294,25 @@ def examine_sample(
         findings,
         contacted=total - _count_judged(champion, clients, total),
         score=today,
-        performance=_with_f1(drift, today, before, training["positives"] / training["rows"]),
+        performance=_with_f1(
+            sample, drift, today, before, training["positives"] / training["rows"]
+        ),
         measures=measure_changes(before, today),
     )
 
 
 def _with_f1(
-    drift: PerformanceDrift, today: Score, before: Mapping[str, Any], share: float
+    sample: Sample, drift: PerformanceDrift, today: Score, before: Mapping[str, Any], share: float
 ) -> PerformanceDrift:
     """The verdict with F1 then and now beside it; `share` of the training rows left."""
     then, interval = before["f1"], before.get("f1_interval")
+    rows = "in cross-validation" if sample is Sample.NEW_ROWS else "on the test data"
     now, at_former_share = today.f1, f1_at_share(today, share)
     words = drift.reason
     if then is not None and now is not None and at_former_share is not None:
         words += (
-            f"; F1 {now:.3f}, at deployment {then:.3f} ({at_former_share:.3f} today, had as many "
-            f"left as among the training rows)"
+            f"; F1 {now:.3f}, at deployment {then:.3f} {rows} ({at_former_share:.3f} today, had as "
+            f"many left as among the training rows)"
         )
     return replace(
         drift,

@@ -28,7 +28,7 @@ from scipy.special import expit, logit
 from scipy.stats import norm
 
 from attrition.core.config import Config
-from attrition.core.formatting import line, number_text
+from attrition.core.formatting import line, number_format
 from attrition.data.clients import Clients, joined, newest_of_each
 from attrition.engines.candidate import TrainingResult
 from attrition.model.curves import wilson_interval
@@ -259,8 +259,9 @@ def _ranges(name: str, numbers: Floats) -> _Column:
         edges = edges[edges < ordered[-1]]
         codes[~missing] = np.searchsorted(edges, present)
         starts = [0, *np.searchsorted(ordered, edges, side="right"), len(ordered)]
+        text = number_format((ordered[0], *edges, ordered[-1]))
         for start, end in pairwise(starts):
-            low, high = number_text(ordered[start]), number_text(ordered[end - 1])
+            low, high = text(ordered[start]), text(ordered[end - 1])
             texts.append(f"{name} {low}" if low == high else f"{name} from {low} to {high}")
     if missing.any():
         codes[missing] = len(texts)

@@ -36,7 +36,7 @@ from attrition.engines.selection import engine
 from attrition.model.champion import Champion, live_champion
 from attrition.model.scorecard import Scorecard
 from attrition.ranking import csv_list, lookup_db, lookup_db_writer, pricing, ranking, segment_lists
-from attrition.ranking.movement import HighRisk, Movement, moved_since
+from attrition.ranking.movement import HighRisk, Movement, moved_as_before, moved_since
 from attrition.ranking.outcomes import (
     CONTACTED,
     EarlierList,
@@ -108,6 +108,7 @@ class RankingResult:
             value_at_risk=self.ranking.value_at_risk(ranking.HIGH),
             came=None if self.movement is None else len(self.movement.came),
             left=None if self.movement is None else len(self.movement.left),
+            since=None if self.movement is None else self.movement.since,
             rank_by=self.rank_by,
             profit=self.profit,
             no_profit=self.no_profit,
@@ -147,12 +148,13 @@ def rank_clients(config: Config, ledger: Ledger, champion: Champion | None) -> R
     priced = pricing.pricing(config, study.effect if study else None) if is_open else None
     tiers, result = _in_order(config, card, clients, priced, is_open=is_open)
     study = with_listed(config, ledger, study, result)
-    movement = moved_since(_last_high_risk(config, ranked), result)
+    rank_by = pricing.order(config, priced, result.values_at_risk)
+    result, movement = _compared(config, result, ranked, rank_by)
     csv_list.write_list(config.client_risk, result)
     awaited = segment_change.awaited(config, ledger)
     segment_lists.write_segments(config.segment_lists, result, config.labels, awaited)
-    rank_by = pricing.order(config, priced, result.values_at_risk)
-    about = {"time": clock.now(), "release": release.id, "ranked": ranked}
+    about: dict[str, Any] = {"time": clock.now(), "release": release.id, "ranked": ranked}
+    about["risk_sum"] = ranking.risk_sum(result)
     about |= _calls_in_list(config, result, rank_by, is_open=is_open)
     lookup_db_writer.write_ranking(
         config.client_book, result, clients.columns, tiers, about, movement=movement
@@ -189,7 +191,7 @@ def _in_order(
     *,
     is_open: bool,
 ) -> tuple[Tiers, Ranking]:
-    """The thresholds and the ranking by them, with the changes since the last list."""
+    """The thresholds and the ranking by them."""
     values = None if clients.values is None else ranking.worth(clients.values)
     tiers = ranking.choose_tiers(
         pricing.high_threshold(config, priced, values),
@@ -211,9 +213,30 @@ def _in_order(
         pricing=priced if isinstance(priced, Pricing) else None,
         segments=clients.segments,
     )
-    last = _last_list(config.client_risk) if config.id_column else None
-    result = ranking.with_changes(result, last)
     return tiers, _with_rest(config, result) if is_open else result
+
+
+def _compared(
+    config: Config, result: Ranking, ranked: str, rank_by: str
+) -> tuple[Ranking, Movement | None]:
+    """The ranking with its changes, and who moved, since the last list of other clients or risks.
+
+    One made again, or anew by other settings, has the risks of the last one: nobody's has changed.
+    """
+    if config.id_column is None:
+        return ranking.with_changes(result, None), None
+    last, about = _last_high_risk(config) or (None, {})
+    if about.get("ranked", ranked) != ranked:
+        return ranking.with_changes(result, None), None
+    previous = _last_list(config.client_risk)
+    changed = ranking.with_changes(result, previous)
+    if about.get("rank_by", BY_RISK) != rank_by:
+        changed = ranking.without_places(changed)
+    # A killed run may have left a book older than the list.
+    is_same = about.get("risk_sum") == ranking.risk_sum(result)
+    if last and previous and is_same and ranking.is_same(result, previous):
+        return changed, moved_as_before(last, result)
+    return changed, moved_since(last, result)
 
 
 def _calls_in_list(
@@ -325,13 +348,11 @@ def _last_list(path: Path) -> ranking.Previous | None:
         return None
 
 
-def _last_high_risk(config: Config, ranked: str) -> HighRisk | None:
-    """Of the last list of the same kind; None without one, and where clients have no ids."""
-    if config.id_column is None:
-        return None
+def _last_high_risk(config: Config) -> tuple[HighRisk, dict[str, Any]] | None:
+    """Of the last list, and what its `about` says; None without one."""
     try:
         with lookup_db.opened(config.client_book) as book:
-            return book.high_risk() if book.about["ranked"] == ranked else None
+            return book.high_risk(), book.about
     except FileNotFoundError:
         return None
     except UnreadableError:

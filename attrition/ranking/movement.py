@@ -1,6 +1,7 @@
-"""Who has come to high risk since the last list on which that differed, and who has left it.
+"""Who has come to high risk since the last list of other clients or risks, and who has left it.
 
-Values in, values out. A list with the same clients at high risk keeps what the one before it said.
+Values in, values out. A list of the same clients at the same risks (made again, or by other
+settings) is compared with the list that the one before it was compared with.
 """
 
 from __future__ import annotations
@@ -36,10 +37,17 @@ class HighRisk:
 
 
 def moved_since(last: HighRisk | None, ranking: Ranking) -> Movement | None:
-    """The movement of a new list against the last one; None without any."""
-    if last is None:
+    """The movement of a list of other clients or risks than the last one; None without any."""
+    return None if last is None else _moved(last.time, last.clients, ranking)
+
+
+def moved_as_before(last: HighRisk, ranking: Ranking) -> Movement | None:
+    """The movement of a list of the same clients and risks, since the list before these."""
+    if (before := last.movement) is None:
         return None
+    return _moved(before.since, (last.clients - before.came) | before.left, ranking)
+
+
+def _moved(since: str, before: frozenset[str], ranking: Ranking) -> Movement:
     now = frozenset(ranking.ids[ranking.tiers == HIGH].tolist())
-    if now == last.clients:
-        return last.movement
-    return Movement(last.time, now - last.clients, last.clients - now)
+    return Movement(since, now - before, before - now)

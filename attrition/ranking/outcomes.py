@@ -108,8 +108,8 @@ class RankingRecord:
         thresholds: the tiers used.
         outcomes: of earlier rankings, newest first.
         value_at_risk: of the clients at high risk, in sum; None without values.
-        came, left: how many have come to high risk and have left it since the last list that
-            differed in that; None without one.
+        came, left: how many have come to high risk and have left it since the last list of other
+            clients or risks, which was made at `since`; None without one.
         rank_by: what orders the list.
         profit: what calling is worth; None without costs, or where nothing is known of it.
         no_profit: why there is none although costs are set.
@@ -132,6 +132,7 @@ class RankingRecord:
     value_at_risk: float | None = None
     came: int | None = None
     left: int | None = None
+    since: str | None = None
     rank_by: str = BY_RISK
     profit: ListProfit | None = None
     no_profit: str | None = None
@@ -148,7 +149,9 @@ class RankingRecord:
         """As plain values; nothing of profit, rest or odd values where there is none."""
         plain: dict[str, Any] = plain_values.to_json(self)
         usual: dict[str, Any] = {"rank_by": BY_RISK}
-        usual |= dict.fromkeys(("profit", "no_profit", "resting", "first_free", "odd_values"))
+        usual |= dict.fromkeys(
+            ("since", "profit", "no_profit", "resting", "first_free", "odd_values")
+        )
         return {key: value for key, value in plain.items() if (key, value) not in usual.items()}
 
 

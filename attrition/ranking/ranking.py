@@ -326,17 +326,14 @@ def _money(
 def with_changes(ranking: Ranking, previous: Previous | None) -> Ranking:
     """The ranking with each client's changes since the last one.
 
-    An equal ranking keeps the last one's changes: those since the last ranking that differed.
+    One of the same clients at the same risks keeps the last one's changes: those since the last
+    ranking of others. If it has another order (by other settings), no places are compared.
     """
     if previous is None:
         blanks = [""] * len(ranking)
         return replace(ranking, probability_changes=blanks, rank_changes=blanks)
-    if _is_same(ranking, previous):
-        return replace(
-            ranking,
-            probability_changes=previous.probability_changes,
-            rank_changes=previous.rank_changes,
-        )
+    if is_same(ranking, previous):
+        return _with_kept_changes(ranking, previous)
     positions = {client: position for position, client in enumerate(previous.ids)}
     ids = ranking.ids.tolist()
     before = np.fromiter((positions.get(client, -1) for client in ids), np.intp, len(ids))
@@ -357,11 +354,41 @@ def with_changes(ranking: Ranking, previous: Previous | None) -> Ranking:
     )
 
 
-def _is_same(ranking: Ranking, previous: Previous) -> bool:
-    return (
-        len(ranking) == len(previous.ids)
-        and np.array_equal(_units(ranking.probabilities), _units(previous.probabilities))
-        and ranking.ids.tolist() == list(previous.ids)
+def without_places(ranking: Ranking) -> Ranking:
+    """The ranking without changes of places: the last one had another order."""
+    changes = [change if change == NEW else "" for change in ranking.rank_changes]
+    return replace(ranking, rank_changes=changes)
+
+
+def is_same(ranking: Ranking, previous: Previous) -> bool:
+    """Whether these are the same clients at the same risks, in whatever order."""
+    ids, now, before = (
+        ranking.ids.tolist(),
+        _units(ranking.probabilities),
+        _units(previous.probabilities),
+    )
+    if len(now) != len(before) or now.sum() != before.sum():
+        return False
+    if ids == list(previous.ids):
+        return np.array_equal(now, before)
+    risks = zip(ids, now.tolist(), strict=True), zip(previous.ids, before.tolist(), strict=True)
+    return dict(risks[0]) == dict(risks[1])
+
+
+def risk_sum(ranking: Ranking) -> int:
+    """The sum of all risks, exact; almost any change of clients or risks gives another."""
+    return int(_units(ranking.probabilities).sum())
+
+
+def _with_kept_changes(ranking: Ranking, previous: Previous) -> Ranking:
+    ids = ranking.ids.tolist()
+    if ids == list(previous.ids):
+        kept = previous.probability_changes, previous.rank_changes
+        return replace(ranking, probability_changes=kept[0], rank_changes=kept[1])
+    changes = dict(zip(previous.ids, previous.probability_changes, strict=True))
+    changes_now = [changes[client] for client in ids]
+    return without_places(
+        replace(ranking, probability_changes=changes_now, rank_changes=changes_now)
     )
 
 

@@ -183,9 +183,10 @@ def _performance(decision: DecisionRecord) -> Iterator[Block]:
             (sample, *_f1_then_and_now(decision, sample), decimal(estimates.get(sample)))
             for sample in dict.fromkeys([*drift.performance, *known])
         ],
-        f"F1 is for people; the verdict is reached by the outcomes against the probabilities. The "
-        f"last column, from the probabilities alone, is {ASSUMPTION}; it is left out where the "
-        f"model has drifted, or where others left than its probabilities said.",
+        f"F1 then: on the test data of that time; beside new rows, in cross-validation on the rows "
+        f"trained on. F1 is for people; the verdict is reached by the outcomes against the "
+        f"probabilities. The last column, from the probabilities alone, is {ASSUMPTION}; it is "
+        f"left out where the model has drifted, or where others left than its probabilities said.",
     )
     yield from _measures({name: measures for name, measures in drift.measures.items() if measures})
 

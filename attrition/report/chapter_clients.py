@@ -11,7 +11,7 @@ from attrition.core import formatting
 from attrition.core.config import BY_PROFIT, BY_RISK, BY_VALUE
 from attrition.model.terms import Floats
 from attrition.ranking import ranking
-from attrition.ranking.client_pages import client_url
+from attrition.ranking.client_pages import client_url, row_names
 from attrition.ranking.outcomes import RankingRecord
 from attrition.ranking.ranking import Ranking
 from attrition.report.document import (
@@ -87,10 +87,11 @@ def at_stake(inputs: ReportInputs) -> str:
         stake = formatting.amount(listed.value_at_risk)
         parts.append(f"the value at risk among those at high risk is {stake}")
     if listed.came is not None and listed.left is not None:
-        came, left = ("has" if n == 1 else "have" for n in (listed.came, listed.left))
+        came = formatting.plural(listed.came, "client")
         parts.append(
-            f"{listed.came:,} {came} come to high risk and {listed.left:,} {left} left it or the "
-            "list since the last that differed"
+            f"since the list of {formatting.moment(listed.since)}, {came} "
+            f"{'has' if listed.came == 1 else 'have'} come to high risk, and {listed.left:,} "
+            f"{'is' if listed.left == 1 else 'are'} no longer at high risk or no longer listed"
         )
     return formatting.sentence("; ".join(parts)) if parts else ""
 
@@ -101,7 +102,7 @@ def chapter(inputs: ReportInputs) -> Section:
     if isinstance(ranking, str) or listed is None:
         text = Text(_no_list(inputs, str(ranking)))
         return Section("clients", "Whom to call", (text,))
-    calls = _calls(ranking, listed)
+    calls = _calls(ranking, listed, row_names(inputs.config, listed.ranked))
     if listed.ranked == formatting.OPEN_CLIENTS:
         end = _end_of_calls(ranking, listed, inputs.config.calls_per_list)
         nobody = (Text(_nobody(listed)), Text(calls.note))
@@ -165,7 +166,8 @@ def _no_list(inputs: ReportInputs, reason: str) -> str:
     return formatting.no_list(reason)
 
 
-def _calls(clients: Ranking, listed: RankingRecord) -> Calls:
+def _calls(clients: Ranking, listed: RankingRecord, names: str) -> Calls:
+    """The first clients; `names` says what they are called by, where that is not their id."""
     thresholds = listed.thresholds
     with_values = clients.values_at_risk is not None
     calls = tuple(_call(clients, position) for position in clients.first_to_call(TOP))
@@ -181,8 +183,9 @@ def _calls(clients: Ranking, listed: RankingRecord) -> Calls:
         f"medium: from {formatting.percent(thresholds.medium)}. "
         f"Of {len(clients):,} clients, {counted}, {clients.count(ranking.LOW):,} low. "
         f"{_held_out(clients)}{formatting.sentence(resting) + ' ' if resting else ''}"
-        f"The whole list, in order, is clientrisk.csv. A reason raises the risk above the average "
-        f"client's; where it does so strongly, it doubles the odds of leaving, or more.",
+        f"The whole list, in order, is clientrisk.csv. {names}{' ' if names else ''}"
+        f"A reason raises the risk above the average client's; where it does so strongly, it "
+        f"doubles the odds of leaving, or more.",
     )
 
 
@@ -205,7 +208,7 @@ def _call(ranking: Ranking, position: int) -> Call:
         risk=formatting.chance(float(ranking.probabilities[position])),
         share=float(ranking.probabilities[position]),
         tier=str(ranking.tiers[position]),
-        reasons=tuple(formatting.line(reason, 160) for reason in reasons),
+        reasons=tuple(formatting.middle(reason, 160) for reason in reasons),
         change=_change(ranking, position),
         at_risk=_money_of(ranking.values_at_risk, position),
         profit=_money_of(ranking.profits, position),
@@ -214,7 +217,7 @@ def _call(ranking: Ranking, position: int) -> Call:
 
 
 def _change(clients: Ranking, position: int) -> tuple[str, ...]:
-    """Changes of rank and risk since the last list that differs; empty if there is none."""
+    """Changes of rank and risk since the last list of other clients or risks; empty without."""
     risk = clients.probability_changes[position] if len(clients.probability_changes) else ""
     climbed = clients.rank_changes[position] if len(clients.rank_changes) else ""
     if not risk:
@@ -222,9 +225,11 @@ def _change(clients: Ranking, position: int) -> tuple[str, ...]:
     if risk == ranking.NEW:
         return ("new",)
     moved = formatting.signed(100 * float(risk), 1)
+    risk = f"risk {'as before' if moved == '0.0' else f'{moved} pts'}"
+    if not climbed:  # that list had another order
+        return (risk,)
     ranks = int(climbed)
-    step = f"{'up' if ranks > 0 else 'down'} {abs(ranks):,}" if ranks else "same place"
-    return step, f"risk {'as before' if moved == '0.0' else f'{moved} pts'}"
+    return f"{'up' if ranks > 0 else 'down'} {abs(ranks):,}" if ranks else "same place", risk
 
 
 def _money_of(amounts: Floats | None, position: int) -> str:

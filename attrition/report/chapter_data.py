@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from attrition.core import formatting
-from attrition.core.formatting import NOT_KNOWN, number_text, percent
+from attrition.core.formatting import NOT_KNOWN, number_format, percent
 from attrition.core.labels import Labels
 from attrition.data.ledger import REJECTED
 from attrition.report.document import (
@@ -156,7 +156,7 @@ def _columns(diagnosed: Mapping[str, Any], labels: Labels) -> Iterator[Block]:
             "lrrrrr",
             ("Column", "Median", "Mean", "Std. deviation", "5%", "95%"),
             [
-                (labels.name(column, 36), *(_number(values.get(key)) for key in keys))
+                (labels.name(column, 36), *_numbers([values.get(key) for key in keys]))
                 for column, values in list(numbers.items())[:COLUMNS_SHOWN]
             ],
             left_out(len(numbers), COLUMNS_SHOWN, "columns", "diagnostics.json"),
@@ -333,5 +333,8 @@ def _setting(value: Any) -> str:
     return str(value)
 
 
-def _number(value: float | None) -> str:
-    return NOT_KNOWN if value is None else number_text(value)
+def _numbers(values: Sequence[float | None]) -> list[str]:
+    """Median, mean, standard deviation and two quantiles of a column."""
+    median, _, _, *ends = values
+    text = number_format([number for number in (median, *ends) if number is not None])
+    return [NOT_KNOWN if value is None else text(value) for value in values]

@@ -6,9 +6,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from attrition.core import formatting
-from attrition.core.formatting import decimal, number_text, percent, signed
+from attrition.core.formatting import decimal, number_format, percent, signed
 from attrition.core.labels import Labels
 from attrition.model import monotone, unused
+from attrition.model.scorecard import Scorecard
 from attrition.model.terms import Axis, CategoricalTerm, KnotAxis, NumericTerm, Term
 from attrition.model.uncertainty import Z95
 from attrition.monitoring import severity
@@ -86,12 +87,13 @@ def _identity(model: Model) -> Iterator[Block]:
     when = f", deployed on {formatting.moment(deployed)}" if deployed else ""
     settings = training.get("settings") or {}
     card = model.card
-    kinds = (
-        ("column", "numbers", card.numeric),
-        ("column", "categories", card.categorical),
-        ("pair", "columns", card.pairs),
-    )
-    parts = [f"{formatting.plural(len(terms), noun)} of {of}" for noun, of, terms in kinds if terms]
+    parts = [
+        _used(card, terms, of)
+        for terms, of in ((card.numeric, "numbers"), (card.categorical, "categories"))
+        if terms
+    ]
+    if card.pairs:
+        parts.append(f"{formatting.plural(len(card.pairs), 'pair')} of columns")
     yield Text(
         f"{name}{when}: a logistic regression that reads like a scorecard, with "
         f"{formatting.listing(parts)}"
@@ -101,6 +103,13 @@ def _identity(model: Model) -> Iterator[Block]:
     left = "" if rate is None else f", of which {percent(rate, 1)} left"
     rows = f"Trained on {training['rows']:,} client rows{left}. " if "rows" in training else ""
     yield Text(f"{rows}Threshold {decimal(card.threshold, 2)}: the risk that raises an alarm.")
+
+
+def _used(card: Scorecard, terms: Sequence[NumericTerm | CategoricalTerm], of: str) -> str:
+    """How many columns of a kind have a say: "4 columns of numbers", "1 of 3 columns of ..."."""
+    used, offered = sum(unused.is_used(card, term) for term in terms), len(terms)
+    some = "" if used == offered else f"{used:,} of "
+    return f"{some}{formatting.plural(offered, 'column')} of {of}"
 
 
 _METRICS = (
@@ -200,11 +209,12 @@ def _card(model: Model, labels: Labels) -> Iterator[Block]:
     weights = term_weights(model.card, model.training.get("predicted"))
     terms = model.card.all_terms
     rows = []
-    for term in strongest(terms, weights)[:TERMS_SHOWN]:
+    counting = strongest(terms, weights)
+    for term in counting[:TERMS_SHOWN]:
         high, low = _extremes(term)
         name = " and ".join(labels.name(column, 36) for column in term.columns)
         rows.append((name, decimal(weights[term.columns], 2), high, low))
-    more = left_out(len(terms), len(rows), "columns and pairs", "scorecard.json")
+    more = left_out(len(counting), len(rows), "columns and pairs", "scorecard.json")
     yield _card_table(rows, more)
 
 
@@ -232,10 +242,7 @@ def _effects(term: Term) -> list[tuple[float, str]]:
     """Each value of a term in words, with its points above the term's average."""
     average = term.average_points
     if isinstance(term, NumericTerm):
-        effects = [
-            (points, number_text(knot))
-            for points, knot in zip(term.points, term.axis.knots, strict=True)
-        ]
+        effects = list(zip(term.points, _axis_names(term.axis), strict=True))
         if term.missing_share:
             effects.append((term.missing_points, "missing"))
     elif isinstance(term, CategoricalTerm):
@@ -252,5 +259,5 @@ def _effects(term: Term) -> list[tuple[float, str]]:
 
 def _axis_names(axis: Axis) -> list[str]:
     if isinstance(axis, KnotAxis):
-        return [number_text(knot) for knot in axis.knots]
+        return list(map(number_format(axis.knots), axis.knots))
     return [*(f"“{formatting.line(level, 24)}”" for level in axis.levels), "all others"]

@@ -1,13 +1,15 @@
 """The report as a PDF of a few pages, set by Typst.
 
 The story goes to the template as JSON: whatever a client is called is a text there and never
-markup. Fonts are Typst's own and those that come with matplotlib, none of the machine's, and the
-time in the file is that of the story: equal stories give equal bytes anywhere.
+markup. Fonts are Typst's own and those that come with matplotlib, and the time in the file is that
+of the story: equal stories give equal bytes anywhere. Only for letters that these fonts lack, such
+as Chinese ones, the machine's are looked at; a letter that no font has becomes a box.
 """
 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from datetime import datetime
@@ -36,6 +38,10 @@ EMPTY = 0.2  # ... until no page has an empty stretch longer than this share of 
 TORN = 0.25  # ... as which a table counts that has less than LEAST_PART before it goes on, or that
 LEAST_PART = 0.1  # ... goes on behind a page of pictures.
 MARGINS = 23 / 297, 1 - 17 / 297  # where a page begins and ends, as the template has it
+# Scripts that the fonts which come along have no letters of.
+_OTHER_SCRIPTS = re.compile(
+    "[\u0700-\u0e7f\u0ec0-\u10a0\u1100-\u1cff\u2e80-\ufaff\U0001f000-\U0010ffff]"
+)
 ACCESSIBLE: Final = "ua-1"  # PDF/UA: tagged, with a title, a language and a text for every picture
 
 
@@ -49,11 +55,13 @@ def render(story: Story, pictures: Mapping[str, str]) -> bytes:
     import typst
 
     data = {"story": asdict(story), "pictures": dict(pictures), "colours": COLOURS}
-    inputs = {"report": json.dumps(data)}
+    inputs = {"report": json.dumps(data, ensure_ascii=False)}
     options: dict[str, Any] = {
         "root": TEMPLATE.parent,
         "font_paths": [font_folder()],
-        "ignore_system_fonts": True,
+        "ignore_system_fonts": not _OTHER_SCRIPTS.search(
+            json.dumps(data["story"], ensure_ascii=False)
+        ),
         "sys_inputs": inputs,
     }
     flaws: dict[tuple[str, str], float] = {}

@@ -101,7 +101,7 @@ def _changes(client: dict[str, Any]) -> dict[str, Any]:
     known = moved != "" and not is_new
     return {
         "probability_change": float(moved) if known else None,
-        "rank_change": int(climbed) if known else None,
+        "rank_change": int(climbed) if known and climbed else None,
         "is_new": is_new,
     }
 

@@ -122,13 +122,25 @@ def test_a_long_name_keeps_both_its_ends() -> None:
     assert all(len(formatting.middle(name, 36)) == 36 for name in names)
 
 
-def test_money_has_no_cents_and_what_may_be_a_year_no_comma() -> None:
+def test_a_sentence_begins_with_a_capital_or_with_a_name_as_it_is() -> None:
+    texts = ("it is new", "odd2.csv: 3 rows", "rank_by: expected", "no. 3")
+    assert [*map(formatting.sentence, texts)] == [
+        *("It is new.", "odd2.csv: 3 rows.", "rank_by: expected."),
+        "No. 3.",
+    ]
+
+
+def test_money_has_no_cents_and_a_column_of_years_no_comma() -> None:
     money = (0.0, 0.004, 12.6, 33_855_329.2, -7.5, None)
     assert [formatting.whole_amount(each) for each in money] == [
         *("0", "0", "13", "33,855,329", f"{formatting.amount(-8)}", formatting.NOT_KNOWN),
     ]
-    numbers = (2019.0, 2018.6, 1899.0, 2100.0)
-    assert [formatting.number_text(each) for each in numbers] == ["2019", "2019", "1,899", "2,100"]
+    incomes, years = (1_200.0, 2_033.0, 34_468.0), (1997.0, 2003.5, 2019.0)
+    assert list(map(formatting.number_format(incomes), incomes)) == ["1,200", "2,033", "34,468"]
+    assert list(map(formatting.number_format(years), (1997.0, 2018.6))) == ["1997", "2019"]
+    assert not formatting.are_years(())
+    assert not formatting.are_years((1950.37, 1999.2, 2004.0))  # amounts
+    assert formatting.number_format(years)(7.25) == "7.25"  # their standard deviation
 
 
 def test_a_probability_is_shown_as_the_list_has_it_however_many_decimals_are_known() -> None:

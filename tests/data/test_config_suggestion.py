@@ -346,6 +346,40 @@ def test_numbers_with_leading_zeros_are_codes() -> None:
     assert choose_columns([branch, NUMBER], 100).settings["categorical_columns"] == ["branch"]
 
 
+@pytest.mark.parametrize(
+    "amount", ["{}%", "{}.5 %", "{},5", "1,0{}.50", "{},00 €", "$ {}", "{} EUR"]
+)
+def test_amounts_that_are_read_as_text_are_named_with_what_to_do(
+    project: Project, amount: str
+) -> None:
+    draw = random.Random(1)
+    values = [10 + draw.randrange(40) for _ in range(400)]
+    rows = [
+        (f"c{n}", f'"{amount.format(value)}"', value, draw.choice(["yes", "no"]))
+        for n, value in enumerate(values)
+    ]
+    path = table(project, "client,discount,visits,left", rows)
+    found = suggest_settings(project.config, path, "left", "yes")
+    assert found.settings["categorical_columns"] == ["discount"]
+    (note,) = [note for note in found.notes if "is read as text, not as numbers" in note]
+    assert note.startswith(
+        f"discount is read as text, not as numbers, for its values are written "
+        f"like {amount.format(10)!r}: to learn"
+    )
+
+
+@pytest.mark.parametrize("text", ["{}.05.2026", "{}-A", "A{}", "10.0.0.{}", "{} {}", "{}GB"])
+def test_texts_with_digits_are_no_amounts(project: Project, text: str) -> None:
+    draw = random.Random(1)
+    rows = [
+        (f"c{n}", text.format(*[10 + draw.randrange(20)] * 2), n % 7, draw.choice(["yes", "no"]))
+        for n in range(400)
+    ]
+    path = table(project, "client,plan,visits,left", rows)
+    notes = suggest_settings(project.config, path, "left", "yes").notes
+    assert not [note for note in notes if "read as text" in note]
+
+
 def test_several_columns_that_may_be_worth_are_named_and_none_is_taken() -> None:
     columns = [replace(NUMBER, name=f"total_{part}_charge") for part in ("day", "night")]
     found = choose_columns(columns, 100)

@@ -133,6 +133,13 @@ def test_a_hostile_value_stays_on_one_short_line() -> None:
     assert text.startswith("plan is a [31m bccc")
 
 
+def test_a_columns_name_is_whole_however_long() -> None:
+    name = "durchschnittliche_anzahl_der_beschwerden_pro_quartal_im_jahr" * 2
+    term = NumericTerm(name, KnotAxis((0.0, 9.0), 2.0), (1.0, 2.0), -5.0, 0.5, 0.0)
+    words = Words(Scorecard(0.0, 0.5, (term,), (), ()))
+    assert words.of(Reason(name, (name,), (3.0,), 0.5)) == f"{name} is 3: raises the risk"
+
+
 def test_the_same_reason_is_made_once_and_another_value_is_another_text() -> None:
     words = Words(CARD)
     first = words.of(Reason(("orders",), (12.0,), 1.0))
@@ -147,7 +154,7 @@ def test_the_same_reason_is_made_once_and_another_value_is_another_text() -> Non
         (-2.0, "-2"),
         (649.5, "649.5"),
         (0.123456, "0.1235"),
-        (2019.0, "2019"),
+        (2019.0, "2,019"),
         (1899.0, "1,899"),
         (8122.0, "8,122"),
         (1234.56, "1,235"),
@@ -158,6 +165,23 @@ def test_the_same_reason_is_made_once_and_another_value_is_another_text() -> Non
 )
 def test_numbers_are_short(value: float, text: str) -> None:
     assert number_text(value) == text
+
+
+@pytest.mark.parametrize(
+    ("knots", "value", "text"),
+    [
+        ((1009.0, 2033.0, 19_999.0), 1950.0, "1,950, below 3,667"),
+        ((1998.0, 2010.0, 2026.0), 2001.0, "2001, below 2012"),
+        ((1998.0, 2010.5, 2026.0), 2033.0, "2033, above 2011"),
+    ],
+)
+def test_a_column_not_a_value_decides_whether_its_numbers_are_years(
+    knots: tuple[float, ...], value: float, text: str
+) -> None:
+    points = (1.0, 0.1, -1.0) if "below" in text else (-1.0, -0.1, 1.0)
+    term = NumericTerm("x", KnotAxis(knots, knots[1]), points, 0.0, 0.0, 0.0)
+    words = Words(Scorecard(0.0, 0.5, (term,), (), ()))
+    assert words.of(Reason("x", ("x",), (value,), 0.5)) == f"x is {text}: raises the risk"
 
 
 # Real tables

@@ -9,6 +9,7 @@ import pytest
 from attrition.core.labels import Label, Labels
 from attrition.model import unused
 from attrition.model.metrics import Minimum
+from attrition.model.terms import CategoricalTerm, NumericTerm
 from attrition.model.training import FittedModel, fit
 
 ROWS = 600
@@ -45,7 +46,12 @@ def texts(values: list[str]) -> pd.Series:
 )
 def test_a_column_without_effect_is_named_with_the_reason(column: object, reason: str) -> None:
     fitted = fitted_with(more=column)
-    assert unused.phrases(fitted.scorecard, fitted.copies) == [f"more ({reason})"]
+    card = fitted.scorecard
+    assert unused.phrases(card, fitted.copies) == [f"more ({reason})"]
+    single = (one for one in card.all_terms if isinstance(one, NumericTerm | CategoricalTerm))
+    terms = {term.column: unused.is_used(card, term) for term in single}
+    assert terms.pop("more") is False
+    assert all(terms.values())
     labels = Labels({"more": Label("one more")})
     said = unused.sentence(fitted.scorecard, {"settings": fitted.settings}, labels)
     assert said == f"Not used: one more ({reason})."

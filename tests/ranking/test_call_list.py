@@ -134,6 +134,65 @@ def test_the_book_says_who_came_to_high_risk_and_who_left_it(listed: Project) ->
     assert [one["high"] for one in counts] == [3, 2, 0]  # the same order, by other thresholds
 
 
+def test_other_settings_alone_move_nobody_and_every_place_compares_with_the_same_list(
+    listed: Project,
+) -> None:
+    listed.configure(value_column="lastyear_activity")
+    call_list.rank(listed.config)
+    with lookup_db.opened(listed.config.client_book) as book:
+        first = book.about["time"]
+    rows = source_rows([("Busy", "0"), ("Fresh", "70")]).replace("Fresh,70,10", "Fresh,70,9000")
+    listed.write("sourcedata/later.csv", rows)
+    listed.run("ingestion.py")
+    call_list.rank(listed.config)
+    changes = {row["client"]: row["probability_change"] for row in table(listed)}
+    assert changes["Busy"] == "0.7616"
+    # By value Fresh stands first, though nobody's risk has moved; then all are at high risk.
+    for more in ({}, {"high_risk_threshold": 0.2, "medium_risk_threshold": 0.1}):
+        listed.configure(value_column="lastyear_activity", rank_by="value at risk", **more)
+        call_list.rank(listed.config)
+        rows_now = table(listed)
+        assert rows_now[0]["client"] == "Fresh"
+        assert {row["client"]: row["probability_change"] for row in rows_now} == changes
+        assert {row["rank_change"] for row in rows_now} == {"new", ""}
+        client = create_app(listed.config).test_client()
+        with lookup_db.opened(listed.config.client_book) as book:
+            moved = book.about["moved"]
+        assert moved["since"] == first
+        came = client.get("/clients?moved=came").get_json()["clients"]
+        assert len(came) == moved["came"] == (3 if more else 1)
+        assert {"Busy": 0.7616}.items() <= {
+            one["client"]: one["probability_change"] for one in came
+        }.items()
+        assert client.get("/clients/Busy").get_json()["rank_change"] is None
+        page = client.get("/clients/Busy", headers=BROWSER).text
+        assert "+76.2 pts since the last list" in page
+        new = client.get("/clients/Fresh", headers=BROWSER).text
+        assert ": this is the first list that the client is on." in new
+    listed.write("sourcedata/latest.csv", source_rows([("Busy", "100")]))
+    listed.run("ingestion.py")
+    call_list.rank(listed.config)
+    latest = {row["client"]: row for row in table(listed)}
+    assert latest["Busy"]["probability_change"] == "-0.7616"
+    assert latest["Fresh"]["rank_change"] == "0"  # both lists are by value
+
+
+def test_a_run_killed_between_list_and_book_loses_no_movement(listed: Project) -> None:
+    for month in ("75", "0"):  # who comes to high risk, and then goes again and comes back
+        listed.write(f"sourcedata/month{month}.csv", source_rows([("Busy", month)]))
+        listed.run("ingestion.py")
+        before = listed.config.client_book
+        older = before.read_bytes() if before.exists() else b""
+        call_list.rank(listed.config)
+    with lookup_db.opened(listed.config.client_book) as book:
+        moved = book.about["moved"]
+    assert moved["came"] == 1
+    listed.config.client_book.write_bytes(older)
+    call_list.rank(listed.config)
+    with lookup_db.opened(listed.config.client_book) as book:
+        assert book.about["moved"] == moved
+
+
 def test_thresholds_and_the_number_of_told_clients_are_settings(listed: Project) -> None:
     listed.configure(high_risk_threshold=0.8, medium_risk_threshold=0.6, clients_with_reasons=1)
     call_list.rank(listed.config)
@@ -563,6 +622,12 @@ def test_without_an_id_column_rows_are_ranked_and_never_compared(listed: Project
         rows = table(listed)
         assert [row["client"] for row in rows] == ["row 2", "row 4", "row 3", "row 5", "row 1"]
         assert {row["rank_change"] for row in rows} == {""}
+    with listed.config.open_clients.open(newline="") as stream:
+        assert list(csv.DictReader(stream))[1]["lastmonth_activity"] == "0"
+    said = "row 7” is row 7 of ingesteddata/openclients.csv"
+    client = create_app(listed.config).test_client()
+    for path in ("/", "/clients/row%202"):
+        assert said in client.get(path, headers=BROWSER).text
 
 
 @pytest.mark.slow

@@ -8,7 +8,7 @@ import numpy as np
 
 from attrition.ranking.lookup_db import Question, opened
 from attrition.ranking.lookup_db_writer import write_ranking
-from attrition.ranking.movement import CAME, LEFT, moved_since
+from attrition.ranking.movement import CAME, LEFT, moved_as_before, moved_since
 from attrition.ranking.ranking import Ranking, Tiers
 
 NOW = "2026-03-{:02}T06:00:00+00:00"
@@ -31,13 +31,14 @@ def listed(high: str, low: str) -> Ranking:
     )
 
 
-def write(path: Path, ranking: Ranking, day: int) -> None:
+def write(path: Path, ranking: Ranking, day: int, *, again: bool = False) -> None:
+    """Write a list after the last one; `again`: of the same clients and risks as that."""
     last = None
     if path.exists():
         with opened(path) as book:
             last = book.high_risk()
     about = {"time": NOW.format(day), "release": "000001-a", "ranked": "open clients"}
-    movement = moved_since(last, ranking)
+    movement = moved_as_before(last, ranking) if last and again else moved_since(last, ranking)
     features = {"size": np.zeros(len(ranking))}
     write_ranking(path, ranking, features, Tiers(0.5, 0.25), about, movement=movement)
 
@@ -49,7 +50,7 @@ def names(path: Path, moved: str) -> list[str]:
         return [client["client"] for client in page.clients]
 
 
-def test_who_came_and_who_left_is_told_until_the_clients_at_high_risk_differ_again(
+def test_who_came_and_who_left_is_told_until_the_clients_or_risks_differ_again(
     tmp_path: Path,
 ) -> None:
     path = tmp_path / "clients.db"
@@ -60,14 +61,23 @@ def test_who_came_and_who_left_is_told_until_the_clients_at_high_risk_differ_aga
     after = {"since": NOW.format(1), "came": 2, "left": 1, "gone": 1}
     # d comes from another tier, f is new on the list; b falls, c is not listed any more.
     for day, ranking in ((2, listed("daf", "be")), (3, listed("fad", "eb"))):
-        write(path, ranking, day)
+        write(path, ranking, day, again=day == 3)
         with opened(path) as book:
             assert book.about["moved"] == after
         assert sorted(names(path, CAME)) == ["d", "f"]
         assert names(path, LEFT) == ["b"]
-    write(path, listed("fa", "ebd"), 4)
+    # Another threshold, the same risks: d is not at high risk any more, nor was on the first list.
+    write(path, listed("fa", "ebd"), 4, again=True)
     with opened(path) as book:
-        assert book.about["moved"] == {"since": NOW.format(3), "came": 0, "left": 1, "gone": 0}
+        assert book.about["moved"] == {"since": NOW.format(1), "came": 1, "left": 1, "gone": 1}
+    write(path, listed("faed", "b"), 5, again=True)
+    assert sorted(names(path, CAME)) == ["d", "e", "f"]
+    write(path, listed("fa", "ebd"), 6)
+    with opened(path) as book:
+        assert book.about["moved"] == {"since": NOW.format(5), "came": 0, "left": 2, "gone": 0}
+    write(path, listed("fa", "ebdg"), 7)
+    with opened(path) as book:  # nobody has moved since the last list, and it says no more
+        assert book.about["moved"] == {"since": NOW.format(6), "came": 0, "left": 0, "gone": 0}
 
 
 def test_the_value_at_risk_is_added_up_by_tier(tmp_path: Path) -> None:

@@ -194,6 +194,17 @@ def test_the_same_ranking_again_keeps_the_changes_it_told() -> None:
     last = Previous(["a", "b"], np.array([0.8, 0.2]), ["0.1000", "new"], ["3", "new"])
     again = ranking.with_changes(found, last)
     assert (again.probability_changes, again.rank_changes) == (["0.1000", "new"], ["3", "new"])
-    for ids, chances in ((["b", "a"], [0.8, 0.2]), (["a", "b"], [0.8, 0.3])):
-        other = Previous(ids, np.array(chances), ["x", "x"], ["x", "x"])
+    for ids, chances in ((["b", "a"], [0.8, 0.2]), (["a", "b"], [0.8, 0.3]), (["a"], [1.0])):
+        texts = ["x"] * len(ids)
+        other = Previous(ids, np.array(chances), texts, texts)
         assert "x" not in ranking.with_changes(found, other).rank_changes
+
+
+def test_another_order_of_the_same_risks_keeps_their_changes_and_compares_no_places() -> None:
+    found = ranked({"a": 0.8, "b": 0.2, "c": 0.1})
+    by_value = Previous(
+        ["c", "a", "b"], np.array([0.1, 0.8, 0.2]), ["new", "0.1000", "-0.2000"], ["new", "3", "1"]
+    )
+    again = ranking.with_changes(found, by_value)
+    assert again.probability_changes == ["0.1000", "-0.2000", "new"]
+    assert again.rank_changes == ["", "", "new"]

@@ -286,6 +286,8 @@ def test_the_numbers_of_the_performance_are_those_of_the_record(second_run: Proj
             found["verdict"],
             number(None if expected["disbelieved"] else expected["f1"]),
         ]
+        rows = {"new rows": "in cross-validation"}.get(sample, "on the test data")
+        assert f"at deployment {found['at_deployment']:.3f} {rows} (" in found["reason"]
         auc, gap = measures["roc_auc"], measures["calibration_gap"]
         assert believed[sample] == [
             f"{auc['at_deployment']:.3f} ({between(auc['interval_at_deployment'])})",

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import io
+from pathlib import Path
 from typing import Any
 
 import pytest
+import typst
+from fontTools.ttLib import TTFont
 from pypdf import PdfReader
 
 from attrition.report import pdf
@@ -112,3 +115,43 @@ def test_the_appendix_begins_where_its_first_chapter_does(lines: int) -> None:
     for page in pages(*[Text(f"text {number}") for number in range(lines)]):
         text = " ".join(text for _, text in page)
         assert ("Appendix" in text) == ("Last" in text)
+
+
+@pytest.mark.parametrize(
+    ("name", "from_machine"),
+    [("Łódź Größe Ωμέγα Жук ★", False), ("株式会社 青", True), ("한국", True), ("บริษัท", True)],
+)
+def test_a_name_in_any_script_makes_a_document_with_the_machines_fonts_where_they_are_needed(
+    monkeypatch: pytest.MonkeyPatch, name: str, from_machine: bool
+) -> None:
+    compile_, asked = typst.compile, []
+
+    def noted(*arguments: Any, **options: Any) -> Any:
+        asked.append(not options["ignore_system_fonts"])
+        return compile_(*arguments, **options)
+
+    monkeypatch.setattr(typst, "compile", noted)
+    texts = "".join(text for page in pages(Text(name)) for _, text in page)
+    assert asked == [from_machine]
+    assert from_machine or name in texts
+
+
+def test_a_font_that_has_the_letters_is_taken_before_the_boxes(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """The font is one of matplotlib's, whose H is called 青 and A 株."""
+    font = TTFont(pdf.font_folder() / "DejaVuSans.ttf")
+    for part in font["cmap"].tables:
+        part.cmap = {0x9752: "H", 0x682A: "A"}
+    for text in font["name"].names:
+        text.string = "Of Han"
+    font.save(tmp_path / "han.ttf")
+    compile_ = typst.compile
+
+    def with_font(*arguments: Any, **options: Any) -> Any:
+        options["font_paths"] = [*options["font_paths"], tmp_path]
+        return compile_(*arguments, **options)
+
+    assert "青株" not in str(pages(Text("青株")))
+    monkeypatch.setattr(typst, "compile", with_font)
+    assert "青株" in str(pages(Text("青株")))

@@ -8,8 +8,10 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.text import Text
 
@@ -105,3 +107,11 @@ def clear_of_each_other(labels: list[Text]) -> bool:
     figure.canvas.draw()
     boxes = [label.get_window_extent() for label in labels]
     return all(left.x1 < right.x0 for left, right in pairwise(boxes))
+
+
+def inside(figure: Figure, *artists: Artist) -> bool:
+    """Whether these stand on the figure from end to end, and are not cut at its edge."""
+    FigureCanvasAgg(figure)
+    figure.canvas.draw()
+    boxes = [artist.get_window_extent() for artist in artists]
+    return all(box.x0 >= 0 and box.x1 <= figure.bbox.x1 for box in boxes)

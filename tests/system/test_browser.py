@@ -253,6 +253,25 @@ def test_on_a_phone_reasons_have_the_row_and_long_names_break_between_their_word
     assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
 
 
+def test_the_report_keeps_its_names_and_pictures_readable_at_any_width(
+    browser: Any, finished_copy: Project
+) -> None:
+    """However long a reason's first word is; on a phone wide pictures move in their frame."""
+    told = Project(finished_copy.root, reports=("html",))
+    told.configure(labels={"lastmonth_activity": {"label": "calls_" * 9 + "count"}})
+    told.run("reporting.py")
+    for width, least in ((1280, 140), (390, 140)):
+        page = browser.new_page(viewport={"width": width, "height": 900})
+        page.goto(told.config.report.as_uri())
+        names = page.locator(".calls tbody .client")
+        assert min(one.bounding_box()["width"] for one in names.all()) >= least
+        pictures = page.locator(".picture svg:not([aria-labelledby^=confusionmatrix])")
+        assert pictures.count() > 3
+        assert min(one.bounding_box()["width"] for one in pictures.all()) >= 600
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
+        page.close()
+
+
 def test_on_a_phone_the_what_if_is_one_touch_away(open_page: Open, port: int) -> None:
     page = open_page(client_pages.client_url(first_client(port)["client"]), viewport=PHONE)
     link = page.get_by_role("link", name="What if a value were another?")

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from attrition.calls.effect import Estimate
 from attrition.core.labels import NO_LABELS, Labels
+from attrition.model.explanations import with_years
 from attrition.model.metrics import Score
 from attrition.model.terms import Floats
 from attrition.monitoring.impact import term_weights
@@ -49,6 +50,7 @@ def scorecard_pictures(model: Model, labels: Labels = NO_LABELS) -> list[Picture
     reference = model.training.get("reference") or scorecard_figures.NO_REFERENCE
     weights = term_weights(model.card, model.training.get("predicted"))
     drawn = (scorecard_figures.risk_curves, scorecard_figures.pair_maps)
+    labels = with_years(model.card, labels)
     return [draw(model.card, weights, reference, labels) for draw in drawn]
 
 

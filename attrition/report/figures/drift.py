@@ -72,8 +72,8 @@ def drift(data_drift: Mapping[Sample, Drift], labels: Labels = NO_LABELS) -> Pic
     axes.set(ylim=(len(kept) - 0.4, -0.6), xlabel="population stability index (PSI)")
     _psi_axis(axes, max(largest.values()))
     axes.legend(
-        loc="lower left",
-        bbox_to_anchor=(0, 1),
+        loc="lower right",  # at the left there is room beside the axes, for long names
+        bbox_to_anchor=(1, 1),
         ncols=len(judged),
         borderaxespad=0.2,
         handletextpad=0.2,

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FixedFormatter, FuncFormatter, MaxNLocator
 from numpy.typing import ArrayLike
 
-from attrition.core.formatting import plural, short
+from attrition.core.formatting import plural, short, year_text
 from attrition.core.labels import NO_LABELS, Labels
 from attrition.model.scorecard import Scorecard
 from attrition.model.terms import (
@@ -79,7 +79,8 @@ def risk_curves(
         reference: summary of its training rows, `reference` in training.json.
     """
     columns: list[ColumnTerm] = [*card.numeric, *card.categorical]
-    terms = strongest(columns, weights)[:MOST_COLUMNS]
+    counting = strongest(columns, weights)
+    terms = counting[:MOST_COLUMNS]
     limit = 1.1 * max(_reach(term) for term in terms)
     figure, panels = _panels(len(terms), 1.75)
     for term, axes in zip(terms, panels, strict=True):
@@ -94,7 +95,7 @@ def risk_curves(
         "Risk curves",
         f"Of {len(columns)} columns, {first} counts most: it moves a client's log-odds "
         f"by {weights[terms[0].columns]:.2f} from the average, on average.",
-        _caption([weights[term.columns] for term in columns if term not in terms]),
+        _caption([weights[term.columns] for term in counting[MOST_COLUMNS:]]),
         figure,
     )
 
@@ -110,7 +111,7 @@ def _panels(count: int, height: float) -> tuple[Figure, list[Axes]]:
 
 
 def _caption(left_out: Sequence[float]) -> str:
-    """How to read the curves; `left_out` are the weights of the columns that are not drawn."""
+    """How to read the curves; `left_out` are the weights of the others that count."""
     caption = (
         "Points (log-odds) over values, against the average client's: above zero the risk is "
         "higher, and +0.7 doubles the odds. Dots are knots, where a curve bends; where most of "
@@ -202,7 +203,11 @@ def _draw_curve(
     axes.yaxis.set_major_formatter(FuncFormatter(lambda points, _: signed(points)))
     ticks = knots if term.axis.is_flag else _ticks(knots, positions)
     axes.set_xticks(np.interp(ticks, knots, positions) if len(knots) > 1 else positions)
-    names = [fitted(labels.phrase(term.column, tick) or short(tick), PANEL / 2) for tick in ticks]
+    texts = (
+        labels.phrase(term.column, tick) or labels.number(term.column, tick, short)
+        for tick in ticks
+    )
+    names = [fitted(text, PANEL / 2) for text in texts]
     axes.xaxis.set_major_formatter(FixedFormatter(names))
     if term.axis.is_flag:  # words are written inwards
         low, high = axes.get_xticklabels()
@@ -356,7 +361,7 @@ def _draw_map(
             _draw_shades(axes, [row, row + 1], np.stack([cells, cells]), limit)
     axes.grid(visible=False)
     axes.spines[:].set_visible(False)
-    axes.set_xlabel(fitted(labels.name(second), PANEL))
+    axes.set_xlabel(fitted(labels.name(second), width))
     axes.set_ylabel(fitted(labels.name(first), 0.7 * PANEL))
     axes.set_xticks(*_map_ticks(below, across, min(0.9 * width / len(across), LEVEL)))
     axes.set_yticks(*_map_ticks(left, down, LEVEL))
@@ -436,6 +441,7 @@ def _map_ticks(axis: Axis, positions: Sequence[int], room: float) -> tuple[Float
     chosen = np.linspace(0, len(positions) - 1, labelled).round().astype(int)
     named = [positions[place] for place in chosen]
     if isinstance(axis, KnotAxis):
-        return chosen + 0.5, [short(axis.knots[position]) for position in named]
+        text = year_text if axis.holds_years else short
+        return chosen + 0.5, [text(axis.knots[position]) for position in named]
     levels = [*axis.levels, "others"]
     return chosen + 0.5, [fitted(levels[position], room) for position in named]

@@ -208,12 +208,12 @@ def diverging_bars(
         rows: number of bars there is room for.
     """
     for row, (name, value, remark) in enumerate(bars):
-        axes.barh(row + 0.24, value, height=0.3, color=ALARM if value > 0 else ACCENT)
-        axes.plot([0, 0], [row + 0.02, row + 0.46], color=SOFT, linewidth=0.8)
+        axes.barh(row + 0.27, value, height=0.26, color=ALARM if value > 0 else ACCENT)
+        axes.plot([0, 0], [row + 0.12, row + 0.42], color=SOFT, linewidth=0.8)
         for text, x, side, color in ((name, 0, "left", INK), (remark, 1, "right", SOFT)):
             axes.text(
                 x,
-                row - 0.2,
+                row - 0.24,
                 text,
                 transform=axes.get_yaxis_transform(),
                 ha=side,

@@ -101,7 +101,7 @@ def _list_parameters(sorts: Sequence[str]) -> list[Described]:
         _query(
             "moved",
             {"type": "string", "enum": ["", *MOVES]},
-            "who has come to high risk since the last list that differed in that, or left it",
+            "who has come to high risk since the last list of other clients or risks, or left it",
         ),
         _query("least_value", {"type": "number"}, "least value of a client, in the value column"),
         _query(

@@ -166,12 +166,13 @@ def _ranked_client(has_profit: bool, has_segments: bool) -> Schema:
         reasons=listed(TEXT, description="the strongest, and what sets it apart"),
         probability_change={
             **optional(NUMBER),
-            "description": "since the last list that differed; "
+            "description": "since the last list of other clients or risks; "
             "null without one, and for a new client",
         },
         rank_change={
             **optional({"type": "integer"}),
-            "description": "places climbed since then, negative for a fall",
+            "description": "places climbed since then, negative for a fall; null also where that "
+            "list had another order",
         },
         is_new={**FLAG, "description": "whether that list did not name the client"},
         value=optional(NUMBER),

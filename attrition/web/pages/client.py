@@ -128,7 +128,8 @@ def _field(term: ColumnTerm, value: Any, labels: Labels) -> Field:
             for knot in term.axis.knots
         ]
         return Field(term.column, name, "number", text, "", _options(known, text))
-    usual = value_text(term.axis.usual_value)  # in the form that the field takes
+    # In the form that the field takes, without a label's format.
+    usual = Labels(years=labels.years).number(term.column, term.axis.usual_value)
     return Field(term.column, name, "number", text, f"usually {usual}", ())
 
 

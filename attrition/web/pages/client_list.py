@@ -124,6 +124,7 @@ class Listing:
         previous, next: addresses, from the question mark on; None where there is no such page.
         csv: address of all that match, on every page, as CSV.
         everybody: address of all clients.
+        row_names: where the rows stand that clients without names are called by; "" with names.
     """
 
     about: Mapping[str, Any]
@@ -152,6 +153,7 @@ class Listing:
     next: str | None
     csv: str
     everybody: str
+    row_names: str = ""
 
 
 def listing(
@@ -371,7 +373,7 @@ def value_at_risk(about: Mapping[str, Any]) -> str:
         return ""
     high = "not known" if sums[HIGH] is None else amount(sums[HIGH])
     whom = "all clients" if len(known) == len(sums) else "the clients with a known value"
-    return f"Value at risk {high}, of {whom} {amount(sum(known))}"
+    return f"Value at risk: {high} among clients at high risk, {amount(sum(known))} among {whom}"
 
 
 def _value(values: list[str] | tuple[str, ...]) -> str:
@@ -391,10 +393,10 @@ def _order(column: str, sort: str, about: Mapping[str, Any]) -> Choice:
 
 
 def _change(probability: str, rank_change: str) -> str:
-    """The changes of risk and rank since the last list, in words."""
+    """The changes of risk and, where it is known, of rank since the last list, in words."""
     if probability in ("", NEW):
         return probability
-    moved, climbed = float(probability), int(rank_change)
+    moved, climbed = float(probability), int(rank_change or 0)
     parts = [points(100 * moved)] if moved else []
     if climbed:
         parts.append(f"{'up' if climbed > 0 else 'down'} {count(abs(climbed))}")

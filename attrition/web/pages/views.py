@@ -16,7 +16,9 @@ from werkzeug.exceptions import ServiceUnavailable
 
 from attrition.calls.effect import BY_KIND, WHY_NOT_COMPARED
 from attrition.core import formatting
+from attrition.model.explanations import with_years
 from attrition.model.scorecard import Scorecard
+from attrition.ranking.client_pages import row_names
 from attrition.ranking.lookup_db import NOT_LATELY
 from attrition.ranking.ranking import HOLD_OUT
 from attrition.runs import history
@@ -136,7 +138,7 @@ def client_page(
     """
     explained: dict[str, Any] = {}
     if card is not None and client["contributions"] is not None:
-        labels = state().config.labels
+        labels = with_years(card, state().config.labels)
         order = one_client.columns_by_points(card, client["contributions"])
         explained = {
             "drivers": one_client.drivers(client["contributions"], labels),
@@ -149,6 +151,7 @@ def client_page(
         "client.html",
         client=client,
         row=client_list.row(client),
+        row_names=row_names(state().config, client["ranked"]),
         segments=client_list.segments_in_words(client, state().config.labels),
         thresholds=thresholds,
         risk_history=one_client.risk_history(client["history"], client),
@@ -197,6 +200,8 @@ def _listing() -> tuple[Listing | None, str | None]:
     except ServiceUnavailable as trouble:
         return None, trouble.description
     has_values = state().config.value_column is not None
-    return client_list.listing(
+    listing = client_list.listing(
         page, question, number, PER_PAGE, has_values=has_values, segments=segments
-    ), None
+    )
+    names = row_names(state().config, page.about["ranked"])
+    return replace(listing, row_names=names), None

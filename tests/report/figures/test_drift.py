@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 from matplotlib.axes import Axes
 
+from attrition.core.labels import Label, Labels
 from attrition.model.terms import Floats
 from attrition.monitoring import drift as monitoring_drift
 from attrition.monitoring.findings import Impact, Sample
@@ -18,7 +19,7 @@ from attrition.report.figures import drift as drift_figures
 from attrition.report.figures import style
 from attrition.report.figures.style import Absent, Picture
 from tests.support import hostile
-from tests.support.figures import compared, panels, points, sizes, table
+from tests.support.figures import compared, inside, panels, points, sizes, table
 from tests.support.releases import quiet_month_card
 
 
@@ -54,6 +55,18 @@ def test_what_drifted_is_filled_and_stands_at_its_psi() -> None:
         "test data (500 rows)",
         "new rows (500 rows)",
     ]
+
+
+def test_three_samples_beside_long_names_are_named_whole() -> None:
+    name = "durchschnittliche_anzahl_der_beschwerden_pro_quartal_im_jahr"
+    found = {sample: compared(table(800)) for sample in (*Sample,)[:3]}
+    shown = drift_figures.drift(found, Labels({"moved": Label(name)}))
+    assert isinstance(shown, Picture)
+    (axes,) = panels(shown)
+    legend = axes.get_legend()
+    assert legend is not None
+    assert len(legend.get_texts()) == 3
+    assert inside(shown.figure, legend)
 
 
 def test_without_drift_or_data_that_is_said() -> None:

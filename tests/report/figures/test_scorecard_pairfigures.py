@@ -16,7 +16,7 @@ from attrition.report.figures import scorecard as scorecard_figures
 from attrition.report.figures import style
 from attrition.report.figures.style import Absent, Picture
 from tests.support import hostile
-from tests.support.figures import card, clear_of_each_other, number, panels, texts
+from tests.support.figures import card, clear_of_each_other, inside, number, panels, texts
 
 
 def drawn(
@@ -49,6 +49,17 @@ def test_a_level_is_shown_where_clients_have_it(rest: int, shown: list[str]) -> 
     pair = PairTerm(("x", "s"), axes_of, ((1.0, -1.0, 2.0, 2.0),) * 20, 0.0)
     (axes,) = panels(drawn(card(number("x", (0, 10), (0, 0)), pair), summary))
     assert [text.get_text() for text in axes.get_yticklabels()] == shown
+
+
+def test_a_long_name_below_the_last_map_is_not_cut() -> None:
+    name = "durchschnittliche_anzahl_der_beschwerden_pro_quartal_im_jahr"
+    axes_of = (KnotAxis((0, 10), 0), LevelAxis(("a level of a long name", "b")))
+    points = ((1.2, -0.7, 0.0), (0.0, 0.5, 0.0))
+    pairs = [PairTerm((name, f"s{n}"), axes_of, points, 0.0) for n in range(3)]
+    shown = drawn(card(number(name, (0, 10), (0, 0)), *pairs))
+    assert isinstance(shown, Picture)
+    *_, last = panels(shown)
+    assert inside(shown.figure, last.xaxis.label)
 
 
 def test_one_strong_corner_leaves_the_rest_of_the_maps_visible() -> None:

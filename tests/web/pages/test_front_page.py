@@ -183,9 +183,12 @@ def test_the_page_says_what_became_of_the_called_by_kind_of_action(ready: Projec
 
 def test_values_that_nobody_knows_have_no_sum(ready: Project) -> None:
     rank(ready, value_at_risk={"high": None, "medium": None, "low": None})
-    assert "Value at risk " not in page_of(ready).split("Whom to call first")[0]
+    assert "Value at risk: " not in page_of(ready).split("Whom to call first")[0]
     rank(ready, value_at_risk={"high": None, "medium": 810.0, "low": None})
-    assert "Value at risk not known, of the clients with a known value 810." in page_of(ready)
+    assert (
+        "Value at risk: not known among clients at high risk, 810 among the clients with a known "
+        "value." in page_of(ready)
+    )
 
 
 def test_value_and_movement_stand_above_the_list_and_lead_to_the_clients(ready: Project) -> None:
@@ -193,10 +196,10 @@ def test_value_and_movement_stand_above_the_list_and_lead_to_the_clients(ready: 
     html = page_of(ready)
     above = html[: html.index("Whom to call first")]
     said = re.sub(r"<[^>]+>", "", above)
-    assert "Value at risk 6,345, of all clients 7,155." in said
+    assert "Value at risk: 6,345 among clients at high risk, 7,155 among all clients." in said
     assert (
-        "1 new at high risk, 1 no longer at high risk, 1 not listed any more since 1 February 2026."
-        in said
+        "1 new at high risk, 1 no longer at high risk, 1 not listed any more since the list of "
+        "1 February 2026, 06:00 UTC." in said
     )
     came, left = re.findall(r'<a href="(/\?moved=\w+)">', above)
     assert listed(page_of(ready, came)) == ["Ada"]

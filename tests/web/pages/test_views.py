@@ -21,7 +21,8 @@ from hypothesis import strategies as st
 
 from app import create_app
 from attrition.core import atomic_files, releases
-from attrition.core.labels import parse_labels
+from attrition.core.labels import NO_LABELS, parse_labels
+from attrition.model.explanations import with_years
 from attrition.model.reasons import effects
 from attrition.model.scorecard import Scorecard
 from attrition.model.terms import CategoricalTerm, KnotAxis, LevelAxis, NumericTerm, PairTerm
@@ -291,7 +292,8 @@ def test_a_wrong_question_is_an_error_page(client: FlaskClient, query: str) -> N
     answer = client.get(f"/?{query}", headers=BROWSER)
     assert answer.status_code == 400
     assert answer.mimetype == "text/html"
-    assert f"{query[0].upper()}{query[1:].partition('=')[0]}: expected" in answer.text
+    name = query.partition("=")[0]
+    assert f"{name if '_' in name else name.capitalize()}: expected" in answer.text
 
 
 @pytest.mark.slow
@@ -566,10 +568,11 @@ def test_of_many_levels_the_most_telling_are_named_and_the_others_counted() -> N
 def test_a_year_has_no_comma_on_a_clients_page() -> None:
     term = NumericTerm("since", KnotAxis((1990.0, 2019.0), 2000.0), (-1.0, 1.0), 0.0, 0.0, 0.0)
     model = Scorecard(0.0, 0.5, (term,), (), ())
-    (standing,) = standings.standings(model, {"since": 2019.0}, ["since"])
+    labels = with_years(model, NO_LABELS)
+    (standing,) = standings.standings(model, {"since": 2019.0}, ["since"], labels)
     assert standing.value == "2019"
     assert across(standing) == ["1990", "1995", "2000", "2005", "2010", "2015"]
-    ((field,), _) = one_client.fields(model, {"since": 2019.0}, ["since"])
+    ((field,), _) = one_client.fields(model, {"since": 2019.0}, ["since"], labels=labels)
     assert field.hint == "usually 2000"
 
 
@@ -587,7 +590,7 @@ def test_where_most_clients_would_crowd_the_axis_is_stretched_and_the_page_says_
     model = Scorecard(-2.0, 0.5, (term,), (), ())
     (standing,) = standings.standings(model, {"spend": 502.0}, ["spend"])
     assert standing.remark == "Axis stretched, not to scale"
-    assert across(standing) == ["0", "2", "3", "1000"]
+    assert across(standing) == ["0", "2", "3", "1,000"]
     assert standing.chart
     room = charts.WIDTH - charts.LEFT - charts.RIGHT
     assert standing.chart.dots[0].x == pytest.approx(charts.LEFT + 0.9 * room, abs=0.1)
@@ -668,7 +671,7 @@ def test_a_form_hints_in_the_form_that_its_field_takes() -> None:
     (age,), _ = one_client.fields(CARD, features, ["age", "region"], labels=labels)
     assert (age.value, age.hint) == ("55", "usually 10")
     (standing,) = standings.standings(CARD, features, ["age"], labels)
-    assert across(standing) == ["0%", "2000%", "4,000%", "6,000%", "10,000%"]
+    assert across(standing) == ["0%", "2,000%", "4,000%", "6,000%", "10,000%"]
 
 
 def test_a_form_offers_known_values_other_ones_and_none() -> None:
@@ -802,7 +805,7 @@ def test_the_weeks_show_the_last_list_of_each_and_need_two() -> None:
     assert third - second == pytest.approx(3 * (second - first), abs=0.2)  # the axis is time
     assert clients.text == "9 in the week of 30 March 2026, 7 in that of 2 March 2026."
     readings = [{**one, "value_at_risk": 1000.0 * one["high"]} for one in readings]
-    assert dashboard.weeks(readings)[1].chart.dots[0].text == "2 March 2026: 7000"
+    assert dashboard.weeks(readings)[1].chart.dots[0].text == "2 March 2026: 7,000"
 
 
 # --- the documentation and errors -------------------------------------------------------------
