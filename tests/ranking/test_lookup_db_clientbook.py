@@ -177,6 +177,8 @@ def test_tiers_and_parts_of_names_narrow_the_list_down(path: Path) -> None:
     narrowed = asked(path, size=1, part="a", tiers=frozenset({"high"}))
     assert (places(narrowed), narrowed.matching) == ([1], 2)
     assert asked(path, part="nobody").matching == 0
+    assert asked(path, part="gasacme").matching == 0  # ends one name and begins the next
+    assert asked(path, part="".join(row[1] for row in ROWS) + "more").matching == 0
     for number, size in ((1, 3), (2, 3), (3, 3), (1, 4), (2, 2), (9, 2)):
         page = asked(path, part="a", number=number, size=size)
         assert page.matching == 4, (number, size)
