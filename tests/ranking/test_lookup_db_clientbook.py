@@ -22,6 +22,7 @@ ABOUT = {
     "total": 5,
     "tiers": {"high": 2, "medium": 1, "low": 2},
     "thresholds": {"high": 0.5, "medium": 0.25},
+    "value_at_risk": {"high": 9.0, "medium": 400.0, "low": 20.0},
 }
 # Place, client, tier, probability, changes, value, value at risk, value rank.
 ROWS: list[tuple[Any, ...]] = [
@@ -41,7 +42,7 @@ def path(tmp_path: Path) -> Path:
 
 
 def write(path: Path, rows: list[tuple[Any, ...]] = ROWS) -> None:
-    details = [(row[0], '["because"]', '{"size": %d}' % row[0]) for row in rows]  # noqa: UP031
+    details = [(row[0], '["because"]', '{"size": [%d]}' % row[0]) for row in rows]  # noqa: UP031
     tiers = {tier: sum(row[2] == tier for row in rows) for tier in lookup_db.TIERS}
     write_book(path, {**ABOUT, "total": len(rows), "tiers": tiers}, rows, details)
 
