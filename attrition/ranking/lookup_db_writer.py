@@ -182,9 +182,7 @@ def _clients(ranking: Ranking) -> Iterator[tuple[Any, ...]]:
     )
 
 
-def _details(
-    ranking: Ranking, features: Mapping[str, Any]
-) -> Iterator[tuple[int, str, str | None]]:
+def _details(ranking: Ranking, features: Mapping[str, Any]) -> Iterator[tuple[Any, ...]]:
     """Place, reasons as JSON, and at the first of each block the features of its clients."""
     columns = {json.dumps(name): _texts(features[name][ranking.rows].tolist()) for name in features}
     quoted = cache(json.dumps)

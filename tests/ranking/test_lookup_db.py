@@ -59,9 +59,7 @@ def test_each_client_keeps_its_own_features_values_and_reasons(tmp_path: Path) -
     assert [client and client["value_rank"] for client in found] == [1, None, 2]
 
 
-def test_a_client_of_a_long_list_without_values_has_its_own_features_and_reasons(
-    tmp_path: Path,
-) -> None:
+def test_on_a_long_list_without_values_each_has_its_own_features(tmp_path: Path) -> None:
     count, with_reasons = 250, 120
     places = range(1, count + 1)
     ranking = Ranking(
@@ -84,9 +82,8 @@ def test_a_client_of_a_long_list_without_values_has_its_own_features_and_reasons
             assert client is not None
             reasons = [f"of {place}"] if place <= with_reasons else []
             assert (client["features"], client["reasons"]) == ({"size": place}, reasons)
-        for sort in ("value_at_risk", "-value_at_risk"):
-            page = book.page(Question(sort=sort), 3, 100)
-            assert [client["place"] for client in page.clients] == list(places[200:])
+        page = book.page(Question(sort="-value_at_risk"), 3, 100)
+    assert [client["place"] for client in page.clients] == list(places[200:])
 
 
 @pytest.mark.parametrize("name", ["é" * 400, "a\0" + "é" * 400, "\0" * 400])
