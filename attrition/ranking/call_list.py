@@ -28,6 +28,7 @@ from attrition.core import atomic_files, clock, formatting, plain_values
 from attrition.core.config import BY_RISK, Config
 from attrition.core.errors import DataError, UnreadableError
 from attrition.core.formatting import NO_OPEN_CLIENTS, OPEN_CLIENTS
+from attrition.core.loading import uncollected
 from attrition.core.run_warnings import RunWarning
 from attrition.data import segment_change
 from attrition.data.clients import Clients
@@ -123,6 +124,7 @@ def rank(config: Config) -> RankingResult | str:
     return rank_clients(config, read_ledger(config.ledger), live_champion(config))
 
 
+@uncollected()
 def rank_clients(config: Config, ledger: Ledger, champion: Champion | None) -> RankingResult | str:
     """Rank the open clients by the deployed model; without any, the clients of the newest batch who
     stayed. Clients who have left are not ranked.

@@ -47,6 +47,7 @@ _SORTS_BY_PROBABILITY = {
     "probability": "probability, place DESC",
     "-probability": "probability DESC, place",
 }
+_SORTS_WITHOUT_VALUES = dict.fromkeys(("value_at_risk", "-value_at_risk"), "place")
 # Where costs are set; without an index, which takes longer to make than all pages take to sort.
 PROFIT_SORTS = {
     "profit": "profit NULLS LAST, place",
@@ -62,9 +63,9 @@ _ABOUT = {"time", "release", "ranked", "total", "tiers", "thresholds"}
 SCHEMA = (
     "CREATE TABLE about (about TEXT NOT NULL)",  # one row, JSON
     """CREATE TABLE clients (
+        folded TEXT NOT NULL,
         place INTEGER PRIMARY KEY,
         client TEXT NOT NULL,
-        folded TEXT NOT NULL,
         tier TEXT NOT NULL,
         probability REAL NOT NULL,
         probability_change TEXT NOT NULL,
@@ -74,8 +75,9 @@ SCHEMA = (
         value_rank INTEGER,
         profit REAL
     )""",
-    # A separate table: the texts are long and would slow down a search.
-    "CREATE TABLE details (place INTEGER PRIMARY KEY, reasons TEXT NOT NULL, features TEXT)",
+    # A separate table: the texts are long and would slow down a search. Features stand where a
+    # block of clients begins, as lists of all their values; without these and reasons no row is.
+    "CREATE TABLE details (place INTEGER PRIMARY KEY, reasons TEXT NOT NULL, of_block TEXT)",
     # Clients who have come to high risk or left it; without a place: no longer on the list.
     "CREATE TABLE moved (client TEXT NOT NULL, move TEXT NOT NULL, place INTEGER)",
     # The text of each segment column, by the column's number in `about`.
@@ -91,9 +93,9 @@ CONTACTED = "CREATE TABLE contacted (place INTEGER PRIMARY KEY, day TEXT NOT NUL
 INDEXES = (
     "CREATE INDEX clients_by_name ON clients (folded, place, tier)",
     "CREATE INDEX clients_by_tier ON clients (tier, place)",
-    "CREATE INDEX clients_by_value ON clients (value_rank, place, tier)",
     "CREATE INDEX segments_by_text ON segments (number, text, place)",
 )
+BY_VALUE = "CREATE INDEX clients_by_value ON clients (value_rank, place, tier)"  # with values
 
 
 @dataclass(frozen=True)
@@ -252,7 +254,8 @@ class Book:
     def sorts(self) -> dict[str, str]:
         """The orders that the list can be asked for in, each as SQLite's ORDER BY."""
         by_probability = _SORTS_BY_PROBABILITY if "rank_by" in self.about else {}
-        return SORTS | by_probability | (PROFIT_SORTS if self.has_profit else {})
+        by_value = {} if "value_at_risk" in self.about else _SORTS_WITHOUT_VALUES
+        return SORTS | by_probability | by_value | (PROFIT_SORTS if self.has_profit else {})
 
     def _group(self, row: sqlite3.Row) -> str:
         return CALL if row["place"] <= self.to_call else HOLD_OUT
@@ -320,10 +323,14 @@ class Book:
         ).fetchone()
         if row is None:
             return None
-        (features,) = self._connection.execute(
-            "SELECT features FROM details WHERE place = ?", (row["place"],)
+        first, features = self._connection.execute(
+            "SELECT place, of_block FROM details WHERE place <= ? AND of_block IS NOT NULL "
+            "ORDER BY place DESC",
+            (row["place"],),
         ).fetchone()
-        return {**self._client(row), "features": json.loads(features)}
+        distance = row["place"] - first
+        values = {name: column[distance] for name, column in json.loads(features).items()}
+        return {**self._client(row), "features": values}
 
     def high_risk(self) -> HighRisk:
         """Who is at high risk, and who moved there or away."""
@@ -350,10 +357,10 @@ class Book:
         return None if row is None else str(row["client"])
 
     def _client(self, row: sqlite3.Row) -> dict[str, Any]:
-        (reasons,) = self._connection.execute(
+        reasons = self._connection.execute(
             "SELECT reasons FROM details WHERE place = ?", (row["place"],)
         ).fetchone()
-        client = {**dict(row), "reasons": json.loads(reasons)}
+        client = {**dict(row), "reasons": json.loads(*reasons) if reasons else []}
         if self._has_groups:
             client["group"] = self._group(row)
         if not self.has_profit:

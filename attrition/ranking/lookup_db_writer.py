@@ -9,15 +9,20 @@ import sqlite3
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
-from itertools import chain, count, repeat
+from functools import cache
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from attrition.core import atomic_files
 from attrition.core.errors import PipelineError
-from attrition.ranking.lookup_db import CONTACTED, INDEXES, SCHEMA, TIERS, folded
+from attrition.ranking.lookup_db import BY_VALUE, CONTACTED, INDEXES, SCHEMA, TIERS, folded
 from attrition.ranking.movement import CAME, LEFT, Movement
 from attrition.ranking.ranking import Ranking, Tiers
+
+_BLOCK = 100  # clients whose features are one text
 
 
 def write_ranking(
@@ -80,7 +85,8 @@ def write_book(
         about: plain values; see `Page`.
         clients: rows of place, client, tier, probability, probability change, rank change, value,
             value at risk, value rank; with `has_profit` in `about` also profit.
-        details: rows of place, reasons (list of texts), features (column -> value).
+        details: rows of place, reasons (list of texts), features (column -> values of the client
+            and of those below it; None where those of one above include them).
         moved: rows of client, move, place (None: no longer listed).
         contacted: rows of place and day of the last contact; only with `rest_days` in `about`.
         segments: rows of place, number of the segment column in `about`, text.
@@ -115,15 +121,23 @@ def _fill(
     for statement in SCHEMA:
         connection.execute(statement)
     connection.execute("INSERT INTO about VALUES (?)", (json.dumps(about),))
-    profit = ", NULL" if not about.get("has_profit") else ", ?"
-    connection.executemany(
-        f"INSERT INTO clients VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?{profit})",
-        ((position, client, folded(client), *rest) for position, client, *rest in clients),
-    )
-    for table, rows in more.items():
-        connection.executemany(f"INSERT INTO {table} VALUES (?, ?, ?)", rows)
-    for statement in INDEXES:
+    profit = "?" if about.get("has_profit") else "NULL"
+    rows = ((folded(row[1]), *row) for row in clients)
+    _insert(connection, "clients", f"(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, {profit})", rows)
+    for table, more_rows in more.items():
+        _insert(connection, table, "(?, ?, ?)", more_rows)
+    for statement in (*INDEXES, BY_VALUE) if "value_at_risk" in about else INDEXES:
         connection.execute(statement)
+
+
+def _insert(
+    connection: sqlite3.Connection, table: str, values: str, rows: Iterable[Sequence[Any]]
+) -> None:
+    """Add rows to a table, some with each statement, which is quicker than one by one."""
+    rows = iter(rows)
+    while block := list(islice(rows, 50)):
+        many = f"INSERT INTO {table} VALUES {', '.join([values] * len(block))}"
+        connection.execute(many, list(chain.from_iterable(block)))
 
 
 def _segments(ranking: Ranking) -> Iterator[tuple[int, int, str]]:
@@ -150,9 +164,9 @@ def _counts(moved: Iterable[tuple[str, str, int | None]]) -> dict[str, int]:
 
 
 def _clients(ranking: Ranking) -> Iterator[tuple[Any, ...]]:
-    blanks = [None] * len(ranking)
-    ranks = blanks if ranking.value_ranks is None else ranking.value_ranks.tolist()
-    more = [] if ranking.profits is None else [_known(ranking.profits.tolist())]
+    blanks = [math.nan] * len(ranking)  # SQLite's NULL; None takes Python ten times as long
+    ranks = ranking.value_ranks
+    more = [] if ranking.profits is None else [ranking.profits.tolist()]
     return zip(
         range(1, len(ranking) + 1),
         ranking.ids.tolist(),
@@ -160,22 +174,27 @@ def _clients(ranking: Ranking) -> Iterator[tuple[Any, ...]]:
         ranking.probabilities.tolist(),
         ranking.probability_changes,
         ranking.rank_changes,
-        blanks if ranking.values is None else _known(ranking.values.tolist()),
-        blanks if ranking.values_at_risk is None else _known(ranking.values_at_risk.tolist()),
-        (rank or None for rank in ranks),
+        blanks if ranking.values is None else ranking.values.tolist(),
+        blanks if ranking.values_at_risk is None else ranking.values_at_risk.tolist(),
+        blanks if ranks is None else np.where(ranks > 0, ranks, np.nan).tolist(),
         *more,
         strict=True,
     )
 
 
-def _details(ranking: Ranking, features: Mapping[str, Any]) -> Iterator[tuple[int, str, str]]:
-    """Place, reasons and features of each client; the last two as JSON."""
-    columns = [_texts(features[name][ranking.rows].tolist()) for name in features]
-    # One format string for all: there may be millions of clients.
-    form = ", ".join(json.dumps(name).replace("%", "%%") + ": %s" for name in features)
-    reasons = chain(map(json.dumps, ranking.reasons), repeat("[]"))
-    of_features = map(f"{{{form}}}".__mod__, zip(*columns, strict=True))
-    return zip(count(1), reasons, of_features, strict=False)
+def _details(ranking: Ranking, features: Mapping[str, Any]) -> Iterator[tuple[Any, ...]]:
+    """Place, reasons as JSON, and at the first of each block the features of its clients."""
+    columns = {json.dumps(name): _texts(features[name][ranking.rows].tolist()) for name in features}
+    quoted = cache(json.dumps)
+    for start in range(0, len(ranking), _BLOCK):
+        lists = (
+            f"{name}: [{', '.join(texts[start : start + _BLOCK])}]"
+            for name, texts in columns.items()
+        )
+        of_block: str | None = f"{{{', '.join(lists)}}}"
+        for place, reasons in enumerate(ranking.reasons[start : start + _BLOCK] or [[]], start + 1):
+            yield place, f"[{', '.join(map(quoted, reasons))}]", of_block
+            of_block = None
 
 
 def _texts(values: Sequence[Any]) -> list[str]:
@@ -190,7 +209,3 @@ def _json(value: Any) -> str:
             return "null"
         return str(int(value)) if value.is_integer() and abs(value) < 1e15 else repr(value)
     return json.dumps(value)
-
-
-def _known(values: Iterable[float]) -> Iterator[float | None]:
-    return (None if math.isnan(value) else value for value in values)

@@ -58,7 +58,7 @@ def remember(ranking: Ranking, release: str, commit: str | None, ranked: str) ->
     chosen: Iterable[int] = range(len(ids))
     if len(ids) > _SAMPLE:
         # The checksum of an id is independent of its risk: the sample represents all clients.
-        checksums = np.fromiter((zlib.crc32(name.encode()) for name in ids), np.uint32, len(ids))
+        checksums = np.fromiter(map(zlib.crc32, map(str.encode, ids)), np.uint32, len(ids))
         # The ids decide among equal checksums, so the order of the rows does not matter.
         limit = np.partition(checksums, _SAMPLE - 1)[_SAMPLE - 1]
         candidates = np.flatnonzero(checksums <= limit).tolist()

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
+from itertools import repeat
 
 import numpy as np
 from numpy.typing import NDArray
@@ -334,24 +335,18 @@ def with_changes(ranking: Ranking, previous: Previous | None) -> Ranking:
         return replace(ranking, probability_changes=blanks, rank_changes=blanks)
     if is_same(ranking, previous):
         return _with_kept_changes(ranking, previous)
-    positions = {client: position for position, client in enumerate(previous.ids)}
+    positions = dict(zip(previous.ids, range(len(previous.ids)), strict=True))
     ids = ranking.ids.tolist()
-    before = np.fromiter((positions.get(client, -1) for client in ids), np.intp, len(ids))
-    climbed = (before - np.arange(len(ids))).tolist()
-    is_new = (before < 0).tolist()
+    before = np.fromiter(map(positions.get, ids, repeat(-1)), np.intp, len(ids))
     # The added 0 allows a last list without clients.
     probabilities_before = np.append(previous.probabilities, 0.0)[before]
     moved = (_units(ranking.probabilities) - _units(probabilities_before)).tolist()
     texts = {units: f"{units / 10**DECIMALS:.{DECIMALS}f}" for units in set(moved)}
-    return replace(
-        ranking,
-        probability_changes=[
-            NEW if new else texts[units] for new, units in zip(is_new, moved, strict=True)
-        ],
-        rank_changes=[
-            NEW if new else str(climb) for new, climb in zip(is_new, climbed, strict=True)
-        ],
-    )
+    probability_changes = list(map(texts.__getitem__, moved))
+    rank_changes = list(map(str, (before - np.arange(len(ids))).tolist()))
+    for position in np.flatnonzero(before < 0).tolist():
+        probability_changes[position] = rank_changes[position] = NEW
+    return replace(ranking, probability_changes=probability_changes, rank_changes=rank_changes)
 
 
 def without_places(ranking: Ranking) -> Ranking:
@@ -398,14 +393,11 @@ def _units(probabilities: Floats) -> NDArray[np.int64]:
 
 
 def _order(probabilities: Floats, ids: NDArray[np.object_]) -> NDArray[np.intp]:
-    order = np.argsort(-probabilities, kind="stable")
-    ranked = probabilities[order]
-    edges = np.flatnonzero(np.diff(ranked)) + 1
-    starts, ends = np.append(0, edges), np.append(edges, len(order))
-    tied = ends - starts > 1
-    for start, end in zip(starts[tied].tolist(), ends[tied].tolist(), strict=True):
-        order[start:end] = sorted(order[start:end].tolist(), key=ids.__getitem__)
-    return order
+    names = ids.tolist()
+    by_name = sorted(range(len(names)), key=names.__getitem__)
+    name_ranks = np.empty(len(names), np.intp)
+    name_ranks[by_name] = np.arange(len(names))
+    return np.lexsort((name_ranks, -probabilities))
 
 
 def _reasons(

@@ -343,9 +343,10 @@ def _remember_risks(
     ]
     connection.executemany("INSERT INTO clients (client, probability) VALUES (?, ?)", new)
     connection.executemany("UPDATE clients SET probability = ? WHERE number = ?", changed)
-    connection.executemany(
-        "INSERT INTO risks SELECT number, ?, probability FROM clients WHERE client = ?",
-        [(ranking, client) for client, _ in new],
+    last = max((number for number, _ in known.values()), default=0)
+    connection.execute(
+        "INSERT INTO risks SELECT number, ?, probability FROM clients WHERE number > ?",
+        (ranking, last),
     )
     connection.executemany(
         "INSERT INTO risks VALUES (?, ?, ?)",

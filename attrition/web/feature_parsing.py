@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import codecs
 import csv
-import gc
 import io
 import json
 import math
@@ -24,6 +23,7 @@ from numpy.typing import NDArray
 
 from attrition.core.errors import DataError
 from attrition.core.formatting import plural
+from attrition.core.loading import uncollected
 from attrition.data.csv_scan import first_stray_quote
 from attrition.web.plain_csv import plain_table
 
@@ -73,13 +73,8 @@ def _loaded(data: bytes | bytearray) -> Any:
     Without the garbage collector, which would look at a long table's rows again and again while
     no other thread gets its turn.
     """
-    was_enabled = gc.isenabled()
-    gc.disable()
-    try:
+    with uncollected():
         return orjson.loads(data)
-    finally:
-        if was_enabled:
-            gc.enable()
 
 
 def decoded_mlflow_json(data: bytes) -> Any:

@@ -137,7 +137,7 @@ def test_a_columns_name_is_whole_however_long() -> None:
     name = "durchschnittliche_anzahl_der_beschwerden_pro_quartal_im_jahr" * 2
     term = NumericTerm(name, KnotAxis((0.0, 9.0), 2.0), (1.0, 2.0), -5.0, 0.5, 0.0)
     words = Words(Scorecard(0.0, 0.5, (term,), (), ()))
-    assert words.of(Reason(name, (name,), (3.0,), 0.5)) == f"{name} is 3: raises the risk"
+    assert words.of(Reason((name,), (3.0,), 0.5)) == f"{name} is 3: raises the risk"
 
 
 def test_the_same_reason_is_made_once_and_another_value_is_another_text() -> None:
@@ -181,7 +181,7 @@ def test_a_column_not_a_value_decides_whether_its_numbers_are_years(
     points = (1.0, 0.1, -1.0) if "below" in text else (-1.0, -0.1, 1.0)
     term = NumericTerm("x", KnotAxis(knots, knots[1]), points, 0.0, 0.0, 0.0)
     words = Words(Scorecard(0.0, 0.5, (term,), (), ()))
-    assert words.of(Reason("x", ("x",), (value,), 0.5)) == f"x is {text}: raises the risk"
+    assert words.of(Reason(("x",), (value,), 0.5)) == f"x is {text}: raises the risk"
 
 
 # Real tables

@@ -59,6 +59,33 @@ def test_each_client_keeps_its_own_features_values_and_reasons(tmp_path: Path) -
     assert [client and client["value_rank"] for client in found] == [1, None, 2]
 
 
+def test_on_a_long_list_without_values_each_has_its_own_features(tmp_path: Path) -> None:
+    count, with_reasons = 250, 120
+    places = range(1, count + 1)
+    ranking = Ranking(
+        ids=np.array([f"c{place}" for place in places], dtype=object),
+        probabilities=np.linspace(0.9, 0.1, count),
+        tiers=np.array(["high"] * count, dtype=object),
+        reasons=[[f"of {place}"] for place in places[:with_reasons]],
+        values=None,
+        values_at_risk=None,
+        value_ranks=None,
+        probability_changes=[""] * count,
+        rank_changes=[""] * count,
+        rows=np.arange(count)[::-1],
+    )
+    path = tmp_path / "clients.db"
+    write_ranking(path, ranking, {"size": np.arange(count, 0.0, -1.0)}, TIERS, ABOUT)
+    with opened(path) as book:
+        for place in places:
+            client = book.client(f"c{place}")
+            assert client is not None
+            reasons = [f"of {place}"] if place <= with_reasons else []
+            assert (client["features"], client["reasons"]) == ({"size": place}, reasons)
+        page = book.page(Question(sort="-value_at_risk"), 3, 100)
+    assert [client["place"] for client in page.clients] == list(places[200:])
+
+
 @pytest.mark.parametrize("name", ["é" * 400, "a\0" + "é" * 400, "\0" * 400])
 def test_a_long_name_is_found_by_its_digest_whatever_it_holds(tmp_path: Path, name: str) -> None:
     path = tmp_path / "clients.db"

@@ -22,6 +22,7 @@ ABOUT = {
     "total": 5,
     "tiers": {"high": 2, "medium": 1, "low": 2},
     "thresholds": {"high": 0.5, "medium": 0.25},
+    "value_at_risk": {"high": 9.0, "medium": 400.0, "low": 20.0},
 }
 # Place, client, tier, probability, changes, value, value at risk, value rank.
 ROWS: list[tuple[Any, ...]] = [
@@ -41,7 +42,7 @@ def path(tmp_path: Path) -> Path:
 
 
 def write(path: Path, rows: list[tuple[Any, ...]] = ROWS) -> None:
-    details = [(row[0], '["because"]', '{"size": %d}' % row[0]) for row in rows]  # noqa: UP031
+    details = [(row[0], '["because"]', '{"size": [%d]}' % row[0]) for row in rows]  # noqa: UP031
     tiers = {tier: sum(row[2] == tier for row in rows) for tier in lookup_db.TIERS}
     write_book(path, {**ABOUT, "total": len(rows), "tiers": tiers}, rows, details)
 
@@ -177,6 +178,8 @@ def test_tiers_and_parts_of_names_narrow_the_list_down(path: Path) -> None:
     narrowed = asked(path, size=1, part="a", tiers=frozenset({"high"}))
     assert (places(narrowed), narrowed.matching) == ([1], 2)
     assert asked(path, part="nobody").matching == 0
+    assert asked(path, part="gasacme").matching == 0  # ends one name and begins the next
+    assert asked(path, part="".join(row[1] for row in ROWS) + "more").matching == 0
     for number, size in ((1, 3), (2, 3), (3, 3), (1, 4), (2, 2), (9, 2)):
         page = asked(path, part="a", number=number, size=size)
         assert page.matching == 4, (number, size)

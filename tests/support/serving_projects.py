@@ -77,7 +77,7 @@ def rank(
         **more,
     }
     details = [
-        (row[0], json.dumps(reasons), json.dumps(dict(zip(FEATURES, values, strict=True))))
+        (row[0], json.dumps(reasons), json.dumps(dict(zip(FEATURES, zip(values), strict=True))))
         for row, reasons, values in RANKED
     ]
     profits = [(profit,) if "has_profit" in more else () for profit in PROFITS]

@@ -529,9 +529,9 @@ def write_book(
         (place, name, "high", 0.9, "", "", None, None, None)
         for place, name in enumerate(clients, start=1)
     ]
+    of_block = json.dumps({name: [value] for name, value in features.items()})
     details = [
-        (row[0], json.dumps(list(reasons) or [f"it is {row[1]}"[:60]]), json.dumps(features))
-        for row in rows
+        (row[0], json.dumps(list(reasons) or [f"it is {row[1]}"[:60]]), of_block) for row in rows
     ]
     atomic_files.write_json(project.config.decision, {})
     lookup_db_writer.write_book(project.config.client_book, about, rows, details)

@@ -175,7 +175,10 @@ def test_a_segment_column_with_very_many_texts_is_no_filter_of_the_page(ready: P
     assert names(client, "segment=manager%3Dm7") == ["c7"]
 
 
-def test_it_is_paged_filtered_searched_and_sorted(client: FlaskClient) -> None:
+def test_it_is_paged_filtered_searched_and_sorted(ready: Project) -> None:
+    at_risk = {"high": 8.81, "medium": None, "low": 119.2}
+    rank(ready, "000001-a", value_at_risk=at_risk)
+    client = create_app(ready.config).test_client()
     assert names(client, "per_page=2&page=2") == ["Busy"]
     assert names(client, "per_page=2&page=3") == []
     assert names(client, "tier=high") == ["Quiet AG", "=Öl/Gas & Co"]

@@ -84,7 +84,8 @@ def rank_names(project: Project, names: list[str], features: dict[str, Any] = FE
         "thresholds": {"high": 0.5, "medium": 0.25},
     }
     reasons = json.dumps(["it is <quiet>", "it is small"])
-    details = [(row[0], reasons, json.dumps(features)) for row in rows]
+    of_block = json.dumps({name: [value] for name, value in features.items()})
+    details = [(row[0], reasons, of_block) for row in rows]
     lookup_db_writer.write_book(project.config.client_book, about, rows, details)
 
 
@@ -440,7 +441,7 @@ def test_a_client_whose_model_is_gone_is_shown_without_its_points(ready: Project
         ready.config.client_book,
         about,
         [(1, "Acme", "high", 0.9, "", "", None, None, None)],
-        [(1, "[]", json.dumps(FEATURES))],
+        [(1, "[]", "{}")],
     )
     html = page_of(ready, "/clients/Acme")
     assert "000009-gone</code>, is gone" in html
