@@ -37,7 +37,8 @@ CONSTANTS: dict[str, dict[str, float]] = {
     "SLOPE 1": {"SLOPE": 1.0},
     "SLOPE 1.5": {"SLOPE": 1.5},
     "SLOPE 3": {"SLOPE": 3.0},
-    "no axis LONG": {"LONG": np.inf},
+    "ENDS 0": {"ENDS": 0},
+    "ENDS 6": {"ENDS": 6},
 }
 
 

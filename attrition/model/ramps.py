@@ -4,8 +4,8 @@ A ramp is 0 up to a knot, rises to 1 at the next one and stays there: its weight
 curve climbs between the two, so an L1 penalty on ramps is one on all climbing and falling of a
 curve (its total variation). A hinge is 0 up to a knot and rises evenly to the end, or falls so
 from the other end to 0. At the same price it climbs SLOPE times as far: so a curve bends where it
-can and jumps where it must. Along a long axis its end is the last knot but one: so what is known of
-many rows says nothing of the few at the very end.
+can and jumps where it must. Of a long curve it leaves the last ENDS intervals to the ramps: so
+what is known of many rows says nothing of the few at the very end.
 
 A pair has the products of its columns' functions, rising and falling: each raises the risk of one
 corner of the grid. Levels of a category have a function each. What sets fewer than LEAST_ROWS rows
@@ -38,7 +38,7 @@ Places = tuple[Positions, Floats]  # of rows along an axis: lower position, shar
 
 LEAST_ROWS = 10
 SLOPE = 2.0  # how far a hinge climbs at the price of a ramp
-LONG = 12  # positions of an axis beyond which hinges leave out the last interval
+LONG, ENDS = 12, 3  # a curve of more positions has hinges that are flat along so many intervals
 
 
 @dataclass(frozen=True, eq=False)
@@ -239,19 +239,20 @@ def _side(axis: Axis, direction: int, both_ways: bool = False) -> Side:
     size = len(axis)
     if not isinstance(axis, KnotAxis):
         return Side(np.eye(size), np.zeros(size, dtype=np.int8))
-    ramps, hinges = np.tri(size, size - 1, -1), _hinges(size)
+    is_long_curve = size > LONG and not both_ways
+    end = size - 1 - (ENDS if is_long_curve else 0)
+    ramps, hinges = np.tri(size, size - 1, -1), _hinges(size, end)
     rising = np.hstack([ramps, hinges])
     falling = np.hstack([1.0 - ramps, hinges[::-1]]) if both_ways else hinges[::-1, 1:]
     signs = np.repeat([direction, -direction], [rising.shape[1], falling.shape[1]])
     return Side(np.hstack([rising, falling]), signs.astype(np.int8))
 
 
-def _hinges(size: int) -> Floats:
-    """Rising ones of two intervals or more, each from another position, array (positions, hinges).
+def _hinges(size: int, end: int) -> Floats:
+    """Rising ones to a position from each that is two or more before it, array (positions, hinges).
 
     One over a single interval would be a ramp.
     """
-    end = size - 2 if size > LONG else size - 1
     first = np.arange(max(end - 1, 0))
     hinges: Floats = np.clip((np.arange(size)[:, None] - first) / (end - first), 0.0, 1.0)
     return SLOPE * hinges

@@ -76,16 +76,16 @@ def test_a_hinge_rises_from_a_knot_or_falls_to_it_twice_as_far_as_a_ramp() -> No
     )
 
 
-def test_along_many_knots_a_hinge_leaves_the_last_interval_to_the_ramps() -> None:
+def test_along_many_knots_hinges_leave_the_last_three_intervals_to_the_ramps() -> None:
     many = pd.DataFrame({"x": np.arange(13.0).repeat(80), "plan": "a"})
     _, ramps, _ = fitted(("x",), features=many)
     knots = len(ramps.blocks[0].rows.points)
     assert knots > 12
     hinges = ramps.points(np.arange(knots - 1, len(ramps.signs))).toarray()[:knots].T
     is_rising = hinges[:, -1] > 0
-    assert (hinges[is_rising][:, -2:] == 2.0).all()
-    assert (hinges[~is_rising][:, :2] == 2.0).all()
-    assert is_rising.sum() == (~is_rising).sum() + 1 == knots - 3
+    assert (hinges[is_rising][:, -4:] == 2.0).all()
+    assert (hinges[~is_rising][:, :4] == 2.0).all()
+    assert is_rising.sum() == (~is_rising).sum() + 1 == knots - 5
 
 
 def test_a_level_has_a_function_and_so_has_the_pool() -> None:
