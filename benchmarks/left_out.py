@@ -1,11 +1,12 @@
-"""Whether the model's constants suit tables on which they were not chosen.
+"""Whether the constants of the model's hinges suit tables on which they were not chosen.
 
     make quality                 or: python -m benchmarks.left_out [--data FOLDER] [--folds N]
 
-The data choose penalty, functions and threshold of each model. The few constants that are the same
-for all tables were chosen by looking at the shared ones. Here each table in turn is left out: of
-CONSTANTS, those with the lowest mean log loss on the other tables are chosen and judged on it. What
-that differs from the constants as they are is what looking at the table was worth.
+The data choose penalty, functions and threshold of each model. The constants of its hinges (SLOPE and
+ENDS of `attrition.model.ramps`) are the same for all tables and were chosen by looking at the
+shared ones. Here each table in turn is left out: of CONSTANTS, those with the lowest mean log loss
+on the other tables are chosen and judged on it. How far that is from the constants as they are is
+what looking at the table was worth.
 """
 
 from __future__ import annotations

@@ -28,7 +28,7 @@ LISTED_TOGETHER = 25  # clients in a row whose first reasons should differ
 
 
 class Reason(NamedTuple):
-    """What raises a client's risk above the average client's, or lowers it.
+    """What raises a client's risk above the average client's.
 
     Attributes:
         columns: a column, or two: then the second is what the first raises the risk with.
@@ -42,7 +42,14 @@ class Reason(NamedTuple):
 
 
 class Effect(NamedTuple):
-    """What one term of the scorecard adds to a client's log-odds or takes from it."""
+    """What one term of the scorecard adds to a client's log-odds or takes from it.
+
+    Attributes:
+        term: its name: a column, or two joined by " x ".
+        columns: those of the term.
+        values: the client's, one per column; None where missing.
+        points: log-odds above the average client's.
+    """
 
     term: str
     columns: tuple[str, ...]
@@ -69,7 +76,7 @@ def reasons_of(
         risk by `LEAST_POINTS` or more, and by `STRONG_POINTS` or by `LEAST_SHARE` of the points of
         the strongest.
     """
-    points, partners = _of_columns(card, card.contributions(table))
+    points, partners = _of_columns(card, table)
     preference = points if groups is None else -_reached_by(points, groups)
     chosen = _chosen(points, preference, count)
     found = []
@@ -121,37 +128,47 @@ def _shown(record: Record, columns: tuple[str, ...]) -> tuple[Any, ...]:
     )
 
 
-def _of_columns(card: Scorecard, contributions: Floats) -> tuple[Floats, NDArray[np.intp]]:
-    """By how much each column raises each client's log-odds, with all its pairs.
+def _of_columns(card: Scorecard, table: Table) -> tuple[Floats, NDArray[np.intp]]:
+    """By how much each column raises each client's log-odds, with its pairs.
 
-    Args:
-        contributions: array of shape (n_clients, n_terms).
+    A missing number has none of the points of its pairs: there it counts as the usual value.
 
     Returns:
         Two arrays of shape (n_clients, n_columns): the points, and the column with which most of
         them are reached: itself, or its partner in the pair that adds most. Of two columns that
-        have each other as partner one has the points, the stronger.
+        have each other as partner the stronger has the pair; the other keeps what it does without.
     """
-    own = np.arange(len(card.columns))
-    points = contributions[:, own]
-    partners = np.broadcast_to(own, points.shape).copy()
-    places = {column: place for place, column in enumerate(card.columns)}
-    of_pairs: dict[int, list[tuple[int, int]]] = {}
-    for position, pair in enumerate(card.pairs, start=len(own)):
-        first, second = (places[column] for column in pair.columns)
-        of_pairs.setdefault(first, []).append((position, second))
-        of_pairs.setdefault(second, []).append((position, first))
-    for place, pairs in of_pairs.items():
-        positions, others = (np.array(each) for each in zip(*pairs, strict=True))
+    contributions = card.contributions(table)
+    columns = np.arange(len(card.columns))
+    own = contributions[:, columns]
+    points, most = own.copy(), np.zeros_like(own)
+    partners = np.broadcast_to(columns, own.shape).copy()
+    for place, (positions, others) in _pairs_of_columns(card).items():
         added = contributions[:, positions]
+        if place < len(card.numeric):
+            added[np.isnan(np.asarray(table[card.columns[place]], dtype=np.float64))] = 0.0
         points[:, place] += added.sum(axis=1)
-        is_own = contributions[:, place] >= OWN_SHARE * points[:, place]
+        most[:, place] = added.max(axis=1)
+        is_own = own[:, place] >= OWN_SHARE * points[:, place]
         partners[:, place] = np.where(is_own, place, others[added.argmax(axis=1)])
     of_partners = np.take_along_axis(points, partners, axis=1)
-    is_mutual = (np.take_along_axis(partners, partners, axis=1) == own) & (partners != own)
-    is_weaker = (points < of_partners) | ((points == of_partners) & (partners < own))
-    points[is_mutual & is_weaker] = 0.0
-    return points, partners
+    is_mutual = (np.take_along_axis(partners, partners, axis=1) == columns) & (partners != columns)
+    is_weaker = (points < of_partners) | ((points == of_partners) & (partners < columns))
+    rest = points - most
+    alone = np.where(own >= OWN_SHARE * rest, rest, 0.0)
+    gives_way = is_mutual & is_weaker
+    return np.where(gives_way, alone, points), np.where(gives_way, columns, partners)
+
+
+def _pairs_of_columns(card: Scorecard) -> dict[int, tuple[NDArray[np.intp], NDArray[np.intp]]]:
+    """For each column in a pair: the positions of its pairs among the terms, and its partners."""
+    places = {column: place for place, column in enumerate(card.columns)}
+    found: dict[int, list[tuple[int, int]]] = {}
+    for position, pair in enumerate(card.pairs, start=len(card.columns)):
+        first, second = (places[column] for column in pair.columns)
+        found.setdefault(first, []).append((position, second))
+        found.setdefault(second, []).append((position, first))
+    return {place: tuple(np.array(pairs).T) for place, pairs in found.items()}
 
 
 def _reached_by(points: Floats, groups: NDArray[Any]) -> NDArray[np.intp]:

@@ -43,6 +43,31 @@ def test_a_column_that_raises_the_risk_above_all_in_a_pair_is_told_with_the_othe
     ]
 
 
+def test_a_missing_number_is_no_reason_by_a_pair_that_takes_it_for_the_usual_value() -> None:
+    raw = copy.deepcopy(CARD)
+    raw["pairs"][0]["points"] = [[0.0, 0.0], [3.0, 0.0]]  # at 20 and more with monthly
+    reasons = reasons_of(
+        scorecard_from_json(raw), {"tenure": [math.nan], "contract": ["monthly"]}, 3
+    )
+    assert reasons == [[Reason(("contract", "tenure"), ("monthly", None), 0.75 + 2.75)]]
+
+
+def test_of_two_partners_the_weaker_keeps_what_it_does_without_the_other() -> None:
+    """Each has 0.6 alone, and both together 0.7 more."""
+    level = {
+        "points": {"yes": 0.6},
+        "other_points": 0.0,
+        "usual_value": "no",
+        "average_points": 0.0,
+    }
+    pair = {"columns": ["a", "b"], "axes": [{"levels": ["yes"]}] * 2, "average_points": 0.0}
+    raw = {**CARD, "numeric": {}, "categorical": {"a": level, "b": level}}
+    raw["pairs"] = [{**pair, "points": [[0.7, 0.0], [0.0, 0.0]]}]
+    (reasons,) = reasons_of(scorecard_from_json(raw), {"a": ["yes"], "b": ["yes"]}, 3)
+    assert [reason.columns for reason in reasons] == [("a", "b"), ("b",)]
+    assert [reason.points for reason in reasons] == pytest.approx([1.3, 0.6])
+
+
 def test_what_has_less_than_a_quarter_of_the_strongest_is_no_reason() -> None:
     raw = copy.deepcopy(CARD) | {"pairs": []}  # tenure gives 1.5
     for points, expected in ((0.374, ["tenure"]), (0.376, ["tenure", "contract"])):
