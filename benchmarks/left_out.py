@@ -2,8 +2,8 @@
 
     make quality                 or: python -m benchmarks.left_out [--data FOLDER] [--folds N]
 
-The data choose penalty, functions and threshold of each model. The constants of its hinges (SLOPE and
-ENDS of `attrition.model.ramps`) are the same for all tables and were chosen by looking at the
+The data choose penalty, functions and threshold of each model. The constants of its hinges, SLOPE
+and ENDS of `attrition.model.ramps`, are the same for all tables and were chosen by looking at the
 shared ones. Here each table in turn is left out: of CONSTANTS, those with the lowest mean log loss
 on the other tables are chosen and judged on it. How far that is from the constants as they are is
 what looking at the table was worth.
@@ -65,6 +65,14 @@ def judge_all(tables: Sequence[Table], folds: int) -> dict[str, list[Figures]]:
     return {name: [mean_figures(one) for one in each] for name, each in by_fold.items()}
 
 
+def compared(what: str, unseen: Figures, as_it_is: Figures) -> str:
+    """The figures with constants that were chosen without a table beside those as they are."""
+    return (
+        f"{what:34}log loss {unseen.log_loss:.4f} ({as_it_is.log_loss:.4f}), "
+        f"AUC {unseen.auc:.4f} ({as_it_is.auc:.4f})"
+    )
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Print what is chosen without each table, and how it does there."""
     parser = Parser(description=(__doc__ or "").splitlines()[0])
@@ -80,22 +88,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     print(f"{'constants':16}" + "".join(f"{table.name[:9]:>10}" for table in tables) + "   mean")
     for name, each in losses.items():
         print(f"{name:16}" + "".join(f"{loss:10.4f}" for loss in each) + f"{each.mean():7.4f}")
-    print("\nchosen without it")
-    found = []
+    print("\nchosen without the table (in brackets: as it is)")
+    unseen = []
     for number, table in enumerate(tables):
         others = {name: float(np.delete(each, number).mean()) for name, each in losses.items()}
         chosen = min(others, key=others.__getitem__)
-        mine, its = judged[AS_IT_IS][number], judged[chosen][number]
-        found.append(its)
-        print(
-            f"{table.name[:17]:18}{chosen:16}log loss {its.log_loss:.4f} ({mine.log_loss:.4f}), "
-            f"AUC {its.auc:.4f} ({mine.auc:.4f})"
-        )
-    mine, its = mean_figures(judged[AS_IT_IS]), mean_figures(found)
-    print(
-        f"{'mean':34}log loss {its.log_loss:.4f} ({mine.log_loss:.4f}), "
-        f"AUC {its.auc:.4f} ({mine.auc:.4f})\n(in brackets: as it is)"
-    )
+        unseen.append(judged[chosen][number])
+        print(compared(f"{table.name[:17]:18}{chosen}", unseen[-1], judged[AS_IT_IS][number]))
+    print(compared("mean", mean_figures(unseen), mean_figures(judged[AS_IT_IS])))
     return 0
 
 
