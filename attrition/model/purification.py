@@ -43,14 +43,24 @@ def purified(card: Scorecard, cells: Sequence[Cells]) -> Scorecard:
         intercept += constant
         for column, axis, points in zip(term.columns, term.axes, lines, strict=True):
             parts.setdefault(column, []).append((axis, points))
-        grid = tuple(tuple(row) for row in pure.tolist())
-        pairs.append(PairTerm(term.columns, term.axes, grid, float(where.means @ pure.ravel())))
+        pairs.append(_pure(term, pure, where.means.reshape(pure.shape)))
     return replace(
         card,
         intercept=intercept,
         numeric=tuple(_bent(term, parts.get(term.column, [])) for term in card.numeric),
         categorical=tuple(_raised(term, parts.get(term.column, [])) for term in card.categorical),
         pairs=tuple(pairs),
+    )
+
+
+def _pure(term: PairTerm, points: Floats, shares: Floats) -> PairTerm:
+    """A pair with other points; `shares` of the rows lie on each of them."""
+    means = points @ shares.sum(axis=0), shares.sum(axis=1) @ points
+    return replace(
+        term,
+        points=tuple(tuple(row) for row in points.tolist()),
+        average_points=float((shares * points).sum()),
+        means=tuple(tuple(each.tolist()) for each in means),
     )
 
 

@@ -2,7 +2,7 @@
 
 What a column does for a client stands in its curve and in its pairs, and a pair may take back what
 the curve gives. So a column is a reason by both together: by how much its value sets the client's
-log-odds above those it would have on average, the other columns being as they are.
+log-odds above their mean over the values of all clients, the other columns being as they are.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from attrition.model.scorecard import Scorecard
-from attrition.model.terms import Floats, Record, Table
+from attrition.model.terms import Floats, KnotAxis, Record, Table
 
 # A column is no reason for a client's risk if it raises the odds by less than this, or, beside a
 # stronger one, neither doubles them nor has this share of the points of the strongest.
@@ -33,7 +33,7 @@ class Reason(NamedTuple):
     Attributes:
         columns: a column, or two: then the second is what the first raises the risk with.
         values: the client's, one per column; None where missing.
-        points: log-odds above the average client's.
+        points: log-odds above their mean over all values of the first column.
     """
 
     columns: tuple[str, ...]
@@ -129,7 +129,7 @@ def _shown(record: Record, columns: tuple[str, ...]) -> tuple[Any, ...]:
 
 
 def _of_columns(card: Scorecard, table: Table) -> tuple[Floats, NDArray[np.intp]]:
-    """By how much each column raises each client's log-odds, with its pairs.
+    """By how much each column raises each client's log-odds above the mean over all its values.
 
     A missing number has none of the points of its pairs: there it counts as the usual value.
 
@@ -138,19 +138,22 @@ def _of_columns(card: Scorecard, table: Table) -> tuple[Floats, NDArray[np.intp]
         them are reached: itself, or its partner in the pair that adds most. Of two columns that
         have each other as partner the stronger has the pair; the other keeps what it does without.
     """
-    contributions = card.contributions(table)
     columns = np.arange(len(card.columns))
+    places = {column: place for place, column in enumerate(card.columns)}
+    contributions = card.contributions(table)
     own = contributions[:, columns]
     points, most = own.copy(), np.zeros_like(own)
     partners = np.broadcast_to(columns, own.shape).copy()
-    for place, (positions, others) in _pairs_of_columns(card).items():
-        added = contributions[:, positions]
-        if place < len(card.numeric):
-            added[np.isnan(np.asarray(table[card.columns[place]], dtype=np.float64))] = 0.0
-        points[:, place] += added.sum(axis=1)
-        most[:, place] = added.max(axis=1)
-        is_own = own[:, place] >= OWN_SHARE * points[:, place]
-        partners[:, place] = np.where(is_own, place, others[added.argmax(axis=1)])
+    for pair, of_pair in zip(card.pairs, contributions.T[len(columns) :], strict=True):
+        for side, column in enumerate(pair.columns):
+            place, partner = places[column], places[pair.columns[1 - side]]
+            added = of_pair + pair.average_points - pair.mean_over(side, table)
+            if isinstance(pair.axes[side], KnotAxis):
+                added[np.isnan(np.asarray(table[column], dtype=np.float64))] = 0.0
+            points[:, place] += added
+            is_more = added > most[:, place]
+            most[is_more, place], partners[is_more, place] = added[is_more], partner
+    partners = np.where(own >= OWN_SHARE * points, columns, partners)
     of_partners = np.take_along_axis(points, partners, axis=1)
     is_mutual = (np.take_along_axis(partners, partners, axis=1) == columns) & (partners != columns)
     is_weaker = (points < of_partners) | ((points == of_partners) & (partners < columns))
@@ -158,17 +161,6 @@ def _of_columns(card: Scorecard, table: Table) -> tuple[Floats, NDArray[np.intp]
     alone = np.where(own >= OWN_SHARE * rest, rest, 0.0)
     gives_way = is_mutual & is_weaker
     return np.where(gives_way, alone, points), np.where(gives_way, columns, partners)
-
-
-def _pairs_of_columns(card: Scorecard) -> dict[int, tuple[NDArray[np.intp], NDArray[np.intp]]]:
-    """For each column in a pair: the positions of its pairs among the terms, and its partners."""
-    places = {column: place for place, column in enumerate(card.columns)}
-    found: dict[int, list[tuple[int, int]]] = {}
-    for position, pair in enumerate(card.pairs, start=len(card.columns)):
-        first, second = (places[column] for column in pair.columns)
-        found.setdefault(first, []).append((position, second))
-        found.setdefault(second, []).append((position, first))
-    return {place: tuple(np.array(pairs).T) for place, pairs in found.items()}
 
 
 def _reached_by(points: Floats, groups: NDArray[Any]) -> NDArray[np.intp]:

@@ -301,6 +301,7 @@ def _pair_json(term: PairTerm) -> dict[str, Any]:
         "axes": axes,
         "points": [list(row) for row in term.points],
         "standard_errors": [list(row) for row in term.errors],
+        "means": [list(each) for each in term.means],
         "average_points": term.average_points,
     }
 
@@ -315,6 +316,7 @@ def _pair_term(item: Mapping[str, Any], axes: Mapping[str, KnotAxis | None]) -> 
         tuple(_numbers(row) for row in item["points"]),
         _number(item["average_points"]),
         tuple(_numbers(row) for row in item.get("standard_errors", [])),
+        tuple(_numbers(each) for each in item.get("means", [])),
     )
 
 

@@ -291,6 +291,8 @@ class PairTerm:
             second; between knots the points are interpolated bilinearly.
         average_points: mean over the training rows.
         errors: standard errors of the points, a grid like theirs; empty if unknown.
+        means: for each position of the first axis the mean points over all training rows' values
+            of the second column, and the same for the second axis; empty if unknown.
     """
 
     columns: tuple[str, str]
@@ -298,9 +300,12 @@ class PairTerm:
     points: tuple[tuple[float, ...], ...]
     average_points: float
     errors: tuple[tuple[float, ...], ...] = ()
+    means: tuple[tuple[float, ...], ...] = ()
 
     def __post_init__(self) -> None:
         """Refuse a grid that does not fit the axes."""
+        for axis, means in zip(self.axes, self.means, strict=bool(self.means)):
+            _check_count("means", means, axis)
         for what, grid in (("points", self.points), ("standard errors", self.errors)):
             _check_count(f"rows of {what}", grid or self.points, self.axes[0])
             for row in grid:
@@ -317,6 +322,20 @@ class PairTerm:
         a, b, c, d = self._corners.take(cells, axis=0).T
         s, t = first.share, second.share
         result: Floats = (1.0 - s) * ((1.0 - t) * a + t * b) + s * ((1.0 - t) * c + t * d)
+        return result
+
+    def mean_over(self, side: int, table: Table) -> Floats:
+        """Each client's mean points over all values of one column, the other one's being its own.
+
+        Args:
+            side: the column over which the mean is: 0 or 1.
+        """
+        other = 1 - side
+        if not self.means:
+            return np.full(len(table[self.columns[other]]), self.average_points)
+        lower, upper, share = self.axes[other].places(table[self.columns[other]])
+        means = np.asarray(self.means[other])
+        result: Floats = (1.0 - share) * means[lower] + share * means[upper]
         return result
 
     @cached_property
