@@ -437,6 +437,8 @@ def top_table(result: RankingResult) -> str:
         texts.append(formatting.sentence(result.no_profit))
     if listed.odd_values:
         texts.append(formatting.sentence(str(listed.odd_values)))
+    if result.in_common:
+        texts.append(result.in_common)
     for text in texts:
         lines += ["", *_wrapped(text)]
     return "\n".join([*lines, *_first_to_call(listed)])
