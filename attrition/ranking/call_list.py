@@ -162,10 +162,7 @@ def rank_clients(config: Config, ledger: Ledger, champion: Champion | None) -> R
     about: dict[str, Any] = {"time": clock.now(), "release": release.id, "ranked": ranked}
     about["risk_sum"] = ranking.risk_sum(result)
     about |= _calls_in_list(config, result, rank_by, is_open=is_open)
-    number = config.calls_per_list if is_open else None
-    common = in_common(card, clients.features, result, number or FIRST, config.labels)
-    if common is not None:
-        about["in_common"] = common
+    about |= _in_common(config, card, clients, result, is_open=is_open)
     lookup_db_writer.write_ranking(
         config.client_book, result, clients.columns, tiers, about, movement=movement
     )
@@ -182,7 +179,7 @@ def rank_clients(config: Config, ledger: Ledger, champion: Champion | None) -> R
         profit=profit if isinstance(profit, ListProfit) else None,
         no_profit=profit if isinstance(profit, str) else None,
         study=study,
-        in_common=common,
+        in_common=about.get("in_common"),
     )
     if config.id_column is None:
         return written
@@ -263,6 +260,15 @@ def _calls_in_list(
             called = result.first_to_call(most := about["calls_per_list"])
             about["last_call"] = called[-1] + 1 if len(called) == most else len(result)
     return about
+
+
+def _in_common(
+    config: Config, card: Scorecard, clients: Clients, result: Ranking, *, is_open: bool
+) -> dict[str, str]:
+    """What `about` says of the clients whom the team can call, or else of the first ones."""
+    number = (config.calls_per_list if is_open else None) or FIRST
+    text = in_common(card, clients.features, result, number, config.labels)
+    return {} if text is None else {"in_common": text}
 
 
 def recorded(listed: RankingResult | str) -> tuple[RankingRecord | None, str | None]:

@@ -1,9 +1,9 @@
 """What the first clients of a list have in common, in one sentence.
 
 Where most of them are there for the same reason, their rows read alike and say less than this: "24
-of the first 25 clients have Contract Month-to-month (55% of all 1,409 listed clients)". It is said
-of a value, or of the range around a number, that raises the risk of at least half of them by itself
-and that `MOST` of them have, and of all listed clients fewer by `MORE`.
+of the first 25 clients have Contract Month-to-month (55% of all 1,409 listed)". It is said of a
+value, or of the range around a number, that by itself raises the risk of at least half of them and
+that `MOST` of them have, and of all listed clients a share that is smaller by `MORE`.
 
 Values in, values out.
 """
@@ -155,7 +155,7 @@ def _in_words(facts: Sequence[Fact], clients: int, labels: Labels) -> str:
             who, of_all = ("all" if having == size else count(having)), ""
         else:
             who = f"{'All' if having == size else count(having)} of the first {count(size)} clients"
-            of_all = f" of all {count(clients)} listed clients"
+            of_all = f" of all {count(clients)} listed"
         share = chance(_share(fact.every), 0)
         parts.append(f"{who} {_trait(fact, labels)} ({share}{of_all})")
     return f"{', and '.join(parts)}."

@@ -11,11 +11,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from attrition.model.reasons import Reason, reasons_of
+from attrition.model.reasons import Reason, raised_by, reasons_of
 from attrition.model.scorecard import scorecard_from_json
 from benchmarks.quality import our_card, read_tables
 from tests.conftest import REPOSITORY
-from tests.support.scorecards import CARD, CLIENTS, card
+from tests.support.scorecards import CARD, CLIENTS, card, random_card, random_clients
 
 
 def table() -> dict[str, Any]:
@@ -41,6 +41,19 @@ def test_a_column_that_raises_the_risk_above_all_in_a_pair_is_told_with_the_othe
     assert reasons_of(card(), table(), 3)[3] == [
         Reason(("contract", "tenure"), ("weekly", 99.0), 0.125 + 1.75)
     ]
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_what_raises_a_risk_by_itself_are_all_its_reasons_but_those_by_a_pair(seed: int) -> None:
+    model = random_card(seed)
+    clients = random_clients(model, seed)
+    expected = [
+        {reason.columns[0] for reason in reasons if len(reason.columns) == 1}
+        for reasons in reasons_of(model, clients, len(model.columns))
+    ]
+    found = [set(np.array(model.columns)[raised]) for raised in raised_by(model, clients)]
+    assert found == expected
+    assert raised_by(card(), table()).tolist()[3] == [False, False]  # see above: by the pair
 
 
 def test_what_has_less_than_a_quarter_of_the_strongest_is_no_reason() -> None:

@@ -70,7 +70,7 @@ def test_a_level_and_a_range_are_said_with_their_shares() -> None:
     monthly: dict[str, Any] = {"contract": "monthly"}
     kinds = [(24, monthly | {"tenure": 1.0}), (16, monthly), (20, {"tenure": 15.0}), (40, {})]
     assert said(*kinds) == (
-        "All of the first 25 clients have contract monthly (40% of all 100 listed clients), and 24 "
+        "All of the first 25 clients have contract monthly (40% of all 100 listed), and 24 "
         "have tenure below 20 (44%)."
     )
 
@@ -87,7 +87,7 @@ def test_a_level_and_a_range_are_said_with_their_shares() -> None:
 )
 def test_every_kind_of_column_has_its_words(kind: dict[str, Any], text: str) -> None:
     assert said((25, kind), (975, {})) == (
-        f"All of the first 25 clients {text} (2% of all 1,000 listed clients)."
+        f"All of the first 25 clients {text} (2% of all 1,000 listed)."
     )
 
 
@@ -107,7 +107,7 @@ def test_labels_say_it_in_their_words(phrase: str, text: str) -> None:
         }
     )
     found = said((30, {"complain": 1.0}), (170, {}), labels=labels)
-    assert found == f"All of the first 25 clients {text} (15% of all 200 listed clients)."
+    assert found == f"All of the first 25 clients {text} (15% of all 200 listed)."
     found = said((30, {"tenure": 0.0}), (170, {}), labels=labels)
     assert found is not None
     assert "have time as client below 20 months (15%" in found
@@ -135,7 +135,7 @@ def test_nothing_is_said_where_nothing_stands_out() -> None:
 def test_a_value_that_is_no_reason_is_not_said() -> None:
     """All of the first ones have an income of 1, and few others; but it changes no risk."""
     found = said((25, {"complain": 1.0, "income": 1.0}), (100, {}))
-    assert found == "All of the first 25 clients have complain 1 (20% of all 125 listed clients)."
+    assert found == "All of the first 25 clients have complain 1 (20% of all 125 listed)."
 
 
 def test_what_says_the_same_again_is_left_out() -> None:
@@ -143,7 +143,7 @@ def test_what_says_the_same_again_is_left_out() -> None:
     assert str(said(*kinds)).count("have") == 1
     more = said(*kinds, (20, {"complain": 1.0}), (20, {"contract": "monthly"}))
     assert more == (
-        "All of the first 25 clients have complain 1 (27% of all 165 listed clients), and all have "
+        "All of the first 25 clients have complain 1 (27% of all 165 listed), and all have "
         "contract monthly (27%)."
     )
 
@@ -153,9 +153,9 @@ def test_of_a_long_list_a_sample_stands_for_all(monkeypatch: pytest.MonkeyPatch)
     exact = said(*kinds)
     monkeypatch.setattr(in_common, "SAMPLE", 100)
     assert said(*kinds) == exact
-    assert exact == "All of the first 25 clients have complain 1 (10% of all 3,000 listed clients)."
+    assert exact == "All of the first 25 clients have complain 1 (10% of all 3,000 listed)."
     rare = said((25, {"complain": 1.0}), (9975, {}))  # of whom the sample has one
-    assert rare == "All of the first 25 clients have complain 1 (1% of all 10,000 listed clients)."
+    assert rare == "All of the first 25 clients have complain 1 (1% of all 10,000 listed)."
 
 
 def test_who_is_held_out_or_rests_is_not_among_the_first() -> None:
@@ -173,9 +173,7 @@ def test_who_is_held_out_or_rests_is_not_among_the_first() -> None:
         assert in_common.in_common(CARD, table, some, FIRST, NO_LABELS) is None
 
 
-SENTENCE = (
-    "All of the first 25 clients have lastmonth_activity below 50 (40% of all 75 listed clients)."
-)
+SENTENCE = "All of the first 25 clients have lastmonth_activity below 50 (40% of all 75 listed)."
 
 
 @pytest.mark.parametrize(("quiet", "text"), [(30, SENTENCE), (0, None)])
