@@ -8,6 +8,7 @@ above all in a pair, the other column is named instead: "orders is 2, with compl
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from math import ceil, floor
 
@@ -18,6 +19,8 @@ from attrition.model.terms import CategoricalTerm, NumericTerm
 
 NO_REASON = "no single value stands out as raising the risk"
 LONGEST_NAME, LONGEST_VALUE = 200, 60  # the list is a file, too, and has names as they are
+
+Ends = tuple[float | None, float | None]  # of a range of numbers; None where it has no end
 
 
 def with_years(card: Scorecard, labels: Labels) -> Labels:
@@ -68,9 +71,30 @@ class Words:
 
 def _range_text(term: NumericTerm, value: float, labels: Labels) -> str:
     """The range around a value within which the column raises the risk, if it has an end."""
+    ends = raising_range(term, value)
+    texts = [labels.number(term.column, end) for end in ends if end is not None]
+    if labels.number(term.column, value) in texts:  # too close to be told apart
+        return ""
+    return f", {range_words(ends, texts)}" if texts else ""
+
+
+def range_words(ends: Ends, texts: Sequence[str]) -> str:
+    """A range with an end, in words: "below 83".
+
+    Args:
+        ends: at least one of them is not None.
+        texts: those that are not.
+    """
+    if None not in ends:
+        return f"between {' and '.join(texts)}"
+    return f"{'below' if ends[0] is None else 'above'} {texts[0]}"
+
+
+def raising_range(term: NumericTerm, value: float) -> Ends:
+    """The range around a value within which the column raises the risk: between its ends."""
     knots, place = term.axis.knots, term.axis.place(value)
     if term.axis.is_flag and value in knots:  # that a yes is above the no goes without saying
-        return ""
+        return None, None
     above = [points - term.average_points for points in term.points]
 
     def crossing(first: int, second: int) -> float:
@@ -83,10 +107,4 @@ def _range_text(term: NumericTerm, value: float, labels: Labels) -> str:
     high = None if upper is None else crossing(upper - 1, upper)
     if float(value).is_integer() and 2 * sum(knot.is_integer() for knot in knots) >= len(knots):
         low, high = low and floor(low), high and ceil(high)  # it counts something
-    ends = [labels.number(term.column, end) for end in (low, high) if end is not None]
-    text = " and ".join(ends)
-    if labels.number(term.column, value) in ends:  # too close to be told apart
-        return ""
-    if low is not None and high is not None:
-        return f", between {text}"
-    return f", {'below' if low is None else 'above'} {text}" if text else ""
+    return low, high

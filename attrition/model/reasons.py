@@ -90,6 +90,21 @@ def reasons_of(
     return found if groups is None else _least_said_first(found)
 
 
+def raised_by(card: Scorecard, table: Table) -> NDArray[np.bool_]:
+    """Which columns are reasons for each client's risk, be they ever so many, and not by a pair.
+
+    Args:
+        card: the model.
+        table: as for `Scorecard.log_odds`.
+
+    Returns:
+        Array of shape (n_clients, n_columns).
+    """
+    points, partners = _of_columns(card, table)
+    is_own: NDArray[np.bool_] = partners == np.arange(len(card.columns))
+    return is_own & _are_reasons(points)
+
+
 def effects(card: Scorecard, table: Table) -> list[list[Effect]]:
     """What every term adds to or takes from each client's log-odds, the strongest first.
 
@@ -175,6 +190,12 @@ def _reached_by(points: Floats, groups: NDArray[Any]) -> NDArray[np.intp]:
     return counts
 
 
+def _are_reasons(points: Floats) -> NDArray[np.bool_]:
+    """Whether a column's points, of shape (n_clients, n_columns), make it a client's reason."""
+    most = points.max(axis=1, keepdims=True)
+    return np.asarray(points >= np.clip(LEAST_SHARE * most, LEAST_POINTS, STRONG_POINTS))
+
+
 def _chosen(points: Floats, preference: NDArray[Any], count: int) -> list[list[int]]:
     """For each client the positions of the columns that are its reasons, preferred ones first.
 
@@ -185,8 +206,7 @@ def _chosen(points: Floats, preference: NDArray[Any], count: int) -> list[list[i
     """
     lifts = np.maximum(points, 0.0)
     is_strongest = np.arange(points.shape[1]) == lifts.argmax(axis=1)[:, np.newaxis]
-    enough = np.clip(LEAST_SHARE * lifts.max(axis=1, keepdims=True), LEAST_POINTS, STRONG_POINTS)
-    is_reason = lifts >= enough
+    is_reason = _are_reasons(points)
     wanted = np.where(is_reason, preference, -np.inf)
     first = np.where(is_strongest & is_reason, np.inf, wanted)
     chosen = np.lexsort((-lifts, -first), axis=1)[:, :count]

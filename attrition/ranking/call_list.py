@@ -37,6 +37,7 @@ from attrition.engines.selection import engine
 from attrition.model.champion import Champion, live_champion
 from attrition.model.scorecard import Scorecard
 from attrition.ranking import csv_list, lookup_db, lookup_db_writer, pricing, ranking, segment_lists
+from attrition.ranking.in_common import FIRST, in_common
 from attrition.ranking.movement import HighRisk, Movement, moved_as_before, moved_since
 from attrition.ranking.outcomes import (
     CONTACTED,
@@ -80,6 +81,7 @@ class RankingResult:
         profit: what calling is worth; None without costs, or where nothing is known of it.
         no_profit: why there is none although costs are set.
         study: of calls, with the clients of this list; None where nobody is held out.
+        in_common: what most of the first clients have in common, a sentence; None for nothing.
     """
 
     release: str
@@ -93,6 +95,7 @@ class RankingResult:
     profit: ListProfit | None = None
     no_profit: str | None = None
     study: StudySoFar | None = None
+    in_common: str | None = None
 
     def counts(self) -> RankingRecord:
         """What the decision record holds of it."""
@@ -116,6 +119,7 @@ class RankingResult:
             resting=self.ranking.resting,
             first_free=self.ranking.first_free,
             odd_values=self.ranking.odd_values,
+            in_common=self.in_common,
         )
 
 
@@ -158,6 +162,7 @@ def rank_clients(config: Config, ledger: Ledger, champion: Champion | None) -> R
     about: dict[str, Any] = {"time": clock.now(), "release": release.id, "ranked": ranked}
     about["risk_sum"] = ranking.risk_sum(result)
     about |= _calls_in_list(config, result, rank_by, is_open=is_open)
+    about |= _in_common(config, card, clients, result, is_open=is_open)
     lookup_db_writer.write_ranking(
         config.client_book, result, clients.columns, tiers, about, movement=movement
     )
@@ -174,6 +179,7 @@ def rank_clients(config: Config, ledger: Ledger, champion: Champion | None) -> R
         profit=profit if isinstance(profit, ListProfit) else None,
         no_profit=profit if isinstance(profit, str) else None,
         study=study,
+        in_common=about.get("in_common"),
     )
     if config.id_column is None:
         return written
@@ -254,6 +260,15 @@ def _calls_in_list(
             called = result.first_to_call(most := about["calls_per_list"])
             about["last_call"] = called[-1] + 1 if len(called) == most else len(result)
     return about
+
+
+def _in_common(
+    config: Config, card: Scorecard, clients: Clients, result: Ranking, *, is_open: bool
+) -> dict[str, str]:
+    """What `about` says of the clients whom the team can call, or else of the first ones."""
+    number = (config.calls_per_list if is_open else None) or FIRST
+    text = in_common(card, clients.features, result, number, config.labels)
+    return {} if text is None else {"in_common": text}
 
 
 def recorded(listed: RankingResult | str) -> tuple[RankingRecord | None, str | None]:
@@ -428,6 +443,8 @@ def top_table(result: RankingResult) -> str:
         texts.append(formatting.sentence(result.no_profit))
     if listed.odd_values:
         texts.append(formatting.sentence(str(listed.odd_values)))
+    if result.in_common:
+        texts.append(result.in_common)
     for text in texts:
         lines += ["", *_wrapped(text)]
     return "\n".join([*lines, *_first_to_call(listed)])

@@ -109,7 +109,8 @@ class Page:
             sum, None where none is known); after another list `moved` (`since`, and the numbers
             `came`, `left` and `gone`); `rank_by` where it is not the risk; `has_profit` where
             costs are set; `calls_per_list` and `rest_days` where these are; `segments`, the
-            segment columns, where there are some.
+            segment columns, where there are some; `in_common`, a sentence on the first clients,
+            where most of them are alike.
         found: tier -> number of its clients, in the question's groups, that match in all else.
         groups: group -> number of its clients, in the question's tiers, that match in all else;
             empty where nobody is held out.

@@ -118,6 +118,7 @@ class RankingRecord:
         first_free: the day before which none of the clients to call may be called again, such as
             `2026-01-31`; None where one may be called now.
         odd_values: values that count as unknown; None where all are sound.
+        in_common: what most of the first clients have in common, a sentence; None for nothing.
     """
 
     release: str
@@ -139,6 +140,7 @@ class RankingRecord:
     resting: int | None = None
     first_free: str | None = None
     odd_values: OddValues | None = None
+    in_common: str | None = None
 
     @property
     def resting_in_words(self) -> str:
@@ -146,11 +148,11 @@ class RankingRecord:
         return resting_in_words(self.resting, self.first_free)
 
     def to_json(self) -> dict[str, Any]:
-        """As plain values; nothing of profit, rest or odd values where there is none."""
+        """As plain values; no key for what there need not be where it is not there."""
         plain: dict[str, Any] = plain_values.to_json(self)
         usual: dict[str, Any] = {"rank_by": BY_RISK}
         usual |= dict.fromkeys(
-            ("since", "profit", "no_profit", "resting", "first_free", "odd_values")
+            ("since", "profit", "no_profit", "resting", "first_free", "odd_values", "in_common")
         )
         return {key: value for key, value in plain.items() if (key, value) not in usual.items()}
 

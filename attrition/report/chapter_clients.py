@@ -103,15 +103,16 @@ def chapter(inputs: ReportInputs) -> Section:
         text = Text(_no_list(inputs, str(ranking)))
         return Section("clients", "Whom to call", (text,))
     calls = _calls(ranking, listed, row_names(inputs.config, listed.ranked))
+    common = (Text(listed.in_common),) if listed.in_common else ()
     if listed.ranked == formatting.OPEN_CLIENTS:
         end = _end_of_calls(ranking, listed, inputs.config.calls_per_list)
         nobody = (Text(_nobody(listed)), Text(calls.note))
-        blocks: tuple[Block, ...] = (calls, *end) if calls.calls else nobody
+        blocks: tuple[Block, ...] = (*common, calls, *end) if calls.calls else nobody
         return Section("clients", "Whom to call", blocks)
     about = (
         f"This is no list to call: it ranks the {listed.ranked}, whose outcome is known already."
     )
-    return Section("clients", "No client to call", (Text(about), calls))
+    return Section("clients", "No client to call", (Text(about), *common, calls))
 
 
 def _nobody(listed: RankingRecord) -> str:

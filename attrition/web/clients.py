@@ -41,6 +41,7 @@ PARAMETERS = (
 )
 _NO_SUCH_CLIENT = "there is no such client in the ranking"
 _ABOUT = ("time", "release", "ranked", "total")
+_ABOUT_LIST = (*_ABOUT, "tiers", "held_out", "in_common")  # the last two only where there are some
 
 blueprint = Blueprint("clients", __name__)
 
@@ -117,7 +118,7 @@ def _whole_list() -> Response:
 
 def _json(page: Page, number: int, size: int) -> dict[str, Any]:
     return {
-        **{key: page.about[key] for key in (*_ABOUT, "tiers", "held_out") if key in page.about},
+        **{key: page.about[key] for key in _ABOUT_LIST if key in page.about},
         "matching": page.matching,
         "page": number,
         "per_page": size,

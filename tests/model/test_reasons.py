@@ -11,11 +11,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from attrition.model.reasons import Reason, reasons_of
+from attrition.model.reasons import Reason, raised_by, reasons_of
 from attrition.model.scorecard import scorecard_from_json
 from benchmarks.quality import our_card, read_tables
 from tests.conftest import REPOSITORY
-from tests.support.scorecards import CARD, CLIENTS, card
+from tests.support.scorecards import CARD, CLIENTS, card, random_card, random_clients
 
 
 def table() -> dict[str, Any]:
@@ -66,6 +66,19 @@ def test_of_two_partners_the_weaker_keeps_what_it_does_without_the_other() -> No
     (reasons,) = reasons_of(scorecard_from_json(raw), {"a": ["yes"], "b": ["yes"]}, 3)
     assert [reason.columns for reason in reasons] == [("a", "b"), ("b",)]
     assert [reason.points for reason in reasons] == pytest.approx([1.3, 0.6])
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_what_raises_a_risk_by_itself_are_all_its_reasons_but_those_by_a_pair(seed: int) -> None:
+    model = random_card(seed)
+    clients = random_clients(model, seed)
+    expected = [
+        {reason.columns[0] for reason in reasons if len(reason.columns) == 1}
+        for reasons in reasons_of(model, clients, len(model.columns))
+    ]
+    found = [set(np.array(model.columns)[raised]) for raised in raised_by(model, clients)]
+    assert found == expected
+    assert raised_by(card(), table()).tolist()[3] == [False, False]  # see above: by the pair
 
 
 def test_what_has_less_than_a_quarter_of_the_strongest_is_no_reason() -> None:

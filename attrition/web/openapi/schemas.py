@@ -223,6 +223,10 @@ def _client_answers(has_profit: bool, has_segments: bool) -> dict[str, Schema]:
         clients=listed(ref("RankedClient")),
     )
     page["properties"]["held_out"] = {**tiers, "description": "how many of each tier are held out"}
+    page["properties"]["in_common"] = {
+        **TEXT,
+        "description": "what most of the first clients to call have in common, a sentence",
+    }
     return {
         "RankedClient": _ranked_client(has_profit, has_segments),
         "OneClient": {"allOf": [ref("RankedClient"), more]},
