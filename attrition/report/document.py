@@ -100,12 +100,12 @@ class Pictures:
     Attributes:
         texts: what a chapter needs of each; or why there is no picture.
         pages: SVG elements for a page; {} where no page is asked for.
-        documents: SVG documents for a PDF; {} where none is asked for.
+        documents: SVG documents for a PDF, which may part between them; {} where none is asked for.
     """
 
     texts: dict[str, Plot | str]
     pages: dict[str, str]
-    documents: dict[str, str]
+    documents: dict[str, list[str]]
 
     def __or__(self, more: Pictures) -> Pictures:
         """These and more."""

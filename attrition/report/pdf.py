@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from datetime import datetime
 from importlib.util import find_spec
@@ -21,22 +21,23 @@ from attrition.core.paths import PROJECT
 from attrition.report.document import COLOURS, Story
 
 TEMPLATE = Path(PROJECT) / "templates" / "report.typ"
-# Zoom of the pictures, and the most rows of a table that stays whole: tried one after the other ...
+# Width of a picture, a share of the text's, by which letters of 8.2 pt stay above 6; and the space
+# between rows and between blocks, times the usual: tried one after the other ...
 LAYOUTS = (
-    ("1", "14"),
-    ("1.12", "9"),
-    ("0.91", "14"),
-    ("1.18", "9"),
-    ("1.06", "14"),
-    ("0.94", "14"),
-    ("1.06", "9"),
-    ("0.88", "14"),
-    ("0.8", "9"),
-    ("1.25", "9"),
+    ("0.82", "0.95"),
+    ("0.78", "1.35"),
+    ("0.78", "1.15"),
+    ("0.98", "0.75"),
+    ("0.98", "0.95"),
+    ("0.74", "1.05"),
+    ("0.74", "1.25"),
+    ("0.74", "1.15"),
+    ("0.9", "1.05"),
+    ("0.86", "1.25"),
 )
 EMPTY = 0.2  # ... until no page has an empty stretch longer than this share of its height, ...
 TORN = 0.25  # ... as which a table counts that has less than LEAST_PART before it goes on, or that
-LEAST_PART = 0.1  # ... goes on behind a page of pictures.
+LEAST_PART = 0.1  # ... takes more than two pages.
 MARGINS = 23 / 297, 1 - 17 / 297  # where a page begins and ends, as the template has it
 # Scripts that the fonts which come along have no letters of.
 _OTHER_SCRIPTS = re.compile(
@@ -45,12 +46,12 @@ _OTHER_SCRIPTS = re.compile(
 ACCESSIBLE: Final = "ua-1"  # PDF/UA: tagged, with a title, a language and a text for every picture
 
 
-def render(story: Story, pictures: Mapping[str, str]) -> bytes:
+def render(story: Story, pictures: Mapping[str, Sequence[str]]) -> bytes:
     """Make the PDF.
 
     Args:
         story: the report; its time becomes the document's.
-        pictures: name -> SVG document.
+        pictures: name -> SVG documents, one below the other.
     """
     import typst
 
@@ -66,12 +67,12 @@ def render(story: Story, pictures: Mapping[str, str]) -> bytes:
     }
     flaws: dict[tuple[str, str], float] = {}
     for layout in LAYOUTS:
-        inputs["zoom"], inputs["whole"] = layout
+        inputs["width"], inputs["air"] = layout
         edges = typst.query(TEMPLATE, "<edges>", field="value", one=True, **options)
         flaws[layout] = largest_flaw(json.loads(edges))
         if flaws[layout] <= EMPTY:
             break
-    inputs["zoom"], inputs["whole"] = min(flaws, key=lambda layout: flaws[layout])
+    inputs["width"], inputs["air"] = min(flaws, key=lambda layout: flaws[layout])
     made: bytes = typst.compile(
         TEMPLATE,
         **options,

@@ -1,8 +1,10 @@
-"""The document's layout: no page a third empty, no client torn in two, nothing left alone."""
+"""The document's layout: no page a third empty, nothing torn, every picture in its section."""
 
 from __future__ import annotations
 
 import io
+import re
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -11,25 +13,57 @@ import typst
 from fontTools.ttLib import TTFont
 from pypdf import PdfReader
 
+from attrition.model.metrics import Minimum, score
 from attrition.report import pdf
-from attrition.report.document import Block, Call, Calls, Plot, Section, Story, Text, table
-from attrition.report.figures import style
+from attrition.report.document import (
+    Beside,
+    Block,
+    Call,
+    Calls,
+    Heading,
+    Plot,
+    Section,
+    Story,
+    Text,
+    table,
+)
+from attrition.report.figures import model_quality, style
+from attrition.report.figures.style import Picture
 from tests.support.figures import sketch
 
 HEIGHT, FOOTER = 842, 50  # points
+LEAST_LETTERS = 6  # likewise
 
 Page = list[tuple[float, str]]  # its texts above the footer, with their heights
 
 
+@cache
+def pictures() -> dict[str, list[str]]:
+    """One picture, one of three rows of panels, and a confusion matrix."""
+    (row,) = style.svg_documents(sketch())
+    matrix = model_quality.confusion(
+        score([0, 1] * 30, [0.1, 0.9] * 30, 0.5, Minimum(30, 5), 1), "A title"
+    )
+    assert isinstance(matrix, Picture)
+    return {"sketch": [row], "panels": [row] * 3, "matrix": style.svg_documents(matrix)}
+
+
+def plot(name: str, title: str) -> Plot:
+    return Plot(name, title, "A line that rises and falls.", "A caption.")
+
+
 def pages(*blocks: Block) -> list[Page]:
-    """A document of a manager's chapter and of an appendix."""
+    """The texts of a document of a manager's chapter and of an appendix."""
+    return [_texts(page) for page in document(*blocks).pages]
+
+
+def document(*blocks: Block) -> PdfReader:
     sections = (
         Section("first", "First", blocks),
         Section("last", "Last", (Text("end of all"),), begins_appendix=True),
     )
     story = Story("Title", "edition", "2026-03-01T06:00:00+00:00", "Headline.", (), sections)
-    made = pdf.render(story, {"sketch": style.svg_document(sketch())})
-    return [_texts(page) for page in PdfReader(io.BytesIO(made)).pages]
+    return PdfReader(io.BytesIO(pdf.render(story, pictures())))
 
 
 def _texts(page: Any) -> Page:
@@ -49,18 +83,16 @@ def filled(page: Page) -> float:
 def test_a_last_page_that_would_be_nearly_empty_is_filled_by_smaller_or_larger_pictures(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    plots = [Plot("sketch", "A sketch", "A line that rises and falls.", "A caption.")] * 6
+    plots = [plot("sketch", "A sketch")] * 6
     texts = [Text(f"text {number}") for number in range(20)]
     made = pages(*plots, *texts)
     assert filled(made[-1]) > 2 / 3
-    monkeypatch.setattr(pdf, "LAYOUTS", (("1", "14"),))
+    monkeypatch.setattr(pdf, "LAYOUTS", (("1", "1"),))
     as_they_are = pages(*plots, *texts)
     assert filled(as_they_are[-1]) < 1 / 3
 
 
-def test_no_page_is_left_a_quarter_empty_by_a_table_that_would_just_not_fit(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_no_page_is_left_a_quarter_empty_by_a_table_that_would_just_not_fit() -> None:
     rows = [[f"row {number}"] for number in range(14)]
     blocks: list[Block] = [
         *[Text(f"text {number}") for number in range(34)],
@@ -68,8 +100,46 @@ def test_no_page_is_left_a_quarter_empty_by_a_table_that_would_just_not_fit(
         *[Text(f"text {number}") for number in range(30)],
     ]
     assert min(map(filled, pages(*blocks)[:-1])) > 0.9
-    monkeypatch.setattr(pdf, "LAYOUTS", (("1", "14"),))
-    assert min(map(filled, pages(*blocks)[:-1])) < 3 / 4
+
+
+@pytest.mark.parametrize("layout", pdf.LAYOUTS)
+def test_every_picture_stands_in_its_section_in_the_order_of_the_story(
+    monkeypatch: pytest.MonkeyPatch, layout: tuple[str, str]
+) -> None:
+    """No picture floats behind the heading that follows, and no text before that of its own."""
+    blocks: list[Block] = []
+    for place in range(10):
+        blocks += [Heading(f"heading {place}"), Text(f"text {place}")]
+        blocks += [plot(name, f"{name} {place}") for name in ("sketch", "panels")[: place % 3]]
+    monkeypatch.setattr(pdf, "LAYOUTS", (layout,))
+    titles = r"(?:heading|text|sketch|panels) \d"
+    in_reading_order = [text for page in pages(*blocks) for _, text in sorted(page, reverse=True)]
+    expected = [getattr(block, "title", getattr(block, "text", "")) for block in blocks]
+    assert re.findall(titles, "\n".join(in_reading_order)) == expected
+
+
+def test_a_picture_of_many_panels_goes_on_row_by_row_and_no_row_stands_without_its_title() -> None:
+    made = pages(*[Text(f"text {number}") for number in range(20)], plot("panels", "Panels"))
+    told = ["".join(text for _, text in page) for page in made]
+    assert [page.count("atitle") for page in told] == [2, 1]
+    assert "Panels" in told[0]
+    assert "A caption." in told[1]
+
+
+@pytest.mark.parametrize("layout", pdf.LAYOUTS)
+def test_letters_in_pictures_are_legible(
+    monkeypatch: pytest.MonkeyPatch, layout: tuple[str, str]
+) -> None:
+    monkeypatch.setattr(pdf, "LAYOUTS", (layout,))
+    beside = Beside((table("A table", "l", ["Row"], [["row"]]), plot("matrix", "Matrix")))
+    sizes: list[float] = []
+
+    def visit(text: str, place: list[float], of_text: list[float], _: object, size: float) -> None:
+        sizes.extend([abs(size * of_text[3] * place[3])] if text.strip() else [])
+
+    for page in document(plot("sketch", "A sketch"), beside).pages:
+        page.extract_text(visitor_text=visit)
+    assert min(sizes) > LEAST_LETTERS
 
 
 def edges(*blocks: tuple[int, float, int, float]) -> list[tuple[str, bool, int, float]]:

@@ -21,7 +21,7 @@ from attrition.report.figures import scorecard as scorecard_figures
 from attrition.report.figures.style import Absent, Picture
 from attrition.report.inputs import Model, RunsToDraw, Skill
 
-DOTS_PER_INCH = 160
+DOTS_PER_INCH = 240
 
 
 def quality_pictures(
@@ -111,7 +111,7 @@ def _pictures(drawn: Sequence[Picture | Absent], forms: Sequence[str]) -> Pictur
     return Pictures(
         texts={one.name: _text(one) for one in drawn},
         pages={one.name: style.svg(one) for one in there} if "html" in forms else {},
-        documents={one.name: style.svg_document(one) for one in there} if "pdf" in forms else {},
+        documents={one.name: style.svg_documents(one) for one in there} if "pdf" in forms else {},
     )
 
 

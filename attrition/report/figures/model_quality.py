@@ -31,6 +31,7 @@ from attrition.report.figures.style import (
 )
 
 CONFUSION = "confusionmatrix"
+LETTERS = 10.0  # points in the matrix, which the PDF sets smaller than the other pictures
 
 
 @style()
@@ -60,7 +61,7 @@ def _confusion_figure(score: Score, table: NDArray[np.int64], title: str) -> Fig
     import seaborn
 
     shares = row_shares(table)
-    figure = Figure(figsize=(6.4, 5.8), layout=ConstrainedLayoutEngine(w_pad=0.2, h_pad=0.2))
+    figure = Figure(figsize=(4.4, 4.2), layout=ConstrainedLayoutEngine(w_pad=0.06, h_pad=0.06))
     axes = figure.subplots()
     # Tints by opacity: on a dark page they become darker.
     tints = LinearSegmentedColormap.from_list("", [to_rgba(ACCENT, 0.07), to_rgba(ACCENT, 1.0)])
@@ -87,13 +88,12 @@ def _write_cells(axes: Axes, table: NDArray[np.int64], shares: NDArray[np.float6
         color = FACE if shares[row, column] > 0.55 else INK
         whose = ("who stayed", "who left")[row]
         for dy, text, font in (
-            (-0.2, meanings[row][column], {"fontsize": 12}),
-            (0.0, f"{table[row, column]:,}", {"fontsize": 28, "fontweight": "bold"}),
-            (0.2, f"{shares[row, column]:.1%} of those {whose}", {"fontsize": 11}),
+            (-0.28, meanings[row][column], {}),
+            (-0.04, f"{table[row, column]:,}", {"fontsize": 24, "fontweight": "bold"}),
+            (0.26, f"{shares[row, column]:.1%} of those\n{whose}", {}),
         ):
-            axes.text(
-                column + 0.5, row + 0.5 + dy, text, color=color, ha="center", va="center", **font
-            )
+            look: dict[str, Any] = {"fontsize": LETTERS, "color": color} | font
+            axes.text(column + 0.5, row + 0.5 + dy, text, ha="center", va="center", **look)
 
 
 def _label_axes(axes: Axes, table: NDArray[np.int64]) -> None:
@@ -103,16 +103,16 @@ def _label_axes(axes: Axes, table: NDArray[np.int64]) -> None:
     columns = [f"predicted to stay\n{will_stay:,}", f"predicted to leave\n{will_leave:,}"]
     axes.set_xticks([0.5, 1.5], columns)
     axes.set_yticks([0.5, 1.5], [f"stayed\n{stayed:,}", f"left\n{left:,}"], rotation=0, va="center")
-    axes.tick_params(length=0, labelsize=12, labelcolor=INK, pad=8)
+    axes.tick_params(length=0, labelsize=LETTERS, labelcolor=INK, pad=6)
 
 
 def _write_title(axes: Any, score: Score, title: str) -> None:
     assert score.f1_interval is not None
     low, high = score.f1_interval
-    known = f"F1 {score.f1:.3f} (95% interval {low:.3f} to {high:.3f}) on {score.rows:,} test rows"
+    known = f"F1 {score.f1:.3f} (95% interval {low:.3f} to {high:.3f})\non {score.rows:,} test rows"
     for height, text, font in (
-        (78, title, {"fontsize": 15, "fontweight": "bold", "color": INK}),
-        (58, known, {"fontsize": 11, "color": SOFT}),
+        (72, title, {"fontsize": 13, "fontweight": "bold", "color": INK}),
+        (42, known, {"fontsize": LETTERS, "color": SOFT}),
     ):
         axes.annotate(text, (0, 1), (0, height), "axes fraction", "offset points", **font)
 
@@ -219,7 +219,7 @@ def calibration(labels: ArrayLike, probabilities: ArrayLike) -> Picture | Absent
         return Absent(CALIBRATION, title, f"{reason}.")
     bins = curves.calibration(labels, probabilities)
     probability = np.asarray(probabilities, dtype=np.float64)
-    figure = canvas(3.9)
+    figure = canvas(3.4)
     upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=[4, 1])
     upper.plot([0, 1], [0, 1], **CHANCE)
     upper.vlines(bins.predicted, bins.low, bins.high, color=ACCENT, linewidth=1.2)

@@ -97,6 +97,7 @@ def risk_curves(
         f"by {weights[terms[0].columns]:.2f} from the average, on average.",
         _caption([weights[term.columns] for term in counting[MOST_COLUMNS:]]),
         figure,
+        by_row=True,
     )
 
 
@@ -328,6 +329,7 @@ def pair_maps(
         f"{_largest(terms[0]):.2f} to the log-odds.",
         caption,
         figure,
+        by_row=True,
     )
 
 

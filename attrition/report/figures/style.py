@@ -32,6 +32,7 @@ from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.textpath import text_to_path
+from matplotlib.transforms import Bbox
 
 from attrition.core.formatting import middle
 from attrition.report.document import COLOURS
@@ -98,6 +99,7 @@ class Picture:
         alt: its content in a sentence with the key figure, for people who cannot see it.
         caption: how to read it.
         figure: in the project's colours.
+        by_row: whether it is panels in rows, between which a page of the PDF may end.
     """
 
     name: str
@@ -105,6 +107,7 @@ class Picture:
     alt: str
     caption: str
     figure: Figure
+    by_row: bool = False
 
     @cached_property
     def code(self) -> str:
@@ -138,13 +141,15 @@ def canvas(height: float) -> Figure:
     return Figure(figsize=(WIDTH, height), layout=layout)
 
 
-def picture(name: str, title: str, alt: str, caption: str, figure: Figure) -> Picture:
+def picture(
+    name: str, title: str, alt: str, caption: str, figure: Figure, *, by_row: bool = False
+) -> Picture:
     """A picture with a fixed layout, so that all renderings are equal, and faster."""
     layout = figure.get_layout_engine()
     assert layout is not None
     layout.execute(figure)
     figure.set_layout_engine(None)  # "none" leaves one for which each rendering draws twice
-    return Picture(name, title, alt, caption, figure)
+    return Picture(name, title, alt, caption, figure, by_row)
 
 
 def fitted(text: str, points: float, size: float = SMALL) -> str:
@@ -262,20 +267,46 @@ def svg(picture: Picture) -> str:
     return re.sub(r"<svg[^>]*>", lambda tag: _opening(tag.group(), picture), code, count=1)
 
 
-def svg_document(picture: Picture) -> str:
-    """The picture as an SVG document for the PDF, on transparent background.
+def svg_documents(picture: Picture) -> list[str]:
+    """The picture as SVG documents for the PDF, on transparent background: one, or one of each row.
 
     Its texts are texts, in the font of matplotlib. Where that has no letters for one, or joins
     them, all letters are outlines: set by Typst it would be a PDF that cannot be read aloud.
     """
-    return picture.code if _PLAIN.fullmatch(picture.code) else _svg(picture, "path")
+    font_type = "none" if _PLAIN.fullmatch(picture.code) else "path"
+    if not picture.by_row:
+        return [picture.code if font_type == "none" else _svg(picture, font_type)]
+    rows: dict[int, list[Axes]] = {}
+    for axes in picture.figure.axes:
+        spec = axes.get_subplotspec()
+        if axes.get_visible() and spec is not None:
+            rows.setdefault(spec.rowspan.start, []).append(axes)
+    return [_svg_of(picture, font_type, row) for row in rows.values()]
 
 
-def _svg(picture: Picture, font_type: str) -> str:
+def _svg_of(picture: Picture, font_type: str, panels: Sequence[Axes]) -> str:
+    """Some panels of a picture, as wide as the whole."""
+    others = [axes for axes in picture.figure.axes if axes.get_visible() and axes not in panels]
+    with style():
+        boxes = [box for axes in panels if (box := axes.get_tightbbox()) is not None]
+    inch = picture.figure.dpi
+    low, high = min(box.y0 for box in boxes) / inch, max(box.y1 for box in boxes) / inch
+    for axes in others:
+        axes.set_visible(False)
+    try:
+        return _svg(picture, font_type, Bbox.from_extents(0, low, WIDTH, high))
+    finally:
+        for axes in others:
+            axes.set_visible(True)
+
+
+def _svg(picture: Picture, font_type: str, part: Bbox | None = None) -> str:
     stream = io.StringIO()
     own: dict[Any, Any] = {"svg.fonttype": font_type, "svg.hashsalt": picture.name}
     with style(), matplotlib.rc_context(own):
-        picture.figure.savefig(stream, format="svg", transparent=True, metadata={"Date": None})
+        picture.figure.savefig(
+            stream, format="svg", transparent=True, metadata={"Date": None}, bbox_inches=part
+        )
     return stream.getvalue()
 
 

@@ -26,12 +26,12 @@ def test_the_picture_shows_counts_and_the_share_of_each_row() -> None:
     # 60 + 10 stayed, 8 + 22 left; F1 = 44 / (44 + 18)
     for text in (
         "60",
-        "85.7% of those who stayed",
-        "14.3% of those who stayed",
+        "85.7% of those\nwho stayed",
+        "14.3% of those\nwho stayed",
         "8",
-        "26.7% of those who left",
+        "26.7% of those\nwho left",
         "22",
-        "73.3% of those who left",
+        "73.3% of those\nwho left",
         "stayed\n70",
         "left\n30",
         "predicted to stay\n68",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -140,6 +142,20 @@ def test_sixty_columns_are_cut_and_that_is_said() -> None:
     assert isinstance(shown, Picture)
     assert "Left out: 44 more columns of a weight of at most 44.00." in shown.caption
     assert len(style.svg(shown)) < 100_000
+
+
+def test_a_pdf_has_each_row_of_panels_by_itself_whole_and_in_order() -> None:
+    names = [f"column{place}" for place in range(7)]
+    terms = [number(name, (0, 1), (-9 + place, 0)) for place, name in enumerate(names)]
+    shown = drawn(card(*terms), reference(**{name: [0.0, 1.0] for name in names}))
+    before = style.svg(shown)
+    rows = style.svg_documents(shown)
+    assert [re.findall(r">(column\d)<", row) for row in rows] == [names[:3], names[3:6], names[6:]]
+    for row in rows:
+        height, *texts = map(float, re.findall(r'(?:height|<text[^>]* y)="([\d.]+)', row))
+        assert 100 < height < 126  # points of a row in the whole, with the space between rows
+        assert 6 < min(texts) < max(texts) < height
+    assert style.svg(replace(shown)) == before
 
 
 @pytest.mark.parametrize("values", [np.full(50, 7.0), np.full(50, np.nan), np.full(10, 1e308)])

@@ -27,8 +27,8 @@ RARE = ("हिन्दी", "ไทยน้ำ", "e\u0301", "\U0001f600", "�
 @pytest.mark.slow
 def test_equal_pictures_give_equal_bytes_in_whatever_order_they_are_rendered() -> None:
     first, second = sketch(), sketch()
-    svg, png, outlines = (style.svg(first), style.png(first, 100), style.svg_document(first))
-    assert style.svg_document(second) == outlines
+    svg, png, outlines = (style.svg(first), style.png(first, 100), style.svg_documents(first))
+    assert style.svg_documents(second) == outlines
     assert style.png(second, 100) == png
     assert style.svg(second) == svg == style.svg(first)
 
@@ -49,7 +49,7 @@ def test_bytes_do_not_depend_on_the_process() -> None:
         "import hashlib; from attrition.report.figures import style; "
         "from tests.support.figures import sketch; "
         "p = sketch(); print(hashlib.sha256(style.svg(p).encode() + style.png(p, 90)"
-        " + style.svg_document(p).encode()).hexdigest())"
+        " + style.svg_documents(p)[0].encode()).hexdigest())"
     )
     digests = {
         subprocess.run(
@@ -89,7 +89,7 @@ def test_several_pictures_in_one_page_share_no_id() -> None:
 
 @pytest.mark.slow
 def test_the_pdf_gets_the_texts_as_texts_where_the_font_has_their_letters() -> None:
-    code = style.svg_document(sketch())
+    (code,) = style.svg_documents(sketch())
     assert ">a title<" in code
     assert style.FONT in code
     assert style.ACCENT in code
@@ -100,12 +100,12 @@ def test_the_pdf_gets_the_texts_as_texts_where_the_font_has_their_letters() -> N
 def test_any_letters_can_stand_in_a_picture_of_the_pdf(text: str) -> None:
     """A PDF that can be read aloud must know the text of every glyph."""
     picture = sketch(text=text)
-    code = style.svg_document(picture)
+    (code,) = style.svg_documents(picture)
     if text in COMMON + RARE:
         assert ("<text" in code) == (text in COMMON)
     plot = Plot(picture.name, picture.title, picture.alt, picture.caption)
     story = Story("T", "E", "2026-03-01T06:00:00+00:00", "H", (), (Section("s", "S", (plot,)),))
-    assert pdf.render(story, {picture.name: code}).startswith(b"%PDF")
+    assert pdf.render(story, {picture.name: [code]}).startswith(b"%PDF")
 
 
 @pytest.mark.slow
@@ -113,7 +113,7 @@ def test_any_letters_can_stand_in_a_picture_of_the_pdf(text: str) -> None:
 def test_hostile_names_are_drawn_as_they_stand_and_warn_of_nothing(text: str) -> None:
     picture = sketch(text=text)
     style.png(picture, 50)
-    style.svg_document(picture)
+    style.svg_documents(picture)
     svg = style.svg(picture)
     texts = [
         element.text for element in ET.fromstring(svg).iter("{http://www.w3.org/2000/svg}text")
