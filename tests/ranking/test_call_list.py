@@ -727,7 +727,7 @@ def test_a_client_who_is_back_is_not_on_its_first_list(
     listed: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for hour, client in enumerate(["Other", "Fresh", "Fresh", "Fresh"], start=1):
-        monkeypatch.setattr(call_list.clock, "now", lambda at=hour: f"2026-03-01T{at:02}:00:00Z")
+        monkeypatch.setattr(clock, "now", lambda at=hour: f"2026-03-01T{at:02}:00:00Z")
         label = "1" if hour == 3 else ""
         row = source_rows([(client, "0")], label).replace(",10,1,", f",10,{hour},")
         listed.write(f"sourcedata/{hour}.csv", row)

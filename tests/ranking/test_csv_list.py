@@ -113,7 +113,7 @@ def test_a_list_by_profit_has_a_last_column_for_it(tmp_path: Path) -> None:
     assert [row[-1] for row in rows(path)] == ["profit", "7.12", "-0.00", ""]
 
 
-def test_hostile_names_make_no_other_cells_and_can_be_had_back(tmp_path: Path) -> None:
+def test_hostile_names_make_no_other_cells_and_are_read_back(tmp_path: Path) -> None:
     path = tmp_path / "clientrisk.csv"
     write_list(path, listed(HOSTILE))
     found = rows(path)
