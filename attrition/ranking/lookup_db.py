@@ -4,8 +4,7 @@
 a client by its name or a part of it in milliseconds, however long the list is. It is built beside
 the old one and replaces it in one step; readers continue with the one they opened.
 
-The search for a part of a name ignores case (by `str.casefold`) and
-Unicode forms (by NFKC).
+The search for a part of a name ignores case (by `str.casefold`) and Unicode forms (by NFKC).
 """
 
 from __future__ import annotations

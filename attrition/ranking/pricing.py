@@ -62,6 +62,8 @@ def order(config: Config, priced: Pricing | str | None, values: Floats | None) -
 def order_settings(config: Config, rank_by: str, *, held_out: bool) -> str:
     """All settings that order a list, as JSON: with others a place says nothing of a client.
 
+    What a `MEASURED` success rate is today is data, not a setting.
+
     Args:
         rank_by: the result of `order`.
         held_out: whether clients are held out.
