@@ -30,7 +30,8 @@ from attrition.core.command_line import Parser
 from attrition.core.config import BY_PROFIT
 from attrition.model.scorecard import Scorecard
 from attrition.model.terms import KnotAxis, NumericTerm
-from attrition.ranking.csv_list import read_list, write_list
+from attrition.ranking.csv_list import write_list
+from attrition.ranking.lookup_db import opened
 from attrition.ranking.lookup_db_writer import write_ranking
 from attrition.ranking.ranking import Pricing, Tiers, rank, with_changes
 from benchmarks.measuring import markdown_table
@@ -276,11 +277,12 @@ def ranking_seconds(clients: int = RANKED) -> tuple[float, float]:
         ranked = rank(card, ids, table, values=value, tiers=tiers, with_reasons=100_000, **more)
         ranked = with_changes(ranked, None)
         with tempfile.TemporaryDirectory(prefix="attrition-bench-") as folder:
-            path = Path(folder) / "clientrisk.csv"
-            write_list(path, ranked)
+            write_list(Path(folder) / "clientrisk.csv", ranked)
+            path = Path(folder) / "clients.db"
             about = {"time": "", "release": "", "ranked": ""}
-            write_ranking(Path(folder) / "clients.db", ranked, table, tiers, about)
-            read_list(path)
+            write_ranking(path, ranked, table, tiers, about)
+            with opened(path) as book:
+                book.previous("")
         if more:
             ranked.profit(pricing)
         return time.process_time() - start

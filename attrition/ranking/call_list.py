@@ -11,7 +11,6 @@ import logging
 import textwrap
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -155,12 +154,13 @@ def rank_clients(config: Config, ledger: Ledger, champion: Champion | None) -> R
     tiers, result = _in_order(config, card, clients, priced, is_open=is_open)
     study = with_listed(config, ledger, study, result)
     rank_by = pricing.order(config, priced, result.values_at_risk)
-    result, movement = _compared(config, result, ranked, rank_by)
+    order = pricing.order_settings(config, rank_by, held_out=result.held_out is not None)
+    result, movement = _compared(config, result, ranked, order)
     csv_list.write_list(config.client_risk, result)
     awaited = segment_change.awaited(config, ledger)
     segment_lists.write_segments(config.segment_lists, result, config.labels, awaited)
     about: dict[str, Any] = {"time": clock.now(), "release": release.id, "ranked": ranked}
-    about["risk_sum"] = ranking.risk_sum(result)
+    about["order"] = order
     about |= _calls_in_list(config, result, rank_by, is_open=is_open)
     about |= _in_common(config, card, clients, result, is_open=is_open)
     lookup_db_writer.write_ranking(
@@ -225,26 +225,18 @@ def _in_order(
 
 
 def _compared(
-    config: Config, result: Ranking, ranked: str, rank_by: str
+    config: Config, result: Ranking, ranked: str, order: str
 ) -> tuple[Ranking, Movement | None]:
-    """The ranking with its changes, and who moved, since the last list of other clients or risks.
+    """The ranking with its changes, and who moved, since the last list that was another.
 
-    One made again, or anew by other settings, has the risks of the last one: nobody's has changed.
+    One made again, or anew by other settings, is the last one: nobody's risk has changed.
     """
-    if config.id_column is None:
+    last = None if config.id_column is None else _last_list(config, ranked, order)
+    if last is None:
         return ranking.with_changes(result, None), None
-    last, about = _last_high_risk(config) or (None, {})
-    if about.get("ranked", ranked) != ranked:
-        return ranking.with_changes(result, None), None
-    previous = _last_list(config.client_risk)
-    changed = ranking.with_changes(result, previous)
-    if about.get("rank_by", BY_RISK) != rank_by:
-        changed = ranking.without_places(changed)
-    # A killed run may have left a book older than the list.
-    is_same = about.get("risk_sum") == ranking.risk_sum(result)
-    if last and previous and is_same and ranking.is_same(result, previous):
-        return changed, moved_as_before(last, result)
-    return changed, moved_since(last, result)
+    previous, high_risk = last
+    moved = moved_as_before if ranking.is_same(result, previous) else moved_since
+    return ranking.with_changes(result, previous), moved(high_risk, result)
 
 
 def _calls_in_list(
@@ -357,25 +349,19 @@ def _with_rest(config: Config, listed: Ranking) -> Ranking:
     return replace(listed, last_contacts=contacts, rest_days=config.rest_days)
 
 
-def _last_list(path: Path) -> ranking.Previous | None:
-    try:
-        return csv_list.read_list(path)
-    except DataError as error:
-        logger.warning("%s; the new list shows no changes", error)
-        return None
-
-
-def _last_high_risk(config: Config) -> tuple[HighRisk, dict[str, Any]] | None:
-    """Of the last list, and what its `about` says; None without one."""
+def _last_list(config: Config, ranked: str, order: str) -> tuple[ranking.Previous, HighRisk] | None:
+    """The last list, for one of such clients in such an order; None where none compares with it."""
     try:
         with lookup_db.opened(config.client_book) as book:
-            return book.high_risk(), book.about
+            if book.about["ranked"] != ranked:
+                return None
+            return book.previous(order), book.high_risk()
     except FileNotFoundError:
         return None
     except UnreadableError:
-        raise  # the next run may read it; without it, this list would leave out who moved for good
+        raise  # the next run may read it; without it, what changed would be lost for good
     except DataError as error:
-        logger.warning("%s; the new list does not say who moved", error)
+        logger.warning("%s; the new list shows no changes", error)
         return None
 
 

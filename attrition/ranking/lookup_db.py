@@ -4,8 +4,7 @@
 a client by its name or a part of it in milliseconds, however long the list is. It is built beside
 the old one and replaces it in one step; readers continue with the one they opened.
 
-Standard library only. The search for a part of a name ignores case (by `str.casefold`) and
-Unicode forms (by NFKC).
+The search for a part of a name ignores case (by `str.casefold`) and Unicode forms (by NFKC).
 """
 
 from __future__ import annotations
@@ -18,13 +17,16 @@ import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from attrition.core import clock
 from attrition.core.errors import DataError, UnreadableError
 from attrition.ranking.movement import CAME, LEFT, HighRisk, Movement
-from attrition.ranking.ranking import CALL, GROUPS, HIGH, HOLD_OUT
+from attrition.ranking.ranking import CALL, GROUPS, HIGH, HOLD_OUT, Previous
 from attrition.runs.history_store import error_kind
 
 TIERS = ("high", "medium", "low")
@@ -107,10 +109,11 @@ class Page:
             (tier -> number of clients), `thresholds` (tier -> probability); where clients are held
             out also `held_out` (tier -> number of these); with values `value_at_risk` (tier -> its
             sum, None where none is known); after another list `moved` (`since`, and the numbers
-            `came`, `left` and `gone`); `rank_by` where it is not the risk; `has_profit` where
-            costs are set; `calls_per_list` and `rest_days` where these are; `segments`, the
-            segment columns, where there are some; `in_common`, a sentence on the first clients,
-            where most of them are alike.
+            `came`, `left` and `gone`); `rank_by` where it is not the risk; `order`,
+            by what settings (`pricing.order_settings`); `has_profit` where costs are set;
+            `calls_per_list` and `rest_days` where these are, `last_call` (the place where these
+            calls end) where both are; `segments`, the segment columns, where there are some;
+            `in_common`, a sentence on the first clients, where most of them are alike.
         found: tier -> number of its clients, in the question's groups, that match in all else.
         groups: group -> number of its clients, in the question's tiers, that match in all else;
             empty where nobody is held out.
@@ -333,6 +336,16 @@ class Book:
         values = {name: column[distance] for name, column in json.loads(features).items()}
         return {**self._client(row), "features": values}
 
+    def previous(self, order: str) -> Previous:
+        """The list as it is compared with the next one, which these settings order; see `Page`."""
+        cursor = self._connection.cursor()
+        cursor.row_factory = None  # of a million rows
+        query = "SELECT client, probability, probability_change, rank_change FROM clients"
+        cells = list(chain.from_iterable(cursor.execute(f"{query} ORDER BY place")))
+        ids, probabilities, moved, climbed = (cells[column::4] for column in range(4))
+        same_order = self.about.get("order") == order
+        return Previous(ids, np.array(probabilities, float), moved, climbed, same_order)
+
     def high_risk(self) -> HighRisk:
         """Who is at high risk, and who moved there or away."""
         names = self._connection.execute("SELECT client FROM clients WHERE tier = ?", (HIGH,))
@@ -396,7 +409,7 @@ def opened(path: Path) -> Iterator[Book]:
         with contextlib.closing(sqlite3.connect(uri, uri=True)) as connection:
             connection.row_factory = sqlite3.Row
             yield Book(connection)
-    except (sqlite3.Error, ValueError, TypeError) as error:
+    except (sqlite3.Error, ValueError, TypeError, LookupError) as error:
         if error_kind(error) in (sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN):
             raise UnreadableError(f"{path}: cannot be read ({error})") from None
         raise DataError(f"{path}: not the book that the pipeline wrote ({error})") from None

@@ -85,8 +85,8 @@ def write_book(
         about: plain values; see `Page`.
         clients: rows of place, client, tier, probability, probability change, rank change, value,
             value at risk, value rank; with `has_profit` in `about` also profit.
-        details: rows of place, reasons (list of texts), features (column -> values of the client
-            and of those below it; None where those of one above include them).
+        details: rows of place, reasons (JSON: a list of texts), features (JSON: column -> values
+            of the client and of those below it; None where those of one above include them).
         moved: rows of client, move, place (None: no longer listed).
         contacted: rows of place and day of the last contact; only with `rest_days` in `about`.
         segments: rows of place, number of the segment column in `about`, text.

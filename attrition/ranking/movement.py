@@ -1,7 +1,7 @@
-"""Who has come to high risk since the last list of other clients or risks, and who has left it.
+"""Who has come to high risk since the last list that was another, and who has left it.
 
-Values in, values out. A list of the same clients at the same risks (made again, or by other
-settings) is compared with the list that the one before it was compared with.
+Values in, values out. A list made again, or by other settings alone (`ranking.is_same`), is
+compared with the list that the one before it was compared with.
 """
 
 from __future__ import annotations
@@ -36,13 +36,13 @@ class HighRisk:
     movement: Movement | None
 
 
-def moved_since(last: HighRisk | None, ranking: Ranking) -> Movement | None:
-    """The movement of a list of other clients or risks than the last one; None without any."""
-    return None if last is None else _moved(last.time, last.clients, ranking)
+def moved_since(last: HighRisk, ranking: Ranking) -> Movement:
+    """The movement of a list that is another than the last one."""
+    return _moved(last.time, last.clients, ranking)
 
 
 def moved_as_before(last: HighRisk, ranking: Ranking) -> Movement | None:
-    """The movement of a list of the same clients and risks, since the list before these."""
+    """The movement of a list that is the last one made again, since the list before these."""
     if (before := last.movement) is None:
         return None
     return _moved(before.since, (last.clients - before.came) | before.left, ranking)

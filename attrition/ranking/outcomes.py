@@ -108,8 +108,8 @@ class RankingRecord:
         thresholds: the tiers used.
         outcomes: of earlier rankings, newest first.
         value_at_risk: of the clients at high risk, in sum; None without values.
-        came, left: how many have come to high risk and have left it since the last list of other
-            clients or risks, which was made at `since`; None without one.
+        came, left: how many have come to high risk and have left it since the last list that was
+            another, which was made at `since` (None in an older record); None without one.
         rank_by: what orders the list.
         profit: what calling is worth; None without costs, or where nothing is known of it.
         no_profit: why there is none although costs are set.

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+from typing import Any
+
 import numpy as np
 
 from attrition.calls.effect import Effect
@@ -54,6 +57,26 @@ def order(config: Config, priced: Pricing | str | None, values: Floats | None) -
         return BY_RISK
     is_priced = isinstance(priced, Pricing)
     return BY_VALUE if config.rank_by == BY_PROFIT and not is_priced else config.rank_by
+
+
+def order_settings(config: Config, rank_by: str, *, held_out: bool) -> str:
+    """All settings that order a list, as JSON: with others a place says nothing of a client.
+
+    What a `MEASURED` success rate is today is data, not a setting.
+
+    Args:
+        rank_by: the result of `order`.
+        held_out: whether clients are held out.
+    """
+    settings: dict[str, Any] = {"rank_by": rank_by}
+    if held_out:
+        settings["hold_out"] = config.holdout_share, config.salt_digest
+    if rank_by != BY_RISK:
+        settings["value"] = config.value_column
+    if rank_by == BY_PROFIT:
+        costs = config.contact_cost, config.offer_share, config.offer_cost
+        settings["profit"] = *costs, config.success_rate
+    return json.dumps(settings)
 
 
 def high_threshold(

@@ -245,12 +245,17 @@ class Ranking:
 
 @dataclass(frozen=True)
 class Previous:
-    """The last ranking, best first, with its changes; see `Ranking`."""
+    """The last ranking, best first, with its changes; see `Ranking`.
+
+    Attributes:
+        same_order: whether the settings that ordered it are those of the next one.
+    """
 
     ids: Sequence[str]
     probabilities: Floats
     probability_changes: Sequence[str]
     rank_changes: Sequence[str]
+    same_order: bool = True
 
 
 def rank(
@@ -327,14 +332,23 @@ def _money(
 def with_changes(ranking: Ranking, previous: Previous | None) -> Ranking:
     """The ranking with each client's changes since the last one.
 
-    One of the same clients at the same risks keeps the last one's changes: those since the last
-    ranking of others. If it has another order (by other settings), no places are compared.
+    One that `is_same` keeps the last one's changes: those since the ranking before. Where other
+    settings order it, no places are compared.
     """
     if previous is None:
         blanks = [""] * len(ranking)
         return replace(ranking, probability_changes=blanks, rank_changes=blanks)
     if is_same(ranking, previous):
-        return _with_kept_changes(ranking, previous)
+        changed = _with_kept_changes(ranking, previous)
+    else:
+        changed = _with_new_changes(ranking, previous)
+    if previous.same_order:
+        return changed
+    places = [change if change == NEW else "" for change in changed.rank_changes]
+    return replace(changed, rank_changes=places)
+
+
+def _with_new_changes(ranking: Ranking, previous: Previous) -> Ranking:
     positions = dict(zip(previous.ids, range(len(previous.ids)), strict=True))
     ids = ranking.ids.tolist()
     before = np.fromiter(map(positions.get, ids, repeat(-1)), np.intp, len(ids))
@@ -349,42 +363,29 @@ def with_changes(ranking: Ranking, previous: Previous | None) -> Ranking:
     return replace(ranking, probability_changes=probability_changes, rank_changes=rank_changes)
 
 
-def without_places(ranking: Ranking) -> Ranking:
-    """The ranking without changes of places: the last one had another order."""
-    changes = [change if change == NEW else "" for change in ranking.rank_changes]
-    return replace(ranking, rank_changes=changes)
-
-
 def is_same(ranking: Ranking, previous: Previous) -> bool:
-    """Whether these are the same clients at the same risks, in whatever order."""
+    """Whether these are the same clients at the same risks, and in the same order unless other
+    settings made that: by value at risk, another value makes another list.
+    """
     ids, now, before = (
         ranking.ids.tolist(),
         _units(ranking.probabilities),
         _units(previous.probabilities),
     )
-    if len(now) != len(before) or now.sum() != before.sum():
-        return False
     if ids == list(previous.ids):
         return np.array_equal(now, before)
+    if previous.same_order or now.sum() != before.sum():
+        return False
     risks = zip(ids, now.tolist(), strict=True), zip(previous.ids, before.tolist(), strict=True)
     return dict(risks[0]) == dict(risks[1])
 
 
-def risk_sum(ranking: Ranking) -> int:
-    """The sum of all risks, exact; almost any change of clients or risks gives another."""
-    return int(_units(ranking.probabilities).sum())
-
-
 def _with_kept_changes(ranking: Ranking, previous: Previous) -> Ranking:
-    ids = ranking.ids.tolist()
-    if ids == list(previous.ids):
-        kept = previous.probability_changes, previous.rank_changes
-        return replace(ranking, probability_changes=kept[0], rank_changes=kept[1])
-    changes = dict(zip(previous.ids, previous.probability_changes, strict=True))
-    changes_now = [changes[client] for client in ids]
-    return without_places(
-        replace(ranking, probability_changes=changes_now, rank_changes=changes_now)
-    )
+    kept, places = previous.probability_changes, previous.rank_changes
+    if not previous.same_order:  # the places are left out
+        changes = dict(zip(previous.ids, kept, strict=True))
+        kept = places = [changes[client] for client in ranking.ids.tolist()]
+    return replace(ranking, probability_changes=kept, rank_changes=places)
 
 
 def _units(probabilities: Floats) -> NDArray[np.int64]:

@@ -88,8 +88,9 @@ def at_stake(inputs: ReportInputs) -> str:
         parts.append(f"the value at risk among those at high risk is {stake}")
     if listed.came is not None and listed.left is not None:
         came = formatting.plural(listed.came, "client")
+        since = f"since the list of {formatting.moment(listed.since)}, " if listed.since else ""
         parts.append(
-            f"since the list of {formatting.moment(listed.since)}, {came} "
+            f"{since}{came} "
             f"{'has' if listed.came == 1 else 'have'} come to high risk, and {listed.left:,} "
             f"{'is' if listed.left == 1 else 'are'} no longer at high risk or no longer listed"
         )

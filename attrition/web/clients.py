@@ -91,7 +91,7 @@ def one_client(client: str) -> Response:
     }
     if responses.preferred(responses.JSON, responses.HTML) == responses.HTML:
         card = None if ranked_by is None else ranked_by.card
-        return views.client_page(answer, about["thresholds"], card)
+        return views.client_page(answer, about, card)
     return responses.json_answer(answer | _changes(answer))
 
 

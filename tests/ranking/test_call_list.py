@@ -6,6 +6,7 @@ import csv
 import re
 from dataclasses import replace
 from datetime import date, timedelta
+from typing import Any
 
 import pytest
 
@@ -13,7 +14,7 @@ from app import create_app
 from attrition.calls.holdout import is_held_out
 from attrition.core import atomic_files, clock
 from attrition.core.formatting import day
-from attrition.ranking import call_list, csv_list, lookup_db
+from attrition.ranking import call_list, lookup_db
 from attrition.ranking.call_list import RankingResult
 from attrition.ranking.outcomes import OutcomeCounts
 from attrition.ranking.ranking import Tiers
@@ -54,6 +55,20 @@ def fresh(project: Project) -> Project:
     project.write("sourcedata/known.csv", labelled.replace("client ", "known "))
     project.write("sourcedata/open.csv", source_rows(CLIENTS))
     return project
+
+
+def arrive(project: Project, *rows: tuple[str, str]) -> None:
+    """A batch of such open clients is ingested and ranked; what else is in the folder, too."""
+    if rows:
+        project.write("sourcedata/arrived.csv", source_rows([*rows]))
+    project.run("ingestion.py")
+    call_list.rank(project.config)
+
+
+def moved_of(project: Project) -> dict[str, Any]:
+    """What the book says of who moved."""
+    with lookup_db.opened(project.config.client_book) as book:
+        return dict(book.about["moved"])
 
 
 def table(project: Project) -> list[dict[str, str]]:
@@ -601,7 +616,6 @@ def test_segments_go_through_ingestion_into_the_list_the_files_and_the_book(
         assert (page.matching, page.clients[0]["client"]) == (2, "Middling")
         assert page.clients[0]["segments"] == {"branch": "North"}
         assert book.segment_texts("branch", 2) == [("", 2), ("=South", 1)]
-    assert csv_list.read_list(listed.config.client_risk) is not None
     call_list.give_up(listed.config, "a test")
     assert not list(folder.iterdir())
 
@@ -642,15 +656,91 @@ def test_without_a_model_or_clients_no_older_list_is_kept(project: Project) -> N
     assert not path.exists()
 
 
-def test_an_edited_list_is_said_and_the_new_one_tells_no_changes(
+def test_a_list_sorted_in_a_spreadsheet_loses_neither_changes_nor_who_moved(
+    listed: Project,
+) -> None:
+    call_list.rank(listed.config)
+    arrive(listed, ("Busy", "0"))
+    path, moved = listed.config.client_risk, moved_of(listed)
+    assert moved["came"] == 1
+    written = path.read_bytes()
+    header, *rows = written.splitlines(keepends=True)
+    path.write_bytes(b"".join([header, *sorted(rows, key=lambda row: row.split(b",")[1])]))
+    call_list.rank(listed.config)
+    assert (path.read_bytes(), moved_of(listed)) == (written, moved)
+
+
+def test_after_a_damaged_book_the_list_compares_with_none_and_says_so(
     listed: Project, caplog: pytest.LogCaptureFixture
 ) -> None:
-    path = listed.root / "models/clientrisk.csv"
-    path.write_text("client;Secret")
     call_list.rank(listed.config)
-    assert "not the list that the pipeline wrote; the new list shows no changes" in caplog.text
-    assert "Secret" not in caplog.text
-    assert {row["rank_change"] for row in table(listed)} == {""}
+    listed.config.client_book.write_bytes(b"damaged")
+    arrive(listed, ("Busy", "0"))
+    assert "not the book that the pipeline wrote" in caplog.text
+    assert "; the new list shows no changes" in caplog.text
+    rows = table(listed)
+    assert {(row["probability_change"], row["rank_change"]) for row in rows} == {("", "")}
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "is_ordered_anew"),
+    [
+        ({"rank_by": "profit"}, {"rank_by": "risk"}, True),
+        ({"rank_by": "profit"}, {"contact_cost": 2}, True),
+        ({"rank_by": "profit"}, {"success_rate": 0.25}, True),
+        ({"rank_by": "profit"}, {"calls_per_list": 2}, False),
+        ({"rank_by": "value at risk"}, {"value_column": "number_of_employees"}, True),
+        ({"rank_by": "value at risk"}, {"contact_cost": 2}, False),
+        ({}, {"value_column": "number_of_employees"}, False),
+        ({"holdout_share": 0.5, "holdout_salt": "spring"}, {"holdout_share": 0.4}, True),
+        ({"holdout_share": 0.5, "holdout_salt": "spring"}, {"holdout_salt": "autumn"}, True),
+        ({}, {"high_risk_threshold": 0.6}, False),
+    ],
+)
+def test_places_are_compared_unless_another_setting_orders_the_list(
+    listed: Project, before: dict[str, Any], after: dict[str, Any], *, is_ordered_anew: bool
+) -> None:
+    listed.configure(**COSTS, **before)
+    arrive(listed)
+    listed.configure(**{**COSTS, **before, **after})
+    arrive(listed, ("Busy", "80"))
+    rows = {row["client"]: row for row in table(listed)}
+    assert rows["Busy"]["probability_change"] == "0.1123"
+    assert [row["rank_change"] == "" for row in rows.values()] == [is_ordered_anew] * 5
+
+
+def test_another_value_alone_makes_another_list_where_values_order_it(listed: Project) -> None:
+    listed.configure(value_column="lastyear_activity", rank_by="value at risk")
+    arrive(listed)
+    with lookup_db.opened(listed.config.client_book) as book:
+        first = book.about["time"]
+    listed.write("sourcedata/risen.csv", source_rows([("Calm", "75")]).replace(",10,", ",900,"))
+    arrive(listed)
+    rows = {row["client"]: row for row in table(listed)}
+    assert {row["probability_change"] for row in rows.values()} == {"0.0000"}
+    assert (rows["Calm"]["rank"], rows["Calm"]["rank_change"]) == ("1", "3")
+    assert rows["Busy"]["rank_change"] == "0"
+    assert moved_of(listed) == {"since": first, "came": 0, "left": 0, "gone": 0}
+
+
+def test_a_client_who_is_back_is_not_on_its_first_list(
+    listed: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for hour, client in enumerate(["Other", "Fresh", "Fresh", "Fresh"], start=1):
+        monkeypatch.setattr(clock, "now", lambda at=hour: f"2026-03-01T{at:02}:00:00Z")
+        label = "1" if hour == 3 else ""
+        row = source_rows([(client, "0")], label).replace(",10,1,", f",10,{hour},")
+        listed.write(f"sourcedata/{hour}.csv", row)
+        arrive(listed)
+        if hour == 3:
+            continue
+        page = create_app(listed.config).test_client().get(f"/clients/{client}", headers=BROWSER)
+        said = {
+            1: "the same on each list that the client was on",
+            2: "this is the first list that the client is on",
+            4: "the client was not on the last list",
+        }
+        assert f"So far 88%: {said[hour]}." in page.text
 
 
 @pytest.mark.slow
@@ -707,4 +797,3 @@ def test_the_script_prints_the_first_ten_in_80_columns(listed: Project) -> None:
     written = ("clientrisk.csv", "confusionmatrix.png")
     assert lines[-2:] == [f"models/{name}" for name in written]
     assert "Long" not in result.stderr
-    assert csv_list.read_list(listed.config.client_risk) is not None

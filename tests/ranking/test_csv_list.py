@@ -1,4 +1,4 @@
-"""The list as a file: inert in spreadsheets, whole CSV, and read back as it was written."""
+"""The list as a file: inert in spreadsheets, and whole CSV."""
 
 from __future__ import annotations
 
@@ -13,10 +13,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from attrition.core.errors import DataError
 from attrition.core.spreadsheet import inert, plain
 from attrition.ranking import csv_list
-from attrition.ranking.csv_list import read_list, write_list
+from attrition.ranking.csv_list import write_list
 from attrition.ranking.ranking import Ranking
 
 HOSTILE = [
@@ -99,12 +98,10 @@ def test_clients_held_out_begin_anew_with_the_likeliest_leaver(tmp_path: Path) -
     probabilities = np.array([0.8, 0.3, 0.9, 0.3])
     write_list(path, replace(listed(list("abcd")), probabilities=probabilities, held_out=2))
     assert [row[4] for row in rows(path)] == ["group", "call", "call", "hold out", "hold out"]
-    previous = read_list(path)
-    assert previous is not None
-    assert previous.probabilities.tolist() == probabilities.tolist()
+    assert [float(row[2]) for row in rows(path)[1:]] == probabilities.tolist()
 
 
-def test_a_list_by_profit_has_a_last_column_for_it_and_is_read_back(tmp_path: Path) -> None:
+def test_a_list_by_profit_has_a_last_column_for_it(tmp_path: Path) -> None:
     path = tmp_path / "clientrisk.csv"
     by_profit = replace(
         listed(["a", "b", "c"], [10.0, 900.0, math.nan]),
@@ -114,15 +111,6 @@ def test_a_list_by_profit_has_a_last_column_for_it_and_is_read_back(tmp_path: Pa
     )
     write_list(path, by_profit)
     assert [row[-1] for row in rows(path)] == ["profit", "7.12", "-0.00", ""]
-    previous = read_list(path)
-    assert previous is not None
-    assert previous.probabilities.tolist() == [0.3, 0.4, 0.9]
-    lines = path.read_text().splitlines()
-    path.write_text("\n".join([lines[0], lines[2], lines[1], lines[3], ""]))
-    assert read_list(path) is not None  # this is the order of the value at risk
-    path.write_text("\n".join([lines[0], lines[3], lines[1], lines[2], ""]))
-    with pytest.raises(DataError, match="sorted anew"):
-        read_list(path)
 
 
 def test_hostile_names_make_no_other_cells_and_are_read_back(tmp_path: Path) -> None:
@@ -131,12 +119,7 @@ def test_hostile_names_make_no_other_cells_and_are_read_back(tmp_path: Path) -> 
     found = rows(path)
     assert len(found) == len(HOSTILE) + 1
     assert {len(row) for row in found} == {9}
-    previous = read_list(path)
-    assert previous is not None
-    assert list(previous.ids) == HOSTILE
-    assert previous.probabilities.tolist() == np.linspace(0.9, 0.1, len(HOSTILE)).round(4).tolist()
-    assert set(previous.probability_changes) == {"-0.0100"}
-    assert set(previous.rank_changes) == {"new"}
+    assert [plain(row[1]) for row in found[1:]] == HOSTILE
 
 
 @given(st.lists(st.text(), min_size=1, max_size=5, unique=True))
@@ -151,48 +134,3 @@ def test_a_byte_order_mark_stands_only_where_a_text_is_not_ascii(tmp_path: Path)
     assert path.read_bytes().startswith(b"rank,")
     write_list(path, listed(["Müller"]))
     assert path.read_bytes().startswith(b"\xef\xbb\xbfrank,")
-
-
-def test_without_a_list_there_is_no_last_one_and_an_empty_one_is_empty(tmp_path: Path) -> None:
-    path = tmp_path / "clientrisk.csv"
-    assert read_list(path) is None
-    path.write_text("rank,client,probability,probability_change,rank_change\n")
-    previous = read_list(path)
-    assert previous is not None
-    assert list(previous.ids) == []
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        "",
-        "rank,name\n1,Acme\n",
-        "client,probability,probability_change,rank_change\nAcme,Secret,,\n",
-        "client,probability,probability_change,rank_change\nAcme\n",
-        "client,probability,probability_change,rank_change\nAcme,0.5,,\nAcme,0.4,,\n",
-        "client,probability,probability_change,rank_change\nAcme,0.4,,\nSecret,0.5,,\n",
-        "client,probability,probability_change,rank_change\nAcme,nan,,\nSecret,0.5,,\n",
-        'client,probability,probability_change,rank_change\n"Acme" x,0.5,,\n',
-        "client,probability,group,probability_change,rank_change\n"
-        "Acme,0.4,hold out,,\nSecret,0.3,call,,\n",
-        "client,probability,group,probability_change,rank_change\n"
-        "Acme,0.4,call,,\nSecret,0.5,call,,\n",
-    ],
-)
-def test_an_edited_or_damaged_list_is_refused_without_telling_its_values(
-    tmp_path: Path, text: str
-) -> None:
-    path = tmp_path / "clientrisk.csv"
-    path.write_text(text)
-    with pytest.raises(DataError, match=r"clientrisk\.csv: not the list") as caught:
-        read_list(path)
-    assert "Acme" not in str(caught.value)
-    assert "Secret" not in str(caught.value)
-
-
-def test_a_list_that_cannot_be_read_today_is_no_damaged_list(tmp_path: Path) -> None:
-    """Else the changes since then would be lost for good."""
-    path = tmp_path / "clientrisk.csv"
-    path.symlink_to(path.name)
-    with pytest.raises(OSError, match="symbolic links"):
-        read_list(path)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import sqlite3
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
@@ -281,6 +282,24 @@ def test_a_damaged_book_is_said(path: Path, content: bytes) -> None:
     path.write_bytes(content)
     with pytest.raises(DataError, match="not the book"):
         asked(path)
+
+
+def test_a_block_of_fewer_features_than_clients_is_damage(path: Path) -> None:
+    with sqlite3.connect(path) as connection:
+        connection.execute("""UPDATE details SET of_block = '{"size": []}'""")
+    connection.close()
+    with pytest.raises(DataError, match="not the book"), opened(path) as book:
+        book.client("Zebra")
+
+
+def test_the_next_list_compares_with_all_of_its_clients_in_order(path: Path) -> None:
+    with opened(path) as book:
+        last = book.previous("by risk")
+        assert list(last.ids) == [row[1] for row in ROWS]
+        assert last.probabilities.tolist() == [0.9, 0.8, 0.4, 0.2, 0.1]
+        assert list(last.probability_changes) == ["0.1000", "new", "", "", ""]
+        assert list(last.rank_changes) == ["2", "new", "", "", ""]
+        assert not last.same_order  # it is not known what ordered it
 
 
 def test_no_book_is_told_from_a_damaged_one(tmp_path: Path) -> None:

@@ -33,12 +33,12 @@ def listed(high: str, low: str) -> Ranking:
 
 def write(path: Path, ranking: Ranking, day: int, *, again: bool = False) -> None:
     """Write a list after the last one; `again`: of the same clients and risks as that."""
-    last = None
+    movement = None
     if path.exists():
         with opened(path) as book:
-            last = book.high_risk()
+            moved = moved_as_before if again else moved_since
+            movement = moved(book.high_risk(), ranking)
     about = {"time": NOW.format(day), "release": "000001-a", "ranked": "open clients"}
-    movement = moved_as_before(last, ranking) if last and again else moved_since(last, ranking)
     features = {"size": np.zeros(len(ranking))}
     write_ranking(path, ranking, features, Tiers(0.5, 0.25), about, movement=movement)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -205,6 +206,8 @@ def test_another_order_of_the_same_risks_keeps_their_changes_and_compares_no_pla
     by_value = Previous(
         ["c", "a", "b"], np.array([0.1, 0.8, 0.2]), ["new", "0.1000", "-0.2000"], ["new", "3", "1"]
     )
-    again = ranking.with_changes(found, by_value)
+    other = ranking.with_changes(found, by_value)
+    assert other.rank_changes == ["1", "1", "-2"]  # the same settings order both
+    again = ranking.with_changes(found, replace(by_value, same_order=False))
     assert again.probability_changes == ["0.1000", "-0.2000", "new"]
     assert again.rank_changes == ["", "", "new"]

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from attrition.core.labels import NO_LABELS
-from attrition.report import run_summary
+from attrition.ranking.outcomes import RankingRecord
+from attrition.report import chapter_clients, run_summary
 from attrition.report.run_summary import runs_table
-from tests.support.records import decision_record
+from tests.support.records import decision_record, made
 from tests.support.releases import NOW
 
 ENTRY = {
@@ -33,6 +36,18 @@ RECORD: dict[str, Any] = {
     "drift": {"performance": {}, "data": {}},
     "timings": {"ingestion": 0.5, "check": 0.25},
 }
+
+
+def at_stake(listed: RankingRecord) -> str:
+    inputs: Any = SimpleNamespace(listed=listed)
+    return chapter_clients.at_stake(inputs)
+
+
+def test_a_record_without_the_time_of_the_last_list_names_none() -> None:
+    listed = made(RankingRecord, value_at_risk=None, came=2, left=1)
+    moved = "2 clients have come to high risk, and 1 is no longer at high risk or no longer listed."
+    assert at_stake(listed) == moved
+    assert at_stake(replace(listed, since=NOW)).endswith(f"UTC, {moved}")
 
 
 def summary(parts: dict[str, Any]) -> str:

@@ -171,8 +171,8 @@ def _ranked_client(has_profit: bool, has_segments: bool) -> Schema:
         },
         rank_change={
             **optional({"type": "integer"}),
-            "description": "places climbed since then, negative for a fall; null also where that "
-            "list had another order",
+            "description": "places climbed since then, negative for a fall; null also where "
+            "other settings ordered that list",
         },
         is_new={**FLAG, "description": "whether that list did not name the client"},
         value=optional(NUMBER),

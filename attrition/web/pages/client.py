@@ -15,6 +15,7 @@ from attrition.core.formatting import amount, chance, count, day, line, percent,
 from attrition.core.labels import NO_LABELS, Labels
 from attrition.model.scorecard import Scorecard
 from attrition.model.terms import CategoricalTerm
+from attrition.ranking.ranking import NEW
 from attrition.web.pages.charts import Bar, Chart, Reading, bar, staircase
 from attrition.web.pages.standings import (
     OTHER,
@@ -168,6 +169,22 @@ def risk_history(
     )
     said = [(reading.name, chance(reading.value)) for reading in reversed(readings)]
     return staircase(readings, times, percent), text, said
+
+
+def risk_so_far(client: Mapping[str, Any], about: Mapping[str, Any]) -> str:
+    """What a risk of fewer than two readings says in words.
+
+    Args:
+        client: what `GET /clients/<id>` answers.
+        about: the ranking; see `lookup_db.Page`.
+    """
+    said = "the same on each list that the client was on"
+    if client["probability_change"] == NEW:
+        said = "the client was not on the last list"
+        readings, moved = client["history"], about.get("moved")
+        if readings and moved and moment_of(readings[0]) >= moment_of({"time": moved["since"]}):
+            said = "this is the first list that the client is on"
+    return f"So far {chance(client['probability'], 0)}: {said}."
 
 
 def moment_of(item: Mapping[str, Any]) -> float:

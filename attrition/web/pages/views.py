@@ -127,13 +127,13 @@ def clients_page() -> Response:
 
 
 def client_page(
-    client: Mapping[str, Any], thresholds: Mapping[str, float], card: Scorecard | None
+    client: Mapping[str, Any], about: Mapping[str, Any], card: Scorecard | None
 ) -> Response:
     """All about one client.
 
     Args:
         client: what `GET /clients/<id>` answers.
-        thresholds: of the ranking: the probabilities from which on a risk is high and medium.
+        about: the ranking; see `lookup_db.Page`.
         card: the scorecard that ranked the client, None where it is gone.
     """
     explained: dict[str, Any] = {}
@@ -153,8 +153,9 @@ def client_page(
         row=client_list.row(client),
         row_names=row_names(state().config, client["ranked"]),
         segments=client_list.segments_in_words(client, state().config.labels),
-        thresholds=thresholds,
+        thresholds=about["thresholds"],
         risk_history=one_client.risk_history(client["history"], client),
+        risk_so_far=one_client.risk_so_far(client, about),
         actions=one_client.actions(client["actions"]),
         contact=one_client.last_contact(
             client["actions"], None if client.get("group") == HOLD_OUT else state().config.rest_days
