@@ -15,6 +15,7 @@ from pathlib import Path
 FONT = "DejaVu Sans"
 _FILE = "DejaVuSans.ttf"
 _BOXES = "Last Resort"  # comes with matplotlib, too, and has a box for every letter there is
+_NO_FONT = (OSError, RuntimeError, ValueError)  # it is gone, or damaged
 
 
 def font_folder() -> Path:
@@ -42,15 +43,22 @@ def _own() -> frozenset[int]:
 @cache
 def fonts_with(letters: frozenset[str]) -> tuple[str, ...]:
     """Names of the machine's fonts that together have as many of these letters as any has."""
-    from matplotlib.font_manager import fontManager, get_font
+    if not letters:
+        return ()
+    from matplotlib import font_manager
+    from matplotlib.font_manager import fontManager
 
     logging.getLogger("matplotlib.font_manager").setLevel(logging.ERROR)  # that none is bold
+    known = {entry.fname for entry in fontManager.ttflist}  # when matplotlib first looked
+    for path in sorted(set(font_manager.findSystemFonts()) - known):
+        with suppress(*_NO_FONT):
+            fontManager.addfont(path)
     names, left = list[str](), set(letters)
     for entry in fontManager.ttflist:
         if not left or entry.name.startswith(_BOXES):
             continue
-        with suppress(OSError, RuntimeError):  # it is gone, or no font
-            font = get_font(entry.fname)
+        with suppress(*_NO_FONT):
+            font = font_manager.get_font(entry.fname)
             if had := {letter for letter in left if font.get_char_index(ord(letter))}:
                 names.append(entry.name)
                 left -= had

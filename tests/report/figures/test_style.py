@@ -12,6 +12,7 @@ from pathlib import Path
 import matplotlib
 import pytest
 from fontTools.ttLib import TTFont
+from matplotlib import font_manager
 from matplotlib.font_manager import fontManager
 
 from attrition.core import formatting
@@ -136,7 +137,7 @@ def test_letters_the_font_lacks_stay_letters_in_the_page() -> None:
 
 @pytest.fixture
 def han(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
-    """The machine has a font whose H is called 青 and A 株."""
+    """The machine has got a font whose H is called 青 and A 株."""
     font = TTFont(fonts.font_folder() / "DejaVuSans.ttf")
     for part in font["cmap"].tables:
         part.cmap = {0x9752: "H", 0x682A: "A"}
@@ -144,7 +145,9 @@ def han(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
         text.string = "Of Han"
     font.save(tmp_path / "han.ttf")
     monkeypatch.setattr(fontManager, "ttflist", [*fontManager.ttflist])
-    fontManager.addfont(tmp_path / "han.ttf")
+    (tmp_path / "damaged.ttf").write_bytes(b"\0" * 99)
+    paths = [str(path) for path in tmp_path.glob("*.ttf")]
+    monkeypatch.setattr(font_manager, "findSystemFonts", lambda: paths)
     fonts.fonts_with.cache_clear()
     yield
     fonts.fonts_with.cache_clear()
