@@ -13,15 +13,16 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from attrition.core.formatting import LONGEST, line, middle, number_text, year_text
+from attrition.core.formatting import LONGEST, line, middle, number_text, short, year_text
 
 LONGEST_LABEL = 60
 LONGEST_UNIT = 12
-FORMATS: dict[str, Callable[[float], str]] = {
-    "plain": number_text,
+_PERCENT = "percent"
+_FORMATS: dict[str, Callable[[float], str]] = {
     "thousands": lambda number: f"{number:,.0f}",
-    "percent": lambda number: f"{number_text(round(100 * number, 10))}%",
+    _PERCENT: lambda number: f"{number_text(round(100 * number, 10))}%",
 }
+FORMATS = ("plain", *_FORMATS)  # the first: as numbers are written wherever they stand
 _KEYS = ("label", "unit", "format", "values")
 _EXPECTED = (
     f"for each column a text of at most {LONGEST_LABEL} characters on one line, or an object with "
@@ -37,13 +38,13 @@ class Label:
     Attributes:
         text: instead of its name; None: its name.
         unit: after a number of it, such as "EUR".
-        format: a key of FORMATS; None: as numbers are written wherever they stand.
+        format: one of FORMATS.
         values: a value's key -> words that say it without the column's name.
     """
 
     text: str | None = None
     unit: str = ""
-    format: str | None = None
+    format: str = FORMATS[0]
     values: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -65,23 +66,24 @@ class Labels:
         """What a column, or a pair of them, is called."""
         return " x ".join(self.name(column, limit) for column in columns)
 
-    def number(
-        self, column: str, number: float, usual: Callable[[float], str] = number_text
-    ) -> str:
-        """A number of a column without its unit, which is written as `usual` does by default."""
-        if (form := self._of(column).format) is not None:
-            return FORMATS[form](number)
-        return (year_text if column in self.years else usual)(number)
+    def number(self, column: str, number: float) -> str:
+        """A number of a column without its unit."""
+        usual = year_text if column in self.years else number_text
+        return _FORMATS.get(self._of(column).format, usual)(number)
 
-    def value(
-        self, column: str, value: Any, limit: int, usual: Callable[[float], str] = number_text
-    ) -> str:
+    def tick(self, column: str, number: float) -> str:
+        """A number of a column in few characters, for an axis: 1,999 (of years 1999), 12M, 30%."""
+        if self._of(column).format == _PERCENT:
+            return f"{short(round(100 * number, 10))}%"
+        return (year_text if column in self.years else short)(number)
+
+    def value(self, column: str, value: Any, limit: int) -> str:
         """A value of a column, with its unit if it is a number."""
         if value is None or value == "":
             return "missing"
         if isinstance(value, str):
             return line(value, limit)
-        return f"{self.number(column, value, usual)} {self._of(column).unit}".strip()
+        return f"{self.number(column, value)} {self._of(column).unit}".strip()
 
     def phrase(self, column: str, value: Any) -> str | None:
         """Words that say a column's value without its name; None where there are none."""
@@ -126,14 +128,14 @@ def _parse_label(column: str, given: Any) -> Label:
         and settings.keys() <= set(_KEYS)
         and ("label" not in settings or _is_words(settings["label"]))
         and (unit == "" or _is_words(unit, LONGEST_UNIT))
-        and settings.get("format", "plain") in list(FORMATS)
+        and settings.get("format", FORMATS[0]) in FORMATS
         and isinstance(values, dict)
         and all(map(_is_words, values.values()))
     )
     if not is_sound:
         raise LabelError(column, given)
     by_value = {value_key(key): text for key, text in values.items()}
-    return Label(settings.get("label"), unit, settings.get("format"), by_value)
+    return Label(settings.get("label"), unit, settings.get("format", FORMATS[0]), by_value)
 
 
 def _is_words(text: Any, most: int = LONGEST_LABEL) -> bool:

@@ -21,6 +21,9 @@ _NEARLY_ALL = 0.9
 _FEWEST_COUNTED = 20
 _FEWEST_DIGITS = 7
 _FEWEST_WORTHS = 20
+_OWN_TEXTS = "nearly every row has a text of its own"
+_FEW_ROWS = "too many different texts, too few rows with each"
+_MANY = (_OWN_TEXTS, _FEW_ROWS)
 _UNIQUE_TEXT, _COUNTING_KEY, _LONG_NUMBER = 10, 11, 12  # ranks of ids of last resort
 
 
@@ -40,7 +43,7 @@ class Column:
             before them is ignored); else 0.
         has_leading_zeros: whether there is a value such as `007`, which is not an amount.
         written_amounts: values that are no numbers and would be without a percent sign, a currency
-            or separators, such as `22%` or `1,234.50 €`; `written_amount` is one of them.
+            or separators, such as `22%`, `1,234.50 €` or `$1.2M`; `written_amount` is one of them.
     """
 
     name: str
@@ -121,7 +124,8 @@ def choose_columns(
             kind = "codes" if column.numbers == column.values else "texts"
             chosen[column.name] = ("categorical", f"{column.distinct:,} different {kind}")
     worth, notes = _choose_worth(numeric)
-    notes += _written_amounts([c for c in columns if c not in numeric and c is not identity])
+    notes += _written_amounts(categorical, "read")
+    notes += _written_amounts([c for c in columns if left_out.get(c.name) in _MANY], "left out")
     if worth is not None:
         part, why = chosen[worth]
         chosen[worth] = (f"value_column and {part}", f"its name says what a client is worth; {why}")
@@ -172,9 +176,9 @@ def reason_to_leave_out(column: Column, rows: int) -> str | None:
     if has_many and rank in (CLIENT_NAME, OTHER_NAME):
         return "names of clients"
     if column.distinct > max(MOST_CODES, _NEARLY_OWN_TEXTS * rows):
-        return "nearly every row has a text of its own"
+        return _OWN_TEXTS
     if column.distinct > max(MOST_CODES, _MOST_TEXTS * rows):
-        return "too many different texts, too few rows with each"
+        return _FEW_ROWS
     return None
 
 
@@ -260,10 +264,10 @@ def _why_no_worth(column: Column) -> str | None:
     return "is negative for some" if column.smallest < 0 else None
 
 
-def _written_amounts(columns: Sequence[Column]) -> list[str]:
-    """Columns that a person takes for numbers, and ingestion does not."""
+def _written_amounts(columns: Sequence[Column], what: str) -> list[str]:
+    """Columns that a person takes for numbers, and that are `what` as text."""
     return [
-        f"{column.name} is read as text, not as numbers, for its values are written like "
+        f"{column.name} is {what} as text, not as numbers, for its values are written like "
         f"{column.written_amount!r}: to learn from them as numbers, write them with digits and a "
         f"decimal point alone, without percent sign, currency or thousands separator"
         for column in columns

@@ -37,10 +37,19 @@ from attrition.data.csv_scan import scan_file
 from attrition.data.label_choice import choose_labels, explain_labels
 
 _LINES_SHOWN = 5
-_MONEY = "[€$£¥]|EUR|USD|GBP|CHF"
-# As people write amounts, in SQL: with thousands, a currency or a percent sign.
-_WRITTEN_AMOUNT = (
-    f"'(({_MONEY}) ?)?[-+]?[0-9]+([.,][0-9]{{3}})*([.,][0-9]+)?([ \u00a0\u202f]?(%|{_MONEY}))?'"
+# As people write amounts: with thousands, in thousands or millions, with a currency or a percent
+# sign, in parentheses if negative. Several groups of digits after points alone, as in 10.100.200,
+# are rather a version or an address.
+_MONEY = "(?:[€$£¥]|EUR|USD|GBP|CHF)"
+_BLANK = "[ \u00a0\u202f]"
+_POINTS = "[0-9]{1,3}(?:[.][0-9]{3})+"
+_DIGITS = (
+    f"(?:[0-9]+(?:,[0-9]{{3}})*(?:[.,][0-9]+)?|{_POINTS},[0-9]+|"
+    f"[0-9]{{1,3}}(?:(?:{_BLANK}|['\u2019])[0-9]{{3}})+(?:[.,][0-9]+)?)(?:{_BLANK}?(?:[kKM]|bn))?"
+)
+_WRITTEN_AMOUNT = validation.literal(
+    f"[(]?(?:(?:{_MONEY}{_BLANK}?)?[-+]?{_DIGITS}(?:{_BLANK}?(?:%|{_MONEY}))?|"
+    f"{_MONEY}{_BLANK}?[-+]?{_POINTS}|[-+]?{_POINTS}{_BLANK}?(?:%|{_MONEY}))[)]?"
 )
 
 

@@ -3,7 +3,8 @@
 "lastmonth_activity is 12, below 83: raises the risk strongly". Words and points are measured from
 the same thing, the average client, all other columns being as they are. Within the range that is
 named (below 83) the column's own points are above their average. Where a column raises the risk
-above all in a pair, the other column is named instead: "orders is 2, with complains yes".
+above all in a pair, the other column is named instead: "orders is 2, with complains yes" or,
+where its value has words of its own, "orders is 2, and has complained".
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from attrition.model.reasons import STRONG_POINTS, Reason
 from attrition.model.scorecard import Scorecard
 from attrition.model.terms import CategoricalTerm, NumericTerm
 
+RAISES = ": raises the risk"  # after what does so
 NO_REASON = "no single value stands out as raising the risk"
 LONGEST_NAME, LONGEST_VALUE = 200, 60  # the list is a file, too, and has names as they are
 
@@ -42,7 +44,7 @@ class Words:
         key = (reason.columns, reason.values, is_strong)
         if key not in self._texts:
             strongly = " strongly" if is_strong else ""
-            self._texts[key] = f"{self._subject(reason)}: raises the risk{strongly}"
+            self._texts[key] = f"{self._subject(reason)}{RAISES}{strongly}"
         return self._texts[key]
 
     def _subject(self, reason: Reason) -> str:
@@ -53,10 +55,10 @@ class Words:
         said = labels.phrase(column, value)
         text = said or f"{labels.name(column, LONGEST_NAME)} is {self._value(column, value)}"
         if others:
-            other = labels.phrase(others[0], values[0]) or " ".join(
-                (labels.name(others[0], LONGEST_NAME), self._value(others[0], values[0]))
-            )
-            return f"{text}, with {other}"
+            if other := labels.phrase(others[0], values[0]):
+                return f"{text}, and {other}"
+            other = labels.name(others[0], LONGEST_NAME)
+            return f"{text}, with {other} {self._value(others[0], values[0])}"
         if said:
             return text
         if isinstance(term, NumericTerm):

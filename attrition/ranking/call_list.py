@@ -34,6 +34,7 @@ from attrition.data.clients import Clients
 from attrition.data.ledger import Ledger, read_ledger
 from attrition.engines.selection import engine
 from attrition.model.champion import Champion, live_champion
+from attrition.model.explanations import RAISES
 from attrition.model.scorecard import Scorecard
 from attrition.ranking import csv_list, lookup_db, lookup_db_writer, pricing, ranking, segment_lists
 from attrition.ranking.in_common import FIRST, in_common
@@ -454,7 +455,8 @@ def _first_to_call(listed: Ranking) -> list[str]:
         room = WIDTH - len(about)
         lines.append(about + formatting.line(listed.ids[position], room))
         if position < len(listed.reasons):
-            lines.append(" " * len(about) + formatting.line(listed.reasons[position][0], room))
+            what, *_ = listed.reasons[position][0].rsplit(RAISES, 1)
+            lines.append(" " * len(about) + formatting.line(what, room))
     return lines
 
 

@@ -9,16 +9,15 @@ as Chinese ones, the machine's are looked at; a letter that no font has becomes 
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from datetime import datetime
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Final
 
 from attrition.core.paths import PROJECT
 from attrition.report.document import COLOURS, Story
+from attrition.report.fonts import font_folder, lacking
 
 TEMPLATE = Path(PROJECT) / "templates" / "report.typ"
 # Width of a picture, a share of the text's, by which letters of 8.2 pt stay above 6; and the space
@@ -39,10 +38,6 @@ EMPTY = 0.2  # ... until no page has an empty stretch longer than this share of 
 TORN = 0.25  # ... as which a table counts that has less than LEAST_PART before it goes on, or that
 LEAST_PART = 0.1  # ... takes more than two pages.
 MARGINS = 23 / 297, 1 - 17 / 297  # where a page begins and ends, as the template has it
-# Scripts that the fonts which come along have no letters of.
-_OTHER_SCRIPTS = re.compile(
-    "[\u0700-\u0e7f\u0ec0-\u10a0\u1100-\u1cff\u2e80-\ufaff\U0001f000-\U0010ffff]"
-)
 ACCESSIBLE: Final = "ua-1"  # PDF/UA: tagged, with a title, a language and a text for every picture
 
 
@@ -60,9 +55,7 @@ def render(story: Story, pictures: Mapping[str, Sequence[str]]) -> bytes:
     options: dict[str, Any] = {
         "root": TEMPLATE.parent,
         "font_paths": [font_folder()],
-        "ignore_system_fonts": not _OTHER_SCRIPTS.search(
-            json.dumps(data["story"], ensure_ascii=False)
-        ),
+        "ignore_system_fonts": not lacking(json.dumps(data["story"], ensure_ascii=False)),
         "sys_inputs": inputs,
     }
     flaws: dict[tuple[str, str], float] = {}
@@ -108,11 +101,3 @@ def largest_flaw(edges: Iterable[tuple[str, bool, int, float]]) -> float:
         for begin, end in [*sorted(parts), (bottom, bottom)]:
             largest, reached = max(largest, begin - reached), max(reached, end)
     return largest
-
-
-def font_folder() -> Path:
-    """Where matplotlib keeps the fonts that come with it."""
-    package = find_spec("matplotlib")
-    assert package is not None
-    assert package.submodule_search_locations is not None
-    return Path(package.submodule_search_locations[0], "mpl-data", "fonts", "ttf")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -60,10 +61,39 @@ def test_a_reason_speaks_in_the_labels_of_its_columns(
     assert said.removesuffix(": raises the risk") == text
 
 
+@pytest.mark.parametrize("format", [{}, {"format": "plain"}])
+def test_years_have_no_commas_in_the_plain_format(format: dict[str, str]) -> None:
+    axis = KnotAxis((1999.0, 2010.0, 2015.0), 2010.0)
+    term = NumericTerm("since", axis, (1.0, 0.0, 0.0), 0.0, 0.0, 0.0)
+    labels = parse_labels({"since": {"label": "client since", **format}})
+    said = Words(Scorecard(0.0, 0.5, (term,), (), ()), labels).of(Reason(("since",), (2001,), 0.5))
+    assert said == "client since is 2001, below 2010: raises the risk"
+
+
+@pytest.mark.parametrize(
+    ("format", "years", "text"),
+    [
+        ("plain", False, "12.3M"),
+        ("plain", True, "1999"),
+        ("thousands", False, "12.3M"),
+        ("percent", False, "30%"),
+    ],
+)
+def test_a_number_on_an_axis_is_short_in_its_format(format: str, years: bool, text: str) -> None:
+    labels = replace(
+        parse_labels({"x": {"format": format}}), years=frozenset(["x"] if years else [])
+    )
+    number = 1999.0 if years else 0.3 if format == "percent" else 12_345_678.0
+    assert labels.tick("x", number) == text
+
+
 def test_a_pair_speaks_in_the_labels_of_both() -> None:
-    reason = Reason(("complain", "orders"), (1.0, 7.0), 0.5)
-    assert Words(CARD, LABELS).of(reason) == (
+    words = Words(CARD, LABELS)
+    assert words.of(Reason(("complain", "orders"), (1.0, 7.0), 0.5)) == (
         "has complained, with orders last month 7: raises the risk"
+    )
+    assert words.of(Reason(("orders", "complain"), (7.0, 1.0), 0.5)) == (
+        "orders last month is 7, and has complained: raises the risk"
     )
 
 

@@ -347,7 +347,12 @@ def test_numbers_with_leading_zeros_are_codes() -> None:
 
 
 @pytest.mark.parametrize(
-    "amount", ["{}%", "{}.5 %", "{},5", "1,0{}.50", "{},00 €", "$ {}", "{} EUR"]
+    "amount",
+    [
+        *("{}%", "{}.5 %", "{},5", "1,0{}.50", "{},00 €", "$ {}", "{} EUR", "1 2{},50 €", "1'2{}"),
+        *("1\u202f2{}", "1\u00a02{},5", "${}.2M", "{}k", "({})", "(1,2{}.50)", "-1.2{}.000,5"),
+        *("1.2{}.000 €", "€1.2{}.000"),
+    ],
 )
 def test_amounts_that_are_read_as_text_are_named_with_what_to_do(
     project: Project, amount: str
@@ -368,7 +373,13 @@ def test_amounts_that_are_read_as_text_are_named_with_what_to_do(
     )
 
 
-@pytest.mark.parametrize("text", ["{}.05.2026", "{}-A", "A{}", "10.0.0.{}", "{} {}", "{}GB"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("{}.05.2026", "{}-A", "A{}", "10.0.0.{}", "{} {}", "{}GB"),
+        *("192.168.1{}.001", "100.200.3{}"),
+    ],
+)
 def test_texts_with_digits_are_no_amounts(project: Project, text: str) -> None:
     draw = random.Random(1)
     rows = [
@@ -378,6 +389,19 @@ def test_texts_with_digits_are_no_amounts(project: Project, text: str) -> None:
     path = table(project, "client,plan,visits,left", rows)
     notes = suggest_settings(project.config, path, "left", "yes").notes
     assert not [note for note in notes if "read as text" in note]
+
+
+@pytest.mark.parametrize(("distinct", "what"), [(30, "read"), (90, "left out")])
+def test_amounts_of_many_clients_are_said_to_be_left_out_and_not_read(
+    distinct: int, what: str
+) -> None:
+    revenue = replace(
+        TEXT, name="revenue", distinct=distinct, written_amounts=100, written_amount="1,234.50 €"
+    )
+    found = choose_columns([replace(revenue, name="first_name"), NUMBER, revenue], 100)
+    (note,) = [note for note in found.notes if "not as numbers" in note]
+    assert note.startswith(f"revenue is {what} as text, not as numbers, for its values")
+    assert ("revenue" in found.left_out) == (what == "left out")
 
 
 def test_several_columns_that_may_be_worth_are_named_and_none_is_taken() -> None:

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from attrition.core.formatting import number_text
+from attrition.core.labels import parse_labels
 from attrition.model.explanations import LONGEST_VALUE, Words
 from attrition.model.reasons import Reason, reasons_of
 from attrition.model.scorecard import Scorecard
@@ -117,6 +118,15 @@ def test_a_category_raises_the_risk_by_its_name(value: str | None, text: str) ->
 )
 def test_a_pair_names_both_columns(values: tuple[Any, ...], text: str) -> None:
     assert told("orders x plan", *values) == text
+
+
+def test_words_of_a_pairs_second_value_stand_alone() -> None:
+    words = Words(CARD, parse_labels({"plan": {"values": {"gold": "has the dearest plan"}}}))
+    of_plans = [words.of(Reason(("orders", "plan"), (2.0, plan), 0.5)) for plan in PLANS.levels]
+    assert of_plans == [
+        "orders is 2, and has the dearest plan: raises the risk",
+        "orders is 2, with plan basic: raises the risk",
+    ]
 
 
 def test_what_doubles_the_odds_raises_the_risk_strongly() -> None:

@@ -29,6 +29,7 @@ from attrition.report.document import (
 )
 from attrition.report.figures import model_quality, style
 from attrition.report.figures.style import Picture
+from attrition.report.fonts import font_folder
 from tests.support.figures import sketch
 
 HEIGHT, FOOTER = 842, 50  # points
@@ -189,7 +190,13 @@ def test_the_appendix_begins_where_its_first_chapter_does(lines: int) -> None:
 
 @pytest.mark.parametrize(
     ("name", "from_machine"),
-    [("Łódź Größe Ωμέγα Жук ★", False), ("株式会社 青", True), ("한국", True), ("บริษัท", True)],
+    [
+        ("Łódź Größe Ωμέγα Жук ★", False),
+        *(
+            (name, True)
+            for name in ("株式会社 青", "한국", "บริษัท", "ﾄﾖﾀ", "ⲁⲃ", "\U00010330", "⭐")
+        ),
+    ],
 )
 def test_a_name_in_any_script_makes_a_document_with_the_machines_fonts_where_they_are_needed(
     monkeypatch: pytest.MonkeyPatch, name: str, from_machine: bool
@@ -210,7 +217,7 @@ def test_a_font_that_has_the_letters_is_taken_before_the_boxes(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """The font is one of matplotlib's, whose H is called 青 and A 株."""
-    font = TTFont(pdf.font_folder() / "DejaVuSans.ttf")
+    font = TTFont(font_folder() / "DejaVuSans.ttf")
     for part in font["cmap"].tables:
         part.cmap = {0x9752: "H", 0x682A: "A"}
     for text in font["name"].names:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FixedFormatter, FuncFormatter, MaxNLocator
 from numpy.typing import ArrayLike
 
-from attrition.core.formatting import plural, short, year_text
+from attrition.core.formatting import plural
 from attrition.core.labels import NO_LABELS, Labels
 from attrition.model.scorecard import Scorecard
 from attrition.model.terms import (
@@ -204,11 +205,8 @@ def _draw_curve(
     axes.yaxis.set_major_formatter(FuncFormatter(lambda points, _: signed(points)))
     ticks = knots if term.axis.is_flag else _ticks(knots, positions)
     axes.set_xticks(np.interp(ticks, knots, positions) if len(knots) > 1 else positions)
-    texts = (
-        labels.phrase(term.column, tick) or labels.number(term.column, tick, short)
-        for tick in ticks
-    )
-    names = [fitted(text, PANEL / 2) for text in texts]
+    texts = [labels.phrase(term.column, tick) or labels.tick(term.column, tick) for tick in ticks]
+    names = [fitted(text, 0.43 * PANEL) for text in texts]
     axes.xaxis.set_major_formatter(FixedFormatter(names))
     if term.axis.is_flag:  # words are written inwards
         low, high = axes.get_xticklabels()
@@ -365,8 +363,9 @@ def _draw_map(
     axes.spines[:].set_visible(False)
     axes.set_xlabel(fitted(labels.name(second), width))
     axes.set_ylabel(fitted(labels.name(first), 0.7 * PANEL))
-    axes.set_xticks(*_map_ticks(below, across, min(0.9 * width / len(across), LEVEL)))
-    axes.set_yticks(*_map_ticks(left, down, LEVEL))
+    room = min(0.9 * width / len(across), LEVEL)
+    axes.set_xticks(*_map_ticks(below, across, partial(labels.tick, second), room))
+    axes.set_yticks(*_map_ticks(left, down, partial(labels.tick, first), LEVEL))
 
 
 def _visible(limit: float) -> float:
@@ -437,13 +436,14 @@ def _shades(grid: Floats, limit: float) -> Floats:
     return np.reshape(colors, (*grid.shape, 4))
 
 
-def _map_ticks(axis: Axis, positions: Sequence[int], room: float) -> tuple[Floats, list[str]]:
+def _map_ticks(
+    axis: Axis, positions: Sequence[int], tick: Callable[[float], str], room: float
+) -> tuple[Floats, list[str]]:
     """Where the labels of an axis stand and what they say; of many cells a few are labelled."""
     labelled = len(positions) if len(positions) <= MOST_CELLS else MOST_LABELS
     chosen = np.linspace(0, len(positions) - 1, labelled).round().astype(int)
     named = [positions[place] for place in chosen]
     if isinstance(axis, KnotAxis):
-        text = year_text if axis.holds_years else short
-        return chosen + 0.5, [text(axis.knots[position]) for position in named]
+        return chosen + 0.5, [tick(axis.knots[position]) for position in named]
     levels = [*axis.levels, "others"]
     return chosen + 0.5, [fitted(levels[position], room) for position in named]

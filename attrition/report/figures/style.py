@@ -24,6 +24,7 @@ from datetime import UTC, datetime
 from functools import cached_property
 from math import floor, log10, sqrt
 from typing import Any
+from unicodedata import east_asian_width
 
 import matplotlib
 import numpy as np
@@ -31,15 +32,16 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties
 from matplotlib.layout_engine import ConstrainedLayoutEngine
+from matplotlib.text import Text
 from matplotlib.textpath import text_to_path
 from matplotlib.transforms import Bbox
 
 from attrition.core.formatting import middle
 from attrition.report.document import COLOURS
+from attrition.report.fonts import FONT, fonts_with, lacking
 
 INK, SOFT, LINE, ACCENT, ALARM, FACE = COLOURS.values()
 MINUS = "\N{MINUS SIGN}"
-FONT = "DejaVu Sans"  # comes with matplotlib, so it looks the same everywhere
 WIDTH = 170 / 25.4  # inches: the text width of the PDF
 POINTS = 72 * WIDTH
 PANELS_ACROSS = 3  # side by side
@@ -128,7 +130,7 @@ class Absent:
 def style() -> Iterator[None]:
     """Apply the style to drawing and rendering within.
 
-    A letter missing from the font becomes a box without a warning; a page's own font may have it.
+    A letter missing from all fonts becomes a box without a warning; a page's own font may have it.
     """
     with matplotlib.rc_context(STYLE), warnings.catch_warnings():
         warnings.filterwarnings("ignore", r"Glyph \d+ .* missing from font", UserWarning)
@@ -144,11 +146,19 @@ def canvas(height: float) -> Figure:
 def picture(
     name: str, title: str, alt: str, caption: str, figure: Figure, *, by_row: bool = False
 ) -> Picture:
-    """A picture with a fixed layout, so that all renderings are equal, and faster."""
+    """A picture with a fixed layout, so that all renderings are equal, and faster.
+
+    The layout is by FONT alone, the same everywhere; letters that it lacks are then drawn in the
+    machine's fonts.
+    """
     layout = figure.get_layout_engine()
     assert layout is not None
     layout.execute(figure)
     figure.set_layout_engine(None)  # "none" leaves one for which each rendering draws twice
+    texts = figure.findobj(Text)
+    if others := fonts_with(lacking("".join(text.get_text() for text in texts))):
+        for text in texts:
+            text.set_fontfamily([FONT, *others])
     return Picture(name, title, alt, caption, figure, by_row)
 
 
@@ -169,7 +179,8 @@ def fitted(text: str, points: float, size: float = SMALL) -> str:
 
 
 def _width(text: str, font: FontProperties) -> float:
-    width: float = text_to_path.get_text_width_height_descent(text, font, False)[0]
+    drawn = "".join("\N{EM DASH}" if east_asian_width(c) in "WF" else c for c in text)  # as wide
+    width: float = text_to_path.get_text_width_height_descent(drawn, font, False)[0]
     return width
 
 

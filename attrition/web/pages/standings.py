@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from attrition.core.formatting import LONGEST, chance, percent, plural, short
+from attrition.core.formatting import LONGEST, chance, percent, plural
 from attrition.core.labels import NO_LABELS, Labels
 from attrition.model.scorecard import Scorecard, logistic
 from attrition.model.terms import CategoricalTerm, NumericTerm, drawn_positions, is_crowded
@@ -166,7 +166,7 @@ def _curve(
         here = float(np.interp(value, knots, positions)), risks[-1]
     ticks = _ticks(knots)
     names = [
-        (share, labels.number(term.column, tick, short))
+        (share, labels.tick(term.column, tick))
         for tick, share in zip(ticks, np.interp(ticks, knots, positions).tolist(), strict=True)
     ]
     return curve(

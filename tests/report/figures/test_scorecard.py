@@ -243,6 +243,22 @@ def test_maps_of_few_and_many_knots_keep_their_labels_apart(down: int, across: i
     assert 2 <= len(axes.get_yticklabels()) <= scorecard_figures.MOST_CELLS
 
 
+def test_curves_and_maps_write_numbers_in_the_format_of_their_column() -> None:
+    axes_of_pair = KnotAxis((0.0, 12_345_678.0), 0.0), KnotAxis((0.0, 0.5), 0.0)
+    pair = PairTerm(("a", "b"), axes_of_pair, ((0.0, 1.0), (1.0, 0.0)), 0.0)
+    model = card(number("a", (0, 12_345_678), (0, 1)), number("b", (0, 0.5), (0, 1)), pair)
+    labels = parse_labels({"a": {"format": "thousands"}, "b": {"format": "percent"}})
+    weights: Weights = {("a",): 2.0, ("b",): 1.0, ("a", "b"): 1.0}
+    maps = scorecard_figures.pair_maps(model, weights, scorecard_figures.NO_REFERENCE, labels)
+    (axes,) = panels(maps)
+    assert [text.get_text() for text in axes.get_yticklabels()] == ["0", "12.3M"]
+    assert [text.get_text() for text in axes.get_xticklabels()] == ["0%", "50%"]
+    curves = scorecard_figures.risk_curves(model, weights, scorecard_figures.NO_REFERENCE, labels)
+    large, share = ([text.get_text() for text in axes.get_xticklabels()] for axes in panels(curves))
+    assert (large[0], large[-1]) == ("0", "10M")
+    assert (share[0], share[-1]) == ("0%", "40%")
+
+
 def test_maps_of_levels_keep_their_labels_apart() -> None:
     left = LevelAxis(("No internet service", "Yes", "No"))
     below = LevelAxis(("Two year", "One year", "Ten year"))

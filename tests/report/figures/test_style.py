@@ -6,15 +6,21 @@ import re
 import subprocess
 import sys
 import xml.etree.ElementTree as ET
+from collections.abc import Iterator
+from pathlib import Path
 
 import matplotlib
 import pytest
+from fontTools.ttLib import TTFont
+from matplotlib import font_manager
+from matplotlib.font_manager import fontManager
 
 from attrition.core import formatting
 from attrition.core.formatting import line
-from attrition.report import pdf
+from attrition.report import fonts, pdf
 from attrition.report.document import Plot, Section, Story
 from attrition.report.figures import style
+from attrition.report.fonts import FONT
 from tests.conftest import REPOSITORY
 from tests.support import hostile
 from tests.support.figures import sketch
@@ -91,7 +97,7 @@ def test_several_pictures_in_one_page_share_no_id() -> None:
 def test_the_pdf_gets_the_texts_as_texts_where_the_font_has_their_letters() -> None:
     (code,) = style.svg_documents(sketch())
     assert ">a title<" in code
-    assert style.FONT in code
+    assert FONT in code
     assert style.ACCENT in code
     assert "dc:date" not in code
 
@@ -127,6 +133,48 @@ def test_letters_the_font_lacks_stay_letters_in_the_page() -> None:
     style.png(picture, 50)
     assert "中文" in before
     assert style.svg(picture) == before
+
+
+@pytest.fixture
+def han(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
+    """The machine has got a font whose H is called 青 and A 株."""
+    font = TTFont(fonts.font_folder() / "DejaVuSans.ttf")
+    for part in font["cmap"].tables:
+        part.cmap = {0x9752: "H", 0x682A: "A"}
+    for text in font["name"].names:
+        text.string = "Of Han"
+    font.save(tmp_path / "han.ttf")
+    monkeypatch.setattr(fontManager, "ttflist", [*fontManager.ttflist])
+    (tmp_path / "damaged.ttf").write_bytes(b"\0" * 99)
+    paths = [str(path) for path in tmp_path.glob("*.ttf")]
+    monkeypatch.setattr(font_manager, "findSystemFonts", lambda: paths)
+    fonts.fonts_with.cache_clear()
+    yield
+    fonts.fonts_with.cache_clear()
+
+
+def outlines(text: str, weight: str) -> set[str]:
+    """The letters of a text in a picture of the PDF."""
+    with style.style():
+        figure = style.canvas(1)
+        figure.subplots().set(xticks=[], yticks=[], xlabel=text)
+        figure.axes[0].xaxis.label.set_fontweight(weight)
+        code = style.svg_document(style.picture("name", "Title", "Alt", "Caption", figure))
+    return set(re.findall(r'<path id="[^"]+-[0-9a-f]+" d="([^"]+)"', code))
+
+
+def test_letters_the_font_lacks_are_drawn_in_the_machines(
+    han: None, caplog: pytest.LogCaptureFixture
+) -> None:
+    """With the outlines of that font, and not as boxes; it need not have bold ones."""
+    chinese = outlines("株青", "bold")
+    assert len(chinese) == 2
+    assert chinese <= outlines("AH\u0301", "normal")
+    assert not caplog.records
+
+
+def test_wide_letters_are_cut_to_the_width_that_they_have_in_their_font() -> None:
+    assert len(style.fitted("株" * 40, 100)) == int(100 / style.SMALL)
 
 
 def test_a_name_is_cut_to_the_width_there_is() -> None:

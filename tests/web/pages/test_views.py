@@ -672,7 +672,7 @@ def test_a_form_hints_in_the_form_that_its_field_takes() -> None:
     (age,), _ = one_client.fields(CARD, features, ["age", "region"], labels=labels)
     assert (age.value, age.hint) == ("55", "usually 10")
     (standing,) = standings.standings(CARD, features, ["age"], labels)
-    assert across(standing) == ["0%", "2,000%", "4,000%", "6,000%", "10,000%"]
+    assert across(standing) == ["0%", "2,000%", "4,000%", "6,000%", "8,000%", "10k%"]
 
 
 def test_a_form_offers_known_values_other_ones_and_none() -> None:
