@@ -159,7 +159,8 @@ def outlines(text: str, weight: str) -> set[str]:
         figure = style.canvas(1)
         figure.subplots().set(xticks=[], yticks=[], xlabel=text)
         figure.axes[0].xaxis.label.set_fontweight(weight)
-        code = style.svg_document(style.picture("name", "Title", "Alt", "Caption", figure))
+        picture = style.picture("name", "Title", "Alt", "Caption", figure)
+        (code,) = style.svg_documents(picture)
     return set(re.findall(r'<path id="[^"]+-[0-9a-f]+" d="([^"]+)"', code))
 
 
