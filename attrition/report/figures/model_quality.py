@@ -61,7 +61,7 @@ def _confusion_figure(score: Score, table: NDArray[np.int64], title: str) -> Fig
     import seaborn
 
     shares = row_shares(table)
-    figure = Figure(figsize=(4.4, 4.2), layout=ConstrainedLayoutEngine(w_pad=0.06, h_pad=0.06))
+    figure = Figure(figsize=(4.4, 3.9), layout=ConstrainedLayoutEngine(w_pad=0.06, h_pad=0.06))
     axes = figure.subplots()
     # Tints by opacity: on a dark page they become darker.
     tints = LinearSegmentedColormap.from_list("", [to_rgba(ACCENT, 0.07), to_rgba(ACCENT, 1.0)])

@@ -52,7 +52,7 @@ def trends(runs: Sequence[DecisionRecord], threshold: float, left_out: int = 0) 
     if len(runs) < SHORTEST:
         return Absent(TRENDS, title, "It takes three runs to show how they change.")
     times = np.array([moment(run.time) for run in runs])
-    figure = canvas(6.6)
+    figure = canvas(4.8)
     panels = figure.subplots(5, 1, sharex=True, height_ratios=[2.2, 1, 1, 1, 1.4])
     _draw_scores(panels[0], runs, times, threshold)
     _draw_series(panels[1], times, _by_sample(runs, _base_rate), "Share who left")
