@@ -15,6 +15,7 @@ from pathlib import Path
 FONT = "DejaVu Sans"
 _FILE = "DejaVuSans.ttf"
 _BOXES = "Last Resort"  # comes with matplotlib, too, and has a box for every letter there is
+_SURE = frozenset((*range(0x250), *range(0x2010, 0x2028), 0x2212))  # FONT has them: Latin, signs
 _NO_FONT = (OSError, RuntimeError, ValueError)  # it is gone, or damaged
 
 
@@ -27,9 +28,10 @@ def font_folder() -> Path:
 
 
 def lacking(text: str) -> frozenset[str]:
-    """The letters of a text that FONT has not."""
+    """The letters of a text that FONT has not; without others matplotlib is not loaded."""
+    unsure = {letter for letter in text if ord(letter) not in _SURE}
     return frozenset(
-        letter for letter in text if letter.isprintable() and ord(letter) not in _own()
+        letter for letter in unsure if letter.isprintable() and ord(letter) not in _own()
     )
 
 
