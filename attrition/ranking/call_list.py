@@ -142,14 +142,10 @@ def rank_clients(config: Config, ledger: Ledger, champion: Champion | None) -> R
         return give_up(config, champion.misfit)
     card, release = champion.card, champion.release
     clients, ranked, total = _clients_to_rank(config, ledger, card)
-    if not len(clients):
-        return give_up(
-            config,
-            "there are no clients"
-            if ranked == OPEN_CLIENTS
-            else f"{NO_OPEN_CLIENTS}; of the newest batch all have left",
-        )
     is_open = ranked == OPEN_CLIENTS  # nobody calls clients of a known outcome
+    if not len(clients):
+        everybody_left = f"{NO_OPEN_CLIENTS}; of the newest batch all have left"
+        return give_up(config, "there are no clients" if is_open else everybody_left)
     study = study_so_far(config, ledger)
     priced = pricing.pricing(config, study.effect if study else None) if is_open else None
     tiers, result = _in_order(config, card, clients, priced, is_open=is_open)
