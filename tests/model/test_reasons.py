@@ -22,6 +22,12 @@ def table() -> dict[str, Any]:
     return {"tenure": [client[0] for client in CLIENTS], "contract": [one[1] for one in CLIENTS]}
 
 
+def raised_by_yes(points: float) -> dict[str, Any]:
+    """A categorical column with these points for "yes" and none for others."""
+    by_level = {"points": {"yes": points}, "other_points": 0.0}
+    return {**by_level, "usual_value": "no", "average_points": 0.0}
+
+
 def test_reasons_are_the_columns_that_raise_the_risk_with_what_the_client_has() -> None:
     reasons = reasons_of(card(), table(), 2)
     assert reasons[0] == [  # the curves give 1.5 and 0.75, the pair 0.75 more to both
@@ -54,14 +60,8 @@ def test_a_missing_number_is_no_reason_by_a_pair_that_takes_it_for_the_usual_val
 
 def test_of_two_partners_the_weaker_keeps_what_it_does_without_the_other() -> None:
     """Each has 0.6 alone, and both together 0.7 more."""
-    level = {
-        "points": {"yes": 0.6},
-        "other_points": 0.0,
-        "usual_value": "no",
-        "average_points": 0.0,
-    }
     pair = {"columns": ["a", "b"], "axes": [{"levels": ["yes"]}] * 2, "average_points": 0.0}
-    raw = {**CARD, "numeric": {}, "categorical": {"a": level, "b": level}}
+    raw = {**CARD, "numeric": {}, "categorical": {"a": raised_by_yes(0.6), "b": raised_by_yes(0.6)}}
     raw["pairs"] = [{**pair, "points": [[0.7, 0.0], [0.0, 0.0]]}]
     (reasons,) = reasons_of(scorecard_from_json(raw), {"a": ["yes"], "b": ["yes"]}, 3)
     assert [reason.columns for reason in reasons] == [("a", "b"), ("b",)]
@@ -104,11 +104,7 @@ def test_first_comes_what_sets_a_client_apart_from_those_it_is_listed_with() -> 
     """
     names, values = "abcde", {"a": 2.0, "b": 0.5, "c": 0.6, "d": 0.7, "e": 0.49}
     raw = {**CARD, "numeric": {}, "pairs": []}
-    raw["categorical"] = {
-        name: {"points": {"yes": points}, "other_points": 0.0, "usual_value": "no"}
-        | {"average_points": 0.0}
-        for name, points in values.items()
-    }
+    raw["categorical"] = {name: raised_by_yes(points) for name, points in values.items()}
     clients = ("ab", "ac", "ad", "ae", "abcd")
     table = {name: ["yes" if name in has else "no" for has in clients] for name in names}
     card = scorecard_from_json(raw)
@@ -129,11 +125,7 @@ def test_clients_who_are_alike_do_not_all_begin_with_the_same_reason() -> None:
     """Two reasons are important, a third is not."""
     names, values = "abc", {"a": 0.6, "b": 0.4, "c": 0.16}
     raw = {**CARD, "numeric": {}, "pairs": []}
-    raw["categorical"] = {
-        name: {"points": {"yes": points}, "other_points": 0.0, "usual_value": "no"}
-        | {"average_points": 0.0}
-        for name, points in values.items()
-    }
+    raw["categorical"] = {name: raised_by_yes(points) for name, points in values.items()}
     table = {name: ["yes"] * 60 for name in names}
     reasons = reasons_of(scorecard_from_json(raw), table, 3, np.array(["high"] * 60, dtype=object))
     orders = ["".join(one.columns[0] for one in each) for each in reasons]
@@ -145,18 +137,12 @@ def test_clients_who_are_alike_do_not_all_begin_with_the_same_reason() -> None:
 
 def test_one_sentence_does_not_begin_all_because_its_points_differ_a_little() -> None:
     """Both columns have pairs with a third, which adds to each client's points another trifle."""
-    level = {
-        "points": {"yes": 0.6},
-        "other_points": 0.0,
-        "usual_value": "no",
-        "average_points": 0.0,
-    }
     number = {"knots": [0.0, 59.0], "points": [0.0, 0.0], "missing_points": 0.0, "usual_value": 0.0}
     pair = {"axes": [{"levels": ["yes"]}, {"knots": [0.0, 59.0]}], "average_points": 0.0}
     raw = {
         **CARD,
         "numeric": {"n": {**number, "missing_share": 0.0, "average_points": 0.0}},
-        "categorical": {"a": level, "b": level},
+        "categorical": {"a": raised_by_yes(0.6), "b": raised_by_yes(0.6)},
         "pairs": [{**pair, "columns": [one, "n"], "points": [[0, 0.04], [0, 0]]} for one in "ab"],
     }
     listed = {"a": ["yes"] * 60, "b": ["yes"] * 60, "n": [float(n) for n in range(60)]}
