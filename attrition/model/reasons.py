@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from attrition.model.scorecard import Scorecard
+from attrition.model.scorecard import Scorecard, places_in
 from attrition.model.terms import Floats, KnotAxis, Record, Table
 
 # A column is no reason for a client's risk if it raises the odds by less than this, or, beside a
@@ -153,7 +153,7 @@ def _of_columns(card: Scorecard, table: Table) -> tuple[Floats, NDArray[np.intp]
         them are reached: itself, or its partner in the pair that adds most. Of two columns that
         have each other as partner the stronger has the pair; the other keeps what it does without.
     """
-    columns = np.arange(len(card.columns))
+    columns, place_of = np.arange(len(card.columns)), places_in(table)
     places = {column: place for place, column in enumerate(card.columns)}
     contributions = card.contributions(table)
     own = contributions[:, columns]
@@ -162,7 +162,8 @@ def _of_columns(card: Scorecard, table: Table) -> tuple[Floats, NDArray[np.intp]
     for pair, of_pair in zip(card.pairs, contributions.T[len(columns) :], strict=True):
         for side, column in enumerate(pair.columns):
             place, partner = places[column], places[pair.columns[1 - side]]
-            added = of_pair + pair.average_points - pair.mean_over(side, table)
+            of_other = place_of(pair.columns[1 - side], pair.axes[1 - side])
+            added = of_pair + pair.average_points - pair.mean_over(side, of_other)
             if isinstance(pair.axes[side], KnotAxis):
                 added[np.isnan(np.asarray(table[column], dtype=np.float64))] = 0.0
             points[:, place] += added

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache, cached_property
 from pathlib import Path
@@ -141,12 +141,8 @@ class Scorecard:
         return result
 
     def _points(self, table: Table) -> Iterator[Floats]:
-        """The points of each term, array of shape (n_clients,); places are found once an axis."""
-
-        @cache
-        def places(column: str, axis: Axis) -> Places:
-            return axis.places(table[column])
-
+        """The points of each term, array of shape (n_clients,)."""
+        places = places_in(table)
         for term in self.all_terms:
             if isinstance(term, PairTerm):
                 yield term.of_places(*map(places, term.columns, term.axes))
@@ -176,6 +172,16 @@ class Scorecard:
             "categorical": {term.column: _categorical_json(term) for term in self.categorical},
             "pairs": [_pair_json(term) for term in self.pairs],
         }
+
+
+def places_in(table: Table) -> Callable[[str, Axis], Places]:
+    """Finds the clients' places on an axis of a column, of each axis once."""
+
+    @cache
+    def places(column: str, axis: Axis) -> Places:
+        return axis.places(table[column])
+
+    return places
 
 
 def logistic(log_odds: Floats) -> Floats:

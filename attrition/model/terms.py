@@ -324,17 +324,17 @@ class PairTerm:
         result: Floats = (1.0 - s) * ((1.0 - t) * a + t * b) + s * ((1.0 - t) * c + t * d)
         return result
 
-    def mean_over(self, side: int, table: Table) -> Floats:
+    def mean_over(self, side: int, places: Places) -> Floats:
         """Each client's mean points over all values of one column, the other one's being its own.
 
         Args:
             side: the column over which the mean is: 0 or 1.
+            places: the clients' on the axis of the other one.
         """
-        other = 1 - side
+        lower, upper, share = places
         if not self.means:
-            return np.full(len(table[self.columns[other]]), self.average_points)
-        lower, upper, share = self.axes[other].places(table[self.columns[other]])
-        means = np.asarray(self.means[other])
+            return np.full(len(lower), self.average_points)
+        means = np.asarray(self.means[1 - side])
         result: Floats = (1.0 - share) * means[lower] + share * means[upper]
         return result
 
