@@ -1,8 +1,8 @@
 """Why a client is at risk, in plain English: the reasons as short texts.
 
 "lastmonth_activity is 12, below 83: raises the risk strongly". Words and points are measured from
-the same thing, the average client, all other columns being as they are. Within the range that is
-named (below 83) the column's own points are above their average. Where a column raises the risk
+the mean over all values of the column, the other columns being as they are. Within the range that
+is named (below 83) the column's own points are above their average. Where a column raises the risk
 above all in a pair, the other column is named instead: "orders is 2, with complains yes" or,
 where its value has words of its own, "orders is 2, and has complained".
 """

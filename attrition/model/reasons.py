@@ -28,7 +28,7 @@ LISTED_TOGETHER = 25  # clients in a row whose first reasons should differ
 
 
 class Reason(NamedTuple):
-    """What raises a client's risk above the average client's.
+    """What raises a client's risk above what it would be on average.
 
     Attributes:
         columns: a column, or two: then the second is what the first raises the risk with.
@@ -60,7 +60,7 @@ class Effect(NamedTuple):
 def reasons_of(
     card: Scorecard, table: Table, count: int, groups: NDArray[Any] | None = None
 ) -> list[list[Reason]]:
-    """Why each client's risk is above the average client's.
+    """Why each client's risk is above what it would be on average.
 
     Args:
         card: the model.
@@ -201,7 +201,7 @@ def _chosen(points: Floats, preference: NDArray[Any], count: int) -> list[list[i
     """For each client the positions of the columns that are its reasons, preferred ones first.
 
     Args:
-        points: above the average client's; array of shape (n_clients, n_columns).
+        points: as of `_of_columns`; array of shape (n_clients, n_columns).
         preference: of the same shape; among equal ones the stronger column is preferred.
         count: at most this many for a client; the strongest is always one of them.
     """
