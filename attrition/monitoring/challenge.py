@@ -162,6 +162,8 @@ def challenge(
         verdict, contacted = replace(verdict, warnings=(*verdict.warnings, _learns(trained))), {}
     elif trained.contacted > trained.rows:
         verdict = replace(verdict, warnings=(*verdict.warnings, _sets_aside(trained)))
+    if trained.copied:
+        verdict = replace(verdict, warnings=(*verdict.warnings, RunWarning(str(trained.copied))))
     return Challenge(verdict, suspicious, scored, evidence, sampled, contacted)
 
 

@@ -8,6 +8,7 @@ from typing import Any
 from attrition.core import formatting
 from attrition.core.formatting import decimal, number_format, percent, signed
 from attrition.core.labels import Labels
+from attrition.data.near_copies import CopiedRows
 from attrition.model import monotone, unused
 from attrition.model.scorecard import Scorecard
 from attrition.model.terms import Axis, CategoricalTerm, KnotAxis, NumericTerm, Term
@@ -152,6 +153,8 @@ def _skill(model: Model, confusion: Plot | str | None) -> Iterator[Block]:
             f" {formatting.plural(known, 'test row')} of clients of whom the model has learnt "
             f"other rows; in cross-validation every client is new."
         )
+    if copied := model.training.get("copied"):
+        note += f" {formatting.sentence(str(CopiedRows(**copied)))}"
     scores = table("The model's score when it was made", "lrr", head, rows, note)
     yield Beside((scores, confusion)) if isinstance(confusion, Plot) else scores
 
