@@ -114,13 +114,13 @@ def _leave_together(clients: Clients, pairs: Positions) -> bool:
 
 def _alike(clients: Clients, rows: Positions) -> Positions:
     """Pairs of some rows that are alike, of different clients, array of shape (2, n_pairs)."""
-    pairs = rows[_alike_rows(clients.features.iloc[rows])]
+    pairs = rows[np.unique(np.sort(_alike_rows(clients.features.iloc[rows]), axis=0), axis=1)]
     different: Positions = pairs[:, clients.ids[pairs[0]] != clients.ids[pairs[1]]]
     return different
 
 
 def _alike_rows(features: pd.DataFrame) -> Positions:
-    """Pairs of rows that are alike, array of shape (2, n_pairs).
+    """Pairs of rows that are alike, some more than once, array of shape (2, n_pairs).
 
     Rows that differ in k columns agree wholly in one of k + 1 parts of the columns: only rows that
     agree in a part are compared.

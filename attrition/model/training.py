@@ -48,7 +48,7 @@ from attrition.model.selection import (
 )
 
 # Raised whenever equal rows would give another model: deployed models are then retrained.
-RECIPE = 8
+RECIPE = 9
 
 CHUNK_ROWS = 20_000  # of which the functions are written out at a time
 
