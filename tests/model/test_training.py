@@ -496,9 +496,9 @@ def test_the_penalty_falls_by_the_root_of_the_rows_that_learn(
     asked = []
     last = lasso.last
 
-    def asked_of(rows: Any, truth: Any, penalties: Any, *, is_adapted: bool) -> Solution:
+    def asked_of(rows: Any, truth: Any, penalties: Any, **how: Any) -> Solution:
         asked.append((len(truth), penalties[-1]))
-        return last(rows, truth, penalties, is_adapted=is_adapted)
+        return last(rows, truth, penalties, **how)
 
     monkeypatch.setattr(lasso, "last", asked_of)
     fitted = fitted_on(features, labels.astype(bool))
@@ -589,9 +589,8 @@ def test_a_fit_has_one_thread_of_blas(monkeypatch: pytest.MonkeyPatch) -> None:
     """Among busy processes, threads that wait for each other took ten times as long."""
     threads: list[int] = []
 
-    def select(*arguments: Any) -> Selection:
+    def select(*_: Any) -> None:
         threads.extend(one["num_threads"] for one in threadpool_info() if one["user_api"] == "blas")
-        return selected(0.01, arguments[1])
 
     monkeypatch.setattr(selection, "select", select)
     features, labels, _ = bent(200)
