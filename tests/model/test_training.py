@@ -9,6 +9,7 @@ import pickle
 import threading
 from collections.abc import Callable
 from dataclasses import replace
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -507,6 +508,20 @@ def test_the_penalty_falls_by_the_root_of_the_rows_that_learn(
     everyone = np.ones(1000, dtype=bool)
     training.out_of_fold_probabilities(fitted, features, labels, everyone)
     assert sorted(asked[1:]) == [(800, pytest.approx(chosen))] * 5
+
+
+@pytest.mark.parametrize("share", [0.9, 1.0, 1.1, 3.0, 300.0])
+def test_a_fit_that_goes_on_from_known_solutions_ends_as_one_from_the_start(share: float) -> None:
+    """Whether it needs all of these, some or none."""
+    features, labels, _ = bent(1000)
+    with one_thread():
+        learnt = Learner.of(features, labels, Columns(("u", "w"), ()))
+        known = list(islice(learnt.plain_path(), 9))
+        penalty = share * known[-1].penalty
+        expected = learnt.fit(penalty, is_adapted=True)
+        found = learnt.fit(penalty, is_adapted=True, known=known)
+    assert found.positions.tolist() == expected.positions.tolist()
+    assert found.weights == pytest.approx(expected.weights, rel=1e-9)
 
 
 @pytest.mark.slow
