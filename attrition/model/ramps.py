@@ -312,6 +312,6 @@ class RampsOfRows:
                 lower = places.astype(np.intp)
                 self._places.setdefault(each, (lower, places - lower))
         lower, share = self._places[side]
-        result: Floats = side.points[:, function][lower]
-        result += side.climbs[:, function][lower] * share
+        result: Floats = side.points[:, function].take(lower)
+        result += side.climbs[:, function].take(lower) * share
         return result

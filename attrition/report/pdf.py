@@ -12,6 +12,7 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from datetime import datetime
+from math import inf
 from pathlib import Path
 from typing import Any, Final
 
@@ -51,28 +52,28 @@ def render(story: Story, pictures: Mapping[str, Sequence[str]]) -> bytes:
     import typst
 
     data = {"story": asdict(story), "pictures": dict(pictures), "colours": COLOURS}
-    inputs = {"report": json.dumps(data, ensure_ascii=False)}
+    report = json.dumps(data, ensure_ascii=False)
     options: dict[str, Any] = {
         "root": TEMPLATE.parent,
         "font_paths": [font_folder()],
         "ignore_system_fonts": not lacking(json.dumps(data["story"], ensure_ascii=False)),
-        "sys_inputs": inputs,
     }
-    flaws: dict[tuple[str, str], float] = {}
-    for layout in LAYOUTS:
-        inputs["width"], inputs["air"] = layout
-        edges = typst.query(TEMPLATE, "<edges>", field="value", one=True, **options)
-        flaws[layout] = largest_flaw(json.loads(edges))
-        if flaws[layout] <= EMPTY:
+    least, best = inf, None
+    for width, air in LAYOUTS:
+        inputs = {"report": report, "width": width, "air": air}
+        compiler = typst.Compiler(TEMPLATE, **options, sys_inputs=inputs)
+        edges = compiler.query("<edges>", field="value", one=True)
+        if (flaw := largest_flaw(json.loads(edges))) < least:
+            least, best = flaw, compiler
+        if flaw <= EMPTY:
             break
-    inputs["width"], inputs["air"] = min(flaws, key=lambda layout: flaws[layout])
-    made: bytes = typst.compile(
-        TEMPLATE,
-        **options,
+    assert best is not None
+    made = best.compile(
         pdf_standards=[ACCESSIBLE],
         timestamp=int(datetime.fromisoformat(story.time).timestamp()),
         format="pdf",
     )
+    assert isinstance(made, bytes)
     return made
 
 
