@@ -42,7 +42,7 @@ from attrition.core import atomic_files, clock
 from attrition.core.config import DEFAULT_CONFIG_PATH, STANDARD_FOLDERS, Config
 from attrition.core.config_parsing import parse_config
 from attrition.core.errors import DataError, PipelineError
-from attrition.core.formatting import plural, within
+from attrition.core.formatting import moment, plural, within
 from attrition.core.settings_file import Written, replace_settings
 from attrition.data import segment_change, source_files
 from attrition.data.config_suggestion import suggest_settings
@@ -181,7 +181,7 @@ def _result(config: Config, before: Ledger, after: Ledger, looked: Survey) -> In
         new_rows=new_rows,
         open_clients=after.open_rows,
         all_rejected=all_rejected(config, after),
-        notices=tuple(f"{notice.text} ({notice.time})" for notice in after.notices),
+        notices=tuple(f"{notice.text} ({moment(notice.time)})" for notice in after.notices),
     )
 
 

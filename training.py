@@ -199,7 +199,7 @@ def describe(result: TrainingResult) -> str:
             if result.known_test_rows
             else []
         ),
-        f"threshold          {card.threshold:.3f}   (log-odds of the average client "
+        f"threshold          {card.threshold:.3f}   (mean log-odds of all clients "
         f"{card.average_log_odds:+.2f})",
         f"pairs of columns   {len(card.pairs)}   (penalty {selection.penalty:g})",
     ]

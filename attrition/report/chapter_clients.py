@@ -186,8 +186,8 @@ def _calls(clients: Ranking, listed: RankingRecord, names: str) -> Calls:
         f"Of {len(clients):,} clients, {counted}, {clients.count(ranking.LOW):,} low. "
         f"{_held_out(clients)}{formatting.sentence(resting) + ' ' if resting else ''}"
         f"The whole list, in order, is clientrisk.csv. {names}{' ' if names else ''}"
-        f"A reason raises the risk above the average client's; where it does so strongly, it "
-        f"doubles the odds of leaving, or more.",
+        f"A reason is a value that raises the client's risk above its mean over all clients' values "
+        f"of that column, all else being equal; strongly: it doubles the odds of leaving, or more.",
     )
 
 

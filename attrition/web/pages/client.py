@@ -33,7 +33,7 @@ _VISIBLE = 0.005  # points that two decimals can show
 
 @dataclass(frozen=True)
 class Driver:
-    """What one column, or a pair, adds to this client's risk above the average client's."""
+    """What one column, or a pair, adds to this client's risk, against its mean over all clients."""
 
     name: str
     value: str
