@@ -118,6 +118,14 @@ def has_failed(runs: Sequence[DecisionRecord]) -> bool:
     return bool(runs) and runs[0].verdict is RunVerdict.FAILED
 
 
+def is_to_be_relied_on(
+    decision: DecisionRecord | None, scores: Mapping[str, Any], cross_validated: Mapping[str, Any]
+) -> bool:
+    """Whether the ranking is an order in which one may call; the arguments are `state_line`'s."""
+    score, _ = score_to_judge_by(scores, cross_validated)
+    return not (is_like_chance(score) or (decision is not None and decision.suspicious.named))
+
+
 def state_line(
     decision: DecisionRecord | None,
     scores: Mapping[str, Any],
