@@ -406,7 +406,7 @@ def opened(path: Path) -> Iterator[Book]:
         UnreadableError: the disk fails; a later attempt may succeed.
         DataError: the book is damaged.
     """
-    if not path.exists():
+    if not path.is_file():
         raise FileNotFoundError(path)
     # The file is only replaced, never changed: no locks, no journal are needed.
     uri = f"{path.absolute().as_uri()}?mode=ro&immutable=1"
