@@ -56,12 +56,11 @@ class EarlierLine:
         """That the line is another now, in two sentences; "" where it is seen to be the same."""
         if not (was := self.before(now)):
             return ""
-        why = "by the settings" if self.by_settings else "as the model has it"
-        be = "would be" if self.clients != 1 else "is"
+        now_at = f"{percent(now)}, set {'in config.json' if self.by_settings else 'by the model'}"
         return (
-            f"High risk now begins at {percent(now)}, {why}; on the list of {moment(self.time)} it "
-            f"began at {was}: from there on, {plural(self.clients, 'client')} {be} at high risk "
-            "today. Nobody is said to have come to high risk or left it by that alone."
+            f"High risk now begins at {now_at}; on the list of {moment(self.time)} "
+            f"it began at {was}, and from there on {plural(self.clients, 'client')} would be at "
+            "high risk today. Clients whose tier changed by that alone are not counted as moved."
         )
 
 

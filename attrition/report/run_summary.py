@@ -11,6 +11,7 @@ from attrition.core.formatting import (
     NO_OPEN_CLIENTS,
     OPEN_CLIENTS,
     TERMINAL_WIDTH,
+    day,
     listing,
     no_list,
     paragraph,
@@ -224,7 +225,7 @@ def list_helped(ranking: RankingRecord) -> str | None:
 
 def _helped(earlier: EarlierList, top: OutcomeCounts) -> str:
     overall = earlier.all
-    first = f"Of the first {top.clients} on the list of {earlier.time[:10]}, "
+    first = f"Of the first {top.clients} on the list of {day(earlier.time)}, "
     not_counted = f"{top.contacted} had been contacted and are not counted" * bool(top.contacted)
     if top.share_left is None:
         return f"{first}{not_counted}: whether they were at risk is not known."

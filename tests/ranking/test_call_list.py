@@ -226,8 +226,8 @@ def test_another_line_for_high_risk_alone_moves_nobody_and_is_said_everywhere(
         f"1 of 5 open clients is {told}. Call these five first.",
     )
     words = (
-        f"High risk now begins at 80%, by the settings; on the list of {moment(first)} it began at "
-        "50%: from there on, 3 clients would be at high risk today."
+        f"High risk now begins at 80%, set in config.json; on the list of {moment(first)} it began "
+        "at 50%, and from there on 3 clients would be at high risk today."
     )
     assert words in page_of(listed)
     assert words in report(listed).text

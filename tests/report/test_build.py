@@ -228,7 +228,7 @@ def test_the_ten_clients_are_those_of_the_list(second_run: Project) -> None:
         f"{counts['high']:,} of {counts['clients']:,} open clients are at high risk of leaving, "
         f"which now begins at {now:.0%} (before: {before:.0%}). Call these ten first."
     )
-    assert f"High risk now begins at {now:.0%}, as the model has it; on the list of" in text
+    assert f"High risk now begins at {now:.0%}, set by the model; on the list of" in text
     assert "not always the one a call will keep" in text
     assert "random part of the clients" in html(second_run).text
 

@@ -163,7 +163,7 @@ def test_clients_are_counted_and_an_older_list_is_judged_once_half_its_top_is_kn
     ]
     text = " ".join(summary({**RECORD, "ranking": {**ranking, "outcomes": outcomes}}).split())
     assert (
-        "Of the first 10 on the list of 2026-03-02, 3 of 5 known outcomes are leavers (60%); "
+        "Of the first 10 on the list of 2 March 2026, 3 of 5 known outcomes are leavers (60%); "
         "of all clients on it, 36 of 300 (12%)." in text
     )
 
@@ -179,12 +179,12 @@ def test_outcomes_that_a_call_may_have_changed_are_said_not_to_count() -> None:
         return " ".join(summary({**RECORD, "ranking": ranking}).split())
 
     assert (
-        "Of the first 10 on the list of 2026-03-02, 3 of 4 known outcomes are leavers (75%); of "
+        "Of the first 10 on the list of 2 March 2026, 3 of 4 known outcomes are leavers (75%); of "
         "all clients on it, 3 of 30 (10%); 2 had been contacted and are not counted."
         in told(4, 3, 2)
     )
     assert (
-        "Of the first 10 on the list of 2026-03-02, 7 had been contacted and are not counted: "
+        "Of the first 10 on the list of 2 March 2026, 7 had been contacted and are not counted: "
         "whether they were at risk is not known." in told(0, 0, 7)
     )
     assert "on the list of" not in told(2, 1, 2)
