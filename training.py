@@ -192,7 +192,7 @@ def describe(result: TrainingResult) -> str:
         result.cross_validated,
     )
     lines = [
-        f"trained on         {result.rows:,} clients, of whom {result.positives:,} left",
+        f"trained on         {result.rows:,} client rows, of which {result.positives:,} left",
         f"left out           {plural(result.left_out, 'row')} of the test data",
         *(
             [f"known clients      {result.known_test_rows:,} test rows, by other rows of theirs"]

@@ -96,7 +96,7 @@ def state_sentence(
     if rest or not confusion:
         return f"The model is at work: its F1 {where} is {decimal(f1, 2)}{rest}."
     return (
-        f"The model is at work: of {count(scores['positives'])} clients in the test data who left, "
+        f"The model is at work: of {count(scores['positives'])} leavers in the test data "
         f"it found {count(confusion['tp'])}, with {count(confusion['fp'])} false alarms among "
         "those who stayed."
     )

@@ -97,7 +97,7 @@ def test_the_overview_says_whom_to_call_how_the_model_is_and_what_was_decided(
 ) -> None:
     html = client.get("/", headers=BROWSER).text
     assert "2 of 3 clients are at high risk" in html
-    assert "of 30 clients in the test data who left, it found 22, with 10 false alarms" in html
+    assert "of 30 leavers in the test data it found 22, with 10 false alarms" in html
     assert "it is quiet" in html
     assert "+10.0 pts, up 2" in html
     assert "Kept" in html
