@@ -43,6 +43,27 @@ def at_stake(listed: RankingRecord) -> str:
     return chapter_clients.at_stake(inputs)
 
 
+def headline(auc_interval: list[float], *, suspicious: bool = False) -> str:
+    """Of a list of three clients, two of them at high risk, by a model of such an AUC."""
+    scores = {"f1": 0.7, "roc_auc": 0.6, "roc_auc_interval": auc_interval}
+    columns = {"columns": {"refund": 0.99}} if suspicious else {}
+    inputs: Any = SimpleNamespace(
+        model=SimpleNamespace(release="000001-a", scores=scores, training={}),
+        listed=made(RankingRecord, clients=3, high=2, ranked="open clients"),
+        ranking=SimpleNamespace(first_to_call=lambda most: [0, 1, 2][:most]),
+        config=SimpleNamespace(calls_per_list=None),
+        decision_on_model=decision_record(suspicious=columns),
+    )
+    return chapter_clients.headline(inputs)
+
+
+def test_whom_to_call_first_is_said_only_where_the_order_can_be_relied_on() -> None:
+    said = "2 of 3 open clients are at high risk of leaving."
+    assert headline([0.55, 0.65]) == f"{said} Call these three first."
+    assert headline([0.48, 0.65]) == said
+    assert headline([0.55, 0.65], suspicious=True) == said
+
+
 def test_a_record_without_the_time_of_the_last_list_names_none() -> None:
     listed = made(RankingRecord, value_at_risk=None, came=2, left=1)
     moved = "2 clients have come to high risk, and 1 is no longer at high risk or no longer listed."

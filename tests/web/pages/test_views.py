@@ -486,6 +486,13 @@ def test_the_risk_over_time_has_all_its_points_up_to_now() -> None:
     assert chart.last == "3 March 2026"
 
 
+def test_a_client_of_whom_no_risk_is_kept_is_not_said_to_have_had_the_same() -> None:
+    """Beyond the first clients of a list, or without an id, no earlier risk is kept."""
+    client = {"probability": 0.25, "history": [], "probability_change": "0.0100"}
+    said = "Today 25%; no earlier risk of this client is kept."
+    assert one_client.risk_so_far(client, {}) == said
+
+
 CARD = Scorecard(
     0.0,
     0.5,
