@@ -95,6 +95,8 @@ def _of_run(decision: DecisionRecord) -> list[Message]:
                 continue  # so is the model that replaced it, as another warning says
             plain = "The model before was weaker than the settings ask for."
         graded.append(Message(severity, sentence(warning.text), plain))
+    if decision.ranking and decision.ranking.line_in_words:
+        graded.append(Message(Severity.KNOW, decision.ranking.line_in_words))
     if decision.ranking and decision.ranking.odd_values:
         graded.append(Message(Severity.ACT, sentence(str(decision.ranking.odd_values))))
     return graded

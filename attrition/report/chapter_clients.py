@@ -65,7 +65,7 @@ def headline(inputs: ReportInputs) -> str:
     if alike := listed.one_risk_in_words:
         return f"{alike} {_call_first(inputs)}".strip()
     was, now = "", formatting.percent(listed.thresholds.high)
-    if listed.line_in_words and listed.earlier_line:
+    if listed.earlier_line:
         was = (
             f", which now begins at {now} (before: {formatting.percent(listed.earlier_line.least)})"
         )
@@ -96,9 +96,7 @@ def _call_first(inputs: ReportInputs) -> str:
 
 
 def at_stake(inputs: ReportInputs) -> str:
-    """From where on the risk is high, if that is new, what the clients at high risk are worth, and
-    who has come to them or left.
-    """
+    """What the clients at high risk are worth, and who has come to them or left, in a sentence."""
     listed = inputs.listed
     if listed is None:
         return ""
@@ -114,8 +112,7 @@ def at_stake(inputs: ReportInputs) -> str:
             f"{'has' if listed.came == 1 else 'have'} come to high risk, and {listed.left:,} "
             f"{'is' if listed.left == 1 else 'are'} no longer at high risk or no longer listed"
         )
-    text = formatting.sentence("; ".join(parts)) if parts else ""
-    return f"{listed.line_in_words} {text}".strip()
+    return formatting.sentence("; ".join(parts)) if parts else ""
 
 
 def chapter(inputs: ReportInputs) -> Section:

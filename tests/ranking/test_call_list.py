@@ -26,6 +26,7 @@ from tests.support.browsing import BROWSER, page_of
 from tests.support.effects import effect_of
 from tests.support.pages import Element, document_text, tables
 from tests.support.pages import page as html
+from tests.support.records import decision_record
 from tests.support.releases import deploy, labelled_rows
 
 # The card of these tests: log-odds 2 - 0.04 x lastmonth_activity, so 0 gives 0.8808, 50 gives 0.5,
@@ -216,6 +217,7 @@ def test_another_line_for_high_risk_alone_moves_nobody_and_is_said_everywhere(
     listed: Project,
 ) -> None:
     listed = reporting(listed)
+    atomic_files.write_json(listed.config.decision, decision_record().to_json())
     arrive(listed)
     with lookup_db.opened(listed.config.client_book) as book:
         first = book.about["time"]

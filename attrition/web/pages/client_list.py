@@ -359,21 +359,10 @@ def headline(about: Mapping[str, Any]) -> str:
         return f"All {clients} have the same risk of leaving, {chance(risk)}"
     verb = "is" if about["tiers"][HIGH] == 1 else "are"
     text = f"{high} of {clients} {verb} at high risk of leaving"
-    line, now = _earlier_line(about), about["thresholds"][HIGH]
-    if line is None or not (was := line.before(now)):
+    earlier, now = about.get("earlier_line"), about["thresholds"][HIGH]
+    if not earlier or not (was := EarlierLine(**earlier).before(now)):
         return text
     return f"{text}, which now begins at {percent(now)} (before: {was})"
-
-
-def line_in_words(about: Mapping[str, Any]) -> str:
-    """That high risk begins elsewhere than on the list with which this one is compared; or ""."""
-    line = _earlier_line(about)
-    return "" if line is None else line.in_words(about["thresholds"][HIGH])
-
-
-def _earlier_line(about: Mapping[str, Any]) -> EarlierLine | None:
-    line = about.get("earlier_line")
-    return EarlierLine(**line) if line else None
 
 
 def movement(about: Mapping[str, Any]) -> list[tuple[str, str]]:
