@@ -193,7 +193,7 @@ def describe(result: TrainingResult) -> str:
         result.cross_validated,
     )
     lines = [
-        f"trained on         {result.rows:,} clients, of whom {result.positives:,} left",
+        f"trained on         {result.rows:,} client rows, of which {result.positives:,} left",
         f"left out           {plural(result.left_out, 'row')} of the test data",
         *(
             [f"known clients      {result.known_test_rows:,} test rows, by other rows of theirs"]
@@ -201,7 +201,7 @@ def describe(result: TrainingResult) -> str:
             else []
         ),
         *(_wrapped("copies", str(result.copied)) if result.copied else []),
-        f"threshold          {card.threshold:.3f}   (log-odds of the average client "
+        f"threshold          {card.threshold:.3f}   (mean log-odds of all clients "
         f"{card.average_log_odds:+.2f})",
         f"pairs of columns   {len(card.pairs)}   (penalty {selection.penalty:g})",
     ]

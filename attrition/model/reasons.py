@@ -28,7 +28,7 @@ LISTED_TOGETHER = 25  # clients in a row whose first reasons should differ
 
 
 class Reason(NamedTuple):
-    """What raises a client's risk above what it would be on average.
+    """What raises a client's risk above its mean over all values of a column.
 
     Attributes:
         columns: a column, or two: then the second is what the first raises the risk with.
@@ -48,7 +48,7 @@ class Effect(NamedTuple):
         term: its name: a column, or two joined by " x ".
         columns: those of the term.
         values: the client's, one per column; None where missing.
-        points: log-odds above the average client's.
+        points: log-odds above the term's mean over all clients.
     """
 
     term: str

@@ -53,6 +53,8 @@ def write_ranking(
     if ranking.held_out is not None:
         held_out = ranking.tiers[ranking.to_call :]
         whole["held_out"] = {tier: int((held_out == tier).sum()) for tier in TIERS}
+    if ranking.one_risk is not None:
+        whole["one_risk"] = ranking.one_risk
     if ranking.values_at_risk is not None:
         whole["value_at_risk"] = {tier: ranking.value_at_risk(tier) for tier in TIERS}
     if ranking.profits is not None:

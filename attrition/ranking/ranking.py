@@ -197,6 +197,13 @@ class Ranking:
         return (earliest + timedelta(days=self.rest_days)).isoformat()
 
     @property
+    def one_risk(self) -> float | None:
+        """The risk of all clients, where several have one and the same; else None."""
+        if len(self) < 2 or (self.probabilities != self.probabilities[0]).any():
+            return None
+        return float(self.probabilities[0])
+
+    @property
     def odd_values(self) -> OddValues | None:
         """The values that `worth` takes for none; None where all are sound."""
         if self.values is None or self.values_at_risk is None:

@@ -48,10 +48,7 @@ def trust(inputs: ReportInputs) -> str:
         return "The model below is a candidate; nothing is ranked by it."
     cross_validated = model.training.get("cross_validated") or {}
     below = inputs.config.model_score_threshold
-    decision = inputs.decision
-    if decision is not None and decision.release_after not in (None, model.release):
-        decision = None  # it speaks of another model
-    return severity.state_line(decision, model.scores, cross_validated, below)
+    return severity.state_line(inputs.decision_on_model, model.scores, cross_validated, below)
 
 
 def chapter(inputs: ReportInputs) -> Section:

@@ -223,10 +223,12 @@ def test_the_ten_clients_are_those_of_the_list(second_run: Project) -> None:
         assert row["client"] in text
     counts = atomic_files.read_json(second_run.config.decision)["ranking"]
     headline = html(second_run).all("h1")[0].text
+    now, before = counts["thresholds"]["high"], counts["earlier_line"]["least"]
     assert headline == (
-        f"{counts['high']:,} of {counts['clients']:,} open clients are at high risk of leaving. "
-        f"Call these ten first."
+        f"{counts['high']:,} of {counts['clients']:,} open clients are at high risk of leaving, "
+        f"which now begins at {now:.0%} (before: {before:.0%}). Call these ten first."
     )
+    assert f"High risk now begins at {now:.0%}, set by the model; on the list of" in text
     assert "not always the one a call will keep" in text
     assert "random part of the clients" in html(second_run).text
 
