@@ -225,11 +225,11 @@ def _call(ranking: Ranking, position: int) -> Call:
     reasons = ranking.reasons[position] if position < len(ranking.reasons) else []
     return Call(
         rank=formatting.count(position + 1),
-        client=formatting.middle(ranking.ids[position], 60),
+        client=formatting.middle(ranking.ids[position]),
         risk=formatting.chance(float(ranking.probabilities[position])),
         share=float(ranking.probabilities[position]),
         tier=str(ranking.tiers[position]),
-        reasons=tuple(formatting.middle(reason, 160) for reason in reasons),
+        reasons=tuple(formatting.middle(reason, 200) for reason in reasons),
         change=_change(ranking, position),
         at_risk=_money_of(ranking.values_at_risk, position),
         profit=_money_of(ranking.profits, position),
@@ -274,7 +274,7 @@ def by_value(inputs: ReportInputs) -> Iterator[Table]:
     rows = [
         (
             formatting.count(ranks[position]),
-            formatting.middle(ranking.ids[position], 60),
+            formatting.middle(ranking.ids[position]),
             _money(float(ranking.values_at_risk[position])),
             _money(float(ranking.values[position])),
             formatting.chance(float(ranking.probabilities[position])),

@@ -169,7 +169,7 @@ def weak_segments(decision: DecisionRecord | None, release: str | None) -> Itera
     yield Text("For some clients it is clearly worse than for the rest: believe their risks less.")
     rows = [
         (
-            " and ".join(formatting.line(part, 60) for part in weak.conditions),
+            " and ".join(formatting.middle(part) for part in weak.conditions),
             f"{weak.rows:,}",
             decimal(weak.log_loss, 2),
             f"{signed(weak.difference, 2)} ({formatting.between(weak.interval, 2)})",

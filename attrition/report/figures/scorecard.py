@@ -49,6 +49,7 @@ from attrition.report.figures.style import (
     canvas,
     diverging_bars,
     fitted,
+    fitted_lines,
     picture,
     signed,
     signed_ticks,
@@ -446,4 +447,4 @@ def _map_ticks(
     if isinstance(axis, KnotAxis):
         return chosen + 0.5, [tick(axis.knots[position]) for position in named]
     levels = [*axis.levels, "others"]
-    return chosen + 0.5, [fitted(levels[position], room) for position in named]
+    return chosen + 0.5, [fitted_lines(levels[position], room) for position in named]

@@ -890,6 +890,21 @@ def test_references_and_examples_of_a_document_are_followed() -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("schema", "kind"),
+    [
+        ({"enum": ["", "came", "left"]}, "came | left"),
+        ({"type": "array", "items": {"enum": ["high", "low"]}}, "some of high | low"),
+        ({"type": "array", "items": {"type": "string"}}, "any number of strings"),
+    ],
+)
+def test_a_page_says_what_a_parameter_may_be(schema: dict[str, Any], kind: str) -> None:
+    parameter = {"name": "q", "in": "query", "schema": schema}
+    document = {"paths": {"/ask": {"get": {"parameters": [parameter]}}}}
+    ((operation,),) = api_docs.operations(document, "http://here").values()
+    assert operation.parameters[0].kind == kind
+
+
 def test_errors_are_pages_for_a_browser(ready: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     answer = create_app(ready.config).test_client().get("/clients/No%20One", headers=BROWSER)
     assert answer.status_code == 404
