@@ -394,11 +394,15 @@ def _units(probabilities: Floats) -> NDArray[np.int64]:
 
 
 def _order(probabilities: Floats, ids: NDArray[np.object_]) -> NDArray[np.intp]:
-    names = ids.tolist()
-    by_name = sorted(range(len(names)), key=names.__getitem__)
-    name_ranks = np.empty(len(names), np.intp)
-    name_ranks[by_name] = np.arange(len(names))
-    return np.lexsort((name_ranks, -probabilities))
+    """The rows, the likeliest leavers first; only among equal ones names are compared."""
+    order = np.argsort(-probabilities, kind="stable")
+    as_above = np.diff(probabilities[order], prepend=np.nan) == 0
+    tied = np.flatnonzero(as_above | np.append(as_above[1:], False))
+    rows = np.sort(order[tied])
+    names = ids[rows].tolist()
+    by_name = rows[sorted(range(len(names)), key=names.__getitem__)]
+    order[tied] = by_name[np.argsort(-probabilities[by_name], kind="stable")]
+    return order
 
 
 def _reasons(
