@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict, deque
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -230,15 +231,19 @@ def _least_said_first(listed: list[list[Reason]]) -> list[list[Reason]]:
     said = defaultdict[tuple[Any, ...], int](int)
     result = []
     for reasons in listed:
-        if len(reasons) > 1:
-            least = min(FIRST_SHARE * max(one.points for one in reasons), STRONG_POINTS)
-            fair = [reason for reason in reasons if reason.points >= least]
-            first = min(fair, key=lambda reason: said[reason[:2]])
-            reasons = [first, *(one for one in reasons if one is not first)]
-        for reason in reasons[:1]:
+        ordered = _first_least(reasons, said) if len(reasons) > 1 else reasons
+        for reason in ordered[:1]:
             if len(above) == above.maxlen:
                 said[above[0]] -= 1
             above.append(reason[:2])
             said[reason[:2]] += 1
-        result.append(reasons)
+        result.append(ordered)
     return result
+
+
+def _first_least(reasons: list[Reason], said: Mapping[tuple[Any, ...], int]) -> list[Reason]:
+    """Some reasons, first one of weight that has been said least."""
+    least = min(FIRST_SHARE * max(reason.points for reason in reasons), STRONG_POINTS)
+    fair = [reason for reason in reasons if reason.points >= least]
+    first = min(fair, key=lambda reason: said[reason[:2]])
+    return [first, *(reason for reason in reasons if reason is not first)]

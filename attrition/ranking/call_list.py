@@ -153,15 +153,25 @@ def rank_clients(config: Config, ledger: Ledger, champion: Champion | None) -> R
     rank_by = pricing.order(config, priced, result.values_at_risk)
     order = pricing.order_settings(config, rank_by, held_out=result.held_out is not None)
     result, movement = _compared(config, result, ranked, order)
-    csv_list.write_list(config.client_risk, result)
-    awaited = segment_change.awaited(config, ledger)
-    segment_lists.write_segments(config.segment_lists, result, config.labels, awaited)
     about: dict[str, Any] = {"time": clock.now(), "release": release.id, "ranked": ranked}
     about["order"] = order
     about |= _calls_in_list(config, result, rank_by, is_open=is_open)
     about |= _in_common(config, card, clients, result, is_open=is_open)
-    lookup_db_writer.write_ranking(
-        config.client_book, result, clients.columns, tiers, about, movement=movement
+
+    def write_lists() -> Remembered:
+        csv_list.write_list(config.client_risk, result)
+        awaited = segment_change.awaited(config, ledger)
+        segment_lists.write_segments(config.segment_lists, result, config.labels, awaited)
+        return remember(result, release.id, ledger.commit_id, ranked)
+
+    kept: Remembered = lookup_db_writer.write_ranking(
+        config.client_book,
+        result,
+        clients.columns,
+        tiers,
+        about,
+        movement=movement,
+        meanwhile=write_lists,
     )
     profit = result.profit(priced) if isinstance(priced, Pricing) else priced
     written = RankingResult(
@@ -180,7 +190,6 @@ def rank_clients(config: Config, ledger: Ledger, champion: Champion | None) -> R
     )
     if config.id_column is None:
         return written
-    kept = remember(result, release.id, ledger.commit_id, ranked)
     risks = result.risks(config.clients_with_reasons)
     history.record_ranking(
         config.history, kept.key, about["time"], asdict(kept), config.rankings_to_keep, risks=risks
@@ -232,8 +241,8 @@ def _compared(
     if last is None:
         return ranking.with_changes(result, None), None
     previous, high_risk = last
-    moved = moved_as_before if ranking.is_same(result, previous) else moved_since
-    return ranking.with_changes(result, previous), moved(high_risk, result)
+    result = ranking.with_changes(result, previous)
+    return result, (moved_as_before if result.is_again else moved_since)(high_risk, result)
 
 
 def _calls_in_list(

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from itertools import chain, islice
+from operator import add
 from pathlib import Path
 from typing import Any
 
@@ -34,8 +35,8 @@ def write_ranking(
     about: Mapping[str, Any],
     *,
     movement: Movement | None = None,
-    meanwhile: Callable[[], None] = lambda: None,
-) -> None:
+    meanwhile: Callable[[], Any] = lambda: None,
+) -> Any:
     """Replace the book by a ranking.
 
     Args:
@@ -46,6 +47,9 @@ def write_ranking(
         about: `time`, `release` and `ranked` (which clients these are).
         movement: who has come to high risk and who has left it; None without an earlier list.
         meanwhile: see `write_book`.
+
+    Returns:
+        What `meanwhile` does.
     """
     whole = {
         **about,
@@ -69,7 +73,7 @@ def write_ranking(
     contacted = ((place, day) for place, day in last_contacts if day)
     segments = _segments(ranking)
     clients, details = _clients(ranking), _details(ranking, features)
-    write_book(
+    return write_book(
         path,
         whole,
         clients,
@@ -90,8 +94,8 @@ def write_book(
     *,
     contacted: Iterable[Sequence[Any]] = (),
     segments: Iterable[Sequence[Any]] = (),
-    meanwhile: Callable[[], None] = lambda: None,
-) -> None:
+    meanwhile: Callable[[], Any] = lambda: None,
+) -> Any:
     """Replace the book, whole or not at all.
 
     Args:
@@ -104,6 +108,9 @@ def write_book(
         contacted: rows of place and day of the last contact; only with `rest_days` in `about`.
         segments: rows of place, number of the segment column in `about`, text.
         meanwhile: done in this thread while another writes; where it fails, the old book stays.
+
+    Returns:
+        What `meanwhile` does.
 
     Raises:
         PipelineError: the book cannot be written; the old one stays.
@@ -122,8 +129,9 @@ def write_book(
     try:
         with atomic_files.replacing(path) as temporary, ThreadPoolExecutor(1) as beside:
             writing = beside.submit(write, temporary)
-            meanwhile()
+            done = meanwhile()
             writing.result()
+        return done
     except sqlite3.Error as error:  # such as a full disk
         raise PipelineError(f"{path}: cannot be written ({error})") from None
 
@@ -164,8 +172,14 @@ def _insert(
 
 
 def _with_folded(clients: Iterable[Sequence[Any]]) -> Iterator[Sequence[Any]]:
-    """The rows, each after its client's name for comparison."""
-    return ((folded(row[1]), *row) for row in clients)
+    """The rows, each after its client's name for comparison; many names are compared as one."""
+    rows = iter(clients)
+    while block := list(islice(rows, _BLOCK)):
+        names = [row[1] for row in block]
+        together = folded("\n".join(names)).split("\n")
+        if len(together) > len(names):  # a name has lines
+            together = list(map(folded, names))
+        yield from map(add, zip(together, strict=True), block)
 
 
 def _segments(ranking: Ranking) -> Iterator[tuple[int, int, str]]:
