@@ -82,15 +82,14 @@ def reasons_of(
     chosen = _chosen(points, preference, count)
     values = [_shown(table[column]) for column in card.columns]
     found = []
-    for row, with_points in enumerate(zip(chosen, partners.tolist(), points.tolist(), strict=True)):
+    of_clients = zip(chosen, partners.tolist(), points.tolist(), strict=True)
+    for row, (positions, with_it, reached) in enumerate(of_clients):
         of_client = []
-        positions, with_it, reached = with_points
         for position in positions:
             both = dict.fromkeys((position, with_it[position]))
             columns = tuple([card.columns[one] for one in both])
-            of_client.append(
-                Reason(columns, tuple([values[one][row] for one in both]), reached[position])
-            )
+            own = tuple([values[one][row] for one in both])
+            of_client.append(Reason(columns, own, reached[position]))
         found.append(of_client)
     return found if groups is None else _least_said_first(found)
 

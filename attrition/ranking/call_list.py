@@ -157,22 +157,6 @@ def rank_clients(config: Config, ledger: Ledger, champion: Champion | None) -> R
     about["order"] = order
     about |= _calls_in_list(config, result, rank_by, is_open=is_open)
     about |= _in_common(config, card, clients, result, is_open=is_open)
-
-    def write_lists() -> Remembered:
-        csv_list.write_list(config.client_risk, result)
-        awaited = segment_change.awaited(config, ledger)
-        segment_lists.write_segments(config.segment_lists, result, config.labels, awaited)
-        return remember(result, release.id, ledger.commit_id, ranked)
-
-    kept: Remembered = lookup_db_writer.write_ranking(
-        config.client_book,
-        result,
-        clients.columns,
-        tiers,
-        about,
-        movement=movement,
-        meanwhile=write_lists,
-    )
     profit = result.profit(priced) if isinstance(priced, Pricing) else priced
     written = RankingResult(
         release=release.id,
@@ -188,6 +172,7 @@ def rank_clients(config: Config, ledger: Ledger, champion: Champion | None) -> R
         study=study,
         in_common=about.get("in_common"),
     )
+    kept = _write(config, ledger, clients, written, about)
     if config.id_column is None:
         return written
     risks = result.risks(config.clients_with_reasons)
@@ -195,6 +180,30 @@ def rank_clients(config: Config, ledger: Ledger, champion: Champion | None) -> R
         config.history, kept.key, about["time"], asdict(kept), config.rankings_to_keep, risks=risks
     )
     return replace(written, outcomes=earlier_outcomes(config, ledger))
+
+
+def _write(
+    config: Config, ledger: Ledger, clients: Clients, listed: RankingResult, about: dict[str, Any]
+) -> Remembered:
+    """Write the lists and, beside them, the look-up database; what is kept until outcomes come."""
+    result = listed.ranking
+
+    def write_lists() -> Remembered:
+        csv_list.write_list(config.client_risk, result)
+        awaited = segment_change.awaited(config, ledger)
+        segment_lists.write_segments(config.segment_lists, result, config.labels, awaited)
+        return remember(result, listed.release, ledger.commit_id, listed.ranked)
+
+    kept: Remembered = lookup_db_writer.write_ranking(
+        config.client_book,
+        result,
+        clients.columns,
+        listed.tiers,
+        about,
+        movement=listed.movement,
+        meanwhile=write_lists,
+    )
+    return kept
 
 
 def _in_order(
