@@ -165,17 +165,11 @@ def rank_clients(config: Config, ledger: Ledger, champion: Champion | None) -> R
     rank_by = pricing.order(config, priced, result.values_at_risk)
     order = pricing.order_settings(config, rank_by, held_out=result.held_out is not None)
     result, movement, line = _compared(config, result, ranked, order, tiers)
-    csv_list.write_list(config.client_risk, result)
-    awaited = segment_change.awaited(config, ledger)
-    segment_lists.write_segments(config.segment_lists, result, config.labels, awaited)
     about: dict[str, Any] = {"time": clock.now(), "release": release.id, "ranked": ranked}
     about["order"] = order
     about |= {"earlier_line": asdict(line)} if line else {}
     about |= _calls_in_list(config, result, rank_by, is_open=is_open)
     about |= _in_common(config, card, clients, result, is_open=is_open)
-    lookup_db_writer.write_ranking(
-        config.client_book, result, clients.columns, tiers, about, movement=movement
-    )
     profit = result.profit(priced) if isinstance(priced, Pricing) else priced
     written = RankingResult(
         release=release.id,
@@ -192,14 +186,38 @@ def rank_clients(config: Config, ledger: Ledger, champion: Champion | None) -> R
         study=study,
         in_common=about.get("in_common"),
     )
+    kept = _write(config, ledger, clients, written, about)
     if config.id_column is None:
         return written
-    kept = remember(result, release.id, ledger.commit_id, ranked, tiers.high)
     risks = result.risks(config.clients_with_reasons)
     history.record_ranking(
         config.history, kept.key, about["time"], asdict(kept), config.rankings_to_keep, risks=risks
     )
     return replace(written, outcomes=earlier_outcomes(config, ledger))
+
+
+def _write(
+    config: Config, ledger: Ledger, clients: Clients, listed: RankingResult, about: dict[str, Any]
+) -> Remembered:
+    """Write the lists and, beside them, the look-up database; what is kept until outcomes come."""
+    result = listed.ranking
+
+    def write_lists() -> Remembered:
+        csv_list.write_list(config.client_risk, result)
+        awaited = segment_change.awaited(config, ledger)
+        segment_lists.write_segments(config.segment_lists, result, config.labels, awaited)
+        return remember(result, listed.release, ledger.commit_id, listed.ranked, listed.tiers.high)
+
+    kept: Remembered = lookup_db_writer.write_ranking(
+        config.client_book,
+        result,
+        clients.columns,
+        listed.tiers,
+        about,
+        movement=listed.movement,
+        meanwhile=write_lists,
+    )
+    return kept
 
 
 def _in_order(
@@ -247,14 +265,11 @@ def _compared(
     if last is None:
         return ranking.with_changes(result, None), None, None
     previous, high_risk = last
-    is_same, changed = ranking.is_same(result, previous), ranking.with_changes(result, previous)
-    moved = (moved_as_before if is_same else moved_since)(high_risk, changed, tiers.high)
+    result = ranking.with_changes(result, previous)
+    moved = (moved_as_before if result.is_again else moved_since)(high_risk, result, tiers.high)
     by_settings = config.high_risk_threshold is not None
-    return (
-        changed,
-        moved,
-        earlier_line(high_risk, changed, is_same=is_same, by_settings=by_settings),
-    )
+    line = earlier_line(high_risk, result, is_same=result.is_again, by_settings=by_settings)
+    return result, moved, line
 
 
 def _calls_in_list(

@@ -335,7 +335,7 @@ class Book:
             (row["place"],),
         ).fetchone()
         distance = row["place"] - first
-        values = {name: column[distance] for name, column in json.loads(features).items()}
+        values = {name: _shown(column[distance]) for name, column in json.loads(features).items()}
         return {**self._client(row), "features": values}
 
     def previous(self, order: str) -> Previous:
@@ -390,6 +390,12 @@ class Book:
             )
             client["segments"] = dict(zip(columns, (text for (text,) in texts), strict=True))
         return client
+
+
+def _shown(value: Any) -> Any:
+    """A feature's value; a whole number without a point."""
+    is_whole = isinstance(value, float) and value.is_integer() and abs(value) < 1e15
+    return int(value) if is_whole else value
 
 
 def name_digest(name: str) -> str:

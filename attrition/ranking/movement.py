@@ -1,6 +1,6 @@
 """Who has come to high risk since the last list that was another, and who has left it.
 
-Values in, values out. A list made again, or by other settings alone (`ranking.is_same`), is
+Values in, values out. A list made again, or by other settings alone (`Ranking.is_again`), is
 compared with the list that the one before it was compared with. Where that one drew another line
 for high risk, today's is drawn on both: what a line alone does moves nobody.
 """

@@ -145,6 +145,7 @@ class Ranking:
             held out, whom nobody calls anyway. None: nobody rests.
         rest_days: for so many days after that; None: nobody rests.
         segments: segment column -> each client's text, "" for blank.
+        is_again: whether it is the last list, made again; see `is_same`.
     """
 
     ids: NDArray[np.object_]
@@ -163,6 +164,7 @@ class Ranking:
     last_contacts: Sequence[str] | None = None
     rest_days: int | None = None
     segments: Mapping[str, NDArray[np.object_]] = field(default_factory=dict)
+    is_again: bool = False
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -392,7 +394,7 @@ def _with_kept_changes(ranking: Ranking, previous: Previous) -> Ranking:
     if not previous.same_order:  # the places are left out
         changes = dict(zip(previous.ids, kept, strict=True))
         kept = places = [changes[client] for client in ranking.ids.tolist()]
-    return replace(ranking, probability_changes=kept, rank_changes=places)
+    return replace(ranking, probability_changes=kept, rank_changes=places, is_again=True)
 
 
 def _units(probabilities: Floats) -> NDArray[np.int64]:
@@ -401,11 +403,15 @@ def _units(probabilities: Floats) -> NDArray[np.int64]:
 
 
 def _order(probabilities: Floats, ids: NDArray[np.object_]) -> NDArray[np.intp]:
-    names = ids.tolist()
-    by_name = sorted(range(len(names)), key=names.__getitem__)
-    name_ranks = np.empty(len(names), np.intp)
-    name_ranks[by_name] = np.arange(len(names))
-    return np.lexsort((name_ranks, -probabilities))
+    """The rows, the likeliest leavers first; only among equal ones names are compared."""
+    order = np.argsort(-probabilities, kind="stable")
+    as_above = np.diff(probabilities[order], prepend=np.nan) == 0
+    tied = np.flatnonzero(as_above | np.append(as_above[1:], False))
+    rows = np.sort(order[tied])
+    names = ids[rows].tolist()
+    by_name = rows[sorted(range(len(names)), key=names.__getitem__)]
+    order[tied] = by_name[np.argsort(-probabilities[by_name], kind="stable")]
+    return order
 
 
 def _reasons(
