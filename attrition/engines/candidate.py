@@ -91,7 +91,7 @@ def columns_of(config: Config) -> Columns:
 
 
 def too_few(error: NotEnoughData, left_out: int) -> NotEnoughData:
-    """Add to the error the number of rows that were left out as test data, if any."""
+    """Add to the error the number of rows that were left out as test data or copies of it."""
     if not left_out:
         return error
     return NotEnoughData(f"{error}; left out as test data: {plural(left_out, 'row')}")
@@ -153,7 +153,7 @@ def learn(
             monotone=columns.monotone,
         )
     except NotEnoughData as error:
-        raise too_few(error, rows.left_out) from None
+        raise too_few(error, rows.left_out + (copied.left_out if copied else 0)) from None
     if len(clients) < len(today):
         set_aside = today.only_contacted.features
         fitted = with_threshold_for_all(fitted, set_aside, len(set_aside) / len(clients))
