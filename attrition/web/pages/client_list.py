@@ -201,7 +201,9 @@ def listing(
         else [],
         moves=_moves(page.about, question),
         segments=segments,
-        is_narrowed=replace(question, part="").is_narrowed,
+        is_narrowed=replace(question, part="").is_narrowed
+        or question.groups != set(GROUPS)
+        or bool(page.contacts and LATELY in question.contacts),
         least_value="" if question.least_value is None else plain_number(question.least_value),
         orders={column: _order(column, question.sort, page.about) for column in _ORDERS},
         has_values=has_values,
