@@ -119,7 +119,7 @@ def prepare(
     ledger = _with_rows(table, ledger, entries, scratch, time)
     is_changed = any(entry.kept or entry.open or entry.duplicate for entry in entries)
     if is_changed or ledger.has_matured(table.today):
-        ledger = _with_open_clients(table, ledger, scratch)
+        ledger = _with_open_clients(table, ledger, unmatured, scratch)
         if config.snapshot_column is not None:
             ledger = _with_unmatured(table, ledger, unmatured, scratch)
     _write_quarantine(table, entries)
@@ -314,12 +314,14 @@ def _append_rows(table: ClientTable, ledger: Ledger, scratch: Path) -> tuple[str
     return digest.hexdigest(), stamp
 
 
-def _with_open_clients(table: ClientTable, ledger: Ledger, scratch: Path) -> Ledger:
+def _with_open_clients(
+    table: ClientTable, ledger: Ledger, unmatured: Path | None, scratch: Path
+) -> Ledger:
     """Write the new list of open clients as pending; return the ledger that names it."""
     config = table.config
     part = scratch / "open.csv"
     previous = config.open_clients if ledger.open_sha256 else None
-    count = deduplication.write_open_clients(table, previous, part)
+    count = deduplication.write_open_clients(table, previous, unmatured, part)
     digest = storage.write_whole(part, recovery.pending(config.open_clients), config)
     return replace(ledger, open_sha256=digest, open_rows=count)
 
