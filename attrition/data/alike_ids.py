@@ -9,8 +9,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
-
 from attrition.data import storage
 from attrition.data.client_table import ClientTable, Intake
 
@@ -33,13 +31,13 @@ def ids_written_anew(
         return [(0, 0)] * len(intakes)
     key = storage.key_of(table.config)[table.config.id_column]
     starts = [intake.start for intake in intakes]
-    table.connection.register("files", {"file": np.array(sorted(set(starts)))})
     table.connection.execute(
         f"CREATE TEMP TABLE came AS SELECT id, {FOLDED.format('id')} AS form, file FROM "
         f"(SELECT {key} AS id, min(rowid) AS r FROM rows "
-        f"WHERE problem IS NULL AND {key} IS NOT NULL GROUP BY {key}) ASOF JOIN files ON r >= file"
+        f"WHERE problem IS NULL AND {key} IS NOT NULL GROUP BY {key}) "
+        f"ASOF JOIN (SELECT DISTINCT unnest(?::BIGINT[]) AS file) AS files ON r >= file",
+        [starts],
     )
-    table.connection.unregister("files")
     stored = storage.read_stored(table.config)
     stored = f"SELECT {key} AS id, {FOLDED.format(key)}, -1 FROM {stored}"
     known = " UNION ALL ".join(["SELECT id, form, file FROM came", *[stored] * len(paths)])
