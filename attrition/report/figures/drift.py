@@ -207,6 +207,6 @@ def _impact_in_words(
         term, value = next(iter(shifts[name].items()))
         parts.append(
             f"in the {name}, {line(term, 60)} moves the mean predicted risk most, by "
-            f"{100 * value:+.1f} points to {finding.risk_now:.1%}"
+            f"{formatting.signed(100 * value, 1)} points to {finding.risk_now:.1%}"
         )
     return f"{'; '.join(parts) or 'No shift was measured'}.".replace("in", "In", 1)
