@@ -267,27 +267,11 @@ def write_open_clients(
     client = table.client_columns
     run = table.connection.execute
     opened, parameters = _opened(table, previous)
-    closing, order = GOOD, "r"
-    if table.config.snapshot_column is not None:
-        day = maturity.key(table.config)
-        closing = (
-            f"problem IS NULL AND (label IS NOT NULL OR early = {validation.POSITIVE}) AND "
-            f"(rows.{day} >= opened.{day} OR (coalesce(label, early) = {validation.POSITIVE} "
-            f"AND opened.r IN (FROM stayed)))"
-        )
-        order = f"{{'day': {day}, 'r': r}}"
     run(f"CREATE TEMP TABLE opened AS FROM {opened}", parameters)
-    waiting = storage.read_stored(table.config) if unmatured else storage.no_rows(table.config)
-    run(
-        f"CREATE TEMP TABLE stayed AS SELECT r FROM opened SEMI JOIN {waiting} AS waiting "
-        f"ON {same('opened', 'waiting', table.row_columns)}",
-        [str(unmatured)] if unmatured else [],
-    )
-    run(
-        f"CREATE TEMP TABLE closed AS SELECT opened.r FROM opened JOIN rows "
-        f"ON {same('opened', 'rows', client)} AND rows.rowid > opened.r WHERE {closing} "
-        f"GROUP BY opened.r HAVING {_CLOSE}"
-    )
+    _find_closed(table, unmatured)
+    order = "r"
+    if table.config.snapshot_column is not None:
+        order = f"{{'day': {maturity.key(table.config)}, 'r': r}}"
     one = ", ".join(client)
     known = ", ".join(
         f"arg_max({key}, {order}) OVER (PARTITION BY {one}) AS {key}"
@@ -301,9 +285,33 @@ def write_open_clients(
     )
     storage.write_stored(table.connection, table.config, "still_open ORDER BY r", path)
     count = int(table.scalar("SELECT count(*) FROM still_open"))
-    for name in ("opened", "stayed", "closed", "still_open"):
+    for name in ("opened", "closed", "still_open"):
         run(f"DROP TABLE {name}")
     return count
+
+
+def _find_closed(table: ClientTable, unmatured: Path | None) -> None:
+    """Fill the table `closed` with those of `opened` whose clients' outcomes are known now."""
+    run, closing = table.connection.execute, GOOD
+    waiting = storage.read_stored(table.config) if unmatured else storage.no_rows(table.config)
+    run(
+        f"CREATE TEMP TABLE stayed AS SELECT r FROM opened SEMI JOIN {waiting} AS waiting "
+        f"ON {same('opened', 'waiting', table.row_columns)}",
+        [str(unmatured)] if unmatured else [],
+    )
+    if table.config.snapshot_column is not None:
+        day = maturity.key(table.config)
+        closing = (
+            f"problem IS NULL AND (label IS NOT NULL OR early = {validation.POSITIVE}) AND "
+            f"(rows.{day} >= opened.{day} OR (coalesce(label, early) = {validation.POSITIVE} "
+            f"AND opened.r IN (FROM stayed)))"
+        )
+    run(
+        f"CREATE TEMP TABLE closed AS SELECT opened.r FROM opened JOIN rows "
+        f"ON {same('opened', 'rows', table.client_columns)} AND rows.rowid > opened.r "
+        f"WHERE {closing} GROUP BY opened.r HAVING {_CLOSE}"
+    )
+    run("DROP TABLE stayed")
 
 
 def _opened(table: ClientTable, previous: Path | None) -> tuple[str, list[str]]:
