@@ -105,9 +105,12 @@ def _refuse_taken(address: Any) -> None:
         if obstacle != errno.EADDRINUSE:
             return
         time.sleep(wait)
+    others = (other for other in range(port + 1, 2**16) if _obstacle((host, other)) is None)
+    free = next(others, None)
+    example = "" if free is None else f", such as: make serve PORT={free}"
     raise SystemExit(
         f"port {port} of {host} is taken, perhaps by a server that runs already; "
-        f"choose another, such as: make serve PORT={port + 1}"
+        f"choose another{example}"
     )
 
 

@@ -30,6 +30,7 @@ from attrition.core.config import Config
 from attrition.core.errors import DataError, PipelineError
 from attrition.core.formatting import moment, plural
 from attrition.data import recovery, source_files
+from attrition.data.alike_ids import WRITTEN_ALMOST
 from attrition.data.client_table import unpacked
 from attrition.data.csv_records import read_header, read_records
 from attrition.data.csv_scan import scan_file
@@ -382,6 +383,6 @@ def _set_aside(
         parts.append(f"{entry.quarantined:,} of {plural(entry.rows_read, 'row')} in quarantine")
     if unknown:
         almost = len(unknown) - list(unknown.values()).count(None)
-        likely = f" ({almost:,} written almost as a known one: is it that?)" if almost else ""
+        likely = f" ({almost:,} {WRITTEN_ALMOST}: is it that?)" if almost else ""
         parts.append(f"{plural(len(unknown), 'client')} of it in no row so far{likely}")
     return f"{label}: {' and '.join(parts)}; see quarantine/{path.name}"

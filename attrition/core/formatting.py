@@ -177,9 +177,8 @@ def number_text(value: float) -> str:
     """A number for people: at most four significant digits, or whole from a thousand on, with
     commas; of a column of years see `number_format`.
     """
-    if abs(value) < 1e15 and (value == int(value) or abs(value) >= 1000):
-        return f"{value:,.0f}"
-    return f"{value:.4g}"
+    is_whole = abs(value) < 1e15 and (value == int(value) or abs(value) >= 1000)
+    return (f"{value:,.0f}" if is_whole else f"{value:.4g}").replace("-", _MINUS)
 
 
 def year_text(value: float) -> str:

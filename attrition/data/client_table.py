@@ -127,7 +127,6 @@ class ClientTable:
             f"is_duplicate BOOLEAN DEFAULT false)"
         )
         self.today = clock.today()
-        self.matured = 0  # rows at the beginning that have come before, and are mature only now
         connection.execute(f"CREATE TABLE rejections (file INTEGER, line BIGINT, {problem})")
 
     @contextlib.contextmanager
@@ -285,7 +284,6 @@ class ClientTable:
             f"{storage.read_stored(self.config)} WHERE {self.is_mature}",
             [str(path)],
         )
-        self.matured = self._count_rows(0)
 
     @property
     def is_mature(self) -> str:

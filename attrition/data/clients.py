@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from attrition.core.config import Config
 from attrition.core.errors import DataError
 from attrition.data import csv_records, source_files, storage
+from attrition.data.alike_ids import FOLDED
 from attrition.data.client_table import KEPT, ClientTable, session, unpacked
 from attrition.data.deduplication import mark_duplicates, same
 from attrition.data.hold_out import is_held_out
@@ -449,7 +450,7 @@ def newest_of_each(ids: NDArray[np.object_]) -> NDArray[np.bool_]:
 
 
 def known_ids(config: Config, wanted: set[str]) -> dict[str, str]:
-    """Those of some ids that an ingested row has, or has but for case, spaces and Unicode form.
+    """Those of some ids that an ingested row has, but for case, spaces, Unicode form and `.0`.
 
     Returns:
         The id -> itself, or the likely one; on Spark, where nobody looks, all to themselves.
@@ -457,11 +458,7 @@ def known_ids(config: Config, wanted: set[str]) -> dict[str, str]:
     if config.engine is not None or config.id_column is None or not wanted:
         return {name: name for name in wanted}
     known = _alike(config, wanted, "{}")
-    return known | _alike(config, wanted - known.keys(), _FOLDED)
-
-
-# SQL for a text without what people change when they write a name down.
-_FOLDED = r"regexp_replace(lower(nfc_normalize({})), '[\s\p{{Z}}]+', '', 'g')"
+    return known | _alike(config, wanted - known.keys(), FOLDED)
 
 
 def _alike(config: Config, wanted: set[str], form: str) -> dict[str, str]:

@@ -21,6 +21,7 @@ _NEARLY_ALL = 0.9
 _FEWEST_COUNTED = 20
 _FEWEST_DIGITS = 7
 _FEWEST_WORTHS = 20
+_DATES = "dates or times"
 _OWN_TEXTS = "nearly every row has a text of its own"
 _FEW_ROWS = "too many different texts, too few rows with each"
 _MANY = (_OWN_TEXTS, _FEW_ROWS)
@@ -44,6 +45,8 @@ class Column:
         has_leading_zeros: whether there is a value such as `007`, which is not an amount.
         written_amounts: values that are no numbers and would be without a percent sign, a currency
             or separators, such as `22%`, `1,234.50 €` or `$1.2M`; `written_amount` is one of them.
+        written_dates: values that look like dates and are not read as such, such as `31/12/2025`;
+            `written_date` is one of them.
     """
 
     name: str
@@ -58,6 +61,14 @@ class Column:
     has_leading_zeros: bool = False
     written_amounts: int = 0
     written_amount: str | None = None
+    written_dates: int = 0
+    written_date: str | None = None
+
+    @property
+    def is_of_dates(self) -> bool:
+        """Whether the values are dates or times, in whatever form, but for a few damaged ones."""
+        others = self.values - self.dates - self.written_dates
+        return others == 0 or is_rare(others, self.values)
 
     @property
     def is_whole(self) -> bool:
@@ -126,6 +137,7 @@ def choose_columns(
     worth, notes = _choose_worth(numeric)
     notes += _written_amounts(categorical, "read")
     notes += _written_amounts([c for c in columns if left_out.get(c.name) in _MANY], "left out")
+    notes += _written_dates([c for c in columns if left_out.get(c.name) == _DATES])
     if worth is not None:
         part, why = chosen[worth]
         chosen[worth] = (f"value_column and {part}", f"its name says what a client is worth; {why}")
@@ -159,8 +171,8 @@ def reason_to_leave_out(column: Column, rows: int) -> str | None:
         return "its name is blank" if not column.counts else "it counts the rows"
     if column.distinct < 2:
         return "no two different values"
-    if column.dates == column.values:
-        return "dates or times"
+    if column.is_of_dates:
+        return _DATES
     if column.counts or (column_names.is_counter(name) and column.is_whole and is_own):
         return "it counts the rows"
     if column_names.is_name_of_people(name):
@@ -201,7 +213,7 @@ def _rank_as_id(column: Column, rows: int) -> tuple[int | None, str]:
     blank = rows - column.values
     if blank and not is_rare(blank, rows):
         return None, ""
-    if not column.name or column.dates == column.values or column.has_fractions:
+    if not column.name or column.is_of_dates or column.has_fractions:
         return None, ""
     is_own = column.distinct > _NEARLY_ALL * rows
     rank = column_names.key_rank(column.name)
@@ -267,12 +279,24 @@ def _why_no_worth(column: Column) -> str | None:
 def _written_amounts(columns: Sequence[Column], what: str) -> list[str]:
     """Columns that a person takes for numbers, and that are `what` as text."""
     return [
-        f"{column.name} is {what} as text, not as numbers, for its values are written like "
+        f"column {column.name} is {what} as text, not as numbers, for its values are written like "
         f"{column.written_amount!r}: to learn from them as numbers, write them with digits and a "
         f"decimal point alone, without percent sign, currency or thousands separator"
         for column in columns
         if column.written_amounts
         and is_rare(column.values - column.numbers - column.written_amounts, column.values)
+    ]
+
+
+def _written_dates(columns: Sequence[Column]) -> list[str]:
+    """Columns left out that a person takes for dates, and ingestion does not."""
+    return [
+        f"column {column.name} is left out: its values look like dates, such as "
+        f"{column.written_date!r}, and are not read as such; a model learns from no date: put what "
+        f"one tells into the table as a number, such as days since then; as a snapshot_column, "
+        f"write it as 2026-01-31"
+        for column in columns
+        if column.written_dates
     ]
 
 

@@ -6,6 +6,7 @@ A name alone does not decide: `column_choice` also looks at the values. Standard
 from __future__ import annotations
 
 import re
+import unicodedata
 from itertools import pairwise
 
 CLIENT_KEY, ACCOUNT_KEY, BARE_KEY, CLIENT_NAME, OTHER_NAME, OTHER_KEY = range(6)
@@ -24,16 +25,31 @@ _PEOPLE = re.compile(
     rf"({_CLIENTS}|contact|father|mother|spouse)*(sur|last|first|fore|given|family|middle|maiden"
     rf"|full|nick|vor|nach)names?"
 )
-# What laws against discrimination are about: parts of long words, and short words.
+# What laws against discrimination are about, also in German, French and Spanish: parts of long
+# words or of several, and short words.
 _SENSITIVE_PARTS = (
-    "gender birth nationalit citizen ethnic religio marital married disab pregnan sexual "
-    "political geschlecht spouse hispanic latino"
+    "gender birth nationalit nacionalid citizen ethnic religio catholic muslim jewish marital "
+    "married widow divorc disab pregnan maternity sexual political geschlecht spouse hispanic "
+    "latino foreignborn foreignworker immigra refugee nativelang nativeamerican mothertongue "
+    "veteran criminal skincolo geburt naissance nacimiento familienstand "
+    "etatcivil estadocivil staatsangeh konfession"
 ).split()
-_SENSITIVE_WORDS = {"sex", "age", "race", "dob", "senior", "health", "faith", "caste", "single"}
-_AGE_OF_THINGS = set(
-    "account company contract corporation firm policy device vehicle car phone card equipment "
-    "handset days".split()
+_SENSITIVE_WORDS = set(
+    "sex sexe sexo age edad alter race raza dob senior health illness faith caste single female "
+    "females male males woman women genero black white nonwhite asian hisp caucasian "
+    "union".split()
 )
+# Beside which words these are not about people: the age of a contract, a white label.
+_COLOR_OF_THINGS = set("label list listed friday box card paper goods color colour".split())
+_OF_THINGS = {
+    "age": set(
+        "account company contract corporation firm policy device vehicle car phone card equipment "
+        "handset days".split()
+    ),
+    "black": _COLOR_OF_THINGS,
+    "white": _COLOR_OF_THINGS,
+    "union": {"credit", "western", "european"},
+}
 # Names of a client's value, the surest first.
 _WORTH = (
     re.compile(r"cltv|clv|ltv|lifetimevalue|(client|customer|account|contract)value"),
@@ -55,8 +71,9 @@ _SHORTEST_OUTCOME = 4
 
 
 def words(name: str) -> list[str]:
-    """The words of a name in lower case: `customerID`, `area_code`, `Client Id`."""
-    return [w.lower() for w in re.findall(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+", name)]
+    """The words of a name in lower case, without accents: `customerID`, `area_code`, `Género`."""
+    plain = "".join(c for c in unicodedata.normalize("NFKD", name) if not unicodedata.combining(c))
+    return [w.lower() for w in re.findall(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+", plain)]
 
 
 def key_rank(name: str) -> int | None:
@@ -107,9 +124,8 @@ def is_name_of_people(name: str) -> bool:
 def is_sensitive(name: str) -> bool:
     """Whether a name is about sex, age, origin or similar: the law may forbid decisions by it."""
     parts = set(words(name))
-    if "age" in parts and parts & _AGE_OF_THINGS:
-        parts -= {"age"}
-    return bool(parts & _SENSITIVE_WORDS) or any(p in _squeezed(name) for p in _SENSITIVE_PARTS)
+    sensitive = {w for w in parts & _SENSITIVE_WORDS if not parts & _OF_THINGS.get(w, set())}
+    return bool(sensitive) or any(part in "".join(words(name)) for part in _SENSITIVE_PARTS)
 
 
 def worth_rank(name: str) -> tuple[int, int] | None:

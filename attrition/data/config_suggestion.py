@@ -51,6 +51,18 @@ _WRITTEN_AMOUNT = validation.literal(
     f"[(]?(?:(?:{_MONEY}{_BLANK}?)?[-+]?{_DIGITS}(?:{_BLANK}?(?:%|{_MONEY}))?|"
     f"{_MONEY}{_BLANK}?[-+]?{_POINTS}|[-+]?{_POINTS}{_BLANK}?(?:%|{_MONEY}))[)]?"
 )
+# Dates as people and spreadsheets write them: 31/12/2025, 31.12.2025, Dec 31, 2025, 31-Dec-25, with
+# a time or without one. A version such as 1.2.25 is none.
+_DAY, _YEAR = "(?:0?[1-9]|[12][0-9]|3[01])", "(?:19|20)[0-9]{2}"
+_MONTH = (
+    "(?:jan|ene|feb|fev|f\u00e9v|m[a\u00e4]r|apr|abr|avr|ma[iy]|jun|juin|jul|juil|aug|ago|ao\u00fb|sep|"
+    "o[ck]t|nov|de[cz]|d\u00e9c|dic)\\p{L}*[.]?"
+)
+_WRITTEN_DATE = validation.literal(
+    f"(?i)(?:{_DAY}/{_DAY}/(?:{_YEAR}|[0-9]{{2}})|{_DAY}[.-] ?{_DAY}[.-] ?{_YEAR}|"
+    f"{_YEAR}[./]{_DAY}[./]{_DAY}|{_MONTH} {_DAY},? {_YEAR}|"
+    f"{_DAY}[.]?[ -]{_MONTH}[ -](?:{_YEAR}|[0-9]{{2}}))(?:,?[ T][0-9]{{1,2}}:[0-9]{{2}}.*)?"
+)
 
 
 @dataclass(frozen=True)
@@ -232,17 +244,22 @@ def _column(table: Table, position: int) -> Column:
     column = f"c{position}"
     number = validation.number(column)
     is_amount = f"{number} IS NULL AND regexp_full_match({column}, {_WRITTEN_AMOUNT})"
+    is_date = f"{number} IS NULL AND regexp_full_match({column}, {_WRITTEN_DATE})"
+    is_moment = (
+        f"{number} IS NULL AND NOT ({is_date}) AND try_cast({column} AS TIMESTAMP) IS NOT NULL"
+    )
     digits = f"split_part(ltrim({column}, '+'), '.', 1)"  # as programs write them: 233.0
     is_digits = f"coalesce(bool_and(regexp_full_match({column}, '[+]?[0-9]+([.]0+)?')), false)"
     counts = table.connection.execute(
         f"SELECT count({column}), count(DISTINCT {column}), count({number}), "
-        f"count(CASE WHEN {number} IS NULL THEN try_cast({column} AS TIMESTAMP) END), "
+        f"count_if({is_moment}), "
         f"coalesce(bool_or({number} <> trunc({number})), false), "
         f"coalesce(min({number}), 0), coalesce(max({number}), 0), "
         f"CASE WHEN {is_digits} AND min(len({digits})) = max(len({digits})) "
         f"THEN max(len({digits})) ELSE 0 END, "
         f"coalesce(bool_or(regexp_full_match({column}, '0[0-9]+')), false), "
-        f"count_if({is_amount}), min(CASE WHEN {is_amount} THEN {column} END) FROM texts"
+        f"count_if({is_amount}), min(CASE WHEN {is_amount} THEN {column} END), "
+        f"count_if({is_date}), min(CASE WHEN {is_date} THEN {column} END) FROM texts"
     ).fetchall()[0]
     return Column(table.names[position], *counts)
 

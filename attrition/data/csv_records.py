@@ -35,6 +35,7 @@ _BROKEN_VALUES = re.compile(rf"{_BROKEN_VALUE}(?:,{_BROKEN_VALUE})*+")
 
 # In a reason, what follows quotes the file: logs, which must not hold clients' data, omit it.
 FOUND = "; found "
+_SEPARATOR = "sep=,"  # a first line that tells Excel what separates values
 _RETURN = "a carriage return inside the row"
 
 
@@ -127,6 +128,8 @@ def _spelling_hint(names: Sequence[str], required: Sequence[str], missing: Seque
 
 
 def _separator_hint(names: Sequence[str]) -> str:
+    if len(names) == 1 and names[0].lower() == "sep=":  # a tab is stripped
+        return " (its first line tells Excel of another separator; commas are needed)"
     for separator, name in ((";", "semicolons"), ("\t", "tabs"), ("|", "vertical bars")):
         if len(names) == 1 and separator in names[0]:
             return f" (the file seems to be separated by {name}; commas are needed)"
@@ -272,6 +275,8 @@ def _records(lines: _Lines) -> Iterator[Record]:
             return
         except csv.Error as error:
             yield Record(first, [], _quoting_problem(error, first, lines), lines.text)
+            continue
+        if first == 1 and lines.text.lower() == _SEPARATOR:
             continue
         if lines.is_too_long:
             yield Record(first, [], f"longer than {MAXIMUM_RECORD:,} characters", "")

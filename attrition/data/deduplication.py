@@ -243,18 +243,22 @@ def write_unmatured(table: ClientTable, previous: Path | None, path: Path) -> st
     return next_day
 
 
-def write_open_clients(table: ClientTable, previous: Path | None, path: Path) -> int:
+def write_open_clients(
+    table: ClientTable, previous: Path | None, unmatured: Path | None, path: Path
+) -> int:
     """Write the newest row of each open client, without those whose outcome is now known.
 
     A client is taken off the list when a labelled row arrives later that is not a duplicate; a
     duplicate does so only if it is the client's last row and says that it left. (Every whole export
-    repeats old rows that say that a client stayed.) Where rows have dates, one that says that a
-    client stayed takes off no row of a later date, and one that is not mature does, if it says that
-    the client left. A blank segment becomes that of the client's newest row that has one.
+    repeats old rows that say that a client stayed.) Where rows have dates, none takes off a row of
+    a later date, but for one that says that the client left and waits for its own outcome; one that
+    is not mature takes off rows, too, if it says that the client left. So the order of arrival does
+    not matter. A blank segment becomes that of the client's newest row that has one.
 
     Args:
-        table: the rows, duplicates marked.
+        table: the rows, duplicates and leavers marked.
         previous: the open clients so far, which are older than all rows of the table.
+        unmatured: the rows that waited so far with their labels; None when there are none.
         path: gets the rows, without a header.
 
     Returns:
@@ -263,21 +267,11 @@ def write_open_clients(table: ClientTable, previous: Path | None, path: Path) ->
     client = table.client_columns
     run = table.connection.execute
     opened, parameters = _opened(table, previous)
-    closing, order = GOOD, "r"
-    if table.config.snapshot_column is not None:
-        day = maturity.key(table.config)
-        closing = (
-            f"problem IS NULL AND (early = {validation.POSITIVE} OR "
-            f"(label = {validation.POSITIVE} AND rows.rowid >= {table.matured}) OR "
-            f"(label IS NOT NULL AND rows.{day} >= opened.{day}))"
-        )
-        order = f"{{'day': {day}, 'r': r}}"
     run(f"CREATE TEMP TABLE opened AS FROM {opened}", parameters)
-    run(
-        f"CREATE TEMP TABLE closed AS SELECT opened.r FROM opened JOIN rows "
-        f"ON {same('opened', 'rows', client)} AND rows.rowid > opened.r WHERE {closing} "
-        f"GROUP BY opened.r HAVING {_CLOSE}"
-    )
+    _find_closed(table, unmatured)
+    order = "r"
+    if table.config.snapshot_column is not None:
+        order = f"{{'day': {maturity.key(table.config)}, 'r': r}}"
     one = ", ".join(client)
     known = ", ".join(
         f"arg_max({key}, {order}) OVER (PARTITION BY {one}) AS {key}"
@@ -294,6 +288,30 @@ def write_open_clients(table: ClientTable, previous: Path | None, path: Path) ->
     for name in ("opened", "closed", "still_open"):
         run(f"DROP TABLE {name}")
     return count
+
+
+def _find_closed(table: ClientTable, unmatured: Path | None) -> None:
+    """Fill the table `closed` with those of `opened` whose clients' outcomes are known now."""
+    run, closing = table.connection.execute, GOOD
+    waiting = storage.read_stored(table.config) if unmatured else storage.no_rows(table.config)
+    run(
+        f"CREATE TEMP TABLE stayed AS SELECT r FROM opened SEMI JOIN {waiting} AS waiting "
+        f"ON {same('opened', 'waiting', table.row_columns)}",
+        [str(unmatured)] if unmatured else [],
+    )
+    if table.config.snapshot_column is not None:
+        day = maturity.key(table.config)
+        closing = (
+            f"problem IS NULL AND (label IS NOT NULL OR early = {validation.POSITIVE}) AND "
+            f"(rows.{day} >= opened.{day} OR (coalesce(label, early) = {validation.POSITIVE} "
+            f"AND opened.r IN (FROM stayed)))"
+        )
+    run(
+        f"CREATE TEMP TABLE closed AS SELECT opened.r FROM opened JOIN rows "
+        f"ON {same('opened', 'rows', table.client_columns)} AND rows.rowid > opened.r "
+        f"WHERE {closing} GROUP BY opened.r HAVING {_CLOSE}"
+    )
+    run("DROP TABLE stayed")
 
 
 def _opened(table: ClientTable, previous: Path | None) -> tuple[str, list[str]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 import os
 import re
 import sys
@@ -22,6 +23,7 @@ from attrition.data import (
     source_files,
     storage,
 )
+from attrition.data.alike_ids import ids_written_anew, text_of_ids
 from attrition.data.client_table import KEPT, REPEATED, ClientTable, Intake, connect, unpacked
 from attrition.data.csv_records import FOUND
 from attrition.data.cut_rows import take_back
@@ -81,6 +83,8 @@ def _read(table: ClientTable, item: NewBatch, number: int, scratch: Path) -> Int
     return intake
 
 
+logger = logging.getLogger(__name__)
+
 _SETTING = re.compile(r"\(setting (\w+)\)")
 # A batch with its counts, or with the reason why the file is rejected.
 Taken = tuple[NewBatch, Intake | str]
@@ -115,11 +119,12 @@ def prepare(
     if config.snapshot_column is not None:
         deduplication.mark_leavers(table, final_data, unmatured)
     entries = _entries(table, taken, time)
+    ledger = _with_ids_written_anew(table, ledger, taken, (final_data, previous, unmatured))
     ledger = _with_replaced(table, ledger, taken, previous, scratch)
     ledger = _with_rows(table, ledger, entries, scratch, time)
     is_changed = any(entry.kept or entry.open or entry.duplicate for entry in entries)
     if is_changed or ledger.has_matured(table.today):
-        ledger = _with_open_clients(table, ledger, scratch)
+        ledger = _with_open_clients(table, ledger, unmatured, scratch)
         if config.snapshot_column is not None:
             ledger = _with_unmatured(table, ledger, unmatured, scratch)
     _write_quarantine(table, entries)
@@ -163,6 +168,25 @@ def _entries(table: ClientTable, taken: Sequence[Taken], time: str) -> list[Ledg
         else rejected(table.config, item, outcome, time)
         for item, outcome in taken
     ]
+
+
+def _with_ids_written_anew(
+    table: ClientTable, ledger: Ledger, taken: Sequence[Taken], paths: Sequence[Path | None]
+) -> Ledger:
+    """The ledger with a notice of each file whose new ids look like known ones.
+
+    A file that is read again is not named again.
+    """
+    named = [(item.batch.name, outcome) for item, outcome in taken if isinstance(outcome, Intake)]
+    counts = ids_written_anew(
+        table, [intake for _, intake in named], [path for path in paths if path is not None]
+    )
+    known = {notice.text for notice in ledger.notices}
+    for (name, _), (new, like) in zip(named, counts, strict=True):
+        if like and (text := text_of_ids(name, new, like)) not in known:
+            logger.warning("%s", text)
+            ledger = ledger.with_notice(clock.now(), text)
+    return ledger
 
 
 def _cuts(table: ClientTable, intakes: Sequence[Intake]) -> list[Cut | None]:
@@ -314,12 +338,14 @@ def _append_rows(table: ClientTable, ledger: Ledger, scratch: Path) -> tuple[str
     return digest.hexdigest(), stamp
 
 
-def _with_open_clients(table: ClientTable, ledger: Ledger, scratch: Path) -> Ledger:
+def _with_open_clients(
+    table: ClientTable, ledger: Ledger, unmatured: Path | None, scratch: Path
+) -> Ledger:
     """Write the new list of open clients as pending; return the ledger that names it."""
     config = table.config
     part = scratch / "open.csv"
     previous = config.open_clients if ledger.open_sha256 else None
-    count = deduplication.write_open_clients(table, previous, part)
+    count = deduplication.write_open_clients(table, previous, unmatured, part)
     digest = storage.write_whole(part, recovery.pending(config.open_clients), config)
     return replace(ledger, open_sha256=digest, open_rows=count)
 

@@ -54,6 +54,7 @@ class Census:
         labelled: the rows to learn from and to test on.
         open: of open clients.
         duplicates, rejected: left out, and set aside.
+        duplicates_left: how many of the duplicates are leavers'.
         test: the part held out as test data; None where there are too few rows for that.
         test_share: the share that holds it out; 0 for none.
     """
@@ -61,6 +62,7 @@ class Census:
     labelled: Part
     open: int
     duplicates: int
+    duplicates_left: int
     rejected: int
     test: Part | None
     test_share: float
@@ -89,8 +91,8 @@ def create_project(
 
     Raises:
         DataError: as `suggest_settings`.
-        PipelineError: the folder is not empty, the one that it is to stand in is missing, or it
-            would stand in a folder of another project.
+        PipelineError: the folder is not empty, the one that it is to stand in is missing, it would
+            stand in a folder of another project, or it cannot be made.
     """
     folder = folder.resolve()
     _check_new(folder)
@@ -154,8 +156,10 @@ def _replacing_folder(folder: Path) -> Iterator[Path]:
         yield temporary
         temporary.rename(folder)
         atomic_files.sync_folder(folder.parent)
-    except BaseException:
+    except BaseException as error:
         atomic_files.remove_tree(temporary)
+        if isinstance(error, OSError) and temporary.name in str(error.filename):
+            raise PipelineError(f"{folder}: cannot be made ({error.strerror})") from None
         raise
 
 
@@ -182,10 +186,13 @@ def _census(config: Config, batch: Batch) -> Census:
         mark_duplicates(table, None, 0, folder)
         labelled = _part(table, "true")
         share, test = _choose_share(table, labelled)
+        repeated = f"SELECT count(*), count_if(label = 1) FROM rows WHERE {REPEATED}"
+        duplicates, duplicates_left = connection.execute(repeated).fetchall()[0]
         return Census(
             labelled=labelled,
             open=int(table.scalar(f"SELECT count(*) FROM rows WHERE {OPEN}")),
-            duplicates=int(table.scalar(f"SELECT count(*) FROM rows WHERE {REPEATED}")),
+            duplicates=duplicates,
+            duplicates_left=duplicates_left,
             rejected=rejected,
             test=test,
             test_share=share,

@@ -10,7 +10,7 @@ from pathlib import Path
 from attrition.core.formatting import NO_OPEN_CLIENTS, line, paragraph, plural, sentence
 from attrition.core.paths import PROJECT
 from attrition.data.column_choice import Choice
-from attrition.data.new_project import SHARES, Census, NewProject
+from attrition.data.new_project import SHARES, NewProject
 
 
 def new_project_text(project: NewProject) -> str:
@@ -21,7 +21,7 @@ def new_project_text(project: NewProject) -> str:
     parts = [
         ("Created", f"{folder} with config.json and a copy of {line(project.table)}."),
         *choice_parts(project.choice),
-        ("Rows", _rows(project.census)),
+        ("Rows", _rows(project)),
         ("Test data", _test_data(project)),
         *(("" if number else "Please check", note) for number, note in enumerate(to_check)),
     ]
@@ -49,8 +49,10 @@ def choice_parts(choice: Choice) -> Iterator[tuple[str, str]]:
         yield "Left out", f"{'; '.join(reasons)}."
 
 
-def _rows(census: Census) -> str:
-    parts = [plural(census.labelled.rows + census.duplicates, "labelled row")]
+def _rows(project: NewProject) -> str:
+    census = project.census
+    labelled = census.labelled.rows + census.duplicates
+    parts = [plural(labelled, "labelled row")]
     if census.duplicates:
         verb = "is" if census.duplicates == 1 else "are"
         parts.append(f"of which {plural(census.duplicates, 'duplicate')} {verb} dropped")
@@ -58,7 +60,15 @@ def _rows(census: Census) -> str:
         parts.append(f"{plural(census.open, 'row')} of open clients")
     if census.rejected:
         parts.append(f"{plural(census.rejected, 'row')} that ingestion will set aside")
-    return f"{', '.join(parts)}."
+    text = f"{', '.join(parts)}."
+    if census.duplicates and project.config.id_column is None:
+        share = (census.labelled.left + census.duplicates_left) / labelled
+        text += (
+            f" Without an id, equal rows count as one client: of all rows {share:.1%} left, of "
+            f"those kept {census.labelled.share_left:.1%}. If they are different clients, add a "
+            f"column with an id."
+        )
+    return text
 
 
 def _test_data(project: NewProject) -> str:

@@ -157,7 +157,8 @@ def _missing_words(before: float, now: float) -> str:
 
 
 def _plain(number: float) -> str:
-    return f"{number:,.0f}" if 1000 <= abs(number) < 1e15 else f"{number:.3g}"
+    text = f"{number:,.0f}" if 1000 <= abs(number) < 1e15 else f"{number:.3g}"
+    return text.replace("-", "\N{MINUS SIGN}")
 
 
 def _percent(share: float) -> str:

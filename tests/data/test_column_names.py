@@ -68,8 +68,25 @@ def test_sensitive_columns_are_known() -> None:
         "date_of_birth,Ethnicity,religion,single,is_hispanic,spouse_age"
     )
     assert all(map(column_names.is_sensitive, sensitive.split(",")))
-    others = ["usage", "account_age", "average", "Geography", "tenure", "Essex", "package"]
-    assert not any(map(column_names.is_sensitive, others))
+    others = (
+        "usage account_age average Geography tenure Essex package agent manager white_label "
+        "whitelist WhiteLabel black_friday_orders blacklisted foreign_currency native_app "
+        "credit_union alternate_email trace embrace vintage"
+    )
+    assert not list(filter(column_names.is_sensitive, others.split()))
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        "black hisp white asian nonwhite non_white race_white foreign_born ForeignWorker",
+        "native_language mother_tongue catholic union union_member veteran skin_color",
+        "female male woman isFemale criminal_record maternity_leave widowed divorced illness",
+        "sexe sexo genero Género edad alter_jahre Âge Nationalité Familienstand estado_civil",
+    ],
+)
+def test_columns_on_origin_belief_family_and_health_are_sensitive(names: str) -> None:
+    assert [name for name in names.split() if not column_names.is_sensitive(name)] == []
 
 
 def test_what_a_client_is_worth_is_told_best_by_a_value_then_revenue_then_charges() -> None:

@@ -388,7 +388,7 @@ def test_amounts_that_are_read_as_text_are_named_with_what_to_do(
     assert found.settings["categorical_columns"] == ["discount"]
     (note,) = [note for note in found.notes if "is read as text, not as numbers" in note]
     assert note.startswith(
-        f"discount is read as text, not as numbers, for its values are written "
+        f"column discount is read as text, not as numbers, for its values are written "
         f"like {amount.format(10)!r}: to learn"
     )
 
@@ -411,6 +411,46 @@ def test_texts_with_digits_are_no_amounts(project: Project, text: str) -> None:
     assert not [note for note in notes if "read as text" in note]
 
 
+@pytest.mark.parametrize("most", [3, 28])
+@pytest.mark.parametrize(
+    "form",
+    [
+        *("{:02}/12/2025", "12/{}/25", "{}.12.2025", "2025/12/{:02}", "Dec {:02}, 2025"),
+        *("{} December 2025", "{}-Dec-25", "{}/12/2025 10:30", "{}. Dez. 2025", "{:02}-12-2025"),
+    ],
+)
+def test_dates_of_other_forms_are_left_out_and_named_with_what_to_do(
+    project: Project, form: str, most: int
+) -> None:
+    draw = random.Random(1)
+    rows = [
+        (f"c{n}", f'"{form.format(1 + n % most)}"', n % 7, draw.choice(["yes", "no"]))
+        for n in range(400)
+    ]
+    rows[7] = ("c7", "soon", 3, "no")
+    found = suggest_settings(
+        project.config, table(project, "client,signup,visits,left", rows), "left", "yes"
+    )
+    assert found.left_out == {"signup": "dates or times"}
+    (note,) = [note for note in found.notes if "column signup is left out" in note]
+    assert note.startswith(
+        "column signup is left out: its values look like dates, such as "
+        f"{min(form.format(n) for n in range(1, most + 1))!r}, and are not read as such"
+    )
+
+
+def test_texts_that_only_resemble_dates_are_none(project: Project) -> None:
+    draw = random.Random(1)
+    texts = ["1.2.25", "10.1.2", "31/12", "40/40/2025", "Maple 12, 2025", "May", "2025", "1/2"]
+    rows = [(f"c{n}", texts[n % 8], n % 7, draw.choice(["yes", "no"])) for n in range(400)]
+    rows = [(a, f'"{b}"', c, d) for a, b, c, d in rows]
+    found = suggest_settings(
+        project.config, table(project, "client,plan,visits,left", rows), "left", "yes"
+    )
+    assert found.settings["categorical_columns"] == ["plan"]
+    assert not [note for note in found.notes if "dates" in note]
+
+
 @pytest.mark.parametrize(("distinct", "what"), [(30, "read"), (90, "left out")])
 def test_amounts_of_many_clients_are_said_to_be_left_out_and_not_read(
     distinct: int, what: str
@@ -420,7 +460,7 @@ def test_amounts_of_many_clients_are_said_to_be_left_out_and_not_read(
     )
     found = choose_columns([replace(revenue, name="first_name"), NUMBER, revenue], 100)
     (note,) = [note for note in found.notes if "not as numbers" in note]
-    assert note.startswith(f"revenue is {what} as text, not as numbers, for its values")
+    assert note.startswith(f"column revenue is {what} as text, not as numbers, for its values")
     assert ("revenue" in found.left_out) == (what == "left out")
 
 

@@ -6,7 +6,9 @@ The expected ids are counted by hand from the table below.
 from __future__ import annotations
 
 import csv
+import itertools
 import os
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -169,6 +171,37 @@ def test_no_row_of_that_day_or_before_brings_back_who_has_left(dated: Dated, lef
     dated.write("c.csv", "a,5,2026-02-09,")
     dated.ingest("2026-02-12")
     assert sorted(dated.opened) == ["a", "b"], "won back"
+
+
+# Rows of client A, and whether he is on the list. "Left" of 2026-01-05 is mature, of 02-01 not yet.
+@pytest.mark.parametrize(
+    ("rows", "opened"),
+    [
+        (("a,1,2026-02-01,1", "a,2,2026-02-09,"), "a"),
+        (("a,1,2026-01-05,1", "a,2,2026-02-09,"), "a"),
+        (("a,1,2026-02-01,1", "a,2,2026-02-01,"), ""),
+        (("a,1,2026-02-09,1", "a,2,2026-02-01,"), ""),
+        (("a,1,2026-01-05,1", "a,2,2026-02-09,0"), ""),
+        (("a,1,2026-02-01,1", "a,2,2026-02-09,0"), ""),
+        (("a,1,2026-01-05,1", "a,2,2026-01-08,", "a,3,2026-01-20,1"), ""),
+        (("a,1,2026-01-20,1", "a,2,2026-02-01,0", "a,3,2026-02-05,"), "a"),
+    ],
+)
+def test_who_has_left_and_come_again_is_listed_whatever_came_first(
+    dated: Dated, rows: tuple[str, ...], opened: str
+) -> None:
+    config = dated.project.config
+    for order in itertools.permutations(rows):
+        for apart in (True, False):
+            for folder in (config.input_folder_path, config.output_folder_path):
+                shutil.rmtree(folder)
+                folder.mkdir()
+            for number, row in enumerate(order if apart else ["\n".join(order)]):
+                dated.write(f"{number}.csv", row, f"b,{number},2026-02-01,")
+                dated.ingest(f"2026-02-1{number}")
+            assert dated.opened.replace("b", "") == opened, (order, apart)
+            dated.ingest("2026-02-20")  # nothing new: what is listed stays so
+            assert dated.opened.replace("b", "") == opened, (order, apart)
 
 
 def test_an_old_row_that_stayed_leaves_a_later_one_on_the_list(dated: Dated) -> None:

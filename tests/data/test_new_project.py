@@ -195,6 +195,26 @@ def test_duplicates_are_counted_among_the_labelled_rows_of_both_lines(
     assert "301 labelled rows, of which 1 duplicate is dropped" in made
 
 
+def test_without_an_id_it_is_said_what_dropped_duplicates_do_to_the_share_of_leavers(
+    project: Project, table: Path
+) -> None:
+    rows = ["spend,plan,churned", *["10,a,yes"] * 60]
+    rows += [f"{n},{'ab'[n % 2]},{'no' if n % 10 else 'yes'}" for n in range(100, 300)]
+    table.write_text("\n".join([*rows, ""]))
+    made = " ".join(make(project, str(table), "--target", "churned").stdout.split())
+    assert "260 labelled rows, of which 59 duplicates are dropped. Without an id" in made
+    assert "of all rows 30.8% left, of those kept 10.4%." in made  # 80 of 260, 21 of 201
+
+
+def test_a_folder_that_cannot_be_made_is_named_and_no_temporary_one(
+    project: Project, table: Path
+) -> None:
+    done = make(project, str(table), "--target", "churned", name="/proc/mine", check=False)
+    assert done.returncode == 1
+    assert "error: /proc/mine: cannot be made (" in done.stderr
+    assert ".tmp-" not in done.stderr
+
+
 @pytest.mark.slow
 def test_a_full_disk_leaves_nothing_and_what_a_killed_run_left_is_removed(
     project: Project, table: Path
@@ -206,6 +226,7 @@ def test_a_full_disk_leaves_nothing_and_what_a_killed_run_left_is_removed(
     full = Job("ingestion", str(project.config_path), words, file_bytes=4000)
     ended = shared_runner().run(full)
     assert ended.code == 1, ended.text
+    assert ".tmp-" not in ended.stderr
     assert everything(project.root) == before
     killed = Job("ingestion", str(project.config_path), words)
     operations = shared_runner().run(killed).operations

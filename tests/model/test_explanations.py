@@ -52,7 +52,7 @@ def told(columns: str, *values: Any, points: float = 0.5) -> str:
     ("value", "text"),
     [
         (12.0, "orders is 12, below 75: raises the risk"),
-        (-3.0, "orders is -3, below 75: raises the risk"),
+        (-3.0, "orders is \N{MINUS SIGN}3, below 75: raises the risk"),
         (50.0, "orders is 50, below 75: raises the risk"),
         (74.9, "orders is 74.9, below 75: raises the risk"),
         (74.9999, "orders is 75: raises the risk"),  # too close to be told apart
@@ -161,7 +161,7 @@ def test_the_same_reason_is_made_once_and_another_value_is_another_text() -> Non
     ("value", "text"),
     [
         (0.0, "0"),
-        (-2.0, "-2"),
+        (-2.0, "\N{MINUS SIGN}2"),
         (649.5, "649.5"),
         (0.123456, "0.1235"),
         (2019.0, "2,019"),
@@ -169,7 +169,7 @@ def test_the_same_reason_is_made_once_and_another_value_is_another_text() -> Non
         (8122.0, "8,122"),
         (1234.56, "1,235"),
         (12345.6, "12,346"),
-        (1e-7, "1e-07"),
+        (1e-7, "1e\N{MINUS SIGN}07"),
         (1e20, "1e+20"),
     ],
 )

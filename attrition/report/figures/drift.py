@@ -217,6 +217,6 @@ def _impact_in_words(
         term = line(labels.term(columns), 60)
         parts.append(
             f"in the {name}, {term} moves the mean predicted risk most, by "
-            f"{100 * value:+.1f} points to {finding.risk_now:.1%}"
+            f"{formatting.signed(100 * value, 1)} points to {finding.risk_now:.1%}"
         )
     return f"{'; '.join(parts) or 'No shift was measured'}.".replace("in", "In", 1)
