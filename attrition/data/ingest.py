@@ -28,6 +28,7 @@ from attrition.data.cut_rows import take_back
 from attrition.data.discovery import NewBatch, Survey, without
 from attrition.data.ledger import (
     INGESTED,
+    MATURED,
     REJECTED,
     Commit,
     Cut,
@@ -318,9 +319,15 @@ def _with_commit(
     kept = int(table.scalar(f"SELECT count(*) FROM {part.rows}"))
     if not kept:
         return ledger, part.entries
-    contents = tuple(entry.sha256 for entry in part.entries if entry.status == INGESTED)
+    former = part.former
+    contents = tuple(
+        entry.sha256
+        for entry in part.entries
+        if entry.status == INGESTED
+        if former is None or entry.kept or entry.sha256 in former.files
+    )
     if ledger.has_matured(table.today):
-        contents = (f"matured by {table.today}", *contents)
+        contents = (f"{MATURED}{table.today}", *contents)
     identity = next_commit_id(ledger.commit_id, table.config.schema_digest, contents)
     start = ledger.committed_bytes
     digest, stamp = _append_rows(table, ledger, part.rows, scratch)

@@ -25,6 +25,7 @@ from attrition.core import atomic_files
 from attrition.core.errors import DataError
 
 INGESTED, REJECTED = "ingested", "rejected"
+MATURED = "matured by "  # begins what stands before a commit's files where older rows have matured
 READ_AGAIN = "read again"  # rejected for a limit that has since been raised; see `reopened`
 
 

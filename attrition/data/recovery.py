@@ -23,7 +23,7 @@ from attrition.core.config import Config
 from attrition.core.errors import PipelineError
 from attrition.data import committed_rows
 from attrition.data.discovery import some, survey
-from attrition.data.ledger import Commit, Ledger, LedgerEntry, read_ledger, write_ledger
+from attrition.data.ledger import MATURED, Commit, Ledger, LedgerEntry, read_ledger, write_ledger
 
 logger = logging.getLogger(__name__)
 
@@ -195,7 +195,9 @@ def _keeps_days(config: Config, ledger: Ledger, store: str) -> bool:
 
     On Spark they are one commit; and nobody knows any more when rows have matured.
     """
-    return not (store or ledger.store) and config.snapshot_column is None
+    files = (name for commit in (*ledger.commits, *ledger.former) for name in commit.files)
+    has_matured = ledger.unmatured or any(name.startswith(MATURED) for name in files)
+    return not (store or ledger.store or config.snapshot_column or has_matured)
 
 
 def _former(config: Config, ledger: Ledger, store: str) -> tuple[Commit, ...]:
