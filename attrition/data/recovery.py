@@ -20,8 +20,9 @@ from pathlib import Path
 
 from attrition.core import atomic_files, clock
 from attrition.core.config import Config
-from attrition.core.errors import PipelineError
+from attrition.core.errors import DataError, PipelineError
 from attrition.data import committed_rows
+from attrition.data.csv_records import column_names
 from attrition.data.discovery import some, survey
 from attrition.data.ledger import MATURED, Commit, Ledger, LedgerEntry, read_ledger, write_ledger
 
@@ -179,7 +180,10 @@ def change_in_words(config: Config, ledger: Ledger, store: str) -> str:
     if not matters:
         return text
     if _keeps_days(config, ledger, store):
-        return f"{text}, as of the day on which it came: a study of calls loses no outcome by that"
+        cost = "a study of calls loses no outcome by that"
+        if _has_other_ids(config):
+            cost = "a study of calls and actions know clients by their ids of before"
+        return f"{text}, as of the day on which it came: {cost}"
     return f"{text}; every row then counts as one of that day: {LOSES}"
 
 
@@ -198,6 +202,14 @@ def _keeps_days(config: Config, ledger: Ledger, store: str) -> bool:
     files = (name for commit in (*ledger.commits, *ledger.former) for name in commit.files)
     has_matured = ledger.unmatured or any(name.startswith(MATURED) for name in files)
     return not (store or ledger.store or config.snapshot_column or has_matured)
+
+
+def _has_other_ids(config: Config) -> bool:
+    """Whether the rows that are there were read with another `id_column`, as far as they tell."""
+    try:
+        return column_names(config.final_data)[0] != config.id_column
+    except (DataError, OSError):
+        return False
 
 
 def _former(config: Config, ledger: Ledger, store: str) -> tuple[Commit, ...]:
