@@ -171,7 +171,8 @@ def _request(url: str, body: dict[str, Any] | None) -> dict[str, Any]:
             return _decoded(response.status, response.read())
     # The other side may not speak HTTP, or may hang up halfway.
     except (OSError, ValueError, http.client.HTTPException) as error:
-        raise CallError(f"no answer: {getattr(error, 'reason', error)}") from None
+        reason = getattr(error, "reason", error)
+        raise CallError(f"no answer: {getattr(reason, 'strerror', None) or reason}") from None
 
 
 def _authorization() -> dict[str, str]:

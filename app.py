@@ -84,6 +84,8 @@ def _enter(rules: security.Rules, wrong_tokens: security.WrongTokens) -> None:
     request.environ[prometheus.BEGAN] = time.perf_counter()
     refusal = security.refusal(request.environ, rules)
     if isinstance(refusal, Unauthorized):
+        if request.endpoint == "static":  # the page that asks for the token needs its styles, too
+            return
         wrong_tokens.refused(request.environ)
     if refusal is not None:
         raise refusal

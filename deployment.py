@@ -239,7 +239,7 @@ def table(config: Config) -> str:
             continue
         f1 = "-" if about["f1_score"] is None else f"{about['f1_score']:.3f}"
         lines.append(
-            f"{mark} {folder.name:<20} {about['deployed_at'][:19]:<19} {f1:>6} "
+            f"{mark} {folder.name:<20} {formatting.short_moment(about['deployed_at']):<19} {f1:>6} "
             f"{about['training']['rows']:>11,}  {'live' if folder.name == live else 'kept'}"
         )
     return "\n".join(lines) if len(lines) > 1 else "no release yet; run fullprocess.py"

@@ -42,12 +42,12 @@ from attrition.core import atomic_files, clock
 from attrition.core.config import DEFAULT_CONFIG_PATH, STANDARD_FOLDERS, Config
 from attrition.core.config_parsing import parse_config
 from attrition.core.errors import DataError, PipelineError
-from attrition.core.formatting import plural, within
+from attrition.core.formatting import line, moment, plural, within
 from attrition.core.settings_file import Written, replace_settings
 from attrition.data import segment_change, source_files
 from attrition.data.config_suggestion import suggest_settings
 from attrition.data.csv_records import FOUND, MAXIMUM_RECORD, check_header, column_names
-from attrition.data.discovery import Survey, all_rejected, survey
+from attrition.data.discovery import Survey, all_rejected, some, survey
 from attrition.data.ingestion_result import IngestionResult, Pending, actions_text
 from attrition.data.late_labels import late_labels
 from attrition.data.ledger import REJECTED, Ledger, LedgerEntry, read_ledger, write_ledger
@@ -183,7 +183,7 @@ def _result(config: Config, before: Ledger, after: Ledger, looked: Survey) -> In
         new_rows=sum(commit.rows for commit in new),
         open_clients=after.open_rows,
         all_rejected=all_rejected(config, after),
-        notices=tuple(f"{notice.text} ({notice.time})" for notice in after.notices),
+        notices=tuple(f"{notice.text} ({moment(notice.time)})" for notice in after.notices),
     )
 
 
@@ -229,8 +229,8 @@ def _log(entry: LedgerEntry) -> None:
         f"{entry.open:,} of open clients, {entry.quarantined:,} quarantined",
     )
     if entry.extra_columns:
-        ignored = plural(len(entry.extra_columns), "other column")
-        logger.info("%s: %s ignored", entry.name, ignored)
+        names = some([line(name, 40) for name in entry.extra_columns])
+        logger.info("%s: not used: %s", entry.name, names)
 
 
 def table_text(result: IngestionResult) -> str:

@@ -135,6 +135,7 @@ def _record(
         "left_out_test_rows": result.left_out,
         "known_test_rows": result.known_test_rows,
         **contacted_record(result),
+        **({"copied": asdict(result.copied)} if result.copied else {}),
         "test_share": config.test_share,
         "threshold": fitted.scorecard.threshold,
         "settings": fitted.settings,
@@ -192,14 +193,15 @@ def describe(result: TrainingResult) -> str:
         result.cross_validated,
     )
     lines = [
-        f"trained on         {result.rows:,} clients, of whom {result.positives:,} left",
+        f"trained on         {result.rows:,} client rows, of which {result.positives:,} left",
         f"left out           {plural(result.left_out, 'row')} of the test data",
         *(
             [f"known clients      {result.known_test_rows:,} test rows, by other rows of theirs"]
             if result.known_test_rows
             else []
         ),
-        f"threshold          {card.threshold:.3f}   (log-odds of the average client "
+        *(_wrapped("copies", str(result.copied)) if result.copied else []),
+        f"threshold          {card.threshold:.3f}   (mean log-odds of all clients "
         f"{card.average_log_odds:+.2f})",
         f"pairs of columns   {len(card.pairs)}   (penalty {selection.penalty:g})",
     ]
@@ -209,9 +211,7 @@ def describe(result: TrainingResult) -> str:
             f"log loss {quality.log_loss:.3f}"
         )
     for told in unused.phrases(card, result.fitted.copies):
-        lines += textwrap.wrap(
-            told, 80, initial_indent="not used           ", subsequent_indent=" " * 19
-        )
+        lines += _wrapped("not used", told)
     if cost := result.monotone_cost:
         lines.append(
             f"cost of monotone   log loss {cost['log_loss']:+.4f}, AUC {-cost['roc_auc']:+.4f}"
@@ -225,15 +225,18 @@ def describe(result: TrainingResult) -> str:
             f"an AUC of {quality.roc_auc:.3f} is beyond belief, by {listing(together.columns)} "
             f"alone it is {together.roc_auc:.3f}: known too late?"
         )
-        lines += textwrap.wrap(
-            told, 80, initial_indent="suspicious         ", subsequent_indent=" " * 19
-        )
+        lines += _wrapped("suspicious", told)
     lines.append("strongest          spread of its points over the clients, in log-odds")
     lines += [
         f"  {spread:5.2f}  {term[:70]}"
         for term, spread in strongest_terms(card, result.representatives)
     ]
     return "\n".join(lines)
+
+
+def _wrapped(name: str, told: str) -> list[str]:
+    """A line of the description that may be long, as lines of at most 80 columns."""
+    return textwrap.wrap(told, 80, initial_indent=f"{name:19}", subsequent_indent=" " * 19)
 
 
 def strongest_terms(card: Scorecard, clients: Clients) -> list[tuple[str, float]]:

@@ -28,6 +28,7 @@ from attrition.calls.profit import expected_profit as profit_of
 from attrition.calls.sequence import ConfidenceSequence
 from attrition.core.command_line import Parser
 from attrition.core.config import BY_PROFIT
+from attrition.core.loading import uncollected
 from attrition.model.scorecard import Scorecard
 from attrition.model.terms import KnotAxis, NumericTerm
 from attrition.ranking.csv_list import write_list
@@ -269,6 +270,7 @@ def ranking_seconds(clients: int = RANKED) -> tuple[float, float]:
     value = chance.lognormal(6, 0.8, clients).round()
     pricing = Pricing(COSTS, SuccessRate.between(*RANGE), 500)
 
+    @uncollected()  # as the stage is
     def run(**more: Any) -> float:
         start = time.process_time()
         if more:

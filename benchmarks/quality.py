@@ -4,7 +4,8 @@
 
 Five-fold stratified cross-validation on real churn tables (`../shared/data`; each folder's
 manifest.json names target, positive label and columns to leave out). All rows of a client are in
-one fold: who is known from another row is not unseen. Whatever a model chooses, it chooses within
+one fold, as are rows that are copies of each other (`attrition.data.near_copies`): who is known
+from another row is not unseen. Whatever a model chooses, it chooses within
 the training folds: knots, functions, penalty, threshold. Rows that stand in a table twice count
 once, as in the pipeline. Where the tables are absent, generated clients show the columns of the
 report, and no bar is checked.
@@ -51,6 +52,8 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder, StandardScaler
 
 from attrition.core.command_line import Parser
+from attrition.data.clients import Clients
+from attrition.data.near_copies import as_one_client, near_copies
 from attrition.data.synthetic import COLUMNS, client_rows
 from attrition.model.curves import calibration
 from attrition.model.metrics import Minimum
@@ -75,7 +78,9 @@ class Table:
     """A churn table: features as the pipeline hands them to the model, labels 0 and 1.
 
     Attributes:
-        clients: array of shape (n_rows,), codes of the rows' clients.
+        clients: array of shape (n_rows,), codes of the rows' clients; copies have one.
+        duplicates: number of rows that stood there twice.
+        copies: number of rows that are copies of another client's.
     """
 
     name: str
@@ -85,6 +90,7 @@ class Table:
     categorical: list[str]
     clients: NDArray[np.intp]
     duplicates: int
+    copies: int
 
 
 @dataclass(frozen=True)
@@ -162,8 +168,12 @@ def make_table(
     labels = (rows[target] == positive).to_numpy().astype(np.int8)
     table = pd.DataFrame(features)[numeric + categorical]
     ids = [column for column in left_out if column.lower().endswith("id")]
-    clients = pd.factorize(rows[ids[0]])[0] if ids else np.arange(len(rows))
-    return Table(name, table, labels, numeric, categorical, clients, len(raw) - len(rows))
+    names = rows[ids[0]] if ids else pd.Series(np.arange(len(rows)))
+    clients = names.astype(str).to_numpy(dtype=object)
+    pairs = near_copies(Clients(clients, table, labels, None))
+    codes = pd.factorize(as_one_client(clients, pairs))[0]
+    counts = len(raw) - len(rows), len(np.unique(pairs))
+    return Table(name, table, labels, numeric, categorical, codes, *counts)
 
 
 def folds_of(
@@ -371,6 +381,11 @@ def judge_tables(tables: Sequence[Table], folds: int = FOLDS) -> Report:
         f"{table.name}: {table.duplicates} duplicate rows counted once"
         for table in tables
         if table.duplicates
+    ]
+    last += [
+        f"{table.name}: {table.copies} rows are copies of another's, in the same fold"
+        for table in tables
+        if table.copies
     ]
     print("\n".join(last))
     return Report("\n".join(text + last), missed_bars(results))

@@ -178,7 +178,7 @@ function say(form, text, rest = "") {
 function showReasons(form, reasons) {
   const box = form.querySelector("#why");
   box.hidden = !reasons;
-  const items = (reasons?.length ? reasons : ["no value raises the risk above the average"]).map((reason) => {
+  const items = (reasons?.length ? reasons : ["no single value stands out as raising the risk"]).map((reason) => {
     const item = document.createElement("li");
     item.textContent = reason;
     return item;

@@ -28,7 +28,7 @@ from attrition.calls.client_actions import read_only
 from attrition.core import atomic_files, clock
 from attrition.core.config import Config
 from attrition.core.errors import DataError, PipelineError
-from attrition.core.formatting import plural
+from attrition.core.formatting import moment, plural
 from attrition.data import recovery, source_files
 from attrition.data.client_table import unpacked
 from attrition.data.csv_records import read_header, read_records
@@ -275,7 +275,7 @@ def _mark(config: Config) -> str:
 
 
 def _notices(ledger: Ledger) -> tuple[str, ...]:
-    return tuple(f"{notice.text} ({notice.time})" for notice in ledger.notices)
+    return tuple(f"{notice.text} ({moment(notice.time)})" for notice in ledger.notices)
 
 
 def _read(config: Config, item: NewBatch, scratch: Path) -> Actions | DataError:

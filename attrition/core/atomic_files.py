@@ -37,14 +37,23 @@ def replacing(path: Path) -> Iterator[Path]:
     """Give a temporary path in the same folder; on success it durably replaces `path`.
 
     The body writes and closes the file. On an error the temporary file is removed and the old
-    file stays. (The name keeps the suffix, since plotting libraries choose the format by it.)
+    file stays. A folder that stands in its place is set aside under another name. (The name keeps
+    the suffix, since plotting libraries choose the format by it.)
     """
     temporary = path.with_name(f"{TEMPORARY_PREFIX}{os.getpid()}-{path.name}")
     try:
         yield temporary
         with temporary.open("rb") as stream:
             os.fsync(stream.fileno())
-        temporary.replace(path)
+        try:
+            temporary.replace(path)
+        except IsADirectoryError:
+            aside = unused_name(path)
+            path.rename(aside)
+            logger.warning(
+                "%s: a folder stood in this file's place; it is %s now", path, aside.name
+            )
+            temporary.replace(path)
         sync_folder(path.parent)
     except BaseException as error:
         temporary.unlink(missing_ok=True)
@@ -97,6 +106,10 @@ def read_json(path: Path) -> Any:
         return json.loads(path.read_bytes())
     except FileNotFoundError:
         raise DataError(f"{path}: no such file") from None
+    except IsADirectoryError:
+        raise UnreadableError(
+            f"{path}: a folder stands in this file's place; move it away"
+        ) from None
     except OSError as error:
         raise UnreadableError(f"{path}: not readable ({error.strerror})") from None
     except (ValueError, RecursionError) as error:

@@ -40,7 +40,7 @@ class Column:
         has_fractions: whether a number is not whole.
         smallest, largest: of the numbers.
         digits: number of digits, where all values are equally long and of digits only (a plus
-            before them is ignored); else 0.
+            before them, and zeros after a point, are ignored); else 0.
         has_leading_zeros: whether there is a value such as `007`, which is not an amount.
         written_amounts: values that are no numbers and would be without a percent sign, a currency
             or separators, such as `22%`, `1,234.50 €` or `$1.2M`; `written_amount` is one of them.

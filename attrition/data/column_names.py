@@ -18,7 +18,7 @@ _KEY_WORDS = set(_KEYS.split("|")) | {"msisdn", "iban", "ssn", "zip", "postcode"
 _BARE_KEYS = {"id", "uuid", "guid", "key", "identifier", "ident", "msisdn"}
 _COUNTERS = re.compile(
     r"(rows?|index|idx|unnamed|line|serial|seq|sequence|sl|sr|s(?=no))"
-    r"(number|num|nummer|no|nr|id|index|names?)?\d*|number|num|no|nr|"
+    r"(number|num|nummer|no|nr|n|id|index|names?)?\d*|number|num|no|nr|"
 )
 _PEOPLE = re.compile(
     rf"({_CLIENTS}|contact|father|mother|spouse)*(sur|last|first|fore|given|family|middle|maiden"

@@ -232,8 +232,8 @@ def _column(table: Table, position: int) -> Column:
     column = f"c{position}"
     number = validation.number(column)
     is_amount = f"{number} IS NULL AND regexp_full_match({column}, {_WRITTEN_AMOUNT})"
-    digits = f"ltrim({column}, '+')"
-    is_digits = f"coalesce(bool_and(regexp_full_match({column}, '[+]?[0-9]+')), false)"
+    digits = f"split_part(ltrim({column}, '+'), '.', 1)"  # as programs write them: 233.0
+    is_digits = f"coalesce(bool_and(regexp_full_match({column}, '[+]?[0-9]+([.]0+)?')), false)"
     counts = table.connection.execute(
         f"SELECT count({column}), count(DISTINCT {column}), count({number}), "
         f"count(CASE WHEN {number} IS NULL THEN try_cast({column} AS TIMESTAMP) END), "

@@ -161,7 +161,7 @@ def _what_is_wrong(config: Config) -> str | None:
 
 def _earlier_names(config: Config) -> tuple[str, ...]:
     """Names of the files that were ingested before; if unknown, of all present files."""
-    if config.ingested_files.exists():
+    if config.ingested_files.is_file():
         text = config.ingested_files.read_text(encoding="utf-8", errors="replace")
         return tuple(text.splitlines())
     batches, _ = source_files.list_batches(config.input_folder_path)

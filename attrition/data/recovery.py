@@ -300,5 +300,5 @@ def _settle_names(config: Config, ledger: Ledger) -> None:
     """Write the names of the ingested files, unless they are already written."""
     names = "".join(f"{name}\n" for name in ledger.ingested_names)
     path = config.ingested_files
-    if not path.exists() or path.read_text(encoding="utf-8") != names:
+    if not path.is_file() or path.read_text(encoding="utf-8") != names:
         atomic_files.write_text(path, names)

@@ -13,6 +13,7 @@ from attrition.core.errors import NotEnoughData
 from attrition.core.formatting import plural
 from attrition.data.clients import Clients, Marker, TestClients, training_clients
 from attrition.data.ledger import Ledger
+from attrition.data.near_copies import CopiedRows, without_copies
 from attrition.model.basis import Columns
 from attrition.model.metrics import Minimum, Score
 from attrition.model.suspicion import Together
@@ -39,6 +40,7 @@ class Candidate:
         unseen: array of shape (n_clients,), true for rows the deployed model was not trained on.
         unseen_rows: number of all such rows, including those not among `clients`.
         known_test_rows: number of test rows of clients of whom other rows are among these.
+        copied: rows that are nearly the same as another client's; None for none.
         contacted: number of rows of contacted clients, which were set aside, not learnt.
         learns_contacted: whether they were learnt, since too few rows are of other clients.
         libraries: versions of further libraries used for the training.
@@ -54,6 +56,7 @@ class Candidate:
     unseen: NDArray[np.bool_]
     unseen_rows: int
     known_test_rows: int
+    copied: CopiedRows | None = None
     contacted: int = 0
     learns_contacted: bool = False
     libraries: Mapping[str, str] = field(default_factory=dict)
@@ -88,7 +91,7 @@ def columns_of(config: Config) -> Columns:
 
 
 def too_few(error: NotEnoughData, left_out: int) -> NotEnoughData:
-    """Add to the error the number of rows that were left out as test data, if any."""
+    """Add to the error the number of rows that were left out as test data or copies of it."""
     if not left_out:
         return error
     return NotEnoughData(f"{error}; left out as test data: {plural(left_out, 'row')}")
@@ -130,6 +133,7 @@ def learn(
     """
     unseen_start = ledger.unseen_start(deployed_commit)
     rows = training_clients(config, ledger.committed_bytes, test, unseen_start, marker)
+    rows, copied = without_copies(rows, test.clients)
     today, minimum, columns = rows.clients, training_minimum(config), columns_of(config)
     clients, unseen = today.uncontacted, rows.unseen
     if learns_contacted := not are_enough(len(clients), clients.count_left, minimum):
@@ -149,7 +153,7 @@ def learn(
             monotone=columns.monotone,
         )
     except NotEnoughData as error:
-        raise too_few(error, rows.left_out) from None
+        raise too_few(error, rows.left_out + (copied.left_out if copied else 0)) from None
     if len(clients) < len(today):
         set_aside = today.only_contacted.features
         fitted = with_threshold_for_all(fitted, set_aside, len(set_aside) / len(clients))
@@ -164,6 +168,7 @@ def learn(
         unseen=unseen,
         unseen_rows=int(unseen.sum()),
         known_test_rows=count_known(config, test, clients.ids),
+        copied=copied,
         contacted=today.count_contacted,
         learns_contacted=learns_contacted and today.count_contacted > 0,
     )

@@ -29,7 +29,7 @@ Floats = NDArray[np.float64]
 
 
 def with_errors(card: Scorecard, cards: Sequence[Scorecard]) -> Scorecard:
-    """The scorecard with standard errors of its points, against the average client's.
+    """The scorecard with standard errors of its points, against their mean over all clients.
 
     Args:
         card: the model of all rows.

@@ -38,6 +38,7 @@ LAST_STEPS = 3  # for functions that are selected already
 LEAST_CURVATURE = 1e-4
 HALVINGS, ROUNDING = 30, 1e-9  # of a step that is too long; what may be an error of rounding
 RIDGE = 1e-9  # of the mean square: equal functions have a solution, too
+PART_ROWS = 2048
 CYCLES, TOLERANCE = 10_000, 1e-4  # of the coordinate descent
 
 
@@ -108,11 +109,29 @@ def path(
         yield solution, _adapted(solution, values, labels)
 
 
+def plain_path(
+    functions: Functions, labels: Floats, penalties: Sequence[float]
+) -> Iterator[Solution]:
+    """The solution for each penalty by the lasso alone; arguments as for `path`."""
+    return (solution for solution, _ in _followed(functions, labels, penalties))
+
+
 def last(
-    functions: Functions, labels: Floats, penalties: Sequence[float], *, is_adapted: bool
+    functions: Functions,
+    labels: Floats,
+    penalties: Sequence[float],
+    *,
+    is_adapted: bool,
+    start: Solution | None = None,
 ) -> Solution:
-    """The solution for the last penalty alone; arguments as for `path`."""
-    *_, (solution, values) = _followed(functions, labels, penalties)
+    """The solution for the last penalty alone.
+
+    Args:
+        functions, labels, penalties: as for `path`.
+        is_adapted: whether by the adaptive lasso.
+        start: the solution by the lasso for a heavier penalty, to go on from.
+    """
+    *_, (solution, values) = _followed(functions, labels, penalties, start)
     return _adapted(solution, values, labels) if is_adapted else solution
 
 
@@ -123,17 +142,19 @@ def _adapted(solution: Solution, values: Floats, labels: Floats) -> Solution:
 
 
 def _followed(
-    functions: Functions, labels: Floats, penalties: Sequence[float]
+    functions: Functions,
+    labels: Floats,
+    penalties: Sequence[float],
+    start: Solution | None = None,
 ) -> Iterator[tuple[Solution, Floats]]:
     """The solution by the lasso for each penalty, with its functions' values for the rows."""
-    base = float(np.log(labels.mean() / (1.0 - labels.mean())))
-    none = np.zeros(0)
-    solution = Solution(np.inf, base, np.zeros(0, np.intp), none, none, np.zeros(0, np.int8))
-    values = np.empty((len(labels), 0), order="F")
+    solution = start or _constant(labels)
+    written = _Written(len(labels))
+    written.add(functions.values(solution.positions))
     for penalty in penalties:
         solution = replace(solution, penalty=penalty)
         for step in range(STEPS):
-            residuals = labels - logistic(values @ solution.weights + solution.intercept)
+            residuals = labels - logistic(written.values @ solution.weights + solution.intercept)
             entering = _violations(functions, residuals, solution)
             solution = replace(
                 solution,
@@ -142,15 +163,54 @@ def _followed(
                 scales=np.concatenate([solution.scales, np.ones(len(entering))]),
                 signs=np.concatenate([solution.signs, functions.signs[entering]]),
             )
-            values = np.hstack([values, functions.values(entering)])
+            written.add(functions.values(entering))
+            values = written.values
             solution = _improved(
                 sums(values, labels, solution), solution, _mean_loss(values, labels)
             )
-            used = solution.weights != 0.0
-            solution, values = solution.selected(), values[:, used]
+            written.keep(solution.weights != 0.0)
+            solution = solution.selected()
             if step and len(entering) < FEW:
                 break
-        yield solution, values
+        yield solution, written.values
+
+
+def _constant(labels: Floats) -> Solution:
+    """The solution without functions."""
+    base = float(np.log(labels.mean() / (1.0 - labels.mean())))
+    none = np.zeros(0)
+    return Solution(np.inf, base, np.zeros(0, np.intp), none, none, np.zeros(0, np.int8))
+
+
+class _Written:
+    """The working set's values for the rows, with room for more: copying all takes long."""
+
+    def __init__(self, rows: int) -> None:
+        self._room = np.empty((rows, ENTERING), order="F")
+        self._count = 0
+
+    @property
+    def values(self) -> Floats:
+        """Array of shape (n_rows, n_functions), valid until functions come or go."""
+        return self._room[:, : self._count]
+
+    def add(self, values: Floats) -> None:
+        """Functions come in, last."""
+        count = self._count + values.shape[1]
+        if count > self._room.shape[1]:
+            room = np.empty((len(values), 2 * count), order="F")
+            room[:, : self._count] = self.values
+            self._room = room
+        self._room[:, self._count : count] = values
+        self._count = count
+
+    def keep(self, used: NDArray[np.bool_]) -> None:
+        """The others leave."""
+        kept = np.flatnonzero(used)
+        for new, old in enumerate(kept):
+            if new != old:
+                self._room[:, new] = self._room[:, old]
+        self._count = len(kept)
 
 
 def refined(
@@ -209,7 +269,8 @@ def _mean_loss(values: Floats, labels: Floats) -> Callable[[Solution], float]:
 
 def _losses(log_odds: Floats, labels: Floats) -> Floats:
     """The log loss of each row, finite whatever the log-odds."""
-    losses: Floats = np.logaddexp(0.0, np.where(labels > 0.0, -log_odds, log_odds))
+    losses = np.log1p(np.exp(-np.abs(log_odds)))
+    losses += np.maximum(np.where(labels > 0.0, -log_odds, log_odds), 0.0)
     return losses
 
 
@@ -262,17 +323,37 @@ def sums(values: Floats, labels: Floats, solution: Solution) -> Sums:
     chances = logistic(log_odds)
     curvature = np.maximum(chances * (1.0 - chances), LEAST_CURVATURE)
     target = log_odds + (labels - chances) / curvature
-    weighted = values * np.sqrt(curvature)[:, None]
-    aim = curvature * target
+    products = _weighted_products(values, target, np.sqrt(curvature))
+    scales, ones, targets = solution.scales, products[-2], products[-1]
     return Sums(
         rows=float(len(labels)),
         loss=float(_losses(log_odds, labels).sum()),
-        curvature=float(curvature.sum()),
-        target=float(aim.sum()),
-        values=curvature @ values * solution.scales,
-        products=weighted.T @ weighted * np.outer(solution.scales, solution.scales),
-        with_target=aim @ values * solution.scales,
+        curvature=float(ones[-2]),
+        target=float(ones[-1]),
+        values=ones[:-2] * scales,
+        products=products[:-2, :-2] * np.outer(scales, scales),
+        with_target=targets[:-2] * scales,
     )
+
+
+def _weighted_products(values: Floats, target: Floats, roots: Floats) -> Floats:
+    """Sums over rows of the products of functions, of 1 (last but one) and of the target (last).
+
+    A part of the rows at a time: what is written anew for each fits into the processor's cache.
+
+    Args:
+        roots: of the rows' weights.
+    """
+    count = values.shape[1]
+    products, room = np.zeros((count + 2, count + 2)), np.empty((PART_ROWS, count + 2), order="F")
+    for start in range(0, len(roots), PART_ROWS):
+        rows = slice(start, start + PART_ROWS)
+        root = roots[rows]
+        part = room[: len(root)]
+        np.multiply(values[rows], root[:, None], out=part[:, :count])
+        part[:, -2], part[:, -1] = root, root * target[rows]
+        products += part.T @ part
+    return products
 
 
 def _approximated(sums: Sums, solution: Solution) -> Solution:

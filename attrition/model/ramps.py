@@ -8,10 +8,11 @@ can and jumps where it must. Of a long curve it leaves the last ENDS intervals t
 what is known of many rows says nothing of the few at the very end.
 
 A pair has the products of its columns' functions, rising and falling: each raises the risk of one
-corner of the grid. Levels of a category have a function each. What sets fewer than LEAST_ROWS rows
-apart is no function: of so few nothing is known. This is the highly adaptive lasso (Benkeser and
-van der Laan 2016) with two columns at most, slopes for steps, and the hinges of Friedman's
-multivariate adaptive regression splines (1991) beside them.
+corner of the grid. They climb half as far at the same price: of so many some fit noise, the more
+easily the fewer rows there are. Levels of a category have a function each. What sets fewer than
+LEAST_ROWS rows apart is no function: of so few nothing is known. This is the highly adaptive lasso
+(Benkeser and van der Laan 2016) with two columns at most, slopes for steps, and the hinges of
+Friedman's multivariate adaptive regression splines (1991) beside them.
 
 Everything is computed on the positions of the hat basis: a function is a vector of points, one for
 each of its block's hats, and a row's value is the row's hats times these points. So whatever is
@@ -38,6 +39,7 @@ Places = tuple[Positions, Floats]  # of rows along an axis: lower position, shar
 
 LEAST_ROWS = 10
 SLOPE = 2.0  # how far a hinge climbs at the price of a ramp
+PAIR = 0.5  # how far a product of two ramps climbs at the price of one
 LONG, ENDS = 12, 3  # a curve of more positions has hinges that are flat along so many intervals
 
 
@@ -223,7 +225,9 @@ def _blocks(
             for column, rows in zip(pair, (grid.sum(axis=1), grid.sum(axis=0)), strict=True):
                 if column not in sides:
                     side = _side(grids.axes_[column], monotone.get(column, 0), both_ways=True)
-                    sides[column] = side.supported(rows, count)
+                    sides[column] = replace(side, points=PAIR**0.5 * side.points).supported(
+                        rows, count
+                    )
             yield "", Block(first, sides[pair[0]], sides[pair[1]])
             first += grid.size
 
@@ -308,6 +312,6 @@ class RampsOfRows:
                 lower = places.astype(np.intp)
                 self._places.setdefault(each, (lower, places - lower))
         lower, share = self._places[side]
-        result: Floats = side.points[:, function][lower]
-        result += side.climbs[:, function][lower] * share
+        result: Floats = side.points[:, function].take(lower)
+        result += side.climbs[:, function].take(lower) * share
         return result

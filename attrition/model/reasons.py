@@ -8,14 +8,15 @@ log-odds above their mean over the values of all clients, the other columns bein
 from __future__ import annotations
 
 import math
-from collections import Counter, deque
+from collections import defaultdict, deque
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from attrition.model.scorecard import Scorecard, places_in
-from attrition.model.terms import Floats, KnotAxis, Record, Table
+from attrition.model.terms import Floats, KnotAxis, Table
 
 # A column is no reason for a client's risk if it raises the odds by less than this, or, beside a
 # stronger one, neither doubles them nor has this share of the points of the strongest.
@@ -28,7 +29,7 @@ LISTED_TOGETHER = 25  # clients in a row whose first reasons should differ
 
 
 class Reason(NamedTuple):
-    """What raises a client's risk above what it would be on average.
+    """What raises a client's risk above its mean over all values of a column.
 
     Attributes:
         columns: a column, or two: then the second is what the first raises the risk with.
@@ -48,7 +49,7 @@ class Effect(NamedTuple):
         term: its name: a column, or two joined by " x ".
         columns: those of the term.
         values: the client's, one per column; None where missing.
-        points: log-odds above the average client's.
+        points: log-odds above the term's mean over all clients.
     """
 
     term: str
@@ -79,13 +80,16 @@ def reasons_of(
     points, partners = _of_columns(card, table)
     preference = points if groups is None else -_reached_by(points, groups)
     chosen = _chosen(points, preference, count)
+    values = [_shown(table[column]) for column in card.columns]
     found = []
-    for row, record in enumerate(card.records(table)):
+    of_clients = zip(chosen, partners.tolist(), points.tolist(), strict=True)
+    for row, (positions, with_it, reached) in enumerate(of_clients):
         of_client = []
-        for position in chosen[row]:
-            with_it = dict.fromkeys((position, int(partners[row, position])))
-            columns = tuple(card.columns[one] for one in with_it)
-            of_client.append(Reason(columns, _shown(record, columns), float(points[row, position])))
+        for position in positions:
+            both = dict.fromkeys((position, with_it[position]))
+            columns = tuple([card.columns[one] for one in both])
+            own = tuple([values[one][row] for one in both])
+            of_client.append(Reason(columns, own, reached[position]))
         found.append(of_client)
     return found if groups is None else _least_said_first(found)
 
@@ -119,28 +123,25 @@ def effects(card: Scorecard, table: Table) -> list[list[Effect]]:
     contributions = card.contributions(table)
     strongest = np.argsort(-np.abs(contributions), axis=1, kind="stable")
     columns = [term.columns for term in card.all_terms]
+    values = {column: _shown(table[column]) for column in card.columns}
     return [
         [
             Effect(
                 card.terms[position],
                 columns[position],
-                _shown(record, columns[position]),
+                tuple(values[column][row] for column in columns[position]),
                 float(points[position]),
             )
             for position in positions
         ]
-        for record, positions, points in zip(
-            card.records(table), strongest, contributions, strict=True
-        )
+        for row, (positions, points) in enumerate(zip(strongest, contributions, strict=True))
     ]
 
 
-def _shown(record: Record, columns: tuple[str, ...]) -> tuple[Any, ...]:
-    """A client's values, None where missing."""
-    values = (record[column] for column in columns)
-    return tuple(
-        None if isinstance(value, float) and math.isnan(value) else value for value in values
-    )
+def _shown(values: Any) -> list[Any]:
+    """A column's values as plain ones, None where missing."""
+    plain = np.asarray(values).tolist()
+    return [None if isinstance(one, float) and math.isnan(one) else one for one in plain]
 
 
 def _of_columns(card: Scorecard, table: Table) -> tuple[Floats, NDArray[np.intp]]:
@@ -226,16 +227,22 @@ def _least_said_first(listed: list[list[Reason]]) -> list[list[Reason]]:
     doubles the odds, or has `FIRST_SHARE` of the points of the client's strongest reason.
     """
     above: deque[tuple[Any, ...]] = deque(maxlen=LISTED_TOGETHER - 1)
-    said = Counter[tuple[Any, ...]]()
+    said = defaultdict[tuple[Any, ...], int](int)
     result = []
     for reasons in listed:
-        most = max((reason.points for reason in reasons), default=0.0)
-        least = min(FIRST_SHARE * most, STRONG_POINTS)
-        fair = [reason for reason in reasons if reason.points >= least]
-        begin = [min(fair, key=lambda reason: said[reason[:2]])] if fair else []
-        result.append([*begin, *(one for one in reasons if one not in begin)])
-        if begin and len(above) == above.maxlen:
-            said[above[0]] -= 1
-        above.extend(reason[:2] for reason in begin)
-        said.update(reason[:2] for reason in begin)
+        ordered = _first_least(reasons, said) if len(reasons) > 1 else reasons
+        for reason in ordered[:1]:
+            if len(above) == above.maxlen:
+                said[above[0]] -= 1
+            above.append(reason[:2])
+            said[reason[:2]] += 1
+        result.append(ordered)
     return result
+
+
+def _first_least(reasons: list[Reason], said: Mapping[tuple[Any, ...], int]) -> list[Reason]:
+    """Some reasons, first one of weight that has been said least."""
+    least = min(FIRST_SHARE * max(reason.points for reason in reasons), STRONG_POINTS)
+    fair = [reason for reason in reasons if reason.points >= least]
+    first = min(fair, key=lambda reason: said[reason[:2]])
+    return [first, *(reason for reason in reasons if reason is not first)]

@@ -126,7 +126,7 @@ class Scorecard:
         return logistic(self.log_odds(table))
 
     def contributions(self, table: Table) -> Floats:
-        """What each term adds to the log-odds, compared with the average client.
+        """What each term adds to the log-odds, compared with its mean over all clients.
 
         Args:
             table: as for `log_odds`.

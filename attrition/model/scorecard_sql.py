@@ -25,6 +25,8 @@ class Dialect:
         quote: around a name, doubled within one.
         escapes: whether a backslash in a text escapes what follows.
         ignores_case: whether names that differ in case alone are the same.
+        least: numbers nearer to 0 count as 0, since the database refuses a product that would be;
+            "" where it does not.
     """
 
     double: str
@@ -33,6 +35,7 @@ class Dialect:
     quote: str = '"'
     escapes: bool = False
     ignores_case: bool = False
+    least: str = ""
 
     def name(self, text: str) -> str:
         """The name of a column."""
@@ -47,7 +50,10 @@ class Dialect:
 
 DUCKDB = Dialect("DOUBLE", "VARCHAR", "([{numbers}])[{position}]", ignores_case=True)
 POSTGRES = Dialect(
-    "DOUBLE PRECISION", "TEXT", "(CAST(ARRAY[{numbers}] AS DOUBLE PRECISION[]))[{position}]"
+    "DOUBLE PRECISION",
+    "TEXT",
+    "(CAST(ARRAY[{numbers}] AS DOUBLE PRECISION[]))[{position}]",
+    least="1e-150",
 )
 SPARK = Dialect(
     "DOUBLE",
@@ -178,7 +184,10 @@ def _refuse_alike(columns: Sequence[str], dialect: Dialect) -> None:
 
 def _as_double(name: str, dialect: Dialect) -> str:
     """A number of a table, NULL where it is missing."""
-    return f"NULLIF(CAST({name} AS {dialect.double}), CAST('NaN' AS {dialect.double}))"
+    number = f"NULLIF(CAST({name} AS {dialect.double}), CAST('NaN' AS {dialect.double}))"
+    if not dialect.least:
+        return number
+    return f"CASE WHEN ABS({number}) < {dialect.least} THEN 0e0 ELSE {number} END"
 
 
 def _as_text(name: str, dialect: Dialect) -> str:

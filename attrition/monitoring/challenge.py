@@ -29,11 +29,11 @@ from attrition.monitoring.decisions import (
     Scored,
     TrainingSituation,
     Verdict,
+    called_weak,
     disbelieved,
     first_model_verdict,
     new_columns_verdict,
     promotion_verdict,
-    weakness,
 )
 from attrition.monitoring.findings import (
     Evidence,
@@ -128,7 +128,7 @@ def challenge(
     config, champion = context.config, context.champion
     threshold, evidence, sampled = config.model_score_threshold, None, {}
     if champion is None:
-        verdict = first_model_verdict(need, scored, threshold)
+        verdict = first_model_verdict(need, scored)
     elif (
         need.kind is TrainingKind.NEW_DIRECTIONS
         or not champion.fits
@@ -144,9 +144,6 @@ def challenge(
         verdict, evidence = promotion_verdict(
             need, replace(evidence, look=looks.number_of(evidence)), rule
         )
-        if verdict.deploy:
-            warnings = (*verdict.warnings, *weakness(scored, threshold))
-            verdict = replace(verdict, warnings=warnings)
         if trained.unseen_rows > int(trained.unseen.sum()):
             sampled = {"comparison": trained.unseen_rows}
     suspicious = Suspicion()
@@ -154,7 +151,7 @@ def challenge(
         model_auc = trained.cross_validated.roc_auc
         suspicious = Suspicion(trained.suspicious, model_auc, trained.together)
     if verdict.deploy:
-        verdict = disbelieved(verdict, suspicious.named)
+        verdict = disbelieved(called_weak(verdict, scored, threshold), suspicious.named)
     elif champion is not None and not suspicious.named:
         suspicious = suspicions(champion.training)
     contacted = {TRAINING_ROWS: trained.contacted} if trained.contacted else {}
@@ -162,6 +159,8 @@ def challenge(
         verdict, contacted = replace(verdict, warnings=(*verdict.warnings, _learns(trained))), {}
     elif trained.contacted > trained.rows:
         verdict = replace(verdict, warnings=(*verdict.warnings, _sets_aside(trained)))
+    if trained.copied:
+        verdict = replace(verdict, warnings=(*verdict.warnings, RunWarning(str(trained.copied))))
     return Challenge(verdict, suspicious, scored, evidence, sampled, contacted)
 
 

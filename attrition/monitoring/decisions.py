@@ -155,29 +155,10 @@ def _no_test_data(undefined: str | None, substitute: str) -> RunWarning:
     )
 
 
-def _warnings(candidate: Scored, score_threshold: float) -> tuple[RunWarning, ...]:
-    """What is not known of a candidate that is deployed, and whether it is weak."""
-    return *candidate.warnings, *weakness(candidate, score_threshold)
-
-
-def weakness(candidate: Scored, score_threshold: float) -> tuple[RunWarning, ...]:
-    """A warning that a candidate which is deployed is weak, if it is, whatever came before it."""
-    score = candidate.judged
-    if is_like_chance(score):
-        auc = f"AUC {score.roc_auc:.3f} ({between(score.roc_auc_interval)})"
-        text = f"nothing shows that the model ranks better than chance: {auc}"
-        return (RunWarning(text, Topic.WEAK_MODEL),)
-    if score.f1 is None or score.f1 >= score_threshold:
-        return ()
-    weak = f"the model is weak: F1 {score.f1:.3f} is under {score_threshold:g}"
-    return (RunWarning(weak, Topic.WEAK_MODEL),)
-
-
-def first_model_verdict(need: TrainingNeed, candidate: Scored, score_threshold: float) -> Verdict:
-    """With no deployed model the candidate is deployed, with a warning if it is weak."""
-    warnings = _warnings(candidate, score_threshold)
+def first_model_verdict(need: TrainingNeed, candidate: Scored) -> Verdict:
+    """With no deployed model the candidate is deployed."""
     why = "it is the first model" if need.kind is TrainingKind.FIRST else need.reason
-    return Verdict(RunVerdict.DEPLOYED, f"{why}; its {candidate.words}", warnings)
+    return Verdict(RunVerdict.DEPLOYED, f"{why}; its {candidate.words}", candidate.warnings)
 
 
 def new_columns_verdict(
@@ -213,7 +194,7 @@ def new_columns_verdict(
     if before is not None and interval and interval[1] < min(score_threshold, before):
         reason = f"{known}, that of the deployed model was {before:.3f}"
         return Verdict(RunVerdict.KEPT, reason, (*candidate.warnings, _NOT_OBEYED))
-    return Verdict(RunVerdict.DEPLOYED, known, _warnings(candidate, score_threshold))
+    return Verdict(RunVerdict.DEPLOYED, known, candidate.warnings)
 
 
 _NOT_OBEYED = RunWarning(
@@ -221,6 +202,25 @@ _NOT_OBEYED = RunWarning(
     "the change back, or deploy the weaker one by `python deployment.py`",
     Topic.SETTING_NOT_OBEYED,
 )
+
+
+def called_weak(verdict: Verdict, candidate: Scored, score_threshold: float) -> Verdict:
+    """The verdict to deploy a candidate, with a warning if that is weak, whatever came before it.
+
+    Args:
+        verdict: any that deploys.
+        candidate: its scores.
+        score_threshold: `model_score_threshold`, a fraction 0-1.
+    """
+    score = candidate.judged
+    if is_like_chance(score):
+        auc = f"AUC {score.roc_auc:.3f} ({between(score.roc_auc_interval)})"
+        weak = f"nothing shows that the model ranks better than chance: {auc}"
+    elif score.f1 is not None and score.f1 < score_threshold:
+        weak = f"the model is weak: F1 {score.f1:.3f} is under {score_threshold:g}"
+    else:
+        return verdict
+    return replace(verdict, warnings=(*verdict.warnings, RunWarning(weak, Topic.WEAK_MODEL)))
 
 
 def disbelieved(verdict: Verdict, columns: Collection[str]) -> Verdict:

@@ -95,6 +95,8 @@ def _of_run(decision: DecisionRecord) -> list[Message]:
                 continue  # so is the model that replaced it, as another warning says
             plain = "The model before was weaker than the settings ask for."
         graded.append(Message(severity, sentence(warning.text), plain))
+    if decision.ranking and decision.ranking.line_in_words:
+        graded.append(Message(Severity.KNOW, decision.ranking.line_in_words))
     if decision.ranking and decision.ranking.odd_values:
         graded.append(Message(Severity.ACT, sentence(str(decision.ranking.odd_values))))
     return graded
@@ -116,6 +118,14 @@ def _severity(topic: Topic, decision: DecisionRecord) -> Severity:
 def has_failed(runs: Sequence[DecisionRecord]) -> bool:
     """Whether the last run failed."""
     return bool(runs) and runs[0].verdict is RunVerdict.FAILED
+
+
+def is_to_be_relied_on(
+    decision: DecisionRecord | None, scores: Mapping[str, Any], cross_validated: Mapping[str, Any]
+) -> bool:
+    """Whether the ranking is an order in which one may call; the arguments are `state_line`'s."""
+    score, _ = score_to_judge_by(scores, cross_validated)
+    return not (is_like_chance(score) or (decision is not None and decision.suspicious.named))
 
 
 def state_line(

@@ -38,7 +38,14 @@ from attrition.model.explanations import RAISES
 from attrition.model.scorecard import Scorecard
 from attrition.ranking import csv_list, lookup_db, lookup_db_writer, pricing, ranking, segment_lists
 from attrition.ranking.in_common import FIRST, in_common
-from attrition.ranking.movement import HighRisk, Movement, moved_as_before, moved_since
+from attrition.ranking.movement import (
+    EarlierLine,
+    HighRisk,
+    Movement,
+    earlier_line,
+    moved_as_before,
+    moved_since,
+)
 from attrition.ranking.outcomes import (
     CONTACTED,
     EarlierList,
@@ -77,6 +84,7 @@ class RankingResult:
         outcomes: of earlier rankings, newest first.
         not_listed: number of clients of lower risk left off the list, which would grow too long.
         movement: who has come to high risk and who has left it; None without an earlier list.
+        earlier_line: the line for high risk of the list with which this one is compared, or None.
         rank_by: what orders it.
         profit: what calling is worth; None without costs, or where nothing is known of it.
         no_profit: why there is none although costs are set.
@@ -91,6 +99,7 @@ class RankingResult:
     outcomes: tuple[EarlierList, ...]
     not_listed: int = 0
     movement: Movement | None = None
+    earlier_line: EarlierLine | None = None
     rank_by: str = BY_RISK
     profit: ListProfit | None = None
     no_profit: str | None = None
@@ -99,6 +108,7 @@ class RankingResult:
 
     def counts(self) -> RankingRecord:
         """What the decision record holds of it."""
+        line = self.earlier_line
         return RankingRecord(
             release=self.release,
             ranked=self.ranked,
@@ -113,6 +123,8 @@ class RankingResult:
             came=None if self.movement is None else len(self.movement.came),
             left=None if self.movement is None else len(self.movement.left),
             since=None if self.movement is None else self.movement.since,
+            earlier_line=line if line and line.before(self.tiers.high) else None,
+            one_risk=self.ranking.one_risk,
             rank_by=self.rank_by,
             profit=self.profit,
             no_profit=self.no_profit,
@@ -152,17 +164,12 @@ def rank_clients(config: Config, ledger: Ledger, champion: Champion | None) -> R
     study = with_listed(config, ledger, study, result)
     rank_by = pricing.order(config, priced, result.values_at_risk)
     order = pricing.order_settings(config, rank_by, held_out=result.held_out is not None)
-    result, movement = _compared(config, result, ranked, order)
-    csv_list.write_list(config.client_risk, result)
-    awaited = segment_change.awaited(config, ledger)
-    segment_lists.write_segments(config.segment_lists, result, config.labels, awaited)
+    result, movement, line = _compared(config, result, ranked, order, tiers)
     about: dict[str, Any] = {"time": clock.now(), "release": release.id, "ranked": ranked}
     about["order"] = order
+    about |= {"earlier_line": asdict(line)} if line else {}
     about |= _calls_in_list(config, result, rank_by, is_open=is_open)
     about |= _in_common(config, card, clients, result, is_open=is_open)
-    lookup_db_writer.write_ranking(
-        config.client_book, result, clients.columns, tiers, about, movement=movement
-    )
     profit = result.profit(priced) if isinstance(priced, Pricing) else priced
     written = RankingResult(
         release=release.id,
@@ -172,20 +179,45 @@ def rank_clients(config: Config, ledger: Ledger, champion: Champion | None) -> R
         outcomes=(),
         not_listed=total - len(clients),
         movement=movement,
+        earlier_line=line,
         rank_by=rank_by,
         profit=profit if isinstance(profit, ListProfit) else None,
         no_profit=profit if isinstance(profit, str) else None,
         study=study,
         in_common=about.get("in_common"),
     )
+    kept = _write(config, ledger, clients, written, about)
     if config.id_column is None:
         return written
-    kept = remember(result, release.id, ledger.commit_id, ranked)
     risks = result.risks(config.clients_with_reasons)
     history.record_ranking(
         config.history, kept.key, about["time"], asdict(kept), config.rankings_to_keep, risks=risks
     )
     return replace(written, outcomes=earlier_outcomes(config, ledger))
+
+
+def _write(
+    config: Config, ledger: Ledger, clients: Clients, listed: RankingResult, about: dict[str, Any]
+) -> Remembered:
+    """Write the lists and, beside them, the look-up database; what is kept until outcomes come."""
+    result = listed.ranking
+
+    def write_lists() -> Remembered:
+        csv_list.write_list(config.client_risk, result)
+        awaited = segment_change.awaited(config, ledger)
+        segment_lists.write_segments(config.segment_lists, result, config.labels, awaited)
+        return remember(result, listed.release, ledger.commit_id, listed.ranked, listed.tiers.high)
+
+    kept: Remembered = lookup_db_writer.write_ranking(
+        config.client_book,
+        result,
+        clients.columns,
+        listed.tiers,
+        about,
+        movement=listed.movement,
+        meanwhile=write_lists,
+    )
+    return kept
 
 
 def _in_order(
@@ -222,18 +254,22 @@ def _in_order(
 
 
 def _compared(
-    config: Config, result: Ranking, ranked: str, order: str
-) -> tuple[Ranking, Movement | None]:
-    """The ranking with its changes, and who moved, since the last list that was another.
+    config: Config, result: Ranking, ranked: str, order: str, tiers: Tiers
+) -> tuple[Ranking, Movement | None, EarlierLine | None]:
+    """The ranking with its changes, who moved, and the line for high risk, since the last list that
+    was another.
 
     One made again, or anew by other settings, is the last one: nobody's risk has changed.
     """
     last = None if config.id_column is None else _last_list(config, ranked, order)
     if last is None:
-        return ranking.with_changes(result, None), None
+        return ranking.with_changes(result, None), None, None
     previous, high_risk = last
-    moved = moved_as_before if ranking.is_same(result, previous) else moved_since
-    return ranking.with_changes(result, previous), moved(high_risk, result)
+    result = ranking.with_changes(result, previous)
+    moved = (moved_as_before if result.is_again else moved_since)(high_risk, result, tiers.high)
+    by_settings = config.high_risk_threshold is not None
+    line = earlier_line(high_risk, result, is_same=result.is_again, by_settings=by_settings)
+    return result, moved, line
 
 
 def _calls_in_list(
@@ -413,7 +449,7 @@ def _labelled_since(
 
 def top_table(result: RankingResult) -> str:
     """The first ten clients to call as a table of at most 80 columns."""
-    listed = result.ranking
+    listed, counts = result.ranking, result.counts()
     head = (
         f"{len(listed):,} {result.ranked}: {listed.count(ranking.HIGH):,} at high risk (from "
         f"{result.tiers.high:.0%} on), {listed.count(ranking.MEDIUM):,} at medium"
@@ -421,16 +457,17 @@ def top_table(result: RankingResult) -> str:
     lines = [] if result.ranked == OPEN_CLIENTS else [f"{NO_OPEN_CLIENTS}."]
     if listed.held_out:
         head += f"; {listed.held_out:,} below all others are held out: {ranking.WHY_HELD_OUT}"
-    resting = result.counts().resting_in_words
+    resting = counts.resting_in_words
     lines += _wrapped(f"{head}; {resting}" if resting else head)
-    texts = [profit_in_words(result.profit)] if result.profit else []
+    texts = [counts.one_risk_in_words, counts.line_in_words]
+    texts += [profit_in_words(result.profit)] if result.profit else []
     if result.no_profit and result.no_profit != resting:
         texts.append(formatting.sentence(result.no_profit))
     if listed.odd_values:
         texts.append(formatting.sentence(str(listed.odd_values)))
     if result.in_common:
         texts.append(result.in_common)
-    for text in texts:
+    for text in filter(None, texts):
         lines += ["", *_wrapped(text)]
     return "\n".join([*lines, *_first_to_call(listed)])
 

@@ -16,6 +16,7 @@ from pathlib import Path
 from attrition.core import atomic_files
 from attrition.core.formatting import DECIMALS, plain_number
 from attrition.core.spreadsheet import inert
+from attrition.model.terms import Floats
 from attrition.ranking.ranking import CALL, HOLD_OUT, REASONS, SEGMENT, Ranking
 
 _TO_QUOTE = re.compile('[",\r\n]')
@@ -59,10 +60,10 @@ def _columns(ranking: Ranking) -> Iterator[tuple[str, Iterable[str]]]:
         assert ranking.values_at_risk is not None
         assert ranking.value_ranks is not None
         yield "value", map(_amount, ranking.values.tolist())
-        yield "value_at_risk", map(_cents, ranking.values_at_risk.tolist())
-        yield "value_rank", (str(rank or "") for rank in ranking.value_ranks.tolist())
+        yield "value_at_risk", _cents(ranking.values_at_risk)
+        yield "value_rank", [str(rank or "") for rank in ranking.value_ranks.tolist()]
     if ranking.profits is not None:
-        yield "profit", map(_cents, ranking.profits.tolist())
+        yield "profit", _cents(ranking.profits)
     if ranking.last_contacts is not None:
         yield "last_contact", ranking.last_contacts
     for name, texts in ranking.segments.items():
@@ -81,9 +82,9 @@ def _repeated(values: Sequence[float], form: str) -> list[str]:
     return [texts[value] for value in values]
 
 
-def _cents(amount: float) -> str:
-    """An amount with two decimals, blank for NaN."""
-    return "" if math.isnan(amount) else f"{amount:.2f}"
+def _cents(amounts: Floats) -> list[str]:
+    """Amounts with two decimals, blank for NaN."""
+    return ["" if math.isnan(amount) else f"{amount:.2f}" for amount in amounts.tolist()]
 
 
 def _amount(value: float) -> str:

@@ -109,7 +109,9 @@ class Page:
             (tier -> number of clients), `thresholds` (tier -> probability); where clients are held
             out also `held_out` (tier -> number of these); with values `value_at_risk` (tier -> its
             sum, None where none is known); after another list `moved` (`since`, and the numbers
-            `came`, `left` and `gone`); `rank_by` where it is not the risk; `order`,
+            `came`, `left` and `gone`); `earlier_line` where it is compared with another list
+            (`movement.EarlierLine`); `one_risk` where all have the same (`Ranking.one_risk`);
+            `rank_by` where it is not the risk; `order`,
             by what settings (`pricing.order_settings`); `has_profit` where costs are set;
             `calls_per_list` and `rest_days` where these are, `last_call` (the place where these
             calls end) where both are; `segments`, the segment columns, where there are some;
@@ -333,7 +335,7 @@ class Book:
             (row["place"],),
         ).fetchone()
         distance = row["place"] - first
-        values = {name: column[distance] for name, column in json.loads(features).items()}
+        values = {name: _shown(column[distance]) for name, column in json.loads(features).items()}
         return {**self._client(row), "features": values}
 
     def previous(self, order: str) -> Previous:
@@ -350,14 +352,17 @@ class Book:
         """Who is at high risk, and who moved there or away."""
         names = self._connection.execute("SELECT client FROM clients WHERE tier = ?", (HIGH,))
         clients = frozenset(name for (name,) in names)
+        time, least = self.about["time"], self.about["thresholds"]["high"]
+        line = self.about.get("earlier_line")
+        earlier = (line["least"], line["time"]) if line else None
         if "moved" not in self.about:
-            return HighRisk(self.about["time"], clients, None)
+            return HighRisk(time, clients, None, least, earlier)
         moves: dict[str, set[str]] = {CAME: set(), LEFT: set()}
         for client, move in self._connection.execute("SELECT client, move FROM moved"):
             moves[move].add(client)
         since = self.about["moved"]["since"]
         movement = Movement(since, frozenset(moves[CAME]), frozenset(moves[LEFT]))
-        return HighRisk(self.about["time"], clients, movement)
+        return HighRisk(time, clients, movement, least, earlier)
 
     def long_name(self, digest: str) -> str | None:
         """The name, too long for an address, that has this digest; None without one."""
@@ -387,6 +392,12 @@ class Book:
         return client
 
 
+def _shown(value: Any) -> Any:
+    """A feature's value; a whole number without a point."""
+    is_whole = isinstance(value, float) and value.is_integer() and abs(value) < 1e15
+    return int(value) if is_whole else value
+
+
 def name_digest(name: str) -> str:
     """SHA-256 of a client's name in UTF-8, hexadecimal; stands for one too long for an address."""
     return hashlib.sha256(name.encode()).hexdigest()
@@ -401,7 +412,7 @@ def opened(path: Path) -> Iterator[Book]:
         UnreadableError: the disk fails; a later attempt may succeed.
         DataError: the book is damaged.
     """
-    if not path.exists():
+    if not path.is_file():
         raise FileNotFoundError(path)
     # The file is only replaced, never changed: no locks, no journal are needed.
     uri = f"{path.absolute().as_uri()}?mode=ro&immutable=1"

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import contextlib
 import json
-import math
 import sqlite3
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
-from functools import cache
 from itertools import chain, islice
+from operator import add
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import orjson
 
 from attrition.core import atomic_files
 from attrition.core.errors import PipelineError
@@ -23,6 +24,7 @@ from attrition.ranking.movement import CAME, LEFT, Movement
 from attrition.ranking.ranking import Ranking, Tiers
 
 _BLOCK = 100  # clients whose features are one text
+_CELLS = 30_000  # that a statement adds: SQLite takes up to 32,766, without Python's lock
 
 
 def write_ranking(
@@ -33,7 +35,8 @@ def write_ranking(
     about: Mapping[str, Any],
     *,
     movement: Movement | None = None,
-) -> None:
+    meanwhile: Callable[[], Any] = lambda: None,
+) -> Any:
     """Replace the book by a ranking.
 
     Args:
@@ -43,6 +46,10 @@ def write_ranking(
         tiers: the thresholds used.
         about: `time`, `release` and `ranked` (which clients these are).
         movement: who has come to high risk and who has left it; None without an earlier list.
+        meanwhile: see `write_book`.
+
+    Returns:
+        What `meanwhile` does.
     """
     whole = {
         **about,
@@ -53,6 +60,8 @@ def write_ranking(
     if ranking.held_out is not None:
         held_out = ranking.tiers[ranking.to_call :]
         whole["held_out"] = {tier: int((held_out == tier).sum()) for tier in TIERS}
+    if ranking.one_risk is not None:
+        whole["one_risk"] = ranking.one_risk
     if ranking.values_at_risk is not None:
         whole["value_at_risk"] = {tier: ranking.value_at_risk(tier) for tier in TIERS}
     if ranking.profits is not None:
@@ -66,7 +75,16 @@ def write_ranking(
     contacted = ((place, day) for place, day in last_contacts if day)
     segments = _segments(ranking)
     clients, details = _clients(ranking), _details(ranking, features)
-    write_book(path, whole, clients, details, moved, contacted=contacted, segments=segments)
+    return write_book(
+        path,
+        whole,
+        clients,
+        details,
+        moved,
+        contacted=contacted,
+        segments=segments,
+        meanwhile=meanwhile,
+    )
 
 
 def write_book(
@@ -78,32 +96,44 @@ def write_book(
     *,
     contacted: Iterable[Sequence[Any]] = (),
     segments: Iterable[Sequence[Any]] = (),
-) -> None:
+    meanwhile: Callable[[], Any] = lambda: None,
+) -> Any:
     """Replace the book, whole or not at all.
 
     Args:
         about: plain values; see `Page`.
-        clients: rows of place, client, tier, probability, probability change, rank change, value,
-            value at risk, value rank; with `has_profit` in `about` also profit.
+        clients: rows of place, client, tier, probability, probability change, rank change, and as
+            far as there are some value, value at risk, value rank, profit.
         details: rows of place, reasons (JSON: a list of texts), features (JSON: column -> values
             of the client and of those below it; None where those of one above include them).
         moved: rows of client, move, place (None: no longer listed).
         contacted: rows of place and day of the last contact; only with `rest_days` in `about`.
         segments: rows of place, number of the segment column in `about`, text.
+        meanwhile: done in this thread while another writes; where it fails, the old book stays.
+
+    Returns:
+        What `meanwhile` does.
 
     Raises:
         PipelineError: the book cannot be written; the old one stays.
     """
+
+    def write(temporary: Path) -> None:
+        temporary.unlink(missing_ok=True)
+        with contextlib.closing(sqlite3.connect(temporary, isolation_level=None)) as connection:
+            more = {"details": details, "moved": moved, "segments": segments}
+            _fill(connection, about, clients, more)
+            if "rest_days" in about:
+                connection.execute(CONTACTED)
+                connection.executemany("INSERT INTO contacted VALUES (?, ?)", contacted)
+            connection.execute("COMMIT")
+
     try:
-        with atomic_files.replacing(path) as temporary:
-            temporary.unlink(missing_ok=True)
-            with contextlib.closing(sqlite3.connect(temporary, isolation_level=None)) as connection:
-                more = {"details": details, "moved": moved, "segments": segments}
-                _fill(connection, about, clients, more)
-                if "rest_days" in about:
-                    connection.execute(CONTACTED)
-                    connection.executemany("INSERT INTO contacted VALUES (?, ?)", contacted)
-                connection.execute("COMMIT")
+        with atomic_files.replacing(path) as temporary, ThreadPoolExecutor(1) as beside:
+            writing = beside.submit(write, temporary)
+            done = meanwhile()
+            writing.result()
+        return done
     except sqlite3.Error as error:  # such as a full disk
         raise PipelineError(f"{path}: cannot be written ({error})") from None
 
@@ -121,23 +151,37 @@ def _fill(
     for statement in SCHEMA:
         connection.execute(statement)
     connection.execute("INSERT INTO about VALUES (?)", (json.dumps(about),))
-    profit = "?" if about.get("has_profit") else "NULL"
-    rows = ((folded(row[1]), *row) for row in clients)
-    _insert(connection, "clients", f"(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, {profit})", rows)
-    for table, more_rows in more.items():
-        _insert(connection, table, "(?, ?, ?)", more_rows)
+    _insert(connection, "clients", 11, _with_folded(clients))
+    for table, rows in more.items():
+        _insert(connection, table, 3, rows)
     for statement in (*INDEXES, BY_VALUE) if "value_at_risk" in about else INDEXES:
         connection.execute(statement)
 
 
 def _insert(
-    connection: sqlite3.Connection, table: str, values: str, rows: Iterable[Sequence[Any]]
+    connection: sqlite3.Connection, table: str, columns: int, rows: Iterable[Sequence[Any]]
 ) -> None:
-    """Add rows to a table, some with each statement, which is quicker than one by one."""
+    """Add rows to a table, many with each statement, which is quicker than one by one.
+
+    Args:
+        columns: of the table; the last ones are NULL where the rows have none.
+    """
     rows = iter(rows)
-    while block := list(islice(rows, 50)):
-        many = f"INSERT INTO {table} VALUES {', '.join([values] * len(block))}"
-        connection.execute(many, list(chain.from_iterable(block)))
+    while block := list(islice(rows, _CELLS // columns)):
+        marks = ["?"] * len(block[0]) + ["NULL"] * (columns - len(block[0]))
+        many = ", ".join([f"({', '.join(marks)})"] * len(block))
+        connection.execute(f"INSERT INTO {table} VALUES {many}", list(chain.from_iterable(block)))
+
+
+def _with_folded(clients: Iterable[Sequence[Any]]) -> Iterator[Sequence[Any]]:
+    """The rows, each after its client's name for comparison; many names are compared as one."""
+    rows = iter(clients)
+    while block := list(islice(rows, _BLOCK)):
+        names = [row[1] for row in block]
+        together = folded("\n".join(names)).split("\n")
+        if len(together) > len(names):  # a name has lines
+            together = list(map(folded, names))
+        yield from map(add, zip(together, strict=True), block)
 
 
 def _segments(ranking: Ranking) -> Iterator[tuple[int, int, str]]:
@@ -164,9 +208,8 @@ def _counts(moved: Iterable[tuple[str, str, int | None]]) -> dict[str, int]:
 
 
 def _clients(ranking: Ranking) -> Iterator[tuple[Any, ...]]:
-    blanks = [math.nan] * len(ranking)  # SQLite's NULL; None takes Python ten times as long
-    ranks = ranking.value_ranks
-    more = [] if ranking.profits is None else [ranking.profits.tolist()]
+    values, at_risk, ranks = ranking.values, ranking.values_at_risk, ranking.value_ranks
+    more = [values, at_risk, None if ranks is None else np.where(ranks > 0, ranks, np.nan)]
     return zip(
         range(1, len(ranking) + 1),
         ranking.ids.tolist(),
@@ -174,38 +217,18 @@ def _clients(ranking: Ranking) -> Iterator[tuple[Any, ...]]:
         ranking.probabilities.tolist(),
         ranking.probability_changes,
         ranking.rank_changes,
-        blanks if ranking.values is None else ranking.values.tolist(),
-        blanks if ranking.values_at_risk is None else ranking.values_at_risk.tolist(),
-        blanks if ranks is None else np.where(ranks > 0, ranks, np.nan).tolist(),
-        *more,
+        *(column.tolist() for column in (*more, ranking.profits) if column is not None),
         strict=True,
     )
 
 
 def _details(ranking: Ranking, features: Mapping[str, Any]) -> Iterator[tuple[Any, ...]]:
     """Place, reasons as JSON, and at the first of each block the features of its clients."""
-    columns = {json.dumps(name): _texts(features[name][ranking.rows].tolist()) for name in features}
-    quoted = cache(json.dumps)
+    columns = {name: np.asarray(features[name])[ranking.rows] for name in features}
     for start in range(0, len(ranking), _BLOCK):
-        lists = (
-            f"{name}: [{', '.join(texts[start : start + _BLOCK])}]"
-            for name, texts in columns.items()
-        )
-        of_block: str | None = f"{{{', '.join(lists)}}}"
-        for place, reasons in enumerate(ranking.reasons[start : start + _BLOCK] or [[]], start + 1):
-            yield place, f"[{', '.join(map(quoted, reasons))}]", of_block
+        block = slice(start, start + _BLOCK)
+        values = {name: column[block].tolist() for name, column in columns.items()}
+        of_block: str | None = orjson.dumps(values).decode()
+        for place, reasons in enumerate(ranking.reasons[block] or [[]], start + 1):
+            yield place, orjson.dumps(reasons).decode(), of_block
             of_block = None
-
-
-def _texts(values: Sequence[Any]) -> list[str]:
-    """Numbers or texts as JSON, equal ones converted once; a missing number is null."""
-    texts = {value: _json(value) for value in set(values)}
-    return [texts[value] for value in values]
-
-
-def _json(value: Any) -> str:
-    if isinstance(value, float):
-        if math.isnan(value):
-            return "null"
-        return str(int(value)) if value.is_integer() and abs(value) < 1e15 else repr(value)
-    return json.dumps(value)

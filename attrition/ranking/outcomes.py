@@ -16,6 +16,8 @@ import numpy as np
 from attrition.calls.profit import ListProfit
 from attrition.core import plain_values
 from attrition.core.config import BY_RISK
+from attrition.core.formatting import chance, count
+from attrition.ranking.movement import EarlierLine
 from attrition.ranking.ranking import HIGH, OddValues, Ranking, Tiers, resting_in_words
 
 TOP_SIZES = (10, 20, 50)
@@ -37,6 +39,7 @@ class Remembered:
         sample: ids of all clients, or of a fixed sample, for the base rate.
         high: number of clients at high risk; None in an older history.
         value_at_risk: theirs in sum; None without values.
+        least: the least probability of these, a fraction 0-1; None in an older history.
     """
 
     key: str
@@ -48,10 +51,13 @@ class Remembered:
     high: int | None = None
     value_at_risk: float | None = None
     ranked: str | None = None
+    least: float | None = None
 
 
-def remember(ranking: Ranking, release: str, commit: str | None, ranked: str) -> Remembered:
-    """The part of a ranking that is kept, of bounded size."""
+def remember(
+    ranking: Ranking, release: str, commit: str | None, ranked: str, least: float | None = None
+) -> Remembered:
+    """The part of a ranking that is kept, of bounded size; see `Remembered`."""
     ids = ranking.ids.tolist()
     first = ranking.ungrouped[: max(TOP_SIZES)]
     top = tuple(ranking.ids[first].tolist())
@@ -67,7 +73,7 @@ def remember(ranking: Ranking, release: str, commit: str | None, ranked: str) ->
     high, at_risk = ranking.count(HIGH), ranking.value_at_risk(HIGH)
     content = repr((release, commit, len(ids), top, sample, high, at_risk, ranked))
     key = hashlib.sha256(content.encode()).hexdigest()[:16]
-    return Remembered(key, release, commit, len(ids), top, sample, high, at_risk, ranked)
+    return Remembered(key, release, commit, len(ids), top, sample, high, at_risk, ranked, least)
 
 
 @dataclass(frozen=True)
@@ -110,6 +116,9 @@ class RankingRecord:
         value_at_risk: of the clients at high risk, in sum; None without values.
         came, left: how many have come to high risk and have left it since the last list that was
             another, which was made at `since` (None in an older record); None without one.
+        earlier_line: the line for high risk of the list with which this one is compared; None
+            where it is seen to be the same.
+        one_risk: see `Ranking`.
         rank_by: what orders the list.
         profit: what calling is worth; None without costs, or where nothing is known of it.
         no_profit: why there is none although costs are set.
@@ -134,6 +143,8 @@ class RankingRecord:
     came: int | None = None
     left: int | None = None
     since: str | None = None
+    earlier_line: EarlierLine | None = None
+    one_risk: float | None = None
     rank_by: str = BY_RISK
     profit: ListProfit | None = None
     no_profit: str | None = None
@@ -141,6 +152,24 @@ class RankingRecord:
     first_free: str | None = None
     odd_values: OddValues | None = None
     in_common: str | None = None
+
+    @property
+    def one_risk_in_words(self) -> str:
+        """That all clients have the same risk, and what orders them then; "" where they differ."""
+        if self.one_risk is None:
+            return ""
+        order = "their value alone" if self.rank_by != BY_RISK else "nothing"
+        return (
+            f"All {count(self.clients)} {self.ranked} have the same risk of leaving, "
+            f"{chance(self.one_risk)}: {order} says whom to call first."
+        )
+
+    @property
+    def line_in_words(self) -> str:
+        """That high risk begins elsewhere than on the list with which this one is compared; "" for
+        no.
+        """
+        return self.earlier_line.in_words(self.thresholds.high) if self.earlier_line else ""
 
     @property
     def resting_in_words(self) -> str:
@@ -151,9 +180,8 @@ class RankingRecord:
         """As plain values; no key for what there need not be where it is not there."""
         plain: dict[str, Any] = plain_values.to_json(self)
         usual: dict[str, Any] = {"rank_by": BY_RISK}
-        usual |= dict.fromkeys(
-            ("since", "profit", "no_profit", "resting", "first_free", "odd_values", "in_common")
-        )
+        may_lack = "since earlier_line one_risk profit no_profit resting first_free odd_values"
+        usual |= dict.fromkeys((*may_lack.split(), "in_common"))
         return {key: value for key, value in plain.items() if (key, value) not in usual.items()}
 
 

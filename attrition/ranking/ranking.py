@@ -146,6 +146,7 @@ class Ranking:
         rest_days: for so many days after that; None: nobody rests.
         segments: segment column -> each client's text, "" for blank.
         exact: the probabilities before rounding to `DECIMALS`; money is computed from them.
+        is_again: whether it is the last list, made again; see `is_same`.
     """
 
     ids: NDArray[np.object_]
@@ -165,6 +166,7 @@ class Ranking:
     rest_days: int | None = None
     segments: Mapping[str, NDArray[np.object_]] = field(default_factory=dict)
     exact: Floats = field(default_factory=lambda: np.empty(0))
+    is_again: bool = False
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -197,6 +199,13 @@ class Ranking:
         assert self.rest_days is not None
         earliest = date.fromisoformat(min(self.last_contacts[: self.to_call]))
         return (earliest + timedelta(days=self.rest_days)).isoformat()
+
+    @property
+    def one_risk(self) -> float | None:
+        """The risk of all clients, where several have one and the same; else None."""
+        if len(self) < 2 or (self.probabilities != self.probabilities[0]).any():
+            return None
+        return float(self.probabilities[0])
 
     @property
     def odd_values(self) -> OddValues | None:
@@ -388,7 +397,7 @@ def _with_kept_changes(ranking: Ranking, previous: Previous) -> Ranking:
     if not previous.same_order:  # the places are left out
         changes = dict(zip(previous.ids, kept, strict=True))
         kept = places = [changes[client] for client in ranking.ids.tolist()]
-    return replace(ranking, probability_changes=kept, rank_changes=places)
+    return replace(ranking, probability_changes=kept, rank_changes=places, is_again=True)
 
 
 def _units(probabilities: Floats) -> NDArray[np.int64]:
@@ -397,11 +406,15 @@ def _units(probabilities: Floats) -> NDArray[np.int64]:
 
 
 def _order(probabilities: Floats, ids: NDArray[np.object_]) -> NDArray[np.intp]:
-    names = ids.tolist()
-    by_name = sorted(range(len(names)), key=names.__getitem__)
-    name_ranks = np.empty(len(names), np.intp)
-    name_ranks[by_name] = np.arange(len(names))
-    return np.lexsort((name_ranks, -probabilities))
+    """The rows, the likeliest leavers first; only among equal ones names are compared."""
+    order = np.argsort(-probabilities, kind="stable")
+    as_above = np.diff(probabilities[order], prepend=np.nan) == 0
+    tied = np.flatnonzero(as_above | np.append(as_above[1:], False))
+    rows = np.sort(order[tied])
+    names = ids[rows].tolist()
+    by_name = rows[sorted(range(len(names)), key=names.__getitem__)]
+    order[tied] = by_name[np.argsort(-probabilities[by_name], kind="stable")]
+    return order
 
 
 def _reasons(

@@ -10,6 +10,7 @@ from attrition.calls.words import profit_in_words
 from attrition.core import formatting
 from attrition.core.config import BY_PROFIT, BY_RISK, BY_VALUE
 from attrition.model.terms import Floats
+from attrition.monitoring import severity
 from attrition.ranking import ranking
 from attrition.ranking.client_pages import client_url, row_names
 from attrition.ranking.outcomes import RankingRecord
@@ -58,23 +59,40 @@ def headline(inputs: ReportInputs) -> str:
     high, clients, ranked = listed.high, listed.clients, listed.ranked
     if ranked != formatting.OPEN_CLIENTS:
         return f"{formatting.NO_OPEN_CLIENTS}."
+    if clients == 1:
+        tier = inputs.ranking.tiers[0]
+        return f"There is one client to rank, at {tier} risk of leaving."
+    if alike := listed.one_risk_in_words:
+        return f"{alike} {_call_first(inputs)}".strip()
+    was, now = "", formatting.percent(listed.thresholds.high)
+    if listed.earlier_line:
+        was = (
+            f", which now begins at {now} (before: {formatting.percent(listed.earlier_line.least)})"
+        )
+    if not high:
+        return f"None of {clients:,} {ranked} is at high risk of leaving{was}."
+    verb = "is" if high == 1 else "are"
+    text = f"{high:,} of {clients:,} {ranked} {verb} at high risk of leaving{was}."
+    return f"{text} {_call_first(inputs)}".strip()
+
+
+def _call_first(inputs: ReportInputs) -> str:
+    """Whom to call first; "" where that is one client, or where no order can be relied on."""
+    model, listed = inputs.model, inputs.listed
+    assert model is not None
+    assert listed is not None
+    assert not isinstance(inputs.ranking, str)
+    if listed.one_risk is not None and listed.rank_by == BY_RISK:
+        return ""
+    cross_validated = model.training.get("cross_validated") or {}
+    if not severity.is_to_be_relied_on(inputs.decision_on_model, model.scores, cross_validated):
+        return ""
     shown = len(inputs.ranking.first_to_call(TOP))
     shown = min(shown, inputs.config.calls_per_list or shown)
     if listed.profit and listed.rank_by == BY_PROFIT:
         shown = min(shown, listed.profit.plan.calls)
-    if clients == 1:
-        tier = inputs.ranking.tiers[0]
-        return f"There is one client to rank, at {tier} risk of leaving."
-    if not high:
-        return f"None of {clients:,} {ranked} is at high risk of leaving."
-    first = f"Call these {_number_word(shown)} first." if shown > 1 else ""
-    verb = "is" if high == 1 else "are"
-    return f"{high:,} of {clients:,} {ranked} {verb} at high risk of leaving. {first}".strip()
-
-
-def _number_word(number: int) -> str:
-    words = "zero one two three four five six seven eight nine ten".split()
-    return words[number]
+    numbers = "two three four five six seven eight nine ten".split()
+    return f"Call these {numbers[shown - 2]} first." if shown > 1 else ""
 
 
 def at_stake(inputs: ReportInputs) -> str:
@@ -175,8 +193,9 @@ def _calls(clients: Ranking, listed: RankingRecord, names: str) -> Calls:
     calls = tuple(_call(clients, position) for position in clients.first_to_call(TOP))
     resting = listed.resting_in_words if calls else ""
     counted = ", ".join(f"{clients.count(t):,} {t}" for t in (ranking.HIGH, ranking.MEDIUM))
+    is_by_name = listed.one_risk is not None and listed.rank_by == BY_RISK
     return Calls(
-        caption=_CAPTIONS[listed.rank_by],
+        caption="The first clients by name" if is_by_name else _CAPTIONS[listed.rank_by],
         calls=calls,
         with_changes=any(call.change for call in calls),
         with_values=with_values,
@@ -186,8 +205,8 @@ def _calls(clients: Ranking, listed: RankingRecord, names: str) -> Calls:
         f"Of {len(clients):,} clients, {counted}, {clients.count(ranking.LOW):,} low. "
         f"{_held_out(clients)}{formatting.sentence(resting) + ' ' if resting else ''}"
         f"The whole list, in order, is clientrisk.csv. {names}{' ' if names else ''}"
-        f"A reason raises the risk above the average client's; where it does so strongly, it "
-        f"doubles the odds of leaving, or more.",
+        "A reason is a value that raises the client's risk above its mean over all clients' values "
+        "of that column, all else being equal; strongly: it doubles the odds of leaving, or more.",
     )
 
 
@@ -206,11 +225,11 @@ def _call(ranking: Ranking, position: int) -> Call:
     reasons = ranking.reasons[position] if position < len(ranking.reasons) else []
     return Call(
         rank=formatting.count(position + 1),
-        client=formatting.middle(ranking.ids[position], 60),
+        client=formatting.middle(ranking.ids[position]),
         risk=formatting.chance(float(ranking.probabilities[position])),
         share=float(ranking.probabilities[position]),
         tier=str(ranking.tiers[position]),
-        reasons=tuple(formatting.middle(reason, 160) for reason in reasons),
+        reasons=tuple(formatting.middle(reason, 200) for reason in reasons),
         change=_change(ranking, position),
         at_risk=_money_of(ranking.values_at_risk, position),
         profit=_money_of(ranking.profits, position),
@@ -255,7 +274,7 @@ def by_value(inputs: ReportInputs) -> Iterator[Table]:
     rows = [
         (
             formatting.count(ranks[position]),
-            formatting.middle(ranking.ids[position], 60),
+            formatting.middle(ranking.ids[position]),
             _money(float(ranking.values_at_risk[position])),
             _money(float(ranking.values[position])),
             formatting.chance(float(ranking.probabilities[position])),

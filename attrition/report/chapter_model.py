@@ -8,6 +8,7 @@ from typing import Any
 from attrition.core import formatting
 from attrition.core.formatting import decimal, number_format, percent, signed
 from attrition.core.labels import Labels
+from attrition.data.near_copies import CopiedRows
 from attrition.model import monotone, unused
 from attrition.model.scorecard import Scorecard
 from attrition.model.terms import Axis, CategoricalTerm, KnotAxis, NumericTerm, Term
@@ -47,10 +48,7 @@ def trust(inputs: ReportInputs) -> str:
         return "The model below is a candidate; nothing is ranked by it."
     cross_validated = model.training.get("cross_validated") or {}
     below = inputs.config.model_score_threshold
-    decision = inputs.decision
-    if decision is not None and decision.release_after not in (None, model.release):
-        decision = None  # it speaks of another model
-    return severity.state_line(decision, model.scores, cross_validated, below)
+    return severity.state_line(inputs.decision_on_model, model.scores, cross_validated, below)
 
 
 def chapter(inputs: ReportInputs) -> Section:
@@ -152,6 +150,8 @@ def _skill(model: Model, confusion: Plot | str | None) -> Iterator[Block]:
             f" {formatting.plural(known, 'test row')} of clients of whom the model has learnt "
             f"other rows; in cross-validation every client is new."
         )
+    if copied := model.training.get("copied"):
+        note += f" {formatting.sentence(str(CopiedRows(**copied)))}"
     scores = table("The model's score when it was made", "lrr", head, rows, note)
     yield Beside((scores, confusion)) if isinstance(confusion, Plot) else scores
 
@@ -169,7 +169,7 @@ def weak_segments(decision: DecisionRecord | None, release: str | None) -> Itera
     yield Text("For some clients it is clearly worse than for the rest: believe their risks less.")
     rows = [
         (
-            " and ".join(formatting.line(part, 60) for part in weak.conditions),
+            " and ".join(formatting.middle(part) for part in weak.conditions),
             f"{weak.rows:,}",
             decimal(weak.log_loss, 2),
             f"{signed(weak.difference, 2)} ({formatting.between(weak.interval, 2)})",

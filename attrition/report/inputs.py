@@ -102,6 +102,14 @@ class ReportInputs:
     ledger: Ledger
     plots: Mapping[str, Plot | str]
 
+    @property
+    def decision_on_model(self) -> DecisionRecord | None:
+        """The decision record, unless it speaks of another model."""
+        decision, model = self.decision, self.model
+        if decision is None or model is None:
+            return decision
+        return decision if decision.release_after in (None, model.release) else None
+
     def drawn(self, *names: str) -> list[Plot]:
         """Those of these pictures that could be drawn."""
         return [plot for name in names if isinstance(plot := self.plots.get(name), Plot)]

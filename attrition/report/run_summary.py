@@ -11,6 +11,7 @@ from attrition.core.formatting import (
     NO_OPEN_CLIENTS,
     OPEN_CLIENTS,
     TERMINAL_WIDTH,
+    day,
     listing,
     no_list,
     paragraph,
@@ -204,10 +205,12 @@ def _clients(ranking: RankingRecord) -> str:
         f"{ranking.high:,} of {ranking.clients:,} {ranking.ranked}{verb} at high risk, "
         f"{ranking.medium:,} at medium (models/clientrisk.csv)."
     )
+    if ranking.one_risk_in_words:
+        text = f"{ranking.one_risk_in_words} The list is models/clientrisk.csv."
     profit = profit_in_words(ranking.profit) if ranking.profit else None
     no_profit = sentence(ranking.no_profit) if ranking.no_profit else None
     resting = sentence(ranking.resting_in_words) if ranking.resting_in_words else None
-    parts = (text, resting, profit, no_profit, list_helped(ranking))
+    parts = (text, ranking.line_in_words, resting, profit, no_profit, list_helped(ranking))
     return " ".join(filter(None, dict.fromkeys(parts)))  # who rests may be why there is no profit
 
 
@@ -222,7 +225,7 @@ def list_helped(ranking: RankingRecord) -> str | None:
 
 def _helped(earlier: EarlierList, top: OutcomeCounts) -> str:
     overall = earlier.all
-    first = f"Of the first {top.clients} on the list of {earlier.time[:10]}, "
+    first = f"Of the first {top.clients} on the list of {day(earlier.time)}, "
     outcomes = plural(top.contacted, "known outcome")
     verb = "is" if top.contacted == 1 else "are"
     not_counted = f"{outcomes} of clients who had been contacted {verb} not counted"

@@ -105,13 +105,15 @@ def rankings(path: Path) -> list[tuple[str, dict[str, Any]]]:
 
 def high_risk(path: Path, ranked: str) -> list[dict[str, Any]]:
     """Of each remembered ranking of such clients, oldest first: `time`, and of its clients at high
-    risk the number (`high`) and the value at risk in sum (`value_at_risk`, None without values).
+    risk the number (`high`), the value at risk in sum (`value_at_risk`, None without values) and
+    the least probability (`least`, None where it was not kept).
     """
 
     def counts(reader: sqlite3.Connection) -> list[dict[str, Any]]:
         rows = reader.execute(
             "SELECT time, json_extract(ranking, '$.high') AS high, "
-            "json_extract(ranking, '$.value_at_risk') AS value_at_risk FROM rankings "
+            "json_extract(ranking, '$.value_at_risk') AS value_at_risk, "
+            "json_extract(ranking, '$.least') AS least FROM rankings "
             "WHERE json_valid(ranking) AND json_extract(ranking, '$.ranked') = ? ORDER BY number",
             (ranked,),
         )

@@ -81,7 +81,7 @@ def write(path: Path, add: Callable[[sqlite3.Connection], None], what: str) -> N
         try:
             _add(path, add)
         except (sqlite3.DatabaseError, UnicodeDecodeError) as error:
-            if not _is_damage(error):
+            if not _is_damage(error) and not path.is_dir():
                 raise
             _move_aside(path, error)
             _add(path, add)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import gzip
 import os
+import re
 import signal
 import sqlite3
 import subprocess
@@ -118,6 +119,7 @@ def test_clients_of_no_row_are_kept_named_in_one_file_and_count_when_they_come(
     )
     (notice,) = ingestion.run(peopled.config).notices
     assert "2 clients of it in no row so far (1 written almost as a known one: is it" in notice
+    assert re.search(r" \(\d+ \w+ \d{4}, \d\d:\d\d UTC\)$", notice)
     assert "Late" not in notice  # logs and alerts hold no clients' names
     (path,) = peopled.config.quarantine.glob("actions-*")
     rows = [line.split(",") for line in path.read_text().splitlines()[1:]]

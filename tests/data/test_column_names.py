@@ -48,6 +48,7 @@ def test_counters_are_known_by_their_names() -> None:
         "index",
         "Sl No",
         "Nr.",
+        "seqn",
     ]
     assert all(map(column_names.is_counter, counters))
     assert not any(

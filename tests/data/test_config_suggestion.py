@@ -341,6 +341,26 @@ def test_a_number_of_many_digits_in_every_row_is_no_amount() -> None:
     assert found.settings["id_column"] == "handset"
 
 
+@pytest.mark.parametrize("end", ["", ".0"])
+def test_running_and_long_numbers_are_known_with_a_point_and_a_zero_too(
+    end: str, project: Project
+) -> None:
+    """As tables of surveys have them, and as pandas writes whole numbers beside a blank."""
+    draw = random.Random(8)
+    numbers = sorted(draw.sample(range(233, 25_062), 300))  # a survey's, with gaps
+    handsets = draw.sample(range(10**8, 10**9), 299)
+    rows = [
+        [f"{number}{end}", f"{handset}{end}", draw.randrange(40), i % 3 // 2]
+        for i, (number, handset) in enumerate(zip(numbers, [handsets[0], *handsets], strict=True))
+    ]
+    found = suggest_settings(project.config, table(project, "seqn,handset,x,y", rows), "y")
+    assert found.left_out == {
+        "seqn": "it counts the rows",
+        "handset": "an id by its looks: nearly every row has 9 digits of its own",
+    }
+    assert found.settings["numeric_columns"] == ["x"]
+
+
 def test_numbers_with_leading_zeros_are_codes() -> None:
     branch = replace(NUMBER, name="branch", distinct=30, has_leading_zeros=True)
     assert choose_columns([branch, NUMBER], 100).settings["categorical_columns"] == ["branch"]

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 from sklearn.compose import ColumnTransformer
 
+from attrition.model import ramps as room
 from attrition.model.basis import Columns, make_basis
 from attrition.model.ramps import SLOPE, Ramps, RampsOfRows
 
@@ -117,15 +118,16 @@ def test_a_pair_of_numbers_has_a_function_that_raises_each_corner() -> None:
     first = int(ramps.starts[-2])
     assert len(ramps.signs) - first == 2 * 6  # of y: rising, falling; of x: two and a hinge each
     grids = ramps.points(np.arange(first, len(ramps.signs))).toarray()[7:].T.reshape(12, 2, 3)
+    grids = (grids / room.PAIR).round(12)
     rising, along, falling = grids[0], grids[2], grids[10]
     assert along.tolist() == [[0, 0, 0], [0, 1, 2]]  # y high, the higher x
     assert rising.tolist() == [[0, 0, 0], [0, 1, 1]]  # y high, x over 0
     assert falling.tolist() == [[1, 1, 0], [0, 0, 0]]  # y low, x under 3
-    assert rows.values(np.array([first]))[:4, 0].tolist() == [0.0, 0.0, 1.0, 1.0]
+    assert rows.values(np.array([first]))[:4, 0] == pytest.approx([0.0, 0.0, 0.5, 0.5])
     halfway = pd.DataFrame({"y": [5.5], "x": [0.5]})
     basis, _, _ = fitted(("y", "x"), pairs=(("y", "x"),))
     hats = sparse.csr_matrix(basis.transform(halfway))
-    assert RampsOfRows(ramps, hats).values(np.array([first])).tolist() == [[0.25]]
+    assert RampsOfRows(ramps, hats).values(np.array([first]))[0, 0] == pytest.approx(0.25 / 2)
 
 
 def test_a_pair_of_a_number_and_levels_has_both_ways_for_each_level() -> None:
@@ -135,7 +137,7 @@ def test_a_pair_of_a_number_and_levels_has_both_ways_for_each_level() -> None:
     a, b = [1.0, 0.0, 1.0, 1.0], [0.0, 1.0, 0.0, 0.0]
     y = np.array([0.0, 0.0, 1.0, 1.0])
     expected = [y * a, y * b, (1 - y) * a, (1 - y) * b]
-    assert values[:4].T.tolist() == np.array(expected).tolist()
+    assert pytest.approx(np.array(expected)) == values[:4].T / room.PAIR
 
 
 def test_a_column_of_one_value_has_no_ramp() -> None:

@@ -10,6 +10,7 @@ import shutil
 import subprocess
 import tempfile
 from collections.abc import Callable, Iterator
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ import pytest
 from attrition.core.errors import DataError
 from attrition.model.scorecard import Scorecard, scorecard_from_json
 from attrition.model.scorecard_sql import DUCKDB, POSTGRES, Dialect, select
+from attrition.model.terms import KnotAxis, NumericTerm, PairTerm
 from tests.support.scorecards import CARD, CLIENTS, card, random_card, random_clients
 
 LABELS = ("it's \\fine", 'leaves "now"')
@@ -127,6 +129,26 @@ ROLLBACK;
     )
     found = [(float(row[1]), row[2]) for row in csv.reader(io.StringIO(answer))]
     assert_agree(model, clients, found)
+
+
+@pytest.mark.slow
+def test_postgres_scores_numbers_whose_products_it_would_refuse(
+    postgres: Callable[[str], str],
+) -> None:
+    axis = KnotAxis((0.0, 10.0), 10.0)
+    terms = tuple(NumericTerm(name, axis, (0.0, 0.1), 0.0, 0.0, 0.0) for name in "ab")
+    pair = PairTerm(("a", "b"), (axis, axis), ((0.0, 0.2), (0.3, 0.9)), 0.0)
+    model = Scorecard(0.0, 0.5, terms, (), (pair,))
+    numbers = [5e-324, -5e-324, 1e-310, 1e-170, 3.0]
+    rows = ", ".join(f"({n}, {a!r}, {b!r})" for n, (a, b) in enumerate(product(numbers, numbers)))
+    table = f"(VALUES {rows}) AS t (id, a, b)"
+    answer = postgres(
+        f"COPY ({select(model, POSTGRES, table, 'id', LABELS)}) TO STDOUT (FORMAT csv)"
+    )
+    found = {int(row[0]): float(row[1]) for row in csv.reader(io.StringIO(answer))}
+    a, b = zip(*product(numbers, numbers), strict=True)
+    expected = model.probabilities({"a": a, "b": b})
+    np.testing.assert_allclose([found[n] for n in range(len(a))], expected, rtol=0, atol=1e-9)
 
 
 def create_table(model: Scorecard, dialect: Dialect) -> str:

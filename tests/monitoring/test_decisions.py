@@ -18,6 +18,7 @@ from attrition.monitoring.decisions import (
     Scored,
     TrainingSituation,
     Verdict,
+    called_weak,
     disbelieved,
     first_model_verdict,
     new_columns_verdict,
@@ -304,9 +305,11 @@ def test_a_fall_under_the_threshold_that_may_be_chance_refuses_no_candidate() ->
 def test_the_first_model_is_deployed_and_a_weak_one_with_a_warning(
     score: Score, warning: str | None
 ) -> None:
-    found = first_model_verdict(
-        TrainingNeed(TrainingKind.FIRST, "no model is deployed yet"), Scored(score, UNKNOWN), 0.60
+    need, candidate = (
+        TrainingNeed(TrainingKind.FIRST, "no model is deployed yet"),
+        Scored(score, UNKNOWN),
     )
+    found = called_weak(first_model_verdict(need, candidate), candidate, 0.60)
     assert found.deploy
     assert bool(found.warnings) is (warning is not None)
     assert warning is None or warning in found.warnings[0].text
@@ -314,7 +317,8 @@ def test_the_first_model_is_deployed_and_a_weak_one_with_a_warning(
 
 def test_without_test_data_cross_validation_speaks_and_is_called_so() -> None:
     need = TrainingNeed(TrainingKind.FIRST, "no model is deployed yet")
-    found = first_model_verdict(need, Scored(UNKNOWN, scored(0.55, 0.5, 0.6)), 0.60)
+    candidate = Scored(UNKNOWN, scored(0.55, 0.5, 0.6))
+    found = called_weak(first_model_verdict(need, candidate), candidate, 0.60)
     assert found.reason == (
         "it is the first model; its cross-validated F1 is 0.550 on 1,000 of the rows it learnt from"
     )
@@ -366,5 +370,5 @@ def test_a_weak_model_is_called_so_also_where_the_columns_have_changed() -> None
     weak = RunWarning("the model is weak: F1 0.580 is under 0.6", Topic.WEAK_MODEL)
     for f1, warnings in ((0.58, (weak,)), (0.62, ())):
         both = Scored(scored(f1, 0.5, 0.7), UNKNOWN)
-        found = new_columns_verdict(need, both, 0.55, 0.58, 0.60)
+        found = called_weak(new_columns_verdict(need, both, 0.55, 0.58, 0.60), both, 0.60)
         assert (found.verdict, found.warnings) == ("deployed", warnings)

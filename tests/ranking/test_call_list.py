@@ -8,13 +8,14 @@ import re
 from dataclasses import replace
 from datetime import date, timedelta
 from typing import Any
+from unittest.mock import ANY
 
 import pytest
 
 from app import create_app
 from attrition.calls.holdout import is_held_out
 from attrition.core import atomic_files, clock
-from attrition.core.formatting import day
+from attrition.core.formatting import day, moment
 from attrition.ranking import call_list, lookup_db
 from attrition.ranking.call_list import RankingResult
 from attrition.ranking.outcomes import OutcomeCounts
@@ -22,10 +23,11 @@ from attrition.ranking.ranking import Tiers
 from attrition.ranking.study_of_calls import StudySoFar
 from attrition.runs import history, idle
 from tests.conftest import FORMS, HEADER, Project
-from tests.support.browsing import BROWSER
+from tests.support.browsing import BROWSER, page_of
 from tests.support.effects import effect_of
-from tests.support.pages import document_text
+from tests.support.pages import Element, document_text, tables
 from tests.support.pages import page as html
+from tests.support.records import decision_record
 from tests.support.releases import deploy, labelled_rows
 
 # The card of these tests: log-odds 2 - 0.04 x lastmonth_activity, so 0 gives 0.8808, 50 gives 0.5,
@@ -163,7 +165,8 @@ def test_other_settings_alone_move_nobody_and_every_place_compares_with_the_same
     call_list.rank(listed.config)
     changes = {row["client"]: row["probability_change"] for row in table(listed)}
     assert changes["Busy"] == "0.7616"
-    # By value Fresh stands first, though nobody's risk has moved; then all are at high risk.
+    # By value Fresh stands first, though nobody's risk has moved; then all are at high risk, of
+    # whom only Busy and Fresh have come to it.
     for more in ({}, {"high_risk_threshold": 0.2, "medium_risk_threshold": 0.1}):
         listed.configure(value_column="lastyear_activity", rank_by="value at risk", **more)
         call_list.rank(listed.config)
@@ -176,7 +179,7 @@ def test_other_settings_alone_move_nobody_and_every_place_compares_with_the_same
             moved = book.about["moved"]
         assert moved["since"] == first
         came = client.get("/clients?moved=came").get_json()["clients"]
-        assert len(came) == moved["came"] == (3 if more else 1)
+        assert len(came) == moved["came"] == (2 if more else 1)
         assert {"Busy": 0.7616}.items() <= {
             one["client"]: one["probability_change"] for one in came
         }.items()
@@ -191,6 +194,91 @@ def test_other_settings_alone_move_nobody_and_every_place_compares_with_the_same
     latest = {row["client"]: row for row in table(listed)}
     assert latest["Busy"]["probability_change"] == "-0.7616"
     assert latest["Fresh"]["rank_change"] == "0"  # both lists are by value
+
+
+def reporting(project: Project) -> Project:
+    """The project, which now writes the report for a browser."""
+    project = Project(project.root, ("html",))
+    project.configure()
+    return project
+
+
+def heads(project: Project) -> tuple[str, str]:
+    """The headlines of the page and of the report, which is made anew."""
+    project.run("reporting.py", check=False)  # 1, since it has no confusion matrix to draw
+    (title,) = re.findall("<h1>(.*?)</h1>", page_of(project))
+    return title, report(project).all("h1")[0].text
+
+
+def report(project: Project) -> Element:
+    return html(project.root / "models/report.html")
+
+
+def test_another_line_for_high_risk_alone_moves_nobody_and_is_said_everywhere(
+    listed: Project,
+) -> None:
+    listed = reporting(listed)
+    atomic_files.write_json(listed.config.decision, decision_record().to_json())
+    arrive(listed)
+    with lookup_db.opened(listed.config.client_book) as book:
+        first = book.about["time"]
+    listed.configure(high_risk_threshold=0.8, medium_risk_threshold=0.1)
+    told = "at high risk of leaving, which now begins at 80% (before: 50%)"
+    assert heads(listed) == (
+        f"1 of 5 clients is {told}",
+        f"1 of 5 open clients is {told}. Call these five first.",
+    )
+    words = (
+        f"High risk now begins at 80%, set in config.json; on the list of {moment(first)} it began "
+        "at 50%, and from there on 3 clients would be at high risk today."
+    )
+    assert words in page_of(listed)
+    assert words in report(listed).text
+    result = call_list.rank(listed.config)
+    assert isinstance(result, RankingResult)
+    assert words in " ".join(call_list.top_table(result).split())
+    assert result.movement is None
+    # Busy alone has come to it; Absent and Middling, who are below the new line, have not left it.
+    arrive(listed, ("Busy", "0"))
+    assert moved_of(listed) == {"since": ANY, "came": 1, "left": 0, "gone": 0}
+    assert "now begins" not in heads(listed)[0]  # on both lists it begins at 80%
+
+
+def test_lists_of_different_lines_are_compared_by_todays(listed: Project) -> None:
+    listed = reporting(listed)
+    arrive(listed)
+    listed.configure(high_risk_threshold=0.8, medium_risk_threshold=0.1)
+    arrive(listed, ("Busy", "60"), ("Absent", "100"), ("Middling", "10"))
+    # Middling rises to 83%; Absent falls from 73%, which is under 80%, too.
+    moved = moved_of(listed)
+    assert (moved["came"], moved["left"]) == (1, 0)
+    assert heads(listed)[0].endswith("which now begins at 80% (before: 50%)")
+    for least, came, left in ((0.3, 1, 1), (0.5, 0, 1), (0.8, 1, 0)):
+        listed.configure(high_risk_threshold=least, medium_risk_threshold=0.1)
+        arrive(listed)  # Busy has come to 40%, Absent has left for 12%
+        moved = moved_of(listed)
+        assert (moved["came"], moved["left"], moved["gone"]) == (came, left, 0), least
+        told = f", which now begins at {least:.0%} (before: 50%)" if least != 0.5 else ""
+        assert heads(listed)[0].endswith(f"at high risk of leaving{told}")
+
+
+def test_where_all_clients_have_one_risk_nobody_is_said_to_come_first(project: Project) -> None:
+    project = reporting(project)
+    deploy(project)
+    project.write("sourcedata/open.csv", source_rows([(name, "50") for name in "BCA"]))
+    arrive(project)
+    title, headline = heads(project)
+    assert title == "All 3 clients have the same risk of leaving, 50.0%"
+    assert headline == (
+        "All 3 open clients have the same risk of leaving, 50.0%: nothing says whom to call first."
+    )
+    assert "Whom to call first" not in page_of(project)
+    assert "most likely to leave" not in tables(report(project))
+    result = call_list.rank(project.config)
+    assert isinstance(result, RankingResult)
+    assert headline in " ".join(call_list.top_table(result).split())
+    project.configure(value_column="lastyear_activity", rank_by="value at risk")
+    assert "value alone says whom to call first. Call these three first." in heads(project)[1]
 
 
 def test_a_run_killed_between_list_and_book_loses_no_movement(listed: Project) -> None:

@@ -37,7 +37,7 @@ def write(path: Path, ranking: Ranking, day: int, *, again: bool = False) -> Non
     if path.exists():
         with opened(path) as book:
             moved = moved_as_before if again else moved_since
-            movement = moved(book.high_risk(), ranking)
+            movement = moved(book.high_risk(), ranking, 0.5)
     about = {"time": NOW.format(day), "release": "000001-a", "ranked": "open clients"}
     features = {"size": np.zeros(len(ranking))}
     write_ranking(path, ranking, features, Tiers(0.5, 0.25), about, movement=movement)

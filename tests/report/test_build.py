@@ -223,10 +223,12 @@ def test_the_ten_clients_are_those_of_the_list(second_run: Project) -> None:
         assert row["client"] in text
     counts = atomic_files.read_json(second_run.config.decision)["ranking"]
     headline = html(second_run).all("h1")[0].text
+    now, before = counts["thresholds"]["high"], counts["earlier_line"]["least"]
     assert headline == (
-        f"{counts['high']:,} of {counts['clients']:,} open clients are at high risk of leaving. "
-        f"Call these ten first."
+        f"{counts['high']:,} of {counts['clients']:,} open clients are at high risk of leaving, "
+        f"which now begins at {now:.0%} (before: {before:.0%}). Call these ten first."
     )
+    assert f"High risk now begins at {now:.0%}, set by the model; on the list of" in text
     assert "not always the one a call will keep" in text
     assert "random part of the clients" in html(second_run).text
 
@@ -413,7 +415,7 @@ def test_hostile_names_of_clients_and_columns_are_texts(project: Project) -> Non
     shown = [cells[1] for cells in tables(root)["The clients most likely to leave"][1:]]
     assert len(shown) == len(HOSTILE)
     assert {"=cmd()", "<script>alert(1)</script>", "{{7*7}} {% include 'x' %}"} <= set(shown)
-    assert max(map(len, shown)) == 60
+    assert max(map(len, shown)) == 80
     assert not re.search("[\u202a-\u202e\u2066-\u2069\x00-\x08]", root.text)
     assert (project.root / "models/report.html").stat().st_size < 2_000_000
     reader = document(project.root / "models/report.pdf")

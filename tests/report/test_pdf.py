@@ -127,28 +127,75 @@ def test_a_picture_of_many_panels_goes_on_row_by_row_and_no_row_stands_without_i
     assert "A caption." in told[1]
 
 
+@pytest.mark.parametrize("lines", range(32, 38))
+def test_no_row_of_panels_shrinks_to_fit_the_end_of_a_page(
+    monkeypatch: pytest.MonkeyPatch, lines: int
+) -> None:
+    monkeypatch.setattr(pdf, "LAYOUTS", (("0.98", "1"),))
+    plots = plot("panels", "Panels")
+    assert letter_sizes(*[Text("text")] * lines, plots) == letter_sizes(Text("text"), plots)
+
+
+def letter_sizes(*blocks: Block) -> set[float]:
+    """The sizes of all letters of a document, in points."""
+    sizes: set[float] = set()
+
+    def visit(text: str, place: list[float], of_text: list[float], _: object, size: float) -> None:
+        sizes.update([round(abs(size * of_text[3] * place[3]), 2)] if text.strip() else [])
+
+    for page in document(*blocks).pages:
+        page.extract_text(visitor_text=visit)
+    return sizes
+
+
+def test_a_page_is_filled_by_space_above_its_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
+    blocks: list[Block] = []
+    for number in range(3):
+        blocks += [Heading(f"heading {number}"), table("A table", "l", ["Row"], [["row"]] * 5)]
+    blocks += [plot("sketch", f"sketch {number}") for number in range(4)]
+    monkeypatch.setattr(pdf, "LAYOUTS", (("0.98", "1"),))
+    first, last = pages(*blocks)
+    monkeypatch.setattr(pdf, "MOST_ADDED", 0.0)
+    first_as_it_comes, last_as_it_comes = pages(*blocks)
+    assert filled(first_as_it_comes) < 0.8
+    assert filled(first) > 0.9
+    assert filled(last) == pytest.approx(filled(last_as_it_comes))
+
+
+def test_space_is_added_above_headings_tables_and_pictures_of_all_pages_but_the_last() -> None:
+    top, bottom = pdf.MARGINS
+    names = ["title 0", "text 0.0", "table 0.1", "heading 0.2", "text 0.3", "beside 0.4"]
+    heights = [top, 0.1, 0.2, 0.5, 0.6, 0.7]
+    found = [
+        pdf.Edge(name, is_begin, 1, height + 0.05 * (not is_begin))
+        for name, height in zip(names, heights, strict=True)
+        for is_begin in (True, False)
+    ]
+    found += [pdf.Edge("beside 0.4.1", True, 1, 0.7), pdf.Edge("beside 0.4.1", False, 1, 0.85)]
+    last = [pdf.Edge("plot 1.0", is_begin, 2, 0.3) for is_begin in (True, False)]
+    last += [pdf.Edge("plot 1.1", is_begin, 2, 0.4) for is_begin in (True, False)]
+    space = (bottom - 0.85 - pdf.ROUNDING) / 3
+    expected = {name: pytest.approx(space) for name in ("table 0.1", "heading 0.2", "beside 0.4")}
+    assert 0 < space < pdf.MOST_ADDED
+    assert pdf.spaces(found + last) == expected
+
+
 @pytest.mark.parametrize("layout", pdf.LAYOUTS)
 def test_letters_in_pictures_are_legible(
     monkeypatch: pytest.MonkeyPatch, layout: tuple[str, str]
 ) -> None:
     monkeypatch.setattr(pdf, "LAYOUTS", (layout,))
     beside = Beside((table("A table", "l", ["Row"], [["row"]]), plot("matrix", "Matrix")))
-    sizes: list[float] = []
-
-    def visit(text: str, place: list[float], of_text: list[float], _: object, size: float) -> None:
-        sizes.extend([abs(size * of_text[3] * place[3])] if text.strip() else [])
-
-    for page in document(plot("sketch", "A sketch"), beside).pages:
-        page.extract_text(visitor_text=visit)
-    assert min(sizes) > LEAST_LETTERS
+    assert min(letter_sizes(plot("sketch", "A sketch"), beside)) > LEAST_LETTERS
 
 
-def edges(*blocks: tuple[int, float, int, float]) -> list[tuple[str, bool, int, float]]:
+def edges(*blocks: tuple[int, float, int, float]) -> list[pdf.Edge]:
     """Of blocks, each from a page and height to another, what the template says."""
-    numbered = [(f"0.{number}", *block) for number, block in enumerate(blocks)]
-    return [(name, True, first, top) for name, first, top, _, _ in numbered] + [
-        (name, False, last, bottom) for name, _, _, last, bottom in numbered
-    ]
+    found = []
+    for number, (first, top, last, bottom) in enumerate(blocks):
+        found.append(pdf.Edge(f"table 0.{number}", True, first, top))
+        found.append(pdf.Edge(f"table 0.{number}", False, last, bottom))
+    return found
 
 
 def test_the_flaw_of_a_layout_is_its_longest_empty_stretch_or_a_badly_torn_table() -> None:
@@ -201,15 +248,15 @@ def test_the_appendix_begins_where_its_first_chapter_does(lines: int) -> None:
 def test_a_name_in_any_script_makes_a_document_with_the_machines_fonts_where_they_are_needed(
     monkeypatch: pytest.MonkeyPatch, name: str, from_machine: bool
 ) -> None:
-    compile_, asked = typst.compile, []
+    compiler, asked = typst.Compiler, set()
 
     def noted(*arguments: Any, **options: Any) -> Any:
-        asked.append(not options["ignore_system_fonts"])
-        return compile_(*arguments, **options)
+        asked.add(not options["ignore_system_fonts"])
+        return compiler(*arguments, **options)
 
-    monkeypatch.setattr(typst, "compile", noted)
+    monkeypatch.setattr(typst, "Compiler", noted)
     texts = "".join(text for page in pages(Text(name)) for _, text in page)
-    assert asked == [from_machine]
+    assert asked == {from_machine}
     assert from_machine or name in texts
 
 
@@ -223,12 +270,12 @@ def test_a_font_that_has_the_letters_is_taken_before_the_boxes(
     for text in font["name"].names:
         text.string = "Of Han"
     font.save(tmp_path / "han.ttf")
-    compile_ = typst.compile
+    compiler = typst.Compiler
 
     def with_font(*arguments: Any, **options: Any) -> Any:
         options["font_paths"] = [*options["font_paths"], tmp_path]
-        return compile_(*arguments, **options)
+        return compiler(*arguments, **options)
 
     assert "青株" not in str(pages(Text("青株")))
-    monkeypatch.setattr(typst, "compile", with_font)
+    monkeypatch.setattr(typst, "Compiler", with_font)
     assert "青株" in str(pages(Text("青株")))

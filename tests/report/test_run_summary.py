@@ -43,6 +43,27 @@ def at_stake(listed: RankingRecord) -> str:
     return chapter_clients.at_stake(inputs)
 
 
+def headline(auc_interval: list[float], *, suspicious: bool = False) -> str:
+    """Of a list of three clients, two of them at high risk, by a model of such an AUC."""
+    scores = {"f1": 0.7, "roc_auc": 0.6, "roc_auc_interval": auc_interval}
+    columns = {"columns": {"refund": 0.99}} if suspicious else {}
+    inputs: Any = SimpleNamespace(
+        model=SimpleNamespace(release="000001-a", scores=scores, training={}),
+        listed=made(RankingRecord, clients=3, high=2, ranked="open clients"),
+        ranking=SimpleNamespace(first_to_call=lambda most: [0, 1, 2][:most]),
+        config=SimpleNamespace(calls_per_list=None),
+        decision_on_model=decision_record(suspicious=columns),
+    )
+    return chapter_clients.headline(inputs)
+
+
+def test_whom_to_call_first_is_said_only_where_the_order_can_be_relied_on() -> None:
+    said = "2 of 3 open clients are at high risk of leaving."
+    assert headline([0.55, 0.65]) == f"{said} Call these three first."
+    assert headline([0.48, 0.65]) == said
+    assert headline([0.55, 0.65], suspicious=True) == said
+
+
 def test_a_record_without_the_time_of_the_last_list_names_none() -> None:
     listed = made(RankingRecord, value_at_risk=None, came=2, left=1)
     moved = "2 clients have come to high risk, and 1 is no longer at high risk or no longer listed."
@@ -163,7 +184,7 @@ def test_clients_are_counted_and_an_older_list_is_judged_once_half_its_top_is_kn
     ]
     text = " ".join(summary({**RECORD, "ranking": {**ranking, "outcomes": outcomes}}).split())
     assert (
-        "Of the first 10 on the list of 2026-03-02, 3 of 5 known outcomes are leavers (60%); "
+        "Of the first 10 on the list of 2 March 2026, 3 of 5 known outcomes are leavers (60%); "
         "of all clients on it, 36 of 300 (12%)." in text
     )
 
@@ -179,12 +200,12 @@ def test_outcomes_that_a_call_may_have_changed_are_said_not_to_count() -> None:
         return " ".join(summary({**RECORD, "ranking": ranking}).split())
 
     assert (
-        "Of the first 10 on the list of 2026-03-02, 3 of 4 known outcomes are leavers (75%); of "
+        "Of the first 10 on the list of 2 March 2026, 3 of 4 known outcomes are leavers (75%); of "
         "all clients on it, 3 of 30 (10%); 2 known outcomes of clients who had been "
         "contacted are not counted." in told(4, 3, 2)
     )
     assert (
-        "Of the first 10 on the list of 2026-03-02, 7 known outcomes of clients who had been "
+        "Of the first 10 on the list of 2 March 2026, 7 known outcomes of clients who had been "
         "contacted are not counted: whether they were at risk is not known." in told(0, 0, 7)
     )
     assert "1 known outcome of clients who had been contacted is not counted." in told(4, 3, 1)

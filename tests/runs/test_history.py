@@ -262,8 +262,7 @@ def test_rankings_come_back_newest_first_each_once_and_only_so_many(path: Path) 
 def test_a_history_that_cannot_be_written_is_said_and_does_not_raise(
     path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    path.mkdir()
-    history.record_run(path, record())
+    history.record_run(path.parent / "gone" / path.name, record())
     assert "could not be recorded" in caplog.text
 
 

@@ -395,6 +395,40 @@ def test_outputs_that_are_gone_or_cut_are_made_again_by_a_run_which_then_rests(
         assert set(changed) <= told, spoil
 
 
+def test_a_folder_in_the_place_of_an_output_is_set_aside_whole_and_said(
+    finished_copy: Project,
+) -> None:
+    finished_copy.let_rest()
+    config = finished_copy.config
+    paths = (config.client_risk, config.client_book, config.decision, config.history)
+    for path in (*paths, config.ingested_files):
+        path.unlink()
+        path.mkdir()
+        (path / "mine").write_text(path.name)
+    said = finished_copy.run("fullprocess.py").stderr
+    for path in (*paths, config.ingested_files):
+        assert path.is_file()
+        assert str(path) in said
+        (mine,) = path.parent.glob(f"{path.stem}*-1{path.suffix}/mine")
+        assert mine.read_text() == path.name
+        assert mine.parent.name in said
+    assert rests(finished_copy)
+
+
+def test_a_folder_in_the_place_of_the_ledger_is_named_with_what_to_do(
+    finished_copy: Project,
+) -> None:
+    ledger = finished_copy.config.ledger
+    ledger.unlink()
+    ledger.mkdir()
+    ended = finished_copy.run("fullprocess.py", check=False)
+    assert ended.returncode == 1
+    assert f"{ledger}: a folder stands in this file's place; move it away" in ended.stderr
+    ledger.rmdir()
+    finished_copy.run("fullprocess.py")
+    assert ledger.is_file()
+
+
 @pytest.mark.parametrize("name", ["packages.json", "report.pdf"])
 def test_a_run_rests_whether_or_not_it_made_what_is_optional(quiet: Project, name: str) -> None:
     path = quiet.write(f"models/{name}", "x")

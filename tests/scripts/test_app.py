@@ -7,6 +7,7 @@ import http.client
 import json
 import math
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -332,6 +333,22 @@ def test_strangers_need_the_right_token(
     assert client.get("/scoring", environ_base=STRANGER, headers=right).status_code == 200
     assert client.get("/scoring").status_code == 401  # this machine needs it, too
     assert client.get("/scoring", headers=right).status_code == 200
+
+
+def test_the_page_that_asks_for_the_token_has_its_styles(
+    served: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ATTRITION_API_TOKEN", "s3cret")
+    client = create_app(served.config).test_client()
+    page = client.get("/", headers={"Accept": "text/html"})
+    assert page.status_code == 401
+    styles = re.findall(r'href="(/static/[^"]+)"', page.text)
+    assert len(styles) == 3
+    for style in styles:
+        with client.get(style, environ_base=STRANGER) as response:
+            assert response.status_code == 200
+        of_another_site = client.get(style, headers={"Sec-Fetch-Site": "cross-site"})
+        assert of_another_site.status_code == 403
 
 
 @pytest.mark.parametrize(

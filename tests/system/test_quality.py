@@ -12,7 +12,7 @@ import pytest
 from benchmarks import quality
 from benchmarks.quality import Figures, Result, Table, make_table, missed_bars, read_tables
 
-TABLE = Table("t", pd.DataFrame(), np.zeros(0, np.int8), [], [], np.zeros(0, np.intp), 0)
+TABLE = Table("t", pd.DataFrame(), np.zeros(0, np.int8), [], [], np.zeros(0, np.intp), 0, 0)
 
 
 def figures(auc: float, f1: float = 0.6, log_loss: float = 0.4) -> Figures:

@@ -11,6 +11,7 @@ from attrition.core.config import Config
 from attrition.core.errors import NotEnoughData
 from attrition.data import storage
 from attrition.data.clients import Clients, TestClients, joined
+from attrition.data.near_copies import as_one_client, near_copies
 from attrition.engines.candidate import (
     Candidate,
     are_enough,
@@ -122,7 +123,7 @@ def _fit(config: Config, rows: DataFrame, total: int, sample: Clients) -> Fitted
         _labels(sample),
         columns,
         seed=config.random_seed,
-        clients=sample.ids,
+        clients=as_one_client(sample.ids, near_copies(sample)),
     )
 
 

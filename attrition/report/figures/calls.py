@@ -10,14 +10,12 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from attrition.calls.effect import Estimate
 from attrition.calls.profit import ListProfit
-from attrition.core.formatting import amount, between, count, decimal, percent, short
+from attrition.core.formatting import amount, between, count, decimal, percent, plural, short
 from attrition.report.document import EFFECT, PROFIT
 from attrition.report.figures.style import (
     ACCENT,
     ALARM,
     FACE,
-    INK,
-    SMALL,
     SOFT,
     Picture,
     canvas,
@@ -41,8 +39,8 @@ def profit(listed: ListProfit) -> Picture:
         mean = (plan.expected - plan.gain_over_random) / plan.calls
         end = curve.calls[-1]
         axes.plot([0, end], [0, mean * end], "--", color=SOFT, linewidth=1.0, label="at random")
-    figure.legend(loc="outside upper left", ncols=3)
     _mark(axes, listed)
+    figure.legend(loc="outside upper left", ncols=4)
     axes.set(xlabel="calls", ylabel="expected profit", xlim=(0, curve.calls[-1] or 1))
     axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
     for axis in (axes.xaxis, axes.yaxis):
@@ -87,17 +85,8 @@ def _mark(axes: Axes, listed: ListProfit) -> None:
     """A line where the team's calls end, and a dot where the plan does."""
     plan, capacity = listed.plan, listed.calls_per_list
     if capacity is not None and capacity <= listed.curve.calls[-1]:
-        axes.axvline(capacity, color=ALARM, linestyle=":", linewidth=1.2)
-        axes.annotate(
-            f"{count(capacity)} calls can be made",
-            (capacity, 0.02),
-            (5, 0),
-            xycoords=("data", "axes fraction"),
-            textcoords="offset points",
-            color=INK,
-            fontsize=SMALL,
-            in_layout=False,
-        )
+        most = f"{plural(capacity, 'call')} can be made"
+        axes.axvline(capacity, color=ALARM, linestyle=":", linewidth=1.2, label=most)
     axes.plot([plan.calls], [plan.expected], "o", color=ALARM, markeredgecolor=FACE, zorder=5)
 
 
@@ -115,6 +104,6 @@ def _caption(listed: ListProfit) -> str:
         "Called first are the clients whom it pays most to call, those at the highest risk, or "
         "any. Band: what 90% of lists called by profit earn. The dot: the calls to make"
     )
-    if listed.calls_per_list is None:
+    if listed.calls_per_list is None or listed.calls_per_list > listed.curve.calls[-1]:
         return f"{text}; one more would not pay."
     return f"{text}; dotted: how many can be made."

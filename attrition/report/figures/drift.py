@@ -35,6 +35,7 @@ from attrition.report.figures.style import (
 DRIFT, IMPACT = "drift", "impact"
 MOST_COLUMNS = 24
 PSI_TICKS = (0.0, 0.01, 0.03, PSI_FLOOR, 0.25, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0)
+Shifts = Mapping[tuple[str, ...], float]
 _NOTHING_YET = "There is nothing to compare yet: no model was deployed when the run began."
 
 
@@ -155,20 +156,20 @@ def impact(impacts: Mapping[Sample, Impact], labels: Labels = NO_LABELS) -> Pict
     title = "What the shifts do to the predicted risk"
     if not impacts:
         return Absent(IMPACT, title, _NOTHING_YET)
-    shifts = {name: _risk_shifts(finding, labels) for name, finding in impacts.items()}
+    shifts = {name: _risk_shifts(finding) for name, finding in impacts.items()}
     figure = canvas(0.75 + 0.28 * max(3, *map(len, shifts.values())))
     values = [shift for finding in shifts.values() for shift in finding.values()]
     limit = 1.1 * max([abs(value) for value in values] + [0.01])
     panels = figure.subplots(1, len(impacts), squeeze=False)[0]
     for axes, (name, finding) in zip(panels, impacts.items(), strict=True):
-        _draw_shifts(axes, shifts[name], limit, len(impacts))
+        _draw_shifts(axes, shifts[name], limit, labels, len(impacts))
         moved = f"{finding.risk_before:.1%} \N{RIGHTWARDS ARROW} {finding.risk_now:.1%}"
         axes.set_title(f"{name}: {moved}")
         axes.set_xlabel("percentage points")
     return picture(
         IMPACT,
         title,
-        _impact_in_words(impacts, shifts),
+        _impact_in_words(impacts, shifts, labels),
         "Percentage points by which the shift in a column, or in a pair, moves the mean predicted "
         "risk: today's, less what it would be without that shift. Right of zero the risk is "
         "lifted. Above each panel: the mean at training, and today.",
@@ -176,37 +177,46 @@ def impact(impacts: Mapping[Sample, Impact], labels: Labels = NO_LABELS) -> Pict
     )
 
 
-def _risk_shifts(finding: Impact, labels: Labels) -> dict[str, float]:
-    """Term -> change of the mean predicted risk, a fraction, largest first."""
+def _risk_shifts(finding: Impact) -> Shifts:
+    """Columns of a term -> change of the mean predicted risk, a fraction, largest first."""
     shifts = {
-        labels.term(term.columns): finding.risk_now - term.risk_without
+        term.columns: finding.risk_now - term.risk_without
         for term in finding.terms
         if term.risk_without is not None
     }
     return dict(sorted(shifts.items(), key=lambda item: -abs(item[1])))
 
 
-def _draw_shifts(axes: Axes, shifts: Mapping[str, float], limit: float, panels: int) -> None:
+def _draw_shifts(axes: Axes, shifts: Shifts, limit: float, labels: Labels, panels: int) -> None:
     room = POINTS / panels - 50
     bars = [
-        (fitted(name, room), value, formatting.signed(100 * value, 1))
-        for name, value in shifts.items()
+        (_fitted_term(columns, labels, room), value, formatting.signed(100 * value, 1))
+        for columns, value in shifts.items()
     ]
     diverging_bars(axes, bars, limit, max(len(shifts), 3))
     axes.set_xticks(signed_ticks(limit))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda share, _: signed(round(100 * share, 6))))
 
 
+def _fitted_term(columns: Sequence[str], labels: Labels, room: float) -> str:
+    """A term's name; where that is too long, each column's is shortened, so that none is lost."""
+    whole = labels.term(columns)
+    if fitted(whole, room) == whole:
+        return whole
+    return " x ".join(fitted(labels.name(column), room / len(columns) - 5) for column in columns)
+
+
 def _impact_in_words(
-    impacts: Mapping[Sample, Impact], shifts: Mapping[Sample, Mapping[str, float]]
+    impacts: Mapping[Sample, Impact], shifts: Mapping[Sample, Shifts], labels: Labels
 ) -> str:
     parts = []
     for name, finding in impacts.items():
         if not shifts[name]:
             continue
-        term, value = next(iter(shifts[name].items()))
+        columns, value = next(iter(shifts[name].items()))
+        term = line(labels.term(columns), 60)
         parts.append(
-            f"in the {name}, {line(term, 60)} moves the mean predicted risk most, by "
+            f"in the {name}, {term} moves the mean predicted risk most, by "
             f"{100 * value:+.1f} points to {finding.risk_now:.1%}"
         )
     return f"{'; '.join(parts) or 'No shift was measured'}.".replace("in", "In", 1)

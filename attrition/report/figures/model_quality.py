@@ -164,7 +164,7 @@ def roc_and_precision_recall(
         title,
         f"The area under the ROC curve is {area:.3f}; the average precision is {precision:.3f}, "
         f"where chance would give {counts.base_rate:.3f}.",
-        f"{counts.rows:,} labelled clients, of whom {counts.leavers:,} left. The dot is the "
+        f"{counts.rows:,} labelled rows, of which {counts.leavers:,} left. The dot is the "
         f"model's threshold of {threshold:.2f}; dashed lines are what chance gives (right: the "
         f"base rate, {counts.base_rate:.1%}). Precision is drawn from the first "
         f"{FEWEST_CALLS:.0%} of the clients on.",
@@ -250,10 +250,10 @@ def calibration(labels: ArrayLike, probabilities: ArrayLike) -> Picture | Absent
         title,
         f"The mean predicted probability is {mean:.1%}, and {left:.1%} left; in {inside} of "
         f"{len(bins.rows)} groups the prediction lies within the 95% interval of what happened.",
-        f"Each dot is a group of {' to '.join(f'{size:,}' for size in sizes)} clients of similar "
+        f"Each dot is a group of {' to '.join(f'{size:,}' for size in sizes)} rows of similar "
         f"probability, with the 95% interval of the share who left. On the dashed line "
-        f"predictions come true. Below: how many clients stand where. The axes are stretched "
-        f"towards zero, where most clients are.",
+        f"predictions come true. Below: how many rows stand where. The axes are stretched "
+        f"towards zero, where most rows are.",
         figure,
     )
 
@@ -287,7 +287,7 @@ def gain_and_lift(labels: ArrayLike, probabilities: ArrayLike) -> Picture | Abse
         title,
         f"Calling the first {FIRST_CALLS:.0%} of the clients finds {gain:.0%} of the leavers, "
         f"{gain / FIRST_CALLS:.1f} times as many as chance.",
-        f"{counts.rows:,} labelled clients in the order of their risk. Dashed: called in any "
+        f"{counts.rows:,} labelled rows in the order of their risk. Dashed: called in any "
         f"order; dotted: as if the leavers were known. Lift is drawn from the first "
         f"{FEWEST_CALLS:.0%} of the clients on.",
         figure,

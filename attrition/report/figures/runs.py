@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.dates import AutoDateLocator
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 from numpy.typing import NDArray
 
@@ -30,7 +32,13 @@ from attrition.report.figures.style import (
 )
 
 TRENDS = "trends"
-SHORTEST, MOST_STAGES = 3, 3
+SHORTEST, MOST_STAGES, MOST_DATES = 3, 3, 6
+DATES = (
+    (np.timedelta64(300, "D"), "%B %Y"),
+    (np.timedelta64(5, "D"), "%-d %B"),
+    (np.timedelta64(1, "h"), "%-d %B, %H:%M"),
+    (np.timedelta64(0, "s"), "%H:%M:%S"),
+)  # the shortest time that axes span, and how their dates are written
 COLORS = (ACCENT, ALARM, SOFT, INK)
 DASHES = ("-", "--", ":", "-.")  # one a series
 
@@ -52,8 +60,8 @@ def trends(runs: Sequence[DecisionRecord], threshold: float, left_out: int = 0) 
     if len(runs) < SHORTEST:
         return Absent(TRENDS, title, "It takes three runs to show how they change.")
     times = np.array([moment(run.time) for run in runs])
-    figure = canvas(4.8)
-    panels = figure.subplots(5, 1, sharex=True, height_ratios=[2.2, 1, 1, 1, 1.4])
+    figure = canvas(5.6)
+    panels = figure.subplots(5, 1, height_ratios=[2.2, 1, 1, 1, 1.4])
     _draw_scores(panels[0], runs, times, threshold)
     _draw_series(panels[1], times, _by_sample(runs, _base_rate), "Share who left")
     _draw_series(panels[2], times, _by_sample(runs, _missing_share), "Missing values, mean share")
@@ -69,7 +77,7 @@ def trends(runs: Sequence[DecisionRecord], threshold: float, left_out: int = 0) 
     )
     if left_out:
         caption += f" {left_out:,} older runs are left out."
-    return picture(TRENDS, title, _trends_in_words(runs, threshold), caption, figure)
+    return picture(TRENDS, title, _trends_in_words(runs, threshold), caption, figure, by_row=True)
 
 
 def _draw_scores(
@@ -186,13 +194,19 @@ def _time_axis(panels: Sequence[Axes], times: Times, runs: Sequence[DecisionReco
         times[[run.verdict is verdict for run in runs]]
         for verdict in (RunVerdict.DEPLOYED, RunVerdict.FAILED)
     )
+    text = next(text for least, text in DATES if last - first >= least)
     for axes in panels:
         for time in deployed:
             axes.axvline(time, color=SOFT, linestyle=":", linewidth=0.8)
+        axes.set_xlim(first - pad, last + pad)
+        dates = AutoDateLocator(minticks=2, maxticks=MOST_DATES)  # type: ignore[no-untyped-call]
+        axes.xaxis.set_major_locator(dates)
+        axes.xaxis.set_major_formatter(
+            FuncFormatter(lambda day, _: format(datetime.fromtimestamp(86_400 * day, UTC), text))
+        )
     bottom = panels[0].get_xaxis_transform()
     panels[0].plot(deployed, np.full(len(deployed), 0.05), "^", color=INK, transform=bottom)
     panels[0].plot(failed, np.full(len(failed), 0.05), "x", color=ALARM, transform=bottom)
-    panels[-1].set_xlim(first - pad, last + pad)
 
 
 def _trends_in_words(runs: Sequence[DecisionRecord], threshold: float) -> str:

@@ -49,6 +49,7 @@ from attrition.report.figures.style import (
     canvas,
     diverging_bars,
     fitted,
+    fitted_lines,
     picture,
     signed,
     signed_ticks,
@@ -115,8 +116,8 @@ def _panels(count: int, height: float) -> tuple[Figure, list[Axes]]:
 def _caption(left_out: Sequence[float]) -> str:
     """How to read the curves; `left_out` are the weights of the others that count."""
     caption = (
-        "Points (log-odds) over values, against the average client's: above zero the risk is "
-        "higher, and +0.7 doubles the odds. Dots are knots, where a curve bends; where most of "
+        "Points (log-odds) over values, against their mean over all clients: above zero the risk "
+        "is higher, and +0.7 doubles the odds. Dots are knots, where a curve bends; where most of "
         "them crowd together, they stand at even distances. The band is 1.96 standard errors to "
         "either side. Grey bars, and shares beside levels, show where the clients are; a diamond "
         "marks the points of a missing value. All panels have one scale; the columns that count "
@@ -446,4 +447,4 @@ def _map_ticks(
     if isinstance(axis, KnotAxis):
         return chosen + 0.5, [tick(axis.knots[position]) for position in named]
     levels = [*axis.levels, "others"]
-    return chosen + 0.5, [fitted(levels[position], room) for position in named]
+    return chosen + 0.5, [fitted_lines(levels[position], room) for position in named]

@@ -178,6 +178,16 @@ def fitted(text: str, points: float, size: float = SMALL) -> str:
     return candidate
 
 
+def fitted_lines(text: str, points: float) -> str:
+    """A foreign text of small letters shortened to a width, on two lines where one would cut it."""
+    whole = middle(text, _LONGEST)
+    joints = [joint.end() for joint in re.finditer(r"[ _/-]", whole)]
+    if not joints or fitted(whole, points) == whole:
+        return fitted(whole, points)
+    joint = min(joints, key=lambda at: abs(2 * at - len(whole)))
+    return "\n".join(fitted(part, points) for part in (whole[:joint].rstrip(), whole[joint:]))
+
+
 def _width(text: str, font: FontProperties) -> float:
     drawn = "".join("\N{EM DASH}" if east_asian_width(c) in "WF" else c for c in text)  # as wide
     width: float = text_to_path.get_text_width_height_descent(drawn, font, False)[0]

@@ -62,7 +62,8 @@ def _predictions() -> Described:
             _query(
                 "reasons",
                 {"type": "integer", "minimum": 0, "maximum": 20, "default": 0},
-                "so many reasons for each client, in words",
+                "so many reasons for each client, in words: values that raise its risk above its "
+                "mean over all clients' values of that column, all else being equal",
             ),
             _query(
                 "contributions",

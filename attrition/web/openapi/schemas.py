@@ -138,7 +138,7 @@ def _prediction_answers() -> dict[str, Schema]:
         term={**TEXT, "description": "a column, or two joined by ` x `"},
         columns=listed(TEXT),
         values=listed({"type": ["number", "string", "null"]}),
-        points={**NUMBER, "description": "log-odds above the average client's"},
+        points={**NUMBER, "description": "log-odds above the term's mean over all clients"},
     )
     return {
         "Contribution": contribution,

@@ -108,10 +108,15 @@ def _answer(status: str, item: Mapping[str, Any]) -> Answer:
 def _kind(schema: Mapping[str, Any]) -> str:
     """A schema in a few words."""
     if "enum" in schema:
-        return " | ".join(map(str, schema["enum"]))
+        return " | ".join(str(value) for value in schema["enum"] if value != "")
     kind = schema.get("type", "")
     if kind == "array":
-        return f"some of {_kind(schema.get('items', {}))}"
+        of_each = schema.get("items", {})
+        return (
+            f"some of {_kind(of_each)}"
+            if "enum" in of_each
+            else f"any number of {of_each['type']}s"
+        )
     text = " or ".join(kind) if isinstance(kind, list) else str(kind)
     if "minimum" in schema and "maximum" in schema:
         text += f", {schema['minimum']:,} to {schema['maximum']:,}"

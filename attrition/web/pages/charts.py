@@ -160,28 +160,35 @@ def profit_curve(curve: ProfitCurve, marks: Mapping[int, str], say: Say) -> Char
     )
 
 
-def staircase(readings: Sequence[Reading], times: Sequence[float], say: Say) -> Chart:
+def staircase(
+    readings: Sequence[Reading],
+    times: Sequence[float],
+    say: Say,
+    end: tuple[str, float] | None = None,
+) -> Chart:
     """A line that holds each value until the next one; the axis is time.
 
     Args:
         readings: at least two, oldest first.
         times: of each reading, in any unit.
         say: a number of the upright axis in words.
+        end: until when, in words and in that unit, the last value holds; None: it is just read.
     """
     ticks = round_ticks(0.0, max(reading.value for reading in readings))
-    span = (times[-1] - times[0]) or 1.0
+    last, until = end or (readings[-1].name, times[-1])
+    span = (until - times[0]) or 1.0
     positions = [_across((time - times[0]) / span) for time in times]
     points = [(x, _up(r.value, ticks)) for x, r in zip(positions, readings, strict=True)]
     corners = [(after[0], before[1]) for before, after in pairwise(points)]
     steps = [point for pair in zip(points[1:], corners, strict=True) for point in reversed(pair)]
     return Chart(
-        line=path([points[0], *steps]),
+        line=path([points[0], *steps, *([(_across(1.0), points[-1][1])] if end else [])]),
         band="",
         dots=_dots(points, readings, say),
         stem=None,
         ticks=_ticks(ticks, say),
         first=readings[0].name,
-        last=readings[-1].name,
+        last=last,
     )
 
 

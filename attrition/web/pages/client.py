@@ -11,7 +11,7 @@ from datetime import date, datetime, timedelta
 from typing import Any
 
 from attrition.core import clock
-from attrition.core.formatting import amount, chance, count, day, line, percent, signed
+from attrition.core.formatting import amount, chance, count, day, line, percent, plural, signed
 from attrition.core.labels import NO_LABELS, Labels
 from attrition.model.scorecard import Scorecard
 from attrition.model.terms import CategoricalTerm
@@ -33,7 +33,7 @@ _VISIBLE = 0.005  # points that two decimals can show
 
 @dataclass(frozen=True)
 class Driver:
-    """What one column, or a pair, adds to this client's risk above the average client's."""
+    """What one column, or a pair, adds to this client's risk, against its mean over all clients."""
 
     name: str
     value: str
@@ -155,20 +155,21 @@ def risk_history(
 
     Args:
         history: where the risk changed, as `GET /clients/<id>` answers it.
-        now: `time` and `probability` of the present list, up to which the last change holds.
+        now: `time` of the present list, up to which the last change holds: other settings make a
+            list anew, and are no reading.
     """
     if len(history) < 2:
         return None
-    every = list(history) + [now] * (moment_of(now) > moment_of(history[-1]))
-    readings = [Reading(day(item["time"]), item["probability"]) for item in every]
-    times = [moment_of(item) for item in every]
+    readings = [Reading(day(item["time"]), item["probability"]) for item in history]
+    times = [moment_of(item) for item in history]
     first, last = readings[0], readings[-1]
     text = (
-        f"From {chance(first.value, 0)} ({first.name}) to {chance(last.value, 0)} ({last.name}), "
-        f"in {len(readings)} readings."
+        f"{chance(first.value, 0)} on {first.name}, then {plural(len(readings) - 1, 'change')}; "
+        f"{chance(last.value, 0)} since {last.name}."
     )
     said = [(reading.name, chance(reading.value)) for reading in reversed(readings)]
-    return staircase(readings, times, percent), text, said
+    end = day(now["time"]), max(moment_of(now), times[-1])
+    return staircase(readings, times, percent, end), text, said
 
 
 def risk_so_far(client: Mapping[str, Any], about: Mapping[str, Any]) -> str:
@@ -178,11 +179,13 @@ def risk_so_far(client: Mapping[str, Any], about: Mapping[str, Any]) -> str:
         client: what `GET /clients/<id>` answers.
         about: the ranking; see `lookup_db.Page`.
     """
+    if not client["history"]:
+        return f"Today {chance(client['probability'], 0)}; no earlier risk of this client is kept."
     said = "the same on each list that the client was on"
     if client["probability_change"] == NEW:
         said = "the client was not on the last list"
         readings, moved = client["history"], about.get("moved")
-        if readings and moved and moment_of(readings[0]) >= moment_of({"time": moved["since"]}):
+        if moved and moment_of(readings[0]) >= moment_of({"time": moved["since"]}):
             said = "this is the first list that the client is on"
     return f"So far {chance(client['probability'], 0)}: {said}."
 

@@ -18,6 +18,7 @@ from attrition.core.formatting import (
     count,
     day,
     line,
+    percent,
     plain_number,
     plural,
     points,
@@ -26,7 +27,7 @@ from attrition.core.formatting import (
 from attrition.core.labels import Labels
 from attrition.ranking.client_pages import client_url
 from attrition.ranking.lookup_db import CONTACTS, LATELY, NOT_LATELY, TIERS, Book, Page, Question
-from attrition.ranking.movement import CAME, LEFT
+from attrition.ranking.movement import CAME, LEFT, EarlierLine
 from attrition.ranking.ranking import (
     BLANK,
     CALL,
@@ -110,6 +111,7 @@ class Listing:
     Attributes:
         about: of the ranking; see `lookup_db.Page`.
         is_open: whether the clients are open ones, whom one may still call.
+        is_by_name: whether names alone order them, as all have one risk.
         summary: how many clients were found, in words.
         hidden: how many more would match, but were contacted lately.
         unhidden: the address of a list with these.
@@ -129,6 +131,7 @@ class Listing:
 
     about: Mapping[str, Any]
     is_open: bool
+    is_by_name: bool
     part: str
     sort: str
     summary: str
@@ -178,6 +181,7 @@ def listing(
     return Listing(
         about=page.about,
         is_open=page.about["ranked"] == OPEN_CLIENTS,
+        is_by_name="one_risk" in page.about and "rank_by" not in page.about,
         part=question.part,
         sort=question.sort,
         summary=_summary(page, number, pages),
@@ -346,6 +350,19 @@ def _moves(about: Mapping[str, Any], question: Question) -> list[Choice]:
         Choice(name, move, question.moved == move, count(moved[move]) if move else "")
         for move, name in names.items()
     ]
+
+
+def headline(about: Mapping[str, Any]) -> str:
+    """How many clients are at high risk, and from where on if that is new; without a full stop."""
+    clients, high = plural(about["total"], "client"), count(about["tiers"][HIGH])
+    if (risk := about.get("one_risk")) is not None:
+        return f"All {clients} have the same risk of leaving, {chance(risk)}"
+    verb = "is" if about["tiers"][HIGH] == 1 else "are"
+    text = f"{high} of {clients} {verb} at high risk of leaving"
+    earlier, now = about.get("earlier_line"), about["thresholds"][HIGH]
+    if not earlier or not (was := EarlierLine(**earlier).before(now)):
+        return text
+    return f"{text}, which now begins at {percent(now)} (before: {was})"
 
 
 def movement(about: Mapping[str, Any]) -> list[tuple[str, str]]:

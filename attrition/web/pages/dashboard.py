@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
+from itertools import pairwise
 from typing import Any
 
 from attrition.calls.words import profit_in_words
@@ -95,7 +96,7 @@ def state_sentence(
     if rest or not confusion:
         return f"The model is at work: its F1 {where} is {decimal(f1, 2)}{rest}."
     return (
-        f"The model is at work: of {count(scores['positives'])} clients in the test data who left, "
+        f"The model is at work: of {count(scores['positives'])} leavers in the test data "
         f"it found {count(confusion['tp'])}, with {count(confusion['fp'])} false alarms among "
         "those who stayed."
     )
@@ -138,7 +139,8 @@ def weeks(readings: Sequence[Mapping[str, Any]]) -> list[Trend]:
     """The clients at high risk by week, and the value at risk among them where it is known.
 
     Args:
-        readings: of each list, oldest first: `time`, `high` and `value_at_risk`.
+        readings: of each list, oldest first: `time`, `high`, `value_at_risk` and `least`, the
+            risk from which on it is high (None where that is not known).
     """
     last_of_week = {_monday(reading["time"]): reading for reading in readings}
     drawn = [
@@ -166,7 +168,19 @@ def _by_week(
     text = (
         f"{say(last.value)} in the week of {last.name}, {say(first.value)} in that of {first.name}."
     )
-    return Trend(title, staircase(readings, days, say), text, "at the end of each week")
+    return Trend(title, staircase(readings, days, say), text, _legend(last_of_week))
+
+
+def _legend(last_of_week: Mapping[date, Mapping[str, Any]]) -> str:
+    """What the readings of weeks are, and since when high risk has begun where it now does."""
+    lines = [
+        (monday, percent(one["least"])) for monday, one in last_of_week.items() if one["least"]
+    ]
+    for (_, before), (monday, now) in reversed(list(pairwise(lines))):
+        if now != before:
+            since = f"high risk begins at {now} since the week of {day(monday.isoformat())}"
+            return f"at the end of each week; {since} (before: {before})"
+    return "at the end of each week"
 
 
 def _trend(

@@ -87,6 +87,7 @@ def overview_page() -> Response:
         weak_segments=live and dashboard.weak_segments(decision, live.version),
         outcome=dashboard.outcome_sentence(decision.ranking if decision else None),
         calls=decision.calls_in_brief if decision else None,
+        headline=client_list.headline(listing.about) if listing else "",
         movement=client_list.movement(listing.about) if listing else [],
         value_at_risk=client_list.value_at_risk(listing.about) if listing else "",
         weeks=dashboard.weeks(history.high_risk(now.config.history, formatting.OPEN_CLIENTS)),

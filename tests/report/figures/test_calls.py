@@ -33,6 +33,11 @@ def test_the_dot_is_the_plan_and_a_line_marks_what_the_team_can_do(
     drawn = calls.profit(list_profit(RISK, VALUE, CallCosts(4, 0.1), success, capacity))
     (axes,) = drawn.figure.axes
     assert vertical_lines(axes.lines) == marked
+    (legend,) = drawn.figure.legends
+    assert ("1 call can be made" in [text.get_text() for text in legend.get_texts()]) == bool(
+        marked
+    )
+    assert not axes.texts  # which would cover a line
     dots = [line for line in axes.lines if line.get_marker() == "o"]
     assert [float(np.asarray(dot.get_xdata())[0]) for dot in dots] == [calls_made]
     assert drawn.alt.startswith(f"{calls_made} calls are expected to earn ")

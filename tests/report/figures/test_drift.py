@@ -126,6 +126,22 @@ def test_the_shift_of_each_column_is_told_in_points_of_risk() -> None:
     assert f"by {100 * effect:+.1f} points" in shown.alt
 
 
+def test_pairs_whose_names_are_cut_can_be_told_apart() -> None:
+    found = card_impact(np.linspace(0, 60, 100))
+    pairs = [
+        ("orders last month", "number of employees"),
+        ("orders last year", "number of employees"),
+    ]
+    terms = [replace(found.terms[0], columns=pair, term=" x ".join(pair)) for pair in pairs]
+    samples = (Sample.TEST_DATA, Sample.NEW_ROWS, Sample.OPEN_CLIENTS)
+    shown = drift_figures.impact(dict.fromkeys(samples, replace(found, terms=tuple(terms))))
+    first, second = [text.get_text() for text in panels(shown)[0].texts][::2]
+    assert "…" in first
+    assert first != second
+    assert "onth x " in first
+    assert "year x " in second
+
+
 def test_without_an_impact_there_is_no_picture() -> None:
     assert isinstance(drift_figures.impact({}), Absent)
 

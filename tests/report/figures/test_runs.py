@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import numpy as np
@@ -108,3 +110,30 @@ def test_without_runs_that_is_said_and_of_many_the_newest_are_drawn() -> None:
     assert len(line(panels(shown)[0], "test data")) == inputs.RUNS_DRAWN
     assert isinstance(shown, Picture)
     assert "30 older runs are left out" in shown.caption
+
+
+@pytest.mark.parametrize(
+    ("hours", "date"),
+    [
+        (0.01, r"06:\d\d:\d\d"),
+        (6, r"[12] March, \d\d:\d\d"),
+        (24 * 8, r"\d+ (March|April)"),
+        (24 * 200, r"(May|July|September|November|January|March) 202[67]"),
+    ],
+)
+def test_each_panel_has_dates_that_say_all_by_themselves(hours: float, date: str) -> None:
+    first = datetime(2026, 3, 1, 6, tzinfo=UTC)
+    times = [first + number * timedelta(hours=hours) for number in range(4)]
+    shown = run_figures.trends([replace(KEPT, time=time.isoformat()) for time in times], 0.6)
+    assert isinstance(shown, Picture)
+    shown.figure.draw_without_rendering()
+    for axes in panels(shown):
+        left, right = axes.get_xlim()
+        dates = [
+            text.get_text()
+            for text in axes.get_xticklabels()
+            if left <= text.get_position()[0] <= right
+        ]
+        assert 2 <= len(dates) <= run_figures.MOST_DATES
+        assert all(re.fullmatch(date, text) for text in dates), dates
+        assert not axes.xaxis.get_offset_text().get_text()

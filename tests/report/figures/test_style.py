@@ -191,6 +191,19 @@ def test_a_name_is_cut_to_the_width_there_is() -> None:
 
 
 @pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("yes", "yes"),
+        ("Month-to-month", "Month-\nto-month"),
+        ("Mailed check", "Mailed\ncheck"),
+        ("Monthtomonthly", "Mon…hly"),
+    ],
+)
+def test_a_name_that_would_be_cut_stands_on_two_lines(text: str, shown: str) -> None:
+    assert style.fitted_lines(text, 40) == shown
+
+
+@pytest.mark.parametrize(
     ("number", "text"),
     [
         (0, "0"),

@@ -97,7 +97,7 @@ def test_the_overview_says_whom_to_call_how_the_model_is_and_what_was_decided(
 ) -> None:
     html = client.get("/", headers=BROWSER).text
     assert "2 of 3 clients are at high risk" in html
-    assert "of 30 clients in the test data who left, it found 22, with 10 false alarms" in html
+    assert "of 30 leavers in the test data it found 22, with 10 false alarms" in html
     assert "it is quiet" in html
     assert "+10.0 pts, up 2" in html
     assert "Kept" in html
@@ -422,7 +422,7 @@ def test_a_client_page_says_risk_reasons_points_and_history(client: FlaskClient)
     assert "rank 1 of 3 open clients; +10.0 pts, up 2 since the last list" in html
     assert "it is quiet" in html
     assert ">+2.00</td>" in html  # its points for a month without activity, by hand
-    assert "From 78% (1 February 2026) to 88% (1 March 2026)" in html
+    assert "78% on 1 February 2026, then 1 change; 88% since 1 March 2026." in html
     assert 'data-high="0.5"' in html
 
 
@@ -476,17 +476,21 @@ def test_the_risk_over_time_has_all_its_points_up_to_now() -> None:
     assert one_client.risk_history(history[:1], now) is None
     drawn = one_client.risk_history(history, now)
     assert drawn is not None
-    chart, _, points = drawn
-    assert points == [
-        ("3 March 2026", "75.0%"),
-        ("11 February 2026", "75.0%"),
-        ("1 February 2026", "50.0%"),
-    ]
-    first, second, third = (dot.x for dot in chart.dots)
-    assert third - second == pytest.approx(2 * (second - first), abs=0.2)
-    held = one_client.risk_history(history, history[1])
-    assert held is not None
-    assert len(held[2]) == 2
+    chart, text, points = drawn
+    assert points == [("11 February 2026", "75.0%"), ("1 February 2026", "50.0%")]
+    assert text == "50% on 1 February 2026, then 1 change; 75% since 11 February 2026."
+    first, second = (dot.x for dot in chart.dots)  # a list made anew is no reading
+    end = charts.WIDTH - charts.RIGHT
+    assert end - second == pytest.approx(2 * (second - first), abs=0.2)
+    assert chart.line.endswith(f"L{end:g} {chart.dots[1].y:g}")
+    assert chart.last == "3 March 2026"
+
+
+def test_a_client_of_whom_no_risk_is_kept_is_not_said_to_have_had_the_same() -> None:
+    """Beyond the first clients of a list, or without an id, no earlier risk is kept."""
+    client = {"probability": 0.25, "history": [], "probability_change": "0.0100"}
+    said = "Today 25%; no earlier risk of this client is kept."
+    assert one_client.risk_so_far(client, {}) == said
 
 
 CARD = Scorecard(
@@ -793,7 +797,8 @@ def test_the_weeks_show_the_last_list_of_each_and_need_two() -> None:
     """2026-03-02 is a Monday."""
     lists = [("2026-03-03", 5), ("2026-03-08", 7), ("2026-03-09", 4), ("2026-03-30", 9)]
     readings: list[dict[str, Any]] = [
-        {"time": f"{day}T06:00:00+00:00", "high": n, "value_at_risk": None} for day, n in lists
+        {"time": f"{day}T06:00:00+00:00", "high": n, "value_at_risk": None, "least": 0.3}
+        for day, n in lists
     ]
     assert dashboard.weeks(readings[:2]) == []
     (clients,) = dashboard.weeks(readings)
@@ -805,7 +810,13 @@ def test_the_weeks_show_the_last_list_of_each_and_need_two() -> None:
     first, second, third = (dot.x for dot in clients.chart.dots)
     assert third - second == pytest.approx(3 * (second - first), abs=0.2)  # the axis is time
     assert clients.text == "9 in the week of 30 March 2026, 7 in that of 2 March 2026."
+    assert clients.legend == "at the end of each week"
     readings = [{**one, "value_at_risk": 1000.0 * one["high"]} for one in readings]
+    readings[2]["least"] = readings[3]["least"] = 0.4
+    assert dashboard.weeks(readings)[0].legend == (
+        "at the end of each week; high risk begins at 40% since the week of 9 March 2026 "
+        "(before: 30%)"
+    )
     assert dashboard.weeks(readings)[1].chart.dots[0].text == "2 March 2026: 7,000"
 
 
@@ -877,6 +888,21 @@ def test_references_and_examples_of_a_document_are_followed() -> None:
         "-d",
         '{"it\'s": 1}',
     ]
+
+
+@pytest.mark.parametrize(
+    ("schema", "kind"),
+    [
+        ({"enum": ["", "came", "left"]}, "came | left"),
+        ({"type": "array", "items": {"enum": ["high", "low"]}}, "some of high | low"),
+        ({"type": "array", "items": {"type": "string"}}, "any number of strings"),
+    ],
+)
+def test_a_page_says_what_a_parameter_may_be(schema: dict[str, Any], kind: str) -> None:
+    parameter = {"name": "q", "in": "query", "schema": schema}
+    document = {"paths": {"/ask": {"get": {"parameters": [parameter]}}}}
+    ((operation,),) = api_docs.operations(document, "http://here").values()
+    assert operation.parameters[0].kind == kind
 
 
 def test_errors_are_pages_for_a_browser(ready: Project, monkeypatch: pytest.MonkeyPatch) -> None:
