@@ -143,7 +143,7 @@ def _news(looked: Survey, ledger: Ledger) -> tuple[Refusal, ...]:
 
 def _with_survey(config: Config, ledger: Ledger, looked: Survey) -> Ledger:
     """The ledger with the state of the source folder added."""
-    return replace(
+    ledger = replace(
         ledger,
         schema=config.schema_digest,
         sightings=looked.sightings,
@@ -151,6 +151,9 @@ def _with_survey(config: Config, ledger: Ledger, looked: Survey) -> Ledger:
         refused={refusal.name: refusal.reason for refusal in looked.refused},
         events=(*ledger.events, *looked.events),
     )
+    for former in ledger.former:
+        ledger = ledger.standing_for(former)
+    return ledger
 
 
 def _with_late_labels(config: Config, ledger: Ledger, start: int) -> Ledger:
@@ -169,16 +172,15 @@ def _with_late_labels(config: Config, ledger: Ledger, start: int) -> Ledger:
 
 def _result(config: Config, before: Ledger, after: Ledger, looked: Survey) -> IngestionResult:
     entries = after.entries[len(before.entries) :]
-    has_new = len(after.commits) > len(before.commits)
-    new_rows, end = after.commits[-1].rows if has_new else 0, after.committed_bytes
+    new, end = after.commits[len(before.commits) :], after.committed_bytes
     return IngestionResult(
         files=entries,
         refused=_news(looked, before),
         waiting=looked.waiting,
         commit=after.commit_id,
-        start=after.commits[-1].start if new_rows else end,
+        start=new[0].start if new else end,
         end=end,
-        new_rows=new_rows,
+        new_rows=sum(commit.rows for commit in new),
         open_clients=after.open_rows,
         all_rejected=all_rejected(config, after),
         notices=tuple(f"{notice.text} ({moment(notice.time)})" for notice in after.notices),

@@ -8,8 +8,8 @@ import os
 import re
 import sys
 from collections.abc import Sequence
-from dataclasses import replace
-from itertools import pairwise
+from dataclasses import dataclass, replace
+from itertools import accumulate, pairwise
 from pathlib import Path
 
 from attrition.core import atomic_files, clock, progress
@@ -30,6 +30,7 @@ from attrition.data.cut_rows import take_back
 from attrition.data.discovery import NewBatch, Survey, without
 from attrition.data.ledger import (
     INGESTED,
+    MATURED,
     REJECTED,
     Commit,
     Cut,
@@ -121,7 +122,7 @@ def prepare(
     entries = _entries(table, taken, time)
     ledger = _with_ids_written_anew(table, ledger, taken, (final_data, previous, unmatured))
     ledger = _with_replaced(table, ledger, taken, previous, scratch)
-    ledger = _with_rows(table, ledger, entries, scratch, time)
+    ledger = _with_rows(table, ledger, _parts(ledger, taken, entries, time), scratch)
     is_changed = any(entry.kept or entry.open or entry.duplicate for entry in entries)
     if is_changed or ledger.has_matured(table.today):
         ledger = _with_open_clients(table, ledger, unmatured, scratch)
@@ -272,22 +273,97 @@ def rejected(config: Config, item: NewBatch, reason: str, time: str) -> LedgerEn
     )
 
 
-def _with_rows(
-    table: ClientTable, ledger: Ledger, entries: list[LedgerEntry], scratch: Path, time: str
-) -> Ledger:
-    """Append the new rows, if any; return the ledger with the files and their commit."""
-    kept = int(table.scalar(f"SELECT count(*) FROM rows WHERE {KEPT}"))
-    if kept:
-        contents = tuple(entry.sha256 for entry in entries if entry.status == INGESTED)
-        if ledger.has_matured(table.today):
-            contents = (f"matured by {table.today}", *contents)
-        identity = next_commit_id(ledger.commit_id, table.config.schema_digest, contents)
-        start = ledger.committed_bytes
-        digest, stamp = _append_rows(table, ledger, scratch)
-        entries = [replace(entry, commit=identity if entry.kept else None) for entry in entries]
-        commit = Commit(identity, start, stamp[0], kept, time, contents, digest)
-        ledger = replace(ledger.with_commit(commit), stamp=stamp)
-    return with_entries(ledger, entries)
+@dataclass(frozen=True)
+class _Part:
+    """Files whose rows make one commit.
+
+    Attributes:
+        entries: theirs in the ledger.
+        rows: SQL that chooses their new rows.
+        time: of the commit.
+        former: the commit in whose place it stands; None for files that are new.
+    """
+
+    entries: list[LedgerEntry]
+    rows: str
+    time: str
+    former: Commit | None
+
+
+def _parts(
+    ledger: Ledger, taken: Sequence[Taken], entries: Sequence[LedgerEntry], time: str
+) -> list[_Part]:
+    """The files by commit: those that are read again as before, so that it stays known what came
+    after what; then those that are new.
+    """
+    number_of = dict.fromkeys(ledger.arrivals, 0)
+    for number, commit in enumerate(ledger.former):
+        number_of |= dict.fromkeys(commit.files, number)
+    last = len(ledger.former)
+    numbers = list(accumulate((number_of.get(item.sha256, last) for item, _ in taken), max))
+    starts = [
+        (number, outcome.start)
+        for number, (_, outcome) in zip(numbers, taken, strict=True)
+        if isinstance(outcome, Intake)
+    ]
+    begins = [
+        min((start for number, start in starts if number >= part), default=sys.maxsize)
+        for part in range(1, last + 1)
+    ]
+    ranges = pairwise([0, *begins, sys.maxsize])  # rows that have matured come first
+    return [
+        _Part(
+            [entry for number, entry in zip(numbers, entries, strict=True) if number == part],
+            f"rows WHERE ({KEPT}) AND rowid >= {begin} AND rowid < {end}",
+            former.time if former else time,
+            former,
+        )
+        for part, (former, (begin, end)) in enumerate(
+            zip((*ledger.former, None), ranges, strict=True)
+        )
+    ]
+
+
+def _with_rows(table: ClientTable, ledger: Ledger, parts: Sequence[_Part], scratch: Path) -> Ledger:
+    """Append the new rows, if any; return the ledger with the files and their commits."""
+    done: list[LedgerEntry] = []
+    for part in parts:
+        ledger, entries = _with_commit(table, ledger, part, scratch)
+        done += entries
+        if part.former is not None:
+            ledger = replace(ledger, arrivals=_to_come(ledger, part.entries))
+            ledger = ledger.standing_for(part.former)
+    return with_entries(ledger, done)
+
+
+def _with_commit(
+    table: ClientTable, ledger: Ledger, part: _Part, scratch: Path
+) -> tuple[Ledger, list[LedgerEntry]]:
+    """Append the rows of a part; return the ledger with their commit, and the files with it."""
+    kept = int(table.scalar(f"SELECT count(*) FROM {part.rows}"))
+    if not kept:
+        return ledger, part.entries
+    former = part.former
+    contents = tuple(
+        entry.sha256
+        for entry in part.entries
+        if entry.status == INGESTED
+        if former is None or entry.kept or entry.sha256 in former.files
+    )
+    if ledger.has_matured(table.today):
+        contents = (f"{MATURED}{table.today}", *contents)
+    identity = next_commit_id(ledger.commit_id, table.config.schema_digest, contents)
+    start = ledger.committed_bytes
+    digest, stamp = _append_rows(table, ledger, part.rows, scratch)
+    commit = Commit(identity, start, stamp[0], kept, part.time, contents, digest)
+    entries = [replace(entry, commit=identity if entry.kept else None) for entry in part.entries]
+    return replace(ledger.with_commit(commit), stamp=stamp), entries
+
+
+def _to_come(ledger: Ledger, entries: Sequence[LedgerEntry]) -> tuple[str, ...]:
+    """The contents that are still to be read again after these files."""
+    contents = {entry.sha256 for entry in entries}
+    return tuple(digest for digest in ledger.arrivals if digest not in contents)
 
 
 def with_entries(ledger: Ledger, entries: Sequence[LedgerEntry]) -> Ledger:
@@ -295,20 +371,24 @@ def with_entries(ledger: Ledger, entries: Sequence[LedgerEntry]) -> Ledger:
 
     A model may have been trained on rows of files ingested before the ledger was rebuilt.
     """
-    contents = {entry.sha256 for entry in entries}
     again = {entry.name for entry in entries if entry.name in ledger.earlier_names}
     is_earlier = any(entry.kept for entry in entries if entry.name in again)
     return replace(
         ledger,
         entries=(*ledger.entries, *entries),
         earlier_names=tuple(name for name in ledger.earlier_names if name not in again),
-        arrivals=tuple(digest for digest in ledger.arrivals if digest not in contents),
+        arrivals=_to_come(ledger, entries),
         earlier_end=ledger.commits[-1].end if is_earlier else ledger.earlier_end,
     )
 
 
-def _append_rows(table: ClientTable, ledger: Ledger, scratch: Path) -> tuple[str, tuple[int, ...]]:
-    """Append the new rows to finaldata.csv.
+def _append_rows(
+    table: ClientTable, ledger: Ledger, rows: str, scratch: Path
+) -> tuple[str, tuple[int, ...]]:
+    """Append rows to finaldata.csv.
+
+    Args:
+        rows: SQL that chooses them.
 
     Returns:
         The digest of the appended bytes, and the file's stamp afterwards.
@@ -318,7 +398,7 @@ def _append_rows(table: ClientTable, ledger: Ledger, scratch: Path) -> tuple[str
     """
     config = table.config
     part = scratch / "rows.csv"
-    storage.write_stored(table.connection, config, f"rows WHERE {KEPT}", part)
+    storage.write_stored(table.connection, config, rows, part)
     with config.final_data.open("ab") as stream:
         before = committed_rows.stamp_of(os.fstat(stream.fileno()))
         if ledger.committed_bytes and before != ledger.stamp:
@@ -330,8 +410,8 @@ def _append_rows(table: ClientTable, ledger: Ledger, scratch: Path) -> tuple[str
         stream.flush()
         os.fsync(stream.fileno())
         stamp = committed_rows.stamp_of(os.fstat(stream.fileno()))
-    with part.open("rb") as rows:
-        while chunk := rows.read(1 << 20):
+    with part.open("rb") as stream:
+        while chunk := stream.read(1 << 20):
             digest.update(chunk)
     part.unlink()
     atomic_files.sync_folder(config.output_folder_path)

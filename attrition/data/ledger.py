@@ -25,6 +25,7 @@ from attrition.core import atomic_files
 from attrition.core.errors import DataError
 
 INGESTED, REJECTED = "ingested", "rejected"
+MATURED = "matured by "  # begins what stands before a commit's files where older rows have matured
 READ_AGAIN = "read again"  # rejected for a limit that has since been raised; see `reopened`
 
 
@@ -34,7 +35,8 @@ class Commit:
 
     `files` are the digests of the files they came from; none: the rows were in `finaldata.csv`
     when the ledger was rebuilt. Where rows of earlier files have matured, the first one says by
-    which day. `sha256` is the digest of the bytes; "" on Spark.
+    which day. `sha256` is the digest of the bytes; "" on Spark. `former_ids` are the ids that stood
+    for the rows up to `end` before other settings had every file read again.
     """
 
     id: str
@@ -44,6 +46,12 @@ class Commit:
     time: str
     files: tuple[str, ...]
     sha256: str = ""
+    former_ids: tuple[str, ...] = ()
+
+    @property
+    def ids(self) -> tuple[str, ...]:
+        """Its id, and those before."""
+        return self.id, *self.former_ids
 
 
 @dataclass(frozen=True)
@@ -151,6 +159,8 @@ class Ledger:
         earlier_names: files that were ingested before the ledger was rebuilt, and not since.
         arrivals: digests of the contents that are to be read again after a change of settings, in
             the order in which they came; the newest row of a client stays the newest.
+        former: the commits before that change which none of today's stands for yet, oldest first;
+            of their files some are still to be read.
         notices: what happened to the ledger and to its files, oldest first.
         replaced: digest of a file whose last row may be cut -> the row of an open client, as in
             `openclients.csv`, that was replaced by this last row.
@@ -172,6 +182,7 @@ class Ledger:
     open_of_no_file: bool = False
     earlier_names: tuple[str, ...] = ()
     arrivals: tuple[str, ...] = ()
+    former: tuple[Commit, ...] = ()
     notices: tuple[Notice, ...] = ()
     replaced: Mapping[str, str] = field(default_factory=dict)
     unmatured: Unmatured | None = None
@@ -237,8 +248,12 @@ class Ledger:
         """
         if commit_id is None:
             return 0
-        ends = [commit.end for commit in self.commits if commit.id == commit_id]
-        return ends[0] if ends else self.earlier_end or self.committed_bytes
+        end = self.end_of(commit_id)
+        return (self.earlier_end or self.committed_bytes) if end is None else end
+
+    def end_of(self, commit_id: str | None) -> int | None:
+        """Where the rows of a commit end; None where no commit has or had that id."""
+        return next((commit.end for commit in self.commits if commit_id in commit.ids), None)
 
     def rows_since(self, commit_id: str | None) -> int:
         """Labelled rows that came after a commit, as `unseen_start` counts."""
@@ -256,6 +271,18 @@ class Ledger:
     def with_commit(self, commit: Commit) -> Ledger:
         """This ledger with one more commit."""
         return replace(self, commits=(*self.commits, commit))
+
+    def standing_for(self, former: Commit) -> Ledger:
+        """This ledger, its newest commit in the place of one before a change of settings.
+
+        Unchanged while there is no commit, or a file of the former one is still to be read.
+        """
+        if not self.commits or not set(self.arrivals).isdisjoint(former.files):
+            return self
+        newest = self.commits[-1]
+        newest = replace(newest, former_ids=(*newest.former_ids, *former.ids))
+        others = tuple(commit for commit in self.former if commit != former)
+        return replace(self, commits=(*self.commits[:-1], newest), former=others)
 
     def with_notice(self, time: str, text: str) -> Ledger:
         """This ledger with one more notice."""
@@ -306,6 +333,7 @@ def parse_ledger(raw: Any) -> Ledger:
         open_of_no_file=bool(raw["open_of_no_file"]),
         earlier_names=tuple(map(str, raw["earlier_names"])),
         arrivals=tuple(map(str, raw["arrivals"])),
+        former=tuple(_commit(item) for item in raw.get("former", ())),
         notices=tuple(Notice(**item) for item in raw["notices"]),
         replaced={str(digest): str(row) for digest, row in raw["replaced"].items()},
         unmatured=Unmatured(**raw["unmatured"]) if "unmatured" in raw else None,
@@ -330,6 +358,7 @@ def ledger_json(ledger: Ledger) -> dict[str, Any]:
         "open_of_no_file": ledger.open_of_no_file,
         "earlier_names": ledger.earlier_names,
         "arrivals": ledger.arrivals,
+        "former": [asdict(commit) for commit in ledger.former],
         "notices": [asdict(notice) for notice in ledger.notices],
         "replaced": dict(sorted(ledger.replaced.items())),
         "open_clients": {"rows": ledger.open_rows, "sha256": ledger.open_sha256},
@@ -343,7 +372,8 @@ def ledger_json(ledger: Ledger) -> dict[str, Any]:
 
 
 def _commit(item: dict[str, Any]) -> Commit:
-    return Commit(**{**item, "files": tuple(item["files"])})
+    tuples = {name: tuple(item.get(name, ())) for name in ("files", "former_ids")}
+    return Commit(**{**item, **tuples})
 
 
 def _entry(item: dict[str, Any]) -> LedgerEntry:

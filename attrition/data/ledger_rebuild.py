@@ -93,6 +93,8 @@ def rebuild_ledger(config: Config) -> None:
         f"{plural(ledger.open_rows, 'open client')} that stand there; what the source files bring "
         f"beyond them is added"
     )
+    if recovery.dates_matter(config):
+        texts.append(f"every row counts as one of today: {recovery.LOSES}")
     text = "; ".join(texts)
     logger.warning("%s", text)
     write_ledger(config.ledger, ledger.with_notice(clock.now(), text))

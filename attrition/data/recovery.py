@@ -20,10 +20,11 @@ from pathlib import Path
 
 from attrition.core import atomic_files, clock
 from attrition.core.config import Config
-from attrition.core.errors import PipelineError
+from attrition.core.errors import DataError, PipelineError
 from attrition.data import committed_rows
+from attrition.data.csv_records import column_names
 from attrition.data.discovery import some, survey
-from attrition.data.ledger import Ledger, LedgerEntry, read_ledger, write_ledger
+from attrition.data.ledger import MATURED, Commit, Ledger, LedgerEntry, read_ledger, write_ledger
 
 logger = logging.getLogger(__name__)
 
@@ -130,6 +131,40 @@ def quarantine_path(config: Config, entry: LedgerEntry) -> Path:
 
 def _begin_anew(config: Config, ledger: Ledger, store: str) -> Ledger:
     """Begin a new ledger after a change of settings: all files are to be ingested again."""
+    text = change_in_words(config, ledger, store)
+    logger.info("%s", text)
+    # From here on no row is committed; if this run ends now, the next one starts from that.
+    known = [entry.sha256 for entry in ledger.entries]
+    anew = Ledger(
+        schema=config.schema_digest,
+        store=store,
+        writing=True,
+        notices=ledger.notices,
+        arrivals=tuple(dict.fromkeys([*known, *ledger.arrivals])),
+        former=_former(config, ledger, store),
+    )
+    notices = [text] if LOSES in text else []
+    is_of_no_file = ledger.open_of_no_file or any(not commit.files for commit in ledger.commits)
+    if not ledger.store and is_of_no_file:
+        kept = " and ".join(
+            atomic_files.keep_copy(path).name
+            for path in (config.final_data, config.open_clients, config.unmatured)
+            if path.exists()
+        )
+        notices.append(f"{text}; rows that may stand in no file are kept in {kept}")
+    for notice in notices[-1:]:
+        logger.warning("%s", notice)
+        anew = anew.with_notice(clock.now(), notice)
+    write_ledger(config.ledger, anew)
+    return anew
+
+
+def change_in_words(config: Config, ledger: Ledger, store: str) -> str:
+    """What a change of settings does that has every row read again, and what it costs.
+
+    Raises:
+        PipelineError: files that would have to be read again are gone.
+    """
     gone, matters = vanished(config, ledger), dates_matter(config)
     what = "columns or labels" if ledger.store == store else "columns, labels or engine"
     if gone:
@@ -139,42 +174,52 @@ def _begin_anew(config: Config, ledger: Ledger, store: str) -> Ledger:
             f"{config.input_folder_path}; put it back (beside a newer file of the same name: under "
             f"another), undo the change, or delete {config.ledger}: then what cannot be read by "
             f"the new settings is set aside under another name, and the run goes on without it"
-            f"{f'; every row then counts as one of that day: {_LOSES}' if matters else ''}"
+            f"{f'; every row then counts as one of that day: {LOSES}' if matters else ''}"
         )
-    logger.info("the settings of %s have changed: every file is ingested again", what)
-    if matters:
-        logger.warning("every row now counts as if it had come today: %s", _LOSES)
-    # From here on no row is committed; if this run ends now, the next one starts from that.
-    known = [entry.sha256 for entry in ledger.entries]
-    anew = Ledger(
-        schema=config.schema_digest,
-        store=store,
-        writing=True,
-        notices=ledger.notices,
-        arrivals=tuple(dict.fromkeys([*known, *ledger.arrivals])),
-    )
-    is_of_no_file = ledger.open_of_no_file or any(not commit.files for commit in ledger.commits)
-    if not ledger.store and is_of_no_file:
-        kept = " and ".join(
-            atomic_files.keep_copy(path).name
-            for path in (config.final_data, config.open_clients, config.unmatured)
-            if path.exists()
-        )
-        text = (
-            f"the settings of {what} have changed, so every file is ingested again; rows that may "
-            f"stand in no file are kept in {kept}"
-        )
-        logger.warning("%s", text)
-        anew = anew.with_notice(clock.now(), text)
-    write_ledger(config.ledger, anew)
-    return anew
+    text = f"the settings of {what} have changed, so every file is ingested again"
+    if not matters:
+        return text
+    if _keeps_days(config, ledger, store):
+        cost = "a study of calls loses no outcome by that"
+        if _has_other_ids(config):
+            cost = "a study of calls and actions know clients by their ids of before"
+        return f"{text}, as of the day on which it came: {cost}"
+    return f"{text}; every row then counts as one of that day: {LOSES}"
 
 
-# What reading every row again costs, where something hangs on the days on which rows came.
-_LOSES = (
+# What is lost with the days on which rows came, where something hangs on these.
+LOSES = (
     "a study of calls loses the outcomes it has so far, and rows of clients who have been "
     "contacted are not learnt"
 )
+
+
+def _keeps_days(config: Config, ledger: Ledger, store: str) -> bool:
+    """Whether rows that are read again count as of the day on which they came.
+
+    On Spark they are one commit; and nobody knows any more when rows have matured.
+    """
+    files = (name for commit in (*ledger.commits, *ledger.former) for name in commit.files)
+    has_matured = ledger.unmatured or any(name.startswith(MATURED) for name in files)
+    return not (store or ledger.store or config.snapshot_column or has_matured)
+
+
+def _has_other_ids(config: Config) -> bool:
+    """Whether the rows that are there were read with another `id_column`, as far as they tell."""
+    try:
+        return column_names(config.final_data)[0] != config.id_column
+    except (DataError, OSError):
+        return False
+
+
+def _former(config: Config, ledger: Ledger, store: str) -> tuple[Commit, ...]:
+    """The commits that the files are to make again: those of before; or a single one, of today."""
+    former = (*ledger.commits, *ledger.former)
+    if _keeps_days(config, ledger, store) or not former:
+        return former
+    ids = [name for commit in former for name in commit.ids]
+    files = tuple(digest for commit in former for digest in commit.files)
+    return (replace(former[-1], former_ids=tuple(ids), files=files, time=clock.now()),)
 
 
 def dates_matter(config: Config) -> bool:

@@ -5,6 +5,7 @@ Two models are compared by the log loss of each row, which tells sooner than F1 
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from statistics import NormalDist
 
@@ -70,6 +71,13 @@ class Comparison:
         if self.gain is None or self.gain_error is None:
             return None
         return self.gain - Z95 * self.gain_error, self.gain + Z95 * self.gain_error
+
+    def gain_beyond(self, other: Comparison) -> tuple[float, float]:
+        """95 % interval of how much larger the gain is than on other rows; both must be known."""
+        assert self.gain is not None and self.gain_error is not None
+        assert other.gain is not None and other.gain_error is not None
+        larger, error = self.gain - other.gain, math.hypot(self.gain_error, other.gain_error)
+        return larger - Z95 * error, larger + Z95 * error
 
     def confidence_beyond(self, gain: float) -> float | None:
         """How sure one look is that the challenger's log loss is lower by more than `gain`."""

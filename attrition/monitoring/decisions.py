@@ -390,11 +390,13 @@ def _doubts(
         return ()
     if test.gain is None:
         return (_no_test_data(test.undefined, "the new rows stand in"),)
-    if not rule.is_worse(test):
+    low, high = deciding.gain_beyond(test)
+    if not rule.is_worse(test) or low <= 0:
         return ()
     text = (
         f"test data and new rows disagree: the candidate's log loss differs by {-test.gain:+.3f} "
-        f"on the test data, and by {-(deciding.gain or 0.0):+.3f} on the new rows; are the test "
-        f"data still like today's clients?"
+        f"on the test data, and by {-(deciding.gain or 0.0):+.3f} on the new rows, more than "
+        f"chance lets them differ (95%: {low:.3f} to {high:.3f} apart); are the test data still "
+        f"like today's clients?"
     )
     return (RunWarning(text, Topic.SAMPLES_DISAGREE),)

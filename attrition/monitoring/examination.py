@@ -140,7 +140,8 @@ def examine(context: RunContext, watch: OutcomeWatch) -> Examination:
     if start < ledger.committed_bytes:
         samples[Sample.NEW_ROWS] = unseen = rows.labelled(ledger, start)
         since_change = since_change and since_change + _count_judged(champion, *unseen)
-        last = next((commit.end for commit in ledger.commits if commit.id == watch.commit), start)
+        end = ledger.end_of(watch.commit)
+        last = start if end is None else end
         fresh = unseen
         if start < last < ledger.committed_bytes:
             fresh = rows.labelled(ledger, last)

@@ -406,7 +406,9 @@ def earlier_outcomes(config: Config, ledger: Ledger) -> tuple[EarlierList, ...]:
     Returns:
         Newest first; rankings without a known outcome are left out.
     """
-    commit_numbers = {commit.id: number for number, commit in enumerate(ledger.commits, start=1)}
+    commit_numbers = {
+        name: number for number, commit in enumerate(ledger.commits, start=1) for name in commit.ids
+    }
     remembered = [
         (time, Remembered(**kept), 0 if kept["commit"] is None else commit_numbers[kept["commit"]])
         for time, kept in history.rankings(config.history)

@@ -145,6 +145,7 @@ class Ranking:
             held out, whom nobody calls anyway. None: nobody rests.
         rest_days: for so many days after that; None: nobody rests.
         segments: segment column -> each client's text, "" for blank.
+        exact: the probabilities before rounding to `DECIMALS`; money is computed from them.
         is_again: whether it is the last list, made again; see `is_same`.
     """
 
@@ -164,6 +165,7 @@ class Ranking:
     last_contacts: Sequence[str] | None = None
     rest_days: int | None = None
     segments: Mapping[str, NDArray[np.object_]] = field(default_factory=dict)
+    exact: Floats = field(default_factory=lambda: np.empty(0))
     is_again: bool = False
 
     def __len__(self) -> int:
@@ -227,7 +229,7 @@ class Ranking:
         """What calling those who may be called now is worth; or why that cannot be said."""
         assert self.values is not None  # the settings ask for them beside costs
         called = self.callable_now
-        risk, value = self.probabilities[called], worth(self.values[called])
+        risk, value = self.exact[called], worth(self.values[called])
         if not self.to_call:
             return f"{NO_PROFIT}: every client is held out"
         if self.first_free:
@@ -322,6 +324,7 @@ def rank(
         held_out=None if held_out is None else len(ids) - to_call,
         profits=None if profits is None else profits[order],
         segments={name: texts[order] for name, texts in (segments or {}).items()},
+        exact=probabilities[order],
     )
 
 
@@ -334,8 +337,8 @@ def _money(
     known = worth(values)
     if pricing is None:
         return probabilities * known, None
-    shown = np.round(probabilities, DECIMALS)  # so that people can compute it from the list
-    return probabilities * known, expected_profit(shown, known, pricing.costs, pricing.success)
+    profits = expected_profit(probabilities, known, pricing.costs, pricing.success)
+    return probabilities * known, profits
 
 
 def with_changes(ranking: Ranking, previous: Previous | None) -> Ranking:

@@ -165,9 +165,10 @@ def _outcomes(config: Config, ledger: Ledger, enrolments: tuple[Enrolment, ...])
 
     Where the ledger has been rebuilt since, only rows that came after that are certainly later.
     """
-    known = {None, *(commit.id for commit in ledger.commits)}
     before = sum(
-        len(enrolment.clients) for enrolment in enrolments if enrolment.commit not in known
+        len(enrolment.clients)
+        for enrolment in enrolments
+        if enrolment.commit and ledger.end_of(enrolment.commit) is None
     )
     if before:
         logger.warning(

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from attrition.core import formatting, releases, rollbacks
 from attrition.core.config import PROPOSE, Config
+from attrition.core.errors import PipelineError
+from attrition.data import recovery, segment_change
 from attrition.data.ingestion_result import Pending
-from attrition.data.ledger import read_ledger
+from attrition.data.ledger import Ledger, read_ledger
+from attrition.engines.selection import engine
 from attrition.monitoring.record import last_decision
 from attrition.runs import idle
 
@@ -24,12 +27,13 @@ def describe_prospect(config: Config, pending: Pending) -> list[str]:
 
 def _describe_run(config: Config, pending: Pending) -> list[str]:
     new = (*pending.new, *pending.actions)
-    sentences = [f"New files a run would ingest: {', '.join(new) or 'none'}."]
+    ledger = read_ledger(config.ledger)
+    sentences = _describe_change(config, ledger)
+    sentences.append(f"New files a run would ingest: {', '.join(new) or 'none'}.")
     sentences += [f"A run would reject {item.name}: {item.reason}." for item in pending.rejected]
     if pending.waiting:
         sentences.append(f"Still being written, left for later: {', '.join(pending.waiting)}.")
     live = releases.live_release_id(config.prod_deployment_path)
-    ledger = read_ledger(config.ledger)
     if not pending.new and ledger.commit_id in rollbacks.rolled_back_commits(config):
         sentences.append(
             f"It would check the deployed model, {live or 'none'}, and train no candidate: "
@@ -46,3 +50,14 @@ def _describe_run(config: Config, pending: Pending) -> list[str]:
     else:
         sentences.append("No model is deployed, and there are no rows to train one on.")
     return sentences
+
+
+def _describe_change(config: Config, ledger: Ledger) -> list[str]:
+    """What a change of settings costs that has every file read again; nothing without one."""
+    store = engine(config).store
+    if ledger.fits(config.schema_digest, store) or segment_change.is_due(config, ledger):
+        return []
+    try:
+        return [formatting.sentence(recovery.change_in_words(config, ledger, store))]
+    except PipelineError as error:
+        return [f"A run would fail: {error}."]

@@ -226,14 +226,16 @@ def list_helped(ranking: RankingRecord) -> str | None:
 def _helped(earlier: EarlierList, top: OutcomeCounts) -> str:
     overall = earlier.all
     first = f"Of the first {top.clients} on the list of {day(earlier.time)}, "
-    not_counted = f"{top.contacted} had been contacted and are not counted" * bool(top.contacted)
+    outcomes = plural(top.contacted, "known outcome")
+    verb = "is" if top.contacted == 1 else "are"
+    not_counted = f"{outcomes} of clients who had been contacted {verb} not counted"
     if top.share_left is None:
         return f"{first}{not_counted}: whether they were at risk is not known."
     rate = "" if overall.share_left is None else f" ({overall.share_left:.0%})"
     return (
         f"{first}{top.left} of {top.known} known outcomes are leavers ({top.share_left:.0%}); of "
         f"all clients on it, {overall.left:,} of {overall.known:,}{rate}"
-        f"{f'; {not_counted}' if not_counted else ''}."
+        f"{f'; {not_counted}' if top.contacted else ''}."
     )
 
 

@@ -9,6 +9,7 @@ import csv
 import itertools
 import os
 import shutil
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -339,3 +340,25 @@ def test_where_nobody_is_open_none_is_ranked_whose_other_row_says_left(dated: Da
     card = cast(Scorecard, None)  # of all rows none is left off
     stayed, _ = engine.riskiest_stayed(read_ledger(dated.project.config.ledger), card)
     assert stayed.ids.tolist() == ["b"]
+
+
+def test_where_outcomes_are_due_later_a_change_of_columns_says_what_it_costs(
+    make_project: Callable[[str], Project],
+) -> None:
+    project = make_project("project")
+    project.configure(**SETTINGS)
+    project.write("sourcedata/a.csv", f"{HEADER}\n{TABLE}")
+    (project.root / "actions").mkdir()
+    project.write("actions/calls.csv", "client,date,action\na,2026-01-02,call\n")
+    project.run("ingestion.py")
+    before = read_ledger(project.config.ledger).commit_id
+    project.configure(**{**SETTINGS, "categorical_columns": ["x"], "numeric_columns": []})
+    cost = "every row then counts as one of that day: a study of calls loses the outcomes it has"
+    assert cost in " ".join(project.run("fullprocess.py", "--dry-run").stdout.split())
+    project.write("sourcedata/b.csv", f"{HEADER}\ng,1,2026-01-01,1\n")
+    project.run("ingestion.py")
+    ledger = read_ledger(project.config.ledger)
+    assert any(cost in notice.text for notice in ledger.notices)  # a run tells of those
+    assert before is not None
+    assert ledger.end_of(before) == ledger.commits[-1].start, "what came later is later"
+    assert ledger.commits[-1].rows == 1

@@ -203,11 +203,15 @@ def test_the_rows_new_to_both_come_before_old_test_data_and_a_contradiction_is_s
         assert warning.topic is Topic.SAMPLES_DISAGREE
         assert warning.text == (
             f"test data and new rows disagree: the candidate's log loss differs by +0.050 on the "
-            f"test data, and by {-gain:+.3f} on the new rows; are the test data still like today's "
-            f"clients?"
+            f"test data, and by {-gain:+.3f} on the new rows, more than chance lets them differ "
+            f"(95%: {gain + 0.05 - 0.0277:.3f} to {gain + 0.05 + 0.0277:.3f} apart); are the test "
+            f"data still like today's clients?"
         )
     assert not judged(evidence(compared(0.05), compared(-0.02))).deploy
     assert not judged(evidence(compared(-0.015), compared(0.0))).warnings, "it may be chance"
+    for worse in (-0.012, -0.011, -0.004):
+        same = evidence(compared(-0.012, error=0.001), compared(worse, error=0.005))
+        assert not judged(same).warnings, "both say the same"
 
 
 def test_new_rows_that_the_candidate_ranks_as_chance_would_leave_it_to_the_test_data() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import math
 import re
 from dataclasses import replace
 from datetime import date, timedelta
@@ -543,6 +544,28 @@ def test_with_costs_the_list_has_a_column_of_profit_and_else_not_a_byte_changes(
     listed.run("ingestion.py")
     call_list.rank(listed.config)
     assert "value" not in path.read_text().splitlines()[0]
+
+
+def test_profit_order_and_sum_are_of_the_probability_as_it_is_not_as_it_is_shown(
+    listed: Project,
+) -> None:
+    """Both are shown as .8320; by that, the second would come first."""
+    large = {"Large": (10, 30_000_000), "Larger": (10.001, 30_000_100)}
+    rows = [f"{name},{activity},{value},1," for name, (activity, value) in large.items()]
+    listed.write("sourcedata/large.csv", "\n".join([HEADER, *rows, ""]))
+    listed.configure(**COSTS, rank_by="profit", calls_per_list=2)
+    listed.run("ingestion.py")
+    result = call_list.rank(listed.config)
+    expected = {}
+    for name, (activity, value) in large.items():
+        chance = 1 / (1 + math.exp(0.04 * activity - 2))
+        expected[name] = 0.45 * chance * value - 0.1 * (1 - chance) * value - 1
+    first = {row["client"]: float(row["profit"]) for row in table(listed)[:2]}
+    assert list(first) == list(large)
+    assert first == pytest.approx(expected, abs=0.1)
+    assert isinstance(result, RankingResult)
+    assert result.profit is not None
+    assert result.profit.plan.expected == pytest.approx(sum(first.values()), abs=0.02)
 
 
 def test_high_risk_begins_where_a_call_pays(listed: Project) -> None:

@@ -10,15 +10,19 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 import apicalls
 import fullprocess
+import ingestion
+from attrition.calls.contacted import read_contacted
 from attrition.calls.effect import Effect, Verdict
 from attrition.calls.study import Study
 from attrition.core import atomic_files
 from attrition.core.plain_values import to_json
-from attrition.data.ledger import read_ledger
+from attrition.data import ingest, recovery
+from attrition.data.ledger import read_ledger, write_ledger
 from attrition.monitoring import alerts
 from attrition.ranking import call_list, csv_list
 from attrition.ranking.call_list import RankingResult
@@ -169,11 +173,83 @@ def test_after_the_ledger_was_made_anew_only_later_labels_are_outcomes_and_the_l
     assert sizes(ranked_effect(studied)) == [(1, 1, 1.0), (2, 0, None)]
     assert "made anew" not in caplog.text
     studied.config.ledger.unlink()
-    studied.run("ingestion.py")
+    told = studied.run("ingestion.py").stderr
+    assert "every row counts as one of today: a study of calls loses the outcomes it has" in told
     assert sizes(ranked_effect(studied)) == [(1, 0, None), (2, 0, None)]
     assert "the ledger has been made anew since 3 clients enrolled" in caplog.text
     take_in(studied, "later.csv", ("Absent", "2", "1"))
     assert sizes(ranked_effect(studied)) == [(1, 0, None), (2, 1, 1.0)]
+
+
+OTHER_COLUMNS: list[dict[str, Any]] = [
+    {"numeric_columns": ["lastmonth_activity"], "value_column": "lastyear_activity"},
+    {"numeric_columns": ["lastmonth_activity", "lastyear_activity"]},
+]
+
+
+def outcomes(project: Project) -> dict[str, int]:
+    study = study_so_far(project.config, read_ledger(project.config.ledger))
+    assert study is not None
+    return study.outcomes
+
+
+@pytest.mark.parametrize("columns", OTHER_COLUMNS)
+def test_a_change_of_columns_costs_a_study_nothing_and_later_outcomes_count(
+    studied: Project, columns: dict[str, Any], caplog: pytest.LogCaptureFixture
+) -> None:
+    take_in(studied, "came.csv", ("=Quiet()", "2", "1"))
+    ranked_effect(studied)
+    before = read_ledger(studied.config.ledger)
+    studied.configure(**STUDY, **columns)
+    foretold = " ".join(studied.run("fullprocess.py", "--dry-run").stdout.split())
+    assert "as of the day on which it came: a study of calls loses no outcome by that." in foretold
+    studied.configure(**STUDY, **columns, id_column="exited", target_column="corporation")
+    foretold = " ".join(studied.run("fullprocess.py", "--dry-run").stdout.split())
+    assert "a study of calls and actions know clients by their ids of before." in foretold
+    studied.configure(**STUDY, **columns)
+    take_in(studied, "with_it.csv", ("Absent", "2", "0"))
+    assert outcomes(studied) == {"=Quiet()": 1, "Absent": 0}
+    after = read_ledger(studied.config.ledger)
+    parts = [[(commit.rows, commit.files) for commit in one.commits] for one in (before, after)]
+    assert parts[1][:-1] == parts[0]
+    studied.configure(**STUDY)
+    take_in(studied, "back.csv", ("Middling", "50", "1"))
+    assert outcomes(studied) == {"=Quiet()": 1, "Absent": 0, "Middling": 1}
+    back = read_ledger(studied.config.ledger)
+    assert back.commits[0].id == before.commits[0].id, "what it was once"
+    # The first list, too, knows what became of its clients.
+    earlier = call_list.earlier_outcomes(studied.config, read_ledger(studied.config.ledger))
+    assert (earlier[-1].all.known, earlier[-1].all.left) == (3, 2)
+    assert "made anew" not in caplog.text
+
+
+@pytest.mark.parametrize(("owner", "name"), [(ingest, "_with_open_clients"), (recovery, "settle")])
+def test_a_run_killed_as_it_reads_other_columns_leaves_the_next_all_that_a_study_has(
+    studied: Project, owner: Any, name: str
+) -> None:
+    take_in(studied, "came.csv", ("=Quiet()", "2", "1"))
+    studied.configure(**STUDY, **OTHER_COLUMNS[0])
+    with killed_at(owner, name):
+        ingestion.run(studied.config)
+    studied.configure(**STUDY, **OTHER_COLUMNS[1])
+    take_in(studied, "later.csv", ("Absent", "2", "0"))
+    assert outcomes(studied) == {"=Quiet()": 1, "Absent": 0}
+
+
+def test_rows_that_are_read_again_count_as_of_the_day_on_which_they_came(studied: Project) -> None:
+    """Who had been contacted by the day of a row is known by the day of its commit."""
+    path = studied.config.ledger
+    ledger = read_ledger(path)
+    first = replace(ledger.commits[0], time=MAY)
+    write_ledger(path, replace(ledger, commits=(first, *ledger.commits[1:])))
+    take_in(studied, "came.csv", ("Absent", "2", "0"))
+    act(studied, "may.csv", ("Absent", "2026-05-02", "call"))
+    studied.configure(**STUDY, **OTHER_COLUMNS[0])
+    studied.run("ingestion.py")
+    contacted = read_contacted(studied.config, read_ledger(path))
+    assert contacted is not None
+    absent = np.array(["Absent", "Absent"], dtype=object)
+    assert contacted.of(absent, np.array([0, 1])).tolist() == [False, True]
 
 
 def test_a_client_under_another_name_is_another_client_and_the_old_one_stays_enrolled(

@@ -201,13 +201,14 @@ def test_outcomes_that_a_call_may_have_changed_are_said_not_to_count() -> None:
 
     assert (
         "Of the first 10 on the list of 2 March 2026, 3 of 4 known outcomes are leavers (75%); of "
-        "all clients on it, 3 of 30 (10%); 2 had been contacted and are not counted."
-        in told(4, 3, 2)
+        "all clients on it, 3 of 30 (10%); 2 known outcomes of clients who had been "
+        "contacted are not counted." in told(4, 3, 2)
     )
     assert (
-        "Of the first 10 on the list of 2 March 2026, 7 had been contacted and are not counted: "
-        "whether they were at risk is not known." in told(0, 0, 7)
+        "Of the first 10 on the list of 2 March 2026, 7 known outcomes of clients who had been "
+        "contacted are not counted: whether they were at risk is not known." in told(0, 0, 7)
     )
+    assert "1 known outcome of clients who had been contacted is not counted." in told(4, 3, 1)
     assert "on the list of" not in told(2, 1, 2)
 
 

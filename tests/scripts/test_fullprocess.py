@@ -753,6 +753,7 @@ def test_rows_of_contacted_clients_are_set_aside_and_counted(finished_copy: Proj
     assert first["contacted"] > 0
     assert first["known"] + first["contacted"] == 10
     assert earlier["all"]["contacted"] == len(called)
-    assert f"{first['contacted']} had been contacted and are not counted" in text
+    outcomes = f"{first['contacted']} known outcomes of clients who had been contacted"
+    assert f"{outcomes} are not counted" in text
     report = (root / "models/report.html").read_text(encoding="utf-8")
     assert f"Neither judged by nor learnt from are {counted}" in report
