@@ -125,7 +125,7 @@ def run_stages(
             need,
             challenge=outcome,
             memory=memory,
-            commit=context.ledger.commit_id,
+            ledger=context.ledger,
             started=started,
         )
 

@@ -13,6 +13,7 @@ NOT_KNOWN = "\N{EN DASH}"
 OPEN_CLIENTS = "open clients"  # the usual population of a list, as its records name it
 # Shown first wherever a list is made of other clients.
 NO_OPEN_CLIENTS = "No open clients: leave the outcome blank for those whom you may still call"
+NOBODY_READ = "No open clients: rows that were not taken in may hold them"
 CANDIDATE_WAITS = "a candidate waits for approval"
 # Probabilities are shown, and compared with those of the last ranking, in ten-thousandths.
 DECIMALS = 4

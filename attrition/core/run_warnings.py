@@ -19,6 +19,7 @@ class Topic(StrEnum):
     UNKNOWN_QUALITY = "unknown quality"
     TOO_GOOD = "too good to be true"
     SAMPLES_DISAGREE = "test data and new rows disagree"
+    LOST_ROWS = "lost rows"
     LOST_ACTIONS = "lost actions"
     FEW_ROWS_LEARNT = "few rows learnt"
 

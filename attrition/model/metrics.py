@@ -21,6 +21,8 @@ from attrition.model.uncertainty import (
 )
 
 CALIBRATION_BINS = 10
+# Of a client who leaves and one who stays, the one who leaves has the higher risk in 70 % of pairs.
+RELIABLE_AUC = 0.7
 SMALLEST_PROBABILITY = 1e-9  # taken for smaller ones, so that each log loss is a number
 
 
@@ -87,8 +89,30 @@ def is_like_chance(score: Score | Mapping[str, Any]) -> bool:
 
     A high F1 does not: where many leave, whoever calls everybody has one.
     """
+    return _may_be(score, 0.5)
+
+
+def is_unproven(score: Score | Mapping[str, Any]) -> bool:
+    """Whether a score does not show that the ranking is reliable; so it is where it is like chance.
+
+    F1 does not show it: it is high wherever many leave, and low wherever few do.
+    """
+    return _may_be(score, RELIABLE_AUC)
+
+
+def despite_f1(score: Score) -> str:
+    """That a ranking is reliable whose F1 is too low, and what to do; "" where no AUC is known."""
+    if score.roc_auc_interval is None or is_unproven(score):
+        return ""
+    return (
+        f"; it ranks well (AUC {score.roc_auc:.3f}): lower model_score_threshold if that is enough"
+    )
+
+
+def _may_be(score: Score | Mapping[str, Any], auc: float) -> bool:
+    """Whether the AUC may be as low as this one, by its 95 % interval."""
     interval = _of(score, "roc_auc_interval")
-    return interval is not None and interval[0] <= 0.5
+    return interval is not None and interval[0] <= auc
 
 
 def _f1(score: Score | Mapping[str, Any]) -> Any:

@@ -163,7 +163,8 @@ def check_enough(rows: int, positives: int, minimum: Minimum) -> None:
     """
     least = Minimum(minimum.rows, max(minimum.rarer_label, 2))  # each fold needs both labels
     if reason := undefined_reason(rows, positives, least):
-        raise NotEnoughData(f"no model can be trained: {reason}")
+        more = f", that is {least.rows - rows:,} more" if rows < least.rows else ""
+        raise NotEnoughData(f"no model can be trained: {reason}{more}")
 
 
 def with_threshold_for_all(

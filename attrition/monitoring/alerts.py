@@ -103,20 +103,22 @@ def _degraded(
 ) -> list[Condition]:
     """Whether a model is degraded, by which score."""
     # It brings numpy, which an idle run must not pay for.
-    from attrition.model.metrics import is_like_chance, score_to_judge_by
+    from attrition.model.metrics import despite_f1, is_like_chance, is_unproven, score_to_judge_by
 
     shown, where = score_to_judge_by(score, cross_validated)
-    if is_like_chance(shown):
-        text = (
-            f"nothing shows that the deployed model ranks better than chance: its AUC {where} is "
-            f"{shown.roc_auc:.3f} ({between(shown.roc_auc_interval)})"
-        )
-        return [Condition("degraded model", "like chance", text, Topic.DEGRADED_MODEL)]
+    if is_unproven(shown):
+        kind, what = "unproven", "it is not shown that the deployed model ranks reliably"
+        if is_like_chance(shown):
+            kind = "like chance"
+            what = "nothing shows that the deployed model ranks better than chance"
+        auc = f"{shown.roc_auc:.3f} ({between(shown.roc_auc_interval)})"
+        text = f"{what}: its AUC {where} is {auc}"
+        return [Condition("degraded model", kind, text, Topic.DEGRADED_MODEL)]
     if shown.f1 is None or shown.f1 >= degraded_below:
         return []
     text = (
         f"the deployed model is degraded: its F1 {where}, {shown.f1:.3f}, is under "
-        f"{degraded_below:g}"
+        f"{degraded_below:g}{despite_f1(shown)}"
     )
     return [Condition("degraded model", "degraded", text, Topic.DEGRADED_MODEL)]
 

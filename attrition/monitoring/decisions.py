@@ -13,7 +13,13 @@ from attrition.core.formatting import between, plural
 from attrition.core.repeated_tests import spent_at
 from attrition.core.run_warnings import RunWarning, Topic
 from attrition.model.comparison import Comparison
-from attrition.model.metrics import Score, is_like_chance, score_to_judge_by
+from attrition.model.metrics import (
+    Score,
+    despite_f1,
+    is_like_chance,
+    is_unproven,
+    score_to_judge_by,
+)
 from attrition.monitoring.findings import (
     Evidence,
     RunVerdict,
@@ -213,11 +219,14 @@ def called_weak(verdict: Verdict, candidate: Scored, score_threshold: float) -> 
         score_threshold: `model_score_threshold`, a fraction 0-1.
     """
     score = candidate.judged
-    if is_like_chance(score):
-        auc = f"AUC {score.roc_auc:.3f} ({between(score.roc_auc_interval)})"
-        weak = f"nothing shows that the model ranks better than chance: {auc}"
+    if is_unproven(score):
+        what = "it is not shown that the model ranks reliably"
+        if is_like_chance(score):
+            what = "nothing shows that the model ranks better than chance"
+        weak = f"{what}: AUC {score.roc_auc:.3f} ({between(score.roc_auc_interval)})"
     elif score.f1 is not None and score.f1 < score_threshold:
-        weak = f"the model is weak: F1 {score.f1:.3f} is under {score_threshold:g}"
+        lower = f"F1 {score.f1:.3f} is under {score_threshold:g}"
+        weak = f"the model is weak: {lower}{despite_f1(score)}"
     else:
         return verdict
     return replace(verdict, warnings=(*verdict.warnings, RunWarning(weak, Topic.WEAK_MODEL)))

@@ -21,7 +21,7 @@ from attrition.core import formatting, plain_values
 from attrition.core.atomic_files import read_json_object
 from attrition.core.config import Config
 from attrition.core.errors import DataError
-from attrition.core.run_warnings import RunWarning
+from attrition.core.run_warnings import RunWarning, Topic
 from attrition.data.ingestion_result import IngestionResult
 from attrition.model.metrics import Score
 from attrition.monitoring.findings import (
@@ -182,6 +182,19 @@ class DecisionRecord:
         if self.verdict is RunVerdict.DEPLOYED:
             return self.cross_validated
         return self.champion_cross_validated
+
+    @property
+    def no_model(self) -> str | None:
+        """Why the run could train no first model; None where it could, or where one is at work."""
+        if self.release_after or self.verdict is not RunVerdict.NOT_ENOUGH_EVIDENCE:
+            return None
+        return self.reason.removeprefix("no candidate: ")
+
+    @property
+    def no_open_clients(self) -> str:
+        """What to say where there are none: their rows may be among those that were lost."""
+        is_lost = any(warning.topic is Topic.LOST_ROWS for warning in self.warnings)
+        return formatting.NOBODY_READ if is_lost else formatting.NO_OPEN_CLIENTS
 
     @property
     def calls_in_brief(self) -> str:

@@ -14,6 +14,8 @@ from attrition.core.formatting import plural
 from attrition.core.releases import Release
 from attrition.core.run_warnings import RunWarning, Topic
 from attrition.data.ingestion_result import IngestionResult
+from attrition.data.ledger import Ledger
+from attrition.data.lost_rows import lost_rows
 from attrition.model.champion import Champion
 from attrition.monitoring.alerts import findings
 from attrition.monitoring.challenge import Challenge
@@ -71,7 +73,7 @@ def decided(
     *,
     challenge: Challenge,
     memory: Memory,
-    commit: str | None,
+    ledger: Ledger,
     started: str,
 ) -> DecisionRecord:
     """The findings and the verdict of a run, and what it leaves to the next one.
@@ -83,13 +85,14 @@ def decided(
         need: whether and why to train.
         challenge: what became of the candidate.
         memory: what the runs before had noted.
-        commit: identifies the ingested rows.
+        ledger: of ingestion.
         started: when the run began, UTC, ISO 8601.
     """
-    remaining = left_to_next(exam, memory, challenge, commit)
+    remaining = left_to_next(exam, memory, challenge, ledger.commit_id)
     verdict, scored, drift, scores = challenge.verdict, challenge.scored, exam.drift, exam.scores
     last = last_decision(config)
     ingested, warnings = _with_mark(config, last.ingestion if last else None, ingested)
+    warnings += _of_lost_rows(config, ledger)
     study, study_notice = study_by_settings(config, last.study if last else None, started)
     if study_notice:
         warnings.append(RunWarning(study_notice))
@@ -120,6 +123,14 @@ def decided(
         looks=remaining.looks.count,
         study=study,
     )
+
+
+def _of_lost_rows(config: Config, ledger: Ledger) -> list[RunWarning]:
+    """Which files lost rows; most of them: that is something to do."""
+    return [
+        RunWarning(lost.text, Topic.LOST_ROWS if lost.is_most else Topic.NOTICE)
+        for lost in lost_rows(config, ledger)
+    ]
 
 
 def _with_mark(

@@ -11,9 +11,9 @@ from enum import StrEnum
 from typing import Any
 
 from attrition.calls.effect import Verdict
-from attrition.core.formatting import day, sentence, short_moment
+from attrition.core.formatting import day, percent, sentence, short_moment
 from attrition.core.run_warnings import Topic
-from attrition.model.metrics import is_like_chance, score_to_judge_by
+from attrition.model.metrics import is_like_chance, is_unproven, score_to_judge_by
 from attrition.monitoring.findings import RunVerdict
 from attrition.monitoring.record import DecisionRecord
 
@@ -41,7 +41,8 @@ _MODEL_TO_REPLACE = frozenset(
 _TO_DO = frozenset(
     {
         *(Topic.MODEL_DRIFT, Topic.DEGRADED_MODEL, Topic.WEAK_MODEL, Topic.UNKNOWN_QUALITY),
-        *(Topic.TOO_GOOD, Topic.LOST_ACTIONS, Topic.FEW_ROWS_LEARNT, Topic.SETTING_NOT_OBEYED),
+        *(Topic.TOO_GOOD, Topic.LOST_ROWS, Topic.LOST_ACTIONS, Topic.FEW_ROWS_LEARNT),
+        Topic.SETTING_NOT_OBEYED,
     }
 )
 _PLAIN = {
@@ -50,7 +51,7 @@ _PLAIN = {
     Topic.MOVED_RISK: (
         "The predicted risk has changed on average, though no column has by itself."
     ),
-    Topic.DEGRADED_MODEL: "The model at work is weaker than the settings ask for.",
+    Topic.DEGRADED_MODEL: "The model at work is weaker than it should be.",
     Topic.SAMPLES_DISAGREE: (
         "The test data and the newest clients disagree: are the test data still like today's?"
     ),
@@ -85,6 +86,8 @@ def _of_run(decision: DecisionRecord) -> list[Message]:
         graded.append(Message(Severity.ACT, sentence(text)))
     elif decision.verdict is RunVerdict.PROPOSED:
         graded.append(Message(Severity.KNOW, sentence(_DECIDED_SINCE)))
+    if decision.no_model:
+        graded.append(Message(Severity.ACT, sentence(decision.no_model)))
     if needs_a_hand(decision):
         graded.append(Message(Severity.ACT, decision.study_in_words or ""))
     topics = {warning.topic for warning in decision.warnings}
@@ -93,7 +96,7 @@ def _of_run(decision: DecisionRecord) -> list[Message]:
         if severity is Severity.SOLVED and warning.topic is Topic.DEGRADED_MODEL:
             if Topic.WEAK_MODEL in topics:
                 continue  # so is the model that replaced it, as another warning says
-            plain = "The model before was weaker than the settings ask for."
+            plain = "The model before was weaker than it should be."
         graded.append(Message(severity, sentence(warning.text), plain))
     if decision.ranking and decision.ranking.line_in_words:
         graded.append(Message(Severity.KNOW, decision.ranking.line_in_words))
@@ -132,28 +135,36 @@ def state_line(
     decision: DecisionRecord | None,
     scores: Mapping[str, Any],
     cross_validated: Mapping[str, Any],
-    degraded_below: float,
+    alarm: float,
 ) -> str:
     """How far the ranking can be relied on, in one plain sentence.
 
     Args:
         decision: the record of the last run that came to a verdict, about the live model.
         scores, cross_validated: those of the live model; see `score_to_judge_by`.
-        degraded_below: an F1 under this is too weak.
+        alarm: the probability from which on the live model counts a client as a leaver.
     """
     score, where = score_to_judge_by(scores, cross_validated)
+    ranking = decision.ranking if decision is not None else None
+    crowd = f"; {ranking.crowd_in_words}" if ranking and ranking.crowd_in_words else ""
     if score.get("f1") is None:
         why = scores.get("undefined") or "it was not measured"
         return f"Nobody knows yet how far this ranking can be relied on: {why} (test data)."
     if is_like_chance(score):
         return "Nothing shows so far that this ranking is better than chance: do not rely on it."
-    if score["f1"] < degraded_below:
-        return f"Rely on this ranking with care{_hits(score, where)}."
+    if is_unproven(score):
+        return f"Rely on this ranking with care: {_pairs(score, where)}{crowd}."
     if decision is not None and decision.suspicious.named:
         return "Do not rely on this ranking yet: it may know the answer from a column of today."
     if decision is not None and decision.proposal:
         return "A new model waits for approval; this ranking is by the one at work."
     topics = {warning.topic for warning in decision.warnings} if decision is not None else set()
+    begins = (
+        ""
+        if ranking and ranking.thresholds.high == alarm
+        else f"from a risk of {percent(alarm)} on, "
+    )
+    of_high = f"{crowd}: go by the order" if crowd else _hits(score, where, begins)
     if decision is not None and topics & {Topic.MODEL_DRIFT, Topic.DATA_DRIFT}:
         if decision.verdict is RunVerdict.DEPLOYED:
             since = "now" if Topic.DEGRADED_MODEL in topics else "again"
@@ -166,18 +177,28 @@ def state_line(
                 "Clients have changed, and the model has not caught up: rely on the ranking less "
                 "until more outcomes are known."
             )
-        return f"The ranking is reliable, though clients have begun to change{_hits(score, where)}."
-    return f"The ranking is reliable{_hits(score, where)}."
+        return f"The ranking is reliable, though clients have begun to change{of_high}."
+    return f"The ranking is reliable{of_high}."
 
 
-def _hits(score: Mapping[str, Any], where: str) -> str:
+def _pairs(score: Mapping[str, Any], where: str) -> str:
+    """What the AUC says of the ranking, in words."""
+    first, (least, most) = 100 * score["roc_auc"], score["roc_auc_interval"]
+    return (
+        f"of a client who leaves and one who stays, it puts the one who leaves first in "
+        f"{first:.0f} of 100 cases ({100 * least:.0f} to {100 * most:.0f} {where})"
+    )
+
+
+def _hits(score: Mapping[str, Any], where: str, begins: str) -> str:
     """How often the model is right, in tenths, as the end of a sentence; "" where not known."""
     recall, precision = score.get("recall"), score.get("precision")
     if recall is None or precision is None:
         return ""
     return (
-        f": the model finds {_tenths(recall)} of 10 clients who leave, and {_tenths(precision)} "
-        f"of 10 of its alarms are right{'' if 'test' in where else f', {where}'}"
+        f": {begins}the model finds {_tenths(recall)} of 10 clients who leave, and "
+        f"{_tenths(precision)} of 10 of its alarms are right"
+        f"{'' if 'test' in where else f', {where}'}"
     )
 
 

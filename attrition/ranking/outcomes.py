@@ -24,6 +24,8 @@ TOP_SIZES = (10, 20, 50)
 CONTACTED = -1  # in the place of a label that a call may have changed
 # Most clients of an old ranking that are kept for the base rate; of more, a fixed sample.
 _SAMPLE = 5000
+_NEARLY_ALL = 0.9  # of the clients
+_FEW = 10  # of fewer clients nothing is said
 
 
 @dataclass(frozen=True)
@@ -175,6 +177,14 @@ class RankingRecord:
     def resting_in_words(self) -> str:
         """Who is not to be called again yet; "" without `rest_days`, or without anyone."""
         return resting_in_words(self.resting, self.first_free)
+
+    @property
+    def crowd_in_words(self) -> str:
+        """That being at high risk tells hardly anybody apart; "" where it does."""
+        clients = self.clients + self.not_listed
+        if self.one_risk is not None or clients < _FEW or self.high < _NEARLY_ALL * clients:
+            return ""
+        return "nearly every client is at high risk"
 
     def to_json(self) -> dict[str, Any]:
         """As plain values; no key for what there need not be where it is not there."""

@@ -58,7 +58,8 @@ def headline(inputs: ReportInputs) -> str:
         return formatting.no_list(str(inputs.ranking))
     high, clients, ranked = listed.high, listed.clients, listed.ranked
     if ranked != formatting.OPEN_CLIENTS:
-        return f"{formatting.NO_OPEN_CLIENTS}."
+        decision = inputs.decision
+        return f"{decision.no_open_clients if decision else formatting.NO_OPEN_CLIENTS}."
     if clients == 1:
         tier = inputs.ranking.tiers[0]
         return f"There is one client to rank, at {tier} risk of leaving."
@@ -181,7 +182,7 @@ def _no_list(inputs: ReportInputs, reason: str) -> str:
     if inputs.model is None or inputs.model.release is None:
         return (
             "As soon as a model is deployed, the clients whose outcome is open are ranked here. "
-            "It takes labelled client rows in the source folder and labelled test rows."
+            "It takes labelled client rows in the source folder."
         )
     return formatting.no_list(reason)
 

@@ -42,13 +42,16 @@ _PLOTS_OF_CARD = ("riskcurves", "pairmaps")
 def trust(inputs: ReportInputs) -> str:
     """How far the list can be relied on, in one plain sentence."""
     model = inputs.model
+    if (model is None or model.release is None) and inputs.decision and inputs.decision.no_model:
+        return formatting.sentence(inputs.decision.no_model)
     if model is None or not model.scores:
         return ""
     if model.release is None:
         return "The model below is a candidate; nothing is ranked by it."
     cross_validated = model.training.get("cross_validated") or {}
-    below = inputs.config.model_score_threshold
-    return severity.state_line(inputs.decision_on_model, model.scores, cross_validated, below)
+    return severity.state_line(
+        inputs.decision_on_model, model.scores, cross_validated, model.card.threshold
+    )
 
 
 def chapter(inputs: ReportInputs) -> Section:

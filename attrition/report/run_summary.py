@@ -92,7 +92,7 @@ def drift_word(drift: DriftRecord) -> str:
 def _paragraphs(record: DecisionRecord, labels: Labels) -> Iterator[tuple[str, str]]:
     ranking, no_ranking = record.ranking, record.no_ranking or ""
     if no_ranking.startswith(NO_OPEN_CLIENTS) or (ranking and ranking.ranked != OPEN_CLIENTS):
-        yield "Attention", f"{NO_OPEN_CLIENTS}."
+        yield "Attention", f"{record.no_open_clients}."
     yield "Verdict", f"{record.verdict.upper()}: {record.reason}."
     if record.proposal:
         yield "Proposal", sentence(record.proposal.notice)
@@ -210,7 +210,8 @@ def _clients(ranking: RankingRecord) -> str:
     profit = profit_in_words(ranking.profit) if ranking.profit else None
     no_profit = sentence(ranking.no_profit) if ranking.no_profit else None
     resting = sentence(ranking.resting_in_words) if ranking.resting_in_words else None
-    parts = (text, ranking.line_in_words, resting, profit, no_profit, list_helped(ranking))
+    crowd = sentence(ranking.crowd_in_words) if ranking.crowd_in_words else None
+    parts = (text, crowd, ranking.line_in_words, resting, profit, no_profit, list_helped(ranking))
     return " ".join(filter(None, dict.fromkeys(parts)))  # who rests may be why there is no profit
 
 

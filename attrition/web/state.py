@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
 SERVICE = "client-attrition-risk"
 NOTHING_DEPLOYED = (
-    "no model is deployed yet: put client rows into the input folder, "
-    "labelled rows into the test data folder, and run fullprocess.py"
+    "no model is deployed yet: put labelled client rows into the input folder, and run "
+    "fullprocess.py"
 )
 DAMAGED = (
     "the deployed model is damaged; go back to the release before it "
@@ -71,7 +71,11 @@ def served() -> Served:
         live = state().model.resolve()
     except DataError:
         abort(503, DAMAGED)
-    return live or abort(503, NOTHING_DEPLOYED)
+    if live is None:
+        decision = state().decision.read()
+        why = decision.no_model if decision else None
+        abort(503, f"no model is deployed yet: {why}" if why else NOTHING_DEPLOYED)
+    return live
 
 
 def question(book: Book) -> Question:

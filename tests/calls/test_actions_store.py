@@ -23,6 +23,7 @@ from attrition.core import atomic_files, clock
 from attrition.core.errors import PipelineError
 from attrition.core.run_warnings import Topic
 from attrition.data.ingestion_result import IngestionResult
+from attrition.data.ledger import Ledger
 from attrition.monitoring.challenge import Challenge
 from attrition.monitoring.decisions import Verdict
 from attrition.monitoring.examination import Examination
@@ -180,7 +181,7 @@ def finish(project: Project, result: IngestionResult) -> list[str]:
         empty,
         challenge=Challenge(Verdict(RunVerdict.KEPT, ""), Suspicion()),
         memory=Memory(),
-        commit=None,
+        ledger=Ledger(),
         started=last.time if last else clock.now(),
     )
     atomic_files.write_json(project.config.decision, record.to_json())

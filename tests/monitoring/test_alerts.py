@@ -52,7 +52,24 @@ def test_a_high_f1_does_not_hide_a_ranking_that_is_like_chance() -> None:
         "nothing shows that the deployed model ranks better than chance: its AUC on the test data "
         "is 0.500 (0.470 to 0.530)"
     )
-    assert found(scores={"test data": {**blind, "roc_auc_interval": [0.501, 0.53]}}) == []
+    rough = {**blind, "roc_auc": 0.617, "roc_auc_interval": [0.57, 0.661]}
+    (condition,) = alerts.conditions(record(scores={"test data": rough}), 0.6)
+    assert condition.kind == "unproven"
+    assert condition.text == (
+        "it is not shown that the deployed model ranks reliably: its AUC on the test data is 0.617 "
+        "(0.570 to 0.661)"
+    )
+    assert found(scores={"test data": {**blind, "roc_auc_interval": [0.701, 0.8]}}) == []
+
+
+def test_a_low_f1_of_a_model_that_ranks_well_is_told_with_that() -> None:
+    """Where few leave F1 is low, however well they are found."""
+    rare = {"f1": 0.472, "roc_auc": 0.942, "roc_auc_interval": [0.896, 0.968]}
+    (condition,) = alerts.conditions(record(scores={"test data": rare}), 0.6)
+    assert condition.text == (
+        "the deployed model is degraded: its F1 on the test data, 0.472, is under 0.6; it ranks "
+        "well (AUC 0.942): lower model_score_threshold if that is enough"
+    )
 
 
 def test_a_setting_that_the_live_model_does_not_obey_stays_open() -> None:

@@ -300,6 +300,14 @@ def test_a_fall_under_the_threshold_that_may_be_chance_refuses_no_candidate() ->
             replace(scored(0.67, 0.6, 0.7), roc_auc=0.5, roc_auc_interval=(0.47, 0.53)),
             "nothing shows that the model ranks better than chance: AUC 0.500 (0.470 to 0.530)",
         ),
+        (
+            replace(scored(0.76, 0.7, 0.8), roc_auc=0.617, roc_auc_interval=(0.57, 0.661)),
+            "it is not shown that the model ranks reliably: AUC 0.617 (0.570 to 0.661)",
+        ),
+        (
+            replace(scored(0.47, 0.4, 0.5), roc_auc=0.942, roc_auc_interval=(0.896, 0.968)),
+            "F1 0.470 is under 0.6; it ranks well (AUC 0.942): lower model_score_threshold",
+        ),
     ],
 )
 def test_the_first_model_is_deployed_and_a_weak_one_with_a_warning(

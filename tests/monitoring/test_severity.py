@@ -15,6 +15,12 @@ from tests.support.records import decision_record
 DRIFT = {"text": "it ranks worse", "topic": "model drift"}
 DATA = {"text": "tenure is longer", "topic": "data drift"}
 GOOD = {"f1": 0.72, "recall": 0.69, "precision": 0.77}
+TIERS = {"high": 0.35, "medium": 0.2}
+LISTED = {"clients": 100, "high": 20, "thresholds": TIERS}
+# As measured where 61 % of the clients leave, and where 3 % do.
+ROUGH: dict[str, Any] = {"f1": 0.76, "roc_auc": 0.617, "roc_auc_interval": [0.57, 0.661]}
+RARE = {"f1": 0.472, "recall": 0.59, "precision": 0.39, "roc_auc_interval": [0.896, 0.968]}
+CROWD = {**LISTED, "high": 95}
 
 
 def severities(**parts: Any) -> dict[str, Severity]:
@@ -33,6 +39,7 @@ def severities(**parts: Any) -> dict[str, Severity]:
         (Topic.SAMPLES_DISAGREE, Severity.KNOW, Severity.KNOW),
         (Topic.UNKNOWN_QUALITY, Severity.ACT, Severity.ACT),
         (Topic.LOST_ACTIONS, Severity.ACT, Severity.ACT),
+        (Topic.LOST_ROWS, Severity.ACT, Severity.ACT),
         (Topic.FEW_ROWS_LEARNT, Severity.ACT, Severity.ACT),
         (Topic.NOTICE, Severity.KNOW, Severity.KNOW),
     ],
@@ -63,7 +70,7 @@ def test_a_weak_model_that_replaced_a_weak_one_has_solved_nothing() -> None:
     weak = {"topic": str(Topic.WEAK_MODEL), "text": "F1 0.5 is under 0.6"}
     (solved,) = messages(decision_record(verdict="deployed", warnings=[degraded]))
     assert solved.severity is Severity.SOLVED
-    assert solved.plain == "The model before was weaker than the settings ask for."
+    assert solved.plain == "The model before was weaker than it should be."
     (open_one,) = messages(decision_record(verdict="deployed", warnings=[degraded, weak]))
     assert open_one == Message(Severity.ACT, "F1 0.5 is under 0.6.")
 
@@ -109,9 +116,31 @@ def test_calls_that_harm_and_a_broken_study_ask_for_a_hand_and_calls_that_help_d
             "Do not rely on this ranking yet",
         ),
         ({}, {**GOOD, "roc_auc_interval": [0.5, 0.5]}, "Nothing shows so far that this ranking is"),
-        ({}, {**GOOD, "roc_auc_interval": [0.51, 0.6]}, "The ranking is reliable: the model finds"),
-        ({}, {**GOOD, "f1": 0.5}, "Rely on this ranking with care: the model finds 7 of 10"),
-        ({"warnings": [DRIFT], "verdict": "deployed"}, {"f1": 0.5}, "Rely on this ranking with"),
+        ({}, RARE, "The ranking is reliable: the model finds 6 of 10"),
+        (
+            {},
+            ROUGH,
+            "Rely on this ranking with care: of a client who leaves and one who stays, it puts the "
+            "one who leaves first in 62 of 100 cases (57 to 66 on the test data).",
+        ),
+        (
+            {"ranking": CROWD},
+            ROUGH,
+            "Rely on this ranking with care: of a client who leaves and one who stays, it puts the "
+            "one who leaves first in 62 of 100 cases (57 to 66 on the test data); nearly every "
+            "client is at high risk.",
+        ),
+        ({"warnings": [DRIFT], "verdict": "deployed"}, ROUGH, "Rely on this ranking with"),
+        (
+            {"ranking": CROWD},
+            {"f1": 0.876, "recall": 0.98, "precision": 0.79, "roc_auc_interval": [0.714, 0.777]},
+            "The ranking is reliable; nearly every client is at high risk: go by the order.",
+        ),
+        (
+            {"ranking": {**LISTED, "thresholds": {**TIERS, "high": 0.5}}},
+            GOOD,
+            "The ranking is reliable: from a risk of 35% on, the model finds 7 of 10 clients who",
+        ),
         (
             {},
             {"f1": None, "undefined": "one label only"},
@@ -122,20 +151,20 @@ def test_calls_that_harm_and_a_broken_study_ask_for_a_hand_and_calls_that_help_d
 def test_the_state_is_one_plain_line(
     parts: dict[str, Any], scores: dict[str, Any], line: str
 ) -> None:
-    said = state_line(decision_record(**parts), scores, {}, 0.6)
+    said = state_line(decision_record(**{"ranking": LISTED, **parts}), scores, {}, 0.35)
     assert said.startswith(line)
     for word in ("F1", "log-odds", "log loss", "candidate", "AUC"):
         assert word not in said
 
 
 def test_where_the_test_data_cannot_tell_the_line_says_by_what_it_is_judged() -> None:
-    line = state_line(None, {"f1": None, "undefined": "no rows"}, GOOD, 0.6)
+    line = state_line(None, {"f1": None, "undefined": "no rows"}, GOOD, 0.35)
     assert line.endswith("and 8 of 10 of its alarms are right, in cross-validation.")
 
 
 def test_nine_of_ten_are_not_all_and_one_is_not_none() -> None:
     """What is missed by few is no certainty: `0.96` is no "10 of 10"."""
-    line = state_line(None, {"f1": 0.9, "recall": 0.96, "precision": 1.0}, {}, 0.6)
+    line = state_line(None, {"f1": 0.9, "recall": 0.96, "precision": 1.0}, {}, 0.35)
     assert "finds 9 of 10 clients who leave, and 10 of 10 of its alarms" in line
-    line = state_line(None, {"f1": 0.7, "recall": 0.04, "precision": 0.0}, {}, 0.6)
+    line = state_line(None, {"f1": 0.7, "recall": 0.04, "precision": 0.0}, {}, 0.35)
     assert "finds 1 of 10 clients who leave, and 0 of 10 of its alarms" in line

@@ -177,6 +177,12 @@ def test_clients_are_counted_and_an_older_list_is_judged_once_half_its_top_is_kn
     stayed = {**ranking, "ranked": "clients of the newest batch who stayed"}
     text = " ".join(summary({**RECORD, "ranking": stayed}).split())
     assert "80 of 1,200 clients of the newest batch who stayed are at high risk, 110 at" in text
+    crowd = "Nearly every client is at high risk."
+    for high, not_listed in ((1079, 0), (1080, 1)):  # the riskiest alone are listed
+        fewer = {**ranking, "high": high, "not_listed": not_listed}
+        assert crowd not in " ".join(summary({**RECORD, "ranking": fewer}).split())
+    most = {**ranking, "high": 1080}
+    assert crowd in " ".join(summary({**RECORD, "ranking": most}).split())
     outcomes = [
         outcome("2026-03-03T06", 4, 4),
         outcome("2026-03-02T06", 5, 3),

@@ -24,7 +24,7 @@ from attrition.core.formatting import (
     short_moment,
 )
 from attrition.core.labels import NO_LABELS, Labels
-from attrition.model.metrics import score_to_judge_by
+from attrition.model.metrics import is_unproven, score_to_judge_by
 from attrition.monitoring.findings import ColumnDrift, RunVerdict, Sample
 from attrition.monitoring.record import DecisionRecord
 from attrition.ranking.outcomes import RankingRecord
@@ -78,7 +78,7 @@ def state_sentence(
     Args:
         scores: those on the test data that it was deployed with.
         cross_validated: likewise, on the rows it learnt from; told where those are undefined.
-        degraded_below: an F1 under this is too weak.
+        degraded_below: an F1 under this is lower than the settings ask for.
     """
     score, where = score_to_judge_by(scores, cross_validated)
     f1, confusion, rest = score.get("f1"), scores.get("confusion"), ""
@@ -87,10 +87,13 @@ def state_sentence(
         rest = f"; its score on the test data is undefined: {reason.rstrip('.')}"
     if f1 is None:
         return f"The model is at work; nobody knows how good it is{rest}."
+    if is_unproven(score):
+        auc = f"{decimal(score['roc_auc'], 2)} ({between(score['roc_auc_interval'], 2)})"
+        return f"It is not shown that the model ranks reliably: its AUC {where} is {auc}{rest}."
     if f1 < degraded_below:
         digits = 2 if decimal(f1, 2) != decimal(degraded_below, 2) else 4
         return (
-            f"The model is weak: its F1 {where} is {decimal(f1, digits)}, under the "
+            f"The model is at work, though its F1 {where} is {decimal(f1, digits)}, under the "
             f"{decimal(degraded_below, digits)} asked for{rest}."
         )
     if rest or not confusion:

@@ -115,9 +115,8 @@ def _state_line(
     if severity.has_failed(runs):
         return "The last run failed; this list is from the run before it."
     is_its = decision is not None and decision.release_after in (None, live.version)
-    below = state().config.model_score_threshold
     return severity.state_line(
-        decision if is_its else None, live.scores, live.cross_validated, below
+        decision if is_its else None, live.scores, live.cross_validated, live.card.threshold
     )
 
 
@@ -176,6 +175,8 @@ def docs_page(document: Mapping[str, Any]) -> Response:
 
 
 def _page(template: str, **view: Any) -> Response:
+    decision = state().decision.read()
+    view["nobody"] = decision.no_open_clients if decision else formatting.NO_OPEN_CLIENTS
     view = {"charts": charts, "no_open_clients": formatting.NO_OPEN_CLIENTS, **view}
     html = render_template(template, **view)
     return Response(html, content_type="text/html; charset=utf-8")
