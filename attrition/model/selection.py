@@ -111,12 +111,14 @@ def select(
         )
         whole = Whole(threads.submit(Learner.of, features, labels, columns).result())
         folds = list(prepared)
+        path = whole.learner.plain_path()
         predictions: dict[Tried, Floats] = {}
         losses: dict[Tried, float] = {}
         for number, penalty in enumerate(PENALTIES):
-            # One penalty behind, since the last one that is tried is seldom the best.
-            at_work = [*folds, whole] if number else folds
-            list(threads.map(lambda one: one.go_on(), at_work))
+            steps = [fold.go_on for fold in folds]
+            if number:  # one penalty behind, since the last one that is tried is seldom the best
+                steps.append(lambda: whole.solutions.append(next(path)))
+            list(threads.map(lambda step: step(), steps))
             for tried in ((penalty, False), (penalty, True)):
                 predictions[tried] = np.empty(len(labels))
                 for fold in folds:
@@ -146,14 +148,6 @@ class Whole:
 
     learner: Learner
     solutions: list[Solution] = field(default_factory=list)
-
-    @cached_property
-    def _path(self) -> Iterator[Solution]:
-        return self.learner.plain_path()
-
-    def go_on(self) -> None:
-        """Find the solution of the next penalty."""
-        self.solutions.append(next(self._path))
 
     def fit(self, selection: Selection) -> Solution:
         """The solution with the selected settings."""

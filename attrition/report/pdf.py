@@ -34,7 +34,7 @@ LAYOUTS = (
     ("0.86", "1.35"),
     ("0.82", "0.75"),
 )
-EMPTY = 0.21  # ... until no page has an empty stretch longer than this share of its height, ...
+EMPTY = 0.24  # ... until no page has an empty stretch longer than this share of its height, ...
 TORN = 0.25  # ... as which a table counts that has less than LEAST_PART before it goes on, or that
 LEAST_PART = 0.1  # ... takes more than two pages.
 MOST_ADDED, ROUNDING = 0.05, 0.01  # space above a block that fills its page, shares of its height
