@@ -109,29 +109,11 @@ def path(
         yield solution, _adapted(solution, values, labels)
 
 
-def plain_path(
-    functions: Functions, labels: Floats, penalties: Sequence[float]
-) -> Iterator[Solution]:
-    """The solution for each penalty by the lasso alone; arguments as for `path`."""
-    return (solution for solution, _ in _followed(functions, labels, penalties))
-
-
 def last(
-    functions: Functions,
-    labels: Floats,
-    penalties: Sequence[float],
-    *,
-    is_adapted: bool,
-    start: Solution | None = None,
+    functions: Functions, labels: Floats, penalties: Sequence[float], *, is_adapted: bool
 ) -> Solution:
-    """The solution for the last penalty alone.
-
-    Args:
-        functions, labels, penalties: as for `path`.
-        is_adapted: whether by the adaptive lasso.
-        start: the solution by the lasso for a heavier penalty, to go on from.
-    """
-    *_, (solution, values) = _followed(functions, labels, penalties, start)
+    """The solution for the last penalty alone; arguments as for `path`."""
+    *_, (solution, values) = _followed(functions, labels, penalties)
     return _adapted(solution, values, labels) if is_adapted else solution
 
 
@@ -142,15 +124,13 @@ def _adapted(solution: Solution, values: Floats, labels: Floats) -> Solution:
 
 
 def _followed(
-    functions: Functions,
-    labels: Floats,
-    penalties: Sequence[float],
-    start: Solution | None = None,
+    functions: Functions, labels: Floats, penalties: Sequence[float]
 ) -> Iterator[tuple[Solution, Floats]]:
     """The solution by the lasso for each penalty, with its functions' values for the rows."""
-    solution = start or _constant(labels)
+    base = float(np.log(labels.mean() / (1.0 - labels.mean())))
+    none = np.zeros(0)
+    solution = Solution(np.inf, base, np.zeros(0, np.intp), none, none, np.zeros(0, np.int8))
     written = _Written(len(labels))
-    written.add(functions.values(solution.positions))
     for penalty in penalties:
         solution = replace(solution, penalty=penalty)
         for step in range(STEPS):
@@ -173,13 +153,6 @@ def _followed(
             if step and len(entering) < FEW:
                 break
         yield solution, written.values
-
-
-def _constant(labels: Floats) -> Solution:
-    """The solution without functions."""
-    base = float(np.log(labels.mean() / (1.0 - labels.mean())))
-    none = np.zeros(0)
-    return Solution(np.inf, base, np.zeros(0, np.intp), none, none, np.zeros(0, np.int8))
 
 
 class _Written:

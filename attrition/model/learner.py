@@ -35,14 +35,12 @@ class Learner:
         ramps: the functions on them.
         rows: the training rows' functions.
         labels: the training rows', array of shape (n_rows,).
-        copied: columns without functions, since another says the same -> that one.
     """
 
     basis: ColumnTransformer
     ramps: Ramps
     rows: RampsOfRows
     labels: Floats
-    copied: Mapping[str, str]
 
     @classmethod
     def of(
@@ -55,15 +53,11 @@ class Learner:
         basis = make_basis(columns, pairs, len(features))
         hats = sparse.csr_matrix(basis.fit_transform(features[columns.all]))
         ramps = Ramps(basis, hats, columns.monotone, copied)
-        return cls(basis, ramps, RampsOfRows(ramps, hats), labels.astype(np.float64), copied)
+        return cls(basis, ramps, RampsOfRows(ramps, hats), labels.astype(np.float64))
 
     def path(self, penalties: Sequence[float]) -> Iterator[tuple[Solution, Solution]]:
         """Solutions by the lasso and by the adapted lasso, penalty by penalty."""
         return lasso.path(self.rows, self.labels, penalties)
-
-    def plain_path(self) -> Iterator[Solution]:
-        """Solutions by the lasso alone for PENALTIES."""
-        return lasso.plain_path(self.rows, self.labels, PENALTIES)
 
     def points(self, solution: Solution) -> Floats:
         """A solution as points of the hats, array of shape (n_columns,)."""
@@ -97,16 +91,10 @@ class Learner:
             ]
         return basis, kept
 
-    def fit(self, penalty: float, *, is_adapted: bool, known: Sequence[Solution] = ()) -> Solution:
-        """The solution for a penalty, reached through heavier ones.
-
-        Args:
-            known: the first solutions of `plain_path`.
-        """
-        begun = [one for one in known if one.penalty > penalty]
-        penalties = [*(one for one in PENALTIES if one > penalty), penalty][len(begun) :]
-        start = begun[-1] if begun else None
-        return lasso.last(self.rows, self.labels, penalties, is_adapted=is_adapted, start=start)
+    def fit(self, penalty: float, *, is_adapted: bool) -> Solution:
+        """The solution for a penalty, reached through heavier ones."""
+        penalties = [one for one in PENALTIES if one > penalty] + [penalty]
+        return lasso.last(self.rows, self.labels, penalties, is_adapted=is_adapted)
 
 
 def copies(features: pd.DataFrame, columns: Columns) -> dict[str, str]:

@@ -49,7 +49,7 @@ def one_thread() -> Iterator[None]:
 
 def at_once() -> ThreadPoolExecutor:
     """As many threads as there are cores: each fold takes memory, and more would gain no time."""
-    return ThreadPoolExecutor(min(FOLDS + 1, os.cpu_count() or 1))
+    return ThreadPoolExecutor(min(FOLDS, os.cpu_count() or 1))
 
 
 @dataclass(frozen=True)
@@ -86,11 +86,11 @@ def choose(
     columns: Columns,
     seed: int,
     clients: ArrayLike | None = None,
-) -> tuple[Selection, Whole]:
-    """Select penalty and threshold on a sample; also begin the fit to the whole sample."""
+) -> tuple[Selection, NDArray[np.intp]]:
+    """Select penalty and threshold on a sample; also return the sample's positions."""
     sample = selection_rows(labels, seed)
     codes = client_codes(clients, len(labels))[sample]
-    return select(features.iloc[sample], labels[sample], columns, seed, codes)
+    return select(features.iloc[sample], labels[sample], columns, seed, codes), sample
 
 
 def select(
@@ -99,26 +99,19 @@ def select(
     columns: Columns,
     seed: int,
     clients: NDArray[np.intp] | None = None,
-) -> tuple[Selection, Whole]:
-    """Select penalty and threshold by cross-validation; `clients` are codes.
-
-    Beside the folds the fit to all rows is begun: their number seldom divides by that of the cores.
-    """
+) -> Selection:
+    """Select penalty and threshold by cross-validation; `clients` are codes."""
     with at_once() as threads:
-        prepared = threads.map(
-            lambda part: Fold.prepare(features, labels, columns, *part),
-            _folds(labels, clients, seed),
+        folds = list(
+            threads.map(
+                lambda part: Fold.prepare(features, labels, columns, *part),
+                _folds(labels, clients, seed),
+            )
         )
-        whole = Whole(threads.submit(Learner.of, features, labels, columns).result())
-        folds = list(prepared)
-        path = whole.learner.plain_path()
         predictions: dict[Tried, Floats] = {}
         losses: dict[Tried, float] = {}
-        for number, penalty in enumerate(PENALTIES):
-            steps = [fold.go_on for fold in folds]
-            if number:  # one penalty behind, since the last one that is tried is seldom the best
-                steps.append(lambda: whole.solutions.append(next(path)))
-            list(threads.map(lambda step: step(), steps))
+        for penalty in PENALTIES:
+            list(threads.map(Fold.go_on, folds))
             for tried in ((penalty, False), (penalty, True)):
                 predictions[tried] = np.empty(len(labels))
                 for fold in folds:
@@ -128,7 +121,7 @@ def select(
             if min(losses[penalty, False], losses[penalty, True]) > losses[best] + RISE:
                 break  # a lower one would fit noise
         cards = threads.map(lambda fold: fold.card(best), folds)
-    selection = Selection(
+    return Selection(
         penalty=best[0],
         is_adapted=best[1],
         threshold=best_threshold(predictions[best]),
@@ -139,20 +132,6 @@ def select(
         learnt_rows=float(np.mean([len(fold.learner.labels) for fold in folds])),
         clients=clients,
     )
-    return selection, whole
-
-
-@dataclass
-class Whole:
-    """All rows of the selection, and their solutions by the lasso for the first PENALTIES."""
-
-    learner: Learner
-    solutions: list[Solution] = field(default_factory=list)
-
-    def fit(self, selection: Selection) -> Solution:
-        """The solution with the selected settings."""
-        penalty = selection.penalty_for(len(self.learner.labels))
-        return self.learner.fit(penalty, is_adapted=selection.is_adapted, known=self.solutions)
 
 
 @dataclass

@@ -33,13 +33,12 @@ from attrition.model import lasso
 from attrition.model.bands import with_errors
 from attrition.model.basis import Columns, Floats, Labels, as_pipeline, export, mean_hats, on_basis
 from attrition.model.lasso import Solution, Sums
-from attrition.model.learner import Learner
+from attrition.model.learner import Learner, copies
 from attrition.model.metrics import Minimum, undefined_reason
 from attrition.model.scorecard import Scorecard
 from attrition.model.selection import (
     FOLDS,
     Selection,
-    Whole,
     at_once,
     best_threshold,
     choose,
@@ -146,13 +145,15 @@ def fit_rows(
         columns: which are numeric, which categorical.
         seed: of the sample and the folds.
     """
-    selection, whole = choose(features, labels, columns, seed, clients)
-    pipeline, card = fit_to_all(rows, whole, selection)
+    selection, sample = choose(features, labels, columns, seed, clients)
+    chosen = features.iloc[sample], labels[sample]
+    pipeline, card = fit_to_all(rows, *chosen, columns, selection)
     free = None
     if columns.monotone:
         free, _ = choose(features, labels, replace(columns, monotone={}), seed, clients)
     card = with_errors(card, selection.cards)
-    return FittedModel(pipeline, card, selection, seed, columns, whole.learner.copied, free)
+    copied = copies(chosen[0], columns)
+    return FittedModel(pipeline, card, selection, seed, columns, copied, free)
 
 
 def check_enough(rows: int, positives: int, minimum: Minimum) -> None:
@@ -309,26 +310,31 @@ def fit_selected(
         selection: penalty and threshold.
         sample: positions of the rows used for the selection.
     """
-    whole = Whole(Learner.of(features.iloc[sample], labels[sample], columns))
-    return fit_to_all(RowsInMemory(features, labels), whole, selection)
+    rows = RowsInMemory(features, labels)
+    return fit_to_all(rows, features.iloc[sample], labels[sample], columns, selection)
 
 
 @one_thread()
 def fit_to_all(
-    rows: TrainingRows, whole: Whole, selection: Selection
+    rows: TrainingRows,
+    features: pd.DataFrame,
+    labels: Labels,
+    columns: Columns,
+    selection: Selection,
 ) -> tuple[Pipeline, Scorecard]:
     """Select the functions by a sample, weigh them by all rows, and export the scorecard.
 
     Args:
         rows: all training rows.
-        whole: the rows used for the selection, all or a sample.
+        features, labels, columns: the rows used for the selection, all or a sample.
         selection: penalty and threshold.
     """
-    learner, solution = whole.learner, whole.fit(selection)
+    learner = Learner.of(features, labels, columns)
+    solution = learner.fit(selection.penalty_for(len(labels)), is_adapted=selection.is_adapted)
     basis, kept = learner.reduced(solution)
     hats = learner.rows.hats[:, kept]
     means = mean_hats(hats)
-    if len(learner.labels) < rows.count:
+    if len(labels) < rows.count:
         functions = Functions(basis, learner.ramps.points(solution.positions)[kept])
         penalty = selection.penalty_for(rows.count)
         solution = functions.refined(rows, replace(solution, penalty=penalty))

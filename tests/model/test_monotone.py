@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from attrition.model.basis import Columns
 from attrition.model.scorecard import Scorecard, logistic
 from attrition.model.selection import choose
-from attrition.model.training import RowsInMemory, fit_to_all
+from attrition.model.training import fit_selected
 
 NAN = float("nan")
 
@@ -25,8 +25,8 @@ def clients(rows: int, seed: int) -> pd.DataFrame:
 
 def fitted(features: pd.DataFrame, labels: NDArray[np.int8], monotone: dict[str, int]) -> Scorecard:
     columns = Columns(("x", "y"), ("plan",), monotone)
-    selection, whole = choose(features, labels, columns, 7)
-    return fit_to_all(RowsInMemory(features, labels), whole, selection)[1]
+    selection, sample = choose(features, labels, columns, 7)
+    return fit_selected(features, labels, columns, selection, sample)[1]
 
 
 def drawn(log_odds: NDArray[np.float64]) -> NDArray[np.int8]:

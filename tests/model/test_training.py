@@ -9,7 +9,6 @@ import pickle
 import threading
 from collections.abc import Callable
 from dataclasses import replace
-from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -497,9 +496,9 @@ def test_the_penalty_falls_by_the_root_of_the_rows_that_learn(
     asked = []
     last = lasso.last
 
-    def asked_of(rows: Any, truth: Any, penalties: Any, **how: Any) -> Solution:
+    def asked_of(rows: Any, truth: Any, penalties: Any, *, is_adapted: bool) -> Solution:
         asked.append((len(truth), penalties[-1]))
-        return last(rows, truth, penalties, **how)
+        return last(rows, truth, penalties, is_adapted=is_adapted)
 
     monkeypatch.setattr(lasso, "last", asked_of)
     fitted = fitted_on(features, labels.astype(bool))
@@ -508,20 +507,6 @@ def test_the_penalty_falls_by_the_root_of_the_rows_that_learn(
     everyone = np.ones(1000, dtype=bool)
     training.out_of_fold_probabilities(fitted, features, labels, everyone)
     assert sorted(asked[1:]) == [(800, pytest.approx(chosen))] * 5
-
-
-@pytest.mark.parametrize("share", [0.9, 1.0, 1.1, 3.0, 300.0])
-def test_a_fit_that_goes_on_from_known_solutions_ends_as_one_from_the_start(share: float) -> None:
-    """Whether it needs all of these, some or none."""
-    features, labels, _ = bent(1000)
-    with one_thread():
-        learnt = Learner.of(features, labels, Columns(("u", "w"), ()))
-        known = list(islice(learnt.plain_path(), 9))
-        penalty = share * known[-1].penalty
-        expected = learnt.fit(penalty, is_adapted=True)
-        found = learnt.fit(penalty, is_adapted=True, known=known)
-    assert found.positions.tolist() == expected.positions.tolist()
-    assert found.weights == pytest.approx(expected.weights, rel=1e-9)
 
 
 @pytest.mark.slow
@@ -604,8 +589,9 @@ def test_a_fit_has_one_thread_of_blas(monkeypatch: pytest.MonkeyPatch) -> None:
     """Among busy processes, threads that wait for each other took ten times as long."""
     threads: list[int] = []
 
-    def select(*_: Any) -> None:
+    def select(*arguments: Any) -> Selection:
         threads.extend(one["num_threads"] for one in threadpool_info() if one["user_api"] == "blas")
+        return selected(0.01, arguments[1])
 
     monkeypatch.setattr(selection, "select", select)
     features, labels, _ = bent(200)
