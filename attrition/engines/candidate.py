@@ -133,7 +133,8 @@ def learn(
     """
     unseen_start = ledger.unseen_start(deployed_commit)
     rows = training_clients(config, ledger.committed_bytes, test, unseen_start, marker)
-    rows, copied = without_copies(rows, test.clients)
+    ids = rows.clients.ids
+    rows, copied = without_copies(rows, test.clients, have_ids=config.id_column is not None)
     today, minimum, columns = rows.clients, training_minimum(config), columns_of(config)
     clients, unseen = today.uncontacted, rows.unseen
     if learns_contacted := not are_enough(len(clients), clients.count_left, minimum):
@@ -167,7 +168,7 @@ def learn(
         clients=clients,
         unseen=unseen,
         unseen_rows=int(unseen.sum()),
-        known_test_rows=count_known(config, test, clients.ids),
+        known_test_rows=count_known(config, test, ids if copied else clients.ids),
         copied=copied,
         contacted=today.count_contacted,
         learns_contacted=learns_contacted and today.count_contacted > 0,
