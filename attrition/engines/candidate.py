@@ -90,11 +90,11 @@ def columns_of(config: Config) -> Columns:
     return Columns(config.numeric_columns, config.categorical_columns, monotone)
 
 
-def too_few(error: NotEnoughData, left_out: int) -> NotEnoughData:
+def too_few(error: NotEnoughData, left_out: int, copied: CopiedRows | None = None) -> NotEnoughData:
     """Add to the error the number of rows that were left out as test data or copies of it."""
-    if not left_out:
-        return error
-    return NotEnoughData(f"{error}; left out as test data: {plural(left_out, 'row')}")
+    if left_out:
+        error = NotEnoughData(f"{error}; left out as test data: {plural(left_out, 'row')}")
+    return NotEnoughData(f"{error}; {copied}") if copied else error
 
 
 def count_known(config: Config, test: TestClients, learnt: Iterable[str]) -> int:
@@ -154,7 +154,7 @@ def learn(
             monotone=columns.monotone,
         )
     except NotEnoughData as error:
-        raise too_few(error, rows.left_out + (copied.left_out if copied else 0)) from None
+        raise too_few(error, rows.left_out, copied) from None
     if len(clients) < len(today):
         set_aside = today.only_contacted.features
         fitted = with_threshold_for_all(fitted, set_aside, len(set_aside) / len(clients))

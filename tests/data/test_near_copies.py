@@ -127,6 +127,18 @@ def test_a_table_that_stands_below_itself_is_found_however_long(
     assert near_copies(table).shape[1] == COUNT
 
 
+@pytest.mark.parametrize("times", [1, 5, 20, 100])
+def test_leavers_who_were_copied_often_are_found(times: int) -> None:
+    """As where a table was balanced by drawing its leavers again."""
+    rng = np.random.default_rng(14)
+    values = rng.normal(size=(COUNT, 6)).round(2)
+    labels = (np.arange(COUNT) < 30).astype(np.int8)
+    rows = np.concatenate([np.arange(COUNT), np.tile(np.arange(30), times)])
+    ids = np.array([f"F{number}" for number in range(len(rows))], dtype=object)
+    clients = Clients(ids, pd.DataFrame(values[rows]), labels[rows], None)
+    assert len(set(as_one_client(ids, near_copies(clients)))) == COUNT
+
+
 def test_without_ids_a_row_of_the_same_number_in_the_test_data_is_another() -> None:
     clients, owners = doubled(10)
     order = np.argsort(owners.to_numpy(), kind="stable")
