@@ -268,7 +268,7 @@ def _compared(
     result = ranking.with_changes(result, previous)
     moved = (moved_as_before if result.is_again else moved_since)(high_risk, result, tiers.high)
     by_settings = config.high_risk_threshold is not None
-    line = earlier_line(high_risk, result, is_same=result.is_again, by_settings=by_settings)
+    line = earlier_line(high_risk, result, tiers.high, by_settings=by_settings)
     return result, moved, line
 
 

@@ -103,10 +103,17 @@ def moved_as_before(last: HighRisk, ranking: Ranking, least: float) -> Movement 
 
 
 def earlier_line(
-    last: HighRisk, ranking: Ranking, *, is_same: bool, by_settings: bool
-) -> EarlierLine:
-    """The line of the list with which one is compared; `is_same`: it is the last one made again."""
-    least, time = (is_same and last.earlier) or (last.least, last.time)
+    last: HighRisk, ranking: Ranking, now: float, *, by_settings: bool
+) -> EarlierLine | None:
+    """The line of the list with which one is compared; None where there is no such list.
+
+    Args:
+        now: the line of the list.
+        by_settings: see `EarlierLine`.
+    """
+    if ranking.is_again and last.earlier is None and last.least == now:
+        return None  # the very first one, made again
+    least, time = (ranking.is_again and last.earlier) or (last.least, last.time)
     clients = int((ranking.probabilities >= least).sum())
     return EarlierLine(least, time, clients, by_settings)
 
