@@ -179,7 +179,7 @@ def number_text(value: float) -> str:
     commas; of a column of years see `number_format`.
     """
     is_whole = abs(value) < 1e15 and (value == int(value) or abs(value) >= 1000)
-    return (f"{value:,.0f}" if is_whole else f"{value:.4g}").replace("-", _MINUS)
+    return _signed_well(f"{value:,.0f}" if is_whole else f"{value:.4g}")
 
 
 def year_text(value: float) -> str:
@@ -205,9 +205,13 @@ def short(number: float) -> str:
     """A number in few characters, for an axis: 0.03, 7.5, 250, 2,500, 12k, 3.4M."""
     for size, unit in ((1e12, "tn"), (1e9, "bn"), (1e6, "M"), (1e4, "k")):
         if size <= abs(number) < 1e15:
-            return f"{number / (1e3 if unit == 'k' else size):.3g}{unit}".replace("-", _MINUS)
-    rounded = f"{number:,.0f}" if 100 <= abs(number) < 1e4 else f"{number:.3g}"
-    return rounded.replace("-", _MINUS)
+            return _signed_well(f"{number / (1e3 if unit == 'k' else size):.3g}{unit}")
+    return _signed_well(f"{number:,.0f}" if 100 <= abs(number) < 1e4 else f"{number:.3g}")
+
+
+def _signed_well(text: str) -> str:
+    """A number with a minus sign before it, not a hyphen; that of an exponent stays: 1e-05."""
+    return f"{_MINUS}{text[1:]}" if text.startswith("-") else text
 
 
 def seconds(duration: float | None) -> str:

@@ -15,6 +15,8 @@ class Topic(StrEnum):
     MOVED_RISK = "moved risk"
     DEGRADED_MODEL = "degraded model"  # the deployed one, when the run began
     WEAK_MODEL = "weak model"  # the one that the run deployed
+    LOW_F1 = "low F1"  # of the deployed model, which ranks well, when the run began
+    LOW_F1_OF_NEW = "low F1 of the new model"  # likewise, of the one that the run deployed
     SETTING_NOT_OBEYED = "setting not obeyed"
     UNKNOWN_QUALITY = "unknown quality"
     TOO_GOOD = "too good to be true"

@@ -31,24 +31,27 @@ _SENSITIVE_PARTS = (
     "gender birth nationalit nacionalid citizen ethnic religio catholic muslim jewish marital "
     "married widow divorc disab pregnan maternity sexual political geschlecht spouse hispanic "
     "latino foreignborn foreignworker immigra refugee nativelang nativeamerican mothertongue "
-    "veteran criminal skincolo geburt naissance nacimiento familienstand "
+    "veteran criminal skincolo geburt denaissance datenaissance nacimiento familienstand "
     "etatcivil estadocivil staatsangeh konfession"
 ).split()
 _SENSITIVE_WORDS = set(
     "sex sexe sexo age edad alter race raza dob senior health illness faith caste single female "
     "females male males woman women genero black white nonwhite asian hisp caucasian "
-    "union".split()
+    "union naissance".split()
 )
 # Beside which words these are not about people: the age of a contract, a white label.
-_COLOR_OF_THINGS = set("label list listed friday box card paper goods color colour".split())
+_COLOR_OF_THINGS = set("label list listed friday box card paper goods color colour wine".split())
+_AGED_THINGS = set(
+    "account company contract corporation firm policy device vehicle car phone card equipment "
+    "handset days".split()
+)
 _OF_THINGS = {
-    "age": set(
-        "account company contract corporation firm policy device vehicle car phone card equipment "
-        "handset days".split()
-    ),
+    "age": _AGED_THINGS,
+    "alter": _AGED_THINGS,
     "black": _COLOR_OF_THINGS,
     "white": _COLOR_OF_THINGS,
-    "union": {"credit", "western", "european"},
+    "single": {"line", "lines"},
+    "union": {"credit", "western", "european", "pay"},
 }
 # Names of a client's value, the surest first.
 _WORTH = (

@@ -72,7 +72,7 @@ class Comparison:
             return None
         return self.gain - Z95 * self.gain_error, self.gain + Z95 * self.gain_error
 
-    def gain_beyond(self, other: Comparison) -> tuple[float, float]:
+    def gain_interval_beyond(self, other: Comparison) -> tuple[float, float]:
         """95 % interval of how much larger the gain is than on other rows; both must be known."""
         assert self.gain is not None and self.gain_error is not None
         assert other.gain is not None and other.gain_error is not None

@@ -38,7 +38,7 @@ LAST_STEPS = 3  # for functions that are selected already
 LEAST_CURVATURE = 1e-4
 HALVINGS, ROUNDING = 30, 1e-9  # of a step that is too long; what may be an error of rounding
 RIDGE = 1e-9  # of the mean square: equal functions have a solution, too
-PART_ROWS = 2048
+PART_ROWS = 2048  # at a time: so many fit into the processor's cache
 CYCLES, TOLERANCE = 10_000, 1e-4  # of the coordinate descent
 
 

@@ -105,7 +105,8 @@ def despite_f1(score: Score) -> str:
     if score.roc_auc_interval is None or is_unproven(score):
         return ""
     return (
-        f"; it ranks well (AUC {score.roc_auc:.3f}): lower model_score_threshold if that is enough"
+        f", though it ranks well (AUC {score.roc_auc:.3f}); lower model_score_threshold if that is "
+        "enough"
     )
 
 

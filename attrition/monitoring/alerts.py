@@ -116,11 +116,11 @@ def _degraded(
         return [Condition("degraded model", kind, text, Topic.DEGRADED_MODEL)]
     if shown.f1 is None or shown.f1 >= degraded_below:
         return []
-    text = (
-        f"the deployed model is degraded: its F1 {where}, {shown.f1:.3f}, is under "
-        f"{degraded_below:g}{despite_f1(shown)}"
-    )
-    return [Condition("degraded model", "degraded", text, Topic.DEGRADED_MODEL)]
+    topic, what = Topic.DEGRADED_MODEL, "the deployed model is degraded: its"
+    if despite := despite_f1(shown):
+        topic, what = Topic.LOW_F1, "the deployed model's"
+    text = f"{what} F1 {where}, {shown.f1:.3f}, is under {degraded_below:g}{despite}"
+    return [Condition("degraded model", "degraded", text, topic)]
 
 
 def _moved_risk(sample: str, impact: Impact, labels: Labels) -> Condition:

@@ -223,13 +223,16 @@ def called_weak(verdict: Verdict, candidate: Scored, score_threshold: float) -> 
         what = "it is not shown that the model ranks reliably"
         if is_like_chance(score):
             what = "nothing shows that the model ranks better than chance"
-        weak = f"{what}: AUC {score.roc_auc:.3f} ({between(score.roc_auc_interval)})"
+        text = f"{what}: AUC {score.roc_auc:.3f} ({between(score.roc_auc_interval)})"
+        weak = RunWarning(text, Topic.WEAK_MODEL)
     elif score.f1 is not None and score.f1 < score_threshold:
         lower = f"F1 {score.f1:.3f} is under {score_threshold:g}"
-        weak = f"the model is weak: {lower}{despite_f1(score)}"
+        weak = RunWarning(f"the model is weak: {lower}", Topic.WEAK_MODEL)
+        if despite := despite_f1(score):
+            weak = RunWarning(f"the new model's {lower}{despite}", Topic.LOW_F1_OF_NEW)
     else:
         return verdict
-    return replace(verdict, warnings=(*verdict.warnings, RunWarning(weak, Topic.WEAK_MODEL)))
+    return replace(verdict, warnings=(*verdict.warnings, weak))
 
 
 def disbelieved(verdict: Verdict, columns: Collection[str]) -> Verdict:
@@ -399,7 +402,7 @@ def _doubts(
         return ()
     if test.gain is None:
         return (_no_test_data(test.undefined, "the new rows stand in"),)
-    low, high = deciding.gain_beyond(test)
+    low, high = deciding.gain_interval_beyond(test)
     if not rule.is_worse(test) or low <= 0:
         return ()
     text = (

@@ -35,9 +35,19 @@ class Message:
     plain: str = ""
 
 
-_MODEL_TO_REPLACE = frozenset(
-    {Topic.MODEL_DRIFT, Topic.DATA_DRIFT, Topic.MOVED_RISK, Topic.DEGRADED_MODEL}
-)  # about the model before a new one, which answers them
+# Of the model before a new one, in plain words, and what says that the new one is not better.
+_BEFORE = {
+    Topic.DEGRADED_MODEL: (
+        "The model before was weaker than it should be.",
+        {Topic.WEAK_MODEL},
+    ),
+    Topic.LOW_F1: (
+        "The F1 of the model before was under what the settings ask for.",
+        {Topic.WEAK_MODEL, Topic.LOW_F1_OF_NEW},
+    ),
+}
+# About the model before a new one, which answers them.
+_MODEL_TO_REPLACE = frozenset({Topic.MODEL_DRIFT, Topic.DATA_DRIFT, Topic.MOVED_RISK, *_BEFORE})
 _TO_DO = frozenset(
     {
         *(Topic.MODEL_DRIFT, Topic.DEGRADED_MODEL, Topic.WEAK_MODEL, Topic.UNKNOWN_QUALITY),
@@ -45,6 +55,7 @@ _TO_DO = frozenset(
         Topic.SETTING_NOT_OBEYED,
     }
 )
+_LOW_F1 = "The model's F1 is under what the settings ask for, though it ranks well."
 _PLAIN = {
     Topic.MODEL_DRIFT: "Clients leave, or stay, otherwise than the model expected.",
     Topic.DATA_DRIFT: "The clients' data have changed.",
@@ -52,6 +63,8 @@ _PLAIN = {
         "The predicted risk has changed on average, though no column has by itself."
     ),
     Topic.DEGRADED_MODEL: "The model at work is weaker than it should be.",
+    Topic.LOW_F1: _LOW_F1,
+    Topic.LOW_F1_OF_NEW: _LOW_F1,
     Topic.SAMPLES_DISAGREE: (
         "The test data and the newest clients disagree: are the test data still like today's?"
     ),
@@ -93,10 +106,10 @@ def _of_run(decision: DecisionRecord) -> list[Message]:
     topics = {warning.topic for warning in decision.warnings}
     for warning in decision.warnings:
         severity, plain = _severity(warning.topic, decision), _PLAIN.get(warning.topic, "")
-        if severity is Severity.SOLVED and warning.topic is Topic.DEGRADED_MODEL:
-            if Topic.WEAK_MODEL in topics:
+        if severity is Severity.SOLVED and warning.topic in _BEFORE:
+            plain, as_before = _BEFORE[warning.topic]
+            if topics & as_before:
                 continue  # so is the model that replaced it, as another warning says
-            plain = "The model before was weaker than it should be."
         graded.append(Message(severity, sentence(warning.text), plain))
     if decision.ranking and decision.ranking.line_in_words:
         graded.append(Message(Severity.KNOW, decision.ranking.line_in_words))

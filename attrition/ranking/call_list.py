@@ -208,7 +208,7 @@ def _write(
         segment_lists.write_segments(config.segment_lists, result, config.labels, awaited)
         return remember(result, listed.release, ledger.commit_id, listed.ranked, listed.tiers.high)
 
-    kept: Remembered = lookup_db_writer.write_ranking(
+    return lookup_db_writer.write_ranking(
         config.client_book,
         result,
         clients.columns,
@@ -217,7 +217,6 @@ def _write(
         movement=listed.movement,
         meanwhile=write_lists,
     )
-    return kept
 
 
 def _in_order(

@@ -111,11 +111,11 @@ class Page:
             sum, None where none is known); after another list `moved` (`since`, and the numbers
             `came`, `left` and `gone`); `earlier_line` where it is compared with another list
             (`movement.EarlierLine`); `one_risk` where all have the same (`Ranking.one_risk`);
-            `rank_by` where it is not the risk; `order`,
-            by what settings (`pricing.order_settings`); `has_profit` where costs are set;
-            `calls_per_list` and `rest_days` where these are, `last_call` (the place where these
-            calls end) where both are; `segments`, the segment columns, where there are some;
-            `in_common`, a sentence on the first clients, where most of them are alike.
+            `rank_by` where it is not the risk; `order`, by what settings
+            (`pricing.order_settings`); `has_profit` where costs are set; `calls_per_list` and
+            `rest_days` where these are, `last_call` (the place where these calls end) where both
+            are; `segments`, the segment columns, where there are some; `in_common`, a sentence on
+            the first clients, where most of them are alike.
         found: tier -> number of its clients, in the question's groups, that match in all else.
         groups: group -> number of its clients, in the question's tiers, that match in all else;
             empty where nobody is held out.

@@ -12,7 +12,7 @@ from dataclasses import asdict
 from itertools import chain, islice
 from operator import add
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import orjson
@@ -24,7 +24,13 @@ from attrition.ranking.movement import CAME, LEFT, Movement
 from attrition.ranking.ranking import Ranking, Tiers
 
 _BLOCK = 100  # clients whose features are one text
-_CELLS = 30_000  # that a statement adds: SQLite takes up to 32,766, without Python's lock
+_CELLS = 30_000  # that a statement adds, without Python's lock, where SQLite takes so many
+
+Done = TypeVar("Done")
+
+
+def _nothing() -> Any:
+    """What is done meanwhile where nothing is asked for."""
 
 
 def write_ranking(
@@ -35,8 +41,8 @@ def write_ranking(
     about: Mapping[str, Any],
     *,
     movement: Movement | None = None,
-    meanwhile: Callable[[], Any] = lambda: None,
-) -> Any:
+    meanwhile: Callable[[], Done] = _nothing,
+) -> Done:
     """Replace the book by a ranking.
 
     Args:
@@ -49,7 +55,7 @@ def write_ranking(
         meanwhile: see `write_book`.
 
     Returns:
-        What `meanwhile` does.
+        What `meanwhile` returns.
     """
     whole = {
         **about,
@@ -96,8 +102,8 @@ def write_book(
     *,
     contacted: Iterable[Sequence[Any]] = (),
     segments: Iterable[Sequence[Any]] = (),
-    meanwhile: Callable[[], Any] = lambda: None,
-) -> Any:
+    meanwhile: Callable[[], Done] = _nothing,
+) -> Done:
     """Replace the book, whole or not at all.
 
     Args:
@@ -112,7 +118,7 @@ def write_book(
         meanwhile: done in this thread while another writes; where it fails, the old book stays.
 
     Returns:
-        What `meanwhile` does.
+        What `meanwhile` returns.
 
     Raises:
         PipelineError: the book cannot be written; the old one stays.
@@ -166,8 +172,9 @@ def _insert(
     Args:
         columns: of the table; the last ones are NULL where the rows have none.
     """
+    cells = min(_CELLS, connection.getlimit(sqlite3.SQLITE_LIMIT_VARIABLE_NUMBER))
     rows = iter(rows)
-    while block := list(islice(rows, _CELLS // columns)):
+    while block := list(islice(rows, cells // columns)):
         marks = ["?"] * len(block[0]) + ["NULL"] * (columns - len(block[0]))
         many = ", ".join([f"({', '.join(marks)})"] * len(block))
         connection.execute(f"INSERT INTO {table} VALUES {many}", list(chain.from_iterable(block)))

@@ -32,8 +32,8 @@ if TYPE_CHECKING:
 RUNS_SHOWN, MOST_RUNS = 30, 1_000
 _PIECE = 2**16  # bytes of the report that are sent at once
 _NO_REPORT = (
-    "the report is not written in this form; run fullprocess.py or reporting.py, or let the "
-    "setting reports name the form"
+    "there is no report in this form yet: the next run writes it, or whoever looks after this "
+    "server does (run fullprocess.py or reporting.py, or let the setting reports name the form)"
 )
 _OF_THE_DATA = (
     "missing_data_percentages",

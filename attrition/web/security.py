@@ -110,7 +110,10 @@ def refusal(environ: WSGIEnvironment, rules: Rules) -> HTTPException | None:
     if hmac.compare_digest(given, rules.token.encode()):
         return None
     challenges = [WWWAuthenticate(kind, {"realm": _REALM}) for kind in ("bearer", "basic")]
-    text = "expected the header Authorization: Bearer TOKEN, or the token as a password"
+    text = (
+        "a password is needed: the access token, with any user name (in the header of a program: "
+        "Authorization: Bearer TOKEN)"
+    )
     return Unauthorized(text, None, challenges)
 
 

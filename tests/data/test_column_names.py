@@ -71,7 +71,8 @@ def test_sensitive_columns_are_known() -> None:
     others = (
         "usage account_age average Geography tenure Essex package agent manager white_label "
         "whitelist WhiteLabel black_friday_orders blacklisted foreign_currency native_app "
-        "credit_union alternate_email trace embrace vintage"
+        "credit_union alternate_email trace embrace vintage "
+        "renaissance alter_contract white_wine union_pay UnionPay single_line"
     )
     assert not list(filter(column_names.is_sensitive, others.split()))
 
@@ -83,6 +84,7 @@ def test_sensitive_columns_are_known() -> None:
         "native_language mother_tongue catholic union union_member veteran skin_color",
         "female male woman isFemale criminal_record maternity_leave widowed divorced illness",
         "sexe sexo genero Género edad alter_jahre Âge Nationalité Familienstand estado_civil",
+        "date_de_naissance DateNaissance datedenaissance naissance annee_naissance",
     ],
 )
 def test_columns_on_origin_belief_family_and_health_are_sensitive(names: str) -> None:

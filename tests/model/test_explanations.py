@@ -169,7 +169,8 @@ def test_the_same_reason_is_made_once_and_another_value_is_another_text() -> Non
         (8122.0, "8,122"),
         (1234.56, "1,235"),
         (12345.6, "12,346"),
-        (1e-7, "1e\N{MINUS SIGN}07"),
+        (1e-7, "1e-07"),
+        (-2e-5, "\N{MINUS SIGN}2e-05"),
         (1e20, "1e+20"),
     ],
 )

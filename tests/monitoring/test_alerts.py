@@ -67,9 +67,10 @@ def test_a_low_f1_of_a_model_that_ranks_well_is_told_with_that() -> None:
     rare = {"f1": 0.472, "roc_auc": 0.942, "roc_auc_interval": [0.896, 0.968]}
     (condition,) = alerts.conditions(record(scores={"test data": rare}), 0.6)
     assert condition.text == (
-        "the deployed model is degraded: its F1 on the test data, 0.472, is under 0.6; it ranks "
-        "well (AUC 0.942): lower model_score_threshold if that is enough"
+        "the deployed model's F1 on the test data, 0.472, is under 0.6, though it ranks well (AUC "
+        "0.942); lower model_score_threshold if that is enough"
     )
+    assert condition.topic is Topic.LOW_F1
 
 
 def test_a_setting_that_the_live_model_does_not_obey_stays_open() -> None:

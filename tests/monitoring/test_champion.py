@@ -41,7 +41,7 @@ def test_with_few_rows_nothing_is_claimed(finished_copy: Project) -> None:
     assert findings(*scores, exam.drift, Suspicion(), 0.6) == []
     (degraded,) = findings(*scores, exam.drift, Suspicion(), 0.999)  # by what is known
     crossed = champion_of(finished_copy).training["cross_validated"]
-    assert f"its F1 in cross-validation, {crossed['f1']:.3f}, is under 0.999" in degraded.text
+    assert f"F1 in cross-validation, {crossed['f1']:.3f}, is under 0.999" in degraded.text
 
 
 def test_in_place_of_a_damaged_release_the_last_good_one_goes_live(project: Project) -> None:

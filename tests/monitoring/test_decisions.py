@@ -306,7 +306,7 @@ def test_a_fall_under_the_threshold_that_may_be_chance_refuses_no_candidate() ->
         ),
         (
             replace(scored(0.47, 0.4, 0.5), roc_auc=0.942, roc_auc_interval=(0.896, 0.968)),
-            "F1 0.470 is under 0.6; it ranks well (AUC 0.942): lower model_score_threshold",
+            "F1 0.470 is under 0.6, though it ranks well (AUC 0.942); lower model_score_threshold",
         ),
     ],
 )

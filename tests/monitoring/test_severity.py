@@ -8,9 +8,13 @@ import pytest
 
 from attrition.core import plain_values
 from attrition.core.run_warnings import Topic
+from attrition.model.metrics import Score
+from attrition.monitoring.alerts import conditions
+from attrition.monitoring.decisions import Scored, Verdict, called_weak
+from attrition.monitoring.findings import RunVerdict
 from attrition.monitoring.severity import Message, Severity, messages, state_line
 from tests.support.effects import effect_of
-from tests.support.records import decision_record
+from tests.support.records import decision_record, made
 
 DRIFT = {"text": "it ranks worse", "topic": "model drift"}
 DATA = {"text": "tenure is longer", "topic": "data drift"}
@@ -33,6 +37,8 @@ def severities(**parts: Any) -> dict[str, Severity]:
         (Topic.MODEL_DRIFT, Severity.ACT, Severity.SOLVED),
         (Topic.DATA_DRIFT, Severity.KNOW, Severity.SOLVED),
         (Topic.DEGRADED_MODEL, Severity.ACT, Severity.SOLVED),
+        (Topic.LOW_F1, Severity.KNOW, Severity.SOLVED),
+        (Topic.LOW_F1_OF_NEW, Severity.KNOW, Severity.KNOW),
         (Topic.MOVED_RISK, Severity.KNOW, Severity.SOLVED),
         (Topic.TOO_GOOD, Severity.ACT, Severity.ACT),
         (Topic.WEAK_MODEL, Severity.ACT, Severity.ACT),
@@ -73,6 +79,28 @@ def test_a_weak_model_that_replaced_a_weak_one_has_solved_nothing() -> None:
     assert solved.plain == "The model before was weaker than it should be."
     (open_one,) = messages(decision_record(verdict="deployed", warnings=[degraded, weak]))
     assert open_one == Message(Severity.ACT, "F1 0.5 is under 0.6.")
+
+
+def test_a_low_f1_of_a_model_that_ranks_well_is_good_to_know_and_no_weakness() -> None:
+    """As measured where few leave: page and report call the same ranking reliable."""
+    plain = "The model's F1 is under what the settings ask for, though it ranks well."
+    score = {**RARE, "roc_auc": 0.942}
+    (condition,) = conditions(decision_record(scores={"test data": score}), 0.6)
+    before = {"topic": str(condition.topic), "text": condition.text}
+    (known,) = messages(decision_record(warnings=[before]))
+    assert (known.severity, known.plain) == (Severity.KNOW, plain)
+    scored = made(Score, rows=900, positives=30, **score)
+    deployed = Verdict(RunVerdict.DEPLOYED, "")
+    (warning,) = called_weak(deployed, Scored(scored, scored), 0.6).warnings
+    now = {"topic": str(warning.topic), "text": warning.text}
+    (known,) = messages(decision_record(verdict="deployed", warnings=[before, now]))
+    assert known.text == (
+        "The new model's F1 0.472 is under 0.6, though it ranks well (AUC 0.942); lower "
+        "model_score_threshold if that is enough."
+    )
+    assert (known.severity, known.plain) == (Severity.KNOW, plain)
+    (solved,) = messages(decision_record(verdict="deployed", warnings=[before]))
+    assert solved.plain == "The F1 of the model before was under what the settings ask for."
 
 
 def test_a_candidate_that_waits_is_something_to_do() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import sqlite3
 from datetime import date, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -264,6 +265,21 @@ def test_reading_writes_nothing(path: Path) -> None:
     asked(path)
     assert (hashlib.sha256(path.read_bytes()).hexdigest(), path.stat().st_mtime_ns) == before
     assert [found.name for found in path.parent.iterdir()] == ["clients.db"]
+
+
+def test_a_book_is_written_whole_by_a_sqlite_that_takes_fewer_values_at_a_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Before 3.32 a statement took 999 values."""
+
+    class Old(sqlite3.Connection):
+        def __init__(self, *parts: Any, **more: Any) -> None:
+            super().__init__(*parts, **more)
+            self.setlimit(sqlite3.SQLITE_LIMIT_VARIABLE_NUMBER, 999)
+
+    monkeypatch.setattr(sqlite3, "connect", partial(sqlite3.connect, factory=Old))
+    write(tmp_path / "clients.db", [(n, f"client {n}", *ROWS[3][2:]) for n in range(1, 400)])
+    assert asked(tmp_path / "clients.db").matching == 399
 
 
 def test_a_book_that_cannot_be_written_leaves_the_old_one(path: Path) -> None:

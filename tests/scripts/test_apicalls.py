@@ -229,7 +229,7 @@ def test_a_server_that_wants_the_token_is_said_and_the_application_answers_here(
     with server_of(served, app) as url:
         served.configure(api_url=url)
         told = served.run("apicalls.py").stderr
-    assert f"{url}: status 401: expected the header Authorization" in told
+    assert f"{url}: status 401: a password is needed: the access token" in told
     assert "asked the application itself" in told
     assert answers(served)["/prediction"]["predictions"] == [1, 0, 1]
 

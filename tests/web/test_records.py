@@ -172,7 +172,9 @@ def test_before_the_first_report_the_answer_says_what_to_do(
 ) -> None:
     project.config.report.unlink()
     project.config.report_pdf.unlink()
-    assert "reporting.py" in problem(client.get(route), 503)
+    said = problem(client.get(route), 503)
+    assert said.startswith("there is no report in this form yet: the next run writes it")
+    assert "reporting.py" in said
 
 
 def test_prepared_answers_follow_what_is_recorded(client: FlaskClient, project: Project) -> None:

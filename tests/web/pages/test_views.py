@@ -917,6 +917,7 @@ def test_errors_are_pages_for_a_browser(ready: Project, monkeypatch: pytest.Monk
     refused = stranger.get("/", headers=BROWSER, environ_base={"REMOTE_ADDR": "192.0.2.7"})
     assert refused.status_code == 401
     assert "<h1>Unauthorized</h1>" in refused.text
+    assert "A password is needed: the access token, with any user name" in refused.text
     assert "Quiet AG" not in refused.text
 
 
