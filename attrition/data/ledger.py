@@ -311,7 +311,8 @@ class Ledger:
             return replace(ledger, emptied=(*self.emptied, former))
         commits = list(self.commits)
         commits[numbers[-1]] = commits[numbers[-1]].with_ids(former.ids)
-        return replace(ledger, commits=tuple(commits))
+        earlier_end = self.earlier_end if files else self.committed_bytes
+        return replace(ledger, commits=tuple(commits), earlier_end=earlier_end)
 
     def with_notice(self, time: str, text: str) -> Ledger:
         """This ledger with one more notice."""

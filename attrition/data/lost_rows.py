@@ -35,9 +35,11 @@ def lost_rows(config: Config, ledger: Ledger) -> list[LostRows]:
     """What is to be said of the files that lost rows, the newest first.
 
     A file is told of until another of the same name has come, its file in quarantine has been
-    deleted, or a good one has come `DAYS_TOLD` days after it or later.
+    deleted (a rejected one: itself), or a good one has come `DAYS_TOLD` days after it or later.
     """
+    present = {sighting.sha256 for sighting in ledger.sightings.values()}
     told = [entry for entry in reversed(ledger.entries) if _loses(entry)]
+    told = [entry for entry in told if entry.status != REJECTED or entry.sha256 in present]
     told = [entry for entry in told if not _is_over(config, entry, ledger.entries)]
     texts = [LostRows(_text(config, entry), _is_most(entry)) for entry in told[:_FILES_TOLD]]
     if more := told[_FILES_TOLD:]:

@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
+import ingestion
 from attrition.data import recovery
-from attrition.data.ledger import INGESTED, REJECTED, Ledger, LedgerEntry
+from attrition.data.ledger import INGESTED, REJECTED, Ledger, LedgerEntry, Sighting, read_ledger
 from attrition.data.lost_rows import LostRows, lost_rows
 from tests.conftest import Project
 
@@ -35,7 +36,11 @@ def told(project: Project, *entries: LedgerEntry) -> list[LostRows]:
     for one in entries:
         if one.quarantined:
             in_quarantine(project, one)
-    return lost_rows(project.config, Ledger(entries=entries))
+    return lost_rows(project.config, Ledger(entries=entries, sightings=stand(*entries)))
+
+
+def stand(*entries: LedgerEntry) -> dict[str, Sighting]:
+    return {one.name: Sighting(one.sha256, 1, 0, 0, 0, 0) for one in entries}
 
 
 def in_quarantine(project: Project, one: LedgerEntry, *rows: str) -> Path:
@@ -62,6 +67,19 @@ def test_a_file_is_told_of_until_it_is_mended_or_two_weeks_have_gone_well(
 ) -> None:
     for bad in (entry("march.csv", FIRST_DAY, 400), rejected("march.csv", FIRST_DAY)):
         assert bool(told(project, entry("january.csv", FIRST_DAY), bad, *later)) is is_told
+
+
+def test_a_rejected_file_is_told_of_until_it_is_deleted_from_the_source_folder(
+    project: Project,
+) -> None:
+    project.write("sourcedata/stray.csv", "a,b\n1,2\n")
+    for is_there in (True, False):
+        ingestion.run(project.config)
+        ledger = read_ledger(project.config.ledger)
+        assert [one.text.partition(" ")[0] for one in lost_rows(project.config, ledger)] == [
+            "stray.csv"
+        ] * is_there
+        (project.config.input_folder_path / "stray.csv").unlink(missing_ok=True)
 
 
 def test_a_copy_that_is_no_better_tells_of_itself_alone_and_ends_nothing(project: Project) -> None:
