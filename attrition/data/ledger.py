@@ -292,24 +292,18 @@ class Ledger:
         """This ledger, one of its commits in the place of one before a change of settings.
 
         That is the last with rows of the former one's files; where none has any, that in the place
-        of the one before; where nobody knows the files, the newest. Unchanged while a file of the
-        former one is still to be read.
+        of the one before. Where the former one names no files, it is the newest. Unchanged while a
+        file of the former one is still to be read.
         """
-        if not set(self.arrivals).isdisjoint(former.files):
-            return self
         files = set(former.files)
-        numbers = [
-            number
-            for number, commit in enumerate(self.commits)
-            if not files or not files.isdisjoint(commit.files)
-        ]
-        numbers = numbers or [
-            number for number, commit in enumerate(self.commits) if commit.former_ids
-        ]
+        if files & set(self.arrivals) or not (files or self.commits):
+            return self
+        commits = list(self.commits)
+        with_rows = [n for n, c in enumerate(commits) if not files or files & set(c.files)]
+        numbers = with_rows or [n for n, c in enumerate(commits) if c.former_ids]
         ledger = replace(self, former=tuple(commit for commit in self.former if commit != former))
         if not numbers:
             return replace(ledger, emptied=(*self.emptied, former))
-        commits = list(self.commits)
         commits[numbers[-1]] = commits[numbers[-1]].with_ids(former.ids)
         earlier_end = self.earlier_end if files else self.committed_bytes
         return replace(ledger, commits=tuple(commits), earlier_end=earlier_end)

@@ -234,7 +234,7 @@ def _former(config: Config, ledger: Ledger, store: str) -> tuple[Commit, ...]:
     former = _before(ledger)
     if _keeps_days(config, ledger, store) or not former:
         return former
-    files: tuple[str, ...] = ()
+    files: tuple[str, ...] = ()  # as where those of a rebuilt ledger are unknown
     if all(commit.files for commit in former):
         files = tuple(digest for commit in former for digest in commit.files)
     last = replace(former[-1], files=files, time=clock.now())

@@ -121,6 +121,16 @@ def test_the_commonest_reason_is_told_without_values_and_what_to_do(project: Pro
 
 
 def test_of_many_files_five_are_named_and_the_others_counted(project: Project) -> None:
-    lost = told(project, *(rejected(f"{number}.csv", FIRST_DAY) for number in range(8)))
-    assert [one.text.partition(" ")[0] for one in lost[:5]] == [f"{n}.csv" for n in range(7, 2, -1)]
+    lost = told(project, *(entry(f"{number}.csv", FIRST_DAY, 400) for number in range(8)))
+    assert [one.text.split()[5] for one in lost[:5]] == [f"{n}.csv" for n in range(7, 2, -1)]
     assert lost[5] == LostRows("3 more files lost rows; ledger.json names them", is_most=True)
+
+
+def test_files_that_one_run_rejects_for_one_reason_are_told_of_together(project: Project) -> None:
+    bad = [rejected(f"{number}.csv", FIRST_DAY) for number in range(7)]
+    together, alone = told(project, rejected("old.csv", "2026-02-01"), *bad)
+    assert together.text == (
+        "6.csv, 5.csv, 4.csv, 3.csv, 2.csv and 2 more were not taken in: missing column 'income' "
+        "(did you mean 'income_eur'?); put the mended files into sourcedata/ under the same names"
+    )
+    assert alone.text.startswith("old.csv was not taken in: ")
