@@ -224,6 +224,7 @@ def test_a_change_of_columns_costs_a_study_nothing_and_later_outcomes_count(
     assert outcomes(studied) == {"=Quiet()": 1, "Absent": 0, "Middling": 1}
     back = read_ledger(studied.config.ledger)
     assert back.commits[0].id == before.commits[0].id, "what it was once"
+    assert all(len(set(commit.ids)) == len(commit.ids) for commit in back.commits)
     # The first list, too, knows what became of its clients.
     earlier = call_list.earlier_outcomes(studied.config, read_ledger(studied.config.ledger))
     assert (earlier[-1].all.known, earlier[-1].all.left) == (3, 2)
