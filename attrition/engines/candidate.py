@@ -90,11 +90,11 @@ def columns_of(config: Config) -> Columns:
     return Columns(config.numeric_columns, config.categorical_columns, monotone)
 
 
-def too_few(error: NotEnoughData, left_out: int) -> NotEnoughData:
+def too_few(error: NotEnoughData, left_out: int, copied: CopiedRows | None = None) -> NotEnoughData:
     """Add to the error the number of rows that were left out as test data or copies of it."""
-    if not left_out:
-        return error
-    return NotEnoughData(f"{error}; left out as test data: {plural(left_out, 'row')}")
+    if left_out:
+        error = NotEnoughData(f"{error}; left out as test data: {plural(left_out, 'row')}")
+    return NotEnoughData(f"{error}; {copied}") if copied else error
 
 
 def count_known(config: Config, test: TestClients, learnt: Iterable[str]) -> int:
@@ -133,7 +133,8 @@ def learn(
     """
     unseen_start = ledger.unseen_start(deployed_commit)
     rows = training_clients(config, ledger.committed_bytes, test, unseen_start, marker)
-    rows, copied = without_copies(rows, test.clients)
+    ids = rows.clients.ids
+    rows, copied = without_copies(rows, test.clients, have_ids=config.id_column is not None)
     today, minimum, columns = rows.clients, training_minimum(config), columns_of(config)
     clients, unseen = today.uncontacted, rows.unseen
     if learns_contacted := not are_enough(len(clients), clients.count_left, minimum):
@@ -153,7 +154,7 @@ def learn(
             monotone=columns.monotone,
         )
     except NotEnoughData as error:
-        raise too_few(error, rows.left_out + (copied.left_out if copied else 0)) from None
+        raise too_few(error, rows.left_out, copied) from None
     if len(clients) < len(today):
         set_aside = today.only_contacted.features
         fitted = with_threshold_for_all(fitted, set_aside, len(set_aside) / len(clients))
@@ -167,7 +168,7 @@ def learn(
         clients=clients,
         unseen=unseen,
         unseen_rows=int(unseen.sum()),
-        known_test_rows=count_known(config, test, clients.ids),
+        known_test_rows=count_known(config, test, ids if copied else clients.ids),
         copied=copied,
         contacted=today.count_contacted,
         learns_contacted=learns_contacted and today.count_contacted > 0,

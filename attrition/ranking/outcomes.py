@@ -184,7 +184,7 @@ class RankingRecord:
         clients = self.clients + self.not_listed
         if self.one_risk is not None or clients < _FEW or self.high < _NEARLY_ALL * clients:
             return ""
-        return "nearly every client is at high risk"
+        return f"{'every' if self.high == clients else 'nearly every'} client is at high risk"
 
     def to_json(self) -> dict[str, Any]:
         """As plain values; no key for what there need not be where it is not there."""
