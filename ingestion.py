@@ -151,7 +151,7 @@ def _with_survey(config: Config, ledger: Ledger, looked: Survey) -> Ledger:
         refused={refusal.name: refusal.reason for refusal in looked.refused},
         events=(*ledger.events, *looked.events),
     )
-    for former in ledger.former:
+    for former in () if looked.waiting else ledger.former:
         ledger = ledger.standing_for(former)
     return ledger
 

@@ -283,6 +283,7 @@ def _without_labelled(config: Config, ledger: Ledger, row: _Row) -> Ledger:
             replace(
                 commit,
                 id=identity,
+                former_ids=commit.ids,
                 start=commit.start - (0 if is_first else len(line)),
                 end=commit.end - len(line),
                 rows=commit.rows - is_first,

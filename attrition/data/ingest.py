@@ -49,6 +49,10 @@ def take_in(config: Config, ledger: Ledger, survey: Survey) -> tuple[Survey, Led
     Returns:
         The survey, with batches that changed meanwhile as waiting, and the ledger to be written.
     """
+    if not survey.waiting:
+        # What is not there by now does not come.
+        new = {item.sha256 for item in survey.new}
+        ledger = replace(ledger, arrivals=tuple(filter(new.__contains__, ledger.arrivals)))
     ledger = take_back(config, ledger, survey)
     time = clock.now()
     size = sum(item.batch.unpacked_size for item in survey.new)
@@ -330,8 +334,8 @@ def _with_rows(table: ClientTable, ledger: Ledger, parts: Sequence[_Part], scrat
     for part in parts:
         ledger, entries = _with_commit(table, ledger, part, scratch)
         done += entries
-        if part.former is not None:
-            ledger = replace(ledger, arrivals=_to_come(ledger, part.entries))
+        ledger = replace(ledger, arrivals=_to_come(ledger, part.entries))
+        if part.former is not None and part.former.files:
             ledger = ledger.standing_for(part.former)
     return with_entries(ledger, done)
 

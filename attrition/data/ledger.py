@@ -53,6 +53,11 @@ class Commit:
         """Its id, and those before."""
         return self.id, *self.former_ids
 
+    def with_ids(self, ids: Iterable[str]) -> Commit:
+        """This commit with more ids of before, each once."""
+        former = dict.fromkeys((*self.former_ids, *ids))
+        return replace(self, former_ids=tuple(name for name in former if name != self.id))
+
 
 @dataclass(frozen=True)
 class Cut:
@@ -161,6 +166,8 @@ class Ledger:
             the order in which they came; the newest row of a client stays the newest.
         former: the commits before that change which none of today's stands for yet, oldest first;
             of their files some are still to be read.
+        emptied: the commits before that change of which, and before which, no row is left, oldest
+            first: what came after them is every row.
         notices: what happened to the ledger and to its files, oldest first.
         replaced: digest of a file whose last row may be cut -> the row of an open client, as in
             `openclients.csv`, that was replaced by this last row.
@@ -183,6 +190,7 @@ class Ledger:
     earlier_names: tuple[str, ...] = ()
     arrivals: tuple[str, ...] = ()
     former: tuple[Commit, ...] = ()
+    emptied: tuple[Commit, ...] = ()
     notices: tuple[Notice, ...] = ()
     replaced: Mapping[str, str] = field(default_factory=dict)
     unmatured: Unmatured | None = None
@@ -253,7 +261,15 @@ class Ledger:
 
     def end_of(self, commit_id: str | None) -> int | None:
         """Where the rows of a commit end; None where no commit has or had that id."""
-        return next((commit.end for commit in self.commits if commit_id in commit.ids), None)
+        number = self.number_of(commit_id)
+        return self.commits[number - 1].end if number else number
+
+    def number_of(self, commit_id: str | None) -> int | None:
+        """How many commits there are up to one; None where no commit has or had that id."""
+        for number, commit in enumerate(self.commits, start=1):
+            if commit_id in commit.ids:
+                return number
+        return 0 if any(commit_id in commit.ids for commit in self.emptied) else None
 
     def rows_since(self, commit_id: str | None) -> int:
         """Labelled rows that came after a commit, as `unseen_start` counts."""
@@ -273,16 +289,24 @@ class Ledger:
         return replace(self, commits=(*self.commits, commit))
 
     def standing_for(self, former: Commit) -> Ledger:
-        """This ledger, its newest commit in the place of one before a change of settings.
+        """This ledger, one of its commits in the place of one before a change of settings.
 
-        Unchanged while there is no commit, or a file of the former one is still to be read.
+        That is the last with rows of the former one's files; where none has any, that in the place
+        of the one before. Where the former one names no files, it is the newest. Unchanged while a
+        file of the former one is still to be read.
         """
-        if not self.commits or not set(self.arrivals).isdisjoint(former.files):
+        files = set(former.files)
+        if files & set(self.arrivals) or not (files or self.commits):
             return self
-        newest = self.commits[-1]
-        newest = replace(newest, former_ids=(*newest.former_ids, *former.ids))
-        others = tuple(commit for commit in self.former if commit != former)
-        return replace(self, commits=(*self.commits[:-1], newest), former=others)
+        commits = list(self.commits)
+        with_rows = [n for n, c in enumerate(commits) if not files or files & set(c.files)]
+        numbers = with_rows or [n for n, c in enumerate(commits) if c.former_ids]
+        ledger = replace(self, former=tuple(commit for commit in self.former if commit != former))
+        if not numbers:
+            return replace(ledger, emptied=(*self.emptied, former))
+        commits[numbers[-1]] = commits[numbers[-1]].with_ids(former.ids)
+        earlier_end = self.earlier_end if files else self.committed_bytes
+        return replace(ledger, commits=tuple(commits), earlier_end=earlier_end)
 
     def with_notice(self, time: str, text: str) -> Ledger:
         """This ledger with one more notice."""
@@ -334,6 +358,7 @@ def parse_ledger(raw: Any) -> Ledger:
         earlier_names=tuple(map(str, raw["earlier_names"])),
         arrivals=tuple(map(str, raw["arrivals"])),
         former=tuple(_commit(item) for item in raw.get("former", ())),
+        emptied=tuple(_commit(item) for item in raw.get("emptied", ())),
         notices=tuple(Notice(**item) for item in raw["notices"]),
         replaced={str(digest): str(row) for digest, row in raw["replaced"].items()},
         unmatured=Unmatured(**raw["unmatured"]) if "unmatured" in raw else None,
@@ -359,6 +384,7 @@ def ledger_json(ledger: Ledger) -> dict[str, Any]:
         "earlier_names": ledger.earlier_names,
         "arrivals": ledger.arrivals,
         "former": [asdict(commit) for commit in ledger.former],
+        "emptied": [asdict(commit) for commit in ledger.emptied],
         "notices": [asdict(notice) for notice in ledger.notices],
         "replaced": dict(sorted(ledger.replaced.items())),
         "open_clients": {"rows": ledger.open_rows, "sha256": ledger.open_sha256},

@@ -15,6 +15,7 @@ from attrition.core.formatting import line, plural
 from attrition.core.labels import Labels
 from attrition.data import recovery
 from attrition.data.csv_records import FOUND
+from attrition.data.discovery import some
 from attrition.data.ledger import INGESTED, REJECTED, Ledger, LedgerEntry
 
 DAYS_TOLD = 14  # who looks once a week sees it
@@ -35,12 +36,18 @@ def lost_rows(config: Config, ledger: Ledger) -> list[LostRows]:
     """What is to be said of the files that lost rows, the newest first.
 
     A file is told of until another of the same name has come, its file in quarantine has been
-    deleted, or a good one has come `DAYS_TOLD` days after it or later.
+    deleted (a rejected one: itself), or a good one has come `DAYS_TOLD` days after it or later.
     """
+    present = {sighting.sha256 for sighting in ledger.sightings.values()}
     told = [entry for entry in reversed(ledger.entries) if _loses(entry)]
+    told = [entry for entry in told if entry.status != REJECTED or entry.sha256 in present]
     told = [entry for entry in told if not _is_over(config, entry, ledger.entries)]
-    texts = [LostRows(_text(config, entry), _is_most(entry)) for entry in told[:_FILES_TOLD]]
-    if more := told[_FILES_TOLD:]:
+    alike: dict[tuple[str, ...], list[LedgerEntry]] = {}
+    for entry in told:
+        alike.setdefault(_likeness(entry), []).append(entry)
+    groups = list(alike.values())
+    texts = [LostRows(_text(config, group), _is_most(group[0])) for group in groups[:_FILES_TOLD]]
+    if more := [entry for group in groups[_FILES_TOLD:] for entry in group]:
         text = f"{plural(len(more), 'more file')} lost rows; ledger.json names them"
         texts.append(LostRows(text, any(map(_is_most, more))))
     return texts
@@ -73,13 +80,24 @@ def _is_over(config: Config, entry: LedgerEntry, entries: Sequence[LedgerEntry])
     )
 
 
-def _text(config: Config, entry: LedgerEntry) -> str:
+def _likeness(entry: LedgerEntry) -> tuple[str, ...]:
+    """Equal for files that a run rejected for one reason, as after a change of columns."""
+    return (entry.time, _reason(entry)) if entry.status == REJECTED else (entry.sha256,)
+
+
+def _reason(entry: LedgerEntry) -> str:
+    return str(entry.reason).partition(FOUND)[0]
+
+
+def _text(config: Config, alike: Sequence[LedgerEntry]) -> str:
+    entry = alike[0]
     folder, rows = config.input_folder_path.name, recovery.quarantine_path(config, entry)
     if entry.status == REJECTED:
-        reason = str(entry.reason).partition(FOUND)[0]
+        were, files = ("was", "file") if len(alike) == 1 else ("were", "files")
         return (
-            f"{line(entry.name)} was not taken in: {line(reason, 200)}; put the mended file "
-            f"into {folder}/ under the same name"
+            f"{some([line(item.name) for item in alike])} {were} not taken in: "
+            f"{line(_reason(entry), 200)}; put the mended {files} into {folder}/ under the same "
+            f"name{'s' * (len(alike) > 1)}"
         )
     return (
         f"{entry.quarantined:,} of {plural(entry.rows_read, 'row')} of {line(entry.name)} were not "

@@ -131,7 +131,7 @@ def quarantine_path(config: Config, entry: LedgerEntry) -> Path:
 
 def _begin_anew(config: Config, ledger: Ledger, store: str) -> Ledger:
     """Begin a new ledger after a change of settings: all files are to be ingested again."""
-    text = change_in_words(config, ledger, store)
+    text, costs = change_in_words(config, ledger, store)
     logger.info("%s", text)
     # From here on no row is committed; if this run ends now, the next one starts from that.
     known = [entry.sha256 for entry in ledger.entries]
@@ -143,7 +143,7 @@ def _begin_anew(config: Config, ledger: Ledger, store: str) -> Ledger:
         arrivals=tuple(dict.fromkeys([*known, *ledger.arrivals])),
         former=_former(config, ledger, store),
     )
-    notices = [text] if LOSES in text else []
+    notice = text if costs else None
     is_of_no_file = ledger.open_of_no_file or any(not commit.files for commit in ledger.commits)
     if not ledger.store and is_of_no_file:
         kept = " and ".join(
@@ -151,16 +151,17 @@ def _begin_anew(config: Config, ledger: Ledger, store: str) -> Ledger:
             for path in (config.final_data, config.open_clients, config.unmatured)
             if path.exists()
         )
-        notices.append(f"{text}; rows that may stand in no file are kept in {kept}")
-    for notice in notices[-1:]:
+        notice = f"{text}; rows that may stand in no file are kept in {kept}"
+    if notice is not None:
         logger.warning("%s", notice)
         anew = anew.with_notice(clock.now(), notice)
     write_ledger(config.ledger, anew)
     return anew
 
 
-def change_in_words(config: Config, ledger: Ledger, store: str) -> str:
-    """What a change of settings does that has every row read again, and what it costs.
+def change_in_words(config: Config, ledger: Ledger, store: str) -> tuple[str, bool]:
+    """What a change of settings does that has every row read again, and whether it is sure to cost
+    something that is not had again.
 
     Raises:
         PipelineError: files that would have to be read again are gone.
@@ -178,13 +179,13 @@ def change_in_words(config: Config, ledger: Ledger, store: str) -> str:
         )
     text = f"the settings of {what} have changed, so every file is ingested again"
     if not matters:
-        return text
-    if _keeps_days(config, ledger, store):
-        cost = "a study of calls loses no outcome by that"
-        if _has_other_ids(config):
-            cost = "a study of calls and actions know clients by their ids of before"
-        return f"{text}, as of the day on which it came: {cost}"
-    return f"{text}; every row then counts as one of that day: {LOSES}"
+        return text, False
+    if not _keeps_days(config, ledger, store):
+        return f"{text}; every row then counts as one of that day: {LOSES}", True
+    text += ", as of the day on which it came: "
+    if _has_other_ids(config):
+        return text + _OTHER_IDS, True
+    return text + _LOSES_REJECTED, False
 
 
 # What is lost with the days on which rows came, where something hangs on these.
@@ -192,16 +193,32 @@ LOSES = (
     "a study of calls loses the outcomes it has so far, and rows of clients who have been "
     "contacted are not learnt"
 )
+_LOSES_REJECTED = (
+    "a study of calls loses no outcome by that, except those in files that the new settings reject"
+)
+_OTHER_IDS = (
+    "clients under new ids are new clients: a study of calls and actions no longer find them "
+    "(unless only the column's name has changed)"
+)
 
 
 def _keeps_days(config: Config, ledger: Ledger, store: str) -> bool:
     """Whether rows that are read again count as of the day on which they came.
 
-    On Spark they are one commit; and nobody knows any more when rows have matured.
+    On Spark they are one commit; and nobody knows any more when rows have matured, or when those
+    came that were there when the ledger was rebuilt.
     """
-    files = (name for commit in (*ledger.commits, *ledger.former) for name in commit.files)
-    has_matured = ledger.unmatured or any(name.startswith(MATURED) for name in files)
-    return not (store or ledger.store or config.snapshot_column or has_matured)
+    former = _before(ledger)
+    has_matured = ledger.unmatured or any(
+        name.startswith(MATURED) for commit in former for name in commit.files
+    )
+    is_unknown = has_matured or not all(commit.files for commit in former)
+    return not (store or ledger.store or config.snapshot_column or is_unknown)
+
+
+def _before(ledger: Ledger) -> tuple[Commit, ...]:
+    """The commits that files to be read again are to make again, oldest first."""
+    return (*ledger.emptied, *ledger.commits, *ledger.former)
 
 
 def _has_other_ids(config: Config) -> bool:
@@ -214,12 +231,14 @@ def _has_other_ids(config: Config) -> bool:
 
 def _former(config: Config, ledger: Ledger, store: str) -> tuple[Commit, ...]:
     """The commits that the files are to make again: those of before; or a single one, of today."""
-    former = (*ledger.commits, *ledger.former)
+    former = _before(ledger)
     if _keeps_days(config, ledger, store) or not former:
         return former
-    ids = [name for commit in former for name in commit.ids]
-    files = tuple(digest for commit in former for digest in commit.files)
-    return (replace(former[-1], former_ids=tuple(ids), files=files, time=clock.now()),)
+    files: tuple[str, ...] = ()  # as where those of a rebuilt ledger are unknown
+    if all(commit.files for commit in former):
+        files = tuple(digest for commit in former for digest in commit.files)
+    last = replace(former[-1], files=files, time=clock.now())
+    return (last.with_ids(name for commit in former for name in commit.ids),)
 
 
 def dates_matter(config: Config) -> bool:

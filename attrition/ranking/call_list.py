@@ -405,15 +405,15 @@ def earlier_outcomes(config: Config, ledger: Ledger) -> tuple[EarlierList, ...]:
     Returns:
         Newest first; rankings without a known outcome are left out.
     """
-    commit_numbers = {
-        name: number for number, commit in enumerate(ledger.commits, start=1) for name in commit.ids
-    }
     remembered = [
-        (time, Remembered(**kept), 0 if kept["commit"] is None else commit_numbers[kept["commit"]])
+        (time, kept, 0 if kept["commit"] is None else ledger.number_of(kept["commit"]))
         for time, kept in history.rankings(config.history)
-        if kept["commit"] is None or kept["commit"] in commit_numbers
     ]
-    later = [item for item in remembered if item[2] < len(ledger.commits)]
+    later = [
+        (time, Remembered(**kept), number)
+        for time, kept, number in remembered
+        if number is not None and number < len(ledger.commits)
+    ]
     if not later:
         return ()
     oldest = min(number for _, _, number in later)

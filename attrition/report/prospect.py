@@ -58,6 +58,6 @@ def _describe_change(config: Config, ledger: Ledger) -> list[str]:
     if ledger.fits(config.schema_digest, store) or segment_change.is_due(config, ledger):
         return []
     try:
-        return [formatting.sentence(recovery.change_in_words(config, ledger, store))]
+        return [formatting.sentence(recovery.change_in_words(config, ledger, store)[0])]
     except PipelineError as error:
         return [f"A run would fail: {error}."]

@@ -63,6 +63,7 @@ def test_after_the_whole_file_all_stands_as_if_it_had_come_whole(
     ingestion.run(project.config)
     put(project, "b.csv", LABEL_FIRST + "1,after,7,8,9\n")  # a later commit
     ingestion.run(project.config)
+    before = read_ledger(project.config.ledger)
     put(project, name, header + first + then)
     result = ingestion.run(project.config)
     put(at_once, name, header + first + then)
@@ -76,6 +77,8 @@ def test_after_the_whole_file_all_stands_as_if_it_had_come_whole(
     ledger = read_ledger(project.config.ledger)
     assert all(e.rows_read == e.kept + e.duplicate + e.open + e.quarantined for e in ledger.entries)
     assert ledger.committed_rows == len(labelled)
+    numbers = [ledger.number_of(commit.id) for commit in before.commits]
+    assert numbers == [number for number, _ in enumerate(before.commits, start=1)]
     assert ledger.open_rows == len(opened)
     assert not any(entry.cut for entry in ledger.entries)
     taken_back = [event for event in ledger.events if "is taken back" in event.what]

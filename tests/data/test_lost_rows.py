@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
+import ingestion
 from attrition.data import recovery
-from attrition.data.ledger import INGESTED, REJECTED, Ledger, LedgerEntry
+from attrition.data.ledger import INGESTED, REJECTED, Ledger, LedgerEntry, Sighting, read_ledger
 from attrition.data.lost_rows import LostRows, lost_rows
 from tests.conftest import Project
 
@@ -35,7 +36,11 @@ def told(project: Project, *entries: LedgerEntry) -> list[LostRows]:
     for one in entries:
         if one.quarantined:
             in_quarantine(project, one)
-    return lost_rows(project.config, Ledger(entries=entries))
+    return lost_rows(project.config, Ledger(entries=entries, sightings=stand(*entries)))
+
+
+def stand(*entries: LedgerEntry) -> dict[str, Sighting]:
+    return {one.name: Sighting(one.sha256, 1, 0, 0, 0, 0) for one in entries}
 
 
 def in_quarantine(project: Project, one: LedgerEntry, *rows: str) -> Path:
@@ -62,6 +67,19 @@ def test_a_file_is_told_of_until_it_is_mended_or_two_weeks_have_gone_well(
 ) -> None:
     for bad in (entry("march.csv", FIRST_DAY, 400), rejected("march.csv", FIRST_DAY)):
         assert bool(told(project, entry("january.csv", FIRST_DAY), bad, *later)) is is_told
+
+
+def test_a_rejected_file_is_told_of_until_it_is_deleted_from_the_source_folder(
+    project: Project,
+) -> None:
+    project.write("sourcedata/stray.csv", "a,b\n1,2\n")
+    for is_there in (True, False):
+        ingestion.run(project.config)
+        ledger = read_ledger(project.config.ledger)
+        assert [one.text.partition(" ")[0] for one in lost_rows(project.config, ledger)] == [
+            "stray.csv"
+        ] * is_there
+        (project.config.input_folder_path / "stray.csv").unlink(missing_ok=True)
 
 
 def test_a_copy_that_is_no_better_tells_of_itself_alone_and_ends_nothing(project: Project) -> None:
@@ -103,6 +121,16 @@ def test_the_commonest_reason_is_told_without_values_and_what_to_do(project: Pro
 
 
 def test_of_many_files_five_are_named_and_the_others_counted(project: Project) -> None:
-    lost = told(project, *(rejected(f"{number}.csv", FIRST_DAY) for number in range(8)))
-    assert [one.text.partition(" ")[0] for one in lost[:5]] == [f"{n}.csv" for n in range(7, 2, -1)]
+    lost = told(project, *(entry(f"{number}.csv", FIRST_DAY, 400) for number in range(8)))
+    assert [one.text.split()[5] for one in lost[:5]] == [f"{n}.csv" for n in range(7, 2, -1)]
     assert lost[5] == LostRows("3 more files lost rows; ledger.json names them", is_most=True)
+
+
+def test_files_that_one_run_rejects_for_one_reason_are_told_of_together(project: Project) -> None:
+    bad = [rejected(f"{number}.csv", FIRST_DAY) for number in range(7)]
+    together, alone = told(project, rejected("old.csv", "2026-02-01"), *bad)
+    assert together.text == (
+        "6.csv, 5.csv, 4.csv, 3.csv, 2.csv and 2 more were not taken in: missing column 'income' "
+        "(did you mean 'income_eur'?); put the mended files into sourcedata/ under the same names"
+    )
+    assert alone.text.startswith("old.csv was not taken in: ")

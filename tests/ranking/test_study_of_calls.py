@@ -179,6 +179,13 @@ def test_after_the_ledger_was_made_anew_only_later_labels_are_outcomes_and_the_l
     assert "the ledger has been made anew since 3 clients enrolled" in caplog.text
     take_in(studied, "later.csv", ("Absent", "2", "1"))
     assert sizes(ranked_effect(studied)) == [(1, 0, None), (2, 1, 1.0)]
+    studied.configure(**STUDY, **OTHER_COLUMNS[0])
+    told = studied.run("ingestion.py").stderr
+    assert "a study of calls loses the outcomes it has so far" in told
+    assert "are kept in finaldata." in told
+    assert outcomes(studied) == {}
+    take_in(studied, "last.csv", ("Middling", "2", "0"))
+    assert outcomes(studied) == {"Middling": 0}
 
 
 OTHER_COLUMNS: list[dict[str, Any]] = [
@@ -202,10 +209,10 @@ def test_a_change_of_columns_costs_a_study_nothing_and_later_outcomes_count(
     before = read_ledger(studied.config.ledger)
     studied.configure(**STUDY, **columns)
     foretold = " ".join(studied.run("fullprocess.py", "--dry-run").stdout.split())
-    assert "as of the day on which it came: a study of calls loses no outcome by that." in foretold
+    assert "a study of calls loses no outcome by that, except those in files that" in foretold
     studied.configure(**STUDY, **columns, id_column="exited", target_column="corporation")
     foretold = " ".join(studied.run("fullprocess.py", "--dry-run").stdout.split())
-    assert "a study of calls and actions know clients by their ids of before." in foretold
+    assert "a study of calls and actions no longer find them (unless only" in foretold
     studied.configure(**STUDY, **columns)
     take_in(studied, "with_it.csv", ("Absent", "2", "0"))
     assert outcomes(studied) == {"=Quiet()": 1, "Absent": 0}
@@ -217,10 +224,64 @@ def test_a_change_of_columns_costs_a_study_nothing_and_later_outcomes_count(
     assert outcomes(studied) == {"=Quiet()": 1, "Absent": 0, "Middling": 1}
     back = read_ledger(studied.config.ledger)
     assert back.commits[0].id == before.commits[0].id, "what it was once"
+    assert all(len(set(commit.ids)) == len(commit.ids) for commit in back.commits)
     # The first list, too, knows what became of its clients.
     earlier = call_list.earlier_outcomes(studied.config, read_ledger(studied.config.ledger))
     assert (earlier[-1].all.known, earlier[-1].all.left) == (3, 2)
     assert "made anew" not in caplog.text
+    studied.configure(**STUDY, id_column="exited", target_column="corporation")
+    studied.run("ingestion.py")
+    (notice,) = read_ledger(studied.config.ledger).notices
+    assert "clients under new ids are new clients" in notice.text
+
+
+@pytest.mark.parametrize(
+    ("with_it", "left"),
+    [
+        ({"came", "late"}, {"=Quiet()": 1, "Fresh": 0}),  # the first commit is gone
+        ({"early", "late"}, {"Fresh": 0}),  # and a later one, in which Quiet had left
+        ({"late"}, {"Fresh": 0}),
+    ],
+)
+def test_files_that_lack_a_new_column_take_no_outcomes_but_their_own_with_them(
+    studied: Project, with_it: set[str], left: dict[str, int], caplog: pytest.LogCaptureFixture
+) -> None:
+    rows = {
+        "early": ["Settled,50,10,1,0"],
+        "came": ["=Quiet(),2,10,1,1", "Fresh,0,10,1,"],
+        "late": ["Fresh,2,10,1,0"],
+    }
+    for name, lines in rows.items():
+        ranked_effect(studied)  # Fresh is enrolled before the last one
+        table = [f"{line},7" for line in (HEADER, *lines)] if name in with_it else [HEADER, *lines]
+        text = "\n".join([*table, ""]).replace("exited,7", "exited,tenure")
+        studied.write(f"sourcedata/{name}.csv", text)
+        studied.run("ingestion.py")
+    before = read_ledger(studied.config.ledger)
+    studied.configure(**STUDY, numeric_columns=["tenure"])
+    studied.run("ingestion.py")
+    assert outcomes(studied) == left
+    earlier = call_list.earlier_outcomes(studied.config, read_ledger(studied.config.ledger))
+    assert [one.all.known for one in (earlier[0], earlier[-1])] == [1, 1]
+    studied.configure(**STUDY)
+    studied.run("ingestion.py")
+    assert outcomes(studied) == {"=Quiet()": 1, "Fresh": 0}
+    back = read_ledger(studied.config.ledger)
+    assert [back.commits[0].id, back.commits[0].time] == [
+        before.commits[0].id,
+        before.commits[0].time,
+    ]
+    assert "made anew" not in caplog.text
+
+
+def test_a_file_mended_since_does_not_hold_up_what_came_with_it(studied: Project) -> None:
+    studied.write("sourcedata/bad.csv", f"{HEADER}\nFresh,many,10,1,0\n")
+    take_in(studied, "good.csv", ("=Quiet()", "2", "1"), ("Fresh", "0", ""))
+    ranked_effect(studied)
+    take_in(studied, "bad.csv", ("Fresh", "2", "0"))
+    studied.configure(**STUDY, **OTHER_COLUMNS[0])
+    studied.run("ingestion.py")
+    assert outcomes(studied) == {"=Quiet()": 1, "Fresh": 0}
 
 
 @pytest.mark.parametrize(("owner", "name"), [(ingest, "_with_open_clients"), (recovery, "settle")])
