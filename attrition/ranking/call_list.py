@@ -186,9 +186,10 @@ def rank_clients(config: Config, ledger: Ledger, champion: Champion | None) -> R
         study=study,
         in_common=about.get("in_common"),
     )
-    kept = _write(config, ledger, clients, written, about)
+    _write(config, ledger, clients, written, about)
     if config.id_column is None:
         return written
+    kept = remember(result, release.id, ledger.commit_id, ranked, tiers.high)
     risks = result.risks(config.clients_with_reasons)
     history.record_ranking(
         config.history, kept.key, about["time"], asdict(kept), config.rankings_to_keep, risks=risks
@@ -198,24 +199,19 @@ def rank_clients(config: Config, ledger: Ledger, champion: Champion | None) -> R
 
 def _write(
     config: Config, ledger: Ledger, clients: Clients, listed: RankingResult, about: dict[str, Any]
-) -> Remembered:
-    """Write the lists and, beside them, the look-up database; what is kept until outcomes come."""
+) -> None:
+    """Write the lists, then the look-up database."""
     result = listed.ranking
-
-    def write_lists() -> Remembered:
-        csv_list.write_list(config.client_risk, result)
-        awaited = segment_change.awaited(config, ledger)
-        segment_lists.write_segments(config.segment_lists, result, config.labels, awaited)
-        return remember(result, listed.release, ledger.commit_id, listed.ranked, listed.tiers.high)
-
-    return lookup_db_writer.write_ranking(
+    csv_list.write_list(config.client_risk, result)
+    awaited = segment_change.awaited(config, ledger)
+    segment_lists.write_segments(config.segment_lists, result, config.labels, awaited)
+    lookup_db_writer.write_ranking(
         config.client_book,
         result,
         clients.columns,
         listed.tiers,
         about,
         movement=listed.movement,
-        meanwhile=write_lists,
     )
 
 

@@ -6,13 +6,12 @@ import contextlib
 import json
 import sqlite3
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from itertools import chain, islice
 from operator import add
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 import orjson
@@ -26,12 +25,6 @@ from attrition.ranking.ranking import Ranking, Tiers
 _BLOCK = 100  # clients whose features are one text
 _CELLS = 30_000  # that a statement adds, without Python's lock, where SQLite takes so many
 
-Done = TypeVar("Done")
-
-
-def _nothing() -> Any:
-    """What is done meanwhile where nothing is asked for."""
-
 
 def write_ranking(
     path: Path,
@@ -41,8 +34,7 @@ def write_ranking(
     about: Mapping[str, Any],
     *,
     movement: Movement | None = None,
-    meanwhile: Callable[[], Done] = _nothing,
-) -> Done:
+) -> None:
     """Replace the book by a ranking.
 
     Args:
@@ -52,10 +44,6 @@ def write_ranking(
         tiers: the thresholds used.
         about: `time`, `release` and `ranked` (which clients these are).
         movement: who has come to high risk and who has left it; None without an earlier list.
-        meanwhile: see `write_book`.
-
-    Returns:
-        What `meanwhile` returns.
     """
     whole = {
         **about,
@@ -81,16 +69,7 @@ def write_ranking(
     contacted = ((place, day) for place, day in last_contacts if day)
     segments = _segments(ranking)
     clients, details = _clients(ranking), _details(ranking, features)
-    return write_book(
-        path,
-        whole,
-        clients,
-        details,
-        moved,
-        contacted=contacted,
-        segments=segments,
-        meanwhile=meanwhile,
-    )
+    write_book(path, whole, clients, details, moved, contacted=contacted, segments=segments)
 
 
 def write_book(
@@ -102,8 +81,7 @@ def write_book(
     *,
     contacted: Iterable[Sequence[Any]] = (),
     segments: Iterable[Sequence[Any]] = (),
-    meanwhile: Callable[[], Done] = _nothing,
-) -> Done:
+) -> None:
     """Replace the book, whole or not at all.
 
     Args:
@@ -115,31 +93,20 @@ def write_book(
         moved: rows of client, move, place (None: no longer listed).
         contacted: rows of place and day of the last contact; only with `rest_days` in `about`.
         segments: rows of place, number of the segment column in `about`, text.
-        meanwhile: done in this thread while another writes; where it fails, the old book stays.
-
-    Returns:
-        What `meanwhile` returns.
 
     Raises:
         PipelineError: the book cannot be written; the old one stays.
     """
-
-    def write(temporary: Path) -> None:
-        temporary.unlink(missing_ok=True)
-        with contextlib.closing(sqlite3.connect(temporary, isolation_level=None)) as connection:
-            more = {"details": details, "moved": moved, "segments": segments}
-            _fill(connection, about, clients, more)
-            if "rest_days" in about:
-                connection.execute(CONTACTED)
-                connection.executemany("INSERT INTO contacted VALUES (?, ?)", contacted)
-            connection.execute("COMMIT")
-
     try:
-        with atomic_files.replacing(path) as temporary, ThreadPoolExecutor(1) as beside:
-            writing = beside.submit(write, temporary)
-            done = meanwhile()
-            writing.result()
-        return done
+        with atomic_files.replacing(path) as temporary:
+            temporary.unlink(missing_ok=True)
+            with contextlib.closing(sqlite3.connect(temporary, isolation_level=None)) as connection:
+                more = {"details": details, "moved": moved, "segments": segments}
+                _fill(connection, about, clients, more)
+                if "rest_days" in about:
+                    connection.execute(CONTACTED)
+                    connection.executemany("INSERT INTO contacted VALUES (?, ?)", contacted)
+                connection.execute("COMMIT")
     except sqlite3.Error as error:  # such as a full disk
         raise PipelineError(f"{path}: cannot be written ({error})") from None
 

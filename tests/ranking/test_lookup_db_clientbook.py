@@ -293,17 +293,6 @@ def test_a_book_that_cannot_be_written_leaves_the_old_one(path: Path) -> None:
     assert [found.name for found in path.parent.iterdir()] == ["clients.db"]
 
 
-def test_the_old_book_stays_while_and_where_what_is_done_meanwhile_fails(path: Path) -> None:
-    def fail() -> None:
-        assert asked(path).matching == 5
-        raise RuntimeError("the list cannot be written")
-
-    with pytest.raises(RuntimeError, match="the list"):
-        write_book(path, ABOUT, ROWS[:2], [], meanwhile=fail)
-    assert asked(path).matching == 5
-    assert [found.name for found in path.parent.iterdir()] == ["clients.db"]
-
-
 @pytest.mark.parametrize("other", ["of two\nLines", "\u0301after", "Ǆ İ ß", "\n"])
 def test_a_name_is_found_whatever_names_stand_beside_it(path: Path, other: str) -> None:
     names = ["ACME", other, "É", "Last"]
