@@ -292,26 +292,27 @@ def write_open_clients(
 
 def _find_closed(table: ClientTable, unmatured: Path | None) -> None:
     """Fill the table `closed` with those of `opened` whose clients' outcomes are known now."""
-    run, closing = table.connection.execute, GOOD
-    waiting = storage.read_stored(table.config) if unmatured else storage.no_rows(table.config)
-    run(
-        f"CREATE TEMP TABLE stayed AS SELECT r FROM opened SEMI JOIN {waiting} AS waiting "
-        f"ON {same('opened', 'waiting', table.row_columns)}",
-        [str(unmatured)] if unmatured else [],
-    )
+    closing, parameters = GOOD, []
     if table.config.snapshot_column is not None:
+        waiting = storage.no_rows(table.config)
+        if unmatured:
+            waiting, parameters = storage.read_stored(table.config), [str(unmatured)]
+        stayed = (
+            f"SELECT o.r FROM opened AS o SEMI JOIN {waiting} AS waiting "
+            f"ON {same('o', 'waiting', table.row_columns)}"
+        )
         day = maturity.key(table.config)
         closing = (
             f"problem IS NULL AND (label IS NOT NULL OR early = {validation.POSITIVE}) AND "
             f"(rows.{day} >= opened.{day} OR (coalesce(label, early) = {validation.POSITIVE} "
-            f"AND opened.r IN (FROM stayed)))"
+            f"AND opened.r IN ({stayed})))"
         )
-    run(
+    table.connection.execute(
         f"CREATE TEMP TABLE closed AS SELECT opened.r FROM opened JOIN rows "
         f"ON {same('opened', 'rows', table.client_columns)} AND rows.rowid > opened.r "
-        f"WHERE {closing} GROUP BY opened.r HAVING {_CLOSE}"
+        f"WHERE {closing} GROUP BY opened.r HAVING {_CLOSE}",
+        parameters,
     )
-    run("DROP TABLE stayed")
 
 
 def _opened(table: ClientTable, previous: Path | None) -> tuple[str, list[str]]:

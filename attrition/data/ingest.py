@@ -42,6 +42,8 @@ from attrition.data.ledger import (
 )
 from attrition.data.validation import POSITIVE
 
+logger = logging.getLogger(__name__)
+
 
 def take_in(config: Config, ledger: Ledger, survey: Survey) -> tuple[Survey, Ledger]:
     """Read the new batches, and write their rows; the ledger is not written yet.
@@ -87,8 +89,6 @@ def _read(table: ClientTable, item: NewBatch, number: int, scratch: Path) -> Int
         return str(error) if source_files.is_unchanged(item.batch) else None
     return intake
 
-
-logger = logging.getLogger(__name__)
 
 _SETTING = re.compile(r"\(setting (\w+)\)")
 # A batch with its counts, or with the reason why the file is rejected.

@@ -148,7 +148,7 @@ def _alike_rows(features: pd.DataFrame) -> Positions:
     every = np.column_stack(
         [pd.factorize(features[column], use_na_sentinel=False)[0] for column in features]
     ).astype(np.int32)
-    kinds = pd.DataFrame(every).groupby(list(range(columns)), sort=False).ngroup().to_numpy()
+    kinds = _kinds(every)
     first = np.unique(kinds, return_index=True)[1]  # of each kind
     codes, rows = every[first], len(first)
     weights = np.column_stack([np.log2(rows / np.bincount(each))[each] for each in codes.T])
@@ -167,8 +167,7 @@ def _alike_rows(features: pd.DataFrame) -> Positions:
 
 def _agreeing(codes: NDArray[np.int32]) -> Iterator[Positions]:
     """Pairs of rows that agree in all columns, where at most NEIGHBOURS rows do."""
-    table = pd.DataFrame(codes)
-    kinds = table.groupby(list(table), sort=False).ngroup().to_numpy()
+    kinds = _kinds(codes)
     order = np.argsort(kinds, kind="stable")
     order = order[np.bincount(kinds)[kinds[order]] <= NEIGHBOURS]
     kinds = kinds[order]
@@ -177,6 +176,12 @@ def _agreeing(codes: NDArray[np.int32]) -> Iterator[Positions]:
         if not agree.any():
             return
         yield np.stack([order[:-distance][agree], order[distance:][agree]])
+
+
+def _kinds(codes: NDArray[np.int32]) -> Positions:
+    """Array of shape (n_rows,): rows that agree in all columns have the same number."""
+    table = pd.DataFrame(codes)
+    return np.asarray(table.groupby(list(table), sort=False).ngroup(), dtype=np.intp)
 
 
 def _most_differing(columns: int) -> int:

@@ -100,6 +100,18 @@ def is_unproven(score: Score | Mapping[str, Any]) -> bool:
     return _may_be(score, RELIABLE_AUC)
 
 
+def doubt_of_ranking(score: Score, model: str) -> str:
+    """That a score does not show a model to rank reliably; "" where it shows that.
+
+    Args:
+        score: the model's.
+        model: what it is called.
+    """
+    if is_like_chance(score):
+        return f"nothing shows that {model} ranks better than chance"
+    return f"it is not shown that {model} ranks reliably" if is_unproven(score) else ""
+
+
 def despite_f1(score: Score) -> str:
     """That a ranking is reliable whose F1 is too low, and what to do; "" where no AUC is known."""
     if score.roc_auc_interval is None or is_unproven(score):

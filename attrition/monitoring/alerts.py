@@ -103,16 +103,18 @@ def _degraded(
 ) -> list[Condition]:
     """Whether a model is degraded, by which score."""
     # It brings numpy, which an idle run must not pay for.
-    from attrition.model.metrics import despite_f1, is_like_chance, is_unproven, score_to_judge_by
+    from attrition.model.metrics import (
+        despite_f1,
+        doubt_of_ranking,
+        is_like_chance,
+        score_to_judge_by,
+    )
 
     shown, where = score_to_judge_by(score, cross_validated)
-    if is_unproven(shown):
-        kind, what = "unproven", "it is not shown that the deployed model ranks reliably"
-        if is_like_chance(shown):
-            kind = "like chance"
-            what = "nothing shows that the deployed model ranks better than chance"
+    if doubt := doubt_of_ranking(shown, "the deployed model"):
+        kind = "like chance" if is_like_chance(shown) else "unproven"
         auc = f"{shown.roc_auc:.3f} ({between(shown.roc_auc_interval)})"
-        text = f"{what}: its AUC {where} is {auc}"
+        text = f"{doubt}: its AUC {where} is {auc}"
         return [Condition("degraded model", kind, text, Topic.DEGRADED_MODEL)]
     if shown.f1 is None or shown.f1 >= degraded_below:
         return []

@@ -16,8 +16,7 @@ from attrition.model.comparison import Comparison
 from attrition.model.metrics import (
     Score,
     despite_f1,
-    is_like_chance,
-    is_unproven,
+    doubt_of_ranking,
     score_to_judge_by,
 )
 from attrition.monitoring.findings import (
@@ -219,11 +218,8 @@ def called_weak(verdict: Verdict, candidate: Scored, score_threshold: float) -> 
         score_threshold: `model_score_threshold`, a fraction 0-1.
     """
     score = candidate.judged
-    if is_unproven(score):
-        what = "it is not shown that the model ranks reliably"
-        if is_like_chance(score):
-            what = "nothing shows that the model ranks better than chance"
-        text = f"{what}: AUC {score.roc_auc:.3f} ({between(score.roc_auc_interval)})"
+    if doubt := doubt_of_ranking(score, "the model"):
+        text = f"{doubt}: AUC {score.roc_auc:.3f} ({between(score.roc_auc_interval)})"
         weak = RunWarning(text, Topic.WEAK_MODEL)
     elif score.f1 is not None and score.f1 < score_threshold:
         lower = f"F1 {score.f1:.3f} is under {score_threshold:g}"

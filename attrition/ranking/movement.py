@@ -52,6 +52,11 @@ class EarlierLine:
         was = percent(self.least)
         return "" if was == percent(now) else was
 
+    def in_brief(self, now: float) -> str:
+        """The same as the end of a sentence about high risk; "" where it is seen to be the same."""
+        was = self.before(now)
+        return f", which now begins at {percent(now)} (before: {was})" if was else ""
+
     def in_words(self, now: float) -> str:
         """That the line is another now, in two sentences; "" where it is seen to be the same."""
         if not (was := self.before(now)):

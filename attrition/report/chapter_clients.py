@@ -65,11 +65,8 @@ def headline(inputs: ReportInputs) -> str:
         return f"There is one client to rank, at {tier} risk of leaving."
     if alike := listed.one_risk_in_words:
         return f"{alike} {_call_first(inputs)}".strip()
-    was, now = "", formatting.percent(listed.thresholds.high)
-    if listed.earlier_line:
-        was = (
-            f", which now begins at {now} (before: {formatting.percent(listed.earlier_line.least)})"
-        )
+    line = listed.earlier_line
+    was = line.in_brief(listed.thresholds.high) if line else ""
     if not high:
         return f"None of {clients:,} {ranked} is at high risk of leaving{was}."
     verb = "is" if high == 1 else "are"

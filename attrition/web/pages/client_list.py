@@ -18,7 +18,6 @@ from attrition.core.formatting import (
     count,
     day,
     line,
-    percent,
     plain_number,
     plural,
     points,
@@ -360,11 +359,9 @@ def headline(about: Mapping[str, Any]) -> str:
     if (risk := about.get("one_risk")) is not None:
         return f"All {clients} have the same risk of leaving, {chance(risk)}"
     verb = "is" if about["tiers"][HIGH] == 1 else "are"
-    text = f"{high} of {clients} {verb} at high risk of leaving"
-    earlier, now = about.get("earlier_line"), about["thresholds"][HIGH]
-    if not earlier or not (was := EarlierLine(**earlier).before(now)):
-        return text
-    return f"{text}, which now begins at {percent(now)} (before: {was})"
+    line = about.get("earlier_line")
+    was = EarlierLine(**line).in_brief(about["thresholds"][HIGH]) if line else ""
+    return f"{high} of {clients} {verb} at high risk of leaving{was}"
 
 
 def movement(about: Mapping[str, Any]) -> list[tuple[str, str]]:
